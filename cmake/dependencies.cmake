@@ -1,0 +1,28 @@
+# Libraries from the system. libtorch is only looked for when the engine is built.
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(PNG REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpmux)
+
+if(LOWRANK_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+
+if(LOWRANK_ENGINE)
+  # Only ATen and the CPU library are used directly, so a plain library target is enough and the
+  # warning-prone flags of TorchConfig are left out. A newer libtorch is found through CMAKE_PREFIX_PATH.
+  find_library(LOWRANK_TORCH_CPU torch_cpu PATH_SUFFIXES lib torch/lib REQUIRED)
+  find_library(LOWRANK_TORCH_C10 c10 PATH_SUFFIXES lib torch/lib REQUIRED)
+  get_filename_component(LOWRANK_TORCH_LIB_DIR ${LOWRANK_TORCH_CPU} DIRECTORY)
+  find_path(LOWRANK_TORCH_INCLUDE ATen/ATen.h PATH_SUFFIXES include torch/include REQUIRED)
+  message(STATUS "libtorch: ${LOWRANK_TORCH_CPU}")
+  add_library(lowrank_torch INTERFACE)
+  target_include_directories(lowrank_torch SYSTEM INTERFACE ${LOWRANK_TORCH_INCLUDE})
+  target_link_libraries(lowrank_torch INTERFACE ${LOWRANK_TORCH_CPU} ${LOWRANK_TORCH_C10})
+endif()

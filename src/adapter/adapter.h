@@ -1,0 +1,62 @@
+// A LoRA file matched with the layers of a model: for each module that fits a layer its formula, for each
+// that does not the reason. Matched once per file and model shape; which weight it acts with is the stack's
+// business.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "adapter/formula.h"
+#include "formats/lora_file.h"
+#include "model/text_encoder.h"
+#include "model/unet.h"
+
+namespace lowrank::adapter {
+
+// One layer that the file changes.
+struct Target {
+  formats::Component component = formats::Component::kUnet;
+  std::string path;    // canonical path of the layer
+  std::string module;  // as written in the file
+  formats::AdapterKind kind = formats::AdapterKind::kLora;
+  std::optional<float> alpha;     // as stored
+  std::vector<std::string> keys;  // of the file
+  Formula formula;
+};
+
+class Adapter {
+ public:
+  // Throws Error(kUnsupported) when the file was made for another family of models, saying which and what to
+  // do, and Error(kBadInput) when nothing in it fits. Parts that do not fit are skipped with their reason.
+  static std::shared_ptr<const Adapter> match(formats::LoraFile file, const model::UNet& unet,
+                                              const model::TextEncoder& text_encoder);
+
+  const formats::LoraFile& file() const { return file_; }
+  const std::vector<Target>& targets() const { return targets_; }  // in file order
+  // What the file's reader skipped and what fits no layer here. With the targets' keys and file().unknown
+  // these are all keys of the file.
+  const std::vector<formats::SkippedKeys>& skipped() const { return skipped_; }
+  const std::vector<std::string>& notes() const { return notes_; }
+  // Modules in the file that address a component, fitting or not.
+  std::int64_t modules(formats::Component component) const;
+
+ private:
+  explicit Adapter(formats::LoraFile file) : file_(std::move(file)) {}
+
+  formats::LoraFile file_;
+  std::vector<Target> targets_;
+  std::vector<formats::SkippedKeys> skipped_;
+  std::vector<std::string> notes_;
+};
+
+// "SD 1.x", "SDXL" …; kOther: "an unknown base model".
+std::string_view base_model_name(formats::BaseModel model);
+
+// The family of a U-Net by the width of its cross-attention: 768, 1024, 2048; else kOther.
+formats::BaseModel base_model_of(const model::UNet& unet);
+
+}  // namespace lowrank::adapter

@@ -1,0 +1,308 @@
+#include "adapter/stack.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include "adapter/branch.h"
+#include "base/error.h"
+
+namespace lowrank::adapter {
+namespace {
+
+using formats::Component;
+using model::Layer;
+
+// Derived weights and our branches go, patches of others stay.
+Layer::Slot without_ours(const Layer& layer) {
+  Layer::Slot slot;
+  for (const auto& patch : layer.slot().patches)
+    if (dynamic_cast<const LowRankBranch*>(patch.get()) == nullptr) slot.patches.push_back(patch);
+  return slot;
+}
+
+void empty_slots(model::LayerMap& layers) {
+  for (auto& [path, layer] : layers) {
+    const auto& slot = layer->slot();
+    if (slot.derived_weight.defined() || slot.derived_bias.defined() || !slot.patches.empty())
+      layer->set_slot(without_ours(*layer));
+  }
+}
+
+// ‖up·down‖² from the small Gram matrices: Σ (upᵀ·up) ∘ (down·downᵀ).
+double product_norm_squared(const Factors& factors, Dyn dyn) {
+  const std::int64_t rank = active_rank(factors, dyn);
+  if (rank == 0) return 0;
+  const at::Tensor down = factors.down.narrow(0, 0, rank).to(at::kDouble).reshape({rank, -1});
+  const at::Tensor up = factors.up.narrow(1, 0, rank).to(at::kDouble).reshape({-1, rank});
+  const double sum = (at::matmul(up.t(), up) * at::matmul(down, down.t())).sum().item<double>();
+  return sum * factors.scale * factors.scale;
+}
+
+double norm_squared(const at::Tensor& tensor) {
+  const double norm = tensor.to(at::kFloat).norm().item<double>();
+  return norm * norm;
+}
+
+struct Part {
+  const Formula* formula = nullptr;
+  double weight = 0;
+  Dyn dyn;
+};
+
+// Factors that would take no less memory and time than the layer itself are better derived.
+bool worth_a_branch(const Layer& layer, std::span<const Part> parts) {
+  const std::int64_t out = layer.weight().size(0), columns = layer.weight().numel() / out;
+  std::int64_t rank = 0;
+  for (const Part& part : parts) {
+    if (!part.formula->factors) return false;
+    rank += active_rank(*part.formula->factors, part.dyn);
+  }
+  return rank > 0 && rank * (out + columns) <= out * columns / 2;
+}
+
+at::Tensor derived_weight(const Layer& layer, std::span<const Part> parts, at::ScalarType type) {
+  at::Tensor weight = layer.weight().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  at::Tensor rows = weight.view({weight.size(0), -1});
+  for (const Part& part : parts) {
+    if (!part.formula->weight || part.formula->depends_on_base) continue;
+    if (const auto& factors = part.formula->factors) {
+      const std::int64_t rank = active_rank(*factors, part.dyn);
+      const at::Tensor up = factors->up.narrow(1, 0, rank).to(at::kFloat).reshape({rows.size(0), rank});
+      rows.addmm_(up, factors->down.narrow(0, 0, rank).to(at::kFloat).reshape({rank, rows.size(1)}), 1,
+                  factors->scale * part.weight);
+    } else {
+      weight.add_(part.formula->weight({}, part.dyn), part.weight);
+    }
+  }
+  for (const Part& part : parts)
+    if (part.formula->weight && part.formula->depends_on_base)
+      weight = weight.add(part.formula->weight(weight, part.dyn), part.weight);
+  return weight.to(type);
+}
+
+// Undefined when no part changes the bias. A layer without a bias gets one.
+at::Tensor derived_bias(const Layer& layer, std::span<const Part> parts) {
+  at::Tensor bias;
+  for (const Part& part : parts) {
+    if (!part.formula->bias.defined()) continue;
+    if (!bias.defined()) {
+      bias = layer.bias().defined() ? layer.bias().to(at::kFloat, false, /*copy=*/true)
+                                    : at::zeros({layer.weight().size(0)}, at::kFloat);
+    }
+    bias.add_(part.formula->bias, part.weight);
+  }
+  return bias;
+}
+
+}  // namespace
+
+double AdapterStack::weight_of(const Change& change) const {
+  const ActiveAdapter& active = active_[change.adapter];
+  const formats::LayerAddress address{change.target->component, change.target->path};
+  const double weight = change.target->component == Component::kTextEncoder
+                            ? active.te
+                            : active.unet * factors_[change.adapter];
+  return weight * active.blocks.at(address);
+}
+
+void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& unet,
+                         model::TextEncoder& text_encoder) {
+  if (unet_ != &unet || text_encoder_ != &text_encoder) base_norms_.clear();
+  unet_ = &unet;
+  text_encoder_ = &text_encoder;
+  active_.assign(active.begin(), active.end());
+  factors_.assign(active_.size(), 1.0);
+  for (std::size_t i = 0; i < active_.size(); ++i)
+    if (active_[i].unet_factor) factors_[i] = active_[i].unet_factor(1, 1);
+  unet_plan_.clear();
+  text_plan_.clear();
+  std::int64_t copies = 0;
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    for (const Target& target : active_[i].adapter->targets()) {
+      const bool is_text = target.component == Component::kTextEncoder;
+      auto& layers = is_text ? text_encoder.layers() : unet.layers();
+      const auto layer = layers.find(target.path);
+      if (layer == layers.end()) {
+        throw Error(
+            kConflict,
+            "the LoRA '{}' was matched with another model: the layer '{}' is missing; match it again.",
+            active_[i].adapter->file().name, target.path);
+      }
+      auto& changes = (is_text ? text_plan_ : unet_plan_)[layer->second.get()];
+      if (changes.empty()) copies += layer->second->weight().numel() * 4;
+      changes.push_back({&target, i});
+    }
+  }
+  beside_ = copies > options_.derived_budget_bytes;
+  empty_slots(text_encoder.layers());
+  empty_slots(unet.layers());
+  summary_ = {};
+  fill(text_plan_);
+  fill(unet_plan_);
+}
+
+void AdapterStack::fill(const Plan& plan) {
+  const at::NoGradGuard no_grad;
+  for (const auto& [layer, changes] : plan) {
+    std::vector<Part> parts;
+    for (const Change& change : changes)
+      if (const double weight = weight_of(change); weight != 0)
+        parts.push_back({&change.target->formula, weight, active_[change.adapter].dyn});
+    Layer::Slot slot = without_ours(*layer);
+    if (!parts.empty()) {
+      if (beside_ && worth_a_branch(*layer, parts)) {
+        std::vector<WeightedFactors> factors;
+        for (const Part& part : parts) factors.push_back({&*part.formula->factors, part.weight, part.dyn});
+        slot.patches.insert(slot.patches.begin(), std::make_shared<LowRankBranch>(*layer, factors));
+        ++summary_.branch_layers;
+      } else {
+        slot.derived_weight =
+            derived_weight(*layer, parts, beside_ ? layer->weight().scalar_type() : at::kFloat);
+        ++summary_.derived_layers;
+        summary_.derived_bytes += static_cast<std::int64_t>(slot.derived_weight.nbytes());
+      }
+      slot.derived_bias = derived_bias(*layer, parts);
+    }
+    layer->set_slot(std::move(slot));
+  }
+}
+
+void AdapterStack::clear() {
+  if (unet_ != nullptr) empty_slots(unet_->layers());
+  if (text_encoder_ != nullptr) empty_slots(text_encoder_->layers());
+  active_.clear();
+  factors_.clear();
+  unet_plan_.clear();
+  text_plan_.clear();
+  base_norms_.clear();
+  summary_ = {};
+  unet_ = nullptr;
+  text_encoder_ = nullptr;
+}
+
+void AdapterStack::set_step(int step, int steps) {
+  std::set<std::size_t> changed;
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    if (!active_[i].unet_factor) continue;
+    const double factor = active_[i].unet_factor(step, steps);
+    if (factor != factors_[i]) changed.insert(i);
+    factors_[i] = factor;
+  }
+  if (changed.empty()) return;
+  Plan affected;
+  for (const auto& [layer, changes] : unet_plan_)
+    if (std::any_of(changes.begin(), changes.end(),
+                    [&](const Change& change) { return changed.contains(change.adapter); }))
+      affected.emplace(layer, changes);
+  const Summary before = summary_;
+  fill(affected);
+  summary_ = before;
+}
+
+double AdapterStack::base_norm_squared(const Layer& layer) {
+  const std::string key =
+      fmt::format("{} {}", formats::component_name(layer.address().component), layer.address().path);
+  BaseNorm& known = base_norms_[key];
+  if (!known.weight.defined() || !known.weight.is_same(layer.weight()))
+    known = {layer.weight(), norm_squared(layer.weight())};
+  return known.squared;
+}
+
+void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report) {
+  const at::NoGradGuard no_grad;
+  struct Sum {
+    std::int64_t modules = 0;
+    double change = 0, base = 0;
+  };
+  std::map<std::string, Sum> sums;
+  Sum all;
+  std::int64_t not_finite = 0;
+  for (const Target& target : active.adapter->targets()) {
+    const bool is_text = target.component == Component::kTextEncoder;
+    const Layer& layer = *(is_text ? text_encoder_->layers() : unet_->layers()).at(target.path);
+    const double weight = (is_text ? active.te : active.unet) * active.blocks.at(layer.address());
+    if (!target.formula.weight) continue;
+    const double change =
+        target.formula.factors
+            ? product_norm_squared(*target.formula.factors, active.dyn)
+            : norm_squared(target.formula.weight(
+                  target.formula.depends_on_base ? layer.weight().to(at::kFloat) : at::Tensor(), active.dyn));
+    if (!std::isfinite(change)) {
+      ++not_finite;
+      continue;
+    }
+    const std::string block = block_of(layer.address());
+    for (Sum* sum : {&all, &sums[block.empty() ? "other" : block]}) {
+      ++sum->modules;
+      sum->change += weight * weight * change;
+      sum->base += base_norm_squared(layer);
+    }
+  }
+  const auto relative = [](const Sum& sum) { return sum.base > 0 ? std::sqrt(sum.change / sum.base) : 0.0; };
+  report.measured = true;
+  report.relative = relative(all);
+  for (const auto& [block, sum] : sums) report.blocks.push_back({block, sum.modules, relative(sum)});
+  if (not_finite > 0)
+    report.notes.push_back(
+        fmt::format("{} modules hold values that are not finite; pictures will be spoilt", not_finite));
+}
+
+std::vector<ApplyReport> AdapterStack::reports(Measure measure_sizes) {
+  std::vector<ApplyReport> all;
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    const ActiveAdapter& active = active_[i];
+    const formats::LoraFile& file = active.adapter->file();
+    ApplyReport report;
+    report.name = file.name;
+    report.alias = file.alias;
+    report.path = file.path.string();
+    report.base_model = base_model_name(file.base_model);
+    report.base_model_reason = file.base_model_reason;
+    report.dyn = active.dyn;
+    report.unet = {.modules = active.adapter->modules(Component::kUnet), .weight = active.unet};
+    report.text_encoder = {.modules = active.adapter->modules(Component::kTextEncoder), .weight = active.te};
+    for (const Target& target : active.adapter->targets()) {
+      ++(target.component == Component::kUnet ? report.unet : report.text_encoder).applied;
+      ++report.kinds[std::string(formats::adapter_kind_name(target.kind))];
+      if (target.formula.rank > 0) ++report.ranks[target.formula.rank];
+      if (target.alpha) ++report.alphas[static_cast<double>(*target.alpha)];
+      report.keys_applied += static_cast<std::int64_t>(target.keys.size());
+    }
+    report.skipped = active.adapter->skipped();
+    for (const auto& skipped : report.skipped)
+      report.keys_skipped += static_cast<std::int64_t>(skipped.keys.size());
+    report.unknown = file.unknown;
+    report.keys_unknown = static_cast<std::int64_t>(file.unknown.size());
+    report.keys_total = static_cast<std::int64_t>(file.file->tensors().size());
+    report.notes = active.adapter->notes();
+    report.notes.insert(report.notes.end(), active.notes.begin(), active.notes.end());
+    std::int64_t ordered = 0;
+    for (const Plan* plan : {&unet_plan_, &text_plan_}) {
+      for (const auto& [layer, changes] : *plan) {
+        const auto depends = [](const Change& change) { return change.target->formula.depends_on_base; };
+        const bool ours = std::any_of(changes.begin(), changes.end(), [&](const Change& change) {
+          return change.adapter == i && depends(change);
+        });
+        ordered += ours && std::count_if(changes.begin(), changes.end(), depends) > 1;
+      }
+    }
+    if (ordered > 0) {
+      report.notes.push_back(
+          fmt::format("order-dependent: in {} layers another LoRA whose change depends on the weight "
+                      "acts too, so the order in the prompt matters",
+                      ordered));
+    }
+    if (active.te == 0 && active.unet == 0) report.notes.push_back("its weight is 0, so it has no effect");
+    if (measure_sizes == Measure::kYes) measure(active, report);
+    all.push_back(std::move(report));
+  }
+  return all;
+}
+
+}  // namespace lowrank::adapter

@@ -1,0 +1,101 @@
+// Which adapters are on, and with what weight: gives every layer of a model its effective operation through
+// the layer's slot. The base weights are never written; an empty set makes the model exactly what it was.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "adapter/adapter.h"
+#include "adapter/block_weights.h"
+#include "adapter/report.h"
+#include "model/text_encoder.h"
+#include "model/unet.h"
+
+namespace lowrank::adapter {
+
+// One LoRA of a request. The same adapter may stand in the list more than once; all act.
+struct ActiveAdapter {
+  std::shared_ptr<const Adapter> adapter;
+  double te = 1, unet = 1;  // weights, any finite number
+  Dyn dyn = {};
+  BlockWeights blocks = {};
+  // Factor on the U-Net's weight at sampling step 1 … steps (start=, stop=, weight schedules). Empty:
+  // constant 1.
+  std::function<double(int step, int steps)> unet_factor = {};
+  std::vector<std::string> notes = {};  // what whoever read the tag wants to see in the report
+};
+
+// Note [derived or beside]: a layer's change can be added to a float32 copy of its weight (derived weight:
+// costs memory, nothing at run time) or, when it is of low rank, computed beside the layer (branch: costs two
+// thin products at each call, hardly any memory). Measured on 2 cores, rank 16: beside layers 64 … 256 wide a
+// branch makes a U-Net pass some 30 % slower, so small models derive everything. When the derived weights of
+// all changed layers together would pass `derived_budget_bytes`, low-rank changes run beside their layer
+// instead, unless the concatenated factors would be no smaller than a copy, and weights that must be derived
+// take the base weight's own type (one rounding).
+struct StackOptions {
+  std::int64_t derived_budget_bytes = std::int64_t{384} << 20;  // float32 copies of all changed layers
+};
+
+enum class Measure { kNo, kYes };
+
+class AdapterStack {
+ public:
+  explicit AdapterStack(StackOptions options = {}) : options_(options) {}
+
+  // Replaces whatever set was on. Additive kinds are summed first, weight-dependent ones follow in the list's
+  // order, each on the result so far. Both models must live until the next apply() or clear(). Patches of
+  // others in the slots (training) are left alone. Throws Error when an adapter was matched with a model of
+  // another shape.
+  void apply(std::span<const ActiveAdapter> active, model::UNet& unet, model::TextEncoder& text_encoder);
+
+  // Takes everything out of the slots.
+  void clear();
+
+  // Before sampling step `step` of `steps`, counted from 1: brings the U-Net's weights up to date. Cheap when
+  // no active adapter has a unet_factor or no factor changed. The text encoder is not switched: it runs
+  // before sampling.
+  void set_step(int step, int steps);
+
+  // One report per active adapter, in order. Sizes of the change are at full weight, without step factors.
+  std::vector<ApplyReport> reports(Measure measure = Measure::kYes);
+
+  struct Summary {
+    std::int64_t derived_layers = 0, branch_layers = 0, derived_bytes = 0;
+  };
+  const Summary& summary() const { return summary_; }
+
+ private:
+  struct Change {
+    const Target* target = nullptr;
+    std::size_t adapter = 0;  // index into active_
+  };
+  using Plan = std::map<model::Layer*, std::vector<Change>>;
+
+  double weight_of(const Change& change) const;
+  void fill(const Plan& plan);
+  double base_norm_squared(const model::Layer& layer);
+  void measure(const ActiveAdapter& active, ApplyReport& report);
+
+  StackOptions options_;
+  std::vector<ActiveAdapter> active_;
+  std::vector<double> factors_;  // unet_factor of each active adapter at the current step
+  model::UNet* unet_ = nullptr;
+  model::TextEncoder* text_encoder_ = nullptr;
+  Plan unet_plan_, text_plan_;
+  bool beside_ = false;  // the outcome of Note [derived or beside]
+  Summary summary_;
+
+  struct BaseNorm {
+    at::Tensor weight;  // whose norm it is
+    double squared = 0;
+  };
+  std::map<std::string, BaseNorm> base_norms_;  // by component and path
+};
+
+}  // namespace lowrank::adapter

@@ -1,0 +1,169 @@
+#include "adapter/trainable.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "formats/diffusers_names.h"
+
+namespace lowrank::adapter {
+namespace {
+
+using formats::Component;
+using model::LayerKind;
+
+bool ends_residual_or_sampler_layer(std::string_view path) {
+  for (const std::string_view end :
+       {".in_layers.2", ".out_layers.3", ".emb_layers.1", ".skip_connection", ".op", ".conv"})
+    if (path.ends_with(end)) return true;
+  return false;
+}
+
+// Rank 1×1 convolutions and linear layers share; k×k convolutions have their own.
+bool is_wide_kernel(const model::Layer& layer) {
+  return layer.kind() == LayerKind::kConv2d && (layer.weight().size(2) != 1 || layer.weight().size(3) != 1);
+}
+
+}  // namespace
+
+bool is_lora_target(const model::Layer& layer, Convolutions convolutions) {
+  if (layer.kind() != LayerKind::kLinear && layer.kind() != LayerKind::kConv2d) return false;
+  const std::string_view path = layer.address().path;
+  switch (layer.address().component) {
+    case Component::kTextEncoder:
+      return path.find(".self_attn.") != path.npos || path.find(".mlp.") != path.npos;
+    case Component::kUnet:
+      if (path.ends_with(".proj_in") || path.ends_with(".proj_out")) return true;
+      if (path.find(".transformer_blocks.") != path.npos) return true;
+      return convolutions == Convolutions::kYes && ends_residual_or_sampler_layer(path);
+    case Component::kVae:
+      return false;
+  }
+  return false;
+}
+
+std::map<std::string, std::string, std::less<>> kohya_names(Component component,
+                                                            const model::LayerMap& layers) {
+  std::vector<std::string> paths;
+  for (const auto& [path, layer] : layers) paths.push_back(path);
+  const auto unet = formats::UnetNames::from_canonical(paths);
+  std::map<std::string, std::string, std::less<>> names;
+  for (const std::string& path : paths) {
+    std::string name = component == Component::kUnet ? "lora_unet_" + unet.to_diffusers(path).value_or(path)
+                                                     : "lora_te_text_model." + path;
+    std::replace(name.begin(), name.end(), '.', '_');
+    names.emplace(path, std::move(name));
+  }
+  return names;
+}
+
+struct TrainableLora::Pair : model::LayerPatch {
+  std::string name;
+  model::Layer* layer = nullptr;
+  at::Tensor down, up;
+  double alpha = 1, scale = 1;
+  std::shared_ptr<const double> weight;
+
+  at::Tensor add_to(at::Tensor y, const at::Tensor& x) const override {
+    if (*weight == 0) return y;
+    const at::ScalarType compute = layer->policy().compute;
+    const at::Tensor xs = x.to(compute), d = down.to(compute), u = up.to(compute);
+    const auto& geometry = layer->geometry();
+    const at::Tensor delta = layer->kind() == LayerKind::kConv2d
+                                 ? at::conv2d(at::conv2d(xs, d, {}, geometry.stride, geometry.padding), u)
+                                 : at::linear(at::linear(xs, d), u);
+    return y + delta * (scale * *weight);
+  }
+};
+
+TrainableLora::TrainableLora(model::UNet* unet, model::TextEncoder* text_encoder,
+                             const TrainableOptions& options) {
+  const bool convolutions = options.conv_rank > 0;
+  if (options.rank < 1 || options.conv_rank < 0)
+    throw Error(kBadInput, "a LoRA needs a rank of at least 1; got {} (convolutions: {}).", options.rank,
+                options.conv_rank);
+  if (!(options.alpha > 0) || (convolutions && !(options.conv_alpha > 0)))
+    throw Error(kBadInput, "a LoRA's alpha must be above 0; got {} (convolutions: {}).", options.alpha,
+                options.conv_alpha);
+  const at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(options.seed);
+  if (text_encoder != nullptr) hang(Component::kTextEncoder, text_encoder->layers(), options, generator);
+  if (unet != nullptr) hang(Component::kUnet, unet->layers(), options, generator);
+  if (pairs_.empty())
+    throw Error(kBadInput, "the LoRA would change no layer; train the U-Net, the text encoder or both.");
+}
+
+void TrainableLora::hang(Component component, model::LayerMap& layers, const TrainableOptions& options,
+                         const at::Generator& generator) {
+  const auto names = kohya_names(component, layers);
+  const auto convolutions = options.conv_rank > 0 ? Convolutions::kYes : Convolutions::kNo;
+  for (auto& [path, layer] : layers) {
+    if (!is_lora_target(*layer, convolutions)) continue;
+    const bool wide = is_wide_kernel(*layer);
+    const std::int64_t rank = wide ? options.conv_rank : options.rank;
+    auto pair = std::make_shared<Pair>();
+    pair->name = names.at(path);
+    pair->layer = layer.get();
+    pair->alpha = wide ? options.conv_alpha : options.alpha;
+    pair->scale = pair->alpha / static_cast<double>(rank);
+    pair->weight = weight_;
+    const at::Tensor& base = layer->weight();
+    std::vector<std::int64_t> down = base.sizes().vec(), up = base.sizes().vec();
+    const std::int64_t fan_in = base.numel() / base.size(0);
+    down[0] = rank;
+    up[1] = rank;
+    for (std::size_t i = 2; i < up.size(); ++i) up[i] = 1;
+    const double bound = 1.0 / std::sqrt(static_cast<double>(fan_in));
+    pair->down = at::empty(down, at::kFloat).uniform_(-bound, bound, generator).requires_grad_(true);
+    pair->up = at::zeros(up, at::kFloat).requires_grad_(true);
+    parameters_.push_back({pair->name + ".lora_down.weight", pair->down, component});
+    parameters_.push_back({pair->name + ".lora_up.weight", pair->up, component});
+    model::Layer::Slot slot = layer->slot();
+    slot.patches.push_back(pair);
+    layer->set_slot(std::move(slot));
+    pairs_.push_back(std::move(pair));
+  }
+}
+
+TrainableLora::~TrainableLora() {
+  for (const auto& pair : pairs_) {
+    model::Layer::Slot slot = pair->layer->slot();
+    std::erase_if(slot.patches, [&](const auto& patch) { return patch.get() == pair.get(); });
+    pair->layer->set_slot(std::move(slot));
+  }
+}
+
+tensor::StateDict TrainableLora::state() const {
+  tensor::StateDict state;
+  for (const auto& pair : pairs_) {
+    state.emplace(pair->name + ".lora_down.weight", pair->down.detach());
+    state.emplace(pair->name + ".lora_up.weight", pair->up.detach());
+    state.emplace(pair->name + ".alpha", at::scalar_tensor(pair->alpha, at::kFloat));
+  }
+  return state;
+}
+
+void TrainableLora::load(const tensor::StateDict& state) {
+  const at::NoGradGuard no_grad;
+  for (const auto& parameter : parameters_) {
+    const auto found = state.find(parameter.name);
+    if (found == state.end())
+      throw Error(kBadInput, "'{}' is missing from the saved LoRA; it was trained on other layers.",
+                  parameter.name);
+    if (found->second.sizes() != parameter.tensor.sizes()) {
+      throw Error(
+          kBadInput,
+          "'{}' in the saved LoRA has {} elements where {} are needed; it was trained at another rank.",
+          parameter.name, found->second.numel(), parameter.tensor.numel());
+    }
+    at::Tensor target = parameter.tensor;
+    target.copy_(found->second);
+  }
+}
+
+}  // namespace lowrank::adapter

@@ -1,0 +1,81 @@
+#include "base/atomic_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+
+namespace lowrank {
+namespace fs = std::filesystem;
+
+AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
+  static std::atomic<unsigned> counter{0};
+  const fs::path folder = target_.parent_path();
+  std::error_code problem;
+  if (!folder.empty()) fs::create_directories(folder, problem);
+  // The name is short whatever the target's length, so that a 255-byte file name still has a temporary.
+  temporary_ = folder / fmt::format(".lowrank-{}-{}.part", ::getpid(), counter.fetch_add(1));
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) {
+    throw Error(kIo, "{}: cannot be written ({}); choose another place or mend the folder's permissions.",
+                target_.string(), std::strerror(errno));
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
+    ::unlink(temporary_.c_str());
+  }
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  LOWRANK_CHECK(descriptor_ >= 0);
+  while (!bytes.empty()) {
+    const ssize_t done = ::write(descriptor_, bytes.data(), bytes.size());
+    if (done < 0) {
+      if (errno == EINTR) continue;
+      throw Error(kIo, "{}: writing failed ({}); nothing was changed.", target_.string(), std::strerror(errno));
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(done));
+  }
+}
+
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span<const char>(text.data(), text.size())));
+}
+
+void AtomicFile::commit() {
+  LOWRANK_CHECK(descriptor_ >= 0);
+  const bool synced = ::fsync(descriptor_) == 0;
+  const int reason = errno;
+  ::close(std::exchange(descriptor_, -1));
+  if (!synced || ::rename(temporary_.c_str(), target_.c_str()) != 0) {
+    const int why = synced ? errno : reason;
+    ::unlink(temporary_.c_str());
+    throw Error(kIo, "{}: could not be put in place ({}); nothing was changed.", target_.string(), std::strerror(why));
+  }
+}
+
+void write_file(const fs::path& target, std::string_view text) {
+  AtomicFile file(target);
+  file.write(text);
+  file.commit();
+}
+
+std::string read_file(const fs::path& path, std::size_t max_bytes) {
+  const auto mapped = MappedFile::open(path);
+  const auto bytes = mapped->bytes();
+  if (bytes.size() > max_bytes)
+    throw Error(kBadInput, "{}: has {} bytes, more than the {} expected of such a file.", path.string(), bytes.size(),
+                max_bytes);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace lowrank

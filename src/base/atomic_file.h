@@ -1,0 +1,37 @@
+// A file that appears whole or not at all: bytes go to a temporary beside the target, which is flushed to disk and
+// renamed by commit(). Without commit() the temporary is removed and an existing target is left as it was.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace lowrank {
+
+class AtomicFile {
+ public:
+  // Creates missing parent folders. Throws Error(kIo) naming the target.
+  explicit AtomicFile(std::filesystem::path target);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  void commit();
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+};
+
+// Writes a whole small file atomically.
+void write_file(const std::filesystem::path& target, std::string_view text);
+
+// Reads a whole small file. Throws Error(kNotFound/kIo), and kBadInput when it is larger than max_bytes.
+std::string read_file(const std::filesystem::path& path, std::size_t max_bytes = 64u << 20);
+
+}  // namespace lowrank

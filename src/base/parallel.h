@@ -1,0 +1,14 @@
+// The one door to threads outside libtorch. Work is cut the same way whatever the thread count, so results do not
+// depend on it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace lowrank {
+
+// Calls body(i) for i in [0, count), on at most `threads` threads (0: all cores). Waits for all; the first
+// exception is rethrown here. body must not care about order.
+void parallel_for(std::int64_t count, int threads, const std::function<void(std::int64_t)>& body);
+
+}  // namespace lowrank

@@ -1,0 +1,17 @@
+// SHA-256 of bytes, as lower-case hexadecimal (64 characters). FIPS 180-4, computed by OpenSSL.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <stop_token>
+#include <string>
+
+namespace lowrank {
+
+std::string sha256_hex(std::span<const std::byte> bytes);
+
+// Of a whole file, read piece by piece. Throws Error(kNotFound/kIo) naming the file, and kCancelled when stopped.
+std::string sha256_file_hex(const std::filesystem::path& path, const std::stop_token& stop = {});
+
+}  // namespace lowrank

@@ -1,0 +1,50 @@
+// A Stable Diffusion checkpoint opened and understood: which tensor is which parameter of which component, whatever
+// the layout (single file in CompVis' naming, or a diffusers folder). Nothing is converted or copied; the views stay
+// valid as long as this object lives.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "formats/layer_address.h"
+#include "weights/tensor_file.h"
+
+namespace lowrank::formats {
+
+enum class BaseModel { kSd1, kSd2, kSdxl, kOther };
+enum class Layout { kSingleFile, kDiffusersFolder };
+enum class PredictionType { kEpsilon, kV };
+
+// Canonical parameter name (LayerAddress path + ".weight"/".bias", or a bare parameter) → where its bytes are.
+using ParameterViews = std::map<std::string, weights::TensorView, std::less<>>;
+
+struct Checkpoint {
+  std::filesystem::path path;
+  Layout layout = Layout::kSingleFile;
+  BaseModel base_model = BaseModel::kSd1;
+  ParameterViews text_encoder, unet, vae;
+  // Facts that shapes cannot tell, where the checkpoint states them (diffusers' config.json, or our own metadata
+  // `lowrank.unet_heads`, `lowrank.prediction_type`). SD 1.x has 8 heads at every width.
+  std::optional<int> unet_heads;      // attention heads per layer
+  std::optional<int> text_heads;      // CLIP: width / 64 unless stated
+  PredictionType prediction = PredictionType::kEpsilon;
+  std::map<std::string, std::string> metadata;
+  std::vector<std::string> unused;    // keys of the file that belong to no parameter (model_ema.*, schedules …)
+  std::vector<std::shared_ptr<const weights::TensorFile>> files;  // owners of the bytes
+};
+
+// Opens a .safetensors/.ckpt file or a diffusers folder. Throws Error naming the file when it is no SD checkpoint
+// (a LoRA, a bare VAE …: says what it looks like) or when a component is missing.
+Checkpoint open_checkpoint(const std::filesystem::path& path);
+
+// Opens a stand-alone VAE (CompVis naming with or without root, or diffusers naming). Only `vae` is filled.
+Checkpoint open_vae(const std::filesystem::path& path);
+
+// Files and folders in `folder` and below that look like checkpoints, in natural path order.
+std::vector<std::filesystem::path> find_checkpoints(const std::filesystem::path& folder);
+
+}  // namespace lowrank::formats

@@ -1,0 +1,30 @@
+// The suffixes of LoRA keys and the kinds of adapter they make. The one place where a suffix is spelled.
+// Source: the key names that kohya sd-scripts, LyCORIS, PEFT and diffusers write.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/lora_file.h"
+
+namespace lowrank::formats {
+
+struct SuffixRow {
+  std::string_view suffix;  // as it stands in a key, with its first dot or underscore
+  std::string_view part;    // the name under which LoraEntry::parts holds it, the same for every writer
+};
+// Longest match wins; PEFT's `.lora_A.<adapter>.weight` is matched by split_key beside the table.
+std::span<const SuffixRow> suffix_table();
+
+struct KindRow {
+  AdapterKind kind;
+  std::string_view name;                             // for people
+  std::vector<std::vector<std::string_view>> needs;  // of each inner list one part must be there
+  std::vector<std::string_view> may;                 // parts that are understood besides
+};
+// In the order in which kinds are tried.
+const std::vector<KindRow>& kind_table();
+
+}  // namespace lowrank::formats

@@ -1,0 +1,183 @@
+#include "formats/naming_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "formats/kind_table.h"
+
+namespace lowrank::formats {
+namespace {
+
+struct PrefixRow {
+  std::string_view prefix;
+  ModuleTarget target;
+  bool is_stripped;  // false: the prefix is itself the head of the layer's path
+};
+
+// Modules without dots: everything before the key's first dot.
+constexpr std::array kFlatPrefixes = {
+    PrefixRow{"lora_unet_", ModuleTarget::kUnet, true},
+    PrefixRow{"lora_te1_", ModuleTarget::kTextEncoder, true},
+    PrefixRow{"lora_te2_", ModuleTarget::kSecondTextEncoder, true},
+    PrefixRow{"lora_te_", ModuleTarget::kTextEncoder, true},
+    PrefixRow{"oft_unet_", ModuleTarget::kUnet, true},
+    PrefixRow{"lycoris_text_model_", ModuleTarget::kTextEncoder, false},
+    PrefixRow{"lycoris_", ModuleTarget::kUnet, true},
+};
+
+// Modules with dots, after PEFT's `base_model.model.` is gone.
+constexpr std::array kDottedPrefixes = {
+    PrefixRow{"unet.", ModuleTarget::kUnet, true},
+    PrefixRow{"text_encoder.", ModuleTarget::kTextEncoder, true},
+    PrefixRow{"text_encoder_2.", ModuleTarget::kSecondTextEncoder, true},
+    PrefixRow{"model.diffusion_model.", ModuleTarget::kUnet, true},
+    PrefixRow{"diffusion_model.", ModuleTarget::kUnet, true},
+    PrefixRow{"text_model.", ModuleTarget::kTextEncoder, false},
+    PrefixRow{"down_blocks.", ModuleTarget::kUnet, false},
+    PrefixRow{"mid_block.", ModuleTarget::kUnet, false},
+    PrefixRow{"up_blocks.", ModuleTarget::kUnet, false},
+    PrefixRow{"time_embedding.", ModuleTarget::kUnet, false},
+    PrefixRow{"add_embedding.", ModuleTarget::kUnet, false},
+    PrefixRow{"input_blocks.", ModuleTarget::kUnet, false},
+    PrefixRow{"middle_block.", ModuleTarget::kUnet, false},
+    PrefixRow{"output_blocks.", ModuleTarget::kUnet, false},
+};
+// Layers outside the blocks, without any prefix.
+constexpr std::array<std::string_view, 2> kBareUnetLayers = {"conv_in", "conv_out"};
+
+constexpr std::string_view kPeftRoot = "base_model.model.";
+
+struct ForeignRow {
+  std::string_view prefix, architecture;
+};
+constexpr std::array kForeignPrefixes = {
+    ForeignRow{"lora_prior_", "Stable Cascade"},
+    ForeignRow{"lora_te3_", "SD3 or FLUX"},
+    ForeignRow{"lora_unet_double_blocks", "FLUX"},
+    ForeignRow{"lora_unet_single_blocks", "FLUX"},
+    ForeignRow{"lora_unet_joint_blocks", "SD3"},
+    ForeignRow{"lora_transformer_", "FLUX or SD3"},
+    ForeignRow{"lycoris_transformer_blocks", "FLUX or SD3"},
+    ForeignRow{"transformer.", "FLUX or SD3"},
+    ForeignRow{"double_blocks", "FLUX"},
+    ForeignRow{"single_blocks", "FLUX"},
+    ForeignRow{"joint_blocks", "SD3"},
+    ForeignRow{"text_encoders.", "SD3 or FLUX"},
+};
+
+bool cut_front(std::string_view& text, std::string_view head) {
+  if (!text.starts_with(head)) return false;
+  text.remove_prefix(head.size());
+  return true;
+}
+
+bool is_flat(std::string_view key) {
+  return std::any_of(kFlatPrefixes.begin(), kFlatPrefixes.end(),
+                     [&](const PrefixRow& row) { return key.starts_with(row.prefix); });
+}
+
+// PEFT writes the adapter's name into the key: `.lora_A.default.weight`, `.lora_magnitude_vector.default.weight`.
+std::optional<KeySplit> split_named_peft(std::string_view key) {
+  struct Form {
+    std::string_view head, tail, part;
+  };
+  static constexpr std::array kForms = {
+      Form{".lora_A.", ".weight", "lora_down.weight"},
+      Form{".lora_B.", ".weight", "lora_up.weight"},
+      Form{".lora_B.", ".bias", "lora_up.bias"},
+      Form{".lora_magnitude_vector.", ".weight", "dora_scale"},
+  };
+  for (const Form& form : kForms) {
+    const auto at = key.rfind(form.head);
+    if (at == std::string_view::npos || !key.ends_with(form.tail)) continue;
+    const std::size_t begin = at + form.head.size(), end = key.size() - form.tail.size();
+    if (begin >= end || key.substr(begin, end - begin).find('.') != std::string_view::npos) continue;
+    return KeySplit{std::string(key.substr(0, at)), form.part};
+  }
+  return std::nullopt;
+}
+
+// The first attention processors of diffusers: `attn1.processor.to_q_lora` is the layer `attn1.to_q`, and in the text
+// encoder `self_attn.to_q_lora` is `self_attn.q_proj`.
+std::string without_processor(std::string path, ModuleTarget target) {
+  const bool had_lora = path.ends_with("_lora");
+  if (had_lora) path.resize(path.size() - 5);
+  const auto at = path.find(".processor.");
+  if (at != std::string::npos) path.erase(at, std::string_view(".processor").size());
+  if (target == ModuleTarget::kUnet) {
+    if (path.ends_with(".to_out")) return fmt::format("{}.0", path);
+    return path;
+  }
+  struct Projection {
+    std::string_view processor, layer;
+  };
+  static constexpr std::array kProjections = {
+      Projection{"self_attn.to_q", "self_attn.q_proj"},
+      Projection{"self_attn.to_k", "self_attn.k_proj"},
+      Projection{"self_attn.to_v", "self_attn.v_proj"},
+      Projection{"self_attn.to_out", "self_attn.out_proj"},
+  };
+  for (const Projection& row : kProjections) {
+    if (!path.ends_with(row.processor)) continue;
+    path.resize(path.size() - row.processor.size());
+    return path.append(row.layer);
+  }
+  return path;
+}
+
+}  // namespace
+
+std::string flattened(std::string_view path) {
+  std::string flat(path);
+  std::replace(flat.begin(), flat.end(), '.', '_');
+  return flat;
+}
+
+std::optional<KeySplit> split_key(std::string_view key) {
+  const auto first_dot = key.find('.');
+  const bool ends_at_first_dot = is_flat(key);
+  const SuffixRow* best = nullptr;
+  for (const SuffixRow& row : suffix_table()) {
+    if (key.size() <= row.suffix.size() || !key.ends_with(row.suffix)) continue;
+    // A kohya module has no dot, so the suffix is all that follows the first one.
+    if (ends_at_first_dot && key.size() - row.suffix.size() != first_dot) continue;
+    if (best == nullptr || row.suffix.size() > best->suffix.size()) best = &row;
+  }
+  if (best != nullptr && best->suffix != ".weight")
+    return KeySplit{std::string(key.substr(0, key.size() - best->suffix.size())), best->part};
+  if (auto named = split_named_peft(key)) return named;
+  if (best == nullptr) return std::nullopt;
+  return KeySplit{std::string(key.substr(0, key.size() - best->suffix.size())), best->part};
+}
+
+std::optional<ModuleName> name_of_module(std::string_view module) {
+  for (const PrefixRow& row : kFlatPrefixes) {
+    std::string_view rest = module;
+    if (!cut_front(rest, row.prefix) || rest.empty()) continue;
+    if (!row.is_stripped) rest = module.substr(std::string_view("lycoris_").size());
+    return ModuleName{row.target, std::string(rest), std::string(rest)};
+  }
+  cut_front(module, kPeftRoot);
+  for (const PrefixRow& row : kDottedPrefixes) {
+    std::string_view rest = module;
+    if (!cut_front(rest, row.prefix) || rest.empty()) continue;
+    std::string path = without_processor(std::string(row.is_stripped ? rest : module), row.target);
+    std::string flat = flattened(path);
+    return ModuleName{row.target, std::move(path), std::move(flat)};
+  }
+  if (std::find(kBareUnetLayers.begin(), kBareUnetLayers.end(), module) != kBareUnetLayers.end())
+    return ModuleName{ModuleTarget::kUnet, std::string(module), std::string(module)};
+  return std::nullopt;
+}
+
+std::optional<std::string_view> foreign_architecture(std::string_view key) {
+  cut_front(key, kPeftRoot);
+  if (!cut_front(key, "model.diffusion_model.")) cut_front(key, "diffusion_model.");
+  for (const ForeignRow& row : kForeignPrefixes)
+    if (key.starts_with(row.prefix)) return row.architecture;
+  return std::nullopt;
+}
+
+}  // namespace lowrank::formats

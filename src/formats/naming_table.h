@@ -1,0 +1,38 @@
+// How the module part of a LoRA key names a layer: which prefix means which component, and which prefixes belong to
+// models that are not Stable Diffusion. The one place where a prefix is spelled.
+// Source: the key names that kohya sd-scripts, LyCORIS, OneTrainer, PEFT and diffusers write.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "formats/layer_address.h"
+
+namespace lowrank::formats {
+
+enum class ModuleTarget { kUnet, kTextEncoder, kSecondTextEncoder };
+
+// A key cut into the module's path and the part of the adapter it holds.
+struct KeySplit {
+  std::string module;     // as written: "lora_unet_mid_block_attentions_0_proj_in"
+  std::string_view part;  // "lora_down.weight", the same for every writer
+};
+// nullopt: no known suffix.
+std::optional<KeySplit> split_key(std::string_view key);
+
+struct ModuleName {
+  ModuleTarget target = ModuleTarget::kUnet;
+  std::string path;  // after the prefix, in its writer's form: dots or underscores
+  std::string flat;  // `path` with every dot an underscore: the name to look up
+};
+// nullopt: no known prefix.
+std::optional<ModuleName> name_of_module(std::string_view module);
+
+// The architecture whose LoRAs carry this key, when it is not Stable Diffusion 1, 2 or XL: "FLUX".
+std::optional<std::string_view> foreign_architecture(std::string_view key);
+
+// Every dot an underscore.
+std::string flattened(std::string_view path);
+
+}  // namespace lowrank::formats

@@ -1,0 +1,40 @@
+#include "formats/natural_order.h"
+
+#include <cstddef>
+
+namespace lowrank::formats {
+namespace {
+
+bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
+
+char lower(char letter) { return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter; }
+
+std::string_view take_digits(std::string_view text, std::size_t& at) {
+  while (at < text.size() && text[at] == '0') ++at;
+  const std::size_t begin = at;
+  while (at < text.size() && is_digit(text[at])) ++at;
+  return text.substr(begin, at - begin);
+}
+
+}  // namespace
+
+bool natural_less(std::string_view a, std::string_view b) {
+  std::size_t i = 0, j = 0;
+  while (i < a.size() && j < b.size()) {
+    if (is_digit(a[i]) && is_digit(b[j])) {
+      const std::string_view left = take_digits(a, i), right = take_digits(b, j);
+      if (left.size() != right.size()) return left.size() < right.size();
+      if (left != right) return left < right;
+      continue;
+    }
+    // A folder's own entries come before those of a folder whose name goes on.
+    const auto rank = [](char letter) { return letter == '/' ? 0 : static_cast<unsigned char>(lower(letter)); };
+    if (rank(a[i]) != rank(b[j])) return rank(a[i]) < rank(b[j]);
+    ++i;
+    ++j;
+  }
+  if (i < a.size() || j < b.size()) return i == a.size();
+  return a < b;
+}
+
+}  // namespace lowrank::formats

@@ -1,0 +1,130 @@
+#include "model/layer.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "base/error.h"
+#include "model/ops.h"
+
+namespace lowrank::model {
+
+using formats::component_name;
+
+Layer::Layer(formats::LayerAddress address, LayerKind kind, LayerGeometry geometry, at::Tensor weight,
+             at::Tensor bias, std::shared_ptr<const ComputePolicy> policy)
+    : address_(std::move(address)),
+      kind_(kind),
+      geometry_(geometry),
+      weight_(std::move(weight)),
+      bias_(std::move(bias)),
+      policy_(std::move(policy)) {}
+
+at::Tensor Layer::operator()(const at::Tensor& x) const {
+  const at::Tensor& w = slot_.derived_weight.defined() ? slot_.derived_weight : weight_;
+  const at::Tensor& b = slot_.derived_bias.defined() ? slot_.derived_bias : bias_;
+  at::Tensor y;
+  switch (kind_) {
+    case LayerKind::kLinear:
+      y = ops::linear(x, w, b, policy_->compute);
+      break;
+    case LayerKind::kConv2d:
+      y = ops::conv2d(x, w, b, geometry_.stride, geometry_.padding, policy_->compute);
+      break;
+    case LayerKind::kLayerNorm:
+      return ops::layer_norm(x, w, b, geometry_.eps);
+    case LayerKind::kGroupNorm:
+      return ops::group_norm(x, geometry_.groups, w, b, geometry_.eps);
+    case LayerKind::kEmbedding:
+      return at::embedding(w, x).to(at::kFloat);
+  }
+  for (const auto& patch : slot_.patches) y = patch->add_to(std::move(y), x);
+  return y;
+}
+
+void Layer::adopt(at::Tensor weight, at::Tensor bias) {
+  weight_ = std::move(weight);
+  bias_ = std::move(bias);
+}
+
+std::vector<NamedParameter> parameters(const LayerMap& layers) {
+  std::vector<NamedParameter> all;
+  for (const auto& [path, layer] : layers) {
+    all.push_back({path + ".weight", layer->weight()});
+    if (layer->bias().defined()) all.push_back({path + ".bias", layer->bias()});
+  }
+  return all;
+}
+
+void widen(LayerMap& layers) {
+  for (auto& [path, layer] : layers) {
+    const auto own = [](const at::Tensor& t) {
+      return t.defined() ? t.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true) : t;
+    };
+    layer->adopt(own(layer->weight()), own(layer->bias()));
+  }
+}
+
+LayerBuilder::LayerBuilder(formats::Component component, const tensor::StateDict& state, LayerMap& layers,
+                           std::shared_ptr<const ComputePolicy> policy)
+    : component_(component), state_(state), layers_(layers), policy_(std::move(policy)) {}
+
+bool LayerBuilder::has(const std::string& path) const { return state_.contains(path + ".weight"); }
+
+bool LayerBuilder::any(const std::string& prefix) const {
+  const auto it = state_.lower_bound(prefix);
+  return it != state_.end() && it->first.starts_with(prefix);
+}
+
+std::int64_t LayerBuilder::count(const std::string& prefix) const {
+  std::int64_t n = 0;
+  while (any(prefix + std::to_string(n) + ".")) ++n;
+  return n;
+}
+
+Layer* LayerBuilder::make(const std::string& path, LayerKind kind, std::int64_t rank, LayerGeometry geometry) {
+  const auto weight = state_.find(path + ".weight");
+  if (weight == state_.end()) {
+    throw Error(kBadInput, "the {} lacks the parameter '{}.weight'; the checkpoint is incomplete or not of this family.",
+                component_name(component_), path);
+  }
+  if (weight->second.dim() != rank || !weight->second.is_floating_point() || weight->second.numel() == 0) {
+    throw Error(kBadInput, "the {} parameter '{}.weight' has {} dimensions of type {} where {} of a float type are needed.",
+                component_name(component_), path, weight->second.dim(),
+                at::toString(weight->second.scalar_type()), rank);
+  }
+  const auto bias = state_.find(path + ".bias");
+  const at::Tensor b = bias == state_.end() ? at::Tensor() : bias->second;
+  if (b.defined() && (b.dim() != 1 || b.size(0) != weight->second.size(0) || !b.is_floating_point())) {
+    throw Error(kBadInput, "the {} parameter '{}.bias' does not fit its weight: {} elements where {} are needed.",
+                component_name(component_), path, b.numel(), weight->second.size(0));
+  }
+  if (kind == LayerKind::kConv2d) geometry.padding = weight->second.size(2) / 2;
+  auto& slot = layers_[path];
+  LOWRANK_CHECK(slot == nullptr);
+  slot = std::make_unique<Layer>(formats::LayerAddress{component_, path}, kind, geometry, weight->second, b, policy_);
+  return slot.get();
+}
+
+Layer* LayerBuilder::linear(const std::string& path) { return make(path, LayerKind::kLinear, 2, {}); }
+Layer* LayerBuilder::conv(const std::string& path, std::int64_t stride) {
+  return make(path, LayerKind::kConv2d, 4, {.stride = stride});
+}
+Layer* LayerBuilder::conv_or_linear(const std::string& path) {
+  const auto weight = state_.find(path + ".weight");
+  return weight != state_.end() && weight->second.dim() == 2 ? linear(path) : conv(path);
+}
+Layer* LayerBuilder::group_norm(const std::string& path, double eps) {
+  Layer* layer = make(path, LayerKind::kGroupNorm, 1, {.groups = 32, .eps = eps});
+  if (layer->weight().size(0) % 32 != 0) {
+    throw Error(kUnsupported, "the {} group norm '{}' has {} channels, which 32 groups do not divide.",
+                component_name(component_), path, layer->weight().size(0));
+  }
+  return layer;
+}
+Layer* LayerBuilder::layer_norm(const std::string& path) {
+  return make(path, LayerKind::kLayerNorm, 1, {.eps = 1e-5});
+}
+Layer* LayerBuilder::embedding(const std::string& path) { return make(path, LayerKind::kEmbedding, 2, {}); }
+
+}  // namespace lowrank::model

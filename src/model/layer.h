@@ -1,0 +1,123 @@
+// A layer: immutable base weights and one slot for what is added to it at run time. The model knows no adapters; it
+// only knows that a slot may hold a patch (added to the output) or derived weights (used in place of the base).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "formats/layer_address.h"
+#include "tensor/state_dict.h"
+
+namespace lowrank::model {
+
+enum class LayerKind { kLinear, kConv2d, kLayerNorm, kGroupNorm, kEmbedding };
+
+class Layer;
+
+// What a patch may do to a linear or convolution layer. Implemented in adapter/, unknown to the model.
+struct LayerPatch {
+  virtual ~LayerPatch() = default;
+  // Returns y with the patch's contribution for input x added. y [.., out] or [B, out, H', W'] is the base layer's
+  // output for x; y's storage may be reused when gradients are off. Must not touch the base weight.
+  virtual at::Tensor add_to(at::Tensor y, const at::Tensor& x) const = 0;
+};
+
+// How products are formed, shared by all layers of a model: float32, or bfloat16 for mixed-precision training.
+struct ComputePolicy {
+  at::ScalarType compute = at::kFloat;
+};
+
+// Geometry of a convolution, and of a group norm.
+struct LayerGeometry {
+  std::int64_t stride = 1;
+  std::int64_t padding = 0;
+  std::int64_t groups = 32;  // of a group norm
+  double eps = 1e-5;         // of a norm
+};
+
+class Layer {
+ public:
+  Layer(formats::LayerAddress address, LayerKind kind, LayerGeometry geometry, at::Tensor weight, at::Tensor bias,
+        std::shared_ptr<const ComputePolicy> policy);
+
+  // x as the kind demands: linear [.., in], convolution and group norm [B, C, H, W], layer norm [.., C], embedding
+  // int64 ids [..].
+  at::Tensor operator()(const at::Tensor& x) const;
+
+  const formats::LayerAddress& address() const { return address_; }
+  LayerKind kind() const { return kind_; }
+  const LayerGeometry& geometry() const { return geometry_; }
+  const ComputePolicy& policy() const { return *policy_; }
+  // As stored: any float type, read-only bytes when mapped. Bias undefined when the layer has none.
+  const at::Tensor& weight() const { return weight_; }
+  const at::Tensor& bias() const { return bias_; }
+
+  // The slot. Derived weights (either may be undefined: then the base one is used) come first, patches are added to
+  // the output of whichever weight was used, in order.
+  struct Slot {
+    at::Tensor derived_weight, derived_bias;
+    std::vector<std::shared_ptr<const LayerPatch>> patches;
+  };
+  void set_slot(Slot slot) { slot_ = std::move(slot); }
+  void clear_slot() { slot_ = {}; }
+  const Slot& slot() const { return slot_; }
+
+  // For training from scratch and for keeping a small model widened: replaces the stored tensors themselves.
+  void adopt(at::Tensor weight, at::Tensor bias);
+
+ private:
+  formats::LayerAddress address_;
+  LayerKind kind_;
+  LayerGeometry geometry_;
+  at::Tensor weight_, bias_;
+  std::shared_ptr<const ComputePolicy> policy_;
+  Slot slot_;
+};
+
+// All layers of one component by their canonical path, in byte order of the paths.
+using LayerMap = std::map<std::string, std::unique_ptr<Layer>, std::less<>>;
+
+struct NamedParameter {
+  std::string name;  // canonical parameter name: path + ".weight" / ".bias"
+  at::Tensor tensor;
+};
+
+// The stored tensors of all layers, for an optimiser or a writer.
+std::vector<NamedParameter> parameters(const LayerMap& layers);
+
+// Widens every parameter to float32 tensors of our own (leaf tensors that may require gradients).
+void widen(LayerMap& layers);
+
+// Builds layers from a state dict by path. Shapes decide all dimensions.
+class LayerBuilder {
+ public:
+  LayerBuilder(formats::Component component, const tensor::StateDict& state, LayerMap& layers,
+               std::shared_ptr<const ComputePolicy> policy);
+
+  // Each throws Error(kBadInput) naming the missing or misshapen parameter.
+  Layer* linear(const std::string& path);
+  Layer* conv(const std::string& path, std::int64_t stride = 1);  // padding keeps the size at stride 1
+  Layer* conv_or_linear(const std::string& path);                  // by the weight's rank
+  Layer* group_norm(const std::string& path, double eps);
+  Layer* layer_norm(const std::string& path);
+  Layer* embedding(const std::string& path);
+
+  bool has(const std::string& path) const;  // path + ".weight" exists
+  // Number of consecutive n = 0, 1, … for which a parameter begins with prefix + n + ".".
+  std::int64_t count(const std::string& prefix) const;
+  bool any(const std::string& prefix) const;  // a parameter begins with prefix
+
+ private:
+  Layer* make(const std::string& path, LayerKind kind, std::int64_t rank, LayerGeometry geometry);
+  formats::Component component_;
+  const tensor::StateDict& state_;
+  LayerMap& layers_;
+  std::shared_ptr<const ComputePolicy> policy_;
+};
+
+}  // namespace lowrank::model

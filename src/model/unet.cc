@@ -1,0 +1,219 @@
+#include "model/unet.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "model/ops.h"
+
+namespace lowrank::model {
+namespace {
+
+struct Inputs {
+  const at::Tensor& embedding;  // SiLU of the time embedding, [B, 4·channels]
+  const at::Tensor& context;    // [B, M, width]
+};
+
+}  // namespace
+
+struct UNet::Part {
+  virtual ~Part() = default;
+  // `size` is the spatial size wanted by the next skip connection; only up-sampling looks at it.
+  virtual at::Tensor forward(const at::Tensor& x, const Inputs& in, at::IntArrayRef size) const = 0;
+};
+
+struct UNet::Stage {
+  std::string name;
+  std::vector<std::unique_ptr<Part>> parts;
+};
+
+namespace {
+
+struct PlainConv : UNet::Part {
+  Layer* conv;
+  explicit PlainConv(Layer* c) : conv(c) {}
+  at::Tensor forward(const at::Tensor& x, const Inputs&, at::IntArrayRef) const override {
+    return (*conv)(x).to(at::kFloat);
+  }
+};
+
+struct Upsample : UNet::Part {
+  Layer* conv;
+  explicit Upsample(Layer* c) : conv(c) {}
+  at::Tensor forward(const at::Tensor& x, const Inputs&, at::IntArrayRef size) const override {
+    return (*conv)(at::upsample_nearest2d(x, size.empty() ? at::IntArrayRef({x.size(2) * 2, x.size(3) * 2}) : size))
+        .to(at::kFloat);
+  }
+};
+
+struct ResBlock : UNet::Part {
+  Layer *norm1, *conv1, *time, *norm2, *conv2, *skip = nullptr;
+  ResBlock(LayerBuilder& build, const std::string& p)
+      : norm1(build.group_norm(p + "in_layers.0", 1e-5)),
+        conv1(build.conv(p + "in_layers.2")),
+        time(build.linear(p + "emb_layers.1")),
+        norm2(build.group_norm(p + "out_layers.0", 1e-5)),
+        conv2(build.conv(p + "out_layers.3")) {
+    if (build.has(p + "skip_connection")) skip = build.conv(p + "skip_connection");
+  }
+  at::Tensor forward(const at::Tensor& x, const Inputs& in, at::IntArrayRef) const override {
+    at::Tensor h = (*conv1)(ops::silu((*norm1)(x)));
+    h = h + (*time)(in.embedding).unsqueeze(-1).unsqueeze(-1);
+    h = (*conv2)(ops::silu((*norm2)(h)));
+    return (skip != nullptr ? (*skip)(x) : x) + h;
+  }
+};
+
+struct CrossAttention {
+  Layer *q, *k, *v, *out;
+  CrossAttention(LayerBuilder& build, const std::string& p)
+      : q(build.linear(p + "to_q")), k(build.linear(p + "to_k")), v(build.linear(p + "to_v")),
+        out(build.linear(p + "to_out.0")) {}
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context, std::int64_t heads) const {
+    return (*out)(ops::attention((*q)(x), (*k)(context), (*v)(context), heads, ops::Mask::kNone));
+  }
+};
+
+struct TransformerBlock {
+  Layer *norm1, *norm2, *norm3, *gate_in, *ff_out;
+  CrossAttention self, cross;
+  TransformerBlock(LayerBuilder& build, const std::string& p)
+      : norm1(build.layer_norm(p + "norm1")),
+        norm2(build.layer_norm(p + "norm2")),
+        norm3(build.layer_norm(p + "norm3")),
+        gate_in(build.linear(p + "ff.net.0.proj")),
+        ff_out(build.linear(p + "ff.net.2")),
+        self(build, p + "attn1."),
+        cross(build, p + "attn2.") {}
+  at::Tensor operator()(at::Tensor x, const at::Tensor& context, std::int64_t heads) const {
+    at::Tensor h = (*norm1)(x);
+    x = x + self(h, h, heads);
+    x = x + cross((*norm2)(x), context, heads);
+    const auto halves = (*gate_in)((*norm3)(x)).chunk(2, -1);  // GEGLU (Shazeer 2020): value · gelu(gate)
+    return x + (*ff_out)(halves[0] * ops::gelu(halves[1]));
+  }
+};
+
+struct SpatialTransformer : UNet::Part {
+  Layer *norm, *proj_in, *proj_out;
+  std::vector<TransformerBlock> blocks;
+  std::int64_t heads;
+  SpatialTransformer(LayerBuilder& build, const std::string& p, std::int64_t h)
+      : norm(build.group_norm(p + "norm", 1e-6)),
+        proj_in(build.conv_or_linear(p + "proj_in")),
+        proj_out(build.conv_or_linear(p + "proj_out")),
+        heads(h) {
+    const std::int64_t depth = build.count(p + "transformer_blocks.");
+    for (std::int64_t t = 0; t < depth; ++t)
+      blocks.emplace_back(build, p + "transformer_blocks." + std::to_string(t) + ".");
+    const std::int64_t inner = proj_in->weight().size(0);
+    if (inner % heads != 0) {
+      throw Error(kUnsupported,
+                  "the U-Net block '{}' is {} wide, which its {} attention heads do not divide; state the head count in "
+                  "the checkpoint's metadata as lowrank.unet_heads.",
+                  p, inner, heads);
+    }
+  }
+  at::Tensor forward(const at::Tensor& x, const Inputs& in, at::IntArrayRef) const override {
+    const std::int64_t batch = x.size(0), height = x.size(2), width = x.size(3);
+    const bool linear = proj_in->kind() == LayerKind::kLinear;
+    const auto rows = [&](const at::Tensor& t) { return t.flatten(2).transpose(1, 2); };
+    const auto map = [&](const at::Tensor& t) {
+      return t.transpose(1, 2).reshape({batch, t.size(2), height, width});
+    };
+    at::Tensor h = (*norm)(x);
+    h = linear ? (*proj_in)(rows(h)) : rows((*proj_in)(h));
+    h = h.to(at::kFloat).contiguous();
+    for (const auto& block : blocks) h = block(h, in.context, heads);
+    return x + (linear ? map((*proj_out)(h)) : (*proj_out)(map(h)));
+  }
+};
+
+}  // namespace
+
+UNet::UNet(UNet&&) noexcept = default;
+UNet::~UNet() = default;
+
+UNet::Stage UNet::build_stage(LayerBuilder& build, const std::string& prefix) {
+  Stage stage{prefix.substr(0, prefix.size() - 1), {}};
+  const std::int64_t parts = build.count(prefix);
+  for (std::int64_t k = 0; k < parts; ++k) {
+    const std::string p = prefix + std::to_string(k) + ".";
+    if (build.any(p + "in_layers.")) {
+      stage.parts.push_back(std::make_unique<ResBlock>(build, p));
+    } else if (build.any(p + "transformer_blocks.")) {
+      stage.parts.push_back(std::make_unique<SpatialTransformer>(build, p, heads_));
+    } else if (build.has(p + "op")) {
+      stage.parts.push_back(std::make_unique<PlainConv>(build.conv(p + "op", 2)));
+    } else if (build.has(p + "conv")) {
+      stage.parts.push_back(std::make_unique<Upsample>(build.conv(p + "conv")));
+    } else if (build.has(prefix + std::to_string(k))) {
+      stage.parts.push_back(std::make_unique<PlainConv>(build.conv(prefix + std::to_string(k))));
+    } else {
+      throw Error(kUnsupported, "the U-Net block '{}' is of no kind that Stable Diffusion 1.x has.", p);
+    }
+  }
+  return stage;
+}
+
+UNet::UNet(const tensor::StateDict& state, std::optional<int> heads) : heads_(heads.value_or(8)) {
+  LayerBuilder build(formats::Component::kUnet, state, layers_, policy_);
+  time1_ = build.linear("time_embed.0");
+  time2_ = build.linear("time_embed.2");
+  const std::int64_t inputs = build.count("input_blocks."), outputs = build.count("output_blocks.");
+  for (std::int64_t n = 0; n < inputs; ++n)
+    input_.push_back(build_stage(build, "input_blocks." + std::to_string(n) + "."));
+  middle_.push_back(build_stage(build, "middle_block."));
+  for (std::int64_t n = 0; n < outputs; ++n)
+    output_.push_back(build_stage(build, "output_blocks." + std::to_string(n) + "."));
+  if (inputs == 0 || inputs != outputs)
+    throw Error(kBadInput, "the U-Net has {} input and {} output blocks; the two counts must agree.", inputs, outputs);
+  out_norm_ = build.group_norm("out.0", 1e-5);
+  out_conv_ = build.conv("out.2");
+  model_channels_ = time1_->weight().size(1);
+  in_channels_ = layers_.at("input_blocks.0.0")->weight().size(1);
+  for (const auto& [path, layer] : layers_)
+    if (path.ends_with("attn2.to_k")) context_width_ = layer->weight().size(1);
+}
+
+at::Tensor timestep_embedding(const at::Tensor& timesteps, std::int64_t width) {
+  const std::int64_t half = width / 2;
+  const at::Tensor frequencies =
+      at::exp(at::arange(half, timesteps.options().dtype(at::kFloat)) * (-std::log(10000.0) / static_cast<double>(half)));
+  const at::Tensor angles = timesteps.to(at::kFloat).unsqueeze(1) * frequencies.unsqueeze(0);
+  at::Tensor embedding = at::cat({at::cos(angles), at::sin(angles)}, 1);
+  if (width % 2 != 0) embedding = at::constant_pad_nd(embedding, {0, 1});
+  return embedding;
+}
+
+at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
+                         const Observer& observer) const {
+  LOWRANK_CHECK(x.dim() == 4 && x.size(1) == in_channels_ && context.size(2) == context_width_);
+  const at::Tensor embedding =
+      ops::silu((*time2_)(ops::silu((*time1_)(timestep_embedding(timesteps, model_channels_)))));
+  const Inputs in{embedding, context};
+  std::vector<at::Tensor> skips;
+  at::Tensor h = x.to(at::kFloat);
+  const auto run = [&](const Stage& stage, at::IntArrayRef size) {
+    for (const auto& part : stage.parts) h = part->forward(h, in, size);
+    if (observer) observer(stage.name, h);
+  };
+  for (const Stage& stage : input_) {
+    run(stage, {});
+    skips.push_back(h);
+  }
+  for (const Stage& stage : middle_) run(stage, {});
+  for (const Stage& stage : output_) {
+    h = at::cat({h, skips.back()}, 1);
+    skips.pop_back();
+    std::vector<std::int64_t> size;
+    if (!skips.empty()) size = {skips.back().size(2), skips.back().size(3)};
+    run(stage, size);
+  }
+  return (*out_conv_)(ops::silu((*out_norm_)(h))).to(at::kFloat);
+}
+
+}  // namespace lowrank::model

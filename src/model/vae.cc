@@ -1,0 +1,125 @@
+#include "model/vae.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <string>
+
+#include "base/error.h"
+#include "model/ops.h"
+
+namespace lowrank::model {
+namespace {
+
+constexpr double kEps = 1e-6;
+
+Vae::ResBlock res_block(LayerBuilder& build, const std::string& p) {
+  return {build.group_norm(p + "norm1", kEps), build.conv(p + "conv1"), build.group_norm(p + "norm2", kEps),
+          build.conv(p + "conv2"), build.has(p + "nin_shortcut") ? build.conv(p + "nin_shortcut") : nullptr};
+}
+
+Vae::Attention attention(LayerBuilder& build, const std::string& p) {
+  return {build.group_norm(p + "norm", kEps), build.conv_or_linear(p + "q"), build.conv_or_linear(p + "k"),
+          build.conv_or_linear(p + "v"), build.conv_or_linear(p + "proj_out")};
+}
+
+Vae::Half half(LayerBuilder& build, const std::string& p, bool down) {
+  Vae::Half half{};
+  half.conv_in = build.conv(p + "conv_in");
+  const std::string side = p + (down ? "down." : "up.");
+  const std::int64_t levels = build.count(side);
+  for (std::int64_t i = 0; i < levels; ++i) {
+    const std::string at = side + std::to_string(i) + ".";
+    Vae::Level level{};
+    const std::int64_t blocks = build.count(at + "block.");
+    for (std::int64_t j = 0; j < blocks; ++j)
+      level.blocks.push_back(res_block(build, at + "block." + std::to_string(j) + "."));
+    const std::int64_t attentions = build.count(at + "attn.");
+    for (std::int64_t j = 0; j < attentions; ++j)
+      level.attentions.push_back(attention(build, at + "attn." + std::to_string(j) + "."));
+    const std::string resample = at + (down ? "downsample.conv" : "upsample.conv");
+    if (build.has(resample)) level.resample = build.conv(resample, down ? 2 : 1);
+    half.levels.push_back(std::move(level));
+  }
+  // The decoder numbers its levels from the picture inwards, data pass them from the latent outwards.
+  if (!down) std::reverse(half.levels.begin(), half.levels.end());
+  half.mid1 = res_block(build, p + "mid.block_1.");
+  half.mid_attention = attention(build, p + "mid.attn_1.");
+  half.mid2 = res_block(build, p + "mid.block_2.");
+  half.norm_out = build.group_norm(p + "norm_out", kEps);
+  half.conv_out = build.conv(p + "conv_out");
+  return half;
+}
+
+at::Tensor run(const Vae::ResBlock& b, const at::Tensor& x) {
+  const at::Tensor h = (*b.conv1)(ops::silu((*b.norm1)(x)));
+  return (b.shortcut != nullptr ? (*b.shortcut)(x) : x) + (*b.conv2)(ops::silu((*b.norm2)(h)));
+}
+
+// Single-head self-attention over all places.
+at::Tensor run(const Vae::Attention& a, const at::Tensor& x) {
+  const at::Tensor h = (*a.norm)(x);
+  const auto rows = [](const at::Tensor& t) { return t.flatten(2).transpose(1, 2); };
+  const bool linear = a.q->kind() == LayerKind::kLinear;
+  const auto project = [&](const Layer& layer) { return linear ? layer(rows(h)) : rows(layer(h)); };
+  const at::Tensor attended = ops::attention(project(*a.q), project(*a.k), project(*a.v), 1, ops::Mask::kNone);
+  const auto map = [&](const at::Tensor& t) { return t.transpose(1, 2).reshape_as(x); };
+  return x + (linear ? map((*a.out)(attended)) : (*a.out)(map(attended)));
+}
+
+at::Tensor run_mid(const Vae::Half& half, const at::Tensor& x) {
+  return run(half.mid2, run(half.mid_attention, run(half.mid1, x)));
+}
+
+at::Tensor run_level(const Vae::Level& level, at::Tensor x) {
+  for (std::size_t j = 0; j < level.blocks.size(); ++j) {
+    x = run(level.blocks[j], x);
+    if (j < level.attentions.size()) x = run(level.attentions[j], x);
+  }
+  return x;
+}
+
+}  // namespace
+
+Vae::Vae(const tensor::StateDict& state) {
+  LayerBuilder build(formats::Component::kVae, state, layers_, policy_);
+  encoder_ = half(build, "encoder.", true);
+  decoder_ = half(build, "decoder.", false);
+  quant_ = build.conv("quant_conv");
+  post_quant_ = build.conv("post_quant_conv");
+  latent_channels_ = post_quant_->weight().size(1);
+  downscale_ = 1;
+  for (const Level& level : decoder_.levels)
+    if (level.resample != nullptr) downscale_ *= 2;
+}
+
+at::Tensor Vae::decode(const at::Tensor& latent) const {
+  at::Tensor x = (*decoder_.conv_in)((*post_quant_)(latent.to(at::kFloat)));
+  x = run_mid(decoder_, x);
+  for (const Level& level : decoder_.levels) {
+    x = run_level(level, x);
+    if (level.resample != nullptr) {
+      x = (*level.resample)(at::upsample_nearest2d(x, at::IntArrayRef({x.size(2) * 2, x.size(3) * 2})));
+    }
+  }
+  return (*decoder_.conv_out)(ops::silu((*decoder_.norm_out)(x))).to(at::kFloat);
+}
+
+at::Tensor Vae::encode_moments(const at::Tensor& picture) const {
+  at::Tensor x = (*encoder_.conv_in)(picture.to(at::kFloat));
+  for (const Level& level : encoder_.levels) {
+    x = run_level(level, x);
+    if (level.resample != nullptr) {
+      // The reference pads one row and column at the far end only, then convolves without padding.
+      const Layer& conv = *level.resample;
+      const Layer::Slot& slot = conv.slot();
+      LOWRANK_CHECK(slot.patches.empty() && !slot.derived_weight.defined());
+      x = ops::conv2d(at::constant_pad_nd(x, {0, 1, 0, 1}), conv.weight(), conv.bias(), 2, 0, conv.policy().compute);
+    }
+  }
+  x = run_mid(encoder_, x);
+  x = (*encoder_.conv_out)(ops::silu((*encoder_.norm_out)(x)));
+  return (*quant_)(x).to(at::kFloat);
+}
+
+}  // namespace lowrank::model

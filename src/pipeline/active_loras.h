@@ -1,0 +1,78 @@
+// The LoRAs of a resident model: files opened once, matched once, and the set that is on. Changing the set touches only
+// the layers' slots; the base weights stay what they are.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "adapter/stack.h"
+#include "pipeline/checkpoint_loader.h"
+#include "prompt/extra_networks.h"
+
+namespace lowrank::pipeline {
+
+// The file that a tag's NAME means. Throws Error(kNotFound) in one sentence, with the names that come near.
+using LoraFinder = std::function<std::filesystem::path(const std::string& name)>;
+
+// What a missing or unusable LoRA means.
+enum class MissingLora { kIsError, kIsReported };
+
+class ActiveLoras {
+ public:
+  struct Loaded {
+    std::string name;  // as in the prompt
+    std::string hash;  // 12 hex digits
+    std::shared_ptr<const adapter::Adapter> adapter;
+  };
+  struct Missing {
+    std::string name;
+    std::string reason;  // one sentence
+  };
+
+  explicit ActiveLoras(LoraFinder find) : find_(std::move(find)) {}
+
+  // Makes exactly these tags act on `model`, in their order; nothing is done when they already do. The model must live
+  // until the next activate() or forget(). Throws what the finder, the reader and the matching throw, with the tag's name,
+  // unless `missing` says to report; then the other LoRAs act.
+  void activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, MissingLora missing);
+
+  // Before sampling step `step` of `steps`, from 1: LoRAs with start= or stop= are switched.
+  void set_step(int step, int steps) { stack_.set_step(step, steps); }
+
+  // Takes everything off and forgets the files: the model is about to go.
+  void forget();
+
+  const std::vector<Loaded>& loaded() const { return loaded_; }
+  const std::vector<Missing>& missing() const { return missing_; }
+  const std::vector<std::string>& warnings() const { return warnings_; }  // about numbers of the tags
+  // One per loaded LoRA. Sizes of the change are measured on first asking and kept.
+  const std::vector<adapter::ApplyReport>& reports();
+  // Names what acts on the text encoder: equal texts, equal encodings.
+  const std::string& text_state() const { return text_state_; }
+
+ private:
+  struct Known {
+    std::string version;  // size and time of the file when it was read
+    std::shared_ptr<const adapter::Adapter> adapter;
+    std::string hash;
+  };
+  const Known& open(const std::filesystem::path& path, const LoadedModel& model);
+  Loaded load(const std::string& name, const LoadedModel& model, std::string& version);
+
+  LoraFinder find_;
+  adapter::AdapterStack stack_;
+  std::map<std::filesystem::path, Known> known_;
+  std::vector<Loaded> loaded_;
+  std::vector<Missing> missing_;
+  std::vector<std::string> warnings_;
+  std::vector<adapter::ApplyReport> reports_;
+  std::string state_, text_state_;
+};
+
+}  // namespace lowrank::pipeline

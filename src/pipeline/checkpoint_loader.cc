@@ -1,0 +1,117 @@
+#include "pipeline/checkpoint_loader.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "base/error.h"
+#include "prompt/chunks.h"
+#include "prompt/text.h"
+#include "prompt/tokenizer.h"
+#include "tensor/state_dict.h"
+
+namespace lowrank::pipeline {
+namespace {
+
+constexpr std::int64_t kWidenBelowBytes = std::int64_t{1} << 30;
+
+void widen_if_small(model::LayerMap& layers) {
+  std::int64_t bytes = 0;
+  for (const auto& parameter : model::parameters(layers)) bytes += parameter.tensor.numel() * 4;
+  if (bytes < kWidenBelowBytes) model::widen(layers);
+}
+
+tensor::StateDict state_of(const formats::ParameterViews& views, const formats::Checkpoint& checkpoint) {
+  const auto owners = std::make_shared<const std::vector<std::shared_ptr<const weights::TensorFile>>>(checkpoint.files);
+  return tensor::as_state_dict(views, owners);
+}
+
+// A number of our own metadata. Hostile until checked.
+std::optional<double> metadata_number(const formats::Checkpoint& checkpoint, const std::string& key, double low,
+                                      double high) {
+  const auto it = checkpoint.metadata.find(key);
+  if (it == checkpoint.metadata.end()) return std::nullopt;
+  const auto value = prompt::parse_number(it->second);
+  if (!value || *value < low || *value > high)
+    throw Error(kBadInput, "{}: the metadata entry '{}' is '{}', but must be a number between {} and {}.",
+                checkpoint.path.string(), key, it->second, low, high);
+  return value;
+}
+
+void require_clip_vocabulary(const model::TextEncoder& encoder, const std::filesystem::path& path) {
+  const std::int64_t rows = encoder.layers().at("embeddings.token_embedding")->weight().size(0);
+  if (rows < prompt::Tokenizer::kSize || encoder.positions() < prompt::kChunkRows)
+    throw Error(kUnsupported, "{}: its text encoder knows {} tokens at {} positions, but prompts need CLIP's {} at {}.",
+                path.string(), rows, encoder.positions(), prompt::Tokenizer::kSize, prompt::kChunkRows);
+}
+
+std::unique_ptr<model::Vae> build_vae(const formats::Checkpoint& source) {
+  try {
+    auto vae = std::make_unique<model::Vae>(state_of(source.vae, source));
+    widen_if_small(vae->layers());
+    return vae;
+  } catch (const Error& error) {
+    throw error.during(fmt::format("loading the VAE of {}", source.path.string()));
+  }
+}
+
+template <typename Component, typename... Args>
+std::unique_ptr<Component> build(const formats::ParameterViews& views, const formats::Checkpoint& source,
+                                 Args... args) {
+  auto component = std::make_unique<Component>(state_of(views, source), args...);
+  widen_if_small(component->layers());
+  return component;
+}
+
+std::uint64_t bytes_of(const model::LayerMap& layers) {
+  std::uint64_t bytes = 0;
+  for (const auto& parameter : model::parameters(layers)) bytes += parameter.tensor.nbytes();
+  return bytes;
+}
+
+}  // namespace
+
+std::uint64_t LoadedModel::parameter_bytes() const {
+  return bytes_of(text_encoder->layers()) + bytes_of(unet->layers()) + bytes_of(vae->layers());
+}
+
+LoadedModel load_model(const std::filesystem::path& path, const std::optional<std::filesystem::path>& vae) {
+  const formats::Checkpoint checkpoint = formats::open_checkpoint(path);
+  LoadedModel loaded;
+  loaded.path = path;
+  loaded.prediction = checkpoint.prediction;
+  const auto own_scale = metadata_number(checkpoint, "lowrank.latent_scale", 1e-6, 1e6);
+  loaded.has_sd1_latents = !own_scale;
+  loaded.latent_scale = own_scale.value_or(0.18215);
+  loaded.native_size = static_cast<int>(metadata_number(checkpoint, "lowrank.native_size", 8, 4096).value_or(512));
+  try {
+    loaded.text_encoder = build<model::TextEncoder>(checkpoint.text_encoder, checkpoint, checkpoint.text_heads);
+    loaded.unet = build<model::UNet>(checkpoint.unet, checkpoint, checkpoint.unet_heads);
+  } catch (const Error& error) {
+    throw error.during(fmt::format("loading {}", path.string()));
+  }
+  require_clip_vocabulary(*loaded.text_encoder, path);
+  if (loaded.unet->context_width() != loaded.text_encoder->width())
+    throw Error(kBadInput, "{}: the U-Net expects text {} wide, but the text encoder gives {}; the file mixes two models.",
+                path.string(), loaded.unet->context_width(), loaded.text_encoder->width());
+  if (vae) {
+    load_vae(loaded, vae);
+  } else {
+    loaded.vae = build_vae(checkpoint);
+  }
+  loaded.hash = std::make_unique<FileHash>(path);
+  return loaded;
+}
+
+void load_vae(LoadedModel& model, const std::optional<std::filesystem::path>& vae) {
+  const formats::Checkpoint source = vae ? formats::open_vae(*vae) : formats::open_checkpoint(model.path);
+  auto built = build_vae(source);
+  if (built->latent_channels() != model.unet->in_channels())
+    throw Error(kUnsupported, "{}: this VAE has {} latent channels, but the checkpoint works on {}.", source.path.string(),
+                built->latent_channels(), model.unet->in_channels());
+  model.vae = std::move(built);
+  model.vae_path = vae.value_or(std::filesystem::path());
+  model.vae_hash = vae ? std::make_unique<FileHash>(*vae) : nullptr;
+}
+
+}  // namespace lowrank::pipeline

@@ -1,0 +1,45 @@
+// From a checkpoint file to a model that can run: formats says which bytes are which parameter, tensor makes tensors of
+// them, model builds the layers. Weights stay mapped as stored, except in components small enough to widen.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "formats/checkpoint.h"
+#include "model/text_encoder.h"
+#include "model/unet.h"
+#include "model/vae.h"
+#include "pipeline/file_hash.h"
+
+namespace lowrank::pipeline {
+
+// A checkpoint ready to sample. The base weights never change; adapters live in the layers' slots.
+struct LoadedModel {
+  std::filesystem::path path, vae_path;  // vae_path empty: the checkpoint's own VAE
+  formats::PredictionType prediction = formats::PredictionType::kEpsilon;
+  double latent_scale = 0.18215;         // decode(latent / scale); metadata `lowrank.latent_scale` overrides SD 1's
+  bool has_sd1_latents = true;           // false with a scale of its own: the latents are another VAE's
+  int native_size = 512;                 // pixels; metadata `lowrank.native_size` overrides SD 1's
+  std::unique_ptr<model::TextEncoder> text_encoder;
+  std::unique_ptr<model::UNet> unet;
+  std::unique_ptr<model::Vae> vae;
+
+  std::unique_ptr<FileHash> hash, vae_hash;  // of the checkpoint's file; of the VAE's, null without vae_path
+
+  std::string name() const { return path.stem().string(); }
+  // Of all tensors as they lie in memory, mapped ones included.
+  std::uint64_t parameter_bytes() const;
+};
+
+// Opens, checks and builds. `vae`: a stand-alone VAE instead of the checkpoint's. A component whose parameters take less
+// than 1 GiB in float32 is widened, as it then runs without conversions; a larger one stays as stored.
+// Throws Error naming the file; kUnsupported for other families than SD 1.x.
+LoadedModel load_model(const std::filesystem::path& checkpoint, const std::optional<std::filesystem::path>& vae = {});
+
+// Replaces the VAE of a resident model. nullopt: the checkpoint's own.
+void load_vae(LoadedModel& model, const std::optional<std::filesystem::path>& vae);
+
+}  // namespace lowrank::pipeline

@@ -1,0 +1,68 @@
+#include "pipeline/prompted_unet.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace lowrank::pipeline {
+namespace {
+
+using sampling::BranchRow;
+
+// Repeats the last vector up to `length` rows. Source: A1111's reconstruct_multicond_batch.
+at::Tensor stretch(const at::Tensor& text, std::int64_t length) {
+  if (text.size(0) == length) return text;
+  return at::cat({text, text.narrow(0, text.size(0) - 1, 1).expand({length - text.size(0), text.size(1)})});
+}
+
+}  // namespace
+
+at::Tensor PromptedUNet::context(std::span<const BranchRow> rows, int call) const {
+  std::vector<at::Tensor> texts;
+  std::int64_t longest = 0;
+  for (const BranchRow& row : rows) {
+    if (row.piece == BranchRow::kUncond) {
+      texts.push_back(prompts_.negative->texts[prompts_.parsed.negative.text_for_call(call)]);
+    } else {
+      const std::size_t piece = prompts_.parsed.composition[static_cast<std::size_t>(row.piece)].piece;
+      texts.push_back(prompts_.pieces[piece]->texts[prompts_.parsed.pieces[piece].text_for_call(call)]);
+    }
+    longest = std::max(longest, texts.back().size(0));
+  }
+  for (at::Tensor& text : texts) text = stretch(text, longest);
+  return at::stack(texts);
+}
+
+at::Tensor PromptedUNet::pad_to(const at::Tensor& context, std::int64_t length) {
+  const std::int64_t missing = length - context.size(1);
+  if (missing == 0) return context;
+  padded_ = true;
+  LOWRANK_CHECK(missing % prompts_.empty.size(0) == 0);
+  const at::Tensor filler = prompts_.empty.repeat({missing / prompts_.empty.size(0), 1});
+  return at::cat({context, filler.unsqueeze(0).expand({context.size(0), missing, context.size(2)})}, 1);
+}
+
+at::Tensor PromptedUNet::predict(const at::Tensor& x, const at::Tensor& timesteps, std::span<const BranchRow> rows,
+                                 int call) {
+  LOWRANK_CHECK(x.size(0) == static_cast<std::int64_t>(rows.size()));
+  const auto first_uncond = std::ranges::find(rows, BranchRow::kUncond, &BranchRow::piece) - rows.begin();
+  const auto run = [&](std::int64_t from, std::int64_t count, const at::Tensor& text) {
+    ++passes_;
+    return unet_.forward(x.narrow(0, from, count), timesteps.narrow(0, from, count), text);
+  };
+  const auto conds = static_cast<std::int64_t>(first_uncond), all = x.size(0);
+  if (conds == 0 || conds == all) return run(0, all, context(rows, call));
+  at::Tensor cond = context(rows.first(static_cast<std::size_t>(conds)), call);
+  at::Tensor uncond = context(rows.subspan(static_cast<std::size_t>(conds)), call);
+  if (prompts_.empty.defined()) {
+    const std::int64_t length = std::max(cond.size(1), uncond.size(1));
+    cond = pad_to(cond, length);
+    uncond = pad_to(uncond, length);
+  }
+  if (cond.size(1) == uncond.size(1)) return run(0, all, at::cat({cond, uncond}));
+  return at::cat({run(0, conds, cond), run(conds, all - conds, uncond)});
+}
+
+}  // namespace lowrank::pipeline

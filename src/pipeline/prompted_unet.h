@@ -1,0 +1,47 @@
+// The U-Net with the prompts of one batch: what sampling calls the noise model. Which text conditions a call depends on
+// the number of the call (prompt editing); rows of equal context length go through the U-Net together.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "model/unet.h"
+#include "pipeline/conditioning.h"
+#include "prompt/prompt.h"
+#include "sampling/denoiser.h"
+
+namespace lowrank::pipeline {
+
+// The parsed prompt and the encodings of its parts, in its order.
+struct PromptConditioning {
+  prompt::ParsedPrompt parsed;
+  std::vector<std::shared_ptr<const EncodedPrompt>> pieces;  // as parsed.pieces
+  std::shared_ptr<const EncodedPrompt> negative;
+  at::Tensor empty;  // [77, width] to pad the shorter of cond and uncond with; undefined: they run separately
+};
+
+class PromptedUNet : public sampling::NoiseModel {
+ public:
+  // Both must outlive this object.
+  PromptedUNet(const model::UNet& unet, const PromptConditioning& prompts) : unet_(unet), prompts_(prompts) {}
+
+  at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps, std::span<const sampling::BranchRow> rows,
+                     int call) override;
+
+  std::int64_t passes() const { return passes_; }     // of the U-Net so far
+  bool padded() const { return padded_; }             // lengths had to be equalised with `empty`
+
+ private:
+  at::Tensor context(std::span<const sampling::BranchRow> rows, int call) const;  // [rows, 77·n, width]
+  at::Tensor pad_to(const at::Tensor& context, std::int64_t length);
+
+  const model::UNet& unet_;
+  const PromptConditioning& prompts_;
+  std::int64_t passes_ = 0;
+  bool padded_ = false;
+};
+
+}  // namespace lowrank::pipeline

@@ -1,0 +1,160 @@
+#include "prompt/prompt.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "prompt/text.h"
+
+namespace lowrank::prompt {
+namespace {
+
+struct EmphasisRow {
+  Emphasis emphasis;
+  std::string_view label;
+};
+
+constexpr std::array<EmphasisRow, 4> kEmphasisTable = {{
+    {Emphasis::kOriginal, "Original"},
+    {Emphasis::kNoNorm, "No norm"},
+    {Emphasis::kIgnore, "Ignore"},
+    {Emphasis::kNone, "None"},
+}};
+
+void check(const Request& request) {
+  if (request.steps < 1 || (request.hires_steps && *request.hires_steps < 1)) {
+    throw Error(kBadInput, "steps: {} is too few; at least 1 is needed.",
+                std::min(request.steps, request.hires_steps.value_or(1)));
+  }
+  constexpr int kMaxSteps = 10'000;
+  if (std::max(request.steps, request.hires_steps.value_or(1)) > kMaxSteps) {
+    throw Error(kBadInput, "steps: more than {} are not supported.", kMaxSteps);
+  }
+  for (const auto& [name, text] :
+       {std::pair("prompt", &request.prompt), std::pair("negative prompt", &request.negative_prompt)}) {
+    if (text->size() > kMaxPromptBytes) {
+      throw Error(kBadInput, "{}: {} bytes are more than the limit of {}; shorten it.", name, text->size(),
+                  kMaxPromptBytes);
+    }
+  }
+}
+
+// Reads texts with one set of settings and collects what is said about them on the way.
+class Reader {
+ public:
+  Reader(const Request& request, const Tokenizer& tokenizer, ParsedPrompt& out)
+      : request_(request),
+        tokenizer_(tokenizer),
+        embeddings_(request.settings.embeddings, tokenizer),
+        out_(out) {
+    const int calls_per_step = request.second_order ? 2 : 1;
+    steps_.base = request.steps * calls_per_step;
+    if (request.hires_steps) steps_.hires = *request.hires_steps * calls_per_step;
+    steps_.use_old_timelines = request.settings.use_old_timelines;
+  }
+
+  Conditioning read(std::string text) {
+    Conditioning out;
+    out.text = std::move(text);
+    out.schedule = resolve_schedule(out.text, steps_);
+    std::map<std::string_view, std::size_t> known;
+    for (const ScheduleEntry& entry : out.schedule) {
+      const auto [place, is_new] = known.try_emplace(entry.text, out.texts.size());
+      if (is_new) out.texts.push_back(encode(entry.text));
+      out.text_of_entry.push_back(place->second);
+    }
+    std::size_t longest = 0;
+    for (const EncodedText& encoded : out.texts) longest = std::max(longest, encoded.chunks.size());
+    for (EncodedText& encoded : out.texts) encoded.chunks.resize(longest, empty_chunk());
+    return out;
+  }
+
+ private:
+  EncodedText encode(const std::string& text) {
+    const Settings& settings = request_.settings;
+    EncodedText out;
+    out.text = text;
+    out.pieces = settings.emphasis == Emphasis::kNone ? std::vector<WeightedPiece>{{text, 1.0}}
+                                                      : parse_attention(text);
+    warn_about_weighted_breaks(out.pieces);
+    ChunkedText chunked = chunk_pieces(
+        out.pieces, tokenizer_, {.comma_backtrack = settings.comma_backtrack, .embeddings = &embeddings_});
+    out.chunks = std::move(chunked.chunks);
+    out.token_count = chunked.token_count;
+    for (TokenChunk& chunk : out.chunks) {
+      if (settings.emphasis == Emphasis::kIgnore) chunk.weights.fill(1.0f);
+      for (const EmbeddingPlacement& placement : chunk.embeddings) note_embedding(placement.embedding);
+    }
+    return out;
+  }
+
+  void warn_about_weighted_breaks(const std::vector<WeightedPiece>& pieces) {
+    for (const WeightedPiece& piece : pieces) {
+      if (piece.text != "BREAK" || piece.weight >= 0 || piece.is_break()) continue;
+      warn(fmt::format(
+          "BREAK inside brackets does not end a chunk: it is read as the word \"BREAK\" with weight {:g}.",
+          piece.weight));
+    }
+  }
+
+  void note_embedding(std::size_t index) {
+    auto& used = out_.used_embeddings;
+    if (std::find(used.begin(), used.end(), index) == used.end()) used.push_back(index);
+  }
+
+  void warn(std::string warning) {
+    if (std::find(out_.warnings.begin(), out_.warnings.end(), warning) == out_.warnings.end()) {
+      out_.warnings.push_back(std::move(warning));
+    }
+  }
+
+  const Request& request_;
+  const Tokenizer& tokenizer_;
+  EmbeddingTable embeddings_;
+  ScheduleSteps steps_;
+  ParsedPrompt& out_;
+};
+
+}  // namespace
+
+std::string_view label(Emphasis emphasis) {
+  for (const EmphasisRow& row : kEmphasisTable) {
+    if (row.emphasis == emphasis) return row.label;
+  }
+  return {};
+}
+
+std::optional<Emphasis> emphasis_from_label(std::string_view label) {
+  for (const EmphasisRow& row : kEmphasisTable) {
+    if (row.label == label) return row.emphasis;
+  }
+  return std::nullopt;
+}
+
+ParsedPrompt parse(const Request& request, const Tokenizer& tokenizer) {
+  check(request);
+  ParsedPrompt out;
+  const StyledPrompts clean = apply_styles(well_formed(request.prompt), well_formed(request.negative_prompt),
+                                           {}, {}, request.settings.comments);
+  out.prompt = clean.prompt;
+  out.negative_prompt = clean.negative_prompt;
+  out.uses_emphasis = (out.prompt + out.negative_prompt).find_first_of("([") != std::string::npos;
+  out.networks = parse_extra_networks(out.prompt);
+  out.warnings = out.networks.warnings;
+  if (has_network_tag(out.negative_prompt)) {
+    out.warnings.push_back(
+        "a network tag in the negative prompt has no effect and is read as words; put it into the prompt.");
+  }
+
+  Reader reader(request, tokenizer, out);
+  ComposedPrompts composed = compose(std::span<const std::string>(&out.networks.stripped, 1));
+  for (std::string& text : composed.texts) out.pieces.push_back(reader.read(std::move(text)));
+  for (const auto& use : composed.uses.front()) out.composition.push_back({use.text, use.weight});
+  out.negative = reader.read(out.negative_prompt);
+  return out;
+}
+
+}  // namespace lowrank::prompt

@@ -1,0 +1,128 @@
+#include "sampling/run.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+
+namespace lowrank::sampling {
+namespace {
+
+constexpr int kTrainingTimesteps = 1000;
+
+std::vector<float> sampler_schedule(const SamplerRow& sampler, const SampleRequest& request,
+                                    const NoiseTable& table, int steps) {
+  const ScheduleRow* schedule = request.schedule;
+  if (schedule == nullptr || schedule->make == nullptr) {
+    schedule = find_schedule(sampler.schedule.empty() ? "uniform" : sampler.schedule);
+  }
+  return make_schedule(*schedule, table, steps, request.schedule_settings);
+}
+
+// 0, k, 2k … < 1000 with k = 1000 div steps, each + 1, at most 999.
+std::vector<int> timestep_list(int steps) {
+  if (steps > kTrainingTimesteps) {
+    throw Error(kBadInput, "steps is {}, but this sampler makes at most {}.", steps, kTrainingTimesteps);
+  }
+  std::vector<int> timesteps;
+  for (int t = 0; t < kTrainingTimesteps; t += kTrainingTimesteps / steps) {
+    timesteps.push_back(std::min(t + 1, kTrainingTimesteps - 1));
+  }
+  return timesteps;
+}
+
+void check_settings(const SamplerSettings& s) {
+  if (!(std::isfinite(s.eta) && std::isfinite(s.s_noise) && std::isfinite(s.s_churn) && s.s_churn >= 0)) {
+    throw Error(kBadInput,
+                "eta, sigma churn and sigma noise are {}, {} and {}, but they must be finite numbers, churn "
+                "0 or more.",
+                s.eta, s.s_churn, s.s_noise);
+  }
+}
+
+// A1111 hands each sampler only the parameters that its list names.
+SamplerSettings settings_for(const SamplerRow& sampler, SamplerSettings settings) {
+  const SamplerSettings neutral;
+  if (!sampler.has_eta) settings.eta = sampler.default_eta;
+  if (!sampler.has_s_noise) settings.s_noise = neutral.s_noise;
+  if (!sampler.has_churn) settings.s_churn = neutral.s_churn;
+  return settings;
+}
+
+}  // namespace
+
+NoiseTable sampler_noise_table(const SamplerRow& sampler, const SampleRequest& request) {
+  if (sampler.is_lcm) return request.table.lcm();
+  return request.quantize_timesteps && !sampler.is_timestep ? request.table.quantized() : request.table;
+}
+
+Walk plan_walk(const SamplerRow& sampler, const SampleRequest& request) {
+  if (request.steps < 1) throw Error(kBadInput, "steps is {}, but at least 1 is needed.", request.steps);
+  const bool discards = sampler.discard_next_to_last_sigma || request.always_discard_next_to_last_sigma;
+  const int steps = request.steps + (discards ? 1 : 0);
+  const NoiseTable table = sampler_noise_table(sampler, request);
+  Walk walk{.sigmas = {},
+            .timesteps = {},
+            .sigma_min = table.sigma_min(),
+            .sigma_max = table.sigma_max(),
+            .steps = request.steps,
+            .from_image = false};
+  if (sampler.is_timestep) {
+    walk.timesteps = timestep_list(steps);
+    return walk;
+  }
+  walk.sigmas = sampler_schedule(sampler, request, table, steps);
+  if (discards) walk.sigmas.erase(walk.sigmas.end() - 2);
+  return walk;
+}
+
+int planned_calls(const SamplerRow& sampler, int steps) {
+  return sampler.second_order ? 2 * steps : steps;
+}
+
+at::Tensor start_latent(const SamplerRow& sampler, const Walk& walk, const at::Tensor& unit_noise,
+                        bool sgm_noise_multiplier) {
+  if (sampler.is_timestep) return unit_noise;
+  const float sigma = walk.sigmas.front();
+  return unit_noise * (sgm_noise_multiplier ? std::sqrt(1 + sigma * sigma) : sigma);
+}
+
+at::Tensor walk(const SamplerRow& sampler, Denoiser& denoiser, at::Tensor x, const Walk& walk,
+                std::span<const float> whole_schedule, NoiseSource& noise, const SamplerSettings& settings,
+                const StepListener& listener, std::stop_token stop) {
+  const at::NoGradGuard no_grad;
+  check_settings(settings);
+  if (sampler.brownian) {
+    float low = 0, high = 0;
+    for (const float sigma : whole_schedule) {
+      if (sigma > 0 && (low == 0 || sigma < low)) low = sigma;
+      high = std::max(high, sigma);
+    }
+    noise.set_sigma_range(low, high);
+  }
+  StepContext context(noise, settings_for(sampler, settings), listener, std::move(stop));
+  return sampler.run(denoiser, std::move(x), walk, context);
+}
+
+SampleResult run_sampler(const SamplerRow& sampler, const SampleRequest& request, NoiseModel& model,
+                         NoiseSource& noise, const StepListener& listener, std::stop_token stop) {
+  const at::NoGradGuard no_grad;
+  const Walk plan = plan_walk(sampler, request);
+  Guidance guidance = request.guidance;
+  guidance.total_calls = planned_calls(sampler, request.steps);
+  Denoiser denoiser(model, sampler_noise_table(sampler, request), request.prediction, std::move(guidance),
+                    stop);
+  const at::Tensor x = start_latent(sampler, plan, noise.next(), request.sgm_noise_multiplier);
+  at::Tensor latent =
+      walk(sampler, denoiser, x, plan, plan.sigmas, noise, request.sampler_settings, listener, stop);
+  return {.latent = std::move(latent),
+          .calls = denoiser.calls(),
+          .skipped_early = denoiser.skipped_early(),
+          .skipped_by_sigma = denoiser.skipped_by_sigma()};
+}
+
+}  // namespace lowrank::sampling

@@ -1,0 +1,39 @@
+// Trains a text encoder and a U-Net from scratch on cached latents and captions: the base model of the starter set.
+// Both keep an exponential moving average of their weights, which is what is saved and used.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+
+#include "model/text_encoder.h"
+#include "model/unet.h"
+#include "training/run_control.h"
+
+namespace lowrank::training {
+
+struct BaseTrainOptions {
+  std::int64_t steps = 10000, warmup = 300, batch = 32;
+  double learning_rate = 8e-4, weight_decay = 0.01, gradient_clip = 1.0;
+  double ema = 0.999;                 // of the weights; grows from 0 over the first steps
+  double empty_caption_rate = 0.1;    // for classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598)
+  double min_snr_gamma = 5;
+  std::uint64_t seed = 1;
+  bool mixed_precision = true;
+};
+
+// What is learned: one row per picture.
+struct CaptionedLatents {
+  at::Tensor latents;   // float32 [N, 4, h, w], scaled by 0.18215
+  at::Tensor mirrored;  // the same pictures mirrored, or undefined
+  at::Tensor ids;       // int64 [N, 77], with start, end and padding
+  at::Tensor empty_ids; // int64 [77], the empty caption
+};
+
+// Both models must be widened. On return they hold the averaged weights. State is kept in `state_path`: an interrupted
+// run goes on there exactly. Throws Error(kCancelled) after saving when stopped.
+void train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLatents& data,
+                const BaseTrainOptions& options, const std::filesystem::path& state_path, const RunControl& control);
+
+}  // namespace lowrank::training

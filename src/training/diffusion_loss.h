@@ -1,0 +1,24 @@
+// The denoising objective (Ho et al. 2020, arXiv:2006.11239) in Stable Diffusion's form, with min-SNR weighting
+// (Hang et al. 2023, arXiv:2303.09556).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace lowrank::training {
+
+// ᾱ of the 1000 training timesteps, float32 [1000]: β from linspace(√0.00085, √0.012)².
+at::Tensor alphas_cumprod();
+
+// x_t = √ᾱ_t · x₀ + √(1−ᾱ_t) · ε for latents x₀ [B, …], noise ε alike, timesteps int64 [B].
+at::Tensor add_noise(const at::Tensor& latents, const at::Tensor& noise, const at::Tensor& timesteps,
+                     const at::Tensor& alphas);
+
+// Weight of each sample's squared error in ε: min(SNR, γ) / SNR with SNR = ᾱ / (1−ᾱ); γ ≤ 0: all ones.
+at::Tensor min_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double gamma);
+
+// Mean over the batch of weight · mean squared error, float32 scalar. weight [B].
+at::Tensor weighted_mse(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& weight);
+
+}  // namespace lowrank::training

@@ -1,0 +1,27 @@
+// What every training loop shares: where it saves, how often, how it is stopped and what it tells.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <stop_token>
+#include <string>
+
+namespace lowrank::training {
+
+struct TrainEvent {
+  std::string phase;           // "vae", "base", "lora"
+  std::int64_t step = 0;       // finished steps
+  std::int64_t steps = 0;
+  double loss = 0;             // moving average
+  double learning_rate = 0;
+  double steps_per_second = 0;
+};
+
+struct RunControl {
+  std::function<void(const TrainEvent&)> report = [](const TrainEvent&) {};
+  std::stop_token stop;
+  std::int64_t save_every = 500;  // steps between saved states
+};
+
+}  // namespace lowrank::training

@@ -1,0 +1,67 @@
+// The text encoder, U-Net and VAE against CompVis' and OpenAI's reference modules (tests/fixtures/README.md).
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include "model/text_encoder.h"
+#include "model/unet.h"
+#include "model/vae.h"
+#include "support/expect_close.h"
+#include "support/golden_model.h"
+
+namespace lowrank {
+namespace {
+
+class ModelGolden : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    golden_ = new testing::GoldenModel(testing::GoldenModel::open());
+    checkpoint_ = new formats::Checkpoint(formats::open_checkpoint(golden_->checkpoint_path()));
+  }
+  static tensor::StateDict state(const formats::ParameterViews& views) {
+    return tensor::as_state_dict(views, checkpoint_->files.front());
+  }
+  static testing::GoldenModel* golden_;
+  static formats::Checkpoint* checkpoint_;
+  at::NoGradGuard no_grad_;
+};
+testing::GoldenModel* ModelGolden::golden_ = nullptr;
+formats::Checkpoint* ModelGolden::checkpoint_ = nullptr;
+
+TEST_F(ModelGolden, TextEncoderEqualsTheReferenceAtEveryClipSkip) {
+  const model::TextEncoder text(state(checkpoint_->text_encoder), checkpoint_->text_heads);
+  const at::Tensor ids = (*golden_)["clip.input_ids"];
+  EXPECT_TRUE(testing::expect_close(text.hidden(ids, 1), (*golden_)["clip.hidden_1"]));
+  EXPECT_TRUE(testing::expect_close(text.encode(ids, 1), (*golden_)["clip.last_hidden_normed"]));
+  EXPECT_TRUE(testing::expect_close(text.encode(ids, 2), (*golden_)["clip.penultimate_normed"]));
+}
+
+TEST_F(ModelGolden, UnetEqualsTheReferenceBlockByBlock) {
+  const model::UNet unet(state(checkpoint_->unet), checkpoint_->unet_heads);
+  int blocks = 0;
+  const auto eps = unet.forward((*golden_)["unet.a.x"], (*golden_)["unet.a.t"], (*golden_)["unet.a.context"],
+                                [&](std::string_view name, const at::Tensor& output) {
+                                  SCOPED_TRACE(name);
+                                  const std::string key = "unet.a.block." + std::string(name);
+                                  if (!golden_->has(key)) return;
+                                  EXPECT_TRUE(testing::expect_close(output, (*golden_)[key], {}, key));
+                                  ++blocks;
+                                });
+  EXPECT_GT(blocks, 2);
+  EXPECT_TRUE(testing::expect_close(eps, (*golden_)["unet.a.eps"]));
+}
+
+TEST_F(ModelGolden, UnetTakesLongContextsAndOtherShapes) {
+  const model::UNet unet(state(checkpoint_->unet), checkpoint_->unet_heads);
+  const auto eps = unet.forward((*golden_)["unet.b.x"], (*golden_)["unet.b.t"], (*golden_)["unet.b.context"]);
+  EXPECT_TRUE(testing::expect_close(eps, (*golden_)["unet.b.eps"]));
+}
+
+TEST_F(ModelGolden, VaeDecodesAndEncodesAsTheReference) {
+  const model::Vae vae(state(checkpoint_->vae));
+  EXPECT_TRUE(testing::expect_close(vae.decode((*golden_)["vae.z"]), (*golden_)["vae.decoded"]));
+  EXPECT_TRUE(testing::expect_close(vae.encode_moments((*golden_)["vae.image"]), (*golden_)["vae.moments"]));
+}
+
+}  // namespace
+}  // namespace lowrank
