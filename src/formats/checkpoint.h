@@ -1,6 +1,6 @@
-// A Stable Diffusion checkpoint opened and understood: which tensor is which parameter of which component, whatever
-// the layout (single file in CompVis' naming, or a diffusers folder). Nothing is converted or copied; the views stay
-// valid as long as this object lives.
+// A Stable Diffusion checkpoint opened and understood: which tensor is which parameter of which component,
+// whatever the layout (single file in CompVis' naming, or a diffusers folder). Nothing is converted or
+// copied; the views stay valid as long as this object lives.
 #pragma once
 
 #include <filesystem>
@@ -19,7 +19,8 @@ enum class BaseModel { kSd1, kSd2, kSdxl, kOther };
 enum class Layout { kSingleFile, kDiffusersFolder };
 enum class PredictionType { kEpsilon, kV };
 
-// Canonical parameter name (LayerAddress path + ".weight"/".bias", or a bare parameter) → where its bytes are.
+// Canonical parameter name (LayerAddress path + ".weight"/".bias", or a bare parameter) → where its bytes
+// are.
 using ParameterViews = std::map<std::string, weights::TensorView, std::less<>>;
 
 struct Checkpoint {
@@ -27,18 +28,18 @@ struct Checkpoint {
   Layout layout = Layout::kSingleFile;
   BaseModel base_model = BaseModel::kSd1;
   ParameterViews text_encoder, unet, vae;
-  // Facts that shapes cannot tell, where the checkpoint states them (diffusers' config.json, or our own metadata
-  // `lowrank.unet_heads`, `lowrank.prediction_type`). SD 1.x has 8 heads at every width.
-  std::optional<int> unet_heads;      // attention heads per layer
-  std::optional<int> text_heads;      // CLIP: width / 64 unless stated
+  // Facts that shapes cannot tell, where the checkpoint states them (diffusers' config.json, or our own
+  // metadata `lowrank.unet_heads`, `lowrank.prediction_type`). SD 1.x has 8 heads at every width.
+  std::optional<int> unet_heads;  // attention heads per layer
+  std::optional<int> text_heads;  // CLIP: width / 64 unless stated
   PredictionType prediction = PredictionType::kEpsilon;
   std::map<std::string, std::string> metadata;
-  std::vector<std::string> unused;    // keys of the file that belong to no parameter (model_ema.*, schedules …)
+  std::vector<std::string> unused;  // keys of the file that belong to no parameter (model_ema.*, schedules …)
   std::vector<std::shared_ptr<const weights::TensorFile>> files;  // owners of the bytes
 };
 
-// Opens a .safetensors/.ckpt file or a diffusers folder. Throws Error naming the file when it is no SD checkpoint
-// (a LoRA, a bare VAE …: says what it looks like) or when a component is missing.
+// Opens a .safetensors/.ckpt file or a diffusers folder. Throws Error naming the file when it is no SD
+// checkpoint (a LoRA, a bare VAE …: says what it looks like) or when a component is missing.
 Checkpoint open_checkpoint(const std::filesystem::path& path);
 
 // Opens a stand-alone VAE (CompVis naming with or without root, or diffusers naming). Only `vae` is filled.

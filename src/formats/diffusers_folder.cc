@@ -28,7 +28,9 @@ json read_json(const fs::path& path, std::size_t max_bytes) {
   return parsed;
 }
 
-json read_config(const fs::path& path) { return fs::exists(path) ? read_json(path, kMaxConfigBytes) : json::object(); }
+json read_config(const fs::path& path) {
+  return fs::exists(path) ? read_json(path, kMaxConfigBytes) : json::object();
+}
 
 std::optional<std::int64_t> whole_number(const json& config, const char* name) {
   const auto place = config.find(name);
@@ -57,8 +59,8 @@ std::vector<std::shared_ptr<const TensorFile>> open_shards(const fs::path& index
     auto& shard = shards[name];
     if (!shard) shard = TensorFile::open(index.parent_path() / name);
     if (shard->find(key) == nullptr) {
-      throw Error(kBadInput, "{}: lacks '{}' which {} promises; fetch both again.", shard->path().string(), key,
-                  index.filename().string());
+      throw Error(kBadInput, "{}: lacks '{}' which {} promises; fetch both again.", shard->path().string(),
+                  key, index.filename().string());
     }
   }
   std::vector<std::shared_ptr<const TensorFile>> files;
@@ -68,7 +70,8 @@ std::vector<std::shared_ptr<const TensorFile>> open_shards(const fs::path& index
 
 // The weights in one component's folder, the safest and then the most exact form first.
 std::vector<std::shared_ptr<const TensorFile>> open_weights(const fs::path& folder) {
-  static constexpr std::array<std::string_view, 3> kStems = {"diffusion_pytorch_model", "model", "pytorch_model"};
+  static constexpr std::array<std::string_view, 3> kStems = {"diffusion_pytorch_model", "model",
+                                                             "pytorch_model"};
   static constexpr std::array<std::string_view, 2> kVariants = {"", ".fp16"};
   for (const std::string_view ending : {"safetensors", "bin"}) {
     for (const std::string_view variant : kVariants) {
@@ -80,13 +83,16 @@ std::vector<std::shared_ptr<const TensorFile>> open_weights(const fs::path& fold
       }
     }
   }
-  throw Error(kNotFound, "{}: there are no weights in this folder (diffusion_pytorch_model.safetensors, "
-              "model.safetensors …); fetch the component.", folder.string());
+  throw Error(kNotFound,
+              "{}: there are no weights in this folder (diffusion_pytorch_model.safetensors, "
+              "model.safetensors …); fetch the component.",
+              folder.string());
 }
 
 std::vector<TensorView> all_tensors(const std::vector<std::shared_ptr<const TensorFile>>& files) {
   std::vector<TensorView> tensors;
-  for (const auto& file : files) tensors.insert(tensors.end(), file->tensors().begin(), file->tensors().end());
+  for (const auto& file : files)
+    tensors.insert(tensors.end(), file->tensors().begin(), file->tensors().end());
   return tensors;
 }
 
@@ -143,7 +149,8 @@ std::optional<int> unet_heads(const fs::path& path, const json& config) {
     if (place->is_array() && !place->empty() && (*place)[0].is_number_integer()) {
       if (std::all_of(place->begin(), place->end(), [&](const json& item) { return item == (*place)[0]; }))
         return checked_heads(path, (*place)[0].get<std::int64_t>());
-      throw Error(kUnsupported, "{}: {} differs from level to level, as in SD 2.x; choose a model of the SD 1.x family.",
+      throw Error(kUnsupported,
+                  "{}: {} differs from level to level, as in SD 2.x; choose a model of the SD 1.x family.",
                   path.string(), name);
     }
     throw Error(kBadInput, "{}: {} is not a whole number; correct it.", path.string(), name);
@@ -153,9 +160,11 @@ std::optional<int> unet_heads(const fs::path& path, const json& config) {
 
 void refuse_other_families(const fs::path& folder, const json& unet, const json& text) {
   const auto refuse = [&](std::string_view family) {
-    throw Error(kUnsupported, "{}: is {} model; choose a model of the SD 1.x family.", folder.string(), family);
+    throw Error(kUnsupported, "{}: is {} model; choose a model of the SD 1.x family.", folder.string(),
+                family);
   };
-  if (fs::exists(folder / "text_encoder_2") || text_of(unet, "addition_embed_type") == "text_time") refuse("an SDXL");
+  if (fs::exists(folder / "text_encoder_2") || text_of(unet, "addition_embed_type") == "text_time")
+    refuse("an SDXL");
   if (fs::exists(folder / "transformer")) refuse("a transformer (SD3, FLUX …)");
   const std::string activation = text_of(text, "hidden_act");
   if (whole_number(text, "hidden_size") == 1024 || (!activation.empty() && activation != "quick_gelu"))
@@ -177,7 +186,8 @@ void add_diffusers_vae(Checkpoint& checkpoint, std::span<const TensorView> tenso
       continue;
     }
     TensorView shaped = view;
-    if (name->find(".attn_") != std::string::npos && shaped.shape.size() == 2) shaped.shape.insert(shaped.shape.end(), {1, 1});
+    if (name->find(".attn_") != std::string::npos && shaped.shape.size() == 2)
+      shaped.shape.insert(shaped.shape.end(), {1, 1});
     add_view(checkpoint, Component::kVae, std::move(*name), std::move(shaped));
   }
 }
@@ -198,12 +208,15 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
   if (prediction == "v_prediction") {
     checkpoint.prediction = PredictionType::kV;
   } else if (!prediction.empty() && prediction != "epsilon") {
-    throw Error(kUnsupported, "{}: prediction_type '{}' in scheduler_config.json; LowRank knows epsilon and v_prediction.",
+    throw Error(kUnsupported,
+                "{}: prediction_type '{}' in scheduler_config.json; LowRank knows epsilon and v_prediction.",
                 folder.string(), prediction);
   }
 
   for (const Component component : {Component::kUnet, Component::kVae, Component::kTextEncoder}) {
-    const char* name = component == Component::kUnet ? "unet" : component == Component::kVae ? "vae" : "text_encoder";
+    const char* name = component == Component::kUnet  ? "unet"
+                       : component == Component::kVae ? "vae"
+                                                      : "text_encoder";
     auto files = open_weights(folder / name);
     const auto tensors = all_tensors(files);
     switch (component) {

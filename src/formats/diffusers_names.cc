@@ -27,9 +27,9 @@ constexpr std::array kUnetTop = {
 };
 
 constexpr std::array kUnetResnet = {
-    Pair{"norm1", "in_layers.0"},          Pair{"conv1", "in_layers.2"},  Pair{"norm2", "out_layers.0"},
-    Pair{"conv2", "out_layers.3"},         Pair{"time_emb_proj", "emb_layers.1"},
-    Pair{"conv_shortcut", "skip_connection"},
+    Pair{"norm1", "in_layers.0"},          Pair{"conv1", "in_layers.2"},
+    Pair{"norm2", "out_layers.0"},         Pair{"conv2", "out_layers.3"},
+    Pair{"time_emb_proj", "emb_layers.1"}, Pair{"conv_shortcut", "skip_connection"},
 };
 
 // Attention parts have the same name in both; listed so that nothing else slips through.
@@ -41,23 +41,29 @@ constexpr std::array kUnetAttention = {
 };
 
 constexpr std::array kVaeResnet = {
-    Pair{"norm1", "norm1"}, Pair{"conv1", "conv1"},
-    Pair{"norm2", "norm2"}, Pair{"conv2", "conv2"},
+    Pair{"norm1", "norm1"},
+    Pair{"conv1", "conv1"},
+    Pair{"norm2", "norm2"},
+    Pair{"conv2", "conv2"},
     Pair{"conv_shortcut", "nin_shortcut"},
 };
 
 // Older diffusers wrote query, key, value, proj_attn; the first row of a canonical name is the one written.
 constexpr std::array kVaeAttention = {
-    Pair{"group_norm", "norm"}, Pair{"to_q", "q"},  Pair{"to_k", "k"},  Pair{"to_v", "v"},
-    Pair{"to_out.0", "proj_out"}, Pair{"query", "q"}, Pair{"key", "k"}, Pair{"value", "v"},
+    Pair{"group_norm", "norm"},    Pair{"to_q", "q"},  Pair{"to_k", "k"}, Pair{"to_v", "v"},
+    Pair{"to_out.0", "proj_out"},  Pair{"query", "q"}, Pair{"key", "k"},  Pair{"value", "v"},
     Pair{"proj_attn", "proj_out"},
 };
 
 constexpr std::array kVaeTop = {
-    Pair{"encoder.conv_in", "encoder.conv_in"},   Pair{"encoder.conv_norm_out", "encoder.norm_out"},
-    Pair{"encoder.conv_out", "encoder.conv_out"}, Pair{"decoder.conv_in", "decoder.conv_in"},
-    Pair{"decoder.conv_norm_out", "decoder.norm_out"}, Pair{"decoder.conv_out", "decoder.conv_out"},
-    Pair{"quant_conv", "quant_conv"},             Pair{"post_quant_conv", "post_quant_conv"},
+    Pair{"encoder.conv_in", "encoder.conv_in"},
+    Pair{"encoder.conv_norm_out", "encoder.norm_out"},
+    Pair{"encoder.conv_out", "encoder.conv_out"},
+    Pair{"decoder.conv_in", "decoder.conv_in"},
+    Pair{"decoder.conv_norm_out", "decoder.norm_out"},
+    Pair{"decoder.conv_out", "decoder.conv_out"},
+    Pair{"quant_conv", "quant_conv"},
+    Pair{"post_quant_conv", "post_quant_conv"},
 };
 
 // Takes `head` off the front of `path` where it is a whole run of segments; the rest keeps its leading dot.
@@ -84,7 +90,8 @@ std::optional<int> take_number(std::string_view& path) {
   int number = 0;
   const auto [end, problem] = std::from_chars(path.data() + 1, path.data() + path.size(), number);
   const auto used = static_cast<std::size_t>(end - path.data());
-  if (problem != std::errc{} || used > 4 || number < 0 || (used < path.size() && path[used] != '.')) return std::nullopt;
+  if (problem != std::errc{} || used > 4 || number < 0 || (used < path.size() && path[used] != '.'))
+    return std::nullopt;
   if (used > 2 && path[1] == '0') return std::nullopt;
   path.remove_prefix(used);
   return number;
@@ -103,8 +110,8 @@ std::optional<std::string> swap_part(std::span<const Pair> table, std::string_vi
 }
 
 // The same for a part after a dot, put behind `place`.
-std::optional<std::string> place_part(const std::string& place, std::span<const Pair> table, std::string_view path,
-                                      To to) {
+std::optional<std::string> place_part(const std::string& place, std::span<const Pair> table,
+                                      std::string_view path, To to) {
   if (!path.starts_with('.')) return std::nullopt;
   const auto part = swap_part(table, path.substr(1), to);
   return part ? std::optional(fmt::format("{}.{}", place, *part)) : std::nullopt;
@@ -223,8 +230,8 @@ std::optional<std::string> UnetNames::to_canonical(std::string_view diffusers) c
     return is_resnet ? place_part(place, kUnetResnet, rest, To::kCanonical)
                      : place_part(place, kUnetAttention, rest, To::kCanonical);
   }
-  if (level.sampler < 0 || !take_segment(rest, goes_down ? "downsamplers" : "upsamplers") || !take_segment(rest, "0") ||
-      !take_segment(rest, "conv"))
+  if (level.sampler < 0 || !take_segment(rest, goes_down ? "downsamplers" : "upsamplers") ||
+      !take_segment(rest, "0") || !take_segment(rest, "conv"))
     return std::nullopt;
   if (goes_down) return fmt::format("input_blocks.{}.0.op{}", level.first + level.resnets, rest);
   return fmt::format("output_blocks.{}.{}.conv{}", level.first + level.resnets - 1, level.sampler, rest);
@@ -250,7 +257,8 @@ std::optional<std::string> UnetNames::to_diffusers(std::string_view canonical) c
   for (std::size_t i = 0; i < levels.size(); ++i) {
     const Level& level = levels[i];
     const int part = *block - level.first;
-    if (part < 0 || part > level.resnets || (part == level.resnets && !(goes_down && level.sampler == 0))) continue;
+    if (part < 0 || part > level.resnets || (part == level.resnets && !(goes_down && level.sampler == 0)))
+      continue;
     const auto place = fmt::format("{}.{}", goes_down ? "down_blocks" : "up_blocks", i);
     if (goes_down && part == level.resnets) {
       if (*slot != 0 || !take_segment(rest, "op")) return std::nullopt;
@@ -260,8 +268,10 @@ std::optional<std::string> UnetNames::to_diffusers(std::string_view canonical) c
       std::string_view after = rest;
       if (take_segment(after, "conv")) return fmt::format("{}.upsamplers.0.conv{}", place, after);
     }
-    if (*slot == 0) return place_part(fmt::format("{}.resnets.{}", place, part), kUnetResnet, rest, To::kDiffusers);
-    if (*slot == 1) return place_part(fmt::format("{}.attentions.{}", place, part), kUnetAttention, rest, To::kDiffusers);
+    if (*slot == 0)
+      return place_part(fmt::format("{}.resnets.{}", place, part), kUnetResnet, rest, To::kDiffusers);
+    if (*slot == 1)
+      return place_part(fmt::format("{}.attentions.{}", place, part), kUnetAttention, rest, To::kDiffusers);
     return std::nullopt;
   }
   return std::nullopt;
@@ -335,7 +345,8 @@ std::optional<std::string> VaeNames::to_diffusers(std::string_view canonical) co
   if (take_segment(rest, "mid")) {
     for (const int number : {0, 1}) {
       if (take_segment(rest, number == 0 ? "block_1" : "block_2"))
-        return place_part(fmt::format("{}.mid_block.resnets.{}", half, number), kVaeResnet, rest, To::kDiffusers);
+        return place_part(fmt::format("{}.mid_block.resnets.{}", half, number), kVaeResnet, rest,
+                          To::kDiffusers);
     }
     if (!take_segment(rest, "attn_1")) return std::nullopt;
     return place_part(fmt::format("{}.mid_block.attentions.0", half), kVaeAttention, rest, To::kDiffusers);
@@ -350,7 +361,8 @@ std::optional<std::string> VaeNames::to_diffusers(std::string_view canonical) co
     if (!resnet) return std::nullopt;
     return place_part(fmt::format("{}.resnets.{}", place, *resnet), kVaeResnet, rest, To::kDiffusers);
   }
-  if (!take_segment(rest, is_encoder ? "downsample" : "upsample") || !take_segment(rest, "conv")) return std::nullopt;
+  if (!take_segment(rest, is_encoder ? "downsample" : "upsample") || !take_segment(rest, "conv"))
+    return std::nullopt;
   return fmt::format("{}.{}.0.conv{}", place, is_encoder ? "downsamplers" : "upsamplers", rest);
 }
 

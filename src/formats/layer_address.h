@@ -1,5 +1,5 @@
-// Where a layer lives, in the one canonical naming that every other naming is translated to: that of the SD 1.x
-// single-file checkpoint, without the component's root.
+// Where a layer lives, in the one canonical naming that every other naming is translated to: that of the
+// SD 1.x single-file checkpoint, without the component's root.
 //
 //   component       root in the checkpoint                              example path
 //   kTextEncoder    cond_stage_model.transformer.text_model.            encoder.layers.0.self_attn.q_proj

@@ -1,5 +1,6 @@
-// Note [layer names]: underscore names cannot be split back into paths (`to_out_0`, `time_emb_proj`), so they are not
-// parsed. Instead every layer of the model is listed under both its namings, flattened, and looked up.
+// Note [layer names]: underscore names cannot be split back into paths (`to_out_0`, `time_emb_proj`), so they
+// are not parsed. Instead every layer of the model is listed under both its namings, flattened, and looked
+// up.
 #include "base/error.h"
 #include "formats/diffusers_names.h"
 #include "formats/lora_file.h"
@@ -13,8 +14,10 @@ std::map<std::string, std::string, std::less<>> layer_names(Component component,
   const auto add = [&](std::string name, const std::string& path) {
     const auto [place, is_new] = names.emplace(std::move(name), path);
     if (!is_new && place->second != path) {
-      throw Error(kBadInput, "layers '{}' and '{}' of the {} share the name '{}'; the checkpoint is not laid out like "
-                  "a Stable Diffusion model.", place->second, path, component_name(component), place->first);
+      throw Error(kBadInput,
+                  "layers '{}' and '{}' of the {} share the name '{}'; the checkpoint is not laid out like "
+                  "a Stable Diffusion model.",
+                  place->second, path, component_name(component), place->first);
     }
   };
   const auto unet = UnetNames::from_canonical(canonical_paths);

@@ -59,7 +59,8 @@ Verdict by_keys(const LoraFile& lora, bool has_second_encoder) {
   for (const LoraEntry& entry : lora.entries) {
     const std::string_view name = entry.name;
     if (entry.component == Component::kUnet) {
-      if (is_deep_transformer(name)) return {BaseModel::kSdxl, "its attention has several transformer blocks"};
+      if (is_deep_transformer(name))
+        return {BaseModel::kSdxl, "its attention has several transformer blocks"};
       if (!name.ends_with("attn2_to_k") && !name.ends_with("attn2_to_v")) continue;
       const auto width = input_width(entry);
       const auto reason = fmt::format("cross-attention is {} wide", width);
@@ -92,9 +93,12 @@ Verdict by_metadata(const std::map<std::string, std::string>& metadata) {
   if (version.starts_with("sd_v2")) return {BaseModel::kSd2, "metadata ss_base_model_version is " + version};
   if (!version.empty()) return {BaseModel::kOther, "metadata ss_base_model_version is " + version};
   const std::string architecture = value("modelspec.architecture");
-  if (architecture.starts_with("stable-diffusion-v1")) return {BaseModel::kSd1, "metadata modelspec.architecture"};
-  if (architecture.starts_with("stable-diffusion-v2")) return {BaseModel::kSd2, "metadata modelspec.architecture"};
-  if (architecture.starts_with("stable-diffusion-xl")) return {BaseModel::kSdxl, "metadata modelspec.architecture"};
+  if (architecture.starts_with("stable-diffusion-v1"))
+    return {BaseModel::kSd1, "metadata modelspec.architecture"};
+  if (architecture.starts_with("stable-diffusion-v2"))
+    return {BaseModel::kSd2, "metadata modelspec.architecture"};
+  if (architecture.starts_with("stable-diffusion-xl"))
+    return {BaseModel::kSdxl, "metadata modelspec.architecture"};
   const auto first = metadata.lower_bound("ss_");
   if (first != metadata.end() && first->first.starts_with("ss_"))
     return {BaseModel::kSd1, "metadata of kohya without a base model version"};

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/sha256.h"
+#include "formats/hashes.h"
 #include "formats/kind_table.h"
 #include "formats/lora_family.h"
 #include "formats/naming_table.h"
@@ -35,7 +35,8 @@ struct Group {
 struct Sorting {
   LoraFile lora;
   std::vector<Group> groups;
-  std::map<std::pair<ModuleTarget, std::string>, std::size_t> places;  // of groups, by component and flat name
+  std::map<std::pair<ModuleTarget, std::string>, std::size_t>
+      places;  // of groups, by component and flat name
   bool has_second_encoder = false;
 
   void skip(std::string module, std::string key, std::string reason) {
@@ -50,9 +51,12 @@ struct Sorting {
 
 // Keys of a known form that LowRank does not use: the reason, or nullopt.
 std::optional<std::string> unsupported_form(std::string_view key) {
-  if (key.starts_with("bundle_emb.")) return "an embedding inside the LoRA; save it as a file in the embeddings folder";
-  if (key.find(".lora_embedding_") != std::string_view::npos) return "a LoRA on an embedding table is not supported";
-  if (key.find(".modules_to_save.") != std::string_view::npos) return "a whole module saved by PEFT is not supported";
+  if (key.starts_with("bundle_emb."))
+    return "an embedding inside the LoRA; save it as a file in the embeddings folder";
+  if (key.find(".lora_embedding_") != std::string_view::npos)
+    return "a LoRA on an embedding table is not supported";
+  if (key.find(".modules_to_save.") != std::string_view::npos)
+    return "a whole module saved by PEFT is not supported";
   return std::nullopt;
 }
 
@@ -68,16 +72,19 @@ void place_tensor(Sorting& sorting, const TensorView& view) {
     sorting.lora.unknown.push_back(view.name);
     return;
   }
-  const auto [place, is_new] = sorting.places.emplace(std::pair(name->target, name->flat), sorting.groups.size());
+  const auto [place, is_new] =
+      sorting.places.emplace(std::pair(name->target, name->flat), sorting.groups.size());
   if (is_new) sorting.groups.push_back({split->module, std::move(name->path), name->target, {}});
   Group& group = sorting.groups[place->second];
   if (!group.parts.emplace(split->part, view).second) {
-    sorting.skip(split->module, view.name, fmt::format("the layer is addressed twice, as '{}' too", group.module));
+    sorting.skip(split->module, view.name,
+                 fmt::format("the layer is addressed twice, as '{}' too", group.module));
   }
 }
 
 bool has_one_of(const Group& group, const std::vector<std::string_view>& names) {
-  return std::any_of(names.begin(), names.end(), [&](std::string_view name) { return group.parts.contains(name); });
+  return std::any_of(names.begin(), names.end(),
+                     [&](std::string_view name) { return group.parts.contains(name); });
 }
 
 bool is_convolution(const Group& group) {
@@ -87,7 +94,8 @@ bool is_convolution(const Group& group) {
 
 const KindRow* kind_of(const Group& group) {
   for (const KindRow& row : kind_table()) {
-    if (!std::all_of(row.needs.begin(), row.needs.end(), [&](const auto& names) { return has_one_of(group, names); }))
+    if (!std::all_of(row.needs.begin(), row.needs.end(),
+                     [&](const auto& names) { return has_one_of(group, names); }))
       continue;
     if (row.kind == AdapterKind::kLora && is_convolution(group)) continue;  // the next row is LoCon
     if (row.kind == AdapterKind::kOft) {
@@ -117,8 +125,11 @@ std::string incomplete_reason(const Group& group) {
 }
 
 bool belongs(const KindRow& row, std::string_view part) {
-  const auto is_part = [&](const auto& names) { return std::find(names.begin(), names.end(), part) != names.end(); };
-  return is_part(kBesideAnyKind) || is_part(row.may) || std::any_of(row.needs.begin(), row.needs.end(), is_part);
+  const auto is_part = [&](const auto& names) {
+    return std::find(names.begin(), names.end(), part) != names.end();
+  };
+  return is_part(kBesideAnyKind) || is_part(row.may) ||
+         std::any_of(row.needs.begin(), row.needs.end(), is_part);
 }
 
 std::string foreign_reason(const KindRow& row, std::string_view part) {
@@ -146,7 +157,8 @@ std::vector<RankPair> rank_pairs(const LoraEntry& entry) {
     case AdapterKind::kLocon:
       return {{"lora_down.weight", 0, "lora_up.weight", 1}};
     case AdapterKind::kLoha: {
-      const std::size_t inner = entry.parts.contains("hada_t1") ? 0 : 1;  // Tucker keeps the first factor transposed
+      const std::size_t inner =
+          entry.parts.contains("hada_t1") ? 0 : 1;  // Tucker keeps the first factor transposed
       return {{"hada_w1_b", 0, "hada_w1_a", inner}, {"hada_w2_b", 0, "hada_w2_a", inner}};
     }
     case AdapterKind::kLokr: {
@@ -220,12 +232,13 @@ void sort_group(Sorting& sorting, Group& group, const PeftConfig& config) {
     skip_group(sorting, group.module, group.parts, incomplete_reason(group));
     return;
   }
-  LoraEntry entry{.module = group.module,
-                  .component = group.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder,
-                  .name = flattened(group.path),
-                  .kind = row->kind,
-                  .parts = {},
-                  .alpha = std::nullopt};
+  LoraEntry entry{
+      .module = group.module,
+      .component = group.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder,
+      .name = flattened(group.path),
+      .kind = row->kind,
+      .parts = {},
+      .alpha = std::nullopt};
   for (auto& [part, view] : group.parts) {
     if (belongs(*row, part)) {
       entry.parts.emplace(part, std::move(view));
@@ -279,13 +292,14 @@ LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
   return std::move(sorting.lora);
 }
 
-LoraFile open_lora(const std::filesystem::path& path) { return read_lora(weights::TensorFile::open(path)); }
+LoraFile open_lora(const std::filesystem::path& path) {
+  return read_lora(weights::TensorFile::open(path));
+}
 
 std::string lora_short_hash(const weights::TensorFile& file) {
   const auto stored = file.metadata().find("sshs_model_hash");
-  std::string hash = stored != file.metadata().end() && stored->second.size() >= 12
-                         ? stored->second
-                         : sha256_hex(file.file_bytes().subspan(file.data_offset()));
+  std::string hash =
+      stored != file.metadata().end() && stored->second.size() >= 12 ? stored->second : addnet_hash(file);
   hash.resize(12);
   std::transform(hash.begin(), hash.end(), hash.begin(),
                  [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });

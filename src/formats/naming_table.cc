@@ -78,7 +78,8 @@ bool is_flat(std::string_view key) {
                      [&](const PrefixRow& row) { return key.starts_with(row.prefix); });
 }
 
-// PEFT writes the adapter's name into the key: `.lora_A.default.weight`, `.lora_magnitude_vector.default.weight`.
+// PEFT writes the adapter's name into the key: `.lora_A.default.weight`,
+// `.lora_magnitude_vector.default.weight`.
 std::optional<KeySplit> split_named_peft(std::string_view key) {
   struct Form {
     std::string_view head, tail, part;
@@ -99,8 +100,8 @@ std::optional<KeySplit> split_named_peft(std::string_view key) {
   return std::nullopt;
 }
 
-// The first attention processors of diffusers: `attn1.processor.to_q_lora` is the layer `attn1.to_q`, and in the text
-// encoder `self_attn.to_q_lora` is `self_attn.q_proj`.
+// The first attention processors of diffusers: `attn1.processor.to_q_lora` is the layer `attn1.to_q`, and in
+// the text encoder `self_attn.to_q_lora` is `self_attn.q_proj`.
 std::string without_processor(std::string path, ModuleTarget target) {
   const bool had_lora = path.ends_with("_lora");
   if (had_lora) path.resize(path.size() - 5);

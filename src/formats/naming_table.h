@@ -1,6 +1,6 @@
-// How the module part of a LoRA key names a layer: which prefix means which component, and which prefixes belong to
-// models that are not Stable Diffusion. The one place where a prefix is spelled.
-// Source: the key names that kohya sd-scripts, LyCORIS, OneTrainer, PEFT and diffusers write.
+// How the module part of a LoRA key names a layer: which prefix means which component, and which prefixes
+// belong to models that are not Stable Diffusion. The one place where a prefix is spelled. Source: the key
+// names that kohya sd-scripts, LyCORIS, OneTrainer, PEFT and diffusers write.
 #pragma once
 
 #include <optional>

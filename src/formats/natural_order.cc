@@ -5,9 +5,13 @@
 namespace lowrank::formats {
 namespace {
 
-bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
+bool is_digit(char letter) {
+  return letter >= '0' && letter <= '9';
+}
 
-char lower(char letter) { return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter; }
+char lower(char letter) {
+  return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+}
 
 std::string_view take_digits(std::string_view text, std::size_t& at) {
   while (at < text.size() && text[at] == '0') ++at;
@@ -28,7 +32,9 @@ bool natural_less(std::string_view a, std::string_view b) {
       continue;
     }
     // A folder's own entries come before those of a folder whose name goes on.
-    const auto rank = [](char letter) { return letter == '/' ? 0 : static_cast<unsigned char>(lower(letter)); };
+    const auto rank = [](char letter) {
+      return letter == '/' ? 0 : static_cast<unsigned char>(lower(letter));
+    };
     if (rank(a[i]) != rank(b[j])) return rank(a[i]) < rank(b[j]);
     ++i;
     ++j;

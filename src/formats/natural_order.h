@@ -1,5 +1,5 @@
-// The order in which people expect file names: letters without regard to case, runs of digits by their value, so that
-// "v2" comes before "v10". Folders count as part of the name.
+// The order in which people expect file names: letters without regard to case, runs of digits by their value,
+// so that "v2" comes before "v10". Folders count as part of the name.
 #pragma once
 
 #include <string_view>

@@ -1,3 +1,8 @@
+// GCC 12 warns about std::regex's own headers when sanitizers are on (GCC bug 105562).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include "formats/peft_config.h"
 
 #include <array>
@@ -51,7 +56,8 @@ std::optional<std::regex> as_expression(const std::string& pattern, const std::s
 
 bool matches(const std::string& pattern, const std::optional<std::regex>& expression, std::string_view path) {
   if (path == pattern) return true;
-  if (path.size() > pattern.size() && path.ends_with(pattern) && path[path.size() - pattern.size() - 1] == '.')
+  if (path.size() > pattern.size() && path.ends_with(pattern) &&
+      path[path.size() - pattern.size() - 1] == '.')
     return true;
   return expression && std::regex_match(path.begin(), path.end(), *expression);
 }
@@ -60,15 +66,19 @@ bool matches(const std::string& pattern, const std::optional<std::regex>& expres
 
 PeftConfig PeftConfig::beside(const weights::TensorFile& file) {
   PeftConfig config;
-  const auto read = [&](const json& object, const std::string& prefix, Component component, const std::string& label) {
+  const auto read = [&](const json& object, const std::string& prefix, Component component,
+                        const std::string& label) {
     Settings settings;
     if (const json* alpha = field(object, prefix + "lora_alpha")) {
-      if (!alpha->is_number()) throw Error(kBadInput, "{}: {}lora_alpha is not a number; correct it.", label, prefix);
+      if (!alpha->is_number())
+        throw Error(kBadInput, "{}: {}lora_alpha is not a number; correct it.", label, prefix);
       settings.alpha = alpha->get<double>();
     }
-    if (const json* patterns = field(object, prefix + "alpha_pattern"); patterns != nullptr && patterns->is_object()) {
+    if (const json* patterns = field(object, prefix + "alpha_pattern");
+        patterns != nullptr && patterns->is_object()) {
       for (const auto& [pattern, value] : patterns->items()) {
-        if (!value.is_number() || pattern.size() > kMaxPatternBytes || settings.alpha_patterns.size() >= kMaxPatterns)
+        if (!value.is_number() || pattern.size() > kMaxPatternBytes ||
+            settings.alpha_patterns.size() >= kMaxPatterns)
           throw Error(kBadInput, "{}: {}alpha_pattern must map names to numbers; correct it.", label, prefix);
         settings.alpha_patterns.push_back({pattern, as_expression(pattern, label), value.get<double>()});
       }
@@ -107,7 +117,8 @@ std::optional<float> PeftConfig::alpha(Component component, std::string_view pat
     break;
   }
   if (!alpha) return std::nullopt;
-  return static_cast<float>(settings.is_rank_stabilised ? *alpha * std::sqrt(static_cast<double>(rank)) : *alpha);
+  return static_cast<float>(settings.is_rank_stabilised ? *alpha * std::sqrt(static_cast<double>(rank))
+                                                        : *alpha);
 }
 
 }  // namespace lowrank::formats

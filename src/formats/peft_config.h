@@ -17,18 +17,19 @@ namespace lowrank::formats {
 
 class PeftConfig {
  public:
-  // Empty when there is neither. Throws Error(kBadInput) when the JSON is broken, Error(kUnsupported) for transposed
-  // weights (fan_in_fan_out).
+  // Empty when there is neither. Throws Error(kBadInput) when the JSON is broken, Error(kUnsupported) for
+  // transposed weights (fan_in_fan_out).
   static PeftConfig beside(const weights::TensorFile& file);
 
-  // Alpha of the layer at `path` (dotted, without component) so that alpha / rank is its scale: rank-stabilised
-  // adapters (use_rslora) get alpha · sqrt(rank). nullopt: not stated.
+  // Alpha of the layer at `path` (dotted, without component) so that alpha / rank is its scale:
+  // rank-stabilised adapters (use_rslora) get alpha · sqrt(rank). nullopt: not stated.
   std::optional<float> alpha(Component component, std::string_view path, std::int64_t rank) const;
 
  private:
   struct Pattern {
-    std::string text;                       // the end of a module's name …
-    std::optional<std::regex> expression;   // … or, where it has such letters, a regular expression for the name
+    std::string text;  // the end of a module's name …
+    std::optional<std::regex>
+        expression;  // … or, where it has such letters, a regular expression for the name
     double alpha = 0;
   };
   struct Settings {

@@ -17,7 +17,8 @@ struct Root {
   Component component;
 };
 
-// Longest first. The second form of the text encoder was written by transformers 4.30 and earlier conversions.
+// Longest first. The second form of the text encoder was written by transformers 4.30 and earlier
+// conversions.
 constexpr std::array kRoots = {
     Root{"cond_stage_model.transformer.text_model.", Component::kTextEncoder},
     Root{"cond_stage_model.transformer.", Component::kTextEncoder},
@@ -26,18 +27,22 @@ constexpr std::array kRoots = {
 };
 
 // What may follow a root; anything else (losses, averages, position_ids) is no parameter of the component.
-constexpr std::array<std::string_view, 3> kTextParts = {"embeddings.", "encoder.layers.", "final_layer_norm."};
-constexpr std::array<std::string_view, 5> kUnetParts = {"time_embed.", "input_blocks.", "middle_block.", "output_blocks.",
-                                                        "out."};
-constexpr std::array<std::string_view, 4> kVaeParts = {"encoder.", "decoder.", "quant_conv.", "post_quant_conv."};
+constexpr std::array<std::string_view, 3> kTextParts = {"embeddings.", "encoder.layers.",
+                                                        "final_layer_norm."};
+constexpr std::array<std::string_view, 5> kUnetParts = {"time_embed.", "input_blocks.", "middle_block.",
+                                                        "output_blocks.", "out."};
+constexpr std::array<std::string_view, 4> kVaeParts = {"encoder.", "decoder.", "quant_conv.",
+                                                       "post_quant_conv."};
 
 bool starts_with_any(std::string_view text, std::span<const std::string_view> heads) {
-  return std::any_of(heads.begin(), heads.end(), [&](std::string_view head) { return text.starts_with(head); });
+  return std::any_of(heads.begin(), heads.end(),
+                     [&](std::string_view head) { return text.starts_with(head); });
 }
 
 bool has_key_with(const weights::TensorFile& file, auto&& test) {
   const auto tensors = file.tensors();
-  return std::any_of(tensors.begin(), tensors.end(), [&](const auto& view) { return test(std::string_view(view.name)); });
+  return std::any_of(tensors.begin(), tensors.end(),
+                     [&](const auto& view) { return test(std::string_view(view.name)); });
 }
 
 bool has_prefix(const weights::TensorFile& file, std::string_view prefix) {
@@ -118,7 +123,8 @@ Checkpoint read_vae_file(std::shared_ptr<const weights::TensorFile> file) {
       if (!is_parameter(Component::kVae, name)) {
         checkpoint.unused.push_back(view.name);
       } else if (!checkpoint.vae.emplace(name, view).second) {
-        throw Error(kBadInput, "{}: '{}' is there with and without its root; the file was put together wrongly.",
+        throw Error(kBadInput,
+                    "{}: '{}' is there with and without its root; the file was put together wrongly.",
                     checkpoint.path.string(), name);
       }
     }
@@ -130,10 +136,12 @@ Checkpoint read_vae_file(std::shared_ptr<const weights::TensorFile> file) {
 BaseModel recognise_checkpoint(const weights::TensorFile& file) {
   if (has_prefix(file, "conditioner.embedders.")) return BaseModel::kSdxl;
   if (has_prefix(file, "cond_stage_model.model.")) return BaseModel::kSd2;
-  if (has_prefix(file, "cond_stage_model.transformer.") && has_prefix(file, "model.diffusion_model.input_blocks."))
+  if (has_prefix(file, "cond_stage_model.transformer.") &&
+      has_prefix(file, "model.diffusion_model.input_blocks."))
     return BaseModel::kSd1;
   for (const weights::TensorView& view : file.tensors()) {
-    if (!view.name.starts_with("model.diffusion_model.") || !view.name.ends_with("attn2.to_k.weight")) continue;
+    if (!view.name.starts_with("model.diffusion_model.") || !view.name.ends_with("attn2.to_k.weight"))
+      continue;
     if (view.shape.size() != 2) continue;
     switch (view.shape[1]) {
       case 768:
@@ -157,8 +165,8 @@ std::string describe_file(const weights::TensorFile& file) {
     });
   };
   if (file.tensors().empty()) return "a file without tensors";
-  if (any({".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", "_lora.down.", ".lora.down.", ".hada_w1", ".lokr_w",
-           ".oft_blocks", ".oft_diag", ".on_input"}))
+  if (any({".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", "_lora.down.", ".lora.down.", ".hada_w1",
+           ".lokr_w", ".oft_blocks", ".oft_diag", ".on_input"}))
     return "a LoRA";
   if (any({"string_to_param.", "emb_params"})) return "a textual inversion embedding";
   if (any({"double_blocks.", "single_transformer_blocks."})) return "a FLUX model";
@@ -175,7 +183,8 @@ std::string describe_file(const weights::TensorFile& file) {
   }
   if (any({"input_hint_block.", "controlnet_cond_embedding.", "control_model."})) return "a ControlNet";
   if (has_prefix(file, "decoder.conv_in.") || has_prefix(file, "first_stage_model.")) return "a VAE";
-  if (has_prefix(file, "down_blocks.")) return "a U-Net in diffusers naming; name the folder that holds model_index.json";
+  if (has_prefix(file, "down_blocks."))
+    return "a U-Net in diffusers naming; name the folder that holds model_index.json";
   if (has_prefix(file, "text_model.encoder.")) return "a CLIP text encoder";
   return "something else";
 }
@@ -190,8 +199,8 @@ void apply_metadata(Checkpoint& checkpoint) {
     } else if (value == "v" || value == "v_prediction") {
       checkpoint.prediction = PredictionType::kV;
     } else {
-      throw Error(kUnsupported, "{}: metadata {} is '{}'; LowRank knows 'epsilon' and 'v'.", checkpoint.path.string(),
-                  key, value);
+      throw Error(kUnsupported, "{}: metadata {} is '{}'; LowRank knows 'epsilon' and 'v'.",
+                  checkpoint.path.string(), key, value);
     }
   }
 }

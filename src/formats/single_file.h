@@ -9,20 +9,22 @@
 
 namespace lowrank::formats {
 
-// Distributes the tensors of `file` to the components by their roots; what has no root goes to `unused`. Missing
-// components stay empty.
+// Distributes the tensors of `file` to the components by their roots; what has no root goes to `unused`.
+// Missing components stay empty.
 Checkpoint read_single_file(std::shared_ptr<const weights::TensorFile> file);
 
 // A VAE alone, in CompVis' naming with or without its root or in diffusers naming. Only `vae` is filled.
 Checkpoint read_vae_file(std::shared_ptr<const weights::TensorFile> file);
 
-// The family that the names of a checkpoint tell: roots of the text encoders, then the width of cross-attention.
+// The family that the names of a checkpoint tell: roots of the text encoders, then the width of
+// cross-attention.
 BaseModel recognise_checkpoint(const weights::TensorFile& file);
 
 // What a file that is no SD 1.x checkpoint looks like, with article: "a LoRA", "an SDXL checkpoint".
 std::string describe_file(const weights::TensorFile& file);
 
-// Whether `name`, without its root, is a parameter of the component: losses, averages and position_ids are none.
+// Whether `name`, without its root, is a parameter of the component: losses, averages and position_ids are
+// none.
 bool is_parameter(Component component, std::string_view name);
 
 // The views of one component of a checkpoint.

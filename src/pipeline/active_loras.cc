@@ -71,9 +71,9 @@ ActiveLoras::Loaded ActiveLoras::load(const std::string& name, const LoadedModel
   return {name, known.hash, known.adapter};
 }
 
-void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, MissingLora missing) {
+void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, OnMissing on_missing) {
   std::vector<Loaded> loaded;
-  std::vector<Missing> not_loaded;
+  std::vector<MissingLora> not_loaded;
   std::vector<std::string> warnings;
   std::vector<adapter::ActiveAdapter> active;
   std::string state, text_state;
@@ -85,13 +85,13 @@ void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& m
       text_state += fmt::format("{}\n{}\n", version, text_key(tag));
       state += fmt::format("{}\n{}\n{}\n", version, text_key(tag), unet_key(tag));
     } catch (const Error& error) {
-      if (missing == MissingLora::kIsError) throw;
+      if (on_missing == OnMissing::kFail) throw error.during(fmt::format("activating <lora:{}>", tag.name));
       not_loaded.push_back({tag.name, error.what()});
     }
   }
   if (state != state_) {
     // Nothing may be taken for the old or the new set if apply() fails half-way.
-    state_ = "?";
+    state_.assign(1, '?');
     stack_.apply(active, *model.unet, *model.text_encoder);
     reports_.clear();
     state_ = std::move(state);

@@ -13,6 +13,7 @@
 
 #include "adapter/stack.h"
 #include "pipeline/checkpoint_loader.h"
+#include "pipeline/result.h"
 #include "prompt/extra_networks.h"
 
 namespace lowrank::pipeline {
@@ -20,8 +21,9 @@ namespace lowrank::pipeline {
 // The file that a tag's NAME means. Throws Error(kNotFound) in one sentence, with the names that come near.
 using LoraFinder = std::function<std::filesystem::path(const std::string& name)>;
 
-// What a missing or unusable LoRA means.
-enum class MissingLora { kIsError, kIsReported };
+
+// What becomes of a request whose LoRA is missing or does not fit the model.
+enum class OnMissing { kFail, kReport };
 
 class ActiveLoras {
  public:
@@ -30,17 +32,13 @@ class ActiveLoras {
     std::string hash;  // 12 hex digits
     std::shared_ptr<const adapter::Adapter> adapter;
   };
-  struct Missing {
-    std::string name;
-    std::string reason;  // one sentence
-  };
 
   explicit ActiveLoras(LoraFinder find) : find_(std::move(find)) {}
 
   // Makes exactly these tags act on `model`, in their order; nothing is done when they already do. The model must live
   // until the next activate() or forget(). Throws what the finder, the reader and the matching throw, with the tag's name,
-  // unless `missing` says to report; then the other LoRAs act.
-  void activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, MissingLora missing);
+  // unless `on_missing` says to report; then the other LoRAs act.
+  void activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, OnMissing on_missing);
 
   // Before sampling step `step` of `steps`, from 1: LoRAs with start= or stop= are switched.
   void set_step(int step, int steps) { stack_.set_step(step, steps); }
@@ -49,7 +47,7 @@ class ActiveLoras {
   void forget();
 
   const std::vector<Loaded>& loaded() const { return loaded_; }
-  const std::vector<Missing>& missing() const { return missing_; }
+  const std::vector<MissingLora>& missing() const { return missing_; }
   const std::vector<std::string>& warnings() const { return warnings_; }  // about numbers of the tags
   // One per loaded LoRA. Sizes of the change are measured on first asking and kept.
   const std::vector<adapter::ApplyReport>& reports();
@@ -69,7 +67,7 @@ class ActiveLoras {
   adapter::AdapterStack stack_;
   std::map<std::filesystem::path, Known> known_;
   std::vector<Loaded> loaded_;
-  std::vector<Missing> missing_;
+  std::vector<MissingLora> missing_;
   std::vector<std::string> warnings_;
   std::vector<adapter::ApplyReport> reports_;
   std::string state_, text_state_;

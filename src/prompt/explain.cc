@@ -43,6 +43,12 @@ std::string shown_token(const Tokenizer& tokenizer, int id) {
   return ends_word ? out + "·" : out;
 }
 
+// Characters of a token; wide and combining ones count as one, which is near enough to break lines.
+std::size_t width(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
 const EmbeddingPlacement* placement_at(const TokenChunk& chunk, int row) {
   for (const EmbeddingPlacement& placement : chunk.embeddings) {
     if (row >= placement.first_row && row < placement.first_row + placement.vectors) return &placement;
@@ -119,28 +125,28 @@ class TextWriter {
 
   void write_conditioning(const Conditioning& conditioning) {
     const bool changes = conditioning.schedule.size() > 1;
-    if (changes) write_schedule(conditioning);
+    if (changes) line("  changes over {} model calls", conditioning.schedule.back().end_at_step);
     for (std::size_t i = 0; i < conditioning.texts.size(); ++i) {
       const EncodedText& text = conditioning.texts[i];
+      if (changes) line("\n  {}: {}", calls_of_text(conditioning, i), shown_text(text.text));
       const int limit = std::max<int>(1, (text.token_count + kChunkTokens - 1) / kChunkTokens) * kChunkTokens;
-      const std::string name = changes ? fmt::format("text {}, ", i + 1) : "";
-      line("  {}{} of {} tokens", name, text.token_count, limit);
+      line("    {} of {} tokens", text.token_count, limit);
       write_pieces(text);
       for (std::size_t c = 0; c < text.chunks.size(); ++c) write_chunk(text, c);
     }
   }
 
-  void write_schedule(const Conditioning& conditioning) {
-    line("  schedule over {} model calls", conditioning.schedule.back().end_at_step);
+  // "calls 0–5, 8, 10"
+  static std::string calls_of_text(const Conditioning& conditioning, std::size_t text) {
+    std::string out;
     for (std::size_t i = 0; i < conditioning.schedule.size(); ++i) {
       const Calls calls = calls_of(conditioning.schedule, i);
-      const std::string range = calls.none() ? std::string("not reached")
-                                : calls.first == calls.last
-                                    ? fmt::format("call {}", calls.first)
-                                    : fmt::format("calls {}–{}", calls.first, calls.last);
-      line("    {:<14} text {}: {}", range, conditioning.text_of_entry[i] + 1,
-           shown_text(conditioning.schedule[i].text));
+      if (conditioning.text_of_entry[i] != text || calls.none()) continue;
+      out += out.empty() ? "calls " : ", ";
+      out += calls.first == calls.last ? fmt::format("{}", calls.first)
+                                       : fmt::format("{}–{}", calls.first, calls.last);
     }
+    return out.empty() ? "not reached" : out;
   }
 
   void write_pieces(const EncodedText& text) {
@@ -178,10 +184,10 @@ class TextWriter {
               ? fmt::format(" {{{}: {} vectors}}", request_.settings.embeddings[embedding->embedding].name,
                             embedding->vectors)
               : fmt::format(" {}⟨{}⟩", shown_token(tokenizer_, id), id);
-      if (chunk.weights[place] != weight || columns + token.size() > kWidth) flush();
+      if (chunk.weights[place] != weight || columns + width(token) > kWidth) flush();
       weight = chunk.weights[place];
       row += token;
-      columns += token.size();
+      columns += width(token);
     }
     flush();
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -50,6 +51,7 @@ NetworkTag read_tag(std::string_view kind, std::string_view arguments) {
   NetworkTag tag;
   tag.kind = kind;
   tag.items = split(arguments, ':');
+  std::map<std::string, std::size_t> places;
   for (const std::string& item : tag.items) {
     if (std::count(item.begin(), item.end(), '=') != 1) {
       tag.positional.push_back(item);
@@ -57,19 +59,24 @@ NetworkTag read_tag(std::string_view kind, std::string_view arguments) {
     }
     const std::size_t equals = item.find('=');
     const std::string name = item.substr(0, equals);
-    const auto same =
-        std::find_if(tag.named.begin(), tag.named.end(), [&](const auto& n) { return n.first == name; });
-    if (same == tag.named.end()) {
-      tag.named.emplace_back(name, item.substr(equals + 1));
-    } else {
-      same->second = item.substr(equals + 1);
-    }
+    const auto [place, is_new] = places.try_emplace(name, tag.named.size());
+    if (is_new) tag.named.emplace_back(name, std::string());
+    tag.named[place->second].second = item.substr(equals + 1);
   }
   return tag;
 }
 
+// As much of a text as a message needs.
+std::string shortened(std::string_view text) {
+  constexpr std::size_t kMost = 80;
+  if (text.size() <= kMost) return std::string(text);
+  std::size_t end = 0;
+  for (std::size_t next = 0; next <= kMost; next += decode_at(text, next).length) end = next;
+  return std::string(text.substr(0, end)) + "…";
+}
+
 std::string as_written(const NetworkTag& tag) {
-  return fmt::format("<{}:{}>", tag.kind, fmt::join(tag.items, ":"));
+  return shortened(fmt::format("<{}:{}>", tag.kind, fmt::join(tag.items, ":")));
 }
 
 // Block weights stand where a number is expected when they are a list, or a preset: a name that begins with a
@@ -134,7 +141,7 @@ class LoraReader {
       if (text == nullptr) continue;
       const auto read = parse_number(*text);
       if (!read) {
-        warn(fmt::format("the {} '{}' is not a number", what, *text));
+        warn(fmt::format("the {} '{}' is not a number", what, shortened(*text)));
         return std::nullopt;
       }
       value = *read;
@@ -148,7 +155,7 @@ class LoraReader {
       if (text == nullptr) continue;
       const auto value = parse_integer(*text);
       if (!value || *value < 0) {
-        warn(fmt::format("the rank limit '{}' is not a whole number", *text));
+        warn(fmt::format("the rank limit '{}' is not a whole number", shortened(*text)));
         return false;
       }
       lora_.dyn = *value;
@@ -158,6 +165,7 @@ class LoraReader {
 
   // Items that only modify; a bad one is left out, the tag stays.
   void read_named() {
+    std::vector<std::string_view> unknown;
     for (const auto& [name, value] : tag_.named) {
       if (name == "te" || name == "unet" || name == "dyn") continue;
       if (name == "lbw" || name == "w") {
@@ -176,9 +184,12 @@ class LoraReader {
         if (dash != std::string::npos)
           read_optional(name, std::string_view(value).substr(dash + 1), lora_.window.stop);
       } else {
-        warnings_.push_back(
-            fmt::format("{}: the item '{}' is unknown and has no effect.", as_written(tag_), name));
+        unknown.push_back(name);
       }
+    }
+    if (!unknown.empty()) {
+      warnings_.push_back(fmt::format("{}: unknown items have no effect: {}.", as_written(tag_),
+                                      shortened(fmt::format("{}", fmt::join(unknown, ", ")))));
     }
   }
 
@@ -186,7 +197,7 @@ class LoraReader {
     out = parse_number(value);
     if (out) return;
     warnings_.push_back(fmt::format("{}: '{}' of the item '{}' is not a number; the item has no effect.",
-                                    as_written(tag_), value, name));
+                                    as_written(tag_), shortened(value), name));
   }
 
   const NetworkTag& tag_;
@@ -204,7 +215,7 @@ void read_hypernet(const NetworkTag& tag, ExtraNetworks& out) {
       tag.positional.size() > 1 ? parse_number(tag.positional[1]) : std::optional<double>(1.0);
   if (!weight) {
     out.warnings.push_back(fmt::format("{}: the weight '{}' is not a number; the tag is ignored.",
-                                       as_written(tag), tag.positional[1]));
+                                       as_written(tag), shortened(tag.positional[1])));
     return;
   }
   out.hypernets.push_back({tag.positional[0], *weight});
@@ -243,7 +254,7 @@ ExtraNetworks parse_extra_networks(std::string_view prompt) {
       read_hypernet(tag, out);
     } else {
       out.warnings.push_back(fmt::format("{}: there is no kind of network called '{}'; the tag is ignored.",
-                                         as_written(tag), tag.kind));
+                                         as_written(tag), shortened(tag.kind)));
     }
   }
   return out;
@@ -251,10 +262,8 @@ ExtraNetworks parse_extra_networks(std::string_view prompt) {
 
 BatchNetworks parse_batch(std::span<const std::string> prompts) {
   BatchNetworks out;
-  const auto all_items = [](const ExtraNetworks& networks) {
-    std::vector<std::string> items;
-    for (const NetworkTag& tag : networks.tags) items.push_back(as_written(tag));
-    return items;
+  const auto same_tag = [](const NetworkTag& a, const NetworkTag& b) {
+    return a.kind == b.kind && a.items == b.items;
   };
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     ExtraNetworks networks = parse_extra_networks(prompts[i]);
@@ -262,7 +271,9 @@ BatchNetworks parse_batch(std::span<const std::string> prompts) {
     if (i == 0) {
       out.networks = std::move(networks);
       out.warnings = out.networks.warnings;
-    } else if (!networks.tags.empty() && all_items(networks) != all_items(out.networks)) {
+    } else if (!networks.tags.empty() &&
+               !std::equal(networks.tags.begin(), networks.tags.end(), out.networks.tags.begin(),
+                           out.networks.tags.end(), same_tag)) {
       out.warnings.push_back(fmt::format(
           "prompt {} of the batch has other network tags than the first; the first prompt's are used.",
           i + 1));

@@ -4,8 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <cstdint>
-#include <span>
+#include <map>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -99,16 +98,33 @@ std::optional<std::pair<std::string, std::string>> split_size(std::string_view v
   return std::pair(std::string(value.substr(0, cross)), std::string(value.substr(cross + 1)));
 }
 
-void add_entry(Infotext& out, const RawEntry& raw) {
-  if (raw.value.empty() || raw.key == "Prompt" || raw.key == "Negative prompt") return;
-  const std::string value = decode_value(raw.value);
-  if (const auto size = split_size(value)) {
-    out.set(std::string(raw.key) + "-1", size->first);
-    out.set(std::string(raw.key) + "-2", size->second);
-  } else {
-    out.set(raw.key, value);
+// Collects entries under distinct keys in time n log n, which Infotext::set alone would not.
+class EntryList {
+ public:
+  void add(const RawEntry& raw) {
+    if (raw.value.empty()) return;
+    const std::string value = decode_value(raw.value);
+    const std::string key(raw.key);
+    if (auto size = split_size(value)) {
+      set(key + "-1", std::move(size->first));
+      set(key + "-2", std::move(size->second));
+    } else if (key != "Prompt" && key != "Negative prompt") {  // these names are the texts' own
+      set(key, value);
+    }
   }
-}
+
+  std::vector<std::pair<std::string, std::string>> take() { return std::move(entries_); }
+
+ private:
+  void set(const std::string& key, std::string value) {
+    const auto [place, is_new] = places_.try_emplace(key, entries_.size());
+    if (is_new) entries_.emplace_back(key, std::string());
+    entries_[place->second].second = std::move(value);
+  }
+
+  std::vector<std::pair<std::string, std::string>> entries_;
+  std::map<std::string, std::size_t> places_;
+};
 
 std::optional<int> small_integer(const std::string* text) {
   const auto value = text == nullptr ? std::nullopt : parse_integer(*text);
@@ -244,16 +260,18 @@ constexpr Default kDefaults[] = {
 
 // Tags for the LoRAs of the "Additional Networks" extension, which noted them as entries.
 std::string addnet_tags(const Infotext& infotext) {
+  const std::map<std::string, std::string> by_key(infotext.entries.begin(), infotext.entries.end());
   std::string tags;
   constexpr std::string_view kModel = "AddNet Model ";
   for (const auto& [key, model] : infotext.entries) {
     if (!key.starts_with(kModel)) continue;
     const std::string number = key.substr(kModel.size());
-    const std::string* module = infotext.find("AddNet Module " + number);
-    if (module == nullptr || *module != "LoRA") continue;
+    const auto module = by_key.find("AddNet Module " + number);
+    if (module == by_key.end() || module->second != "LoRA") continue;
     const std::size_t bracket = model.ends_with(')') ? model.rfind('(') : std::string::npos;
-    const std::string* weight = infotext.find("AddNet Weight A " + number);
-    tags += fmt::format("<lora:{}:{}>", model.substr(0, bracket), weight == nullptr ? "1.0" : *weight);
+    const auto weight = by_key.find("AddNet Weight A " + number);
+    tags += fmt::format("<lora:{}:{}>", model.substr(0, bracket),
+                        weight == by_key.end() ? "1.0" : weight->second);
   }
   return tags;
 }
@@ -344,7 +362,9 @@ Infotext parse_infotext(std::string_view text) {
     if (!target->empty()) *target += '\n';
     *target += line;
   }
-  for (const RawEntry& entry : entries) add_entry(out, entry);
+  EntryList list;
+  for (const RawEntry& entry : entries) list.add(entry);
+  out.entries = list.take();
   return out;
 }
 
@@ -379,7 +399,8 @@ void localise_lora_names(Infotext& infotext,
                          const std::function<std::optional<std::string>(std::string_view hash)>& local_name) {
   if (const std::string* listed = infotext.find("Lora hashes")) {
     constexpr std::string_view kOpen = "<lora:";
-    const auto hashes = parse_hash_list(*listed);
+    std::map<std::string, std::string> hashes;
+    for (auto& [name, hash] : parse_hash_list(*listed)) hashes[name] = hash;
     const std::string_view prompt = infotext.prompt;
     std::string out;
     std::size_t copied = 0;
@@ -388,9 +409,8 @@ void localise_lora_names(Infotext& infotext,
       const std::size_t end = prompt.find_first_of(":>", begin);
       if (end == std::string_view::npos) break;
       std::string name(prompt.substr(begin, end - begin));
-      const auto hash =
-          std::find_if(hashes.rbegin(), hashes.rend(), [&](const auto& item) { return item.first == name; });
-      if (hash != hashes.rend()) name = local_name(hash->second).value_or(name);
+      const auto hash = hashes.find(name);
+      if (hash != hashes.end()) name = local_name(hash->second).value_or(name);
       out += prompt.substr(copied, begin - copied);
       out += name;
       copied = end;

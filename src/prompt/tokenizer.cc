@@ -67,8 +67,10 @@ std::size_t contraction_length(std::string_view text) {
 
 enum class Kind { kSpace, kLetter, kNumber, kOther };
 
+// The mark U+0345 falls out like a blank: it is no letter, and because the reference's pattern ignores case
+// and its upper-case form is the letter Ι, it is no other character either.
 Kind kind_of(char32_t code) {
-  if (is_white_space(code)) return Kind::kSpace;
+  if (is_white_space(code) || code == 0x345) return Kind::kSpace;
   if (is_letter(code)) return Kind::kLetter;
   return is_number(code) ? Kind::kNumber : Kind::kOther;
 }
@@ -177,8 +179,9 @@ std::vector<int> Tokenizer::encode(std::string_view text) const {
   std::vector<int> ids;
   for (std::size_t at = 0; at < clean.size();) {
     const std::string_view rest = std::string_view(clean).substr(at);
-    if (rest.front() == ' ') {
-      ++at;
+    const Decoded first = decode_at(clean, at);
+    if (kind_of(first.code) == Kind::kSpace) {
+      at += first.length;
     } else if (rest.starts_with("<|startoftext|>")) {
       ids.push_back(kStart);
       at += 15;

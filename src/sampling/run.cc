@@ -36,18 +36,18 @@ std::vector<int> timestep_list(int steps) {
 }
 
 void check_settings(const SamplerSettings& s) {
-  if (!(std::isfinite(s.eta) && std::isfinite(s.s_noise) && std::isfinite(s.s_churn) && s.s_churn >= 0)) {
+  if (!(std::isfinite(s.eta.value_or(0)) && std::isfinite(s.s_noise) && std::isfinite(s.s_churn) && s.s_churn >= 0)) {
     throw Error(kBadInput,
                 "eta, sigma churn and sigma noise are {}, {} and {}, but they must be finite numbers, churn "
                 "0 or more.",
-                s.eta, s.s_churn, s.s_noise);
+                s.eta.value_or(0), s.s_churn, s.s_noise);
   }
 }
 
 // A1111 hands each sampler only the parameters that its list names.
 SamplerSettings settings_for(const SamplerRow& sampler, SamplerSettings settings) {
   const SamplerSettings neutral;
-  if (!sampler.has_eta) settings.eta = sampler.default_eta;
+  if (!sampler.has_eta || !settings.eta) settings.eta = sampler.default_eta;
   if (!sampler.has_s_noise) settings.s_noise = neutral.s_noise;
   if (!sampler.has_churn) settings.s_churn = neutral.s_churn;
   return settings;

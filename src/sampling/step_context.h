@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <limits>
+#include <optional>
 #include <stop_token>
 
 #include "sampling/noise.h"
@@ -25,7 +26,7 @@ enum class UniPcSpacing { kTimeUniform, kTimeQuadratic, kLogSnr };
 
 // A1111's sampler settings. A sampler that has no such parameter in A1111 ignores it (SamplerRow says which).
 struct SamplerSettings {
-  double eta = 1;      // share of fresh noise; the sampler's default is SamplerRow::default_eta
+  std::optional<double> eta;  // share of fresh noise; nullopt: SamplerRow::default_eta
   double s_churn = 0;  // extra noise spread over the steps with s_tmin ≤ sigma ≤ s_tmax
   double s_tmin = 0;
   double s_tmax = std::numeric_limits<double>::infinity();  // A1111 writes infinity as 0
@@ -42,6 +43,7 @@ class StepContext {
               std::stop_token stop);
 
   const SamplerSettings settings;
+  double eta() const { return settings.eta.value_or(1); }
   at::Tensor noise() { return noise_.next(); }
   at::Tensor noise_between(float from, float to) { return noise_.between(from, to); }
 

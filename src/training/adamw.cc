@@ -11,6 +11,7 @@
 #include "kernels/adamw.h"
 
 namespace lowrank::training {
+
 AdamW::AdamW(std::vector<model::NamedParameter> parameters, AdamWOptions options)
     : parameters_(std::move(parameters)), options_(options) {
   for (const auto& [name, tensor] : parameters_) {
@@ -52,7 +53,7 @@ void AdamW::step(double learning_rate) {
   const kernels::AdamWFactors common = {.beta1 = static_cast<float>(options_.beta1),
                                         .beta2 = static_cast<float>(options_.beta2),
                                         .eps = static_cast<float>(options_.eps),
-                                        .learning_rate = static_cast<float>(learning_rate / correction1),
+                                        .learning_rate = 0.0F,
                                         .keep = 1.0F,
                                         .inverse_correction2 = static_cast<float>(1 / correction2)};
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
@@ -60,7 +61,9 @@ void AdamW::step(double learning_rate) {
     if (!w.grad().defined()) continue;
     const at::Tensor g = w.grad().contiguous();
     kernels::AdamWFactors factors = common;
-    if (w.dim() >= 2) factors.keep = static_cast<float>(1 - learning_rate * options_.weight_decay);
+    const double rate = learning_rate * rate_factors_[i];
+    factors.learning_rate = static_cast<float>(rate / correction1);
+    if (w.dim() >= 2) factors.keep = static_cast<float>(1 - rate * options_.weight_decay);
     at::parallel_for(0, w.numel(), 1 << 16, [&](std::int64_t from, std::int64_t to) {
       kernels::adamw_update(w.data_ptr<float>() + from, m_[i].data_ptr<float>() + from, v_[i].data_ptr<float>() + from,
                             g.data_ptr<float>() + from, to - from, factors);

@@ -15,11 +15,11 @@ struct PixelSize {
 };
 
 struct BucketOptions {
-  PixelSize resolution{512, 512};  // training size; its area is the limit of every bucket
-  bool enable = false;             // off: one bucket of exactly `resolution`
-  bool no_upscale = false;         // small pictures get buckets of their own size instead of being enlarged
+  PixelSize resolution;     // training size; its area is the limit of every bucket. 0: not chosen yet
+  bool enable = false;      // off: one bucket of exactly `resolution`
+  bool no_upscale = false;  // small pictures get buckets of their own size instead of being enlarged
   // Unset: derived from the resolution, see derived_bucket_limits.
-  std::optional<std::int64_t> min_side, max_side, step;
+  std::optional<std::int64_t> min_side = {}, max_side = {}, step = {};
 };
 
 struct BucketLimits {

@@ -70,6 +70,8 @@ bool is_caption_name(const fs::path& path) {
 }
 
 void check_folder(const fs::path& folder) {
+  if (folder.empty())
+    throw Error(kBadInput, "--train-data-dir is missing: name the folder that holds the N_TRIGGER folders.");
   if (!fs::is_directory(folder))
     throw Error(
         kNotFound,

@@ -22,8 +22,8 @@ struct CaptionOptions {
 };
 
 struct DatasetOptions {
-  std::filesystem::path folder;
-  BucketOptions buckets;
+  std::filesystem::path folder = {};
+  BucketOptions buckets = {};
   std::int64_t batch_size = 1;
 };
 

@@ -21,7 +21,7 @@ struct LatentOptions {
   bool mirrored = false;  // also of each picture mirrored left to right
   // A safetensors file that keeps the latents from one run to the next. It is used only when it was made from
   // the same pictures (bytes and places) by the same VAE.
-  std::optional<std::filesystem::path> file;
+  std::optional<std::filesystem::path> file = {};
 };
 
 class LatentCache {

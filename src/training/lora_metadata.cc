@@ -10,11 +10,10 @@
 #include <cmath>
 #include <ctime>
 #include <nlohmann/json.hpp>
-#include <span>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
-#include "base/sha256.h"
+#include "formats/hashes.h"
 #include "prompt/text.h"
 #include "weights/tensor_file.h"
 
@@ -38,13 +37,6 @@ std::string python_float(double value) {
 
 std::string optional_float(double value) {
   return value > 0 ? python_float(value) : "None";
-}
-
-// The old web UI hash: SHA-256 of 64 KiB at 1 MiB, first 8 digits; of what is there when the file is shorter.
-std::string legacy_hash(std::span<const std::byte> file) {
-  constexpr std::size_t kOffset = 0x100000, kLength = 0x10000;
-  const std::size_t from = std::min(kOffset, file.size());
-  return sha256_hex(file.subspan(from, std::min(kLength, file.size() - from))).substr(0, 8);
 }
 
 std::string tag_frequency(const Dataset& dataset) {
@@ -91,13 +83,13 @@ void add_model(Metadata& m, const pipeline::LoadedModel& model) {
   m["ss_base_model_version"] = model.prediction == formats::PredictionType::kV ? "sd_v1_v" : "sd_v1";
   m["ss_sd_model_name"] = model.path.filename().string();
   if (fs::is_regular_file(model.path)) {
-    m["ss_sd_model_hash"] = legacy_hash(MappedFile::open(model.path)->bytes());
+    m["ss_sd_model_hash"] = formats::auto_v1(MappedFile::open(model.path)->bytes());
     m["ss_new_sd_model_hash"] = model.hash->prefix(64);
   }
   if (model.vae_path.empty()) return;
   m["ss_vae_name"] = model.vae_path.filename().string();
   if (fs::is_regular_file(model.vae_path)) {
-    m["ss_vae_hash"] = legacy_hash(MappedFile::open(model.vae_path)->bytes());
+    m["ss_vae_hash"] = formats::auto_v1(MappedFile::open(model.vae_path)->bytes());
     m["ss_new_vae_hash"] = model.vae_hash->prefix(64);
   }
 }
@@ -236,8 +228,8 @@ void save_lora(const fs::path& path, const tensor::StateDict& state, SavePrecisi
   tensor::save_state_dict(scratch.path.string(), stored, own);
   {
     const auto file = weights::TensorFile::open(scratch.path);
-    metadata["sshs_model_hash"] = sha256_hex(file->file_bytes().subspan(file->data_offset()));
-    metadata["sshs_legacy_hash"] = legacy_hash(file->file_bytes());
+    metadata["sshs_model_hash"] = formats::addnet_hash(*file);
+    metadata["sshs_legacy_hash"] = formats::auto_v1(file->file_bytes());
     metadata["modelspec.hash_sha256"] = "0x" + metadata["sshs_model_hash"];
   }
   tensor::save_state_dict(path.string(), stored, metadata);

@@ -63,6 +63,11 @@ void train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOption
     for (auto& [name, tensor] : parameters) tensor.copy_(saved->tensors.at("w/" + name));
     first = saved->step;
   }
+  if (!saved) {
+    // Near-zero variance at the start: unit noise would drown the untrained encoder's small means, and colours with them.
+    const at::NoGradGuard no_grad;
+    vae.layers().at("quant_conv")->bias().narrow(0, vae.latent_channels(), vae.latent_channels()).fill_(-8);
+  }
   for (auto& [name, tensor] : parameters) tensor.requires_grad_(true);
   AdamW optimiser(parameters, {.weight_decay = 0});
   if (saved) optimiser.load(saved->tensors, first);
@@ -88,7 +93,8 @@ void train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOption
     const at::Tensor noise = at::empty_like(moments[0]).normal_(0, 1, generator);
     const at::Tensor y = vae.decode(moments[0] + at::exp(0.5 * log_variance) * noise);
     const at::Tensor kl = 0.5 * (moments[0].square() + log_variance.exp() - 1 - log_variance).sum({1, 2, 3}).mean();
-    const at::Tensor loss = (x - y).abs().mean() + options.difference_weight * differences(x, y) + options.kl_weight * kl;
+    const at::Tensor loss = (x - y).abs().mean() + 2 * (x - y).square().mean() +
+                            options.difference_weight * differences(x, y) + options.kl_weight * kl;
     loss.backward();
     optimiser.clip_gradients(1.0);
     const double rate = options.learning_rate * learning_rate_factor("cosine", step, options.steps, options.warmup);

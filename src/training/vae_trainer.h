@@ -1,5 +1,5 @@
-// Trains an autoencoder from scratch on small pictures: reconstruction (L1 on pixels and on their differences, which
-// keeps edges sharp) and a weak pull of the latents towards a unit normal.
+// Trains an autoencoder from scratch on small pictures: reconstruction (L1 and squared error on pixels, L1 on
+// their differences, which keeps edges sharp) and a weak pull of the latents towards a unit normal.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -30,8 +30,9 @@ struct ForeignDType {
   std::string_view name;
   std::uint64_t bits;
 };
-constexpr std::array kForeignDTypes = {ForeignDType{"F8_E8M0", 8}, ForeignDType{"F4", 4}, ForeignDType{"F6_E2M3", 6},
-                                       ForeignDType{"F6_E3M2", 6}, ForeignDType{"C64", 64}};
+constexpr std::array kForeignDTypes = {ForeignDType{"F8_E8M0", 8}, ForeignDType{"F4", 4},
+                                       ForeignDType{"F6_E2M3", 6}, ForeignDType{"F6_E3M2", 6},
+                                       ForeignDType{"C64", 64}};
 
 struct Entry {
   std::string name;
@@ -40,10 +41,12 @@ struct Entry {
   std::uint64_t begin = 0, end = 0;
 };
 
-std::string shortened(const std::string& key) { return key.size() <= 80 ? key : key.substr(0, 77) + "…"; }
+std::string shortened(const std::string& key) {
+  return key.size() <= 80 ? key : key.substr(0, 77) + "…";
+}
 
-// Receives the header's JSON as events, so that repeated keys and wrong types are seen where they stand. Depth 1 is
-// the file, depth 2 one entry or the metadata, depth 3 a list of numbers.
+// Receives the header's JSON as events, so that repeated keys and wrong types are seen where they stand.
+// Depth 1 is the file, depth 2 one entry or the metadata, depth 3 a list of numbers.
 class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit HeaderEvents(const std::string& label) : label_(label) {}
@@ -74,7 +77,8 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool key(std::string& text) override {
-    if (text.size() > kMaxKeyBytes) broken("a key of the header is {} bytes long (limit {})", text.size(), kMaxKeyBytes);
+    if (text.size() > kMaxKeyBytes)
+      broken("a key of the header is {} bytes long (limit {})", text.size(), kMaxKeyBytes);
     if (depth_ == 1) {
       key_ = text;
       if (!keys_.insert(text).second) refuse("occurs twice");
@@ -97,7 +101,8 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool start_array(std::size_t) override {
-    if (depth_ != 2 || is_metadata_ || list_ != nullptr || field_ == "dtype") refuse("has a list where none is expected");
+    if (depth_ != 2 || is_metadata_ || list_ != nullptr || field_ == "dtype")
+      refuse("has a list where none is expected");
     list_ = field_ == "shape" ? &dimensions_ : &offsets_;
     list_->clear();
     return true;
@@ -127,7 +132,9 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool number_integer(std::int64_t) override { refuse("has a negative number"); }
-  bool number_float(double, const std::string&) override { refuse("has a number that is not an integer of 64 bits"); }
+  bool number_float(double, const std::string&) override {
+    refuse("has a number that is not an integer of 64 bits");
+  }
   bool null() override { refuse("has a null"); }
   bool boolean(bool) override { refuse("has a true or false"); }
   bool binary(nlohmann::json::binary_t&) override { refuse("has binary data"); }
@@ -156,7 +163,8 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
   [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) {
     const std::string what = fmt::format(format, std::forward<Args>(args)...);
     if (depth_ == 0) broken("the header is not a JSON object");
-    if (depth_ == 2 && is_metadata_) broken("__metadata__ must map texts to texts, '{}' {}", shortened(field_), what);
+    if (depth_ == 2 && is_metadata_)
+      broken("__metadata__ must map texts to texts, '{}' {}", shortened(field_), what);
     broken("key '{}' {}", shortened(key_), what);
   }
 
@@ -172,17 +180,20 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
 
 std::uint64_t header_length(std::span<const std::byte> file, const std::string& label) {
   if (file.size() < 8) {
-    throw Error(kBadInput, "{}: truncated: a safetensors file has at least 8 bytes, found {}; fetch it again.", label,
+    throw Error(kBadInput,
+                "{}: truncated: a safetensors file has at least 8 bytes, found {}; fetch it again.", label,
                 file.size());
   }
   std::uint64_t length = 0;
   std::memcpy(&length, file.data(), sizeof(length));
   if (length > kMaxHeaderBytes) {
-    throw Error(kBadInput, "{}: broken safetensors file: its header claims {} bytes (limit {}); fetch it again.", label,
+    throw Error(kBadInput,
+                "{}: broken safetensors file: its header claims {} bytes (limit {}); fetch it again.", label,
                 length, kMaxHeaderBytes);
   }
   if (length > file.size() - 8) {
-    throw Error(kBadInput, "{}: truncated: expected at least {} bytes (header length), found {}; fetch it again.", label,
+    throw Error(kBadInput,
+                "{}: truncated: expected at least {} bytes (header length), found {}; fetch it again.", label,
                 length + 8, file.size());
   }
   return length;
@@ -204,8 +215,10 @@ void check_coverage(const std::vector<Entry>& sorted, std::uint64_t data_bytes, 
   std::uint64_t at = 0;
   for (const Entry& entry : sorted) {
     if (entry.begin != at) {
-      throw Error(kBadInput, "{}: broken safetensors file: key '{}' begins at byte {} of the data where {} is expected "
-                  "({}); fetch the file again.", label, shortened(entry.name), entry.begin, at,
+      throw Error(kBadInput,
+                  "{}: broken safetensors file: key '{}' begins at byte {} of the data where {} is expected "
+                  "({}); fetch the file again.",
+                  label, shortened(entry.name), entry.begin, at,
                   entry.begin < at ? "tensors overlap" : "a hole between tensors");
     }
     at = entry.end;
@@ -213,22 +226,29 @@ void check_coverage(const std::vector<Entry>& sorted, std::uint64_t data_bytes, 
   if (at == data_bytes) return;
   if (at > data_bytes) {
     const auto expected = checked_add(data_offset, at).value_or(std::numeric_limits<std::uint64_t>::max());
-    throw Error(kBadInput, "{}: truncated: expected {} bytes, found {}; the download was probably cut short, fetch it "
-                "again.", label, expected, data_offset + data_bytes);
+    throw Error(kBadInput,
+                "{}: truncated: expected {} bytes, found {}; the download was probably cut short, fetch it "
+                "again.",
+                label, expected, data_offset + data_bytes);
   }
-  throw Error(kBadInput, "{}: broken safetensors file: {} bytes follow the last tensor; fetch the file again.", label,
+  throw Error(kBadInput,
+              "{}: broken safetensors file: {} bytes follow the last tensor; fetch the file again.", label,
               data_bytes - at);
 }
 
 void check_size(const Entry& entry, std::uint64_t bits, const std::string& label) {
   const auto expected = byte_count(entry.shape, bits);
   if (!expected) {
-    throw Error(kBadInput, "{}: broken safetensors file: key '{}' has a shape {} too large to count; fetch the file "
-                "again.", label, shortened(entry.name), shape_text(entry.shape));
+    throw Error(kBadInput,
+                "{}: broken safetensors file: key '{}' has a shape {} too large to count; fetch the file "
+                "again.",
+                label, shortened(entry.name), shape_text(entry.shape));
   }
   if (*expected != entry.end - entry.begin) {
-    throw Error(kBadInput, "{}: broken safetensors file: key '{}' of type {} and shape {} needs {} bytes but has {}; "
-                "fetch the file again.", label, shortened(entry.name), entry.dtype, shape_text(entry.shape), *expected,
+    throw Error(kBadInput,
+                "{}: broken safetensors file: key '{}' of type {} and shape {} needs {} bytes but has {}; "
+                "fetch the file again.",
+                label, shortened(entry.name), entry.dtype, shape_text(entry.shape), *expected,
                 entry.end - entry.begin);
   }
 }
@@ -240,7 +260,9 @@ SafetensorsHeader read_safetensors_header(std::span<const std::byte> file, const
   const auto* text = reinterpret_cast<const char*>(file.data()) + 8;
   // The JSON parser takes a zero byte for the end of its input, so one is refused here.
   if (length == 0 || text[0] != '{' || std::memchr(text, 0, length) != nullptr) {
-    throw Error(kBadInput, "{}: is no safetensors file: its header is not a JSON object; check what the file is.", label);
+    throw Error(kBadInput,
+                "{}: is no safetensors file: its header is not a JSON object; check what the file is.",
+                label);
   }
   HeaderEvents events(label);
   nlohmann::json::sax_parse(text, text + length, &events);
@@ -265,11 +287,13 @@ SafetensorsHeader read_safetensors_header(std::span<const std::byte> file, const
     const auto foreign = std::find_if(kForeignDTypes.begin(), kForeignDTypes.end(),
                                       [&](const ForeignDType& row) { return row.name == entry.dtype; });
     if (foreign == kForeignDTypes.end()) {
-      throw Error(kBadInput, "{}: broken safetensors file: key '{}' has the unknown type '{}'; fetch the file again.",
+      throw Error(kBadInput,
+                  "{}: broken safetensors file: key '{}' has the unknown type '{}'; fetch the file again.",
                   label, shortened(entry.name), shortened(entry.dtype));
     }
     check_size(entry, foreign->bits, label);
-    header.notes.push_back(fmt::format("'{}' is left out: its type {} is not supported.", entry.name, entry.dtype));
+    header.notes.push_back(
+        fmt::format("'{}' is left out: its type {} is not supported.", entry.name, entry.dtype));
   }
   check_coverage(entries, data_bytes, header.data_offset, label);
   for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -281,7 +305,8 @@ SafetensorsHeader read_safetensors_header(std::span<const std::byte> file, const
   return header;
 }
 
-std::shared_ptr<const TensorFile> read_safetensors(const std::filesystem::path& path, std::span<const std::byte> bytes,
+std::shared_ptr<const TensorFile> read_safetensors(const std::filesystem::path& path,
+                                                   std::span<const std::byte> bytes,
                                                    std::shared_ptr<const void> owner) {
   SafetensorsHeader header = read_safetensors_header(bytes, path.string());
   return std::make_shared<IndexedTensorFile>(IndexedTensorFile::Contents{

@@ -14,7 +14,8 @@ namespace {
 // What often lies under a model's name after a download that went wrong.
 void refuse_wrong_downloads(const std::filesystem::path& path, std::string_view text) {
   if (text.starts_with("version https://git-lfs")) {
-    throw Error(kBadInput, "{}: is only the git-lfs pointer of a model; fetch the file itself (git lfs pull).",
+    throw Error(kBadInput,
+                "{}: is only the git-lfs pointer of a model; fetch the file itself (git lfs pull).",
                 path.string());
   }
   if (text.starts_with("<!") || text.starts_with("<html"))
@@ -29,14 +30,17 @@ std::shared_ptr<const TensorFile> TensorFile::open(const std::filesystem::path& 
   return read(path, bytes, std::move(mapped));
 }
 
-std::shared_ptr<const TensorFile> TensorFile::read(const std::filesystem::path& path, std::span<const std::byte> bytes,
+std::shared_ptr<const TensorFile> TensorFile::read(const std::filesystem::path& path,
+                                                   std::span<const std::byte> bytes,
                                                    std::shared_ptr<const void> owner) {
   refuse_wrong_downloads(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  // A safetensors file may begin like a pickle (its length is any number), but no pickle has a brace in this place.
+  // A safetensors file may begin like a pickle (its length is any number), but no pickle has a brace in this
+  // place.
   const bool is_safetensors = bytes.size() > 8 && bytes[8] == std::byte{'{'};
   if (!is_safetensors && looks_like_pickle(bytes)) return read_pickle(path, bytes, std::move(owner));
   if (!is_safetensors && path.extension() != ".safetensors") {
-    throw Error(kBadInput, "{}: is neither a safetensors file nor a PyTorch file; check what it is.", path.string());
+    throw Error(kBadInput, "{}: is neither a safetensors file nor a PyTorch file; check what it is.",
+                path.string());
   }
   return read_safetensors(path, bytes, std::move(owner));
 }

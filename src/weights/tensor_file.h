@@ -1,5 +1,5 @@
-// A file of named tensors, mapped and proven to lie in bounds before anything is handed out: safetensors, or a
-// PyTorch pickle (.ckpt, .pt, .pth, .bin) read without executing anything.
+// A file of named tensors, mapped and proven to lie in bounds before anything is handed out: safetensors, or
+// a PyTorch pickle (.ckpt, .pt, .pth, .bin) read without executing anything.
 #pragma once
 
 #include <filesystem>
@@ -20,8 +20,10 @@ class TensorFile {
  public:
   // Recognises the container by its first bytes. Throws Error naming the file, the broken rule and the key.
   static std::shared_ptr<const TensorFile> open(const std::filesystem::path& path);
-  // The same for bytes in memory; `path` names them. `owner` keeps them alive and may be null when the caller does.
-  static std::shared_ptr<const TensorFile> read(const std::filesystem::path& path, std::span<const std::byte> bytes,
+  // The same for bytes in memory; `path` names them. `owner` keeps them alive and may be null when the caller
+  // does.
+  static std::shared_ptr<const TensorFile> read(const std::filesystem::path& path,
+                                                std::span<const std::byte> bytes,
                                                 std::shared_ptr<const void> owner);
   virtual ~TensorFile() = default;
 

@@ -22,13 +22,13 @@ struct DTypeRow {
 };
 
 constexpr std::array kDTypes = {
-    DTypeRow{DType::kBool, "BOOL", 1}, DTypeRow{DType::kU8, "U8", 1},
-    DTypeRow{DType::kI8, "I8", 1},     DTypeRow{DType::kI16, "I16", 2},
-    DTypeRow{DType::kU16, "U16", 2},   DTypeRow{DType::kI32, "I32", 4},
-    DTypeRow{DType::kU32, "U32", 4},   DTypeRow{DType::kI64, "I64", 8},
-    DTypeRow{DType::kU64, "U64", 8},   DTypeRow{DType::kF8E4M3, "F8_E4M3", 1},
+    DTypeRow{DType::kBool, "BOOL", 1},      DTypeRow{DType::kU8, "U8", 1},
+    DTypeRow{DType::kI8, "I8", 1},          DTypeRow{DType::kI16, "I16", 2},
+    DTypeRow{DType::kU16, "U16", 2},        DTypeRow{DType::kI32, "I32", 4},
+    DTypeRow{DType::kU32, "U32", 4},        DTypeRow{DType::kI64, "I64", 8},
+    DTypeRow{DType::kU64, "U64", 8},        DTypeRow{DType::kF8E4M3, "F8_E4M3", 1},
     DTypeRow{DType::kF8E5M2, "F8_E5M2", 1}, DTypeRow{DType::kF16, "F16", 2},
-    DTypeRow{DType::kBF16, "BF16", 2}, DTypeRow{DType::kF32, "F32", 4},
+    DTypeRow{DType::kBF16, "BF16", 2},      DTypeRow{DType::kF32, "F32", 4},
     DTypeRow{DType::kF64, "F64", 8},
 };
 
@@ -53,7 +53,8 @@ float widen(unsigned bits, int total_bits, int mantissa_bits, int bias, bool has
   const unsigned exponent = (bits >> mantissa_bits) & ((1u << exponent_bits) - 1u);
   const float sign = (bits >> (total_bits - 1)) != 0 ? -1.0f : 1.0f;
   if (has_infinity && exponent == (1u << exponent_bits) - 1u) {
-    return mantissa == 0 ? sign * std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
+    return mantissa == 0 ? sign * std::numeric_limits<float>::infinity()
+                         : std::numeric_limits<float>::quiet_NaN();
   }
   const int scale = (exponent == 0 ? 1 : static_cast<int>(exponent)) - bias - mantissa_bits;
   const unsigned significand = exponent == 0 ? mantissa : mantissa + (1u << mantissa_bits);
@@ -101,9 +102,13 @@ float element(DType dtype, const std::byte* at) {
 
 }  // namespace
 
-std::size_t item_size(DType dtype) { return row_of(dtype).size; }
+std::size_t item_size(DType dtype) {
+  return row_of(dtype).size;
+}
 
-std::string_view dtype_name(DType dtype) { return row_of(dtype).name; }
+std::string_view dtype_name(DType dtype) {
+  return row_of(dtype).name;
+}
 
 std::optional<DType> dtype_from_name(std::string_view name) {
   for (const DTypeRow& row : kDTypes)
@@ -116,18 +121,22 @@ std::optional<std::uint64_t> countable_elements(const Shape& shape) {
   for (const std::int64_t dimension : shape) {
     if (dimension < 0) return std::nullopt;
     const auto next = checked_multiply(count, static_cast<std::uint64_t>(dimension));
-    if (!next || *next > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return std::nullopt;
+    if (!next || *next > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+      return std::nullopt;
     count = *next;
   }
   return count;
 }
 
-std::string shape_text(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+std::string shape_text(const Shape& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
 
 std::vector<float> to_floats(const TensorView& view) {
   const std::size_t size = item_size(view.dtype);
   std::vector<float> floats(view.bytes.size() / size);
-  for (std::size_t i = 0; i < floats.size(); ++i) floats[i] = element(view.dtype, view.bytes.data() + i * size);
+  for (std::size_t i = 0; i < floats.size(); ++i)
+    floats[i] = element(view.dtype, view.bytes.data() + i * size);
   return floats;
 }
 

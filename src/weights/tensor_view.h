@@ -12,7 +12,23 @@
 
 namespace lowrank::weights {
 
-enum class DType { kBool, kU8, kI8, kI16, kU16, kI32, kU32, kI64, kU64, kF8E4M3, kF8E5M2, kF16, kBF16, kF32, kF64 };
+enum class DType {
+  kBool,
+  kU8,
+  kI8,
+  kI16,
+  kU16,
+  kI32,
+  kU32,
+  kI64,
+  kU64,
+  kF8E4M3,
+  kF8E5M2,
+  kF16,
+  kBF16,
+  kF32,
+  kF64
+};
 
 std::size_t item_size(DType dtype);
 std::string_view dtype_name(DType dtype);  // as safetensors writes it: "F16", "BF16", …

@@ -13,9 +13,9 @@ namespace lowrank::weights {
 namespace {
 
 // The reference library's order: falling alignment, and within it the order of its own list of types.
-constexpr std::array kWriteOrder = {DType::kU64,  DType::kI64,    DType::kF64,    DType::kF32, DType::kU32,
-                                    DType::kI32,  DType::kBF16,   DType::kF16,    DType::kU16, DType::kI16,
-                                    DType::kF8E4M3, DType::kF8E5M2, DType::kI8,   DType::kU8,  DType::kBool};
+constexpr std::array kWriteOrder = {DType::kU64,    DType::kI64,    DType::kF64, DType::kF32, DType::kU32,
+                                    DType::kI32,    DType::kBF16,   DType::kF16, DType::kU16, DType::kI16,
+                                    DType::kF8E4M3, DType::kF8E5M2, DType::kI8,  DType::kU8,  DType::kBool};
 
 std::ptrdiff_t write_rank(DType dtype) {
   return std::find(kWriteOrder.begin(), kWriteOrder.end(), dtype) - kWriteOrder.begin();
@@ -33,7 +33,8 @@ void check_tensor(const TensorView& view, const std::filesystem::path& path) {
   const auto elements = checked_elements(view.shape);
   const auto bytes = elements ? checked_multiply(*elements, item_size(view.dtype)) : std::nullopt;
   if (!bytes || *bytes != view.bytes.size()) {
-    throw Error(kBadInput, "{}: tensor '{}' of type {} and shape {} does not have {} bytes; its data do not fit.",
+    throw Error(kBadInput,
+                "{}: tensor '{}' of type {} and shape {} does not have {} bytes; its data do not fit.",
                 path.string(), view.name, dtype_name(view.dtype), shape_text(view.shape), view.bytes.size());
   }
   if (view.name == "__metadata__")
@@ -41,7 +42,8 @@ void check_tensor(const TensorView& view, const std::filesystem::path& path) {
 }
 
 std::string header_text(const std::vector<const TensorView*>& ordered,
-                        const std::map<std::string, std::string>& metadata, const std::filesystem::path& path) {
+                        const std::map<std::string, std::string>& metadata,
+                        const std::filesystem::path& path) {
   std::string text = "{";
   const auto separate = [&] {
     if (text.size() > 1) text += ',';
@@ -81,9 +83,11 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
     check_tensor(view, path);
     ordered.push_back(&view);
   }
-  std::sort(ordered.begin(), ordered.end(), [](const TensorView* a, const TensorView* b) { return a->name < b->name; });
-  const auto twin = std::adjacent_find(ordered.begin(), ordered.end(),
-                                       [](const TensorView* a, const TensorView* b) { return a->name == b->name; });
+  std::sort(ordered.begin(), ordered.end(),
+            [](const TensorView* a, const TensorView* b) { return a->name < b->name; });
+  const auto twin =
+      std::adjacent_find(ordered.begin(), ordered.end(),
+                         [](const TensorView* a, const TensorView* b) { return a->name == b->name; });
   if (twin != ordered.end())
     throw Error(kBadInput, "{}: two tensors are named '{}'; rename one.", path.string(), (*twin)->name);
   std::stable_sort(ordered.begin(), ordered.end(), [](const TensorView* a, const TensorView* b) {

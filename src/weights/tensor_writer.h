@@ -1,5 +1,5 @@
-// Writes a safetensors file in the reference library's order (dtype by falling alignment, then key), so that equal
-// contents give equal bytes and hashes. The file appears whole or not at all.
+// Writes a safetensors file in the reference library's order (dtype by falling alignment, then key), so that
+// equal contents give equal bytes and hashes. The file appears whole or not at all.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,8 @@
 
 namespace lowrank::weights {
 
-// Throws Error(kBadInput) for a repeated name or a byte count that does not match the shape, Error(kIo) on failure.
+// Throws Error(kBadInput) for a repeated name or a byte count that does not match the shape, Error(kIo) on
+// failure.
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

@@ -1,14 +1,376 @@
 #include "formats/checkpoint.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "formats/crafted_models.h"
+#include "formats/natural_order.h"
+#include "formats/single_file.h"
+#include "weights/pickle_builder.h"
 
 namespace lowrank::formats {
 namespace {
 
-TEST(Checkpoint, TinyModelHasAllItsParameters) {
-  const auto checkpoint = open_checkpoint(std::string(LOWRANK_TEST_FIXTURES) + "/sd15-tiny/sd15-tiny.safetensors");
-  EXPECT_EQ(checkpoint.text_encoder.size() + checkpoint.unet.size() + checkpoint.vae.size() + checkpoint.unused.size(), 989u);
-  for (auto& u : checkpoint.unused) printf("unused %s\n", u.c_str());
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// The least that is a checkpoint: one landmark per component.
+std::vector<Named> least() {
+  return {{"model.diffusion_model.input_blocks.0.0.weight", {4, 4, 3, 3}},
+          {"cond_stage_model.transformer.text_model.embeddings.token_embedding.weight", {8, 4}},
+          {"first_stage_model.decoder.conv_in.weight", {4, 4, 3, 3}}};
+}
+
+Checkpoint open_crafted(const std::vector<Named>& tensors,
+                        const std::map<std::string, std::string>& metadata = {}) {
+  const TemporaryFolder folder;
+  write_named(folder.path() / "model.safetensors", tensors, metadata);
+  return open_checkpoint(folder.path() / "model.safetensors");
+}
+
+TEST(SingleFile, TinyModelIsSplitWithoutRest) {
+  const auto checkpoint = open_checkpoint(tiny_model());
+  EXPECT_EQ(checkpoint.layout, Layout::kSingleFile);
+  EXPECT_EQ(checkpoint.base_model, BaseModel::kSd1);
+  EXPECT_EQ(checkpoint.prediction, PredictionType::kEpsilon);
+  EXPECT_EQ(checkpoint.text_encoder.size() + checkpoint.unet.size() + checkpoint.vae.size() +
+                checkpoint.unused.size(),
+            checkpoint.files[0]->tensors().size());
+  EXPECT_THAT(checkpoint.unused, ::testing::UnorderedElementsAre(
+                                     "cond_stage_model.transformer.text_model.embeddings.position_ids",
+                                     "alphas_cumprod", "betas"));
+  EXPECT_EQ(checkpoint.unet.at("input_blocks.0.0.weight").shape, (Shape{32, 4, 3, 3}));
+  EXPECT_EQ(checkpoint.vae.at("decoder.mid.attn_1.q.weight").shape.size(), 4u);
+  EXPECT_TRUE(checkpoint.text_encoder.contains("encoder.layers.2.mlp.fc1.bias"));
+  EXPECT_FALSE(checkpoint.unet_heads);
+}
+
+TEST(SingleFile, OldTextEncoderRootIsTheSame) {
+  auto tensors = least();
+  tensors[1].name = "cond_stage_model.transformer.embeddings.token_embedding.weight";
+  tensors.push_back({"cond_stage_model.transformer.encoder.layers.0.mlp.fc1.weight", {4, 4}});
+  tensors.push_back({"cond_stage_model.transformer.embeddings.position_ids", {1, 77}});
+  const auto checkpoint = open_crafted(tensors);
+  EXPECT_TRUE(checkpoint.text_encoder.contains("embeddings.token_embedding.weight"));
+  EXPECT_TRUE(checkpoint.text_encoder.contains("encoder.layers.0.mlp.fc1.weight"));
+  EXPECT_EQ(checkpoint.unused,
+            std::vector<std::string>{"cond_stage_model.transformer.embeddings.position_ids"});
+}
+
+TEST(SingleFile, BothTextEncoderRootsInOneFileAreRefused) {
+  auto tensors = least();
+  tensors.push_back({"cond_stage_model.transformer.embeddings.token_embedding.weight", {8, 4}});
+  EXPECT_THAT(error_of([&] { open_crafted(tensors); }), HasSubstr("are the same parameter"));
+}
+
+TEST(SingleFile, AveragesSchedulesAndLossesAreUnused) {
+  auto tensors = least();
+  for (const char* name :
+       {"model_ema.decay", "model_ema.diffusion_modelinput_blocks00weight", "betas", "sqrt_alphas_cumprod",
+        "posterior_variance", "first_stage_model.loss.logvar", "first_stage_model.model_ema.decay",
+        "model.diffusion_model.unknown.weight", "global_step"})
+    tensors.push_back({name, {1}});
+  EXPECT_EQ(open_crafted(tensors).unused.size(), 9u);
+}
+
+TEST(SingleFile, FactsComeFromMetadata) {
+  const auto checkpoint = open_crafted(
+      least(), {{"lowrank.unet_heads", "4"}, {"lowrank.text_heads", "2"}, {"lowrank.prediction_type", "v"}});
+  EXPECT_EQ(checkpoint.unet_heads, 4);
+  EXPECT_EQ(checkpoint.text_heads, 2);
+  EXPECT_EQ(checkpoint.prediction, PredictionType::kV);
+  EXPECT_EQ(open_crafted(least(), {{"modelspec.prediction_type", "epsilon"}}).prediction,
+            PredictionType::kEpsilon);
+  EXPECT_THAT(error_of([&] {
+                open_crafted(least(), {{"lowrank.unet_heads", "0"}});
+              }),
+              HasSubstr("lowrank.unet_heads"));
+  EXPECT_THAT(error_of([&] { open_crafted(least(), {{"lowrank.unet_heads", "8x"}}); }), HasSubstr("'8x'"));
+  EXPECT_THAT(error_of([&] {
+                open_crafted(least(), {{"lowrank.prediction_type", "sample"}});
+              }),
+              HasSubstr("'sample'"));
+}
+
+TEST(SingleFile, VPredMarkIsSeen) {
+  auto tensors = least();
+  tensors.push_back({"v_pred", {1}});
+  EXPECT_EQ(open_crafted(tensors).prediction, PredictionType::kV);
+}
+
+TEST(SingleFile, MissingComponentsAreNamed) {
+  const char* kNames[] = {"U-Net", "text encoder", "VAE"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    auto tensors = least();
+    tensors.erase(tensors.begin() + static_cast<std::ptrdiff_t>(i));
+    tensors.push_back({"model.diffusion_model.input_blocks.1.0.in_layers.0.weight", {4}});
+    tensors.push_back({"cond_stage_model.transformer.text_model.final_layer_norm.weight", {4}});
+    EXPECT_THAT(error_of([&] { open_crafted(tensors); }), HasSubstr(kNames[i])) << i;
+  }
+}
+
+TEST(SingleFile, OtherFilesAreCalledByName) {
+  const auto refusal = [](const std::vector<Named>& tensors) {
+    return error_of([&] { open_crafted(tensors); });
+  };
+  EXPECT_THAT(error_of([] { open_checkpoint(fixture("sd15-tiny/sd15-tiny-lora_attn.safetensors")); }),
+              HasSubstr("a LoRA"));
+  EXPECT_THAT(refusal({{"decoder.conv_in.weight", {1}}}), HasSubstr("a VAE"));
+  EXPECT_THAT(refusal({{"conditioner.embedders.0.transformer.text_model.x", {1}}}),
+              HasSubstr("an SDXL checkpoint"));
+  EXPECT_THAT(refusal({{"cond_stage_model.model.ln_final.weight", {1}}}), HasSubstr("an SD 2.x checkpoint"));
+  EXPECT_THAT(refusal({{"double_blocks.0.img_attn.qkv.weight", {1}}}), HasSubstr("a FLUX model"));
+  EXPECT_THAT(refusal({{"emb_params", {1, 768}}}), HasSubstr("textual inversion"));
+  EXPECT_THAT(refusal({{"down_blocks.0.resnets.0.conv1.weight", {1}}}), HasSubstr("diffusers"));
+  EXPECT_THAT(refusal({}), HasSubstr("without tensors"));
+  EXPECT_THAT(refusal({{"anything", {1}}}), HasSubstr("something else"));
+}
+
+TEST(SingleFile, FamilyIsRecognisedByWidthWithoutTextEncoder) {
+  const TemporaryFolder folder;
+  const auto family = [&](std::int64_t width) {
+    write_named(
+        folder.path() / "m.safetensors",
+        {{"model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight", {1, width}}});
+    return recognise_checkpoint(*weights::TensorFile::open(folder.path() / "m.safetensors"));
+  };
+  EXPECT_EQ(family(768), BaseModel::kSd1);
+  EXPECT_EQ(family(1024), BaseModel::kSd2);
+  EXPECT_EQ(family(2048), BaseModel::kSdxl);
+  EXPECT_EQ(family(99), BaseModel::kOther);
+}
+
+// ── diffusers folders, made from the tiny model with diffusers' own names ──
+
+class DiffusersFolder : public ::testing::Test {
+ protected:
+  DiffusersFolder() : single_(open_checkpoint(tiny_model())) {
+    const auto names = nlohmann::json::parse(weights::contents_of(fixture("names/diffusers.json")));
+    collect(unet_, single_.unet, names["unet"]);
+    collect(vae_, single_.vae, names["vae"]);
+    for (const auto& [name, view] : single_.text_encoder) add(text_, "text_model." + name, view);
+    for (auto& view : vae_) {  // diffusers keeps the attention's weights as matrices
+      if (view.name.find(".attentions.0.") != std::string::npos && view.shape.size() == 4)
+        view.shape.resize(2);
+    }
+  }
+
+  static void add(std::vector<weights::TensorView>& list, std::string name, weights::TensorView view) {
+    view.name = std::move(name);
+    list.push_back(std::move(view));
+  }
+  static void collect(std::vector<weights::TensorView>& list, const ParameterViews& views,
+                      const nlohmann::json& names) {
+    for (const auto& [theirs, ours] : names.get<std::map<std::string, std::string>>()) {
+      for (const char* parameter : {".weight", ".bias"}) {
+        const auto place = views.find(ours + parameter);
+        if (place != views.end()) add(list, theirs + parameter, place->second);
+      }
+    }
+  }
+  void write_all() const {
+    write_safetensors(folder_.path() / "unet/diffusion_pytorch_model.safetensors", unet_);
+    write_safetensors(folder_.path() / "vae/diffusion_pytorch_model.safetensors", vae_);
+    write_safetensors(folder_.path() / "text_encoder/model.safetensors", text_);
+    folder_.write("model_index.json", "{}");
+    folder_.write("unet/config.json", R"({"attention_head_dim": 8, "cross_attention_dim": 64})");
+    folder_.write("text_encoder/config.json", R"({"num_attention_heads": 1, "hidden_act": "quick_gelu"})");
+    folder_.write("scheduler/scheduler_config.json", R"({"prediction_type": "epsilon"})");
+  }
+  std::string refusal() const {
+    return error_of([&] { open_checkpoint(folder_.path()); });
+  }
+  static void expect_same(const ParameterViews& ours, const ParameterViews& truth) {
+    ASSERT_EQ(ours.size(), truth.size());
+    for (const auto& [name, view] : truth) {
+      const auto place = ours.find(name);
+      ASSERT_NE(place, ours.end()) << name;
+      EXPECT_EQ(place->second.shape, view.shape) << name;
+      EXPECT_TRUE(std::equal(view.bytes.begin(), view.bytes.end(), place->second.bytes.begin(),
+                             place->second.bytes.end()))
+          << name;
+    }
+  }
+  void expect_whole() const {
+    const auto checkpoint = open_checkpoint(folder_.path());
+    EXPECT_EQ(checkpoint.layout, Layout::kDiffusersFolder);
+    expect_same(checkpoint.unet, single_.unet);
+    expect_same(checkpoint.vae, single_.vae);
+    expect_same(checkpoint.text_encoder, single_.text_encoder);
+  }
+
+  Checkpoint single_;
+  std::vector<weights::TensorView> unet_, vae_, text_;
+  TemporaryFolder folder_;
+};
+
+TEST_F(DiffusersFolder, EqualsTheSingleFile) {
+  write_all();
+  expect_whole();
+  const auto checkpoint = open_checkpoint(folder_.path());
+  EXPECT_EQ(checkpoint.unet_heads, 8);
+  EXPECT_EQ(checkpoint.text_heads, 1);
+  EXPECT_EQ(checkpoint.prediction, PredictionType::kEpsilon);
+  EXPECT_TRUE(checkpoint.unused.empty());
+  EXPECT_EQ(checkpoint.files.size(), 3u);
+}
+
+TEST_F(DiffusersFolder, Fp16VariantIsFound) {
+  write_all();
+  std::filesystem::rename(folder_.path() / "unet/diffusion_pytorch_model.safetensors",
+                          folder_.path() / "unet/diffusion_pytorch_model.fp16.safetensors");
+  std::filesystem::rename(folder_.path() / "text_encoder/model.safetensors",
+                          folder_.path() / "text_encoder/model.fp16.safetensors");
+  expect_whole();
+}
+
+TEST_F(DiffusersFolder, ShardsAreJoinedByTheirIndex) {
+  write_all();
+  const std::size_t half = unet_.size() / 2;
+  std::filesystem::remove(folder_.path() / "unet/diffusion_pytorch_model.safetensors");
+  nlohmann::json map;
+  for (std::size_t i = 0; i < unet_.size(); ++i)
+    map[unet_[i].name] = i < half ? "one.safetensors" : "two.safetensors";
+  const std::span<const weights::TensorView> all(unet_);
+  write_safetensors(folder_.path() / "unet/one.safetensors", all.first(half));
+  write_safetensors(folder_.path() / "unet/two.safetensors", all.subspan(half));
+  const std::string index = "unet/diffusion_pytorch_model.safetensors.index.json";
+  folder_.write(index, nlohmann::json{{"weight_map", map}}.dump());
+  expect_whole();
+  map["promised"] = "two.safetensors";
+  folder_.write(index, nlohmann::json{{"weight_map", map}}.dump());
+  EXPECT_THAT(refusal(), HasSubstr("lacks 'promised'"));
+  map["promised"] = "../two.safetensors";
+  folder_.write(index, nlohmann::json{{"weight_map", map}}.dump());
+  EXPECT_THAT(refusal(), HasSubstr("not the name of a file beside it"));
+  folder_.write(index, "{}");
+  EXPECT_THAT(refusal(), HasSubstr("no weight_map"));
+}
+
+TEST_F(DiffusersFolder, OldAttentionNamesOfTheVaeAreKnown) {
+  const std::pair<const char*, const char*> kOld[] = {
+      {"to_q", "query"}, {"to_k", "key"}, {"to_v", "value"}, {"to_out.0", "proj_attn"}};
+  for (auto& view : vae_) {
+    for (const auto& [current, old] : kOld) {
+      const std::string part = fmt::format(".attentions.0.{}.", current);
+      const auto at = view.name.find(part);
+      if (at != std::string::npos)
+        view.name =
+            view.name.substr(0, at) + ".attentions.0." + old + "." + view.name.substr(at + part.size());
+    }
+  }
+  write_all();
+  expect_whole();
+}
+
+TEST_F(DiffusersFolder, PredictionTypeIsReadFromTheScheduler) {
+  write_all();
+  folder_.write("scheduler/scheduler_config.json", R"({"prediction_type": "v_prediction"})");
+  EXPECT_EQ(open_checkpoint(folder_.path()).prediction, PredictionType::kV);
+  folder_.write("scheduler/scheduler_config.json", R"({"prediction_type": "sample"})");
+  EXPECT_THAT(refusal(), HasSubstr("'sample'"));
+  folder_.write("scheduler/scheduler_config.json", "[1");
+  EXPECT_THAT(refusal(), HasSubstr("scheduler_config.json: is not a JSON object"));
+}
+
+TEST_F(DiffusersFolder, HeadsAndFamilyAreReadFromTheConfiguration) {
+  write_all();
+  folder_.write("unet/config.json", R"({"attention_head_dim": [8, 8], "num_attention_heads": null})");
+  EXPECT_EQ(open_checkpoint(folder_.path()).unet_heads, 8);
+  folder_.write("unet/config.json", R"({"attention_head_dim": 8, "num_attention_heads": 4})");
+  EXPECT_EQ(open_checkpoint(folder_.path()).unet_heads, 4);
+  folder_.write("unet/config.json", R"({"attention_head_dim": [5, 10, 20, 20]})");
+  EXPECT_THAT(refusal(), HasSubstr("level to level"));
+  folder_.write("unet/config.json", R"({"attention_head_dim": -8})");
+  EXPECT_THAT(refusal(), HasSubstr("make no sense"));
+  folder_.write("unet/config.json", R"({"addition_embed_type": "text_time"})");
+  EXPECT_THAT(refusal(), HasSubstr("an SDXL model"));
+  folder_.write("unet/config.json", "{}");
+  folder_.write("text_encoder/config.json", R"({"hidden_act": "gelu", "hidden_size": 1024})");
+  EXPECT_THAT(refusal(), HasSubstr("an SD 2.x model"));
+}
+
+TEST_F(DiffusersFolder, MissingWeightsAndUnknownKeysAreTold) {
+  unet_.push_back({"encoder_hid_proj.weight", DType::kF16, {1}, vae_[0].bytes.first(2)});
+  write_all();
+  EXPECT_EQ(open_checkpoint(folder_.path()).unused, std::vector<std::string>{"unet/encoder_hid_proj.weight"});
+  std::filesystem::remove(folder_.path() / "vae/diffusion_pytorch_model.safetensors");
+  EXPECT_THAT(refusal(), HasSubstr("no weights"));
+  const TemporaryFolder empty;
+  EXPECT_THAT(error_of([&] { open_checkpoint(empty.path()); }), HasSubstr("no diffusers checkpoint"));
+}
+
+// ── a VAE alone ──
+
+TEST_F(DiffusersFolder, VaeAloneIsReadInEveryNaming) {
+  write_all();
+  expect_same(open_vae(folder_.path()).vae, single_.vae);
+  expect_same(open_vae(folder_.path() / "vae").vae, single_.vae);
+  expect_same(open_vae(folder_.path() / "vae/diffusion_pytorch_model.safetensors").vae, single_.vae);
+  std::vector<weights::TensorView> rooted, bare;
+  for (const auto& [name, view] : single_.vae) {
+    add(rooted, "first_stage_model." + name, view);
+    add(bare, name, view);
+  }
+  write_safetensors(folder_.path() / "rooted.safetensors", rooted);
+  write_safetensors(folder_.path() / "bare.safetensors", bare);
+  expect_same(open_vae(folder_.path() / "rooted.safetensors").vae, single_.vae);
+  expect_same(open_vae(folder_.path() / "bare.safetensors").vae, single_.vae);
+  expect_same(open_vae(tiny_model()).vae, single_.vae);
+  EXPECT_THAT(error_of([] { open_vae(fixture("sd15-tiny/sd15-tiny-lora_attn.safetensors")); }),
+              HasSubstr("is no VAE"));
+}
+
+TEST(Vae, PicklesAreRead) {
+  using namespace weights::pickle;
+  const std::string tensor =
+      weights::pickle::tensor(storage("FloatStorage", "0", 4), 0, {2, 2, 1, 1}, {2, 1, 1, 1});
+  const std::string state = kEmptyDict + text("decoder.conv_in.weight") + tensor + kSetItem +
+                            text("loss.logvar") + tensor + kSetItem;
+  const TemporaryFolder folder;
+  const auto path = folder.write(
+      "x.vae.pt", weights::archive(kProto + kEmptyDict + text("state_dict") + state + kSetItem + kStop,
+                                   std::string(16, '\0')));
+  const auto checkpoint = open_vae(path);
+  EXPECT_EQ(checkpoint.vae.at("decoder.conv_in.weight").shape, (Shape{2, 2, 1, 1}));
+  EXPECT_EQ(checkpoint.unused, std::vector<std::string>{"loss.logvar"});
+  std::filesystem::create_directories(folder.path() / "vae");
+  std::filesystem::rename(path, folder.path() / "vae/diffusion_pytorch_model.bin");
+  EXPECT_TRUE(
+      open_vae(folder.path()).vae.contains("decoder.conv_in.weight"));  // the same name in both namings
+}
+
+// ── finding ──
+
+TEST(FindCheckpoints, FilesAndFoldersComeInNaturalOrder) {
+  const TemporaryFolder folder;
+  for (const char* name :
+       {"v10.safetensors", "v2.safetensors", "B.ckpt", "a/x.safetensors", "a/x.vae.safetensors", "notes.txt",
+        ".hidden.safetensors", "x.vae.ckpt", "diff/unet/d.safetensors", "diff/vae/d.safetensors"})
+    folder.write(name, "");
+  std::filesystem::create_directory_symlink(folder.path(), folder.path() / "loop");
+  std::vector<std::string> names;
+  for (const auto& path : find_checkpoints(folder.path()))
+    names.push_back(path.lexically_relative(folder.path()).string());
+  EXPECT_THAT(names, ElementsAre("a/x.safetensors", "B.ckpt", "diff", "v2.safetensors", "v10.safetensors"));
+  EXPECT_TRUE(find_checkpoints(folder.path() / "none").empty());
+}
+
+TEST(NaturalOrder, DigitsCountByValueAndCaseDoesNot) {
+  const std::vector<std::string> ordered = {
+      "", "a/z", "a b", "A1", "a01", "a1b", "a2", "a10", "a18446744073709551616", "B", "b"};
+  for (std::size_t i = 0; i < ordered.size(); ++i) {
+    for (std::size_t j = 0; j < ordered.size(); ++j) {
+      if (ordered[i] == ordered[j]) continue;
+      const bool same_value =
+          (ordered[i] == "A1" && ordered[j] == "a01") || (ordered[i] == "a01" && ordered[j] == "A1");
+      if (same_value) continue;
+      EXPECT_EQ(natural_less(ordered[i], ordered[j]), i < j) << ordered[i] << " " << ordered[j];
+    }
+  }
+  EXPECT_NE(natural_less("A1", "a01"), natural_less("a01", "A1"));
 }
 
 }  // namespace

@@ -1,22 +1,507 @@
 #include "formats/lora_file.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <limits>
+#include <set>
+
+#include "formats/crafted_models.h"
+#include "formats/kind_table.h"
 
 namespace lowrank::formats {
 namespace {
 
-TEST(LoraFileTest, x) {
-  const auto checkpoint = open_checkpoint(std::string(LOWRANK_TEST_FIXTURES) + "/sd15-tiny/sd15-tiny.safetensors");
-  std::vector<std::string> unet, text;
-  for (auto& [n, v] : checkpoint.unet) unet.push_back(n.substr(0, n.rfind('.')));
-  for (auto& [n, v] : checkpoint.text_encoder) text.push_back(n.substr(0, n.rfind('.')));
-  auto un = layer_names(Component::kUnet, unet), tn = layer_names(Component::kTextEncoder, text);
-  for (const char* n : {"lora_attn", "locon_all", "loha_attn", "lokr_all", "full_attn", "lora_te"}) {
-    auto l = open_lora(std::string(LOWRANK_TEST_FIXTURES) + "/sd15-tiny/sd15-tiny-" + n + ".safetensors");
-    std::size_t found = 0;
-    for (auto& e : l.entries) found += (e.component == Component::kUnet ? un : tn).count(e.name);
-    printf("%s: %zu entries %zu found %zu skipped %zu unknown; %d %s\n", n, l.entries.size(), found, l.skipped.size(), l.unknown.size(), (int)l.base_model, l.base_model_reason.c_str());
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+LoraFile open_crafted(const std::vector<Named>& tensors,
+                      const std::map<std::string, std::string>& metadata = {},
+                      const std::string& name = "crafted.safetensors") {
+  const TemporaryFolder folder;
+  write_named(folder.path() / name, tensors, metadata);
+  return open_lora(folder.path() / name);
+}
+
+std::string refusal(const std::vector<Named>& tensors) {
+  return error_of([&] { open_crafted(tensors); });
+}
+
+// Every key of the file is in exactly one place.
+void expect_all_counted(const LoraFile& lora) {
+  std::multiset<std::string> found(lora.unknown.begin(), lora.unknown.end());
+  for (const auto& entry : lora.entries)
+    for (const auto& [part, view] : entry.parts) found.insert(view.name);
+  for (const auto& skipped : lora.skipped) found.insert(skipped.keys.begin(), skipped.keys.end());
+  std::multiset<std::string> keys;
+  for (const auto& view : lora.file->tensors()) keys.insert(view.name);
+  EXPECT_EQ(found, keys);
+}
+
+const std::string kUnet = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q";
+const std::string kCross = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k";
+
+std::vector<Named> lora_at(const std::string& module, std::int64_t in = 16) {
+  return {{module + ".lora_down.weight", {4, in}},
+          {module + ".lora_up.weight", {8, 4}},
+          {module + ".alpha", {}, 2}};
+}
+
+// ── the reference files ──
+
+struct FileFacts {
+  const char* name;
+  std::size_t entries;
+  std::vector<AdapterKind> kinds;
+  std::int64_t rank;
+  float alpha;
+};
+
+class ReferenceFile : public ::testing::TestWithParam<FileFacts> {};
+
+TEST_P(ReferenceFile, HasItsKindRankAndAlpha) {
+  const auto& facts = GetParam();
+  const auto lora = open_lora(fixture(fmt::format("sd15-tiny/sd15-tiny-{}.safetensors", facts.name)));
+  EXPECT_EQ(lora.entries.size(), facts.entries);
+  EXPECT_TRUE(lora.skipped.empty());
+  EXPECT_TRUE(lora.unknown.empty());
+  expect_all_counted(lora);
+  const auto checkpoint = open_checkpoint(tiny_model());
+  const auto unet = layer_names(Component::kUnet, layers_of(checkpoint.unet));
+  const auto text = layer_names(Component::kTextEncoder, layers_of(checkpoint.text_encoder));
+  for (const auto& entry : lora.entries) {
+    EXPECT_THAT(facts.kinds, ::testing::Contains(entry.kind)) << entry.module;
+    EXPECT_TRUE((entry.component == Component::kUnet ? unet : text).contains(entry.name)) << entry.module;
+    if (entry.kind == AdapterKind::kFull) continue;
+    EXPECT_EQ(entry.rank, facts.rank) << entry.module;
+    EXPECT_EQ(entry.alpha, facts.alpha) << entry.module;
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Fixtures, ReferenceFile,
+    ::testing::Values(FileFacts{"lora_attn", 192, {AdapterKind::kLora}, 4, 2},
+                      FileFacts{"locon_all", 278, {AdapterKind::kLora, AdapterKind::kLocon}, 4, 1},
+                      FileFacts{"loha_attn", 192, {AdapterKind::kLoha}, 3, 3},
+                      FileFacts{"lokr_all", 278, {AdapterKind::kLokr}, 2, 2},
+                      FileFacts{"full_attn", 64, {AdapterKind::kFull}, 0, 0},
+                      FileFacts{"lora_te", 18, {AdapterKind::kLora}, 4, 2}),
+    [](const auto& facts) { return facts.param.name; });
+
+TEST(LoraOpen, PickleIsReadLikeSafetensors) {
+  const auto lora = open_lora(fixture("pickle/lora.pt"));
+  ASSERT_EQ(lora.entries.size(), 1u);
+  EXPECT_EQ(lora.entries[0].component, Component::kTextEncoder);
+  EXPECT_EQ(lora.entries[0].name, "text_model_encoder_layers_0_mlp_fc1");
+  EXPECT_EQ(lora.entries[0].rank, 2);
+  EXPECT_EQ(lora.entries[0].alpha, 1.0f);
+}
+
+// ── names of keys ──
+
+struct Spelling {
+  const char* what;
+  std::string down, up;
+};
+
+class KeySpelling : public ::testing::TestWithParam<Spelling> {};
+
+TEST_P(KeySpelling, GivesOneLoraUnderKohyasPartNames) {
+  const auto lora = open_crafted({{GetParam().down, {4, 16}}, {GetParam().up, {8, 4}}});
+  ASSERT_EQ(lora.entries.size(), 1u);
+  const auto& entry = lora.entries[0];
+  EXPECT_EQ(entry.kind, AdapterKind::kLora);
+  EXPECT_EQ(entry.name, "down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q");
+  EXPECT_EQ(entry.parts.at("lora_down.weight").name, GetParam().down);
+  EXPECT_EQ(entry.parts.at("lora_up.weight").name, GetParam().up);
+  EXPECT_EQ(entry.rank, 4);
+  EXPECT_EQ(entry.alpha, std::nullopt);
+  expect_all_counted(lora);
+}
+
+std::vector<Spelling> spellings() {
+  const std::string path = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.";
+  const std::string peft = "base_model.model." + path + "to_q";
+  return {
+      {"Kohya", kUnet + ".lora_down.weight", kUnet + ".lora_up.weight"},
+      {"KohyaWithPeftNames", kUnet + ".lora_A.weight", kUnet + ".lora_B.weight"},
+      {"Diffusers", "unet." + path + "to_q.lora_A.weight", "unet." + path + "to_q.lora_B.weight"},
+      {"DiffusersDown", "unet." + path + "to_q.lora.down.weight", "unet." + path + "to_q.lora.up.weight"},
+      {"DiffusersLinearLayer", "unet." + path + "to_q.lora_linear_layer.down.weight",
+       "unet." + path + "to_q.lora_linear_layer.up.weight"},
+      {"DiffusersWithoutWeight", "unet." + path + "to_q.lora.down", "unet." + path + "to_q.lora.up"},
+      {"Processor", "unet." + path + "processor.to_q_lora.down.weight",
+       "unet." + path + "processor.to_q_lora.up.weight"},
+      {"ProcessorWithoutPrefix", path + "processor.to_q_lora.down.weight",
+       path + "processor.to_q_lora.up.weight"},
+      {"Peft", peft + ".lora_A.weight", peft + ".lora_B.weight"},
+      {"PeftNamed", peft + ".lora_A.default.weight", peft + ".lora_B.default.weight"},
+      {"OneTrainer", kUnet + ".lora_down.weight", kUnet + ".lora_up.weight"},
+      {"LyCoris", "lycoris_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q.lora_down.weight",
+       "lycoris_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q.lora_up.weight"},
+  };
+}
+
+INSTANTIATE_TEST_SUITE_P(Writers, KeySpelling, ::testing::ValuesIn(spellings()),
+                         [](const auto& spelling) { return spelling.param.what; });
+
+TEST(LoraKeys, AlphaOfAProcessorKeyJoinsItsModule) {
+  const std::string path = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora";
+  const auto lora = open_crafted(
+      {{path + ".down.weight", {4, 16}}, {path + ".up.weight", {8, 4}}, {path + ".alpha", {1}, 3}});
+  ASSERT_EQ(lora.entries.size(), 1u);
+  EXPECT_EQ(lora.entries[0].alpha, 3.0f);
+}
+
+TEST(LoraKeys, MagnitudeVectorOfPeftIsADoraScale) {
+  const std::string path = "base_model.model.conv_in";
+  for (const char* suffix :
+       {".lora_magnitude_vector", ".lora_magnitude_vector.weight", ".lora_magnitude_vector.default.weight"}) {
+    const auto lora = open_crafted(
+        {{path + ".lora_A.weight", {4, 16}}, {path + ".lora_B.weight", {8, 4}}, {path + suffix, {8}}});
+    ASSERT_EQ(lora.entries.size(), 1u);
+    EXPECT_TRUE(lora.entries[0].parts.contains("dora_scale")) << suffix;
+  }
+}
+
+TEST(LoraKeys, TwoSpellingsOfOneLayerAreAddressedTwice) {
+  auto tensors = lora_at(kUnet);
+  tensors.push_back(
+      {"unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight", {4, 16}});
+  const auto lora = open_crafted(tensors);
+  ASSERT_EQ(lora.entries.size(), 1u);
+  ASSERT_EQ(lora.skipped.size(), 1u);
+  EXPECT_THAT(lora.skipped[0].reason, HasSubstr("addressed twice"));
+  expect_all_counted(lora);
+}
+
+TEST(LoraKeys, UnknownSuffixesAndPrefixesAreUnknown) {
+  auto tensors = lora_at(kUnet);
+  for (const char* name :
+       {"lora_unet_x.lora_sideways.weight", "lora_unet_x.y.lora_down.weight", "stranger.lora_down.weight",
+        "lora_unet_x.weight", "unet.conv_in.weight", "unet.conv_in.bias", "something", ".alpha"})
+    tensors.push_back({name, {1}});
+  const auto lora = open_crafted(tensors);
+  EXPECT_EQ(lora.entries.size(), 1u);
+  EXPECT_EQ(lora.unknown.size(), 8u);
+  EXPECT_TRUE(lora.skipped.empty());
+  expect_all_counted(lora);
+}
+
+// ── kinds ──
+
+struct KindCase {
+  const char* what;
+  AdapterKind kind;
+  std::int64_t rank;
+  std::vector<Named> parts;
+};
+
+class KindOf : public ::testing::TestWithParam<KindCase> {};
+
+TEST_P(KindOf, IsToldByItsSuffixes) {
+  std::vector<Named> tensors;
+  for (const auto& part : GetParam().parts) tensors.push_back({kUnet + "." + part.name, part.shape});
+  const auto lora = open_crafted(tensors);
+  ASSERT_EQ(lora.entries.size(), 1u) << (lora.skipped.empty() ? "" : lora.skipped[0].reason);
+  EXPECT_EQ(lora.entries[0].kind, GetParam().kind);
+  EXPECT_EQ(lora.entries[0].rank, GetParam().rank);
+  EXPECT_EQ(lora.entries[0].parts.size(), tensors.size());
+  expect_all_counted(lora);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, KindOf,
+    ::testing::Values(
+        KindCase{"Linear",
+                 AdapterKind::kLora,
+                 4,
+                 {{"lora_down.weight", {4, 16}}, {"lora_up.weight", {8, 4}}, {"alpha", {}}}},
+        KindCase{"OneByOne",
+                 AdapterKind::kLora,
+                 4,
+                 {{"lora_down.weight", {4, 16, 1, 1}}, {"lora_up.weight", {8, 4, 1, 1}}}},
+        KindCase{"WithBias",
+                 AdapterKind::kLora,
+                 4,
+                 {{"lora_down.weight", {4, 16}}, {"lora_up.weight", {8, 4}}, {"lora_up.bias", {8}}}},
+        KindCase{"WithScale",
+                 AdapterKind::kLora,
+                 4,
+                 {{"lora_down.weight", {4, 16}},
+                  {"lora_up.weight", {8, 4}},
+                  {"scale", {}},
+                  {"scalar", {}},
+                  {"dora_scale", {8, 1}}}},
+        KindCase{"Convolution",
+                 AdapterKind::kLocon,
+                 4,
+                 {{"lora_down.weight", {4, 16, 3, 3}}, {"lora_up.weight", {8, 4, 1, 1}}}},
+        KindCase{"Tucker",
+                 AdapterKind::kLocon,
+                 4,
+                 {{"lora_down.weight", {4, 16, 1, 1}},
+                  {"lora_mid.weight", {4, 4, 3, 3}},
+                  {"lora_up.weight", {8, 4, 1, 1}}}},
+        KindCase{
+            "Loha",
+            AdapterKind::kLoha,
+            3,
+            {{"hada_w1_a", {8, 3}}, {"hada_w1_b", {3, 16}}, {"hada_w2_a", {8, 3}}, {"hada_w2_b", {3, 16}}}},
+        KindCase{"LohaTucker",
+                 AdapterKind::kLoha,
+                 3,
+                 {{"hada_w1_a", {3, 8}},
+                  {"hada_w1_b", {3, 16}},
+                  {"hada_w2_a", {3, 8}},
+                  {"hada_w2_b", {3, 16}},
+                  {"hada_t1", {3, 3, 3, 3}},
+                  {"hada_t2", {3, 3, 3, 3}}}},
+        KindCase{
+            "LokrFull", AdapterKind::kLokr, 0, {{"lokr_w1", {2, 4}}, {"lokr_w2", {4, 4}}, {"alpha", {}}}},
+        KindCase{"LokrSecondFactored",
+                 AdapterKind::kLokr,
+                 2,
+                 {{"lokr_w1", {2, 4}}, {"lokr_w2_a", {4, 2}}, {"lokr_w2_b", {2, 4}}}},
+        KindCase{"LokrFirstFactored",
+                 AdapterKind::kLokr,
+                 1,
+                 {{"lokr_w1_a", {2, 1}}, {"lokr_w1_b", {1, 4}}, {"lokr_w2", {4, 4}}}},
+        KindCase{
+            "LokrBothFactored",
+            AdapterKind::kLokr,
+            3,
+            {{"lokr_w1_a", {2, 1}}, {"lokr_w1_b", {1, 4}}, {"lokr_w2_a", {4, 3}}, {"lokr_w2_b", {3, 4}}}},
+        KindCase{
+            "LokrTucker",
+            AdapterKind::kLokr,
+            2,
+            {{"lokr_w1", {2, 4}}, {"lokr_w2_a", {2, 4}}, {"lokr_w2_b", {2, 4}}, {"lokr_t2", {2, 2, 3, 3}}}},
+        KindCase{"Ia3", AdapterKind::kIa3, 0, {{"weight", {8}}, {"on_input", {}}}},
+        KindCase{"Full", AdapterKind::kFull, 0, {{"diff", {8, 16}}, {"diff_b", {8}}}},
+        KindCase{"Norm", AdapterKind::kNorm, 0, {{"w_norm", {8}}, {"b_norm", {8}}}},
+        KindCase{
+            "GloraOld",
+            AdapterKind::kGlora,
+            2,
+            {{"a1.weight", {2, 16}}, {"a2.weight", {16, 2}}, {"b1.weight", {2, 16}}, {"b2.weight", {8, 2}}}},
+        KindCase{
+            "GloraCurrent",
+            AdapterKind::kGlora,
+            2,
+            {{"a1.weight", {16, 2}}, {"a2.weight", {2, 16}}, {"b1.weight", {8, 2}}, {"b2.weight", {2, 16}}}},
+        KindCase{
+            "Oft", AdapterKind::kOft, 0, {{"oft_blocks", {2, 4, 4}}, {"alpha", {}}, {"rescale", {8, 1}}}},
+        KindCase{"OftDiagonal", AdapterKind::kOft, 0, {{"oft_diag", {2, 4, 4}}}},
+        KindCase{"Boft", AdapterKind::kBoft, 0, {{"oft_blocks", {3, 2, 4, 4}}}}),
+    [](const auto& kind) { return kind.param.what; });
+
+TEST(LoraKinds, EveryKindHasANameAndARow) {
+  for (const auto& row : kind_table()) EXPECT_EQ(adapter_kind_name(row.kind), row.name);
+  EXPECT_EQ(kind_table().size(), 10u);
+}
+
+// ── what is skipped ──
+
+std::string skip_reason(const std::vector<Named>& parts) {
+  std::vector<Named> tensors = lora_at("lora_unet_other");
+  for (const auto& part : parts) tensors.push_back({kUnet + "." + part.name, part.shape, part.value});
+  const auto lora = open_crafted(tensors);
+  expect_all_counted(lora);
+  return lora.skipped.size() == 1 ? lora.skipped[0].reason : fmt::format("{} skipped", lora.skipped.size());
+}
+
+TEST(LoraSkips, IncompleteSetsNameWhatIsMissing) {
+  EXPECT_EQ(skip_reason({{"lora_up.weight", {8, 4}}, {"alpha", {}}}),
+            "incomplete LoRA: lora_down.weight is missing");
+  EXPECT_EQ(skip_reason({{"hada_w1_a", {8, 4}}, {"hada_w1_b", {4, 8}}}),
+            "incomplete LoHa: hada_w2_a and hada_w2_b is missing");
+  EXPECT_EQ(skip_reason({{"lokr_w1", {2, 2}}, {"lokr_w2_a", {2, 2}}}),
+            "incomplete LoKr: lokr_w2_b is missing");
+  EXPECT_EQ(skip_reason({{"diff_b", {8}}}), "incomplete: no factors beside the settings");
+  EXPECT_EQ(skip_reason({{"alpha", {}}}), "incomplete: no factors beside the settings");
+}
+
+TEST(LoraSkips, FactorsAndAlphasThatMakeNoSenseAreNamed) {
+  EXPECT_THAT(skip_reason({{"lora_down.weight", {4, 16}}, {"lora_up.weight", {8, 5}}}),
+              HasSubstr("lora_down.weight is [4, 16], lora_up.weight is [8, 5]"));
+  EXPECT_THAT(skip_reason({{"lora_down.weight", {}}, {"lora_up.weight", {8, 5}}}), HasSubstr("do not fit"));
+  EXPECT_THAT(skip_reason({{"lora_down.weight", {0, 16}}, {"lora_up.weight", {8, 0}}}),
+              HasSubstr("do not fit"));
+  EXPECT_THAT(skip_reason({{"lora_down.weight", {4, 16}}, {"lora_up.weight", {8, 4}}, {"alpha", {2}}}),
+              HasSubstr("one number"));
+  EXPECT_THAT(skip_reason({{"lora_down.weight", {4, 16}},
+                           {"lora_up.weight", {8, 4}},
+                           {"alpha", {}, std::numeric_limits<float>::quiet_NaN()}}),
+              HasSubstr("finite"));
+}
+
+TEST(LoraSkips, ForeignPartsLeaveTheirModuleUsable) {
+  EXPECT_EQ(skip_reason({{"lora_down.weight", {4, 16}},
+                         {"lora_up.weight", {8, 4}},
+                         {"bias_indices", {1}},
+                         {"bias_values", {1}}}),
+            "a sparse bias is not supported");
+  EXPECT_EQ(skip_reason({{"lora_down.weight", {4, 16}}, {"lora_up.weight", {8, 4}}, {"diff_b", {8}}}),
+            "'diff_b' beside a LoRA is not supported");
+}
+
+TEST(LoraSkips, EmbeddingsAndSavedModulesAreTold) {
+  auto tensors = lora_at(kUnet);
+  tensors.push_back({"bundle_emb.fox.string_to_param.*", {2, 768}});
+  tensors.push_back({"base_model.model.text_model.embeddings.token_embedding.lora_embedding_A", {4, 4}});
+  tensors.push_back({"base_model.model.conv_in.modules_to_save.default.weight", {4, 4}});
+  const auto lora = open_crafted(tensors);
+  ASSERT_EQ(lora.skipped.size(), 3u);
+  std::map<std::string, std::string> reasons;
+  for (const auto& skipped : lora.skipped) reasons[skipped.keys[0]] = skipped.reason;
+  EXPECT_THAT(reasons["bundle_emb.fox.string_to_param.*"], HasSubstr("embedding inside"));
+  EXPECT_THAT(reasons["base_model.model.text_model.embeddings.token_embedding.lora_embedding_A"],
+              HasSubstr("embedding table"));
+  EXPECT_THAT(reasons["base_model.model.conv_in.modules_to_save.default.weight"], HasSubstr("whole module"));
+  expect_all_counted(lora);
+}
+
+// ── refusals ──
+
+TEST(LoraRefuses, OtherArchitecturesByName) {
+  EXPECT_THAT(refusal(lora_at("lora_unet_double_blocks_0_img_attn_qkv")), HasSubstr("FLUX"));
+  EXPECT_THAT(refusal(lora_at("transformer.single_transformer_blocks.0.attn.to_q")), HasSubstr("FLUX"));
+  EXPECT_THAT(refusal(lora_at("diffusion_model.double_blocks.0.img_attn.qkv")), HasSubstr("FLUX"));
+  EXPECT_THAT(refusal(lora_at("lora_unet_joint_blocks_0_x")), HasSubstr("SD3"));
+  EXPECT_THAT(refusal(lora_at("lora_te3_encoder_block_0")), HasSubstr("SD3"));
+  EXPECT_THAT(refusal(lora_at("text_encoders.clip_l.transformer.x")), HasSubstr("SD3"));
+  EXPECT_THAT(refusal(lora_at("lora_prior_unet_down_blocks_0")), HasSubstr("Stable Cascade"));
+}
+
+TEST(LoraRefuses, FilesThatAreNone) {
+  EXPECT_THAT(error_of([] { open_lora(tiny_model()); }), HasSubstr("an SD 1.x checkpoint"));
+  EXPECT_THAT(refusal({{"emb_params", {1, 768}}}), HasSubstr("textual inversion"));
+  EXPECT_THAT(refusal({}), HasSubstr("without tensors"));
+}
+
+// ── base model ──
+
+BaseModel base_of(const std::vector<Named>& tensors,
+                  const std::map<std::string, std::string>& metadata = {}) {
+  return open_crafted(tensors, metadata).base_model;
+}
+
+TEST(LoraBaseModel, IsToldByCrossAttentionWidthOfEveryKind) {
+  for (const auto& [width, model] : {std::pair(768, BaseModel::kSd1), std::pair(1024, BaseModel::kSd2),
+                                     std::pair(2048, BaseModel::kSdxl), std::pair(64, BaseModel::kOther)}) {
+    EXPECT_EQ(base_of(lora_at(kCross, width)), model);
+    EXPECT_EQ(base_of({{kCross + ".diff", {8, width}}}), model);
+    EXPECT_EQ(base_of({{kCross + ".hada_w1_a", {8, 2}},
+                       {kCross + ".hada_w1_b", {2, width}},
+                       {kCross + ".hada_w2_a", {8, 2}},
+                       {kCross + ".hada_w2_b", {2, width}}}),
+              model);
+    EXPECT_EQ(base_of({{kCross + ".lokr_w1", {2, 8}},
+                       {kCross + ".lokr_w2_a", {4, 2}},
+                       {kCross + ".lokr_w2_b", {2, width / 8}}}),
+              model);
+  }
+  EXPECT_EQ(open_crafted(lora_at(kCross, 768)).base_model_reason, "cross-attention is 768 wide");
+}
+
+TEST(LoraBaseModel, SdxlIsToldByItsNames) {
+  EXPECT_EQ(base_of(lora_at("lora_unet_input_blocks_7_1_transformer_blocks_3_attn1_to_q")), BaseModel::kSdxl);
+  auto tensors = lora_at("lora_te2_text_model_encoder_layers_31_mlp_fc2");
+  const auto lora = open_crafted(tensors);
+  EXPECT_EQ(lora.base_model, BaseModel::kSdxl);
+  EXPECT_TRUE(lora.entries.empty());
+  EXPECT_THAT(lora.skipped[0].reason, HasSubstr("second text encoder"));
+  EXPECT_EQ(base_of(lora_at("text_encoder_2.text_model.encoder.layers.0.mlp.fc1")), BaseModel::kSdxl);
+}
+
+TEST(LoraBaseModel, TextEncoderAloneTellsByItsWidth) {
+  const std::string module = "lora_te_text_model_encoder_layers_0_self_attn_q_proj";
+  EXPECT_EQ(base_of(lora_at(module, 768)), BaseModel::kSd1);
+  EXPECT_EQ(base_of(lora_at(module, 1024)), BaseModel::kSd2);
+  EXPECT_EQ(base_of(lora_at(module, 1280)), BaseModel::kSdxl);
+}
+
+TEST(LoraBaseModel, MetadataDecidesWhereShapesCannotAndLosesWhereTheyCan) {
+  const auto plain = lora_at(kUnet);
+  EXPECT_EQ(base_of(plain), BaseModel::kOther);
+  EXPECT_EQ(base_of(plain, {{"format", "pt"}}), BaseModel::kOther);
+  EXPECT_EQ(base_of(plain, {{"ss_network_dim", "4"}}), BaseModel::kSd1);
+  EXPECT_EQ(base_of(plain, {{"ss_v2", "True"}, {"ss_base_model_version", "sd_v2"}}), BaseModel::kSd2);
+  EXPECT_EQ(base_of(plain, {{"ss_v2", "False"}, {"ss_base_model_version", "sd_v1"}}), BaseModel::kSd1);
+  EXPECT_EQ(base_of(plain, {{"ss_base_model_version", "sdxl_base_v1-0"}}), BaseModel::kSdxl);
+  EXPECT_EQ(base_of(plain, {{"ss_base_model_version", "flux1"}}), BaseModel::kOther);
+  EXPECT_EQ(base_of(plain, {{"modelspec.architecture", "stable-diffusion-xl-v1-base/lora"}}),
+            BaseModel::kSdxl);
+  const auto lora = open_crafted(lora_at(kCross, 768), {{"ss_base_model_version", "sdxl_base_v1-0"}});
+  EXPECT_EQ(lora.base_model, BaseModel::kSd1);
+  EXPECT_EQ(lora.base_model_reason,
+            "cross-attention is 768 wide (although metadata ss_base_model_version is sdxl_base_v1-0)");
+}
+
+// ── names and alpha outside the tensors ──
+
+TEST(LoraOpen, AliasIsTheOutputNameOrTheStem) {
+  const auto plain = open_crafted(lora_at(kUnet), {}, "fox.v2.safetensors");
+  EXPECT_EQ(plain.name, "fox.v2");
+  EXPECT_EQ(plain.alias, "fox.v2");
+  EXPECT_EQ(open_crafted(lora_at(kUnet), {{"ss_output_name", "red fox"}}).alias, "red fox");
+  EXPECT_EQ(open_crafted(lora_at(kUnet), {{"ss_output_name", ""}}).alias, "crafted");
+}
+
+TEST(LoraAlpha, IsReadFromDiffusersMetadata) {
+  const std::string q = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", v = "unet.conv_in";
+  const std::vector<Named> tensors = {{q + ".lora_A.weight", {4, 16}},
+                                      {q + ".lora_B.weight", {8, 4}},
+                                      {v + ".lora_A.weight", {4, 16}},
+                                      {v + ".lora_B.weight", {8, 4}}};
+  const auto alphas = [&](const std::string& settings) {
+    const auto lora = open_crafted(tensors, {{"lora_adapter_metadata", settings}});
+    return std::vector<float>{lora.entries[0].alpha.value_or(-1), lora.entries[1].alpha.value_or(-1)};
+  };
+  // Entries come in the order of the file: conv_in before down_blocks.
+  EXPECT_THAT(alphas(R"({"unet.r": 4, "unet.lora_alpha": 2})"), ElementsAre(2, 2));
+  EXPECT_THAT(alphas(R"({"unet.lora_alpha": 2, "unet.alpha_pattern": {"attn1.to_q": 8}})"),
+              ElementsAre(2, 8));
+  EXPECT_THAT(alphas(R"({"unet.lora_alpha": 2, "unet.alpha_pattern": {".*attn\\d\\.to_.": 8}})"),
+              ElementsAre(2, 8));
+  EXPECT_THAT(alphas(R"({"unet.lora_alpha": 2, "unet.use_rslora": true})"), ElementsAre(4, 4));
+  EXPECT_THAT(alphas(R"({"text_encoder.lora_alpha": 2})"), ElementsAre(-1, -1));
+  EXPECT_THAT(error_of([&] { alphas("[]"); }), HasSubstr("lora_adapter_metadata"));
+  EXPECT_THAT(error_of([&] { alphas(R"({"unet.lora_alpha": "x"})"); }), HasSubstr("not a number"));
+  EXPECT_THAT(error_of([&] { alphas(R"({"unet.alpha_pattern": {"a(": 1}})"); }),
+              HasSubstr("no regular expression"));
+}
+
+TEST(LoraAlpha, HostilePatternsEnd) {
+  const auto lora =
+      open_crafted({{"unet.conv_in.lora_A.weight", {4, 16}}, {"unet.conv_in.lora_B.weight", {8, 4}}},
+                   {{"lora_adapter_metadata",
+                     R"({"unet.lora_alpha": 2, "unet.alpha_pattern": {"(c*o*n*v*_*i*n*)*x": 8}})"}});
+  EXPECT_EQ(lora.entries[0].alpha, 2.0f);
+}
+
+TEST(LoraAlpha, IsReadFromTheConfigurationBesideAPeftFile) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "adapter_model.safetensors";
+  write_named(path, {{"base_model.model.conv_in.lora_A.weight", {4, 16}},
+                     {"base_model.model.conv_in.lora_B.weight", {8, 4}}});
+  EXPECT_EQ(open_lora(path).entries[0].alpha, std::nullopt);
+  folder.write(
+      "adapter_config.json",
+      R"({"r": 64, "lora_alpha": 8, "alpha_pattern": {}, "use_rslora": false, "fan_in_fan_out": false})");
+  EXPECT_EQ(open_lora(path).entries[0].alpha, 8.0f);
+  EXPECT_EQ(open_lora(path).entries[0].rank, 4);
+  folder.write("adapter_config.json", R"({"lora_alpha": 8, "fan_in_fan_out": true})");
+  EXPECT_THAT(error_of([&] { open_lora(path); }), HasSubstr("fan_in_fan_out"));
+  folder.write("adapter_config.json", "{");
+  EXPECT_THAT(error_of([&] { open_lora(path); }), HasSubstr("adapter_config.json: is not a JSON object"));
+}
+
+TEST(LoraAlpha, TensorWinsOverSettings) {
+  auto tensors = lora_at("unet.conv_in");
+  EXPECT_EQ(open_crafted(tensors, {{"lora_adapter_metadata", R"({"unet.lora_alpha": 16})"}}).entries[0].alpha,
+            2.0f);
 }
 
 }  // namespace

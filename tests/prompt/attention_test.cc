@@ -37,7 +37,8 @@ TEST(Attention, EqualsReference) {
 
 // A1111 fails on these; here the closer is text followed by a plain bracket.
 TEST(Attention, BadNumberIsText) {
-  for (const auto& c : read_fixture("prompt-attention.json")["cases"]) {
+  const auto cases = read_fixture("prompt-attention.json")["cases"];
+  for (const auto& c : cases) {
     if (!c.contains("error")) continue;
     const std::string text = c["text"];
     ASSERT_EQ(text.front(), '(');

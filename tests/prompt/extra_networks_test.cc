@@ -72,7 +72,8 @@ TEST(ExtraNetworks, EqualsReference) {
 }
 
 TEST(ExtraNetworks, FirstPromptOfABatchDecides) {
-  for (const auto& c : read_fixture("extra-networks.json")["batches"]) {
+  const auto cases = read_fixture("extra-networks.json")["batches"];
+  for (const auto& c : cases) {
     SCOPED_TRACE(c["texts"].dump());
     const std::vector<std::string> prompts = c["texts"];
     const BatchNetworks batch = parse_batch(prompts);

@@ -43,7 +43,8 @@ TEST(Infotext, ReadsAsReference) {
 }
 
 TEST(Infotext, AddsDefaultsAsReference) {
-  for (const auto& c : read_fixture("infotext.json")["cases"]) {
+  const auto cases = read_fixture("infotext.json")["cases"];
+  for (const auto& c : cases) {
     Infotext infotext = parse_infotext(c["text"].get<std::string>());
     add_infotext_defaults(infotext);
     EXPECT_EQ(all_of(infotext), expected_entries(c["result"])) << c["text"];
@@ -51,7 +52,8 @@ TEST(Infotext, AddsDefaultsAsReference) {
 }
 
 TEST(Infotext, QuotesAsReference) {
-  for (const auto& c : read_fixture("infotext.json")["quote"]) {
+  const auto cases = read_fixture("infotext.json")["quote"];
+  for (const auto& c : cases) {
     Infotext infotext;
     const json& value = c["value"];
     if (value.is_boolean()) {
@@ -185,6 +187,12 @@ TEST(Infotext, HostileLinesTakeLinearTime) {
       parse_infotext(text);
     }
   }
+  std::string keys;
+  for (int i = 0; i < 30'000; ++i) keys += "AddNet Model " + std::to_string(i) + ": x, ";
+  Infotext infotext = parse_infotext(keys);
+  EXPECT_EQ(infotext.entries.size(), 30'000u);
+  add_infotext_defaults(infotext);
+  localise_lora_names(infotext, [](std::string_view) { return std::nullopt; });
 }
 
 }  // namespace

@@ -96,5 +96,17 @@ TEST(Prompt, RefusesWhatCannotBe) {
   EXPECT_NO_THROW(read({.prompt = std::string("a\0b\xff", 4)}));
 }
 
+TEST(Prompt, HostilePromptsEnd) {
+  for (const std::string unit : {"(", "[", "[a|b]", "[a:b:3]", "(a:1.1)", "AND ", "BREAK ", "<lora:x:1>",
+                                 "<a:b>", "(BREAK ", "猫", "a,", "&amp;", "\\", "#\n", "emb "}) {
+    Request request{.steps = 20, .settings = {.embeddings = {{"emb", 40}}}};
+    while (request.prompt.size() + unit.size() <= 100'000) request.prompt += unit;
+    EXPECT_FALSE(read(request).pieces.empty()) << unit;
+  }
+  std::string tag = "<lora:x";
+  for (int i = 0; i < 20'000; ++i) tag += ":n" + std::to_string(i) + "=1";
+  EXPECT_EQ(read({.prompt = tag + ">"}).warnings.size(), 1u);
+}
+
 }  // namespace
 }  // namespace lowrank::prompt

@@ -10,7 +10,8 @@
 //   u16 row_start[512 + m + 3]   merges whose left token is l: by_left[row_start[l] … row_start[l + 1])
 //   u16 name_offset[e + 1], value_offset[e + 1]; the names (sorted by bytes), the values (UTF-8)
 //
-// Entities are HTML's named character references, `;` included where it is required, as Python's html.unescape has them.
+// Entities are HTML's named character references, `;` included where it is required, as Python's
+// html.unescape has them.
 import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -22,7 +23,8 @@ function fail(message) {
   process.exit(1);
 }
 
-// CLIP shows each byte as a visible character: printable ones as themselves, the rest from U+0100 on, in byte order.
+// CLIP shows each byte as a visible character: printable ones as themselves, the rest from U+0100 on, in byte
+// order.
 function byteCharacters() {
   const printable = [];
   for (let b = 33; b <= 126; b++) printable.push(b);
@@ -37,7 +39,9 @@ function byteCharacters() {
 
 function readMerges(text) {
   const merges = text.split('\n').slice(1, MERGES + 1).map((line) => line.split(' '));
-  if (merges.length !== MERGES || merges.some((pair) => pair.length !== 2)) fail('the vocabulary has not the expected form');
+  if (merges.length !== MERGES || merges.some((pair) => pair.length !== 2)) {
+    fail('the vocabulary has not the expected form');
+  }
   const ids = new Map();
   for (const character of byteCharacters()) ids.set(character, ids.size);
   for (const character of byteCharacters()) ids.set(character + '</w>', ids.size);
@@ -75,7 +79,8 @@ function readEntities(folder) {
   }
   // The 106 references that stand without a semicolon: HTML's Latin-1 names and ten old ones.
   const [names, codes] = arrayLiterals(path.join(folder, 'html4-entities.js'));
-  const latin1 = names.filter((_, i) => codes[i] >= 160 && codes[i] <= 255).map((n) => (n === 'Aelig' ? 'AElig' : n));
+  const isLatin1 = (_, i) => codes[i] >= 160 && codes[i] <= 255;
+  const latin1 = names.filter(isLatin1).map((name) => (name === 'Aelig' ? 'AElig' : name));
   const old = ['AMP', 'COPY', 'GT', 'LT', 'QUOT', 'REG', 'amp', 'gt', 'lt', 'quot'];
   for (const name of [...latin1, ...old]) {
     if (!entities.has(name + ';')) fail(`the entity '${name}' is missing`);

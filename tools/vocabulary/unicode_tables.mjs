@@ -1,8 +1,9 @@
-// Writes src/prompt/unicode_tables.inc: the Unicode classes and the lower-casing that the prompt language needs.
+// Writes src/prompt/unicode_tables.inc: the Unicode classes and the lower-casing of the prompt language.
 //
 //   node unicode_tables.mjs > ../../src/prompt/unicode_tables.inc
 //
-// Run by hand when a newer Unicode is wanted; the result is committed, so that a build does not depend on Node's version.
+// Run by hand when a newer Unicode is wanted; the result is committed, so that a build does not depend on the
+// version of Node.
 const LAST = 0x10ffff;
 const isScalar = (c) => c < 0xd800 || c > 0xdfff;
 
@@ -55,9 +56,14 @@ function print(name, type, rows) {
 }
 
 console.log(`// Unicode ${process.versions.unicode}, written by tools/vocabulary/unicode_tables.mjs; do not edit.`);
-const classes = { kLetters: /\p{L}/u, kNumbers: /\p{N}/u, kCased: /\p{Cased}/u, kCaseIgnorable: /\p{Case_Ignorable}/u };
+const classes = {
+  kLetters: /\p{L}/u,
+  kNumbers: /\p{N}/u,
+  kCased: /\p{Cased}/u,
+  kCaseIgnorable: /\p{Case_Ignorable}/u,
+  kDecimalDigits: /\p{Nd}/u,
+};
 for (const [name, pattern] of Object.entries(classes)) {
   print(name, 'CodeRange', ranges(pattern).map(([first, last]) => [hex(first), hex(last)]));
 }
-print('kDecimalDigits', 'CodeRange', ranges(/\p{Nd}/u).map(([first, last]) => [hex(first), hex(last)]));
 print('kLowerRuns', 'LowerRun', lowerRuns().map((r) => [hex(r.first), hex(r.last), r.stride, r.delta]));

@@ -26,7 +26,7 @@ at::Tensor walk_ddim(Denoiser& denoiser, at::Tensor x, const Walk& walk, StepCon
     const auto eps =
         is_cfgpp ? denoiser.predict_eps(x, step.timestep, kCfgppScale, Denoiser::Need::kGuidedAndUncond)
                  : denoiser.predict_eps(x, step.timestep);
-    const float s = noise_size(step, context.settings.eta);
+    const float s = noise_size(step, context.eta());
     const at::Tensor x0 = predicted_x0(x, eps.guided, step);
     x = step_to_prev(x0, is_cfgpp ? eps.uncond : eps.guided, step, s) + context.noise() * s;
     context.step_done(x0);

@@ -33,7 +33,7 @@ at::Tensor sample_dpm_2_ancestral(Denoiser& denoiser, at::Tensor x, const Walk& 
   context.begin(static_cast<int>(steps.size()));
   for (const auto& [i, from, to] : steps) {
     const auto denoised = denoiser.denoise(x, from);
-    const auto [down, up] = ancestral_step(from, to, context.settings.eta);
+    const auto [down, up] = ancestral_step(from, to, context.eta());
     const at::Tensor d = derivative(x, from, denoised);
     if (down == 0) {
       x = x + d * (down - from);

@@ -37,14 +37,14 @@ double error_norm(const at::Tensor& low, const at::Tensor& high, const at::Tenso
 at::Tensor sample_dpm_adaptive(Denoiser& denoiser, at::Tensor x, const Walk& walk, StepContext& context) {
   const auto& settings = context.settings;
   const float t_end = time_of(walk.sigma_min);
-  const double exponent = 1 / (settings.eta != 0 ? 1.5 : 3.0);
+  const double exponent = 1 / (context.eta() != 0 ? 1.5 : 3.0);
   float t = time_of(walk.sigma_max);
   double h = kFirstStep;
   at::Tensor previous = x;
   context.begin(0);
   for (int attempt = 0; t < t_end - 1e-5F; ++attempt) {
     const float t_next = std::min(t_end, t + static_cast<float>(h));
-    const auto [target, size] = noisy_target(t, t_next, t_end, settings.eta);
+    const auto [target, size] = noisy_target(t, t_next, t_end, context.eta());
     DpmSolverStep step(denoiser, x, t);
     const at::Tensor low = step.second_order(target, 1.0F / 3), high = step.third_order(target);
     const double error = error_norm(low, high, previous);

@@ -30,7 +30,7 @@ at::Tensor sample_dpm_fast(Denoiser& denoiser, at::Tensor x, const Walk& walk, S
   context.begin(static_cast<int>(orders.size()));
   for (std::size_t i = 0; i < orders.size(); ++i) {
     const float t = times[i], t_next = times[i + 1];
-    const auto [target, size] = noisy_target(t, t_next, t_end, settings.eta);
+    const auto [target, size] = noisy_target(t, t_next, t_end, context.eta());
     DpmSolverStep step(denoiser, x, t);
     x = orders[i] == 1   ? step.first_order(target)
         : orders[i] == 2 ? step.second_order(target)

@@ -12,7 +12,7 @@ enum class Solver { kMidpoint, kHeun };
 // where c = E/2 (midpoint) or E/(−h−ηh) + 1 (Heun).
 at::Tensor sample_2m_sde(Denoiser& denoiser, at::Tensor x, const Walk& walk, StepContext& context,
                          Solver solver) {
-  const auto eta = static_cast<float>(context.settings.eta);
+  const auto eta = static_cast<float>(context.eta());
   at::Tensor old_denoised;
   float h_last = 0;
   const auto steps = sigma_steps(walk.sigmas);

@@ -12,7 +12,7 @@ at::Tensor sample_dpmpp_2s_ancestral(Denoiser& denoiser, at::Tensor x, const Wal
   context.begin(static_cast<int>(steps.size()));
   for (const auto& [i, from, to] : steps) {
     const auto denoised = denoiser.denoise(x, from);
-    const auto [down, up] = ancestral_step(from, to, context.settings.eta);
+    const auto [down, up] = ancestral_step(from, to, context.eta());
     if (down == 0) {
       x = x + derivative(x, from, denoised) * (down - from);
     } else {

@@ -15,7 +15,7 @@ struct Prediction3m {
 // DPM-Solver++(3M) SDE: divided differences of the last three predictions, weighted with the φ functions of
 // the exponential integrator. H = h(1+η), φ₂ = expm1(−H)/H + 1, φ₃ = φ₂/H − ½.
 at::Tensor sample_dpmpp_3m_sde(Denoiser& denoiser, at::Tensor x, const Walk& walk, StepContext& context) {
-  const auto eta = static_cast<float>(context.settings.eta);
+  const auto eta = static_cast<float>(context.eta());
   std::vector<Prediction3m> old;  // newest last, two at most
   const auto steps = sigma_steps(walk.sigmas);
   context.begin(static_cast<int>(steps.size()));

@@ -9,7 +9,7 @@ namespace {
 //   x ← (down/sigma)·x − expm1(t(sigma) − t(down))·D + B·up
 at::Tensor sde_step(const at::Tensor& x, const at::Tensor& denoised, float sigma, float to,
                     StepContext& context) {
-  const auto [down, up] = ancestral_step(sigma, to, context.settings.eta);
+  const auto [down, up] = ancestral_step(sigma, to, context.eta());
   const float t = time_of(sigma), t_down = time_of(down);
   const at::Tensor walked = x * (sigma_of(t_down) / sigma) - denoised * std::expm1(t - t_down);
   return walked + context.noise_between(sigma, to) * context.settings.s_noise * up;

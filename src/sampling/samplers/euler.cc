@@ -23,7 +23,7 @@ at::Tensor sample_euler_ancestral(Denoiser& denoiser, at::Tensor x, const Walk& 
   context.begin(static_cast<int>(steps.size()));
   for (const auto& [i, from, to] : steps) {
     const auto denoised = denoiser.denoise(x, from);
-    const auto [down, up] = ancestral_step(from, to, context.settings.eta);
+    const auto [down, up] = ancestral_step(from, to, context.eta());
     x = x + derivative(x, from, denoised) * (down - from);
     if (to > 0) x = x + context.noise() * context.settings.s_noise * up;
     context.step_done(denoised);

@@ -182,9 +182,8 @@ at::Tensor sample_unipc(Denoiser& denoiser, at::Tensor x, const Walk& walk, Step
   for (int i = 1; i <= steps; ++i) {
     const float t = times[static_cast<std::size_t>(i)];
     int step_order = std::min(i, order);
-    if (settings.unipc_lower_order_final) step_order = std::min(step_order, steps + 1 - i);
-    // The first steps of low order all correct, even when one of them is the last.
-    const auto [next, x0] = solver.step(x, known, t, step_order, i < steps || i < order);
+    if (settings.unipc_lower_order_final && i >= order) step_order = std::min(order, steps + 1 - i);
+    const auto [next, x0] = solver.step(x, known, t, step_order, i < steps);
     x = next;
     if (x0.defined()) known.push_back({t, x0});
     if (known.size() > static_cast<std::size_t>(order)) known.pop_front();

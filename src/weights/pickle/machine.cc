@@ -1,7 +1,6 @@
 #include "weights/pickle/machine.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
 #include <optional>
@@ -10,69 +9,13 @@
 
 #include "base/checked.h"
 #include "weights/pickle/refusal.h"
+#include "weights/pickle/vocabulary.h"
 
 namespace lowrank::weights {
 namespace {
 
 constexpr std::uint64_t kOpcodesPerMebibyte = 100'000, kMaxOpcodes = 10'000'000;
 constexpr std::size_t kMaxNesting = 64, kMaxMemo = 1'000'000, kMaxNameBytes = 256, kMaxTensorRank = 8;
-
-enum class Role { kOrderedDict, kRebuildTensor, kRebuildParameter, kStorage, kDType, kParameterDict, kOpaque };
-
-struct GlobalRow {
-  std::string_view module, name;
-  Role role;
-  DType dtype = DType::kF32;
-};
-
-// Every name a pickle may mention. Nothing here is ever called; the role says what "calling" it makes.
-constexpr std::array kGlobals = {
-    GlobalRow{"collections", "OrderedDict", Role::kOrderedDict},
-    GlobalRow{"torch._utils", "_rebuild_tensor_v2", Role::kRebuildTensor},
-    GlobalRow{"torch._utils", "_rebuild_parameter", Role::kRebuildParameter},
-    GlobalRow{"torch", "FloatStorage", Role::kStorage, DType::kF32},
-    GlobalRow{"torch", "HalfStorage", Role::kStorage, DType::kF16},
-    GlobalRow{"torch", "BFloat16Storage", Role::kStorage, DType::kBF16},
-    GlobalRow{"torch", "DoubleStorage", Role::kStorage, DType::kF64},
-    GlobalRow{"torch", "LongStorage", Role::kStorage, DType::kI64},
-    GlobalRow{"torch", "IntStorage", Role::kStorage, DType::kI32},
-    GlobalRow{"torch", "ShortStorage", Role::kStorage, DType::kI16},
-    GlobalRow{"torch", "CharStorage", Role::kStorage, DType::kI8},
-    GlobalRow{"torch", "ByteStorage", Role::kStorage, DType::kU8},
-    GlobalRow{"torch", "BoolStorage", Role::kStorage, DType::kBool},
-    GlobalRow{"torch", "float64", Role::kDType},
-    GlobalRow{"torch", "float32", Role::kDType},
-    GlobalRow{"torch", "float16", Role::kDType},
-    GlobalRow{"torch", "bfloat16", Role::kDType},
-    GlobalRow{"torch", "int64", Role::kDType},
-    GlobalRow{"torch", "int32", Role::kDType},
-    GlobalRow{"torch", "int16", Role::kDType},
-    GlobalRow{"torch", "int8", Role::kDType},
-    GlobalRow{"torch", "uint8", Role::kDType},
-    GlobalRow{"torch", "bool", Role::kDType},
-    GlobalRow{"torch.nn.modules.container", "ParameterDict", Role::kParameterDict},
-    GlobalRow{"_codecs", "encode", Role::kOpaque},
-    GlobalRow{"numpy.core.multiarray", "scalar", Role::kOpaque},
-    GlobalRow{"numpy.core.multiarray", "_reconstruct", Role::kOpaque},
-    GlobalRow{"numpy", "dtype", Role::kOpaque},
-    GlobalRow{"numpy", "ndarray", Role::kOpaque},
-    GlobalRow{"pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint", Role::kOpaque},
-    GlobalRow{"pytorch_lightning.callbacks", "ModelCheckpoint", Role::kOpaque},
-    GlobalRow{"__builtin__", "set", Role::kOpaque},
-    GlobalRow{"builtins", "set", Role::kOpaque},
-};
-
-// Opcodes by the names of Python's pickletools.
-enum Opcode : std::uint8_t {
-  kMark = '(', kStop = '.', kPop = '0', kPopMark = '1', kDup = '2', kBinFloat = 'G', kBinInt = 'J', kBinInt1 = 'K',
-  kBinInt2 = 'M', kNone = 'N', kBinPersId = 'Q', kReduce = 'R', kBinString = 'T', kShortBinString = 'U',
-  kBinUnicode = 'X', kAppend = 'a', kBuild = 'b', kGlobal = 'c', kDict = 'd', kEmptyDict = '}', kAppends = 'e',
-  kBinGet = 'h', kLongBinGet = 'j', kList = 'l', kEmptyList = ']', kBinPut = 'q', kLongBinPut = 'r', kSetItem = 's',
-  kTuple = 't', kEmptyTuple = ')', kSetItems = 'u', kProto = 0x80, kNewObj = 0x81, kTuple1 = 0x85, kTuple2 = 0x86,
-  kTuple3 = 0x87, kNewTrue = 0x88, kNewFalse = 0x89, kLong1 = 0x8a, kLong4 = 0x8b, kBinBytes = 'B',
-  kShortBinBytes = 'C', kShortBinUnicode = 0x8c, kBinUnicode8 = 0x8d, kBinBytes8 = 0x8e, kEmptySet = 0x8f,
-  kAddItems = 0x90, kStackGlobal = 0x93, kMemoize = 0x94, kFrame = 0x95,
-};
 
 // A name fit to be shown: hostile files must not write to the terminal.
 std::string shown(std::string_view name) {
@@ -95,7 +38,8 @@ class Machine {
       if (opcode == kStop) break;
       step(opcode);
     }
-    if (stack_.size() != 1 || !marks_.empty()) refuse_pickle(label_, "the pickle ends with a disordered stack");
+    if (stack_.size() != 1 || !marks_.empty())
+      refuse_pickle(label_, "the pickle ends with a disordered stack");
     pickle_.top = stack_.back();
     pickle_.consumed = at_;
     return std::move(pickle_);
@@ -126,7 +70,8 @@ class Machine {
   }
   std::string_view line() {
     const auto end = text_.find('\n', at_);
-    if (end == std::string_view::npos || end - at_ > kMaxNameBytes) refuse_pickle(label_, "a name of the pickle is too long");
+    if (end == std::string_view::npos || end - at_ > kMaxNameBytes)
+      refuse_pickle(label_, "a name of the pickle is too long");
     const auto found = text_.substr(at_, end - at_);
     at_ = end + 1;
     return found;
@@ -167,12 +112,16 @@ class Machine {
     return made;
   }
   void extend(Collection& collection, std::span<const Value> items) {
-    const bool is_map = collection.kind == CollectionKind::kMap || collection.kind == CollectionKind::kParameterDict;
-    if (is_map && items.size() % 2 != 0) refuse_pickle(label_, "a dictionary of the pickle has a key without a value");
+    const bool is_map =
+        collection.kind == CollectionKind::kMap || collection.kind == CollectionKind::kParameterDict;
+    if (is_map && items.size() % 2 != 0)
+      refuse_pickle(label_, "a dictionary of the pickle has a key without a value");
     for (const Value& item : items) {
-      if (const auto* inner = pickle_.collection(item)) collection.depth = std::max(collection.depth, inner->depth + 1);
+      if (const auto* inner = pickle_.collection(item))
+        collection.depth = std::max(collection.depth, inner->depth + 1);
     }
-    if (collection.depth > static_cast<int>(kMaxNesting)) refuse_pickle(label_, "the pickle is nested too deep");
+    if (collection.depth > static_cast<int>(kMaxNesting))
+      refuse_pickle(label_, "the pickle is nested too deep");
     collection.items.insert(collection.items.end(), items.begin(), items.end());
   }
   // Puts items into the container on top of the stack, which must be of a fitting kind.
@@ -208,7 +157,8 @@ class Machine {
   }
   std::string_view text_of(const Value& value) {
     const auto* text = std::get_if<Text>(&value);
-    if (text == nullptr || text->text.size() > kMaxNameBytes) refuse_pickle(label_, "the pickle has no text where a name is due");
+    if (text == nullptr || text->text.size() > kMaxNameBytes)
+      refuse_pickle(label_, "the pickle has no text where a name is due");
     return text->text;
   }
   const GlobalRow& called(const Value& value) {
@@ -254,14 +204,15 @@ class Machine {
     std::vector<Value> flat;
     for (const Value& pair : pairs->items) {
       const auto* both = pickle_.collection(pair);
-      if (both == nullptr || both->items.size() != 2) refuse_pickle(label_, "an OrderedDict is made of something other than pairs");
+      if (both == nullptr || both->items.size() != 2)
+        refuse_pickle(label_, "an OrderedDict is made of something other than pairs");
       flat.insert(flat.end(), both->items.begin(), both->items.end());
     }
     return make(CollectionKind::kMap, std::move(flat));
   }
 
-  // Protocol 2 makes a ParameterDict, the container of the first textual inversions, as an empty object whose state
-  // follows. No other class may be made this way.
+  // Protocol 2 makes a ParameterDict, the container of the first textual inversions, as an empty object whose
+  // state follows. No other class may be made this way.
   Value new_object(const Value& type, const Value& arguments) {
     const auto* name = std::get_if<GlobalName>(&type);
     if (name == nullptr || kGlobals[name->row].role != Role::kParameterDict || !tuple_of(arguments).empty())
@@ -298,10 +249,13 @@ class Machine {
   Value persistent() {
     const Value id = pop();
     const auto& items = tuple_of(id);
-    if (items.size() != 5 && items.size() != 6) refuse_pickle(label_, "a storage is described in an unknown way");
-    if (text_of(items[0]) != "storage") refuse_pickle(label_, "the pickle refers to something other than a storage");
+    if (items.size() != 5 && items.size() != 6)
+      refuse_pickle(label_, "a storage is described in an unknown way");
+    if (text_of(items[0]) != "storage")
+      refuse_pickle(label_, "the pickle refers to something other than a storage");
     const GlobalRow& type = called(items[1]);
-    if (type.role != Role::kStorage) refuse_pickle(label_, "a storage has the type {}.{}", type.module, type.name);
+    if (type.role != Role::kStorage)
+      refuse_pickle(label_, "a storage has the type {}.{}", type.module, type.name);
     if (items.size() == 6 && !std::holds_alternative<Nothing>(items[5]))
       refuse_pickle(label_, "a storage is a part of another one");
     pickle_.storages.push_back({text_of(items[2]), type.dtype, natural(items[4], "the size of a storage")});
@@ -319,12 +273,15 @@ class Machine {
   }
 
   Value rebuild_tensor(const std::vector<Value>& items) {
-    if (items.size() != 6 && items.size() != 7) refuse_pickle(label_, "a tensor is described in an unknown way");
+    if (items.size() != 6 && items.size() != 7)
+      refuse_pickle(label_, "a tensor is described in an unknown way");
     const auto* storage = std::get_if<StorageRef>(&items[0]);
     if (storage == nullptr) refuse_pickle(label_, "a tensor has no storage");
     TensorRecord tensor{storage->index, natural(items[1], "the offset of a tensor"),
-                        sizes_of(items[2], "the size of a tensor"), sizes_of(items[3], "the stride of a tensor")};
-    if (tensor.size.size() != tensor.stride.size()) refuse_pickle(label_, "a tensor has not as many strides as dimensions");
+                        sizes_of(items[2], "the size of a tensor"),
+                        sizes_of(items[3], "the stride of a tensor")};
+    if (tensor.size.size() != tensor.stride.size())
+      refuse_pickle(label_, "a tensor has not as many strides as dimensions");
     if (!countable_elements(tensor.size)) refuse_pickle(label_, "a tensor is too large to count");
     if (std::find(tensor.size.begin(), tensor.size.end(), 0) == tensor.size.end()) {
       std::optional<std::uint64_t> last = tensor.offset;
@@ -447,7 +404,8 @@ const Collection* Pickle::collection(const Value& value) const {
 const Collection* Pickle::map(const Value& value) const {
   const Collection* found = collection(value);
   if (found == nullptr) return nullptr;
-  return found->kind == CollectionKind::kMap || found->kind == CollectionKind::kParameterDict ? found : nullptr;
+  return found->kind == CollectionKind::kMap || found->kind == CollectionKind::kParameterDict ? found
+                                                                                              : nullptr;
 }
 
 const Value* Pickle::find(const Collection& map, std::string_view key) const {
@@ -458,7 +416,9 @@ const Value* Pickle::find(const Collection& map, std::string_view key) const {
   return nullptr;
 }
 
-Pickle run_pickle(std::span<const std::byte> bytes, const std::string& label) { return Machine(bytes, label).run(); }
+Pickle run_pickle(std::span<const std::byte> bytes, const std::string& label) {
+  return Machine(bytes, label).run();
+}
 
 std::string_view describe_value(const Value& value, const Pickle& pickle) {
   if (const Collection* collection = pickle.collection(value)) {

@@ -1,6 +1,6 @@
-// The part of the pickle machine that builds dictionaries of tensors. It calls nothing: a name from a short list is a
-// mark, and "calling" it makes one of the plain values below. All values live in the machine's own lists, so neither
-// cycles nor depth can harm.
+// The part of the pickle machine that builds dictionaries of tensors. It calls nothing: a name from a short
+// list is a mark, and "calling" it makes one of the plain values below. All values live in the machine's own
+// lists, so neither cycles nor depth can harm.
 #pragma once
 
 #include <cstddef>
@@ -17,17 +17,31 @@
 namespace lowrank::weights {
 
 struct Nothing {};
-struct Opaque {};                                       // accepted, never looked into
-struct BigInteger { std::string_view bytes; };          // little-endian two's complement, more than 8 bytes
-struct Text { std::string_view text; };                 // views into the pickle
-struct Binary { std::string_view bytes; };
-struct GlobalName { std::size_t row = 0; };             // into the table of allowed names
-struct CollectionRef { std::size_t index = 0; };         // these three into Pickle's lists
-struct StorageRef { std::size_t index = 0; };
-struct TensorRef { std::size_t index = 0; };
+struct Opaque {};  // accepted, never looked into
+struct BigInteger {
+  std::string_view bytes;
+};  // little-endian two's complement, more than 8 bytes
+struct Text {
+  std::string_view text;
+};  // views into the pickle
+struct Binary {
+  std::string_view bytes;
+};
+struct GlobalName {
+  std::size_t row = 0;
+};  // into the table of allowed names
+struct CollectionRef {
+  std::size_t index = 0;
+};  // these three into Pickle's lists
+struct StorageRef {
+  std::size_t index = 0;
+};
+struct TensorRef {
+  std::size_t index = 0;
+};
 
-using Value = std::variant<Nothing, Opaque, bool, std::int64_t, BigInteger, double, Text, Binary, GlobalName, CollectionRef,
-                           StorageRef, TensorRef>;
+using Value = std::variant<Nothing, Opaque, bool, std::int64_t, BigInteger, double, Text, Binary, GlobalName,
+                           CollectionRef, StorageRef, TensorRef>;
 
 enum class CollectionKind { kTuple, kList, kMap, kSet, kParameterDict };
 
@@ -58,8 +72,8 @@ struct Pickle {
   std::vector<StorageRecord> storages;
   std::vector<TensorRecord> tensors;
 
-  const Collection* collection(const Value& value) const;          // null for other values
-  const Collection* map(const Value& value) const;                // the same for maps only
+  const Collection* collection(const Value& value) const;  // null for other values
+  const Collection* map(const Value& value) const;         // the same for maps only
   const Value* find(const Collection& map, std::string_view key) const;
 };
 

@@ -23,15 +23,22 @@ using Bytes = std::span<const std::byte>;
 
 constexpr std::size_t kMaxNotes = 1000;
 constexpr std::size_t kMaxKeyBytes = 4096;
-// Room for tensors that must be rearranged, beyond the size of the file: a stride of 0 repeats elements for free.
+// Room for tensors that must be rearranged, beyond the size of the file: a stride of 0 repeats elements for
+// free.
 constexpr std::uint64_t kSpareBytes = 1u << 20;
 
-std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string_view as_text(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 bool is_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t more = lead < 0x80 ? 0 : lead >> 5 == 6 ? 1 : lead >> 4 == 14 ? 2 : lead >> 3 == 30 ? 3 : 9;
+    const std::size_t more = lead < 0x80       ? 0
+                             : lead >> 5 == 6  ? 1
+                             : lead >> 4 == 14 ? 2
+                             : lead >> 3 == 30 ? 3
+                                               : 9;
     if (more == 9 || more >= text.size() - i) return false;
     unsigned code = more == 0 ? lead : lead & (0x3Fu >> more);
     for (std::size_t j = 1; j <= more; ++j) {
@@ -63,7 +70,8 @@ Loaded load_zip(Bytes file, const std::string& label) {
   std::optional<Bytes> program;
   for (const auto& [name, bytes] : members) {
     const std::string_view rest = std::string_view(name).substr(std::min(root.size(), name.size()));
-    if (root.empty() || !name.starts_with(root)) refuse_pickle(label, "'{}' is not what PyTorch puts into an archive", name);
+    if (root.empty() || !name.starts_with(root))
+      refuse_pickle(label, "'{}' is not what PyTorch puts into an archive", name);
     if (rest == "data.pkl") {
       program = bytes;
     } else if (rest.starts_with("data/") && rest.size() > 5 && rest.find('/', 5) == std::string_view::npos) {
@@ -90,10 +98,12 @@ Pickle next_pickle(Bytes& file, const std::string& label) {
 }
 
 void check_legacy_head(Bytes& file, const std::string& label) {
-  constexpr std::string_view kMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);  // 0x1950a86a20f9469cfc6c
+  constexpr std::string_view kMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19",
+                                    10);  // 0x1950a86a20f9469cfc6c
   const Pickle magic = next_pickle(file, label);
   const auto* number = std::get_if<BigInteger>(&magic.top);
-  if (number == nullptr || number->bytes != kMagic) refuse_pickle(label, "it is a pickle, but not of PyTorch");
+  if (number == nullptr || number->bytes != kMagic)
+    refuse_pickle(label, "it is a pickle, but not of PyTorch");
   const Pickle protocol = next_pickle(file, label);
   const auto* version = std::get_if<std::int64_t>(&protocol.top);
   if (version == nullptr || *version != 1001) refuse_pickle(label, "its protocol is not 1001");
@@ -110,7 +120,8 @@ Loaded load_legacy(Bytes file, const std::string& label) {
   loaded.pickle = next_pickle(file, label);
   const Pickle list = next_pickle(file, label);
   const Collection* keys = list.collection(list.top);
-  if (keys == nullptr || keys->kind != CollectionKind::kList) refuse_pickle(label, "the list of its storages is missing");
+  if (keys == nullptr || keys->kind != CollectionKind::kList)
+    refuse_pickle(label, "the list of its storages is missing");
   std::map<std::string_view, const StorageRecord*> records;
   for (const StorageRecord& record : loaded.pickle.storages) records.emplace(record.key, &record);
   for (const Value& item : keys->items) {
@@ -122,7 +133,8 @@ Loaded load_legacy(Bytes file, const std::string& label) {
     std::memcpy(&count, file.data(), sizeof(count));
     file = file.subspan(sizeof(count));
     const std::uint64_t size = record->second->elements * item_size(record->second->dtype);
-    if (count != record->second->elements) refuse_pickle(label, "a storage has not the size that its tensors expect");
+    if (count != record->second->elements)
+      refuse_pickle(label, "a storage has not the size that its tensors expect");
     if (size > file.size()) refuse_pickle(label, "its storages are truncated");
     if (!loaded.storages.emplace(key->text, file.first(static_cast<std::size_t>(size))).second)
       refuse_pickle(label, "its list of storages names one twice");
@@ -148,7 +160,8 @@ bool is_row_major(const TensorRecord& tensor) {
 }
 
 // The elements of a strided tensor, one after the other, last dimension fastest.
-std::vector<std::byte> gather(const TensorRecord& tensor, Bytes storage, std::size_t item, std::uint64_t elements) {
+std::vector<std::byte> gather(const TensorRecord& tensor, Bytes storage, std::size_t item,
+                              std::uint64_t elements) {
   std::vector<std::byte> out(static_cast<std::size_t>(elements) * item);
   Shape index(tensor.size.size(), 0);
   std::uint64_t at = tensor.offset;  // unsigned: the step past the last element may wrap, and is taken back
@@ -183,7 +196,8 @@ class Extraction {
         add_note("an entry is left out: its key is not a text.");
         continue;
       }
-      if (key->text.size() > kMaxKeyBytes || !is_utf8(key->text)) refuse_pickle(label_, "a key is too long or not UTF-8");
+      if (key->text.size() > kMaxKeyBytes || !is_utf8(key->text))
+        refuse_pickle(label_, "a key is too long or not UTF-8");
       const std::string name = prefix + std::string(key->text);
       if (const auto* tensor = std::get_if<TensorRef>(&value)) {
         if (!names_.insert(name).second) refuse_pickle(label_, "the key '{}' occurs twice", name);
@@ -191,7 +205,8 @@ class Extraction {
       } else if (const Collection* inner = pickle.map(value); inner != nullptr && name == "string_to_param") {
         add_map(*inner, "string_to_param.");
       } else {
-        add_note(fmt::format("'{}' is left out: it is {}, not a tensor.", name, describe_value(value, pickle)));
+        add_note(
+            fmt::format("'{}' is left out: it is {}, not a tensor.", name, describe_value(value, pickle)));
       }
     }
   }
@@ -210,7 +225,8 @@ class Extraction {
     if (place == loaded_.storages.end()) refuse_pickle(label_, "the data of '{}' are missing", name);
     const std::size_t item = item_size(record.dtype);
     if (place->second.size() != record.elements * item)
-      refuse_pickle(label_, "the data of '{}' have {} bytes instead of {}", name, place->second.size(), record.elements * item);
+      refuse_pickle(label_, "the data of '{}' have {} bytes instead of {}", name, place->second.size(),
+                    record.elements * item);
     const std::uint64_t elements = countable_elements(tensor.size).value_or(0);
     TensorView view{name, record.dtype, tensor.size, {}};
     if (elements == 0) return view;
@@ -233,24 +249,29 @@ class Extraction {
   std::set<std::string> names_;
 };
 
-bool is_tar(Bytes file) { return file.size() > 262 && as_text(file.subspan(257, 5)) == "ustar"; }
+bool is_tar(Bytes file) {
+  return file.size() > 262 && as_text(file.subspan(257, 5)) == "ustar";
+}
 
 }  // namespace
 
 bool looks_like_pickle(std::span<const std::byte> bytes) {
   const std::string_view text = as_text(bytes);
-  return text.starts_with("PK\x03\x04") || is_tar(bytes) || (text.size() > 2 && text[0] == '\x80' && text[1] >= 2 && text[1] <= 5);
+  return text.starts_with("PK\x03\x04") || is_tar(bytes) ||
+         (text.size() > 2 && text[0] == '\x80' && text[1] >= 2 && text[1] <= 5);
 }
 
-std::shared_ptr<const TensorFile> read_pickle(const std::filesystem::path& path, std::span<const std::byte> bytes,
+std::shared_ptr<const TensorFile> read_pickle(const std::filesystem::path& path,
+                                              std::span<const std::byte> bytes,
                                               std::shared_ptr<const void> owner) {
   const std::string label = path.string();
   if (is_tar(bytes)) refuse_pickle(label, "it is a tar archive of a PyTorch before 0.2");
   const bool is_zip = as_text(bytes).starts_with("PK\x03\x04");
   const Loaded loaded = is_zip ? load_zip(bytes, label) : load_legacy(bytes, label);
   const Collection* map = loaded.pickle.map(loaded.pickle.top);
-  if (map == nullptr) refuse_pickle(label, "it holds {} instead of a dictionary of tensors",
-                                    describe_value(loaded.pickle.top, loaded.pickle));
+  if (map == nullptr)
+    refuse_pickle(label, "it holds {} instead of a dictionary of tensors",
+                  describe_value(loaded.pickle.top, loaded.pickle));
   if (const Value* inner = loaded.pickle.find(*map, "state_dict")) {
     if (const Collection* state = loaded.pickle.map(*inner)) map = state;
   }

@@ -11,9 +11,11 @@
 namespace lowrank::weights {
 
 template <typename... Args>
-[[noreturn]] void refuse_pickle(const std::string& label, fmt::format_string<Args...> format, Args&&... args) {
-  throw Error(kBadInput, "{}: refused: {}; get the model as a .safetensors file or convert it where you trust it.", label,
-              fmt::format(format, std::forward<Args>(args)...));
+[[noreturn]] void refuse_pickle(const std::string& label, fmt::format_string<Args...> format,
+                                Args&&... args) {
+  throw Error(kBadInput,
+              "{}: refused: {}; get the model as a .safetensors file or convert it where you trust it.",
+              label, fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace lowrank::weights

@@ -15,7 +15,8 @@ using Bytes = std::span<const std::byte>;
 
 constexpr std::uint32_t kLocalHeader = 0x04034b50, kCentralHeader = 0x02014b50, kEnd = 0x06054b50;
 constexpr std::uint32_t kEnd64 = 0x06064b50, kEnd64Locator = 0x07064b50;
-constexpr std::size_t kLocalBytes = 30, kCentralBytes = 46, kEndBytes = 22, kEnd64Bytes = 56, kLocatorBytes = 20;
+constexpr std::size_t kLocalBytes = 30, kCentralBytes = 46, kEndBytes = 22, kEnd64Bytes = 56,
+                      kLocatorBytes = 20;
 constexpr std::uint64_t kMaxMembers = 1'000'000;
 constexpr std::uint16_t kEncrypted = 1u << 0, kStrongEncryption = 1u << 6, kMaskedHeader = 1u << 13;
 
@@ -84,14 +85,16 @@ class ZipReader {
       const std::uint64_t record = u64(end - kLocatorBytes + 8);
       if (!range_fits(record, kEnd64Bytes, end - kLocatorBytes) || u32(record) != kEnd64)
         refuse_pickle(label_, "the archive's zip64 record is broken");
-      if (u32(record + 16) != 0 || u32(record + 20) != 0) refuse_pickle(label_, "the archive spans several disks");
+      if (u32(record + 16) != 0 || u32(record + 20) != 0)
+        refuse_pickle(label_, "the archive spans several disks");
       directory = {.offset = u64(record + 48), .size = u64(record + 40), .members = u64(record + 32)};
       expected_end = record;
     }
     if (!range_fits(directory.offset, directory.size, archive_.size()) ||
         directory.offset + directory.size != expected_end)
       refuse_pickle(label_, "the archive's directory is not where it should be");
-    if (directory.members > kMaxMembers) refuse_pickle(label_, "the archive has {} members", directory.members);
+    if (directory.members > kMaxMembers)
+      refuse_pickle(label_, "the archive has {} members", directory.members);
     return directory;
   }
 
@@ -102,7 +105,8 @@ class ZipReader {
     const std::uint64_t name_size = u16(at + 28), extra_size = u16(at + 30), comment_size = u16(at + 32);
     const std::uint64_t total = kCentralBytes + name_size + extra_size + comment_size;
     if (!range_fits(at, total, end)) refuse_pickle(label_, "the archive's directory is broken");
-    Member member{.name = text(at + kCentralBytes, name_size), .header_offset = u32(at + 42), .size = u32(at + 24)};
+    Member member{
+        .name = text(at + kCentralBytes, name_size), .header_offset = u32(at + 42), .size = u32(at + 24)};
     if ((flags & (kEncrypted | kStrongEncryption | kMaskedHeader)) != 0)
       refuse_pickle(label_, "a member of the archive is encrypted");
     if (method != 0) refuse_pickle(label_, "a member of the archive is compressed (method {})", method);
@@ -118,7 +122,8 @@ class ZipReader {
   void read_zip64(std::uint64_t at, std::uint64_t size, Member& member, std::uint64_t& packed,
                   std::uint64_t& disk) const {
     const std::uint64_t end = at + size;
-    const bool is_needed = member.size == 0xFFFFFFFF || packed == 0xFFFFFFFF || member.header_offset == 0xFFFFFFFF;
+    const bool is_needed =
+        member.size == 0xFFFFFFFF || packed == 0xFFFFFFFF || member.header_offset == 0xFFFFFFFF;
     while (end - at >= 4) {
       const std::uint16_t id = u16(at);
       const std::uint64_t length = u16(at + 2);
@@ -161,9 +166,11 @@ class ZipReader {
       refuse_pickle(label_, "'{}' is not where the archive's directory says", member.name);
     const std::uint64_t name_size = u16(at + 26), extra_size = u16(at + 28);
     const std::uint64_t data = at + kLocalBytes + name_size + extra_size;
-    if (text(at + kLocalBytes, name_size) != member.name || u16(at + 8) != 0 || (u16(at + 6) & kEncrypted) != 0)
+    if (text(at + kLocalBytes, name_size) != member.name || u16(at + 8) != 0 ||
+        (u16(at + 6) & kEncrypted) != 0)
       refuse_pickle(label_, "'{}' is described in two ways by the archive", member.name);
-    if (!range_fits(data, member.size, directory)) refuse_pickle(label_, "'{}' leaves the archive", member.name);
+    if (!range_fits(data, member.size, directory))
+      refuse_pickle(label_, "'{}' leaves the archive", member.name);
     return archive_.subspan(static_cast<std::size_t>(data), static_cast<std::size_t>(member.size));
   }
 
@@ -173,8 +180,8 @@ class ZipReader {
 
 }  // namespace
 
-std::map<std::string, std::span<const std::byte>, std::less<>> read_stored_zip(std::span<const std::byte> archive,
-                                                                               const std::string& label) {
+std::map<std::string, std::span<const std::byte>, std::less<>> read_stored_zip(
+    std::span<const std::byte> archive, const std::string& label) {
   return ZipReader(archive, label).members();
 }
 

@@ -1,5 +1,5 @@
-// A zip archive as torch.save writes it: every member stored as it is, sizes of any length (zip64). Whatever a model
-// file has no reason to contain (compression, encryption, several disks, odd names) is refused.
+// A zip archive as torch.save writes it: every member stored as it is, sizes of any length (zip64). Whatever
+// a model file has no reason to contain (compression, encryption, several disks, odd names) is refused.
 // Source: PKWARE's APPNOTE 6.3.9, sections 4.3 to 4.5.
 #pragma once
 
@@ -12,7 +12,7 @@
 namespace lowrank::weights {
 
 // Member name → its bytes inside `archive`. Throws Error(kBadInput); `label` names the archive.
-std::map<std::string, std::span<const std::byte>, std::less<>> read_stored_zip(std::span<const std::byte> archive,
-                                                                               const std::string& label);
+std::map<std::string, std::span<const std::byte>, std::less<>> read_stored_zip(
+    std::span<const std::byte> archive, const std::string& label);
 
 }  // namespace lowrank::weights

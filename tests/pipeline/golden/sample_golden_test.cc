@@ -4,8 +4,6 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <set>
 #include <string>
@@ -13,30 +11,13 @@
 #include "pipeline/checkpoint_loader.h"
 #include "sampling/run.h"
 #include "support/expect_close.h"
-#include "tensor/state_dict.h"
+#include "support/golden_model.h"
 
 namespace lowrank {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::expect_close;
-
-fs::path golden_folder() {
-  const char* folder = std::getenv("LOWRANK_GOLDENS");
-  return folder != nullptr ? fs::path(folder) : fs::path(LOWRANK_TEST_FIXTURES) / "sd15-tiny";
-}
-
-// NAME for which both NAME.safetensors and NAME-goldens.safetensors exist.
-std::string model_name() {
-  constexpr std::string_view kSuffix = "-goldens.safetensors";
-  for (const auto& entry : fs::directory_iterator(golden_folder())) {
-    const std::string file = entry.path().filename().string();
-    if (!file.ends_with(kSuffix)) continue;
-    const std::string name = file.substr(0, file.size() - kSuffix.size());
-    if (fs::exists(golden_folder() / (name + ".safetensors"))) return name;
-  }
-  return "";
-}
+using testing::GoldenModel;
 
 // The U-Net between recorded encodings, without a prompt.
 class RecordedConditioning : public sampling::NoiseModel {
@@ -59,29 +40,25 @@ class RecordedConditioning : public sampling::NoiseModel {
 class SampleGolden : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    const std::string name = model_name();
-    ASSERT_FALSE(name.empty()) << "no NAME-goldens.safetensors in " << golden_folder();
-    model = new pipeline::LoadedModel(pipeline::load_model(golden_folder() / (name + ".safetensors")));
-    const auto file = weights::TensorFile::open(golden_folder() / (name + "-goldens.safetensors"));
-    for (const auto& view : file->tensors()) goldens.emplace(view.name, tensor::as_tensor(view, file));
+    goldens = new GoldenModel(GoldenModel::open());
+    model = new pipeline::LoadedModel(pipeline::load_model(goldens->checkpoint_path()));
   }
-  static void TearDownTestSuite() { delete model; }
+  static void TearDownTestSuite() {
+    delete model;
+    delete goldens;
+  }
 
-  static const at::Tensor& golden(const std::string& key) {
-    const auto it = goldens.find(key);
-    if (it == goldens.end()) throw std::runtime_error("the goldens lack " + key);
-    return it->second;
-  }
+  static at::Tensor golden(const std::string& key) { return (*goldens)[key]; }
   static std::vector<float> floats(const std::string& key) {
     const at::Tensor t = golden(key).contiguous();
     return {t.data_ptr<float>(), t.data_ptr<float>() + t.numel()};
   }
 
   static pipeline::LoadedModel* model;
-  static tensor::StateDict goldens;
+  static GoldenModel* goldens;
 };
 pipeline::LoadedModel* SampleGolden::model = nullptr;
-tensor::StateDict SampleGolden::goldens;
+GoldenModel* SampleGolden::goldens = nullptr;
 
 struct Run {
   const char* sampler;  // A1111's label
@@ -166,10 +143,11 @@ TEST_F(SampleGolden, NoRecordedRunIsLeftOut) {
                                  "sample.sigmas_exponential", "sample.sigmas_polyexponential", "sample.ddim10",
                                  "sample.ddim10_timesteps"};
   for (const auto& [key, run] : sigma_runs()) known.insert(key);
-  for (const auto& [key, tensor] : goldens)
-    if (key.starts_with("sample.")) {
-      EXPECT_TRUE(known.contains(key)) << key << " is compared with nothing";
+  for (const auto& view : goldens->goldens->tensors()) {
+    if (view.name.starts_with("sample.")) {
+      EXPECT_TRUE(known.contains(view.name)) << view.name << " is compared with nothing";
     }
+  }
 }
 
 }  // namespace

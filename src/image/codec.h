@@ -1,0 +1,49 @@
+// Pictures as files: PNG, JPEG and WebP, with the generation's parameters text inside.
+//
+//   PNG          tEXt chunk `parameters` (iTXt when the text is not Latin-1), before the image data
+//   JPEG, WebP   EXIF UserComment: "UNICODE\0" and UTF-16 big endian
+//
+// Source: A1111's modules/images.py, PNG specification 11.3.4, EXIF 2.3 §4.6.5.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "image/picture.h"
+
+namespace lowrank::image {
+
+enum class PictureFormat { kPng, kJpeg, kWebp };
+
+// "png", "jpg"/"jpeg" or "webp", without regard to case. Throws Error(kBadInput) naming the choices.
+PictureFormat picture_format(std::string_view name);
+
+struct EncodeOptions {
+  PictureFormat format = PictureFormat::kPng;
+  int quality = 80;         // 1…100, JPEG and WebP; WebP at 100 is lossless
+  std::string parameters;   // UTF-8; empty: no text is stored
+};
+
+std::vector<std::uint8_t> encode_picture(const Picture& picture, const EncodeOptions& options);
+
+// Alpha is dropped onto white; grey and palettes become RGB; 16 bit becomes 8. Recognised by content, not by name.
+// `name` is for messages. Throws Error(kBadInput) when it cannot be decoded, or has a side over 16,384 or more than
+// 100 million pixels (checked before anything that large is allocated).
+Picture decode_picture(std::span<const std::byte> bytes, const std::string& name);
+
+// The parameters text of a picture; nullopt when there is none. EXIF wins over a `parameters` chunk; NovelAI's
+// description and JSON comment are translated. Throws Error(kBadInput) when the bytes are no picture at all.
+std::optional<std::string> read_parameters(std::span<const std::byte> bytes, const std::string& name);
+
+// Files. Saving is atomic.
+void save_picture(const std::filesystem::path& path, const Picture& picture, const EncodeOptions& options);
+Picture load_picture(const std::filesystem::path& path);
+std::optional<std::string> load_parameters(const std::filesystem::path& path);
+
+}  // namespace lowrank::image

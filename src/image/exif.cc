@@ -1,0 +1,193 @@
+#include "image/exif.h"
+
+#include "base/checked.h"
+
+namespace lowrank::image {
+namespace {
+
+constexpr std::uint32_t kReplacement = 0xFFFD;
+
+void append_utf8(std::string& out, std::uint32_t code) {
+  if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) code = kReplacement;
+  const auto put = [&](std::uint32_t byte) { out.push_back(static_cast<char>(static_cast<unsigned char>(byte))); };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xC0 | (code >> 6));
+    put(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    put(0xE0 | (code >> 12));
+    put(0x80 | ((code >> 6) & 0x3F));
+    put(0x80 | (code & 0x3F));
+  } else {
+    put(0xF0 | (code >> 18));
+    put(0x80 | ((code >> 12) & 0x3F));
+    put(0x80 | ((code >> 6) & 0x3F));
+    put(0x80 | (code & 0x3F));
+  }
+}
+
+// The next code point of UTF-8 text; advances `at`.
+std::uint32_t next_utf8(std::string_view text, std::size_t& at) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i])); };
+  const std::uint32_t lead = byte(at++);
+  if (lead < 0x80) return lead;
+  const int extra = lead >= 0xF0 && lead < 0xF8 ? 3 : lead >= 0xE0 ? 2 : lead >= 0xC2 ? 1 : 0;
+  if (extra == 0 || lead >= 0xF8) return kReplacement;
+  std::uint32_t code = lead & (0x3Fu >> extra);
+  for (int i = 0; i < extra; ++i) {
+    if (at >= text.size() || (byte(at) & 0xC0) != 0x80) return kReplacement;
+    code = (code << 6) | (byte(at++) & 0x3F);
+  }
+  return code;
+}
+
+std::string utf16_to_utf8(std::span<const std::uint8_t> bytes) {
+  // Writers disagree on the byte order. In mostly Western text the high halves are zero: count on which side.
+  std::size_t even = 0, odd = 0;
+  for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) {
+    even += bytes[i] == 0;
+    odd += bytes[i + 1] == 0;
+  }
+  bool little = odd > even;
+  std::size_t at = 0;
+  if (bytes.size() >= 2 && ((bytes[0] == 0xFE && bytes[1] == 0xFF) || (bytes[0] == 0xFF && bytes[1] == 0xFE))) {
+    little = bytes[0] == 0xFF;
+    at = 2;
+  }
+  const auto unit = [&](std::size_t i) -> std::uint32_t {
+    return little ? bytes[i] | (static_cast<std::uint32_t>(bytes[i + 1]) << 8)
+                  : (static_cast<std::uint32_t>(bytes[i]) << 8) | bytes[i + 1];
+  };
+  std::string text;
+  for (; at + 1 < bytes.size(); at += 2) {
+    std::uint32_t code = unit(at);
+    if (code >= 0xD800 && code < 0xDC00 && at + 3 < bytes.size()) {
+      const std::uint32_t low = unit(at + 2);
+      if (low >= 0xDC00 && low < 0xE000) {
+        code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+        at += 2;
+      }
+    }
+    append_utf8(text, code);
+  }
+  while (!text.empty() && text.back() == '\0') text.pop_back();
+  return text;
+}
+
+// Bounds-checked numbers of a TIFF block in its own byte order.
+class Tiff {
+ public:
+  explicit Tiff(std::span<const std::uint8_t> bytes) : bytes_(bytes) {
+    if (bytes.size() >= 8) little_ = bytes[0] == 'I';
+  }
+  bool valid() const {
+    return bytes_.size() >= 8 && bytes_[0] == bytes_[1] && (bytes_[0] == 'I' || bytes_[0] == 'M') && u16(2) == 42;
+  }
+  std::uint32_t u16(std::size_t at) const { return number(at, 2); }
+  std::uint32_t u32(std::size_t at) const { return number(at, 4); }
+
+  struct Entry {
+    std::uint32_t type, count;
+    std::size_t value;  // where the value or its offset stands
+  };
+  std::optional<Entry> find(std::size_t directory, std::uint32_t tag) const {
+    if (!range_fits(directory, 2, bytes_.size())) return std::nullopt;
+    const std::uint32_t entries = u16(directory);
+    for (std::uint32_t i = 0; i < entries; ++i) {
+      const std::size_t at = directory + 2 + std::size_t{12} * i;
+      if (!range_fits(at, 12, bytes_.size())) return std::nullopt;
+      if (u16(at) == tag) return Entry{u16(at + 2), u32(at + 4), at + 8};
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::uint32_t number(std::size_t at, std::size_t size) const {
+    if (!range_fits(at, size, bytes_.size())) return 0;
+    std::uint32_t value = 0;
+    for (std::size_t i = 0; i < size; ++i) value = (value << 8) | bytes_[at + (little_ ? size - 1 - i : i)];
+    return value;
+  }
+  std::span<const std::uint8_t> bytes_;
+  bool little_ = false;
+};
+
+}  // namespace
+
+std::vector<std::uint8_t> exif_with_comment(std::string_view text) {
+  std::vector<std::uint8_t> comment = {'U', 'N', 'I', 'C', 'O', 'D', 'E', 0};
+  const auto put_unit = [&](std::uint32_t unit) {
+    comment.push_back(static_cast<std::uint8_t>(unit >> 8));
+    comment.push_back(static_cast<std::uint8_t>(unit & 0xFF));
+  };
+  for (std::size_t at = 0; at < text.size();) {
+    const std::uint32_t code = next_utf8(text, at);
+    if (code >= 0x10000) {
+      put_unit(0xD800 + ((code - 0x10000) >> 10));
+      put_unit(0xDC00 + ((code - 0x10000) & 0x3FF));
+    } else {
+      put_unit(code);
+    }
+  }
+  std::vector<std::uint8_t> out = {'M', 'M', 0, 42, 0, 0, 0, 8};
+  const auto u16 = [&](std::uint32_t v) {
+    out.push_back(static_cast<std::uint8_t>(v >> 8));
+    out.push_back(static_cast<std::uint8_t>(v & 0xFF));
+  };
+  const auto u32 = [&](std::uint32_t v) {
+    u16(v >> 16);
+    u16(v & 0xFFFF);
+  };
+  const auto entry = [&](std::uint32_t tag, std::uint32_t type, std::uint32_t count, std::uint32_t value) {
+    u16(tag);
+    u16(type);
+    u32(count);
+    u32(value);
+  };
+  u16(1);  // IFD0 holds one entry: where the Exif IFD begins
+  entry(0x8769, 4, 1, 26);
+  u32(0);
+  u16(1);  // the Exif IFD, at 26, holds one entry: the comment, at 44
+  entry(0x9286, 7, static_cast<std::uint32_t>(comment.size()), 44);
+  u32(0);
+  out.insert(out.end(), comment.begin(), comment.end());
+  return out;
+}
+
+std::optional<std::string> comment_of_exif(std::span<const std::uint8_t> bytes) {
+  if (bytes.size() >= 6 && std::string_view(reinterpret_cast<const char*>(bytes.data()), 4) == "Exif") bytes = bytes.subspan(6);
+  const Tiff tiff(bytes);
+  if (!tiff.valid()) return std::nullopt;
+  const auto exif = tiff.find(tiff.u32(4), 0x8769);
+  if (!exif) return std::nullopt;
+  const auto comment = tiff.find(tiff.u32(exif->value), 0x9286);
+  if (!comment || comment->count < 4) return std::nullopt;
+  const std::size_t from = comment->count <= 4 ? comment->value : tiff.u32(comment->value);
+  if (!range_fits(from, comment->count, bytes.size())) return std::nullopt;
+  const auto value = bytes.subspan(from, comment->count);
+  const std::string_view text(reinterpret_cast<const char*>(value.data()), value.size());
+  using namespace std::string_view_literals;
+  if (text.starts_with("UNICODE\0"sv)) return utf16_to_utf8(value.subspan(8));
+  std::string plain(text.starts_with("ASCII\0\0\0"sv) || text.starts_with("JIS\0\0\0\0\0"sv) ? text.substr(8) : text);
+  while (!plain.empty() && plain.back() == '\0') plain.pop_back();
+  return plain;
+}
+
+std::string latin1_to_utf8(std::string_view text) {
+  std::string out;
+  for (const char c : text) append_utf8(out, static_cast<unsigned char>(c));
+  return out;
+}
+
+std::optional<std::string> utf8_to_latin1(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::uint32_t code = next_utf8(text, at);
+    if (code > 0xFF) return std::nullopt;
+    out.push_back(static_cast<char>(static_cast<unsigned char>(code)));
+  }
+  return out;
+}
+
+}  // namespace lowrank::image

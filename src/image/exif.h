@@ -1,0 +1,25 @@
+// The one field of EXIF that carries a generation's parameters: UserComment (tag 0x9286 of the Exif IFD). EXIF 2.3.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lowrank::image {
+
+// A TIFF block (without "Exif\0\0") that holds `text` (UTF-8) as UserComment: "UNICODE\0", then UTF-16 big endian.
+std::vector<std::uint8_t> exif_with_comment(std::string_view text);
+
+// UserComment of a TIFF block, as UTF-8. Understands the UNICODE prefix in either byte order, ASCII, and bytes without
+// a known prefix as UTF-8. nullopt when there is none or the block is damaged; never reads outside it.
+std::optional<std::string> comment_of_exif(std::span<const std::uint8_t> tiff);
+
+// Conversions; ill-formed input becomes U+FFFD.
+std::string latin1_to_utf8(std::string_view text);
+std::optional<std::string> utf8_to_latin1(std::string_view text);  // nullopt when a character does not fit
+
+}  // namespace lowrank::image

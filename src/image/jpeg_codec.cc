@@ -1,0 +1,140 @@
+#include <csetjmp>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <jpeglib.h>
+
+#include "base/error.h"
+#include "image/exif.h"
+#include "image/format_codecs.h"
+
+namespace lowrank::image {
+namespace {
+
+// libjpeg ends the process on errors unless told otherwise: jump back and keep the message.
+struct ErrorManager {
+  jpeg_error_mgr base;
+  jmp_buf jump;
+  char message[JMSG_LENGTH_MAX];
+};
+void on_error(j_common_ptr info) {
+  auto* manager = reinterpret_cast<ErrorManager*>(info->err);
+  info->err->format_message(info, manager->message);
+  longjmp(manager->jump, 1);
+}
+void on_message(j_common_ptr) {}
+
+jpeg_error_mgr* prepare(ErrorManager& manager) {
+  jpeg_error_mgr* base = jpeg_std_error(&manager.base);
+  base->error_exit = on_error;
+  base->output_message = on_message;
+  manager.message[0] = '\0';
+  return base;
+}
+
+bool start(jpeg_decompress_struct& info, ErrorManager& manager, Bytes bytes) {
+  if (setjmp(manager.jump) != 0) return false;
+  jpeg_create_decompress(&info);
+  jpeg_mem_src(&info, bytes.data(), static_cast<unsigned long>(bytes.size()));
+  jpeg_read_header(&info, TRUE);
+  if (info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK) {
+    std::snprintf(manager.message, sizeof manager.message, "its colours are CMYK");
+    return false;
+  }
+  info.out_color_space = JCS_RGB;
+  return true;
+}
+
+bool read_all(jpeg_decompress_struct& info, ErrorManager& manager, std::uint8_t* out) {
+  if (setjmp(manager.jump) != 0) return false;
+  jpeg_start_decompress(&info);
+  const std::size_t stride = std::size_t{3} * info.output_width;
+  while (info.output_scanline < info.output_height) {
+    JSAMPROW row = out + stride * info.output_scanline;
+    jpeg_read_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_decompress(&info);
+  return true;
+}
+
+bool write_all(jpeg_compress_struct& info, ErrorManager& manager, const Picture& picture, int quality,
+               const std::uint8_t* exif, unsigned exif_size, unsigned char** buffer, unsigned long* size) {
+  if (setjmp(manager.jump) != 0) return false;
+  jpeg_create_compress(&info);
+  jpeg_mem_dest(&info, buffer, size);
+  info.image_width = static_cast<JDIMENSION>(picture.width);
+  info.image_height = static_cast<JDIMENSION>(picture.height);
+  info.input_components = 3;
+  info.in_color_space = JCS_RGB;
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, quality, TRUE);
+  jpeg_start_compress(&info, TRUE);
+  if (exif_size > 0) jpeg_write_marker(&info, JPEG_APP0 + 1, exif, exif_size);
+  while (info.next_scanline < info.image_height) {
+    JSAMPROW row = const_cast<JSAMPROW>(picture.pixel(0, static_cast<int>(info.next_scanline)));
+    jpeg_write_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_compress(&info);
+  return true;
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> encode_jpeg(const Picture& picture, int quality, const std::string& parameters) {
+  std::vector<std::uint8_t> exif;
+  if (!parameters.empty()) {
+    exif = {'E', 'x', 'i', 'f', 0, 0};
+    const auto tiff = exif_with_comment(parameters);
+    exif.insert(exif.end(), tiff.begin(), tiff.end());
+    if (exif.size() > 65533) {
+      throw Error(kUnsupported, "the parameters text has {} bytes, more than a JPEG can carry; use PNG or WebP.",
+                  parameters.size());
+    }
+  }
+  ErrorManager manager{};
+  jpeg_compress_struct info{};
+  info.err = prepare(manager);
+  unsigned char* buffer = nullptr;
+  unsigned long size = 0;
+  const bool done = write_all(info, manager, picture, quality, exif.data(), static_cast<unsigned>(exif.size()), &buffer, &size);
+  std::vector<std::uint8_t> out;
+  if (done) out.assign(buffer, buffer + size);
+  jpeg_destroy_compress(&info);
+  std::free(buffer);
+  if (!done) throw Error(kInternal, "a JPEG could not be written ({}).", manager.message);
+  return out;
+}
+
+Picture decode_jpeg(Bytes bytes, const std::string& name) {
+  ErrorManager manager{};
+  jpeg_decompress_struct info{};
+  info.err = prepare(manager);
+  struct Destroy {
+    jpeg_decompress_struct* info;
+    ~Destroy() { jpeg_destroy_decompress(info); }
+  } destroy{&info};
+  const auto refuse = [&] {
+    throw Error(kBadInput, "{}: the JPEG cannot be read ({}); save it again as an RGB picture.", name, manager.message);
+  };
+  if (!start(info, manager, bytes)) refuse();
+  check_size(info.image_width, info.image_height, name);
+  Picture picture = Picture::blank(static_cast<int>(info.image_width), static_cast<int>(info.image_height));
+  if (!read_all(info, manager, picture.rgb.data())) refuse();
+  return picture;
+}
+
+std::optional<std::string> jpeg_parameters(Bytes bytes) {
+  // Segments: FF marker, then a two-byte length that counts itself; the scan ends the headers.
+  for (std::size_t at = 2; at + 4 <= bytes.size() && bytes[at] == 0xFF;) {
+    const std::uint8_t marker = bytes[at + 1];
+    const std::size_t length = (std::size_t{bytes[at + 2]} << 8) | bytes[at + 3];
+    if (marker == 0xDA || length < 2 || length > bytes.size() - at - 2) break;
+    const Bytes body = bytes.subspan(at + 4, length - 2);
+    if (marker == 0xE1 && body.size() > 6 && std::memcmp(body.data(), "Exif\0\0", 6) == 0) return comment_of_exif(body.subspan(6));
+    at += 2 + length;
+  }
+  return std::nullopt;
+}
+
+}  // namespace lowrank::image

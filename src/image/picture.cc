@@ -1,0 +1,105 @@
+#include "image/picture.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+
+#include "base/error.h"
+
+namespace lowrank::image {
+namespace {
+
+double lanczos3(double x) {
+  x = std::abs(x);
+  if (x < 1e-9) return 1;
+  if (x >= 3) return 0;
+  const double p = std::numbers::pi * x;
+  return 3 * std::sin(p) * std::sin(p / 3) / (p * p);
+}
+
+// The source places that make up one target place, with weights that sum to 1.
+struct Taps {
+  int first = 0;
+  std::vector<float> weights;
+};
+
+std::vector<Taps> taps(int from, int to) {
+  const double scale = static_cast<double>(from) / to, stretch = std::max(1.0, scale);
+  std::vector<Taps> all(static_cast<std::size_t>(to));
+  for (int i = 0; i < to; ++i) {
+    const double centre = (i + 0.5) * scale - 0.5, reach = 3 * stretch;
+    const int first = static_cast<int>(std::ceil(centre - reach)), last = static_cast<int>(std::floor(centre + reach));
+    Taps& tap = all[static_cast<std::size_t>(i)];
+    tap.first = std::clamp(first, 0, from - 1);
+    const int end = std::clamp(last, 0, from - 1);
+    tap.weights.assign(static_cast<std::size_t>(end - tap.first + 1), 0.0F);
+    double sum = 0;
+    for (int k = first; k <= last; ++k) sum += lanczos3((k - centre) / stretch);
+    for (int k = first; k <= last; ++k) {
+      const int place = std::clamp(k, tap.first, end);
+      tap.weights[static_cast<std::size_t>(place - tap.first)] += static_cast<float>(lanczos3((k - centre) / stretch) / sum);
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+Picture Picture::blank(int width, int height, std::uint8_t value) {
+  LOWRANK_CHECK(width > 0 && height > 0);
+  return {width, height,
+          std::vector<std::uint8_t>(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3, value)};
+}
+
+Picture resize(const Picture& picture, int width, int height) {
+  LOWRANK_CHECK(width > 0 && height > 0);
+  if (width == picture.width && height == picture.height) return picture;
+  const auto columns = taps(picture.width, width), rows = taps(picture.height, height);
+  // Across first, kept in float, then down.
+  std::vector<float> across(static_cast<std::size_t>(width) * static_cast<std::size_t>(picture.height) * 3);
+  for (int y = 0; y < picture.height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const Taps& tap = columns[static_cast<std::size_t>(x)];
+      float* out = &across[(static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)) * 3];
+      for (std::size_t k = 0; k < tap.weights.size(); ++k) {
+        const std::uint8_t* in = picture.pixel(tap.first + static_cast<int>(k), y);
+        for (int c = 0; c < 3; ++c) out[c] += tap.weights[k] * static_cast<float>(in[c]);
+      }
+    }
+  }
+  Picture result = Picture::blank(width, height);
+  const std::size_t stride = static_cast<std::size_t>(width) * 3;
+  std::vector<float> line(stride);
+  for (int y = 0; y < height; ++y) {
+    const Taps& tap = rows[static_cast<std::size_t>(y)];
+    std::fill(line.begin(), line.end(), 0.0F);
+    for (std::size_t k = 0; k < tap.weights.size(); ++k) {
+      const float* in = &across[(static_cast<std::size_t>(tap.first) + k) * stride];
+      for (std::size_t i = 0; i < stride; ++i) line[i] += tap.weights[k] * in[i];
+    }
+    std::uint8_t* out = result.pixel(0, y);
+    for (std::size_t i = 0; i < stride; ++i)
+      out[i] = static_cast<std::uint8_t>(std::clamp(std::lround(line[i]), 0L, 255L));
+  }
+  return result;
+}
+
+Picture crop(const Picture& picture, int x, int y, int width, int height) {
+  LOWRANK_CHECK(x >= 0 && y >= 0 && width > 0 && height > 0 && x + width <= picture.width && y + height <= picture.height);
+  Picture result = Picture::blank(width, height);
+  for (int row = 0; row < height; ++row)
+    std::memcpy(result.pixel(0, row), picture.pixel(x, y + row), static_cast<std::size_t>(width) * 3);
+  return result;
+}
+
+void paste(Picture& sheet, const Picture& picture, int x, int y) {
+  for (int row = 0; row < picture.height; ++row) {
+    const int target = y + row;
+    if (target < 0 || target >= sheet.height) continue;
+    const int from = std::max(0, -x), to = std::min(picture.width, sheet.width - x);
+    if (from < to) std::memcpy(sheet.pixel(x + from, target), picture.pixel(from, row), static_cast<std::size_t>(to - from) * 3);
+  }
+}
+
+}  // namespace lowrank::image

@@ -1,0 +1,208 @@
+#include <png.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "image/exif.h"
+#include "image/format_codecs.h"
+
+namespace lowrank::image {
+namespace {
+
+constexpr std::size_t kMaxTextBytes = 8u << 20;
+
+// libpng reports errors by calling back; an exception cannot cross its C frames, so the message is kept and longjmp
+// used as libpng documents. No object with a destructor lives between setjmp and the calls that may jump.
+struct Report {
+  std::string message;
+};
+void on_error(png_structp png, png_const_charp message) {
+  static_cast<Report*>(png_get_error_ptr(png))->message = message;
+  png_longjmp(png, 1);
+}
+void on_warning(png_structp, png_const_charp) {}
+
+struct Source {
+  Bytes bytes;
+  std::size_t at = 0;
+};
+void on_read(png_structp png, png_bytep out, std::size_t count) {
+  auto* source = static_cast<Source*>(png_get_io_ptr(png));
+  if (count > source->bytes.size() - source->at) png_error(png, "the file ends too early");
+  std::memcpy(out, source->bytes.data() + source->at, count);
+  source->at += count;
+}
+void on_write(png_structp png, png_bytep data, std::size_t count) {
+  auto* out = static_cast<std::vector<std::uint8_t>*>(png_get_io_ptr(png));
+  out->insert(out->end(), data, data + count);
+}
+void on_flush(png_structp) {}
+
+struct Reader {
+  Report report;
+  Source source;
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  explicit Reader(Bytes bytes) : source{bytes} {
+    png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &report, on_error, on_warning);
+    LOWRANK_CHECK(png != nullptr);
+    info = png_create_info_struct(png);
+    png_set_read_fn(png, &source, on_read);
+    png_set_user_limits(png, 1u << 24, 1u << 24);
+    png_set_chunk_malloc_max(png, kMaxTextBytes);
+    png_set_chunk_cache_max(png, 1000);
+  }
+  ~Reader() { png_destroy_read_struct(&png, &info, nullptr); }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+};
+
+bool read_header(Reader& reader) {
+  if (setjmp(png_jmpbuf(reader.png)) != 0) return false;
+  png_read_info(reader.png, reader.info);
+  return true;
+}
+
+bool read_rows(Reader& reader, png_bytep* rows) {
+  if (setjmp(png_jmpbuf(reader.png)) != 0) return false;
+  png_read_image(reader.png, rows);
+  return true;
+}
+
+// Reads what follows the image data, where text may stand too.
+void read_trailer(Reader& reader) {
+  if (setjmp(png_jmpbuf(reader.png)) != 0) return;
+  png_read_end(reader.png, reader.info);
+}
+
+bool set_transforms(Reader& reader) {
+  if (setjmp(png_jmpbuf(reader.png)) != 0) return false;
+  png_set_expand(reader.png);
+  png_set_scale_16(reader.png);
+  png_set_gray_to_rgb(reader.png);
+  png_set_add_alpha(reader.png, 0xFF, PNG_FILLER_AFTER);
+  png_set_interlace_handling(reader.png);
+  png_read_update_info(reader.png, reader.info);
+  return png_get_rowbytes(reader.png, reader.info) == std::size_t{4} * png_get_image_width(reader.png, reader.info);
+}
+
+[[noreturn]] void refuse(const std::string& name, const Report& report) {
+  throw Error(kBadInput, "{}: the PNG cannot be read ({}); the file is damaged.", name, report.message);
+}
+
+std::map<std::string, std::string> texts_of(const Reader& reader) {
+  std::map<std::string, std::string> texts;
+  png_textp entries = nullptr;
+  const int count = png_get_text(reader.png, reader.info, &entries, nullptr);
+  for (int i = 0; i < count; ++i) {
+    const png_text& entry = entries[i];
+    const bool international = entry.compression == PNG_ITXT_COMPRESSION_NONE || entry.compression == PNG_ITXT_COMPRESSION_zTXt;
+    const std::string text(entry.text, international ? entry.itxt_length : entry.text_length);
+    texts.emplace(entry.key, international ? text : latin1_to_utf8(text));
+  }
+  return texts;
+}
+
+// NovelAI keeps the prompt in Description and the rest as JSON in Comment.
+std::optional<std::string> novelai_parameters(const std::map<std::string, std::string>& texts) {
+  const auto software = texts.find("Software"), description = texts.find("Description"), comment = texts.find("Comment");
+  if (software == texts.end() || software->second != "NovelAI" || comment == texts.end()) return std::nullopt;
+  const auto json = nlohmann::json::parse(comment->second, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return std::nullopt;
+  const auto text = [&](const char* key) {
+    const auto found = json.find(key);
+    if (found == json.end()) return std::string();
+    return found->is_string() ? found->get<std::string>() : found->dump();
+  };
+  std::string sampler = text("sampler");
+  if (sampler == "k_euler_ancestral") sampler = "Euler a";
+  return fmt::format("{}\nNegative prompt: {}\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Clip skip: 2, ENSD: 31337",
+                     description == texts.end() ? "" : description->second, text("uc"), text("steps"),
+                     sampler.empty() ? "Euler a" : sampler, text("scale"), text("seed"));
+}
+
+bool write_all(png_structp png, png_infop info, const Picture& picture, png_textp text) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width), static_cast<png_uint_32>(picture.height), 8,
+               PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  if (text != nullptr) png_set_text(png, info, text, 1);
+  png_write_info(png, info);
+  for (int y = 0; y < picture.height; ++y) png_write_row(png, picture.pixel(0, y));
+  png_write_end(png, info);
+  return true;
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& parameters) {
+  std::vector<std::uint8_t> out;
+  Report report;
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &report, on_error, on_warning);
+  LOWRANK_CHECK(png != nullptr);
+  png_infop info = png_create_info_struct(png);
+  png_set_write_fn(png, &out, on_write, on_flush);
+  const auto latin = utf8_to_latin1(parameters);
+  std::string value = latin ? *latin : parameters, key = "parameters", empty;
+  png_text text{};
+  text.compression = latin ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
+  text.key = key.data();
+  text.text = value.data();
+  (latin ? text.text_length : text.itxt_length) = value.size();
+  text.lang = empty.data();
+  text.lang_key = empty.data();
+  const bool done = write_all(png, info, picture, parameters.empty() ? nullptr : &text);
+  png_destroy_write_struct(&png, &info);
+  if (!done) throw Error(kInternal, "a PNG could not be written ({}).", report.message);
+  return out;
+}
+
+Picture decode_png(Bytes bytes, const std::string& name) {
+  Reader reader(bytes);
+  if (!read_header(reader)) refuse(name, reader.report);
+  const std::uint32_t width = png_get_image_width(reader.png, reader.info);
+  const std::uint32_t height = png_get_image_height(reader.png, reader.info);
+  check_size(width, height, name);
+  if (!set_transforms(reader)) refuse(name, reader.report);
+  std::vector<std::uint8_t> rgba(std::size_t{4} * width * height);
+  std::vector<png_bytep> rows(height);
+  for (std::uint32_t y = 0; y < height; ++y) rows[y] = &rgba[std::size_t{4} * width * y];
+  if (!read_rows(reader, rows.data())) refuse(name, reader.report);
+  Picture picture = Picture::blank(static_cast<int>(width), static_cast<int>(height));
+  for (std::size_t i = 0; i < std::size_t{width} * height; ++i) {
+    const unsigned alpha = rgba[4 * i + 3];
+    for (std::size_t c = 0; c < 3; ++c)
+      picture.rgb[3 * i + c] = static_cast<std::uint8_t>((rgba[4 * i + c] * alpha + 255 * (255 - alpha) + 127) / 255);
+  }
+  return picture;
+}
+
+std::optional<std::string> png_parameters(Bytes bytes, const std::string& name) {
+  Reader reader(bytes);
+  if (!read_header(reader)) refuse(name, reader.report);
+  auto texts = texts_of(reader);
+  png_bytep exif = nullptr;
+  png_uint_32 exif_size = 0;
+  if (png_get_eXIf_1(reader.png, reader.info, &exif_size, &exif) != 0) {
+    if (const auto comment = comment_of_exif({exif, exif_size})) return comment;
+  }
+  if (!texts.contains("parameters")) {
+    // Perhaps behind the image data: read on, discarding the pixels.
+    const std::uint32_t width = png_get_image_width(reader.png, reader.info);
+    const std::uint32_t height = png_get_image_height(reader.png, reader.info);
+    check_size(width, height, name);
+    if (set_transforms(reader)) {
+      std::vector<std::uint8_t> rgba(std::size_t{4} * width * height);
+      std::vector<png_bytep> rows(height);
+      for (std::uint32_t y = 0; y < height; ++y) rows[y] = &rgba[std::size_t{4} * width * y];
+      if (read_rows(reader, rows.data())) read_trailer(reader);
+      texts = texts_of(reader);
+    }
+  }
+  if (const auto found = texts.find("parameters"); found != texts.end()) return found->second;
+  return novelai_parameters(texts);
+}
+
+}  // namespace lowrank::image

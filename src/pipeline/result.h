@@ -1,0 +1,53 @@
+// What a request comes to: pictures with their metadata, and the account of what each LoRA did.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "adapter/report.h"
+#include "image/picture.h"
+
+namespace lowrank::pipeline {
+
+struct GeneratedPicture {
+  image::Picture picture;
+  std::string metadata;  // A1111's parameters text
+  int index = 0;         // of the request's pictures, from 0
+  std::uint64_t seed = 0, subseed = 0;
+};
+
+// A finished sampling step.
+struct StepEvent {
+  int step = 0, steps = 0;    // of this batch, from 1; steps 0: not known beforehand (DPM adaptive)
+  int batch = 0, batches = 1; // from 0
+  double seconds = 0;         // since the batch began to sample
+  std::optional<image::Picture> preview;  // of the batch's first picture, where one was asked for
+};
+
+enum class Preview { kNone, kEachStep };
+
+// Who wants to hear of progress. Called on the generating thread; exceptions end the generation.
+struct Listener {
+  std::function<void(const StepEvent&)> on_step;
+  std::function<void(const GeneratedPicture&)> on_picture;  // as soon as it is finished
+  Preview preview = Preview::kNone;
+};
+
+struct MissingLora {
+  std::string name;
+  std::string reason;  // one sentence
+};
+
+struct GenerationResult {
+  std::vector<GeneratedPicture> pictures;
+  std::vector<adapter::ApplyReport> loras;  // one per LoRA that acts, in prompt order
+  std::vector<MissingLora> missing_loras;   // only when the request allows them
+  std::vector<std::string> warnings;        // one sentence each
+  std::int64_t unet_passes = 0;
+  double seconds_load = 0, seconds_loras = 0, seconds_text = 0, seconds_sample = 0, seconds_decode = 0;
+};
+
+}  // namespace lowrank::pipeline

@@ -1,0 +1,144 @@
+#include "training/base_run.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "image/codec.h"
+#include "model/random.h"
+#include "prompt/chunks.h"
+#include "prompt/tokenizer.h"
+#include "tensor/state_dict.h"
+#include "weights/tensor_file.h"
+
+namespace lowrank::training {
+namespace fs = std::filesystem;
+namespace {
+
+using formats::Component;
+
+std::vector<fs::path> picture_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code problem;
+  for (const auto& entry : fs::directory_iterator(folder, problem)) {
+    const std::string extension = entry.path().extension().string();
+    if (extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".webp") files.push_back(entry.path());
+  }
+  if (files.empty())
+    throw Error(kNotFound, "{}: holds no pictures; name a folder of PNG, JPEG or WebP files.", folder.string());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// uint8 [N, 3, H, W]; all pictures must have the first one's size.
+at::Tensor load_pictures(const std::vector<fs::path>& files) {
+  std::vector<at::Tensor> pictures;
+  int width = 0, height = 0;
+  for (const fs::path& file : files) {
+    const image::Picture picture = image::load_picture(file);
+    if (pictures.empty()) {
+      width = picture.width;
+      height = picture.height;
+      if (width % 8 != 0 || height % 8 != 0)
+        throw Error(kBadInput, "{}: is {}×{}; sides must be multiples of 8.", file.string(), width, height);
+    }
+    if (picture.width != width || picture.height != height) {
+      throw Error(kBadInput, "{}: is {}×{}, but the others are {}×{}; bring all to one size.", file.string(),
+                  picture.width, picture.height, width, height);
+    }
+    const at::Tensor rows = at::empty({height, width, 3}, at::kByte);
+    std::memcpy(rows.data_ptr(), picture.rgb.data(), picture.rgb.size());
+    pictures.push_back(rows.permute({2, 0, 1}).contiguous());
+  }
+  return at::stack(pictures);
+}
+
+at::Tensor caption_ids(const prompt::Tokenizer& tokenizer, const std::string& caption) {
+  at::Tensor ids = at::full({prompt::kChunkRows}, prompt::Tokenizer::kEnd, at::kLong);
+  ids[0] = prompt::Tokenizer::kStart;
+  const auto tokens = tokenizer.encode(caption);
+  for (std::size_t i = 0; i < std::min<std::size_t>(tokens.size(), prompt::kChunkTokens); ++i)
+    ids[static_cast<std::int64_t>(i) + 1] = tokens[i];
+  return ids;
+}
+
+at::Tensor captions_of(const std::vector<fs::path>& files) {
+  const prompt::Tokenizer tokenizer;
+  std::vector<at::Tensor> ids;
+  for (fs::path file : files) {
+    file.replace_extension(".txt");
+    std::string caption = read_file(file, 1 << 16);
+    ids.push_back(caption_ids(tokenizer, caption.substr(0, caption.find('\n'))));
+  }
+  return at::stack(ids);
+}
+
+tensor::StateDict load_state(const fs::path& path) {
+  const auto file = weights::TensorFile::open(path);
+  tensor::StateDict state;
+  for (const auto& view : file->tensors()) state.emplace(view.name, tensor::as_tensor(view, file));
+  return state;
+}
+
+tensor::StateDict state_of(const model::LayerMap& layers) {
+  tensor::StateDict state;
+  for (const auto& [name, tensor] : model::parameters(layers)) state.emplace(name, tensor);
+  return state;
+}
+
+void train_autoencoder(const BaseRunOptions& options, const model::ModelSpec& spec, const fs::path& target,
+                       const RunControl& control) {
+  model::Vae vae(model::random_state(spec, Component::kVae, options.vae.seed));
+  model::widen(vae.layers());
+  const at::Tensor pictures =
+      load_pictures(picture_files(options.vae_pictures.empty() ? options.pictures : options.vae_pictures));
+  train_vae(vae, pictures, options.vae, options.work / "vae-state.safetensors", control);
+  normalise_latents(vae, pictures.narrow(0, 0, std::min<std::int64_t>(512, pictures.size(0))));
+  tensor::save_state_dict(target.string(), state_of(vae.layers()));
+}
+
+// float16 under the names of a single-file checkpoint.
+void add_component(tensor::StateDict& all, Component component, const model::LayerMap& layers) {
+  for (const auto& [name, tensor] : model::parameters(layers))
+    all.emplace(std::string(model::checkpoint_root(component)) + name, tensor.to(at::kHalf));
+}
+
+}  // namespace
+
+void run_base_training(const BaseRunOptions& options, const RunControl& control) {
+  const model::ModelSpec spec = model::model_spec(options.shape);
+  const fs::path vae_path = options.work / "vae.safetensors", latents_path = options.work / "latents.safetensors";
+  if (!fs::exists(vae_path)) train_autoencoder(options, spec, vae_path, control);
+  const model::Vae vae(load_state(vae_path));
+  if (!fs::exists(latents_path)) {
+    const auto files = picture_files(options.pictures);
+    const at::Tensor ids = captions_of(files);  // before the long work, so that a missing caption is told at once
+    tensor::save_state_dict(latents_path.string(), {{"latents", encode_latents(vae, load_pictures(files))}, {"ids", ids}});
+  }
+  const tensor::StateDict cached = load_state(latents_path);
+  const CaptionedLatents data{.latents = cached.at("latents"), .mirrored = {}, .ids = cached.at("ids"),
+                              .empty_ids = caption_ids(prompt::Tokenizer(), "")};
+  model::TextEncoder text(model::random_state(spec, Component::kTextEncoder, options.base.seed));
+  model::UNet unet(model::random_state(spec, Component::kUnet, options.base.seed));
+  model::widen(text.layers());
+  model::widen(unet.layers());
+  train_base(text, unet, data, options.base, options.work / "base-state.safetensors", control);
+
+  tensor::StateDict checkpoint;
+  add_component(checkpoint, Component::kTextEncoder, text.layers());
+  add_component(checkpoint, Component::kUnet, unet.layers());
+  add_component(checkpoint, Component::kVae, vae.layers());
+  tensor::save_state_dict(options.out.string(), checkpoint,
+                          {{"lowrank.shape", options.shape},
+                           {"lowrank.default_size", "128"},
+                           {"lowrank.trained_steps", std::to_string(options.base.steps)},
+                           {"modelspec.architecture", "stable-diffusion-v1"},
+                           {"modelspec.prediction_type", "epsilon"}});
+}
+
+}  // namespace lowrank::training

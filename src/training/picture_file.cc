@@ -1,0 +1,39 @@
+#include "training/picture_file.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <string>
+
+#include "base/error.h"
+#include "image/codec.h"
+
+namespace lowrank::training {
+
+bool is_picture_name(const std::filesystem::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".webp";
+}
+
+PixelSize picture_size(const std::filesystem::path& path) {
+  const image::Picture picture = image::load_picture(path);
+  return {picture.width, picture.height};
+}
+
+at::Tensor load_picture(const std::filesystem::path& path, const BucketChoice& place) {
+  const auto& [bucket, resized, error] = place;
+  image::Picture picture = image::load_picture(path);
+  picture = image::resize(picture, static_cast<int>(resized.width), static_cast<int>(resized.height));
+  picture = image::crop(picture, static_cast<int>((resized.width - bucket.width) / 2),
+                        static_cast<int>((resized.height - bucket.height) / 2),
+                        static_cast<int>(bucket.width), static_cast<int>(bucket.height));
+  at::Tensor rows = at::empty({bucket.height, bucket.width, 3}, at::kByte);
+  std::memcpy(rows.data_ptr(), picture.rgb.data(), picture.rgb.size());
+  return rows.permute({2, 0, 1}).contiguous();
+}
+
+}  // namespace lowrank::training

@@ -1,0 +1,146 @@
+// From chunks to vectors: emphasis, clip skip, editing variants, textual inversion.
+#include "pipeline/conditioning.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/error.h"
+#include "pipeline/tiny_session.h"
+#include "support/expect_close.h"
+#include "tensor/state_dict.h"
+
+namespace lowrank {
+namespace {
+
+namespace fs = std::filesystem;
+using prompt::Emphasis;
+using testing::expect_close;
+
+class ConditioningTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    model = new pipeline::LoadedModel(pipeline::load_model(testing::tiny_folder() / "sd15-tiny.safetensors"));
+  }
+  static void TearDownTestSuite() { delete model; }
+
+  static prompt::ParsedPrompt parse(const std::string& text, std::vector<prompt::EmbeddingName> embeddings = {},
+                                    Emphasis emphasis = Emphasis::kOriginal) {
+    prompt::Request request;
+    request.prompt = text;
+    request.settings.emphasis = emphasis;
+    request.settings.embeddings = std::move(embeddings);
+    return prompt::parse(request, prompt::Tokenizer());
+  }
+  static at::Tensor encode(const std::string& text, const pipeline::EncodeSettings& settings = {}) {
+    const auto parsed = parse(text, {}, settings.emphasis);
+    return pipeline::encode_prompt(*model->text_encoder, parsed.pieces.at(0), {}, settings).texts.at(0);
+  }
+  // The encoder's output for one chunk of ids, straight from the model.
+  static at::Tensor plain(const prompt::TokenChunk& chunk, int clip_skip = 1) {
+    at::Tensor ids = at::empty({1, prompt::kChunkRows}, at::kLong);
+    std::ranges::copy(chunk.ids, ids.data_ptr<std::int64_t>());
+    return model->text_encoder->encode(ids, clip_skip).select(0, 0);
+  }
+
+  const at::NoGradGuard no_grad_;
+  static pipeline::LoadedModel* model;
+};
+pipeline::LoadedModel* ConditioningTest::model = nullptr;
+
+// spec/prompt.md §8, computed by hand in doubles for two rows of two.
+TEST(Emphasis, ScalesRowsAndRestoresTheMean) {
+  const at::Tensor z = at::tensor({1.0f, 2.0f, 3.0f, -4.0f}).view({1, 2, 2});
+  const at::Tensor m = at::tensor({1.0f, 1.5f}).view({1, 2});
+  // z·m = 1 2 4.5 −6, mean 0.375; mean(z) = 0.5.
+  const double factor = 0.5 / 0.375;
+  const at::Tensor expected =
+      at::tensor({1 * factor, 2 * factor, 4.5 * factor, -6 * factor}).to(at::kFloat).view({1, 2, 2});
+  EXPECT_TRUE(expect_close(pipeline::apply_emphasis(z, m, Emphasis::kOriginal), expected, {.rel = 1e-6}));
+  const at::Tensor weighted = at::tensor({1.0f, 2.0f, 4.5f, -6.0f}).view({1, 2, 2});
+  EXPECT_TRUE(expect_close(pipeline::apply_emphasis(z, m, Emphasis::kNoNorm), weighted, {.rel = 0}));
+  EXPECT_TRUE(expect_close(pipeline::apply_emphasis(z, m, Emphasis::kIgnore), z, {.rel = 0}));
+  EXPECT_TRUE(expect_close(pipeline::apply_emphasis(z, m, Emphasis::kNone), z, {.rel = 0}));
+}
+
+TEST_F(ConditioningTest, EmphasisActsOnTheRowsOfItsWords) {
+  const auto parsed = parse("a (red:1.5) fox");
+  const auto& chunk = parsed.pieces.at(0).texts.at(0).chunks.at(0);
+  const at::Tensor z = plain(chunk);
+  at::Tensor m = at::ones({77, 1});
+  m[2] = 1.5;  // start, "a", "red"
+  const double factor = z.mean(at::kDouble).item<double>() / (z * m).mean(at::kDouble).item<double>();
+  EXPECT_TRUE(expect_close(encode("a (red:1.5) fox"), z * m * factor, {.rel = 1e-6}));
+  EXPECT_TRUE(expect_close(encode("a (red:1.5) fox", {.clip_skip = 1, .emphasis = Emphasis::kNoNorm}), z * m, {.rel = 1e-6}));
+  EXPECT_TRUE(expect_close(encode("a (red:1.5) fox", {.clip_skip = 1, .emphasis = Emphasis::kIgnore}), z, {.rel = 1e-6}));
+}
+
+TEST_F(ConditioningTest, ClipSkipTwoStopsALayerEarlier) {
+  const auto parsed = parse("a fox");
+  const auto& chunk = parsed.pieces.at(0).texts.at(0).chunks.at(0);
+  EXPECT_TRUE(expect_close(encode("a fox", {.clip_skip = 2}), plain(chunk, 2), {.rel = 0}));
+  EXPECT_THROW(encode("a fox", {.clip_skip = 4}), Error);  // the tiny encoder has three layers
+}
+
+TEST_F(ConditioningTest, ChunksAreLaidEndToEnd) {
+  const auto parsed = parse("a fox BREAK a cat");
+  const auto& chunks = parsed.pieces.at(0).texts.at(0).chunks;
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_TRUE(expect_close(encode("a fox BREAK a cat"), at::cat({plain(chunks[0]), plain(chunks[1])}), {.rel = 1e-6}));
+}
+
+TEST_F(ConditioningTest, VariantsOfAnEditShareOneMean) {
+  const auto parsed = parse("a (fox:1.4) [:(red:0.5):10]");
+  const auto& piece = parsed.pieces.at(0);
+  ASSERT_EQ(piece.texts.size(), 2u);
+  const auto encoded = pipeline::encode_prompt(*model->text_encoder, piece, {}, {});
+  std::vector<at::Tensor> z, weighted;
+  for (const auto& text : piece.texts) {
+    z.push_back(plain(text.chunks.at(0)));
+    at::Tensor m = at::empty({77, 1});
+    std::ranges::copy(text.chunks.at(0).weights, m.data_ptr<float>());
+    weighted.push_back(z.back() * m);
+  }
+  const double factor =
+      at::stack(z).mean(at::kDouble).item<double>() / at::stack(weighted).mean(at::kDouble).item<double>();
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(expect_close(encoded.texts[i], weighted[i] * factor, {.rel = 1e-6}));
+}
+
+TEST_F(ConditioningTest, AnEmbeddingReplacesTokenVectors) {
+  // The embedding holds the token vectors of "red fox": the prompt must encode as if the words stood there.
+  const at::Tensor table = model->text_encoder->layers().at("embeddings.token_embedding")->weight();
+  const auto ids = prompt::Tokenizer().encode("red fox");
+  ASSERT_EQ(ids.size(), 2u);
+  const pipeline::Embedding embedding{"mything", "mything.pt", at::stack({table[ids[0]], table[ids[1]]})};
+  const auto parsed = parse("a mything, sitting", {{"mything", 2}});
+  EXPECT_THAT(parsed.used_embeddings, ::testing::ElementsAre(0));
+  const std::vector<pipeline::Embedding> embeddings = {embedding};
+  const auto ours = pipeline::encode_prompt(*model->text_encoder, parsed.pieces.at(0), embeddings, {}).texts.at(0);
+  EXPECT_TRUE(expect_close(ours, encode("a red fox, sitting"), {.rel = 1e-6}));
+}
+
+TEST(Embeddings, FilesAreReadAndMisfitsNamed) {
+  const fs::path folder = fs::temp_directory_path() / fs::path("lowrank-embeddings-test");
+  fs::remove_all(folder);
+  fs::create_directories(folder / "sub");
+  tensor::save_state_dict(folder / "sub/good.safetensors", {{"emb_params", at::ones({3, 64})}});
+  tensor::save_state_dict(folder / "pair.safetensors", {{"clip_l", at::ones({2, 64})}, {"clip_g", at::ones({2, 128})}});
+  tensor::save_state_dict(folder / "wide.safetensors", {{"emb_params", at::ones({3, 768})}});
+  std::ofstream(folder / "broken.pt") << "nothing of the kind";
+  const auto read = pipeline::read_embeddings(folder, 64);
+  ASSERT_EQ(read.embeddings.size(), 2u);
+  EXPECT_EQ(read.embeddings[0].name, "good");
+  EXPECT_EQ(read.embeddings[0].vectors.size(0), 3);
+  EXPECT_EQ(read.embeddings[1].name, "pair");
+  EXPECT_EQ(read.embeddings[0].short_hash().size(), 10u);
+  EXPECT_EQ(read.skipped.size(), 2u);
+  EXPECT_TRUE(pipeline::read_embeddings(folder / "none", 64).embeddings.empty());
+  fs::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace lowrank

@@ -1,0 +1,250 @@
+// The session as a whole: what must not change a picture, and what must.
+#include "pipeline/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "pipeline/metadata.h"
+#include "pipeline/tiny_session.h"
+#include "sampling/sampler_table.h"
+
+namespace lowrank {
+namespace {
+
+using pipeline::GenerationRequest;
+using pipeline::GenerationResult;
+using pipeline::Session;
+using testing::tiny_request;
+using testing::tiny_session;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+int largest_difference(const image::Picture& a, const image::Picture& b) {
+  int largest = 0;
+  for (std::size_t i = 0; i < a.rgb.size(); ++i) largest = std::max(largest, std::abs(a.rgb[i] - b.rgb[i]));
+  return largest;
+}
+
+image::Picture only_picture(Session& session, const GenerationRequest& request) {
+  return session.generate(request).pictures.at(0).picture;
+}
+
+std::string error_of(Session& session, const GenerationRequest& request) {
+  try {
+    session.generate(request);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Session, SameSeedTwiceGivesTheSameBytes) {
+  Session session = tiny_session();
+  const GenerationRequest request = tiny_request();
+  EXPECT_EQ(only_picture(session, request), only_picture(session, request));
+}
+
+TEST(Session, ThreadCountDoesNotChangeAByte) {
+  const GenerationRequest request = tiny_request("a (fox:1.3) <lora:locon_all:0.7>");
+  Session two = tiny_session(2);
+  const image::Picture with_two = only_picture(two, request);
+  Session one = tiny_session(1);
+  EXPECT_EQ(with_two, only_picture(one, request));
+}
+
+// Matrix products of another height may sum in another order, so a batch equals its singles to the last bit or so of the
+// latents: one step of 8 bits at most in the picture.
+TEST(Session, ABatchEqualsItsPicturesMadeAlone) {
+  Session session = tiny_session();
+  GenerationRequest request = tiny_request();
+  request.sampler = "Euler a";
+  request.batch_size = 3;
+  const GenerationResult batch = session.generate(request);
+  ASSERT_EQ(batch.pictures.size(), 3u);
+  request.batch_size = 1;
+  for (const auto& together : batch.pictures) {
+    request.seed = static_cast<std::int64_t>(together.seed);
+    EXPECT_LE(largest_difference(together.picture, only_picture(session, request)), 1) << "seed " << request.seed;
+  }
+}
+
+TEST(Session, BatchesContinueTheSeeds) {
+  Session session = tiny_session();
+  GenerationRequest request = tiny_request();
+  request.batch_count = 2;
+  const GenerationResult result = session.generate(request);
+  request.batch_count = 1;
+  request.seed = 43;
+  EXPECT_EQ(result.pictures.at(1).seed, 43u);
+  EXPECT_EQ(result.pictures.at(1).picture, only_picture(session, request));
+}
+
+TEST(Session, AnyHistoryOfLorasLeavesThePictureAsItWas) {
+  Session session = tiny_session();
+  const image::Picture before = only_picture(session, tiny_request());
+  for (const char* prompt : {"a fox <lora:lora_attn:1>", "a fox <lora:loha_attn:0.5><lora:lora_te:1>",
+                             "a fox <lora:full_attn:-1><lora:lora_attn:0.3:0.9>", "a fox <lora:lora_attn:1:stop=2>"})
+    EXPECT_NE(before, only_picture(session, tiny_request(prompt))) << prompt;
+  EXPECT_EQ(before, only_picture(session, tiny_request()));
+}
+
+TEST(Session, EveryLoraIsReported) {
+  Session session = tiny_session();
+  const GenerationResult result = session.generate(tiny_request("a fox <lora:lora_attn:0.8><lora:lora_te>"));
+  ASSERT_EQ(result.loras.size(), 2u);
+  for (const auto& report : result.loras) {
+    EXPECT_EQ(report.keys_applied + report.keys_skipped + report.keys_unknown, report.keys_total);
+    EXPECT_GT(report.keys_applied, 0);
+    EXPECT_TRUE(report.measured);
+  }
+  EXPECT_THAT(result.pictures[0].metadata, HasSubstr("Lora hashes: \"lora_attn: "));
+}
+
+TEST(Session, GuidanceOneRunsTheUnetOncePerCall) {
+  Session session = tiny_session();
+  GenerationRequest request = tiny_request();
+  request.sampler = "Euler";
+  request.cfg_scale = 1;
+  EXPECT_EQ(session.generate(request).unet_passes, 3);
+  request.cfg_scale = 7;  // cond and uncond are equally long: one pass holds both
+  EXPECT_EQ(session.generate(request).unet_passes, 3);
+  for (int i = 0; i < 80; ++i) request.prompt += " fox";  // two chunks against one
+  EXPECT_EQ(session.generate(request).unet_passes, 6);
+  request.pad_conds = true;
+  const GenerationResult padded = session.generate(request);
+  EXPECT_EQ(padded.unet_passes, 3);
+  EXPECT_THAT(padded.pictures[0].metadata, HasSubstr("Pad conds: True"));
+}
+
+TEST(Session, GuidanceOneIgnoresTheNegativePrompt) {
+  Session session = tiny_session();
+  GenerationRequest request = tiny_request();
+  request.cfg_scale = 1;
+  const image::Picture first = only_picture(session, request);
+  request.negative_prompt = "something else entirely";
+  EXPECT_EQ(first, only_picture(session, request));
+}
+
+TEST(Session, AMissingLoraIsAnErrorWithTheRemedy) {
+  Session session = tiny_session();
+  EXPECT_THAT(error_of(session, tiny_request("a fox <lora:nothing:1>")), HasSubstr("did you mean lora_attn?"));
+}
+
+TEST(Session, AMissingLoraIsReportedWhenAllowed) {
+  Session session = tiny_session();
+  GenerationRequest request = tiny_request("a fox <lora:nothing:1><lora:lora_attn:1>");
+  request.allow_missing_loras = true;
+  const GenerationResult result = session.generate(request);
+  ASSERT_EQ(result.missing_loras.size(), 1u);
+  EXPECT_EQ(result.missing_loras[0].name, "nothing");
+  EXPECT_EQ(result.loras.size(), 1u);
+  EXPECT_THAT(result.pictures[0].metadata, HasSubstr("Lora not found: nothing"));
+  EXPECT_EQ(result.pictures[0].picture, only_picture(session, tiny_request("a fox <lora:lora_attn:1>")));
+}
+
+TEST(Session, EncodingsAreKeptUntilSomethingOfTheTextEncoderChanges) {
+  Session session = tiny_session();
+  session.generate(tiny_request());
+  const auto first = session.text_encodings();
+  EXPECT_EQ(first, 2);  // prompt and negative prompt
+  session.generate(tiny_request("a fox <lora:lora_te:0.5>"));
+  EXPECT_EQ(session.text_encodings(), first + 2);
+  session.generate(tiny_request());
+  EXPECT_EQ(session.text_encodings(), first + 2);
+}
+
+TEST(Session, PromptEditingReachesTheUnet) {
+  Session session = tiny_session();
+  GenerationRequest request = tiny_request("a [fox:cat:2]");
+  request.steps = 6;
+  GenerationRequest fox = request, cat = request;
+  fox.prompt = "a fox";
+  cat.prompt = "a cat";
+  const image::Picture edited = only_picture(session, request);
+  EXPECT_NE(edited, only_picture(session, fox));
+  EXPECT_NE(edited, only_picture(session, cat));
+  request.prompt = "a [fox:cat:6]";  // the switch comes after the last call
+  EXPECT_EQ(only_picture(session, request), only_picture(session, fox));
+}
+
+TEST(Session, PiecesOfACompositionAddUp) {
+  Session session = tiny_session();
+  const image::Picture whole = only_picture(session, tiny_request("a fox"));
+  // u + ½·s·(c − u) + ½·s·(c − u) is the same guidance as one piece of weight 1, up to rounding.
+  EXPECT_LE(largest_difference(whole, only_picture(session, tiny_request("a fox :0.5 AND a fox :0.5"))), 1);
+  EXPECT_NE(whole, only_picture(session, tiny_request("a fox :0.5 AND a cat :0.5")));
+}
+
+TEST(Session, AStopIsHeardWithinAStep) {
+  Session session = tiny_session();
+  GenerationRequest request = tiny_request();
+  request.steps = 20;
+  std::stop_source source;
+  int steps = 0;
+  const pipeline::Listener listener{.on_step =
+                                        [&](const pipeline::StepEvent&) {
+                                          if (++steps == 2) source.request_stop();
+                                        },
+                                    .on_picture = {},
+                                    .preview = pipeline::Preview::kNone};
+  try {
+    session.generate(request, listener, source.get_token());
+    FAIL() << "the generation went on to its end";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), kCancelled);
+  }
+  EXPECT_EQ(steps, 2);
+  EXPECT_EQ(only_picture(session, tiny_request()), only_picture(session, tiny_request()));
+}
+
+TEST(Session, EveryStepIsReportedWithAPreview) {
+  Session session = tiny_session();
+  std::vector<int> steps;
+  const pipeline::Listener listener{.on_step =
+                                        [&](const pipeline::StepEvent& event) {
+                                          steps.push_back(event.step);
+                                          EXPECT_EQ(event.steps, 3);
+                                          ASSERT_TRUE(event.preview.has_value());
+                                          EXPECT_EQ(event.preview->width, 8);
+                                        },
+                                    .on_picture = {},
+                                    .preview = pipeline::Preview::kEachStep};
+  session.generate(tiny_request(), listener);
+  EXPECT_THAT(steps, ElementsAre(1, 2, 3));
+}
+
+TEST(Session, EverySamplerMakesAPicture) {
+  Session session = tiny_session();
+  for (const auto& row : sampling::sampler_table()) {
+    GenerationRequest request = tiny_request();
+    request.sampler = row.label;
+    request.steps = 4;
+    const GenerationResult result = session.generate(request);
+    EXPECT_EQ(result.pictures.at(0).picture.width, 64) << row.label;
+    EXPECT_THAT(result.pictures[0].metadata, HasSubstr("Sampler: " + std::string(row.label)));
+  }
+}
+
+TEST(Session, BadRequestsAreOneSentence) {
+  Session session = tiny_session();
+  const auto with = [](auto change) {
+    GenerationRequest request = tiny_request();
+    change(request);
+    return request;
+  };
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.sampler = "Foo"; })), HasSubstr("no sampler 'Foo'"));
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.scheduler = "Foo"; })), HasSubstr("no schedule 'Foo'"));
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.steps = 0; })), HasSubstr("--steps is 0"));
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.width = 65; })), HasSubstr("multiple of 8"));
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.clip_skip = 9; })), HasSubstr("clip skip 9"));
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.rng = "dice"; })), HasSubstr("dice"));
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.emphasis = "Loud"; })), HasSubstr("Loud"));
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.checkpoint = "none"; })), HasSubstr("no checkpoint 'none'"));
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.styles = {"none"}; })), HasSubstr("no style 'none'"));
+}
+
+}  // namespace
+}  // namespace lowrank

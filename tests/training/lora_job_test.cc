@@ -1,0 +1,122 @@
+#include "training/lora_job.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "formats/hashes.h"
+#include "training/picture_folder.h"
+#include "training/sample_pictures.h"
+#include "weights/tensor_file.h"
+
+namespace lowrank::training {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+using testing::write_example;
+using testing::write_text;
+using testing::write_tiny_checkpoint;
+
+class LoraJobTest : public ::testing::Test {
+ protected:
+  LoraJobTest() {
+    write_tiny_checkpoint(in("tiny.safetensors"));
+    for (int i = 0; i < 2; ++i)
+      write_example(in("data/1_3dmm style/" + std::to_string(i) + ".png"), 64, 64, i, "3dmm style, disc");
+    write_text(
+        in("prompts.txt"),
+        "# samples\n3dmm style, a disc --n ugly, blurry --s 2 --d 5 --l 3 --ss Euler\n\nplain --s 2\n");
+  }
+  std::filesystem::path in(const std::string& name) const { return folder_.path() / name; }
+  LoraJob job(const std::string& output) const {
+    LoraJob job;
+    job.options.data = {.folder = in("data"), .buckets = {.resolution = {64, 64}}, .batch_size = 2};
+    job.options.learning_rate = 2e-3;
+    job.options.max_steps = 4;
+    job.options.output_dir = in(output);
+    job.options.output_name = "style";
+    return job;
+  }
+  LoraJobResult run(const LoraJob& job, const LoraTrainHooks& hooks = {}) const {
+    pipeline::Resources resources;
+    resources.checkpoint = [this](const std::string&) { return in("tiny.safetensors"); };
+    resources.lora = [](const std::string& name) -> std::filesystem::path {
+      throw Error(kNotFound, "no {}", name);
+    };
+    resources.vae = [](const std::string&,
+                       const std::filesystem::path&) -> std::optional<std::filesystem::path> {
+      return std::nullopt;
+    };
+    pipeline::Session session(resources, {.threads = 1, .version = "test"});
+    return run_lora_job(session, job, hooks);
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(LoraJobTest, TellsItsPlanAndReturnsTagAndTrigger) {
+  std::vector<std::string> said;
+  LoraTrainHooks hooks;
+  hooks.say = [&](const std::string& text) { said.push_back(text); };
+  const auto result = run(job("out"), hooks);
+  EXPECT_EQ(result.tag, "<lora:style:1>");
+  EXPECT_EQ(result.trigger, "3dmm style");
+  EXPECT_TRUE(std::filesystem::exists(in("out/style.safetensors")));
+  EXPECT_THAT(said, Contains(HasSubstr("2 pictures, each shown 1 time")));
+  EXPECT_THAT(said, Contains(HasSubstr("64x64: 2")));
+  EXPECT_THAT(said, Contains(HasSubstr("4 steps in 4 epochs")));
+}
+
+TEST_F(LoraJobTest, SamplePicturesShowTheLoraInTrainingAndDoNotDisturbIt) {
+  LoraJob plain = job("plain"), sampled = job("sampled");
+  sampled.sample_prompts = in("prompts.txt");
+  sampled.sample_every_steps = 2;
+  run(plain);
+  run(sampled);
+  for (const char* name :
+       {"style_000002_00.png", "style_000002_01.png", "style_000004_00.png", "style_000004_01.png"})
+    EXPECT_TRUE(std::filesystem::exists(in("sampled/sample") / name)) << name;
+  const auto hash = [](const std::filesystem::path& path) {
+    return formats::addnet_hash(*weights::TensorFile::open(path));
+  };
+  EXPECT_EQ(hash(in("plain/style.safetensors")), hash(in("sampled/style.safetensors")));
+  const auto early = image::load_picture(in("sampled/sample/style_000002_00.png"));
+  const auto late = image::load_picture(in("sampled/sample/style_000004_00.png"));
+  EXPECT_EQ(early.width, 64);
+  EXPECT_NE(early, late) << "what was learned between steps 2 and 4 shows";
+  const auto text = image::load_parameters(in("sampled/sample/style_000002_00.png"));
+  ASSERT_TRUE(text.has_value());
+  EXPECT_THAT(*text, HasSubstr("Training step: 2"));
+  EXPECT_THAT(*text, HasSubstr("Seed: 5"));
+}
+
+TEST_F(LoraJobTest, SamplePromptsAreReadInKohyasForm) {
+  const auto requests = read_sample_prompts(in("prompts.txt"), {64, 96});
+  ASSERT_EQ(requests.size(), 2u);
+  EXPECT_EQ(requests[0].prompt, "3dmm style, a disc");
+  EXPECT_EQ(requests[0].negative_prompt, "ugly, blurry");
+  EXPECT_EQ(requests[0].steps, 2);
+  EXPECT_EQ(requests[0].seed, 5);
+  EXPECT_EQ(requests[0].cfg_scale.value, 3);
+  EXPECT_EQ(requests[0].sampler, "Euler");
+  EXPECT_EQ(requests[0].height, 96);
+  EXPECT_EQ(requests[1].prompt, "plain");
+  EXPECT_EQ(requests[1].seed, 42);
+  const auto error_of = [&](const std::string& text) -> std::string {
+    write_text(in("bad.txt"), text);
+    try {
+      read_sample_prompts(in("bad.txt"), {64, 64});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(error_of("ok\nfox --q 3"), HasSubstr("bad.txt:2: --q is unknown"));
+  EXPECT_THAT(error_of("fox --s many"), HasSubstr("bad.txt:1: --s"));
+  EXPECT_THAT(error_of("fox <lora:a:1>"), HasSubstr("bad.txt:1"));
+  EXPECT_THAT(error_of("# nothing\n"), HasSubstr("holds no prompt"));
+}
+
+}  // namespace
+}  // namespace lowrank::training

@@ -1,0 +1,359 @@
+#include "training/lora_trainer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <stop_token>
+
+#include "adapter/trainable.h"
+#include "base/error.h"
+#include "formats/hashes.h"
+#include "formats/lora_file.h"
+#include "support/expect_close.h"
+#include "training/caption_encoder.h"
+#include "training/picture_folder.h"
+#include "weights/tensor_file.h"
+
+namespace lowrank::training {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+using testing::write_example;
+using testing::write_tiny_checkpoint;
+
+class LoraTrainer : public ::testing::Test {
+ protected:
+  LoraTrainer() {
+    write_tiny_checkpoint(folder_.path() / "tiny.safetensors");
+    for (int i = 0; i < 4; ++i)
+      write_example(folder_.path() / "data/2_3dmm style" / (std::to_string(i) + ".png"), 64, 64, i,
+                    "3dmm style, disc " + std::to_string(i) + ", plain ground");
+  }
+
+  LoraTrainOptions options(const std::string& output = "out") const {
+    LoraTrainOptions o;
+    o.data = {.folder = folder_.path() / "data", .buckets = {.resolution = {64, 64}}, .batch_size = 2};
+    o.network_rank = 4;
+    o.network_alpha = 2;
+    o.learning_rate = 2e-3;
+    o.max_steps = 10;
+    o.seed = 7;
+    o.flip_aug = true;
+    o.captions = {.shuffle = true, .keep_tokens = 1, .dropout_rate = 0.2};
+    o.noise_offset = 0.05;
+    o.output_dir = folder_.path() / output;
+    o.output_name = "style";
+    o.save_precision = SavePrecision::kFloat;
+    return o;
+  }
+
+  LoraTrainResult train(const LoraTrainOptions& o, LoraTrainHooks hooks = {}) const {
+    auto model = pipeline::load_model(folder_.path() / "tiny.safetensors");
+    return train_lora(model, Dataset::open(o.data), o, hooks);
+  }
+
+  // Trains until `steps` steps are finished, then stops as Ctrl-C does.
+  void interrupt(const LoraTrainOptions& o, std::int64_t steps) const {
+    std::stop_source source;
+    LoraTrainHooks hooks;
+    hooks.control.stop = source.get_token();
+    hooks.after_step = [&](std::int64_t done) {
+      if (done == steps) source.request_stop();
+    };
+    try {
+      train(o, hooks);
+      FAIL() << "the run was not stopped";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), kCancelled);
+      EXPECT_THAT(error.what(), HasSubstr("style-state.safetensors"));
+    }
+    EXPECT_TRUE(std::filesystem::exists(o.state_file()));
+    EXPECT_FALSE(std::filesystem::exists(o.output_file()));
+  }
+
+  static std::string data_hash(const std::filesystem::path& path) {
+    return formats::addnet_hash(*weights::TensorFile::open(path));
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(LoraTrainer, InterruptedAndResumedEqualsUninterruptedBitForBit) {
+  LoraTrainOptions whole = options("whole"), parts = options("parts");
+  for (auto* o : {&whole, &parts}) {
+    o->scheduler = "cosine";
+    o->warmup_steps = 2;
+    o->gradient_accumulation = 2;
+  }
+  train(whole);
+  interrupt(parts, 3);
+  interrupt(parts, 6);
+  std::vector<std::string> said;
+  LoraTrainHooks hooks;
+  hooks.say = [&](const std::string& text) { said.push_back(text); };
+  const auto result = train(parts, hooks);
+  EXPECT_EQ(result.losses.size(), 4u);
+  EXPECT_THAT(said, ::testing::Contains(HasSubstr("after step 6 of 10")));
+  EXPECT_EQ(data_hash(whole.output_file()), data_hash(parts.output_file()));
+  EXPECT_FALSE(std::filesystem::exists(parts.state_file())) << "a finished run leaves no state";
+}
+
+TEST_F(LoraTrainer, AKilledRunLosesAtMostOneSaveInterval) {
+  const LoraTrainOptions whole = options("whole"), killed = options("killed");
+  train(whole);
+  LoraTrainHooks hooks;
+  hooks.control.save_every = 4;
+  hooks.after_step = [](std::int64_t done) {
+    if (done == 6) throw std::runtime_error("killed");
+  };
+  EXPECT_THROW(train(killed, hooks), std::runtime_error);
+  EXPECT_EQ(train(killed).losses.size(), 6u) << "goes on after step 4";
+  EXPECT_EQ(data_hash(whole.output_file()), data_hash(killed.output_file()));
+}
+
+TEST_F(LoraTrainer, AStateOfOtherSettingsIsRefusedAndFreshForgetsIt) {
+  LoraTrainOptions o = options();
+  interrupt(o, 3);
+  o.network_rank = 8;
+  try {
+    train(o);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("network_dim"));
+    EXPECT_THAT(error.what(), HasSubstr("--fresh"));
+  }
+  o.fresh = true;
+  EXPECT_EQ(train(o).losses.size(), 10u);
+}
+
+TEST_F(LoraTrainer, ThirtyStepsOnFourPicturesLowerTheLoss) {
+  LoraTrainOptions o = options();
+  o.max_steps = 30;
+  o.noise_offset = 0;
+  o.captions = {};
+  o.data.batch_size = 4;
+  o.learning_rate = 4e-3;
+  // Each step draws its own timesteps, so steps cannot be compared with each other: compare the same draws
+  // with and without what was learned, by running them again at learning rate 0.
+  LoraTrainOptions still = options("still");
+  still.max_steps = 30;
+  still.noise_offset = 0;
+  still.captions = {};
+  still.data.batch_size = 4;
+  still.learning_rate = 0;
+  const auto learned = train(o).losses, base = train(still).losses;
+  const auto last_ten = [](const std::vector<double>& l) {
+    return std::accumulate(l.end() - 10, l.end(), 0.0) / 10;
+  };
+  EXPECT_EQ(learned[0], base[0]);
+  EXPECT_LT(last_ten(learned), 0.95 * last_ten(base));
+}
+
+TEST_F(LoraTrainer, TheFileReadsAsALoraOfThisModelAndChangesItsOutput) {
+  const auto result = train(options());
+  const formats::LoraFile file = formats::open_lora(result.file);
+  EXPECT_EQ(file.alias, "style");
+  EXPECT_TRUE(file.unknown.empty());
+  EXPECT_TRUE(file.skipped.empty());
+  EXPECT_EQ(static_cast<std::int64_t>(file.entries.size()), result.modules);
+  for (const auto& entry : file.entries) {
+    EXPECT_EQ(entry.rank, 4) << entry.module;
+    EXPECT_EQ(entry.alpha, 2.0f) << entry.module;
+  }
+  EXPECT_TRUE(std::any_of(file.entries.begin(), file.entries.end(), [](const auto& e) {
+    return e.module.starts_with("lora_te_text_model_encoder_layers_0_");
+  }));
+
+  auto model = pipeline::load_model(folder_.path() / "tiny.safetensors");
+  const at::NoGradGuard no_grad;
+  const at::Tensor x = at::ones({1, 4, 8, 8}), t = at::full({1}, 500.0),
+                   context = at::ones({1, 77, model.text_encoder->width()});
+  const at::Tensor before = model.unet->forward(x, t, context);
+  adapter::TrainableLora lora(model.unet.get(), model.text_encoder.get(), {.rank = 4, .alpha = 2});
+  tensor::StateDict state;
+  for (const auto& view : file.file->tensors()) state.emplace(view.name, tensor::as_tensor(view, file.file));
+  lora.load(state);
+  const at::Tensor after = model.unet->forward(x, t, context);
+  EXPECT_GT((after - before).norm().item<double>(), 1e-3 * before.norm().item<double>());
+  lora.set_weight(0);
+  EXPECT_TRUE(at::equal(model.unet->forward(x, t, context), before));
+}
+
+TEST_F(LoraTrainer, MetadataIsComplete) {
+  LoraTrainOptions o = options();
+  o.save_precision = SavePrecision::kFp16;
+  o.conv_rank = 2;
+  o.clip_skip = 2;
+  const auto result = train(o);
+  const auto file = weights::TensorFile::open(result.file);
+  const auto& m = file->metadata();
+  for (const auto& view : file->tensors()) EXPECT_EQ(view.dtype, weights::DType::kF16) << view.name;
+  for (const char* key : {"ss_v2",
+                          "ss_base_model_version",
+                          "ss_network_module",
+                          "ss_network_dim",
+                          "ss_network_alpha",
+                          "ss_network_args",
+                          "ss_output_name",
+                          "ss_sd_model_name",
+                          "ss_sd_model_hash",
+                          "ss_new_sd_model_hash",
+                          "ss_resolution",
+                          "ss_num_train_images",
+                          "ss_learning_rate",
+                          "ss_unet_lr",
+                          "ss_text_encoder_lr",
+                          "ss_steps",
+                          "ss_epoch",
+                          "ss_seed",
+                          "ss_tag_frequency",
+                          "ss_dataset_dirs",
+                          "ss_bucket_info",
+                          "ss_clip_skip",
+                          "ss_training_started_at",
+                          "ss_training_finished_at",
+                          "sshs_model_hash",
+                          "sshs_legacy_hash",
+                          "modelspec.architecture",
+                          "modelspec.title",
+                          "modelspec.trigger_phrase",
+                          "modelspec.date",
+                          "modelspec.hash_sha256"})
+    EXPECT_TRUE(m.contains(key)) << key;
+  EXPECT_EQ(m.at("ss_network_dim"), "4");
+  EXPECT_EQ(m.at("ss_network_alpha"), "2.0");
+  EXPECT_EQ(m.at("ss_resolution"), "(64, 64)");
+  EXPECT_EQ(m.at("ss_num_train_images"), "8");
+  EXPECT_EQ(m.at("ss_steps"), "10");
+  EXPECT_EQ(m.at("ss_epoch"), "3");
+  EXPECT_EQ(m.at("ss_v2"), "False");
+  EXPECT_EQ(m.at("ss_base_model_version"), "sd_v1");
+  EXPECT_EQ(m.at("modelspec.architecture"), "stable-diffusion-v1/lora");
+  EXPECT_EQ(m.at("modelspec.trigger_phrase"), "3dmm style");
+  const auto tags = nlohmann::json::parse(m.at("ss_tag_frequency"));
+  EXPECT_EQ(tags["2_3dmm style"]["3dmm style"], 4);
+  EXPECT_EQ(tags["2_3dmm style"]["disc 1"], 1);
+  const auto dirs = nlohmann::json::parse(m.at("ss_dataset_dirs"));
+  EXPECT_EQ(dirs["2_3dmm style"], (nlohmann::json{{"n_repeats", 2}, {"img_count", 4}}));
+  const auto buckets = nlohmann::json::parse(m.at("ss_bucket_info"));
+  EXPECT_EQ(buckets["buckets"]["0"], (nlohmann::json{{"resolution", {64, 64}}, {"count", 8}}));
+  EXPECT_EQ(nlohmann::json::parse(m.at("ss_network_args")),
+            (nlohmann::json{{"conv_dim", "2"}, {"conv_alpha", "1.0"}}));
+  // The model hash is that of the bytes after the header, so it holds for the file as it is.
+  EXPECT_EQ(m.at("sshs_model_hash"), formats::addnet_hash(*file));
+  EXPECT_EQ(m.at("modelspec.hash_sha256"), "0x" + m.at("sshs_model_hash"));
+}
+
+TEST_F(LoraTrainer, OnlyTheChosenPartsAreTrained) {
+  LoraTrainOptions unet = options("unet"), text = options("text");
+  unet.train_text_encoder = false;
+  text.train_unet = false;
+  unet.max_steps = text.max_steps = 2;
+  for (const auto& entry : formats::open_lora(train(unet).file).entries)
+    EXPECT_EQ(entry.component, formats::Component::kUnet);
+  const auto file = formats::open_lora(train(text).file);
+  for (const auto& entry : file.entries) EXPECT_EQ(entry.component, formats::Component::kTextEncoder);
+  unet.train_unet = false;
+  EXPECT_THROW(train(unet), Error);
+}
+
+TEST_F(LoraTrainer, EachPartHasItsOwnLearningRate) {
+  LoraTrainOptions o = options();
+  o.max_steps = 2;
+  o.weight_decay = 0;
+  o.text_encoder_learning_rate = 0;
+  const auto file = weights::TensorFile::open(train(o).file);
+  for (const auto& view : file->tensors()) {
+    if (!view.name.ends_with("lora_up.weight")) continue;
+    const auto learned = tensor::as_tensor(view, file).count_nonzero().item<std::int64_t>();
+    EXPECT_EQ(learned == 0, view.name.starts_with("lora_te_")) << view.name;
+    // Adam's first steps move each weight by about the learning rate.
+    EXPECT_LT(tensor::as_tensor(view, file).abs().max().item<double>(), 2.1 * o.learning_rate) << view.name;
+  }
+}
+
+TEST_F(LoraTrainer, FilesOnTheWayBearKohyasNames) {
+  LoraTrainOptions o = options();
+  o.save_every_steps = 4;
+  o.save_every_epochs = 1;
+  train(o);
+  for (const char* name : {"style-step00000004.safetensors", "style-step00000008.safetensors",
+                           "style-000001.safetensors", "style-000002.safetensors", "style.safetensors"})
+    EXPECT_TRUE(std::filesystem::exists(o.output_dir / name)) << name;
+}
+
+TEST_F(LoraTrainer, LatentsOnDiskGiveTheSameRunAndChangedPicturesAreNoticed) {
+  LoraTrainOptions plain = options("plain"), cached = options("cached");
+  cached.cache_latents_to_disk = true;
+  train(plain);
+  int encoded = 0;
+  LoraTrainHooks hooks;
+  hooks.control.report = [&](const TrainEvent& event) { encoded += event.phase == "latents" ? 1 : 0; };
+  train(cached, hooks);
+  EXPECT_EQ(encoded, 4);
+  train(cached, hooks);
+  EXPECT_EQ(encoded, 4) << "the second run reads them";
+  EXPECT_EQ(data_hash(plain.output_file()), data_hash(cached.output_file()));
+  write_example(folder_.path() / "data/2_3dmm style/0.png", 64, 64, 9, "");
+  train(cached, hooks);
+  EXPECT_EQ(encoded, 8) << "other pictures, other latents";
+}
+
+TEST_F(LoraTrainer, MixedPrecisionStaysNearFullPrecision) {
+  LoraTrainOptions full = options("full"), mixed = options("mixed");
+  mixed.bf16 = true;
+  const auto a = train(full).losses, b = train(mixed).losses;
+  // bfloat16 has 8 bits of mantissa: half a percent on sums of many products.
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 0.03 * a[i]) << i;
+}
+
+TEST_F(LoraTrainer, CaptionsAreEncodedAsThePromptIsAndLongOnesAreTold) {
+  const auto model = pipeline::load_model(folder_.path() / "tiny.safetensors");
+  const at::NoGradGuard no_grad;
+  CaptionEncoder one(*model.text_encoder, {}), two(*model.text_encoder, {.max_token_length = 150});
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "fox ";
+  const std::vector<std::string> captions = {"a fox", text};
+  EXPECT_EQ(one.tokens_cut("a fox"), 0);
+  EXPECT_EQ(one.tokens_cut(text), 25);
+  EXPECT_EQ(two.tokens_cut(text), 0);
+  const at::Tensor short_one = one.encode(captions), long_one = two.encode(captions);
+  EXPECT_EQ(short_one.size(1), 77);
+  EXPECT_EQ(long_one.size(1), 154);
+  // "a fox" = start, 320, 3240, end …: ids from openai/CLIP's vocabulary.
+  at::Tensor ids = at::full({1, 77}, 49407, at::kLong);
+  ids[0][0] = 49406;
+  ids[0][1] = 320;
+  ids[0][2] = 3240;
+  EXPECT_TRUE(testing::expect_close(short_one[0], model.text_encoder->encode(ids, 1)[0], {.rel = 1e-5}));
+  EXPECT_THROW(CaptionEncoder(*model.text_encoder, {.max_token_length = 80}), Error);
+}
+
+TEST(LoraOptions, BadOnesAreNamed) {
+  const auto message = [](auto change) -> std::string {
+    LoraTrainOptions o;
+    change(o);
+    try {
+      check_options(o);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message([](auto&) {}), "");
+  EXPECT_THAT(message([](auto& o) { o.network_rank = 0; }), HasSubstr("--network-dim"));
+  EXPECT_THAT(message([](auto& o) { o.learning_rate = -1; }), HasSubstr("--learning-rate"));
+  EXPECT_THAT(message([](auto& o) { o.scheduler = "warp"; }), HasSubstr("warp"));
+  EXPECT_THAT(message([](auto& o) { o.captions.dropout_rate = 2; }), HasSubstr("--caption-dropout-rate"));
+  EXPECT_THAT(message([](auto& o) { o.output_name = "a/b"; }), HasSubstr("--output-name"));
+  EXPECT_THAT(message([](auto& o) { o.max_steps = 0; }), HasSubstr("--max-train-steps"));
+}
+
+}  // namespace
+}  // namespace lowrank::training

@@ -1,0 +1,207 @@
+#include "weights/safetensors.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "weights/crafted.h"
+
+namespace lowrank::weights {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string refusal(const std::string& file) {
+  return error_of([&] { read_safetensors_header(as_bytes(file), "x.safetensors"); });
+}
+
+std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
+                  std::uint64_t begin, std::uint64_t end) {
+  return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":[" +
+         std::to_string(begin) + "," + std::to_string(end) + "]}";
+}
+
+struct Flaw {
+  const char* what;  // the rule that is broken, as a test name
+  std::string file;
+  const char* says;  // part of the sentence
+};
+
+// One crafted file per rule of the format; each is whole but for that rule.
+std::vector<Flaw> flaws() {
+  const std::string good = entry("a", "F32", "[1]", 0, 4);
+  const auto one = [](const std::string& body, const std::string& data = "1234") {
+    return safetensors_bytes("{" + body + "}", data);
+  };
+  const auto fields = [&](const std::string& text) { return one("\"a\":{" + text + "}"); };
+  std::string many_dimensions = "[1";
+  for (int i = 0; i < 8; ++i) many_dimensions += ",1";
+  std::vector<Flaw> list = {
+      {"EmptyFile", "", "at least 8 bytes"},
+      {"SevenBytes", "1234567", "at least 8 bytes"},
+      {"HeaderLongerThanLimit", little<std::uint64_t>(100'000'001) + "{}", "limit 100000000"},
+      {"HeaderLengthAllOnes", little<std::uint64_t>(~0ull) + "{}", "limit"},
+      {"HeaderLongerThanFile", little<std::uint64_t>(50) + "{}", "truncated"},
+      {"HeaderOfNoBytes", little<std::uint64_t>(0), "not a JSON object"},
+      {"HeaderIsList", safetensors_bytes("[]"), "not a JSON object"},
+      {"HeaderBeginsWithSpace", safetensors_bytes(" {}"), "not a JSON object"},
+      {"HeaderIsCut", safetensors_bytes("{\"a\":"), "not valid JSON"},
+      {"TextAfterHeader", safetensors_bytes("{} x"), "not valid JSON"},
+      {"ZeroByteAfterHeader", safetensors_bytes(std::string("{}\0", 3)), "not a JSON object"},
+      {"InvalidUtf8", safetensors_bytes("{\"\xff\":1}"), "not valid JSON"},
+      {"Comment", safetensors_bytes("{/**/}"), "not valid JSON"},
+      {"KeyTwice", one(good + "," + good), "'a' occurs twice"},
+      {"MetadataTwice", one("\"__metadata__\":{},\"__metadata__\":{}"), "occurs twice"},
+      {"MetadataKeyTwice", one("\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}"),
+       "'k' of __metadata__ occurs twice"},
+      {"MetadataIsText", one("\"__metadata__\":\"x\""), "__metadata__"},
+      {"MetadataHoldsNumber", one("\"__metadata__\":{\"k\":1}"), "must map texts to texts"},
+      {"MetadataHoldsObject", one("\"__metadata__\":{\"k\":{}}"), "must map texts to texts"},
+      {"MetadataHoldsNull", one("\"__metadata__\":{\"k\":null}"), "must map texts to texts"},
+      {"EntryIsNumber", one("\"a\":5"), "'a'"},
+      {"EntryIsList", one("\"a\":[1]"), "'a'"},
+      {"DepthFour", fields("\"dtype\":{\"x\":{}}"), "too deep"},
+      {"ListInList", fields("\"shape\":[[1]]"), "'a' has a list"},
+      {"ObjectInList", fields("\"shape\":[{}]"), "'a' holds an object"},
+      {"DTypeMissing", fields("\"shape\":[1],\"data_offsets\":[0,4]"), "must have dtype"},
+      {"ShapeMissing", fields("\"dtype\":\"F32\",\"data_offsets\":[0,4]"), "must have dtype"},
+      {"OffsetsMissing", fields("\"dtype\":\"F32\",\"shape\":[1]"), "must have dtype"},
+      {"UnknownField", fields("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"x\":\"\""),
+       "unknown field 'x'"},
+      {"FieldTwice", fields("\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"),
+       "twice"},
+      {"DTypeIsNumber", fields("\"dtype\":4,\"shape\":[1],\"data_offsets\":[0,4]"), "number where none"},
+      {"UnknownDType", one(entry("a", "F99", "[1]", 0, 4)), "unknown type 'F99'"},
+      {"NegativeDimension", one(entry("a", "F32", "[-1]", 0, 4)), "negative"},
+      {"FloatDimension", one(entry("a", "F32", "[1.0]", 0, 4)), "not an integer"},
+      {"DimensionAbove2Power53", one(entry("a", "F32", "[9007199254740993]", 0, 4)), "2^53"},
+      {"DimensionAbove64Bits", one(entry("a", "F32", "[18446744073709551616]", 0, 4)), "not an integer"},
+      {"TextDimension", one(entry("a", "F32", "[\"1\"]", 0, 4)), "text where none"},
+      {"NineDimensions", one(entry("a", "F32", many_dimensions + "]", 0, 4)), "8 dimensions"},
+      {"OneOffset", fields("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]"), "exactly two"},
+      {"ThreeOffsets", fields("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,4]"), "exactly two"},
+      {"OffsetsBackwards", one(entry("a", "F32", "[1]", 4, 0)), "backwards"},
+      {"ShapeOverflows", one(entry("a", "F32", "[9007199254740992,9007199254740992]", 0, 4)),
+       "too large to count"},
+      {"BytesOverflow", one(entry("a", "F64", "[9007199254740992,512]", 0, 4)), "too large to count"},
+      {"OverflowHiddenByZero", one(entry("a", "F32", "[9007199254740992,1024,0]", 0, 0), ""),
+       "too large to count"},
+      {"SizeDoesNotFit", one(entry("a", "F32", "[2]", 0, 4)), "needs 8 bytes but has 4"},
+      {"FirstDoesNotBeginAtZero", one(entry("a", "F32", "[1]", 1, 5), "12345"), "a hole"},
+      {"Hole", one(good + "," + entry("b", "F32", "[1]", 5, 9), "123456789"), "a hole"},
+      {"Overlap", one(good + "," + entry("b", "F32", "[1]", 2, 6), "123456"), "overlap"},
+      {"SameRangeTwice", one(good + "," + entry("b", "F32", "[1]", 0, 4)), "overlap"},
+      {"TrailingBytes", one(good, "12345"), "1 bytes follow"},
+      {"TruncatedData", one(good, "123"), "truncated: expected"},
+      {"LongKey", one(entry(std::string(4097, 'k'), "F32", "[1]", 0, 4)), "limit 4096"},
+  };
+  return list;
+}
+
+class MalformedSafetensors : public ::testing::TestWithParam<Flaw> {};
+
+TEST_P(MalformedSafetensors, IsRefusedWithItsRule) {
+  const std::string message = refusal(GetParam().file);
+  EXPECT_THAT(message, HasSubstr("x.safetensors: "));
+  EXPECT_THAT(message, HasSubstr(GetParam().says));
+}
+
+INSTANTIATE_TEST_SUITE_P(Rules, MalformedSafetensors, ::testing::ValuesIn(flaws()),
+                         [](const auto& flaw) { return flaw.param.what; });
+
+TEST(Safetensors, TruncationNamesBothSizes) {
+  const std::string whole = safetensors_bytes("{" + entry("a", "F32", "[2]", 0, 8) + "}", "12345678");
+  const std::string message = refusal(whole.substr(0, whole.size() - 3));
+  EXPECT_THAT(message, HasSubstr(fmt::format("expected {} bytes, found {}", whole.size(), whole.size() - 3)));
+}
+
+TEST(Safetensors, EveryTruncationIsRefused) {
+  const std::string whole = contents_of(fixture("safetensors/types.safetensors"));
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    EXPECT_NE(refusal(whole.substr(0, size)), "") << size;
+}
+
+TEST(Safetensors, EveryFlippedHeaderByteIsReadOrRefused) {
+  const std::string whole = contents_of(fixture("safetensors/types.safetensors"));
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    for (const char flip : {'\x01', '\x80', '\x20'}) {
+      std::string damaged = whole;
+      damaged[i] = static_cast<char>(damaged[i] ^ flip);
+      error_of([&] {
+        const auto header = read_safetensors_header(as_bytes(damaged), "x");
+        for (const auto& view : header.tensors) to_floats(view);
+      });
+    }
+  }
+}
+
+TEST(Safetensors, ScalarsEmptyTensorsAndOddAlignmentAreRead) {
+  const std::string file =
+      safetensors_bytes("{" + entry("b", "F32", "[1]", 2, 6) + "," + entry("alpha", "F16", "[]", 0, 2) + "," +
+                            entry("none", "F32", "[0,3]", 6, 6) + "}   ",
+                        std::string("\x00\x3c", 2) + little(2.5f));
+  const auto header = read_safetensors_header(as_bytes(file), "x");
+  ASSERT_EQ(header.tensors.size(), 3u);
+  EXPECT_EQ(header.tensors[0].name, "alpha");
+  EXPECT_EQ(header.tensors[0].shape, Shape{});
+  EXPECT_EQ(to_floats(header.tensors[0]), std::vector<float>{1.0f});
+  EXPECT_EQ(header.tensors[1].name, "b");
+  EXPECT_EQ(to_floats(header.tensors[1]), std::vector<float>{2.5f});
+  EXPECT_EQ(header.tensors[2].elements(), 0);
+}
+
+TEST(Safetensors, EmptyTensorsMayStandAnywhereBetweenOthers) {
+  const std::string file =
+      safetensors_bytes("{" + entry("z", "F32", "[0]", 4, 4) + "," + entry("y", "F32", "[0]", 0, 0) + "," +
+                            entry("a", "F32", "[1]", 0, 4) + "," + entry("b", "F32", "[1]", 4, 8) + "}",
+                        "12345678");
+  EXPECT_EQ(read_safetensors_header(as_bytes(file), "x").tensors.size(), 4u);
+}
+
+TEST(Safetensors, NewerTypesAreLeftOutByName) {
+  const std::string file =
+      safetensors_bytes("{" + entry("a", "F8_E8M0", "[4]", 0, 4) + "," + entry("b", "F4", "[4]", 4, 6) + "," +
+                            entry("c", "F32", "[1]", 6, 10) + "}",
+                        "0123456789");
+  const auto header = read_safetensors_header(as_bytes(file), "x");
+  ASSERT_EQ(header.tensors.size(), 1u);
+  EXPECT_EQ(header.tensors[0].name, "c");
+  ASSERT_EQ(header.notes.size(), 2u);
+  EXPECT_THAT(header.notes[0], HasSubstr("'a' is left out: its type F8_E8M0"));
+  EXPECT_THAT(header.notes[1], HasSubstr("'b'"));
+}
+
+TEST(Safetensors, ViewsPointIntoTheFile) {
+  const std::string file = safetensors_bytes("{" + entry("a", "U8", "[3]", 0, 3) + "}", "xyz");
+  const auto header = read_safetensors_header(as_bytes(file), "x");
+  EXPECT_EQ(header.tensors[0].bytes.data(), as_bytes(file).data() + file.size() - 3);
+}
+
+TEST(Safetensors, MetadataAndFindWork) {
+  const auto file = TensorFile::open(fixture("safetensors/types.safetensors"));
+  EXPECT_EQ(file->container(), Container::kSafetensors);
+  EXPECT_EQ(file->metadata().at("ss_output_name"), "fox \"é\"\n");
+  ASSERT_NE(file->find("alpha"), nullptr);
+  EXPECT_EQ(to_floats(*file->find("alpha")), std::vector<float>{2.0f});
+  EXPECT_EQ(to_floats(*file->find("int16")), (std::vector<float>{-300, 300}));
+  EXPECT_NE(file->find("quote \" backslash \\ tab \t line\n é 漢"), nullptr);
+  EXPECT_EQ(file->find("nothing"), nullptr);
+  EXPECT_EQ(file->file_bytes().size() - file->data_offset(),
+            file->tensors().back().bytes.data() + file->tensors().back().bytes.size() -
+                file->file_bytes().data() - file->data_offset());
+}
+
+TEST(Safetensors, TenThousandKeysAreReadInOrder) {
+  std::string header = "{";
+  for (int i = 0; i < 10'000; ++i) {
+    const auto at = static_cast<std::uint64_t>(i) * 2;
+    header +=
+        (i > 0 ? "," : "") + entry("some.long.module.path." + std::to_string(i), "F16", "[1]", at, at + 2);
+  }
+  const std::string file = safetensors_bytes(header + "}", std::string(20'000, '\0'));
+  const auto read = read_safetensors_header(as_bytes(file), "x");
+  ASSERT_EQ(read.tensors.size(), 10'000u);
+  EXPECT_EQ(read.tensors[9'999].name, "some.long.module.path.9999");
+}
+
+}  // namespace
+}  // namespace lowrank::weights

@@ -1,0 +1,72 @@
+// The pictures of the base model: every subject in both flat styles.
+import { clearColours, makeScene } from './scenes.mjs';
+import { stream } from './random.mjs';
+
+export const FLAT_STYLES = ['noto', 'flat'];
+
+// What each further variant of a drawing shows; after the last one the list starts again.
+const KINDS = ['plain', 'plain', 'small', 'side', 'count', 'plain', 'plain', 'any'];
+const WITHOUT_STYLE = 6;  // this variant's caption names no style, so that prompts need not
+
+/** Looks up what may not be drawn: the colours held out for a subject. */
+export function heldOutColours(heldOut) {
+  const colours = new Map();
+  for (const { subject, background } of heldOut) colours.set(subject, [...(colours.get(subject) ?? []), background]);
+  return (...names) => names.flatMap((name) => colours.get(name) ?? []);
+}
+
+function chooseKind(kind, random, side) {
+  if (kind === 'any') kind = ['small', 'side', 'count'][random.index(3)];
+  if (kind === 'side') return side;
+  if (kind === 'count') return ['two', 'three', 'pair'][random.index(3)];
+  return kind;
+}
+
+export function baseScenes(subjects, shelf, { seed, variants, heldOut }) {
+  const forbidden = heldOutColours(heldOut);
+  const scenes = [];
+  subjects.forEach((subject, number) => {
+    FLAT_STYLES.forEach((style, s) => {
+      const random = stream(seed, `base/${subject.name}/${style}`);
+      const drawing = { name: subject.name, icon: shelf.get(style, subject.hexcode) };
+      const colours = random.shuffled(clearColours([drawing.icon], forbidden(subject.name)));
+      const sides = (number + s) % 2 ? ['left', 'right'] : ['right', 'left'];
+      for (let v = 0; v < variants; v++) {
+        const kind = chooseKind(KINDS[v % KINDS.length], random, sides[Math.floor(v / 4) % 2]);
+        let other, background = colours[v % colours.length];
+        if (kind === 'pair') {
+          const partner = subjects[(number + 1 + random.index(subjects.length - 1)) % subjects.length];
+          other = { name: partner.name, icon: shelf.get(style, partner.hexcode) };
+          const both = clearColours([drawing.icon, other.icon], forbidden(subject.name, partner.name));
+          if (!both.includes(background)) background = both[random.index(both.length)];
+        }
+        const mirror = v === 0 ? 'never' : v === 5 ? 'always' : undefined;
+        const spokenStyle = v % KINDS.length === WITHOUT_STYLE ? null : style;
+        scenes.push({
+          ...makeScene(random, { kind, drawing, other, style, background, mirror, spokenStyle }),
+          variant: v + 1,
+        });
+      }
+    });
+  });
+  return scenes;
+}
+
+/** Pictures for measuring, none of them in the base: each drawing once more, plain; and the held-out captions. */
+export function baseEvaluation(subjects, shelf, { seed, heldOut }) {
+  const forbidden = heldOutColours(heldOut);
+  const byName = new Map(subjects.map((subject) => [subject.name, subject]));
+  const plain = (group, subject, style, choose) => {
+    const random = stream(seed, `evaluation/${group}/${subject.name}/${style}`);
+    const drawing = { name: subject.name, icon: shelf.get(style, subject.hexcode) };
+    return makeScene(random, { kind: 'plain', drawing, style, background: choose(random, drawing) });
+  };
+  const again = subjects.flatMap((subject) => FLAT_STYLES.map((style) =>
+    plain('drawings', subject, style, (random, drawing) => {
+      const colours = clearColours([drawing.icon], forbidden(subject.name));
+      return colours[random.index(colours.length)];
+    })));
+  const heldOutScenes = heldOut.map(({ subject, style, background }) =>
+    plain('heldout', byName.get(subject), style, () => background));
+  return { drawings: again, heldout: heldOutScenes };
+}
