@@ -36,7 +36,8 @@ std::vector<int> timestep_list(int steps) {
 }
 
 void check_settings(const SamplerSettings& s) {
-  if (!(std::isfinite(s.eta.value_or(0)) && std::isfinite(s.s_noise) && std::isfinite(s.s_churn) && s.s_churn >= 0)) {
+  if (!(std::isfinite(s.eta.value_or(0)) && std::isfinite(s.s_noise) && std::isfinite(s.s_churn) &&
+        s.s_churn >= 0)) {
     throw Error(kBadInput,
                 "eta, sigma churn and sigma noise are {}, {} and {}, but they must be finite numbers, churn "
                 "0 or more.",

@@ -1,0 +1,185 @@
+#include "cli/engine/train_lora.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <optional>
+#include <string_view>
+
+#include "base/error.h"
+#include "training/lora_option_table.h"
+
+namespace lowrank::cli {
+namespace {
+
+std::int64_t whole_number(std::string_view text, std::string_view flag, std::int64_t low) {
+  std::int64_t value = 0;
+  const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || stop != text.data() + text.size() || value < low || value > 1'000'000'000)
+    throw Error(kBadInput, "--{} '{}': must be a whole number of at least {}.", flag, text, low);
+  return value;
+}
+
+struct OwnOption {
+  std::string_view flag;
+  void (*set)(TrainLoraCommand& command, const std::string& text);
+};
+
+constexpr OwnOption kOwnOptions[] = {
+    {"pretrained-model", [](TrainLoraCommand& c, const std::string& t) { c.job.checkpoint = t; }},
+    {"pretrained-model-name-or-path",
+     [](TrainLoraCommand& c, const std::string& t) { c.job.checkpoint = t; }},
+    {"vae", [](TrainLoraCommand& c, const std::string& t) { c.vae = t; }},
+    {"data-dir", [](TrainLoraCommand& c, const std::string& t) { c.data_dir = t; }},
+    {"sample-prompts", [](TrainLoraCommand& c, const std::string& t) { c.job.sample_prompts = t; }},
+    {"sample-every-n-steps",
+     [](TrainLoraCommand& c, const std::string& t) {
+       c.job.sample_every_steps = whole_number(t, "sample-every-n-steps", 0);
+     }},
+    {"state-every-n-steps",
+     [](TrainLoraCommand& c, const std::string& t) {
+       c.state_every_steps = whole_number(t, "state-every-n-steps", 1);
+     }},
+    {"threads", [](TrainLoraCommand& c,
+                   const std::string& t) { c.threads = static_cast<int>(whole_number(t, "threads", 0)); }},
+};
+
+const OwnOption* own_option(std::string_view flag) {
+  for (const auto& option : kOwnOptions)
+    if (option.flag == flag) return &option;
+  return nullptr;
+}
+
+std::string duration(double seconds) {
+  const auto s = static_cast<std::int64_t>(seconds + 0.5);
+  return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+                   : fmt::format("{}:{:02}", s / 60, s % 60);
+}
+
+// One line that is drawn over again on a terminal; elsewhere a line now and then.
+class Bar {
+ public:
+  explicit Bar(std::FILE* out) : out_(out), is_terminal_(isatty(fileno(out)) != 0) {}
+  ~Bar() { clear(); }
+  Bar(const Bar&) = delete;
+  Bar& operator=(const Bar&) = delete;
+
+  void show(const training::TrainEvent& e) {
+    const auto now = Clock::now();
+    const bool is_last = e.step == e.steps;
+    const auto pause = is_terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(30'000);
+    if (!is_last && shown_ && now - *shown_ < pause) return;
+    shown_ = now;
+    const std::string text = line(e);
+    if (is_terminal_) {
+      fmt::print(out_, "\r\x1b[K{}", text);
+      is_open_ = true;
+      if (is_last) finish();
+    } else {
+      fmt::print(out_, "{}\n", text);
+    }
+    std::fflush(out_);
+  }
+
+  // Makes room for a line of text.
+  void clear() {
+    if (is_open_) fmt::print(out_, "\r\x1b[K");
+    std::fflush(out_);
+    is_open_ = false;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void finish() {
+    fmt::print(out_, "\n");
+    is_open_ = false;
+    shown_.reset();
+  }
+
+  static std::string line(const training::TrainEvent& e) {
+    constexpr std::int64_t kWidth = 24;
+    const std::int64_t done = e.steps > 0 ? kWidth * e.step / e.steps : 0;
+    std::string text = fmt::format("{:<8}[{:#<{}}{:.<{}}] {}/{}", e.phase == "lora" ? "training" : e.phase,
+                                   "", done, "", kWidth - done, e.step, e.steps);
+    if (e.phase == "lora") text += fmt::format("  loss {:.4f}", e.loss);
+    if (e.steps_per_second > 0) {
+      text += e.steps_per_second >= 1 ? fmt::format("  {:.2f}/s", e.steps_per_second)
+                                      : fmt::format("  {:.1f} s each", 1 / e.steps_per_second);
+      text += fmt::format("  {} left", duration(static_cast<double>(e.steps - e.step) / e.steps_per_second));
+    }
+    return text;
+  }
+
+  std::FILE* out_;
+  bool is_terminal_, is_open_ = false;
+  std::optional<Clock::time_point> shown_;
+};
+
+}  // namespace
+
+TrainLoraCommand parse_train_lora(std::span<const std::string> words) {
+  TrainLoraCommand command;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (!word.starts_with("--") || word.size() < 3)
+      throw Error(kBadInput, "'{}' is not understood here; options begin with --.", word);
+    const std::size_t equals = word.find('=');
+    std::string flag = word.substr(2, equals == std::string::npos ? equals : equals - 2);
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    const OwnOption* own = own_option(flag);
+    const auto* row = training::lora_option(flag);
+    if (own == nullptr && row == nullptr)
+      throw Error(kBadInput, "--{} is unknown; see lowrank train lora --help.", flag);
+    std::string text = equals == std::string::npos ? "" : word.substr(equals + 1);
+    const bool takes_value = own != nullptr || !row->value.empty();
+    if (takes_value && equals == std::string::npos) {
+      if (i + 1 == words.size()) throw Error(kBadInput, "--{}: a value is missing.", flag);
+      text = words[++i];
+    }
+    if (own != nullptr) {
+      own->set(command, text);
+    } else {
+      training::set_lora_option(command.job.options, flag, text);
+    }
+  }
+  auto& folder = command.job.options.output_dir;
+  if (folder.empty()) folder = command.data_dir / "models" / "Lora";
+  return command;
+}
+
+int train_lora(const TrainLoraCommand& command, const TrainLoraSurroundings& around) {
+  pipeline::Resources resources = around.resources(command.data_dir);
+  if (command.vae != "Automatic") {
+    const auto find = resources.vae;
+    resources.vae = [find, name = command.vae](const std::string&, const std::filesystem::path& checkpoint) {
+      return find(name, checkpoint);
+    };
+  }
+  pipeline::Session session(std::move(resources), {.threads = command.threads, .version = around.version});
+  Bar bar(around.progress);
+  training::LoraTrainHooks hooks;
+  hooks.control.stop = around.stop;
+  hooks.control.save_every = command.state_every_steps;
+  hooks.control.report = [&](const training::TrainEvent& event) { bar.show(event); };
+  hooks.say = [&](const std::string& text) {
+    bar.clear();
+    fmt::print(around.out, "{}\n", text);
+    std::fflush(around.out);
+  };
+  const auto result = training::run_lora_job(session, command.job, hooks);
+  bar.clear();
+  if (result.skipped_steps > 0)
+    fmt::print(around.out, "Warning: {} steps had no finite gradient and changed nothing.\n",
+               result.skipped_steps);
+  fmt::print(around.out, "LoRA:          {}  ({} modules, loss {:.4f})\n", result.file.string(),
+             result.modules, result.loss);
+  fmt::print(around.out, "Tag:           {}\n", result.tag);
+  fmt::print(around.out, "Trigger words: {}\n", result.trigger.empty() ? "(none)" : result.trigger);
+  return 0;
+}
+
+}  // namespace lowrank::cli

@@ -1,0 +1,46 @@
+// `lowrank train lora`: words of the command line become a LoRA job, its progress lines and a bar on the
+// terminal.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <stop_token>
+#include <string>
+
+#include "pipeline/session.h"
+#include "training/lora_job.h"
+
+namespace lowrank::cli {
+
+// What the command line asks for beside training::lora_option_table().
+struct TrainLoraCommand {
+  training::LoraJob job;
+  std::filesystem::path data_dir = ".";
+  std::string vae = "Automatic";
+  std::int64_t state_every_steps = 50;  // the state that a killed run goes on from
+  int threads = 0;
+};
+
+// The words behind `train lora`: --flag VALUE or --flag=VALUE, hyphens or underscores, and
+//   --pretrained-model NAME|FILE   --vae NAME   --data-dir DIR   --sample-prompts FILE --sample-every-n-steps
+//   N
+//   --state-every-n-steps N        --threads N
+// Without --output-dir the LoRA goes to models/Lora of the data folder. Throws Error(kBadInput) naming the
+// word.
+TrainLoraCommand parse_train_lora(std::span<const std::string> words);
+
+struct TrainLoraSurroundings {
+  std::function<pipeline::Resources(const std::filesystem::path& data_dir)> resources;
+  std::stop_token stop;          // requested by Ctrl-C: the state is saved, then Error(kCancelled) is thrown
+  std::string version;           // for pictures' metadata
+  std::FILE* out = stdout;       // result and facts
+  std::FILE* progress = stderr;  // the bar; a line every 30 s when it is no terminal
+};
+
+// Returns 0; throws Error as run_lora_job does.
+int train_lora(const TrainLoraCommand& command, const TrainLoraSurroundings& surroundings);
+
+}  // namespace lowrank::cli
