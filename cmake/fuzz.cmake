@@ -1,7 +1,7 @@
 # libFuzzer targets: each tests/fuzz/NAME_fuzz.cc becomes build/PRESET/fuzz/NAME_fuzz, linked to the rooms above the
 # engine line. Included only with LOWRANK_FUZZ (clang).
 #
-#   build/fuzz/fuzz/pickle_fuzz -max_total_time=60 /tmp/new tests/fuzz/corpus/pickle
+#   build/fuzz/fuzz/pickle_fuzz -max_total_time=60 NEW_INPUTS tests/fuzz/corpus/pickle
 file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/*_fuzz.cc)
 add_custom_target(fuzzers)
 foreach(source ${fuzz_sources})

@@ -43,7 +43,7 @@ enum class Prediction { kEps, kV };
 // Classifier-free guidance:  result = u + Σᵢ wᵢ·scale·(cᵢ − u)  with pieces cᵢ of weight wᵢ.
 struct Guidance {
   double scale = 7;
-  std::vector<std::vector<double>> weights;  // [image][piece]; at least one piece per image
+  std::vector<std::vector<double>> weights = {};  // [image][piece]; at least one piece per image
   double skip_early =
       0;  // "Skip Early CFG": calls k with k / total_calls ≤ this leave the negative prompt out; 0 off
   double s_min_uncond = 0;        // NGMS: below this sigma every second call leaves it out; 0 off

@@ -29,10 +29,10 @@ class NoiseSource {
 
 struct ImageNoiseOptions {
   RngKind rng = RngKind::kGpu;
-  std::vector<std::uint64_t> seeds;     // one per image
-  std::vector<std::uint64_t> subseeds;  // one per image, or empty; a missing one counts as 0
-  double subseed_strength = 0;          // "Variation strength" 0…1; 0: none
-  int seed_resize_from_width = 0;       // in pixels; both > 0: "Resize seed from"
+  std::vector<std::uint64_t> seeds = {};     // one per image
+  std::vector<std::uint64_t> subseeds = {};  // one per image, or empty; a missing one counts as 0
+  double subseed_strength = 0;               // "Variation strength" 0…1; 0: none
+  int seed_resize_from_width = 0;            // in pixels; both > 0: "Resize seed from"
   int seed_resize_from_height = 0;
   std::int64_t eta_noise_seed_delta =
       0;  // ENSD: after the start noise the generators restart from seed + this

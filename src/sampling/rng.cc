@@ -96,7 +96,7 @@ void TorchCpuGenerator::fill_block(float* block) {
   for (int j = 0; j < 8; ++j) {
     const float u1 = 1 - block[j], u2 = block[j + 8];
     const float radius = std::sqrt(-2 * std::log(u1));
-    const auto theta = static_cast<float>(2 * std::numbers::pi * static_cast<double>(u2));
+    const float theta = 2 * std::numbers::pi_v<float> * u2;
     block[j] = radius * std::cos(theta);
     block[j + 8] = radius * std::sin(theta);
   }

@@ -17,15 +17,15 @@ namespace lowrank::sampling {
 struct SampleRequest {
   const ScheduleRow* schedule = nullptr;  // nullptr or Automatic: the sampler's own
   int steps = 20;
-  ScheduleSettings schedule_settings;
-  SamplerSettings sampler_settings;
+  ScheduleSettings schedule_settings = {};
+  SamplerSettings sampler_settings = {};
   bool always_discard_next_to_last_sigma = false;
   bool sgm_noise_multiplier = false;  // start at ξ·√(1+sigma²) instead of ξ·sigma
   bool quantize_timesteps = false;    // "enable quantization in K samplers"
   NoiseTable table =
       NoiseTable::stable_diffusion();  // after downcast() and zero_terminal_snr(), if asked for
   Prediction prediction = Prediction::kEps;
-  Guidance guidance;  // total_calls is filled in
+  Guidance guidance = {};  // total_calls is filled in
 };
 
 struct SampleResult {

@@ -15,8 +15,8 @@ namespace lowrank::sampling {
 // The way to walk. Sigma samplers use `sigmas` (falling, normally ending in 0), DPM fast and adaptive the
 // range and `steps`, timestep samplers `timesteps` (rising; walked from the back).
 struct Walk {
-  std::vector<float> sigmas;
-  std::vector<int> timesteps;
+  std::vector<float> sigmas = {};
+  std::vector<int> timesteps = {};
   float sigma_min = 0, sigma_max = 0;
   int steps = 0;
   bool from_image = false;  // the walk begins part-way, from a noised picture (img2img)

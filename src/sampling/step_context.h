@@ -26,8 +26,8 @@ enum class UniPcSpacing { kTimeUniform, kTimeQuadratic, kLogSnr };
 
 // A1111's sampler settings. A sampler that has no such parameter in A1111 ignores it (SamplerRow says which).
 struct SamplerSettings {
-  std::optional<double> eta;  // share of fresh noise; nullopt: SamplerRow::default_eta
-  double s_churn = 0;         // extra noise spread over the steps with s_tmin ≤ sigma ≤ s_tmax
+  std::optional<double> eta = std::nullopt;  // share of fresh noise; nullopt: SamplerRow::default_eta
+  double s_churn = 0;  // extra noise spread over the steps with s_tmin ≤ sigma ≤ s_tmax
   double s_tmin = 0;
   double s_tmax = std::numeric_limits<double>::infinity();  // A1111 writes infinity as 0
   double s_noise = 1;                                       // scale of fresh noise

@@ -2,6 +2,7 @@
 // formulas of the papers index by index and share nothing with the implementation.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>

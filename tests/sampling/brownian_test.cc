@@ -14,7 +14,7 @@ namespace {
 using testing::read_json;
 
 TEST(SeedSequence, EqualsNumpy) {
-  for (const auto& golden : read_json("brownian.json")["seed_sequence"]) {
+  for (const auto& golden : read_json("brownian.json", "seed_sequence")) {
     std::vector<std::uint64_t> key;
     if (!golden["spawn_key"].is_null()) key = golden["spawn_key"].get<std::vector<std::uint64_t>>();
     const auto expected = golden["state"].get<std::vector<std::uint32_t>>();
@@ -27,7 +27,7 @@ TEST(SeedSequence, EqualsNumpy) {
 
 TEST(BrownianNoise, EqualsTorchsdeForEveryCall) {
   int calls = 0;
-  for (const auto& golden : read_json("brownian.json")["brownian"]) {
+  for (const auto& golden : read_json("brownian.json", "brownian")) {
     const auto shape = golden["shape"].get<std::vector<std::int64_t>>();
     ImageNoiseOptions options{.rng = *find_rng(golden["rng"].get<std::string>()),
                               .seeds = golden["seeds"].get<std::vector<std::uint64_t>>(),

@@ -14,9 +14,11 @@
 
 namespace lowrank::sampling::testing {
 
-inline nlohmann::json read_json(const std::string& name) {
+// The document, or one entry of it, by value: a loop over a part of a temporary would outlive it.
+inline nlohmann::json read_json(const std::string& name, const std::string& entry = "") {
   std::ifstream file(std::string(LOWRANK_TEST_FIXTURES "/") + name);
-  return nlohmann::json::parse(file);
+  auto document = nlohmann::json::parse(file);
+  return entry.empty() ? document : nlohmann::json(document.at(entry));
 }
 
 class Tensors {

@@ -25,20 +25,20 @@ TEST(NoiseTable, EqualsTheReferenceTable) {
 
 TEST(NoiseTable, SigmaToTimestepInterpolatesAndClamps) {
   const auto table = NoiseTable::stable_diffusion();
-  for (const auto& row : read_json("schedules.json")["sigma_to_t"]) {
+  for (const auto& row : read_json("schedules.json", "sigma_to_t")) {
     EXPECT_NEAR(table.timestep_of(row["sigma"].get<float>()), row["t"].get<double>(), 2e-3) << row;
   }
 }
 
 TEST(NoiseTable, TimestepToSigmaInterpolatesTheLogarithm) {
   const auto table = NoiseTable::stable_diffusion();
-  for (const auto& row : read_json("schedules.json")["t_to_sigma"]) {
+  for (const auto& row : read_json("schedules.json", "t_to_sigma")) {
     EXPECT_NEAR(table.sigma_at(row["t"].get<float>()) / row["sigma"].get<double>(), 1, 3e-6) << row;
   }
 }
 
 TEST(NoiseTable, ZeroTerminalSnrEqualsTheReference) {
-  const auto golden = read_json("schedules.json")["zero_terminal_snr"];
+  const auto golden = read_json("schedules.json", "zero_terminal_snr");
   const auto table = NoiseTable::stable_diffusion().zero_terminal_snr();
   const auto near = [&](float ours, const char* key, double tolerance) {
     EXPECT_NEAR(ours / golden[key].get<double>(), 1, tolerance) << key;

@@ -26,7 +26,7 @@ SampleRequest request_for(std::size_t images, int steps = 6) {
 }
 
 TEST(PlanWalk, TimestepListsEqualTheReference) {
-  for (const auto& golden : testing::read_json("schedules.json")["timesteps_ddim_plms_unipc"]) {
+  for (const auto& golden : testing::read_json("schedules.json", "timesteps_ddim_plms_unipc")) {
     SampleRequest request{.steps = golden["steps"].get<int>()};
     EXPECT_EQ(plan_walk(*find_sampler("DDIM"), request).timesteps,
               golden["timesteps"].get<std::vector<int>>());
@@ -116,7 +116,8 @@ TEST(RunSampler, ReportsEveryStepOnce) {
       EXPECT_EQ(report.denoised.sizes(), (at::IntArrayRef{2, 4, 6, 6}));
     });
     for (std::size_t i = 0; i < steps.size(); ++i) EXPECT_EQ(steps[i], static_cast<int>(i) + 1) << row.label;
-    if (total != 0) EXPECT_EQ(static_cast<std::size_t>(total), steps.size()) << row.label;
+    EXPECT_TRUE(total == 0 || static_cast<std::size_t>(total) == steps.size())
+        << row.label << " said " << total;
     EXPECT_FALSE(steps.empty()) << row.label;
   }
 }

@@ -25,9 +25,9 @@ TEST(SamplerTable, KeepsA1111sOrderAndFindsEveryNameAndAliasWithoutCase) {
     EXPECT_EQ(find_sampler(row.label), &row);
     EXPECT_FALSE(row.aliases[0].empty()) << row.label;
     for (const auto alias : row.aliases) {
-      if (!alias.empty()) EXPECT_EQ(find_sampler(alias), &row) << alias;
+      EXPECT_TRUE(alias.empty() || find_sampler(alias) == &row) << alias;
     }
-    if (!row.schedule.empty()) EXPECT_NE(find_schedule(row.schedule), nullptr) << row.label;
+    EXPECT_TRUE(row.schedule.empty() || find_schedule(row.schedule) != nullptr) << row.label;
   }
   EXPECT_EQ(find_sampler("k_EULER_ancestral"), find_sampler("Euler a"));
   EXPECT_EQ(find_sampler("euler A"), find_sampler("Euler a"));
@@ -55,7 +55,6 @@ TEST(SamplerTable, NamesMayCarryAScheduler) {
            {"Euler", "Nonesuch", "Euler", "Automatic", true, false},
            {"Euler KARRAS", "", "DPM++ 2M", "Automatic", false},
        }) {
-    if (std::string_view(r.sampler) == "Euler a SGM Uniform") continue;
     expect_resolution(r, AutomaticSchedule::kFold);
   }
 }

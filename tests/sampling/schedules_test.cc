@@ -17,7 +17,7 @@ using testing::read_json;
 TEST(Schedules, EqualTheReferenceFunctions) {
   std::set<std::string_view> seen{"Automatic"};
   const auto table = NoiseTable::stable_diffusion();
-  for (const auto& golden : read_json("schedules.json")["schedules"]) {
+  for (const auto& golden : read_json("schedules.json", "schedules")) {
     const auto* row = find_schedule(golden["scheduler"].get<std::string>());
     ASSERT_NE(row, nullptr) << golden["scheduler"];
     EXPECT_EQ(row->name, golden["name"].get<std::string>());
