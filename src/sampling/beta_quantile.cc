@@ -1,6 +1,7 @@
 #include "sampling/beta_quantile.h"
 
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 
 namespace lowrank::sampling {

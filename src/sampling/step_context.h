@@ -2,13 +2,14 @@
 // step.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <functional>
 #include <limits>
 #include <optional>
 #include <stop_token>
 
 #include "sampling/noise.h"
-#include "tensor/tensor_fwd.h"
 
 namespace lowrank::sampling {
 

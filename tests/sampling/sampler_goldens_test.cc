@@ -86,9 +86,9 @@ TEST(SamplerGoldens, EqualTheReferences) {
     StepContext context(noise, settings_of(golden["options"], *row), {}, {});
     const auto result = row->run(denoiser, start_latent(*row, walk, goldens["x"], false), walk, context);
 
-    // Float32 chains of up to 80 calls through a guidance of scale 4; UniPC solves small systems in float32
-    // there and float64 here; adaptive chooses its steps by a norm.
-    EXPECT_TRUE(expect_close(result, goldens[name], {.rel = 2e-4},
+    // Float32 on both sides, but summed in another order; measured 2.2e-5 at most (two steps of an exploding
+    // walk).
+    EXPECT_TRUE(expect_close(result, goldens[name], {.rel = 5e-5},
                              name + " " + golden["sampler"].dump() + " steps " + golden["steps"].dump() +
                                  golden["options"].dump()));
     EXPECT_EQ(denoiser.calls(), golden["calls"].get<int>()) << name << golden["sampler"];

@@ -42,8 +42,6 @@ TEST(SamplerTable, NamesMayCarryAScheduler) {
            {"DPM++ 2M SDE Exponential", "", "DPM++ 2M SDE", "Automatic"},
            {"LMS Karras", "", "LMS", "Karras"},
            {"Euler a SGMUniform", "", "Euler a", "SGM Uniform"},
-           {"Euler a SGM Uniform", "", "Euler a",
-            "SGM Uniform"},  // not "Euler a SGM" with Uniform: see below
            {"Euler karras", "", "Euler", "Karras"},
            {"Euler Align Your Steps", "", "Euler", "Align Your Steps"},
            {"Euler", "Karras", "Euler", "Karras"},

@@ -41,6 +41,18 @@ TEST(Schedules, EqualTheReferenceFunctions) {
     EXPECT_TRUE(seen.contains(row.label)) << row.label << " has no golden";
 }
 
+TEST(Schedules, EqualKDiffusionsInTheModelGoldens) {
+  const testing::Tensors goldens("sd15-tiny/sd15-tiny-goldens.safetensors");
+  const auto table = NoiseTable::stable_diffusion();
+  for (const std::string name : {"uniform", "karras", "exponential", "polyexponential"}) {
+    const auto golden = goldens[name == "uniform" ? "sample.sigmas" : "sample.sigmas_" + name].contiguous();
+    const auto ours = make_schedule(*find_schedule(name), table, static_cast<int>(golden.numel()) - 1);
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      EXPECT_NEAR(ours[i], golden.data_ptr<float>()[i], 2e-5 * ours[i]) << name << ' ' << i;
+    }
+  }
+}
+
 TEST(Schedules, OldKarrasRangeIsTenToATenth) {
   const auto sigmas =
       make_schedule(*find_schedule("karras"), NoiseTable::stable_diffusion(), 8, {.old_karras_range = true});
