@@ -23,7 +23,7 @@ build: setup  ## build the program in build/release
 	@tools/build.sh release $(JOBS)
 
 # The rooms that are finished and proven. A room joins this list when all its tests pass.
-TESTED := weights_tests formats_tests prompt_tests sampling_tests model_golden_tests adapter_golden_tests
+TESTED := weights_tests formats_tests prompt_tests sampling_tests model_golden_tests adapter_tests adapter_golden_tests adapter_slow_tests
 
 test: setup  ## build the finished rooms and run their tests
 	@[ -f build/dev/build.ninja ] || cmake --preset dev

@@ -133,8 +133,8 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
     text_width_fits += sees_text_width(entry);
     auto& formula = std::get<Formula>(result);
     adapter->notes_.insert(adapter->notes_.end(), formula.notes.begin(), formula.notes.end());
-    adapter->targets_.push_back({entry.component, layer->address().path, entry.module, entry.kind,
-                                 entry.alpha, keys_of(entry), std::move(formula)});
+    adapter->targets_.push_back({entry.component, layer->address().path, layer->weight().sizes().vec(),
+                                 entry.module, entry.kind, entry.alpha, keys_of(entry), std::move(formula)});
   }
 
   if (text_width_misfits > 0 && text_width_fits == 0) throw_wrong_base(lora, unet);

@@ -20,8 +20,9 @@ namespace lowrank::adapter {
 // One layer that the file changes.
 struct Target {
   formats::Component component = formats::Component::kUnet;
-  std::string path;    // canonical path of the layer
-  std::string module;  // as written in the file
+  std::string path;                 // canonical path of the layer
+  std::vector<std::int64_t> sizes;  // of its weight
+  std::string module;               // as written in the file
   formats::AdapterKind kind = formats::AdapterKind::kLora;
   std::optional<float> alpha;     // as stored
   std::vector<std::string> keys;  // of the file

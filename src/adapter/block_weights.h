@@ -18,10 +18,10 @@ namespace lowrank::adapter {
 std::string block_of(const formats::LayerAddress& layer);
 
 struct BlockWeightText {
-  std::string weights;         // a preset's name or 12, 17, 20 or 26 values; empty: all 1
-  std::string elements;        // names of element rules, comma separated; empty: none
-  std::optional<double> base;  // of X values; absent: 1
-  std::uint64_t seed = 0;      // of R and U values
+  std::string weights = {};         // a preset's name or 12, 17, 20 or 26 values; empty: all 1
+  std::string elements = {};        // names of element rules, comma separated; empty: none
+  std::optional<double> base = {};  // of X values; absent: 1
+  std::uint64_t seed = 0;           // of R and U values
 };
 
 class BlockWeights {

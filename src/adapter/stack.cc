@@ -113,6 +113,24 @@ double AdapterStack::weight_of(const Change& change) const {
 
 void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& unet,
                          model::TextEncoder& text_encoder) {
+  // Everything that can be refused is looked at before anything changes.
+  Plan unet_plan, text_plan;
+  std::int64_t copies = 0;
+  for (std::size_t i = 0; i < active.size(); ++i) {
+    for (const Target& target : active[i].adapter->targets()) {
+      const bool is_text = target.component == Component::kTextEncoder;
+      auto& layers = is_text ? text_encoder.layers() : unet.layers();
+      const auto layer = layers.find(target.path);
+      if (layer == layers.end() || layer->second->weight().sizes() != at::IntArrayRef(target.sizes)) {
+        throw Error(kConflict,
+                    "the LoRA '{}' was matched with a model whose layer '{}' is another; match it again.",
+                    active[i].adapter->file().name, target.path);
+      }
+      auto& changes = (is_text ? text_plan : unet_plan)[layer->second.get()];
+      if (changes.empty()) copies += layer->second->weight().numel() * 4;
+      changes.push_back({&target, i});
+    }
+  }
   if (unet_ != &unet || text_encoder_ != &text_encoder) base_norms_.clear();
   unet_ = &unet;
   text_encoder_ = &text_encoder;
@@ -120,25 +138,8 @@ void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& une
   factors_.assign(active_.size(), 1.0);
   for (std::size_t i = 0; i < active_.size(); ++i)
     if (active_[i].unet_factor) factors_[i] = active_[i].unet_factor(1, 1);
-  unet_plan_.clear();
-  text_plan_.clear();
-  std::int64_t copies = 0;
-  for (std::size_t i = 0; i < active_.size(); ++i) {
-    for (const Target& target : active_[i].adapter->targets()) {
-      const bool is_text = target.component == Component::kTextEncoder;
-      auto& layers = is_text ? text_encoder.layers() : unet.layers();
-      const auto layer = layers.find(target.path);
-      if (layer == layers.end()) {
-        throw Error(
-            kConflict,
-            "the LoRA '{}' was matched with another model: the layer '{}' is missing; match it again.",
-            active_[i].adapter->file().name, target.path);
-      }
-      auto& changes = (is_text ? text_plan_ : unet_plan_)[layer->second.get()];
-      if (changes.empty()) copies += layer->second->weight().numel() * 4;
-      changes.push_back({&target, i});
-    }
-  }
+  unet_plan_ = std::move(unet_plan);
+  text_plan_ = std::move(text_plan);
   beside_ = copies > options_.derived_budget_bytes;
   empty_slots(text_encoder.layers());
   empty_slots(unet.layers());

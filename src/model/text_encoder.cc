@@ -35,7 +35,7 @@ at::Tensor TextEncoder::hidden(const at::Tensor& ids, std::int64_t layers,
   at::Tensor x = (*token_embedding_)(ids);
   for (const auto& r : replacements)
     x.select(0, r.chunk).narrow(0, r.position, r.vectors.size(0)).copy_(r.vectors);
-  x = x + position_embedding_->weight().to(at::kFloat).narrow(0, 0, ids.size(1));
+  x = x + (*position_embedding_)(at::arange(ids.size(1), at::kLong));
   for (std::int64_t n = 0; n < layers; ++n) {
     const Block& b = blocks_[static_cast<std::size_t>(n)];
     const at::Tensor h = (*b.norm1)(x);

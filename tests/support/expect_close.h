@@ -1,4 +1,5 @@
-// Golden comparison of tensors, in one place: what counts as close, and a failure that tells where and how far.
+// Golden comparison of tensors, in one place: what counts as close, and a failure that tells where and how
+// far.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -13,16 +14,18 @@
 namespace lowrank::testing {
 
 struct Tolerance {
-  double rel = 1e-3;  // of the golden tensor's largest magnitude: float32 sums in another order stay far below it
+  double rel =
+      1e-3;  // of the golden tensor's largest magnitude: float32 sums in another order stay far below it
 };
 
 // Largest |ours − golden| ≤ rel · largest |golden|, shapes equal, everything finite.
-inline ::testing::AssertionResult expect_close(const at::Tensor& ours, const at::Tensor& golden, Tolerance tolerance = {},
-                                               const std::string& name = "") {
-  if (!ours.defined() || !golden.defined()) return ::testing::AssertionFailure() << name << ": a tensor is undefined";
+inline ::testing::AssertionResult expect_close(const at::Tensor& ours, const at::Tensor& golden,
+                                               Tolerance tolerance = {}, const std::string& name = "") {
+  if (!ours.defined() || !golden.defined())
+    return ::testing::AssertionFailure() << name << ": a tensor is undefined";
   if (ours.sizes() != golden.sizes())
-    return ::testing::AssertionFailure() << name << ": shape " << ours.sizes() << " where " << golden.sizes()
-                                         << " is expected";
+    return ::testing::AssertionFailure()
+           << name << ": shape " << ours.sizes() << " where " << golden.sizes() << " is expected";
   if (golden.numel() == 0) return ::testing::AssertionSuccess();
   const at::Tensor a = ours.detach().to(at::kCPU).to(at::kDouble).flatten();
   const at::Tensor b = golden.detach().to(at::kCPU).to(at::kDouble).flatten();
@@ -39,10 +42,11 @@ inline ::testing::AssertionResult expect_close(const at::Tensor& ours, const at:
   }
   std::ostringstream where;
   for (const auto i : index) where << '[' << i << ']';
-  return ::testing::AssertionFailure() << name << where.str() << ": ours " << a[place].item<double>() << ", golden "
-                                       << b[place].item<double>() << "; largest error " << largest << " = "
-                                       << largest / scale << " of the golden maximum " << scale << " (allowed "
-                                       << tolerance.rel << "), mean error " << error.mean().item<double>();
+  return ::testing::AssertionFailure()
+         << name << where.str() << ": ours " << a[place].item<double>() << ", golden "
+         << b[place].item<double>() << "; largest error " << largest << " = " << largest / scale
+         << " of the golden maximum " << scale << " (allowed " << tolerance.rel << "), mean error "
+         << error.mean().item<double>();
 }
 
 }  // namespace lowrank::testing

@@ -1,0 +1,91 @@
+#include "adapter/block_weights.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace lowrank::adapter {
+namespace {
+
+using formats::Component;
+using formats::LayerAddress;
+
+LayerAddress unet(const std::string& path) {
+  return {Component::kUnet, path};
+}
+const LayerAddress kText{Component::kTextEncoder, "encoder.layers.0.mlp.fc1"};
+
+BlockWeights parsed(const std::string& weights, const std::string& elements = "",
+                    std::optional<double> base = {}) {
+  std::vector<std::string> warnings;
+  auto result =
+      BlockWeights::parse({.weights = weights, .elements = elements, .base = base, .seed = 5}, warnings);
+  EXPECT_TRUE(warnings.empty()) << warnings.front();
+  return result;
+}
+
+TEST(BlockWeights, LayersKnowTheirBlock) {
+  EXPECT_EQ(block_of(unet("input_blocks.4.1.proj_in")), "IN04");
+  EXPECT_EQ(block_of(unet("middle_block.1.proj_in")), "M00");
+  EXPECT_EQ(block_of(unet("output_blocks.11.0.in_layers.2")), "OUT11");
+  EXPECT_EQ(block_of(unet("time_embed.0")), "");
+  EXPECT_EQ(block_of(kText), "BASE");
+}
+
+TEST(BlockWeights, SeventeenValuesLeaveUnnamedBlocksAtZeroAndTheRestAtOne) {
+  const auto weights = parsed("0.1,1,2,4,5,7,8,9,13,14,15,16,17,18,19,20,21");
+  EXPECT_EQ(weights.at(kText), 0.1);
+  EXPECT_EQ(weights.at(unet("input_blocks.1.1.proj_in")), 1);
+  EXPECT_EQ(weights.at(unet("input_blocks.4.1.proj_in")), 4);
+  EXPECT_EQ(weights.at(unet("input_blocks.3.0.op")), 0);
+  EXPECT_EQ(weights.at(unet("middle_block.0.in_layers.2")), 9);
+  EXPECT_EQ(weights.at(unet("output_blocks.2.0.in_layers.2")), 0);
+  EXPECT_EQ(weights.at(unet("output_blocks.11.1.proj_in")), 21);
+  EXPECT_EQ(weights.at(unet("out.2")), 1);
+}
+
+TEST(BlockWeights, PresetsAreKnownByName) {
+  EXPECT_EQ(parsed("INS").at(unet("input_blocks.4.1.proj_in")), 1);
+  EXPECT_EQ(parsed("INS").at(unet("input_blocks.5.1.proj_in")), 0);
+  EXPECT_EQ(parsed("OUTALL").at(unet("output_blocks.3.1.proj_in")), 1);
+  EXPECT_EQ(parsed("OUTALL").at(unet("middle_block.1.proj_in")), 0);
+  EXPECT_EQ(parsed("ALL0.5").at(kText), 0.5);
+  EXPECT_TRUE(parsed("").is_neutral());
+}
+
+TEST(BlockWeights, XIsRelativeToTheBaseAndRIsRandomInRange) {
+  const auto weights = parsed("X,X+0.2,X-0.2,R,U,0,0,0,0,0,0,0,0,0,0,0,0", "", 0.6);
+  EXPECT_DOUBLE_EQ(weights.at(kText), 0.6);
+  EXPECT_DOUBLE_EQ(weights.at(unet("input_blocks.1.1.proj_in")), 0.8);
+  EXPECT_DOUBLE_EQ(weights.at(unet("input_blocks.2.1.proj_in")), 0.4);
+  const double r = weights.at(unet("input_blocks.4.1.proj_in")),
+               u = weights.at(unet("input_blocks.5.1.proj_in"));
+  EXPECT_TRUE(r >= 0 && r < 1);
+  EXPECT_TRUE(u >= -0.5 && u < 1.5);
+}
+
+TEST(BlockWeights, ElementRulesReplaceValuesInTheirRange) {
+  const auto weights = parsed("ALL", "ATTNDEEPOFF");
+  EXPECT_EQ(weights.at(unet("input_blocks.4.1.transformer_blocks.0.attn1.to_q")), 1);
+  EXPECT_EQ(weights.at(unet("input_blocks.5.1.transformer_blocks.0.attn1.to_q")), 0);
+  EXPECT_EQ(weights.at(unet("input_blocks.5.1.transformer_blocks.0.ff.net.2")), 1);
+  EXPECT_EQ(weights.at(unet("output_blocks.6.1.transformer_blocks.0.attn1.to_q")), 1);
+}
+
+TEST(BlockWeights, WhatIsNotUnderstoodStaysAtOneWithAWarning) {
+  for (const auto& [text, reason] :
+       std::map<std::string, std::string>{{"NOSUCH", "no known preset"},
+                                          {"1,2,3", "3 block weights"},
+                                          {"1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,abc", "no number"}}) {
+    std::vector<std::string> warnings;
+    EXPECT_TRUE(BlockWeights::parse({.weights = text}, warnings).is_neutral()) << text;
+    EXPECT_THAT(warnings, ::testing::ElementsAre(::testing::HasSubstr(reason)));
+  }
+  std::vector<std::string> warnings;
+  BlockWeights::parse({.elements = "NOSUCHRULE"}, warnings);
+  EXPECT_THAT(warnings, ::testing::ElementsAre(::testing::HasSubstr("NOSUCHRULE")));
+}
+
+}  // namespace
+}  // namespace lowrank::adapter
