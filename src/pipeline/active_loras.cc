@@ -21,7 +21,8 @@ std::string file_version(const fs::path& path) {
                      fs::last_write_time(path, ignored).time_since_epoch().count());
 }
 
-adapter::ActiveAdapter active_adapter(const prompt::LoraTag& tag, std::shared_ptr<const adapter::Adapter> adapter,
+adapter::ActiveAdapter active_adapter(const prompt::LoraTag& tag,
+                                      std::shared_ptr<const adapter::Adapter> adapter,
                                       std::vector<std::string>& warnings) {
   adapter::ActiveAdapter active{.adapter = std::move(adapter),
                                 .te = tag.te,
@@ -37,11 +38,15 @@ adapter::ActiveAdapter active_adapter(const prompt::LoraTag& tag, std::shared_pt
   }
   active.notes.assign(warnings.begin() + static_cast<std::ptrdiff_t>(before), warnings.end());
   if (tag.window.start || tag.window.stop)
-    active.unet_factor = [window = tag.window](int step, int steps) { return window.is_active(step, steps) ? 1.0 : 0.0; };
+    active.unet_factor = [window = tag.window](int step, int steps) {
+      return window.is_active(step, steps) ? 1.0 : 0.0;
+    };
   return active;
 }
 
-std::string number(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : "-"; }
+std::string number(const std::optional<double>& value) {
+  return value ? fmt::format("{}", *value) : "-";
+}
 
 // Everything of a tag that bears on the text encoder, and on the U-Net.
 std::string text_key(const prompt::LoraTag& tag) {
@@ -61,10 +66,12 @@ const ActiveLoras::Known& ActiveLoras::open(const fs::path& path, const LoadedMo
   if (known_.size() >= kKnownFiles) known_.clear();
   auto adapter = adapter::Adapter::match(formats::open_lora(path), *model.unet, *model.text_encoder);
   std::string hash = formats::lora_short_hash(*adapter->file().file);
-  return known_.insert_or_assign(path, Known{std::move(version), std::move(adapter), std::move(hash)}).first->second;
+  return known_.insert_or_assign(path, Known{std::move(version), std::move(adapter), std::move(hash)})
+      .first->second;
 }
 
-ActiveLoras::Loaded ActiveLoras::load(const std::string& name, const LoadedModel& model, std::string& version) {
+ActiveLoras::Loaded ActiveLoras::load(const std::string& name, const LoadedModel& model,
+                                      std::string& version) {
   const fs::path path = find_(name);
   const Known& known = open(path, model);
   version = path.string() + "\n" + known.version;
@@ -113,8 +120,10 @@ void ActiveLoras::forget() {
   text_state_.clear();
 }
 
-const std::vector<adapter::ApplyReport>& ActiveLoras::reports() {
-  if (reports_.empty() && !loaded_.empty()) reports_ = stack_.reports();
+const std::vector<adapter::ApplyReport>& ActiveLoras::reports(adapter::Measure measure) {
+  const bool wants_sizes = measure == adapter::Measure::kYes;
+  if (reports_.size() != loaded_.size() || (wants_sizes && !loaded_.empty() && !reports_.front().measured))
+    reports_ = stack_.reports(measure);
   return reports_;
 }
 

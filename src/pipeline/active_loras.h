@@ -1,5 +1,5 @@
-// The LoRAs of a resident model: files opened once, matched once, and the set that is on. Changing the set touches only
-// the layers' slots; the base weights stay what they are.
+// The LoRAs of a resident model: files opened once, matched once, and the set that is on. Changing the set
+// touches only the layers' slots; the base weights stay what they are.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,6 @@ namespace lowrank::pipeline {
 // The file that a tag's NAME means. Throws Error(kNotFound) in one sentence, with the names that come near.
 using LoraFinder = std::function<std::filesystem::path(const std::string& name)>;
 
-
 // What becomes of a request whose LoRA is missing or does not fit the model.
 enum class OnMissing { kFail, kReport };
 
@@ -35,9 +34,9 @@ class ActiveLoras {
 
   explicit ActiveLoras(LoraFinder find) : find_(std::move(find)) {}
 
-  // Makes exactly these tags act on `model`, in their order; nothing is done when they already do. The model must live
-  // until the next activate() or forget(). Throws what the finder, the reader and the matching throw, with the tag's name,
-  // unless `on_missing` says to report; then the other LoRAs act.
+  // Makes exactly these tags act on `model`, in their order; nothing is done when they already do. The model
+  // must live until the next activate() or forget(). Throws what the finder, the reader and the matching
+  // throw, with the tag's name, unless `on_missing` says to report; then the other LoRAs act.
   void activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, OnMissing on_missing);
 
   // Before sampling step `step` of `steps`, from 1: LoRAs with start= or stop= are switched.
@@ -49,8 +48,9 @@ class ActiveLoras {
   const std::vector<Loaded>& loaded() const { return loaded_; }
   const std::vector<MissingLora>& missing() const { return missing_; }
   const std::vector<std::string>& warnings() const { return warnings_; }  // about numbers of the tags
-  // One per loaded LoRA. Sizes of the change are measured on first asking and kept.
-  const std::vector<adapter::ApplyReport>& reports();
+  // One per loaded LoRA, kept until the set changes. Measuring the sizes of the changes reads all their
+  // weights: a second for a large model.
+  const std::vector<adapter::ApplyReport>& reports(adapter::Measure measure);
   // Names what acts on the text encoder: equal texts, equal encodings.
   const std::string& text_state() const { return text_state_; }
 

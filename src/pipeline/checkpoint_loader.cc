@@ -1,7 +1,10 @@
 #include "pipeline/checkpoint_loader.h"
 
 #include <ATen/ATen.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <cstdint>
 #include <utility>
 
 #include "base/error.h"
@@ -22,13 +25,14 @@ void widen_if_small(model::LayerMap& layers) {
 }
 
 tensor::StateDict state_of(const formats::ParameterViews& views, const formats::Checkpoint& checkpoint) {
-  const auto owners = std::make_shared<const std::vector<std::shared_ptr<const weights::TensorFile>>>(checkpoint.files);
+  const auto owners =
+      std::make_shared<const std::vector<std::shared_ptr<const weights::TensorFile>>>(checkpoint.files);
   return tensor::as_state_dict(views, owners);
 }
 
 // A number of our own metadata. Hostile until checked.
-std::optional<double> metadata_number(const formats::Checkpoint& checkpoint, const std::string& key, double low,
-                                      double high) {
+std::optional<double> metadata_number(const formats::Checkpoint& checkpoint, const std::string& key,
+                                      double low, double high) {
   const auto it = checkpoint.metadata.find(key);
   if (it == checkpoint.metadata.end()) return std::nullopt;
   const auto value = prompt::parse_number(it->second);
@@ -41,7 +45,8 @@ std::optional<double> metadata_number(const formats::Checkpoint& checkpoint, con
 void require_clip_vocabulary(const model::TextEncoder& encoder, const std::filesystem::path& path) {
   const std::int64_t rows = encoder.layers().at("embeddings.token_embedding")->weight().size(0);
   if (rows < prompt::Tokenizer::kSize || encoder.positions() < prompt::kChunkRows)
-    throw Error(kUnsupported, "{}: its text encoder knows {} tokens at {} positions, but prompts need CLIP's {} at {}.",
+    throw Error(kUnsupported,
+                "{}: its text encoder knows {} tokens at {} positions, but prompts need CLIP's {} at {}.",
                 path.string(), rows, encoder.positions(), prompt::Tokenizer::kSize, prompt::kChunkRows);
 }
 
@@ -71,6 +76,16 @@ std::uint64_t bytes_of(const model::LayerMap& layers) {
 
 }  // namespace
 
+void LoadedModel::release_mapped_weights() const {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  for (const auto& file : files) {
+    const auto bytes = file->file_bytes();
+    // A mapping begins on a page. Anything else is no mapping, whose bytes this would wipe.
+    if (bytes.empty() || reinterpret_cast<std::uintptr_t>(bytes.data()) % page != 0) continue;
+    ::madvise(const_cast<std::byte*>(bytes.data()), bytes.size(), MADV_DONTNEED);
+  }
+}
+
 std::uint64_t LoadedModel::parameter_bytes() const {
   return bytes_of(text_encoder->layers()) + bytes_of(unet->layers()) + bytes_of(vae->layers());
 }
@@ -81,24 +96,30 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
   loaded.path = path;
   loaded.prediction = checkpoint.prediction;
   const auto own_scale = metadata_number(checkpoint, "lowrank.latent_scale", 1e-6, 1e6);
-  loaded.has_sd1_latents = !own_scale;
+  loaded.has_sd1_latents = !own_scale && !checkpoint.metadata.contains("lowrank.default_size");
   loaded.latent_scale = own_scale.value_or(0.18215);
-  loaded.native_size = static_cast<int>(metadata_number(checkpoint, "lowrank.native_size", 8, 4096).value_or(512));
+  loaded.native_size =
+      static_cast<int>(metadata_number(checkpoint, "lowrank.default_size", 8, 4096).value_or(512));
   try {
-    loaded.text_encoder = build<model::TextEncoder>(checkpoint.text_encoder, checkpoint, checkpoint.text_heads);
+    loaded.text_encoder =
+        build<model::TextEncoder>(checkpoint.text_encoder, checkpoint, checkpoint.text_heads);
     loaded.unet = build<model::UNet>(checkpoint.unet, checkpoint, checkpoint.unet_heads);
   } catch (const Error& error) {
     throw error.during(fmt::format("loading {}", path.string()));
   }
   require_clip_vocabulary(*loaded.text_encoder, path);
   if (loaded.unet->context_width() != loaded.text_encoder->width())
-    throw Error(kBadInput, "{}: the U-Net expects text {} wide, but the text encoder gives {}; the file mixes two models.",
-                path.string(), loaded.unet->context_width(), loaded.text_encoder->width());
+    throw Error(
+        kBadInput,
+        "{}: the U-Net expects text {} wide, but the text encoder gives {}; the file mixes two models.",
+        path.string(), loaded.unet->context_width(), loaded.text_encoder->width());
   if (vae) {
     load_vae(loaded, vae);
   } else {
     loaded.vae = build_vae(checkpoint);
   }
+  loaded.files = checkpoint.files;
+  loaded.release_mapped_weights();  // what was widened has been read for the last time
   loaded.hash = std::make_unique<FileHash>(path);
   return loaded;
 }
@@ -107,8 +128,8 @@ void load_vae(LoadedModel& model, const std::optional<std::filesystem::path>& va
   const formats::Checkpoint source = vae ? formats::open_vae(*vae) : formats::open_checkpoint(model.path);
   auto built = build_vae(source);
   if (built->latent_channels() != model.unet->in_channels())
-    throw Error(kUnsupported, "{}: this VAE has {} latent channels, but the checkpoint works on {}.", source.path.string(),
-                built->latent_channels(), model.unet->in_channels());
+    throw Error(kUnsupported, "{}: this VAE has {} latent channels, but the checkpoint works on {}.",
+                source.path.string(), built->latent_channels(), model.unet->in_channels());
   model.vae = std::move(built);
   model.vae_path = vae.value_or(std::filesystem::path());
   model.vae_hash = vae ? std::make_unique<FileHash>(*vae) : nullptr;

@@ -1,5 +1,6 @@
-// From a checkpoint file to a model that can run: formats says which bytes are which parameter, tensor makes tensors of
-// them, model builds the layers. Weights stay mapped as stored, except in components small enough to widen.
+// From a checkpoint file to a model that can run: formats says which bytes are which parameter, tensor makes
+// tensors of them, model builds the layers. Weights stay mapped as stored, except in components small enough
+// to widen.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "formats/checkpoint.h"
 #include "model/text_encoder.h"
@@ -20,24 +22,29 @@ namespace lowrank::pipeline {
 struct LoadedModel {
   std::filesystem::path path, vae_path;  // vae_path empty: the checkpoint's own VAE
   formats::PredictionType prediction = formats::PredictionType::kEpsilon;
-  double latent_scale = 0.18215;         // decode(latent / scale); metadata `lowrank.latent_scale` overrides SD 1's
-  bool has_sd1_latents = true;           // false with a scale of its own: the latents are another VAE's
-  int native_size = 512;                 // pixels; metadata `lowrank.native_size` overrides SD 1's
+  double latent_scale = 0.18215;  // decode(latent / scale); metadata `lowrank.latent_scale` overrides SD 1's
+  bool has_sd1_latents = true;    // false for a model with an autoencoder of its own, by its metadata
+  int native_size = 512;          // pixels; metadata `lowrank.default_size` overrides SD 1's
   std::unique_ptr<model::TextEncoder> text_encoder;
   std::unique_ptr<model::UNet> unet;
   std::unique_ptr<model::Vae> vae;
 
+  std::vector<std::shared_ptr<const weights::TensorFile>> files;
   std::unique_ptr<FileHash> hash, vae_hash;  // of the checkpoint's file; of the VAE's, null without vae_path
 
   std::string name() const { return path.stem().string(); }
+  // Tells the system that the mapped weights are not needed just now. They stay in the page cache, so the
+  // next use costs little, but they no longer count as this process's memory while something else needs it.
+  void release_mapped_weights() const;
   // Of all tensors as they lie in memory, mapped ones included.
   std::uint64_t parameter_bytes() const;
 };
 
-// Opens, checks and builds. `vae`: a stand-alone VAE instead of the checkpoint's. A component whose parameters take less
-// than 1 GiB in float32 is widened, as it then runs without conversions; a larger one stays as stored.
-// Throws Error naming the file; kUnsupported for other families than SD 1.x.
-LoadedModel load_model(const std::filesystem::path& checkpoint, const std::optional<std::filesystem::path>& vae = {});
+// Opens, checks and builds. `vae`: a stand-alone VAE instead of the checkpoint's. A component whose
+// parameters take less than 1 GiB in float32 is widened, as it then runs without conversions; a larger one
+// stays as stored. Throws Error naming the file; kUnsupported for other families than SD 1.x.
+LoadedModel load_model(const std::filesystem::path& checkpoint,
+                       const std::optional<std::filesystem::path>& vae = {});
 
 // Replaces the VAE of a resident model. nullopt: the checkpoint's own.
 void load_vae(LoadedModel& model, const std::optional<std::filesystem::path>& vae);

@@ -17,7 +17,8 @@ using prompt::TokenChunk;
 
 constexpr std::size_t kCacheEntries = 32;
 
-// Column `chunk` of the texts' chunks: ids [texts, 77] and weights [texts, 77], and what replaces token embeddings.
+// Column `chunk` of the texts' chunks: ids [texts, 77] and weights [texts, 77], and what replaces token
+// embeddings.
 struct ChunkColumn {
   at::Tensor ids, weights;
   std::vector<model::TextEncoder::Replacement> replacements;
@@ -25,7 +26,8 @@ struct ChunkColumn {
 
 ChunkColumn column(std::span<const TokenChunk* const> chunks, std::span<const Embedding> embeddings) {
   const auto texts = static_cast<std::int64_t>(chunks.size());
-  ChunkColumn result{at::empty({texts, kChunkRows}, at::kLong), at::empty({texts, kChunkRows}, at::kFloat), {}};
+  ChunkColumn result{
+      at::empty({texts, kChunkRows}, at::kLong), at::empty({texts, kChunkRows}, at::kFloat), {}};
   for (std::int64_t t = 0; t < texts; ++t) {
     const TokenChunk& chunk = *chunks[static_cast<std::size_t>(t)];
     std::ranges::copy(chunk.ids, result.ids.data_ptr<std::int64_t>() + t * kChunkRows);
@@ -48,13 +50,15 @@ at::Tensor encode_column(const model::TextEncoder& encoder, std::span<const Toke
 
 std::string cache_key(const prompt::Conditioning& conditioning, std::span<const Embedding> embeddings,
                       const EncodeSettings& settings, const std::string& state) {
-  std::string key = fmt::format("{}\n{} {}\n", state, settings.clip_skip, static_cast<int>(settings.emphasis));
+  std::string key =
+      fmt::format("{}\n{} {}\n", state, settings.clip_skip, static_cast<int>(settings.emphasis));
   for (const auto& text : conditioning.texts) {
     for (const auto& chunk : text.chunks) {
       key.append(reinterpret_cast<const char*>(chunk.ids.data()), sizeof(chunk.ids));
       key.append(reinterpret_cast<const char*>(chunk.weights.data()), sizeof(chunk.weights));
       for (const auto& placed : chunk.embeddings)
-        key += fmt::format("{} {} {}\n", placed.first_row, placed.vectors, embeddings[placed.embedding].path.string());
+        key += fmt::format("{} {} {}\n", placed.first_row, placed.vectors,
+                           embeddings[placed.embedding].path.string());
     }
     key += '\n';
   }
@@ -74,7 +78,8 @@ at::Tensor apply_emphasis(const at::Tensor& z, const at::Tensor& weights, prompt
     case Emphasis::kOriginal: {
       if (weights.eq(1).all().item<bool>()) return z;
       const at::Tensor weighted = z * weights.unsqueeze(-1);
-      const double before = z.mean(at::kDouble).item<double>(), after = weighted.mean(at::kDouble).item<double>();
+      const double before = z.mean(at::kDouble).item<double>(),
+                   after = weighted.mean(at::kDouble).item<double>();
       return after == 0 ? weighted : weighted * (before / after);
     }
   }
@@ -113,7 +118,8 @@ std::shared_ptr<const EncodedPrompt> ConditioningCache::encode(const model::Text
     return entries_.front().prompt;
   }
   ++encodings_;
-  auto encoded = std::make_shared<const EncodedPrompt>(encode_prompt(encoder, conditioning, embeddings, settings));
+  auto encoded =
+      std::make_shared<const EncodedPrompt>(encode_prompt(encoder, conditioning, embeddings, settings));
   entries_.push_front({std::move(key), std::move(encoded)});
   if (entries_.size() > kCacheEntries) entries_.pop_back();
   return entries_.front().prompt;

@@ -1,5 +1,5 @@
-// Chunks of tokens become the vectors that the U-Net attends to: each chunk is one pass of the text encoder, emphasis is
-// applied to its output, and the chunks of a text are laid end to end.
+// Chunks of tokens become the vectors that the U-Net attends to: each chunk is one pass of the text encoder,
+// emphasis is applied to its output, and the chunks of a text are laid end to end.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -31,27 +31,28 @@ struct EncodeSettings {
   prompt::Emphasis emphasis = prompt::Emphasis::kOriginal;
 };
 
-// One piece of a prompt over time, encoded: texts[i] is [77·n, width] float32 for each distinct text of its schedule.
+// One piece of a prompt over time, encoded: texts[i] is [77·n, width] float32 for each distinct text of its
+// schedule.
 struct EncodedPrompt {
   std::vector<at::Tensor> texts;
 };
 
-// All texts of `conditioning` are encoded together, chunk by chunk, as A1111 does: the means of kOriginal run over the
-// variants of one chunk. Throws Error(kBadInput) when clip skip exceeds the encoder's depth.
+// All texts of `conditioning` are encoded together, chunk by chunk, as A1111 does: the means of kOriginal run
+// over the variants of one chunk. Throws Error(kBadInput) when clip skip exceeds the encoder's depth.
 EncodedPrompt encode_prompt(const model::TextEncoder& encoder, const prompt::Conditioning& conditioning,
                             std::span<const Embedding> embeddings, const EncodeSettings& settings);
 
 // [77, width]: the encoding of a chunk without words, which "Pad conds" fills up with.
 at::Tensor encode_empty(const model::TextEncoder& encoder, const EncodeSettings& settings);
 
-// The last few encodings by what they depend on: tokens, weights, embeddings, settings and `state`, a text that names
-// checkpoint and active adapters. Not thread-safe.
+// The last few encodings by what they depend on: tokens, weights, embeddings, settings and `state`, a text
+// that names checkpoint and active adapters. Not thread-safe.
 class ConditioningCache {
  public:
   std::shared_ptr<const EncodedPrompt> encode(const model::TextEncoder& encoder,
                                               const prompt::Conditioning& conditioning,
-                                              std::span<const Embedding> embeddings, const EncodeSettings& settings,
-                                              const std::string& state);
+                                              std::span<const Embedding> embeddings,
+                                              const EncodeSettings& settings, const std::string& state);
   void clear() { entries_.clear(); }
   std::int64_t encodings() const { return encodings_; }  // how often the text encoder had to run
 

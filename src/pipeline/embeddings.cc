@@ -54,7 +54,9 @@ Embedding read_embedding(const fs::path& path, std::int64_t width) {
 
 }  // namespace
 
-std::string Embedding::short_hash() const { return sha256_file_hex(path).substr(0, 10); }
+std::string Embedding::short_hash() const {
+  return sha256_file_hex(path).substr(0, 10);
+}
 
 std::vector<prompt::EmbeddingName> EmbeddingFolder::names() const {
   std::vector<prompt::EmbeddingName> list;
@@ -65,7 +67,8 @@ std::vector<prompt::EmbeddingName> EmbeddingFolder::names() const {
 EmbeddingFolder read_embeddings(const fs::path& folder, std::int64_t width) {
   std::set<fs::path> paths;
   std::error_code failure;
-  for (fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, failure), end;
+  for (fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, failure),
+       end;
        !failure && it != end; it.increment(failure)) {
     if (it->is_regular_file(failure) && is_embedding_file(it->path())) paths.insert(it->path());
   }

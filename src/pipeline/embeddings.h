@@ -27,8 +27,9 @@ struct EmbeddingFolder {
   std::vector<prompt::EmbeddingName> names() const;  // same order
 };
 
-// All .safetensors, .pt, .bin and .ckpt files in `folder` and below whose vectors are `width` wide. A missing folder is
-// an empty one. Formats: A1111's `string_to_param` pickle, a single tensor, SDXL's pair (`clip_l` is used).
+// All .safetensors, .pt, .bin and .ckpt files in `folder` and below whose vectors are `width` wide. A missing
+// folder is an empty one. Formats: A1111's `string_to_param` pickle, a single tensor, SDXL's pair (`clip_l`
+// is used).
 EmbeddingFolder read_embeddings(const std::filesystem::path& folder, std::int64_t width);
 
 }  // namespace lowrank::pipeline

@@ -108,12 +108,21 @@ std::string Decimal::text() const {
   return prompt::number_text(value);
 }
 
-std::span<const FieldRow> field_table() { return kFields; }
-const FieldRow* field_by_api(std::string_view name) { return find(&FieldRow::api, name); }
-const FieldRow* field_by_flag(std::string_view name) { return find(&FieldRow::flag, name); }
-const FieldRow* field_by_infotext(std::string_view label) { return find(&FieldRow::infotext, label); }
+std::span<const FieldRow> field_table() {
+  return kFields;
+}
+const FieldRow* field_by_api(std::string_view name) {
+  return find(&FieldRow::api, name);
+}
+const FieldRow* field_by_flag(std::string_view name) {
+  return find(&FieldRow::flag, name);
+}
+const FieldRow* field_by_infotext(std::string_view label) {
+  return find(&FieldRow::infotext, label);
+}
 
-void set_field(GenerationRequest& request, const FieldRow& row, std::string_view text, std::string_view label) {
+void set_field(GenerationRequest& request, const FieldRow& row, std::string_view text,
+               std::string_view label) {
   std::visit(
       [&](auto member) {
         using T = std::remove_reference_t<decltype(request.*member)>;
@@ -177,10 +186,11 @@ void check_request(const GenerationRequest& request) {
         },
         row.member);
   }
-  for (const auto& [name, pixels] : {std::pair{"width", request.width}, std::pair{"height", request.height}}) {
+  for (const auto& [name, pixels] :
+       {std::pair{"width", request.width}, std::pair{"height", request.height}}) {
     if (pixels % 8 != 0)
-      throw Error(kBadInput, "the {} is {} pixels, but must be a multiple of 8; {} is the nearest.", name, pixels,
-                  std::max(8, (pixels + 4) / 8 * 8));
+      throw Error(kBadInput, "the {} is {} pixels, but must be a multiple of 8; {} is the nearest.", name,
+                  pixels, std::max(8, (pixels + 4) / 8 * 8));
   }
 }
 

@@ -1,6 +1,6 @@
-// The one list of request fields: how A1111's API calls them, their flag on the command line, their label in a picture's
-// metadata, and their range. CLI, server and infotext read it, so that a field added here exists everywhere. Needs no
-// engine.
+// The one list of request fields: how A1111's API calls them, their flag on the command line, their label in
+// a picture's metadata, and their range. CLI, server and infotext read it, so that a field added here exists
+// everywhere. Needs no engine.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct FieldRow {
   std::string_view flag;      // long option without dashes; unique
   std::string_view infotext;  // label in the metadata; "" when it is not written
   FieldMember member;
-  double min, max;            // of numbers, inclusive; unused for others
+  double min, max;  // of numbers, inclusive; unused for others
   std::string_view help;
 };
 
@@ -36,9 +36,11 @@ const FieldRow* field_by_api(std::string_view name);
 const FieldRow* field_by_flag(std::string_view name);
 const FieldRow* field_by_infotext(std::string_view label);
 
-// Sets a field from text: numbers in decimal, booleans as true/false/1/0 in any case; a list takes the text as one more
-// item. Throws Error(kBadInput) naming `label` when the text is none of its type or the number is out of range.
-void set_field(GenerationRequest& request, const FieldRow& row, std::string_view text, std::string_view label);
+// Sets a field from text: numbers in decimal, booleans as true/false/1/0 in any case; a list takes the text
+// as one more item. Throws Error(kBadInput) naming `label` when the text is none of its type or the number is
+// out of range.
+void set_field(GenerationRequest& request, const FieldRow& row, std::string_view text,
+               std::string_view label);
 
 // The field as the metadata writes it; nullopt for an absent optional.
 std::optional<std::string> field_text(const GenerationRequest& request, const FieldRow& row);

@@ -1,5 +1,5 @@
-// The SHA-256 of a file, computed beside other work: a checkpoint of gigabytes takes seconds to read, and only the
-// metadata of the finished picture needs it.
+// The SHA-256 of a file, computed beside other work: a checkpoint of gigabytes takes seconds to read, and
+// only the metadata of the finished picture needs it.
 #pragma once
 
 #include <filesystem>

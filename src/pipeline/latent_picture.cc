@@ -11,8 +11,10 @@ namespace {
 
 // Red, green and blue as weights of SD 1's four latent channels. Source: the fit published by Keturn in the
 // Hugging Face forum (2022), which A1111 uses as its "Approx cheap" preview.
-constexpr float kColours[4][3] = {
-    {0.298f, 0.207f, 0.208f}, {0.187f, 0.286f, 0.173f}, {-0.158f, 0.189f, 0.264f}, {-0.184f, -0.271f, -0.473f}};
+constexpr float kColours[4][3] = {{0.298f, 0.207f, 0.208f},
+                                  {0.187f, 0.286f, 0.173f},
+                                  {-0.158f, 0.189f, 0.264f},
+                                  {-0.184f, -0.271f, -0.473f}};
 
 }  // namespace
 
@@ -20,7 +22,8 @@ image::Picture to_picture(const at::Tensor& pixels) {
   LOWRANK_CHECK(pixels.dim() == 3 && pixels.size(0) == 3);
   const at::Tensor bytes =
       ((pixels.to(at::kFloat) + 1) / 2).clamp(0, 1).mul(255).to(at::kByte).permute({1, 2, 0}).contiguous();
-  image::Picture picture{.width = static_cast<int>(pixels.size(2)), .height = static_cast<int>(pixels.size(1)), .rgb = {}};
+  image::Picture picture{
+      .width = static_cast<int>(pixels.size(2)), .height = static_cast<int>(pixels.size(1)), .rgb = {}};
   picture.rgb.assign(bytes.data_ptr<std::uint8_t>(), bytes.data_ptr<std::uint8_t>() + bytes.numel());
   return picture;
 }
@@ -28,8 +31,9 @@ image::Picture to_picture(const at::Tensor& pixels) {
 image::Picture decode_latent(const LoadedModel& model, const at::Tensor& latent) {
   const at::Tensor pixels = model.vae->decode(latent / model.latent_scale);
   if (!pixels.isfinite().all().item<bool>())
-    throw Error(kUnsupported, "the picture's numbers are not finite; try smaller LoRA weights, a smaller CFG scale or "
-                              "another VAE.");
+    throw Error(kUnsupported,
+                "the picture's numbers are not finite; try smaller LoRA weights, a smaller CFG scale or "
+                "another VAE.");
   return to_picture(pixels.select(0, 0));
 }
 

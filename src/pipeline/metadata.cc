@@ -35,7 +35,8 @@ class Writer {
     LOWRANK_CHECK(row != nullptr);
     static const GenerationRequest fresh;
     const auto number = [](const std::optional<std::string>& text) { return text.value_or(""); };
-    const bool same = number(field_text(request_, *row)) == number(field_text(fresh, *row)) || is_default_number(*row);
+    const bool same =
+        number(field_text(request_, *row)) == number(field_text(fresh, *row)) || is_default_number(*row);
     if (!same) always(api);
   }
   void text(std::string_view label, const std::string& value) {
@@ -67,8 +68,8 @@ std::string hash_list(const std::vector<std::pair<std::string, std::string>>& ha
 // Entries that do not change the picture, or are read together with others.
 bool is_silent(std::string_view label) {
   constexpr std::array<std::string_view, 12> kSilent = {
-      "Model hash", "VAE hash", "Lora hashes", "TI hashes", "Version", "User",
-      "Lora report", "Lora not found", "Size", "Seed resize from", "Lora", "Time taken"};
+      "Model hash",  "VAE hash",       "Lora hashes", "TI hashes",        "Version", "User",
+      "Lora report", "Lora not found", "Size",        "Seed resize from", "Lora",    "Time taken"};
   return std::ranges::find(kSilent, label) != kSilent.end();
 }
 
@@ -99,7 +100,8 @@ std::string picture_metadata(const PictureFacts& facts) {
   w.text("TI hashes", hash_list(facts.embedding_hashes));
   w.when(facts.uses_emphasis && r.emphasis != "Original", {"emphasis"});
   w.when(r.discard_penultimate_sigma, {"always_discard_next_to_last_sigma"});
-  for (const auto api : {"sigma_min", "sigma_max", "rho", "beta_dist_alpha", "beta_dist_beta"}) w.unless_default(api);
+  for (const auto api : {"sigma_min", "sigma_max", "rho", "beta_dist_alpha", "beta_dist_beta"})
+    w.unless_default(api);
   w.when(r.sgm_noise_multiplier, {"sgm_noise_multiplier"});
   if (facts.uses_eta && facts.is_timestep_sampler) {
     const Decimal eta = r.eta.value_or(r.eta_ddim);
@@ -133,9 +135,11 @@ std::vector<std::string> apply_metadata(GenerationRequest& request, const prompt
       unknown.push_back(label);
     }
   }
-  // A picture of ours without a VAE entry was made with the checkpoint's own, whatever "Automatic" would find today.
+  // A picture of ours without a VAE entry was made with the checkpoint's own, whatever "Automatic" would find
+  // today.
   const std::string* version = infotext.find("Version");
-  if (version != nullptr && version->starts_with("LowRank") && infotext.find("VAE") == nullptr) request.vae = "None";
+  if (version != nullptr && version->starts_with("LowRank") && infotext.find("VAE") == nullptr)
+    request.vae = "None";
   // What was missing then may be missing again.
   if (infotext.find("Lora not found") != nullptr) request.allow_missing_loras = true;
   return unknown;

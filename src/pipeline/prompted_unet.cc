@@ -44,8 +44,8 @@ at::Tensor PromptedUNet::pad_to(const at::Tensor& context, std::int64_t length) 
   return at::cat({context, filler.unsqueeze(0).expand({context.size(0), missing, context.size(2)})}, 1);
 }
 
-at::Tensor PromptedUNet::predict(const at::Tensor& x, const at::Tensor& timesteps, std::span<const BranchRow> rows,
-                                 int call) {
+at::Tensor PromptedUNet::predict(const at::Tensor& x, const at::Tensor& timesteps,
+                                 std::span<const BranchRow> rows, int call) {
   LOWRANK_CHECK(x.size(0) == static_cast<std::int64_t>(rows.size()));
   const auto first_uncond = std::ranges::find(rows, BranchRow::kUncond, &BranchRow::piece) - rows.begin();
   const auto run = [&](std::int64_t from, std::int64_t count, const at::Tensor& text) {

@@ -1,5 +1,6 @@
-// The U-Net with the prompts of one batch: what sampling calls the noise model. Which text conditions a call depends on
-// the number of the call (prompt editing); rows of equal context length go through the U-Net together.
+// The U-Net with the prompts of one batch: what sampling calls the noise model. Which text conditions a call
+// depends on the number of the call (prompt editing); rows of equal context length go through the U-Net
+// together.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -28,11 +29,11 @@ class PromptedUNet : public sampling::NoiseModel {
   // Both must outlive this object.
   PromptedUNet(const model::UNet& unet, const PromptConditioning& prompts) : unet_(unet), prompts_(prompts) {}
 
-  at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps, std::span<const sampling::BranchRow> rows,
-                     int call) override;
+  at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps,
+                     std::span<const sampling::BranchRow> rows, int call) override;
 
-  std::int64_t passes() const { return passes_; }     // of the U-Net so far
-  bool padded() const { return padded_; }             // lengths had to be equalised with `empty`
+  std::int64_t passes() const { return passes_; }  // of the U-Net so far
+  bool padded() const { return padded_; }          // lengths had to be equalised with `empty`
 
  private:
   at::Tensor context(std::span<const sampling::BranchRow> rows, int call) const;  // [rows, 77·n, width]

@@ -21,9 +21,9 @@ struct GeneratedPicture {
 
 // A finished sampling step.
 struct StepEvent {
-  int step = 0, steps = 0;    // of this batch, from 1; steps 0: not known beforehand (DPM adaptive)
-  int batch = 0, batches = 1; // from 0
-  double seconds = 0;         // since the batch began to sample
+  int step = 0, steps = 0;     // of this batch, from 1; steps 0: not known beforehand (DPM adaptive)
+  int batch = 0, batches = 1;  // from 0
+  double seconds = 0;          // since the batch began to sample
   std::optional<image::Picture> preview;  // of the batch's first picture, where one was asked for
 };
 

@@ -31,7 +31,8 @@ sampling::SamplerSettings settings(const GenerationRequest& request, const sampl
   return {.eta = eta.value,
           .s_churn = request.sigma_churn.value,
           .s_tmin = request.sigma_tmin.value,
-          .s_tmax = request.sigma_tmax.value == 0 ? std::numeric_limits<double>::infinity() : request.sigma_tmax.value,
+          .s_tmax = request.sigma_tmax.value == 0 ? std::numeric_limits<double>::infinity()
+                                                  : request.sigma_tmax.value,
           .s_noise = request.sigma_noise.value};
 }
 
@@ -47,7 +48,8 @@ SamplingPlan plan_sampling(const GenerationRequest& request, formats::Prediction
     throw Error(kBadInput, "there is no schedule '{}'; choose one of {}.", request.scheduler,
                 labels(sampling::schedule_table()));
   const auto rng = sampling::find_rng(request.rng);
-  if (!rng) throw Error(kBadInput, "there is no source of random numbers '{}'; choose GPU, NV or CPU.", request.rng);
+  if (!rng)
+    throw Error(kBadInput, "there is no source of random numbers '{}'; choose GPU, NV or CPU.", request.rng);
   SamplingPlan plan{.sampler = choice.sampler, .schedule = choice.schedule, .rng = *rng, .sample = {}};
   plan.sample = {
       .schedule = choice.schedule,
@@ -61,7 +63,8 @@ SamplingPlan plan_sampling(const GenerationRequest& request, formats::Prediction
       .always_discard_next_to_last_sigma = request.discard_penultimate_sigma,
       .sgm_noise_multiplier = request.sgm_noise_multiplier,
       .table = noise_table(request),
-      .prediction = prediction == formats::PredictionType::kV ? sampling::Prediction::kV : sampling::Prediction::kEps,
+      .prediction =
+          prediction == formats::PredictionType::kV ? sampling::Prediction::kV : sampling::Prediction::kEps,
       .guidance = {.scale = request.cfg_scale.value,
                    .weights = {},
                    .skip_early = request.skip_early_cfg.value,

@@ -26,7 +26,9 @@ class Stopwatch {
   ~Stopwatch() { seconds_ += elapsed(); }
   Stopwatch(const Stopwatch&) = delete;
   Stopwatch& operator=(const Stopwatch&) = delete;
-  double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  double elapsed() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
 
  private:
   double& seconds_;
@@ -36,7 +38,8 @@ class Stopwatch {
 prompt::Emphasis emphasis_of(const GenerationRequest& request) {
   const auto emphasis = prompt::emphasis_from_label(request.emphasis);
   if (!emphasis)
-    throw Error(kBadInput, "there is no emphasis mode '{}'; choose Original, No norm, Ignore or None.", request.emphasis);
+    throw Error(kBadInput, "there is no emphasis mode '{}'; choose Original, No norm, Ignore or None.",
+                request.emphasis);
   return *emphasis;
 }
 
@@ -80,9 +83,12 @@ Session::Session(Resources resources, SessionOptions options)
   at::set_num_threads(options_.threads > 0 ? options_.threads : cores);
 }
 
-Session::~Session() { loras_.forget(); }
+Session::~Session() {
+  loras_.forget();
+}
 
-GenerationResult Session::generate(const GenerationRequest& request, const Listener& listener, std::stop_token stop) {
+GenerationResult Session::generate(const GenerationRequest& request, const Listener& listener,
+                                   std::stop_token stop) {
   const at::NoGradGuard no_grad;
   check_request(request);
   double seconds_load = 0;
@@ -91,8 +97,16 @@ GenerationResult Session::generate(const GenerationRequest& request, const Liste
     const Stopwatch watch(seconds_load);
     model = &use_model(request);
   }
-  Job job{.request = complete(request, *model), .model = *model, .listener = listener, .stop = std::move(stop),
-          .plan = {}, .seeds = {}, .encode_settings = {}, .prompts = {}, .sampled = {}, .result = {}};
+  Job job{.request = complete(request, *model),
+          .model = *model,
+          .listener = listener,
+          .stop = std::move(stop),
+          .plan = {},
+          .seeds = {},
+          .encode_settings = {},
+          .prompts = {},
+          .sampled = {},
+          .result = {}};
   job.result.seconds_load = seconds_load;
   job.plan = plan_sampling(job.request, model->prediction);
   job.encode_settings = {.clip_skip = job.request.clip_skip, .emphasis = emphasis_of(job.request)};
@@ -102,7 +116,7 @@ GenerationResult Session::generate(const GenerationRequest& request, const Liste
     const Stopwatch watch(job.result.seconds_loras);
     loras_.activate(job.prompts.parsed.networks.loras, *model,
                     job.request.allow_missing_loras ? OnMissing::kReport : OnMissing::kFail);
-    job.result.loras = loras_.reports();
+    job.result.loras = loras_.reports(adapter::Measure::kNo);
   }
   job.result.missing_loras = loras_.missing();
   append(job.result.warnings, job.prompts.parsed.warnings);
@@ -112,6 +126,7 @@ GenerationResult Session::generate(const GenerationRequest& request, const Liste
     const at::Tensor latents = sample(job, batch);
     finish_batch(job, batch, latents);
   }
+  job.result.loras = loras_.reports(adapter::Measure::kYes);
   return std::move(job.result);
 }
 
@@ -137,15 +152,16 @@ GenerationRequest Session::complete(const GenerationRequest& asked, const Loaded
   if (request.height == 0) request.height = model.native_size;
   const auto cell = static_cast<int>(model.vae->downscale());
   if (request.width % cell != 0 || request.height % cell != 0)
-    throw Error(kBadInput, "the size {}x{} does not fit this checkpoint: width and height must be multiples of {}.",
+    throw Error(kBadInput,
+                "the size {}x{} does not fit this checkpoint: width and height must be multiples of {}.",
                 request.width, request.height, cell);
   request.checkpoint = model.name();
   request.vae = model.vae_path.filename().string();
-  auto styled = prompt::apply_styles(request.prompt, request.negative_prompt, prompt::read_styles(resources_.styles),
-                                     request.styles);
+  auto styled = prompt::apply_styles(request.prompt, request.negative_prompt,
+                                     prompt::read_styles(resources_.styles), request.styles);
   if (!styled.unknown.empty())
-    throw Error(kNotFound, "there is no style '{}' in {}; check the name, or add it there.", styled.unknown.front(),
-                resources_.styles.string());
+    throw Error(kNotFound, "there is no style '{}' in {}; check the name, or add it there.",
+                styled.unknown.front(), resources_.styles.string());
   request.prompt = std::move(styled.prompt);
   request.negative_prompt = std::move(styled.negative_prompt);
   request.styles.clear();
@@ -207,14 +223,18 @@ at::Tensor Session::sample(Job& job, int batch) {
   const auto on_step = [&](const sampling::StepReport& report) {
     if (report.step < job.request.steps) loras_.set_step(report.step + 1, job.request.steps);
     if (!job.listener.on_step) return;
-    StepEvent event{.step = report.step, .steps = report.steps, .batch = batch, .batches = job.request.batch_count,
-                    .seconds = watch.elapsed(), .preview = std::nullopt};
+    StepEvent event{.step = report.step,
+                    .steps = report.steps,
+                    .batch = batch,
+                    .batches = job.request.batch_count,
+                    .seconds = watch.elapsed(),
+                    .preview = std::nullopt};
     if (job.listener.preview == Preview::kEachStep)
       event.preview = preview_latent(job.model, report.denoised.select(0, 0));
     job.listener.on_step(event);
   };
-  job.sampled = sampling::run_sampler(*job.plan.sampler, request, network, *sampling::make_image_noise(noise), on_step,
-                                      job.stop);
+  job.sampled = sampling::run_sampler(*job.plan.sampler, request, network, *sampling::make_image_noise(noise),
+                                      on_step, job.stop);
   job.result.unet_passes += network.passes();
   job.padded = network.padded();
   return std::move(job.sampled.latent);
@@ -222,6 +242,7 @@ at::Tensor Session::sample(Job& job, int batch) {
 
 void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
   const Stopwatch watch(job.result.seconds_decode);
+  job.model.release_mapped_weights();  // the VAE's large maps take the U-Net's place
   for (int i = 0; i < job.request.batch_size; ++i) {
     throw_if_stopped(job.stop);
     const int index = batch * job.request.batch_size + i;

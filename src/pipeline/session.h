@@ -1,5 +1,5 @@
-// One resident model and its requests: from a GenerationRequest to pictures. The session knows no folders and no index;
-// names are turned into paths by the functions that it is given. One thread at a time.
+// One resident model and its requests: from a GenerationRequest to pictures. The session knows no folders and
+// no index; names are turned into paths by the functions that it is given. One thread at a time.
 #pragma once
 
 #include <filesystem>
@@ -24,10 +24,12 @@ namespace lowrank::pipeline {
 
 // Where names lead. Each function throws Error(kNotFound) in one sentence with the remedy.
 struct Resources {
-  std::function<std::filesystem::path(const std::string& name)> checkpoint;  // "": the one to take without being told
+  std::function<std::filesystem::path(const std::string& name)>
+      checkpoint;  // "": the one to take without being told
   LoraFinder lora;
   // "Automatic": the file that belongs to the checkpoint, if there is one; "None": nullopt; else a name.
-  std::function<std::optional<std::filesystem::path>(const std::string& name, const std::filesystem::path& checkpoint)>
+  std::function<std::optional<std::filesystem::path>(const std::string& name,
+                                                     const std::filesystem::path& checkpoint)>
       vae;
   std::filesystem::path embeddings;  // folder; may be missing
   std::filesystem::path styles;      // styles.csv; may be missing
@@ -43,14 +45,16 @@ class Session {
   Session(Resources resources, SessionOptions options);
   ~Session();
 
-  // Makes the request's pictures. Throws Error: kBadInput, kNotFound, kUnsupported for what the request asks, kCancelled
-  // within a step of a stop. The session stays usable after any error.
-  GenerationResult generate(const GenerationRequest& request, const Listener& listener = {}, std::stop_token stop = {});
+  // Makes the request's pictures. Throws Error: kBadInput, kNotFound, kUnsupported for what the request asks,
+  // kCancelled within a step of a stop. The session stays usable after any error.
+  GenerationResult generate(const GenerationRequest& request, const Listener& listener = {},
+                            std::stop_token stop = {});
 
   // Loads what the request names, unless it is resident. generate() does it by itself.
   LoadedModel& use_model(const GenerationRequest& request);
 
-  // Someone else changed the resident model's slots (training shows what it has learned so far): texts are encoded anew.
+  // Someone else changed the resident model's slots (training shows what it has learned so far): texts are
+  // encoded anew.
   void forget_encodings() { conditioning_cache_.clear(); }
 
   std::int64_t text_encodings() const { return conditioning_cache_.encodings(); }

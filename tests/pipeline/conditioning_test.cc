@@ -28,7 +28,8 @@ class ConditioningTest : public ::testing::Test {
   }
   static void TearDownTestSuite() { delete model; }
 
-  static prompt::ParsedPrompt parse(const std::string& text, std::vector<prompt::EmbeddingName> embeddings = {},
+  static prompt::ParsedPrompt parse(const std::string& text,
+                                    std::vector<prompt::EmbeddingName> embeddings = {},
                                     Emphasis emphasis = Emphasis::kOriginal) {
     prompt::Request request;
     request.prompt = text;
@@ -75,8 +76,10 @@ TEST_F(ConditioningTest, EmphasisActsOnTheRowsOfItsWords) {
   m[2] = 1.5;  // start, "a", "red"
   const double factor = z.mean(at::kDouble).item<double>() / (z * m).mean(at::kDouble).item<double>();
   EXPECT_TRUE(expect_close(encode("a (red:1.5) fox"), z * m * factor, {.rel = 1e-6}));
-  EXPECT_TRUE(expect_close(encode("a (red:1.5) fox", {.clip_skip = 1, .emphasis = Emphasis::kNoNorm}), z * m, {.rel = 1e-6}));
-  EXPECT_TRUE(expect_close(encode("a (red:1.5) fox", {.clip_skip = 1, .emphasis = Emphasis::kIgnore}), z, {.rel = 1e-6}));
+  EXPECT_TRUE(expect_close(encode("a (red:1.5) fox", {.clip_skip = 1, .emphasis = Emphasis::kNoNorm}), z * m,
+                           {.rel = 1e-6}));
+  EXPECT_TRUE(expect_close(encode("a (red:1.5) fox", {.clip_skip = 1, .emphasis = Emphasis::kIgnore}), z,
+                           {.rel = 1e-6}));
 }
 
 TEST_F(ConditioningTest, ClipSkipTwoStopsALayerEarlier) {
@@ -90,7 +93,8 @@ TEST_F(ConditioningTest, ChunksAreLaidEndToEnd) {
   const auto parsed = parse("a fox BREAK a cat");
   const auto& chunks = parsed.pieces.at(0).texts.at(0).chunks;
   ASSERT_EQ(chunks.size(), 2u);
-  EXPECT_TRUE(expect_close(encode("a fox BREAK a cat"), at::cat({plain(chunks[0]), plain(chunks[1])}), {.rel = 1e-6}));
+  EXPECT_TRUE(expect_close(encode("a fox BREAK a cat"), at::cat({plain(chunks[0]), plain(chunks[1])}),
+                           {.rel = 1e-6}));
 }
 
 TEST_F(ConditioningTest, VariantsOfAnEditShareOneMean) {
@@ -107,7 +111,8 @@ TEST_F(ConditioningTest, VariantsOfAnEditShareOneMean) {
   }
   const double factor =
       at::stack(z).mean(at::kDouble).item<double>() / at::stack(weighted).mean(at::kDouble).item<double>();
-  for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(expect_close(encoded.texts[i], weighted[i] * factor, {.rel = 1e-6}));
+  for (std::size_t i = 0; i < 2; ++i)
+    EXPECT_TRUE(expect_close(encoded.texts[i], weighted[i] * factor, {.rel = 1e-6}));
 }
 
 TEST_F(ConditioningTest, AnEmbeddingReplacesTokenVectors) {
@@ -119,7 +124,8 @@ TEST_F(ConditioningTest, AnEmbeddingReplacesTokenVectors) {
   const auto parsed = parse("a mything, sitting", {{"mything", 2}});
   EXPECT_THAT(parsed.used_embeddings, ::testing::ElementsAre(0));
   const std::vector<pipeline::Embedding> embeddings = {embedding};
-  const auto ours = pipeline::encode_prompt(*model->text_encoder, parsed.pieces.at(0), embeddings, {}).texts.at(0);
+  const auto ours =
+      pipeline::encode_prompt(*model->text_encoder, parsed.pieces.at(0), embeddings, {}).texts.at(0);
   EXPECT_TRUE(expect_close(ours, encode("a red fox, sitting"), {.rel = 1e-6}));
 }
 
@@ -128,7 +134,8 @@ TEST(Embeddings, FilesAreReadAndMisfitsNamed) {
   fs::remove_all(folder);
   fs::create_directories(folder / "sub");
   tensor::save_state_dict(folder / "sub/good.safetensors", {{"emb_params", at::ones({3, 64})}});
-  tensor::save_state_dict(folder / "pair.safetensors", {{"clip_l", at::ones({2, 64})}, {"clip_g", at::ones({2, 128})}});
+  tensor::save_state_dict(folder / "pair.safetensors",
+                          {{"clip_l", at::ones({2, 64})}, {"clip_g", at::ones({2, 128})}});
   tensor::save_state_dict(folder / "wide.safetensors", {{"emb_params", at::ones({3, 768})}});
   std::ofstream(folder / "broken.pt") << "nothing of the kind";
   const auto read = pipeline::read_embeddings(folder, 64);

@@ -56,7 +56,8 @@ TEST(Metadata, NumbersKeepTheFormInWhichTheyWereGiven) {
 TEST(Metadata, UnknownEntriesAreNamed) {
   GenerationRequest request;
   const auto unknown = pipeline::apply_metadata(
-      request, prompt::parse_infotext("a fox\nSteps: 5, Sampler: Euler, Seed: 3, Hires upscale: 2, Size: 64x72"));
+      request,
+      prompt::parse_infotext("a fox\nSteps: 5, Sampler: Euler, Seed: 3, Hires upscale: 2, Size: 64x72"));
   EXPECT_THAT(unknown, ElementsAre("Hires upscale"));
   EXPECT_EQ(request.steps, 5);
   EXPECT_EQ(request.width, 64);
@@ -74,12 +75,19 @@ TEST(FieldTable, NamesAreUniqueAndLeadBack) {
   }
 }
 
-TEST(FieldTable, AFreshRequestIsInRange) { EXPECT_NO_THROW(pipeline::check_request({})); }
+TEST(FieldTable, AFreshRequestIsInRange) {
+  EXPECT_NO_THROW(pipeline::check_request({}));
+}
 
 TEST(FieldTable, BadTextIsNamed) {
   GenerationRequest request;
-  for (const auto& [flag, text] : {std::pair{"steps", "many"}, {"steps", "0"}, {"cfg", "nan"}, {"steps", "2.5"},
-                                  {"subseed-strength", "1.1"}, {"pad-conds", "perhaps"}, {"seed", ""}}) {
+  for (const auto& [flag, text] : {std::pair{"steps", "many"},
+                                   {"steps", "0"},
+                                   {"cfg", "nan"},
+                                   {"steps", "2.5"},
+                                   {"subseed-strength", "1.1"},
+                                   {"pad-conds", "perhaps"},
+                                   {"seed", ""}}) {
     const auto* row = pipeline::field_by_flag(flag);
     ASSERT_NE(row, nullptr) << flag;
     try {
@@ -92,11 +100,12 @@ TEST(FieldTable, BadTextIsNamed) {
   }
 }
 
-// Every field that is written comes back: a picture repeated from its own metadata is the same, byte for byte, and so is
-// the metadata.
+// Every field that is written comes back: a picture repeated from its own metadata is the same, byte for
+// byte, and so is the metadata.
 TEST(Metadata, APictureRepeatsFromItsOwnText) {
   pipeline::Session session = testing::tiny_session();
-  std::vector<GenerationRequest> requests(6, testing::tiny_request("a (red:1.2) fox, [day:night:2] <lora:lora_attn:0.8>"));
+  std::vector<GenerationRequest> requests(
+      6, testing::tiny_request("a (red:1.2) fox, [day:night:2] <lora:lora_attn:0.8>"));
   requests[1].sampler = "Euler a";
   requests[1].eta = Decimal(0.5);
   requests[1].ensd = 31337;
@@ -129,7 +138,8 @@ TEST(Metadata, APictureRepeatsFromItsOwnText) {
   for (const GenerationRequest& request : requests) {
     const auto first = session.generate(request).pictures.at(0);
     GenerationRequest again;
-    EXPECT_THAT(pipeline::apply_metadata(again, prompt::parse_infotext(first.metadata)), IsEmpty()) << first.metadata;
+    EXPECT_THAT(pipeline::apply_metadata(again, prompt::parse_infotext(first.metadata)), IsEmpty())
+        << first.metadata;
     const auto second = session.generate(again).pictures.at(0);
     EXPECT_EQ(first.metadata, second.metadata);
     EXPECT_EQ(first.picture, second.picture) << first.metadata;

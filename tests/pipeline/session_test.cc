@@ -17,10 +17,10 @@ namespace {
 using pipeline::GenerationRequest;
 using pipeline::GenerationResult;
 using pipeline::Session;
-using testing::tiny_request;
-using testing::tiny_session;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::tiny_request;
+using testing::tiny_session;
 
 int largest_difference(const image::Picture& a, const image::Picture& b) {
   int largest = 0;
@@ -55,8 +55,8 @@ TEST(Session, ThreadCountDoesNotChangeAByte) {
   EXPECT_EQ(with_two, only_picture(one, request));
 }
 
-// Matrix products of another height may sum in another order, so a batch equals its singles to the last bit or so of the
-// latents: one step of 8 bits at most in the picture.
+// Matrix products of another height may sum in another order, so a batch equals its singles to the last bit
+// or so of the latents: one step of 8 bits at most in the picture.
 TEST(Session, ABatchEqualsItsPicturesMadeAlone) {
   Session session = tiny_session();
   GenerationRequest request = tiny_request();
@@ -67,7 +67,8 @@ TEST(Session, ABatchEqualsItsPicturesMadeAlone) {
   request.batch_size = 1;
   for (const auto& together : batch.pictures) {
     request.seed = static_cast<std::int64_t>(together.seed);
-    EXPECT_LE(largest_difference(together.picture, only_picture(session, request)), 1) << "seed " << request.seed;
+    EXPECT_LE(largest_difference(together.picture, only_picture(session, request)), 1)
+        << "seed " << request.seed;
   }
 }
 
@@ -85,8 +86,9 @@ TEST(Session, BatchesContinueTheSeeds) {
 TEST(Session, AnyHistoryOfLorasLeavesThePictureAsItWas) {
   Session session = tiny_session();
   const image::Picture before = only_picture(session, tiny_request());
-  for (const char* prompt : {"a fox <lora:lora_attn:1>", "a fox <lora:loha_attn:0.5><lora:lora_te:1>",
-                             "a fox <lora:full_attn:-1><lora:lora_attn:0.3:0.9>", "a fox <lora:lora_attn:1:stop=2>"})
+  for (const char* prompt :
+       {"a fox <lora:lora_attn:1>", "a fox <lora:loha_attn:0.5><lora:lora_te:1>",
+        "a fox <lora:full_attn:-1><lora:lora_attn:0.3:0.9>", "a fox <lora:lora_attn:1:stop=2>"})
     EXPECT_NE(before, only_picture(session, tiny_request(prompt))) << prompt;
   EXPECT_EQ(before, only_picture(session, tiny_request()));
 }
@@ -130,7 +132,8 @@ TEST(Session, GuidanceOneIgnoresTheNegativePrompt) {
 
 TEST(Session, AMissingLoraIsAnErrorWithTheRemedy) {
   Session session = tiny_session();
-  EXPECT_THAT(error_of(session, tiny_request("a fox <lora:nothing:1>")), HasSubstr("did you mean lora_attn?"));
+  EXPECT_THAT(error_of(session, tiny_request("a fox <lora:nothing:1>")),
+              HasSubstr("did you mean lora_attn?"));
 }
 
 TEST(Session, AMissingLoraIsReportedWhenAllowed) {
@@ -242,7 +245,8 @@ TEST(Session, BadRequestsAreOneSentence) {
   EXPECT_THAT(error_of(session, with([](auto& r) { r.clip_skip = 9; })), HasSubstr("clip skip 9"));
   EXPECT_THAT(error_of(session, with([](auto& r) { r.rng = "dice"; })), HasSubstr("dice"));
   EXPECT_THAT(error_of(session, with([](auto& r) { r.emphasis = "Loud"; })), HasSubstr("Loud"));
-  EXPECT_THAT(error_of(session, with([](auto& r) { r.checkpoint = "none"; })), HasSubstr("no checkpoint 'none'"));
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.checkpoint = "none"; })),
+              HasSubstr("no checkpoint 'none'"));
   EXPECT_THAT(error_of(session, with([](auto& r) { r.styles = {"none"}; })), HasSubstr("no style 'none'"));
 }
 

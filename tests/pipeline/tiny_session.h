@@ -1,5 +1,5 @@
-// A session on the tiny random-weight model of the fixtures, with its adapters as LoRAs. Few steps and 64×64 pixels keep a
-// picture under half a second.
+// A session on the tiny random-weight model of the fixtures, with its adapters as LoRAs. Few steps and 64×64
+// pixels keep a picture under half a second.
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,9 @@
 
 namespace lowrank::testing {
 
-inline std::filesystem::path tiny_folder() { return std::filesystem::path(LOWRANK_TEST_FIXTURES) / "sd15-tiny"; }
+inline std::filesystem::path tiny_folder() {
+  return std::filesystem::path(LOWRANK_TEST_FIXTURES) / "sd15-tiny";
+}
 
 inline pipeline::Resources tiny_resources() {
   pipeline::Resources resources;
@@ -20,7 +22,8 @@ inline pipeline::Resources tiny_resources() {
   };
   resources.lora = [](const std::string& name) -> std::filesystem::path {
     const auto path = tiny_folder() / ("sd15-tiny-" + name + ".safetensors");
-    if (!std::filesystem::exists(path)) throw Error(kNotFound, "there is no LoRA '{}'; did you mean lora_attn?", name);
+    if (!std::filesystem::exists(path))
+      throw Error(kNotFound, "there is no LoRA '{}'; did you mean lora_attn?", name);
     return path;
   };
   resources.vae = [](const std::string&, const std::filesystem::path&) { return std::nullopt; };

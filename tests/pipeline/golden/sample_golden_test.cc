@@ -1,5 +1,5 @@
-// Every recorded sampling run of a reference program, repeated with our samplers, guidance and U-Net. The folder in
-// LOWRANK_GOLDENS holds NAME.safetensors and NAME-goldens.safetensors of any width and depth.
+// Every recorded sampling run of a reference program, repeated with our samplers, guidance and U-Net. The
+// folder in LOWRANK_GOLDENS holds NAME.safetensors and NAME-goldens.safetensors of any width and depth.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
@@ -25,10 +25,11 @@ class RecordedConditioning : public sampling::NoiseModel {
   RecordedConditioning(const model::UNet& unet, at::Tensor cond, at::Tensor uncond)
       : unet_(unet), cond_(std::move(cond)), uncond_(std::move(uncond)) {}
 
-  at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps, std::span<const sampling::BranchRow> rows,
-                     int) override {
+  at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps,
+                     std::span<const sampling::BranchRow> rows, int) override {
     std::vector<at::Tensor> contexts;
-    for (const auto& row : rows) contexts.push_back(row.piece == sampling::BranchRow::kUncond ? uncond_ : cond_);
+    for (const auto& row : rows)
+      contexts.push_back(row.piece == sampling::BranchRow::kUncond ? uncond_ : cond_);
     return unet_.forward(x, timesteps, at::cat(contexts));
   }
 
@@ -84,7 +85,9 @@ const std::map<std::string, Run>& sigma_runs() {
   return runs;
 }
 
-sampling::Guidance guidance(int calls) { return {.scale = 7.5, .weights = {{1.0}}, .total_calls = calls}; }
+sampling::Guidance guidance(int calls) {
+  return {.scale = 7.5, .weights = {{1.0}}, .total_calls = calls};
+}
 
 TEST_F(SampleGolden, SigmaSamplersEqualTheReference) {
   const at::NoGradGuard no_grad;
@@ -100,8 +103,9 @@ TEST_F(SampleGolden, SigmaSamplersEqualTheReference) {
     sampling::Denoiser denoiser(network, sampling::NoiseTable::stable_diffusion(), sampling::Prediction::kEps,
                                 guidance(sampling::planned_calls(*sampler, walk.steps)));
     const auto noise = sampling::make_recorded_noise(golden("sample.noise"));
-    const at::Tensor latent = sampling::walk(*sampler, denoiser, golden("sample.x_unit_noise") * walk.sigmas.front(),
-                                             walk, walk.sigmas, *noise, {});
+    const at::Tensor latent =
+        sampling::walk(*sampler, denoiser, golden("sample.x_unit_noise") * walk.sigmas.front(), walk,
+                       walk.sigmas, *noise, {});
     EXPECT_TRUE(expect_close(latent, golden(key), {}, key));
   }
 }
@@ -129,7 +133,8 @@ TEST_F(SampleGolden, DdimEqualsTheReference) {
 TEST_F(SampleGolden, NamedSchedulesEqualTheReference) {
   const sampling::NoiseTable table = sampling::NoiseTable::stable_diffusion();
   for (const char* name : {"uniform", "karras", "exponential", "polyexponential"}) {
-    const std::string key = std::string("sample.sigmas") + (name == std::string("uniform") ? "" : "_" + std::string(name));
+    const std::string key =
+        std::string("sample.sigmas") + (name == std::string("uniform") ? "" : "_" + std::string(name));
     const at::Tensor expected = golden(key);
     const auto ours = sampling::make_schedule(*sampling::find_schedule(name), table,
                                               static_cast<int>(expected.numel()) - 1);
@@ -138,10 +143,10 @@ TEST_F(SampleGolden, NamedSchedulesEqualTheReference) {
 }
 
 TEST_F(SampleGolden, NoRecordedRunIsLeftOut) {
-  std::set<std::string> known = {"sample.cond",          "sample.uncond",          "sample.x_unit_noise",
-                                 "sample.noise",         "sample.sigmas",          "sample.sigmas_karras",
-                                 "sample.sigmas_exponential", "sample.sigmas_polyexponential", "sample.ddim10",
-                                 "sample.ddim10_timesteps"};
+  std::set<std::string> known = {
+      "sample.cond",   "sample.uncond",          "sample.x_unit_noise",       "sample.noise",
+      "sample.sigmas", "sample.sigmas_karras",   "sample.sigmas_exponential", "sample.sigmas_polyexponential",
+      "sample.ddim10", "sample.ddim10_timesteps"};
   for (const auto& [key, run] : sigma_runs()) known.insert(key);
   for (const auto& view : goldens->goldens->tensors()) {
     if (view.name.starts_with("sample.")) {

@@ -1,0 +1,66 @@
+// The one list of what `lowrank` can be asked: every command with its options, places and examples. The parser, the
+// help, the shells' completion and the man page read it, so that a row added here exists in all of them.
+#pragma once
+
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lowrank::cli {
+
+struct Invocation;
+
+enum class ValueKind { kText, kInteger, kNumber, kFile, kFolder, kSize };
+
+struct OptionRow {
+  std::string flag;                       // without dashes; unique within its command
+  char letter = 0;                        // "-p"; 0: none
+  std::string value;                      // what stands behind it, "FILE"; empty: a switch
+  std::string help;                       // begins in lower case, no full stop
+  ValueKind kind = ValueKind::kText;
+  double min = -std::numeric_limits<double>::infinity(), max = std::numeric_limits<double>::infinity();
+  std::string standard = {};              // the value without the option, as text; empty: none worth telling
+  std::vector<std::string> choices = {};  // offered by completion
+  bool only_choices = false;              // nothing else is taken
+  std::vector<std::string> aliases = {};  // other long names, A1111's API's for example
+  bool is_repeatable = false;             // each time adds a value; otherwise the last one counts
+  bool is_field = false;                  // a row of pipeline/field_table.h, whose rules apply
+
+  bool is_switch() const { return value.empty(); }
+};
+
+struct PlaceRow {
+  std::string name;  // "FILE"
+  std::string help;
+  ValueKind kind = ValueKind::kText;
+  bool is_required = true;
+  bool is_repeatable = false;
+  std::vector<std::string> choices = {};
+};
+
+struct Example {
+  std::string words;  // without "lowrank"
+  std::string help;
+};
+
+enum class Side { kLight, kEngine };
+
+struct CommandRow {
+  std::string name;  // "train lora"
+  std::string summary;
+  Side side = Side::kLight;
+  int (*run)(const Invocation& invocation) = nullptr;  // light commands; an exit status
+  std::vector<PlaceRow> places = {};
+  std::vector<OptionRow> options = {};
+  std::vector<Example> examples = {};
+  std::string more = {};  // paragraphs for help and man page
+};
+
+const std::vector<CommandRow>& command_table();
+const CommandRow* find_command(std::string_view name);
+
+// Where data are found, for the help of every command and the man page.
+std::string_view data_folder_help();
+
+}  // namespace lowrank::cli

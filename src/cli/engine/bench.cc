@@ -1,0 +1,66 @@
+// `lowrank bench`: what one picture costs on this machine, part by part.
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include "base/error.h"
+#include "cli/engine/commands.h"
+#include "cli/engine/generation_arguments.h"
+#include "cli/engine/progress_bar.h"
+#include "cli/engine/resources.h"
+#include "pipeline/session.h"
+
+namespace lowrank::cli {
+namespace {
+
+double peak_gigabytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / (1024.0 * 1024.0);
+}
+
+}  // namespace
+
+int bench(const CommandCall& call) {
+  GenerationArguments arguments = parse_generation(call.words, "bench");
+  pipeline::GenerationRequest& request = arguments.request;
+  if (request.prompt.empty()) request.prompt = "a red fox in the snow";
+  if (request.seed < 0) request.seed = 1;
+  if (request.sampler.empty()) request.sampler = "Euler";
+  if (arguments.request.steps == pipeline::GenerationRequest{}.steps) request.steps = 3;
+  pipeline::Session session(resources(arguments.data_dir),
+                            {.threads = arguments.threads, .version = version_text()});
+
+  ProgressBar bar(stderr);
+  double previous = 0, fastest = 0, sum = 0;
+  int steps = 0;
+  pipeline::Listener listener;
+  listener.on_step = [&](const pipeline::StepEvent& event) {
+    if (!arguments.quiet) bar.show(event);
+    const double seconds = event.seconds - previous;
+    previous = event.seconds;
+    fastest = steps == 0 ? seconds : std::min(fastest, seconds);
+    sum += seconds;
+    ++steps;
+  };
+  const auto result = session.generate(request, listener, call.stop);
+  bar.clear();
+  const auto& picture = result.pictures.front().picture;
+  const bool guided = request.cfg_scale.value != 1;
+  const double pictures = static_cast<double>(result.pictures.size());
+  const auto& model = session.use_model(request);
+  fmt::print("model             {} ({:.2f} GB of weights as held)\n", model.name(),
+             static_cast<double>(model.parameter_bytes()) / 1e9);
+  fmt::print("picture           {}x{}, batch {}, {} threads\n", picture.width, picture.height,
+             request.batch_size, at::get_num_threads());
+  fmt::print("load              {:8.3f} s\n", result.seconds_load);
+  if (!result.loras.empty()) fmt::print("LoRAs             {:8.3f} s\n", result.seconds_loras);
+  fmt::print("text encoder      {:8.3f} s\n", result.seconds_text);
+  fmt::print("{} {:8.3f} s fastest, {:.3f} s mean of {}\n",
+             guided ? "CFG step         " : "step (CFG 1)     ", fastest, sum / steps, steps);
+  fmt::print("VAE decode        {:8.3f} s a picture\n", result.seconds_decode / pictures);
+  fmt::print("peak memory       {:8.3f} GB\n", peak_gigabytes());
+  return 0;
+}
+
+}  // namespace lowrank::cli

@@ -1,0 +1,23 @@
+// The commands that need the engine. Each takes the words behind its name and returns an exit status; what
+// goes wrong is thrown as Error.
+#pragma once
+
+#include <span>
+#include <stop_token>
+#include <string>
+
+namespace lowrank::cli {
+
+struct CommandCall {
+  std::span<const std::string> words;  // without the program's and the command's name
+  std::stop_token stop;                // requested by the first Ctrl-C
+};
+
+int txt2img(const CommandCall& call);
+int bench(const CommandCall& call);
+int model_random(const CommandCall& call);
+
+// "LowRank 0.1.0": in the metadata of every picture.
+std::string version_text();
+
+}  // namespace lowrank::cli

@@ -1,0 +1,96 @@
+// The one door into the engine library: `lowrank` opens the library only for commands that need it and passes
+// them through a C function. No exception leaves; what went wrong is one sentence on standard error and an
+// exit status.
+#include <fmt/format.h>
+
+#include <exception>
+#include <new>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "base/error.h"
+#include "cli/engine/commands.h"
+#include "cli/engine/resources.h"
+#include "cli/engine/stop_signal.h"
+#include "cli/engine/train_lora.h"
+#include "cli/seam.h"
+#include "pipeline/blas_check.h"
+
+namespace lowrank::cli {
+namespace {
+
+int run_train_lora(const CommandCall& call) {
+  return train_lora(parse_train_lora(call.words), {.resources = resources,
+                                                   .stop = call.stop,
+                                                   .version = version_text(),
+                                                   .out = stdout,
+                                                   .progress = stderr});
+}
+
+constexpr std::string_view kNoMemory = "error: not enough memory; a smaller size or batch needs less.";
+
+struct EngineCommand {
+  std::string_view name;
+  int (*run)(const CommandCall& call);
+};
+
+constexpr EngineCommand kCommands[] = {
+    {"txt2img", txt2img},
+    {"bench", bench},
+    {"model random", model_random},
+    {"train lora", run_train_lora},
+};
+
+struct Request {
+  std::string command;
+  std::vector<std::string> words;
+};
+
+Request read_request(const char* text) {
+  const auto json = nlohmann::json::parse(text);
+  return {json.at("command").get<std::string>(), json.at("words").get<std::vector<std::string>>()};
+}
+
+int run(const Request& request) {
+  for (const EngineCommand& command : kCommands) {
+    if (command.name != request.command) continue;
+    if (const auto warning = pipeline::slow_blas_warning()) fmt::print(stderr, "warning: {}\n", *warning);
+    const StopSignal signal;
+    return command.run({request.words, signal.token()});
+  }
+  throw Error(kInternal, "the engine knows no command '{}'; engine and program are of different versions.",
+              request.command);
+}
+
+}  // namespace
+
+std::string version_text() {
+  return "LowRank " LOWRANK_VERSION;
+}
+
+}  // namespace lowrank::cli
+
+extern "C" __attribute__((visibility("default"))) int lowrank_engine_main(const char* request);
+static_assert(std::is_same_v<decltype(&lowrank_engine_main), lowrank::cli::EngineFunction>);
+
+int lowrank_engine_main(const char* request) {
+  using namespace lowrank;
+  try {
+    return cli::run(cli::read_request(request));
+  } catch (const Error& error) {
+    fmt::print(stderr, "{}{}\n", error.code() == kCancelled ? "" : "error: ", error.what());
+    return exit_status(error.code());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "{}\n", cli::kNoMemory);
+  } catch (const std::exception& error) {
+    // libtorch's messages go on with a backtrace, and its allocator has no exception type of its own.
+    const std::string_view text = error.what();
+    const bool no_memory = text.find("can't allocate memory") != std::string_view::npos;
+    fmt::print(
+        stderr, "{}\n",
+        no_memory ? std::string(cli::kNoMemory) : fmt::format("error: {}", text.substr(0, text.find('\n'))));
+  }
+  return 1;
+}

@@ -1,0 +1,152 @@
+#include "cli/engine/generation_arguments.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <variant>
+
+#include "base/error.h"
+#include "image/codec.h"
+#include "pipeline/field_table.h"
+#include "pipeline/metadata.h"
+#include "prompt/infotext.h"
+#include "prompt/text.h"
+
+namespace lowrank::cli {
+namespace {
+
+using pipeline::FieldRow;
+using pipeline::GenerationRequest;
+
+int whole_number(std::string_view text, std::string_view flag, int low, int high) {
+  const auto value = prompt::parse_integer(text);
+  if (!value || *value < low || *value > high)
+    throw Error(kBadInput, "--{} is '{}', but must be a whole number between {} and {}.", flag, text, low,
+                high);
+  return *value;
+}
+
+void set_size(GenerationRequest& request, const std::string& text) {
+  const auto x = text.find('x');
+  const auto side = [&](std::string_view part) {
+    const auto value = prompt::parse_integer(part);
+    if (!value || *value < 1 || *value > 4096)
+      throw Error(kBadInput, "--size is '{}', but must be WIDTHxHEIGHT in pixels, such as 512x768.", text);
+    return *value;
+  };
+  if (x == std::string::npos) {
+    request.width = request.height = side(text);
+  } else {
+    request.width = side(std::string_view(text).substr(0, x));
+    request.height = side(std::string_view(text).substr(x + 1));
+  }
+}
+
+void set_device(const std::string& text) {
+  if (text != "cpu")
+    throw Error(kUnsupported,
+                "--device {} is not available in this build, whose libtorch runs on the CPU; use cpu.", text);
+}
+
+// Options that are no field of the request.
+struct OwnOption {
+  std::string_view flag;
+  bool takes_value;
+  void (*set)(GenerationArguments& arguments, const std::string& value);
+};
+using A = GenerationArguments;
+constexpr OwnOption kOwnOptions[] = {
+    {"size", true, [](A& a, const std::string& v) { set_size(a.request, v); }},
+    {"output", true, [](A& a, const std::string& v) { a.output = v; }},
+    {"format", true, [](A& a, const std::string& v) { a.format = v; }},
+    {"quality", true, [](A& a, const std::string& v) { a.quality = whole_number(v, "quality", 1, 100); }},
+    {"data-dir", true, [](A& a, const std::string& v) { a.data_dir = v; }},
+    {"threads", true, [](A& a, const std::string& v) { a.threads = whole_number(v, "threads", 0, 1024); }},
+    {"device", true, [](A&, const std::string& v) { set_device(v); }},
+    {"preview", true, [](A& a, const std::string& v) { a.preview = v; }},
+    {"from", true, [](A& a, const std::string& v) { a.from = v; }},
+    {"json", false, [](A& a, const std::string&) { a.json = true; }},
+    {"quiet", false, [](A& a, const std::string&) { a.quiet = true; }},
+};
+
+std::string long_name(const std::string& word) {
+  if (word == "-p") return "prompt";
+  if (word == "-n") return "negative";
+  if (word == "-o") return "output";
+  return word.starts_with("--") ? word.substr(2) : "";
+}
+
+// One option with its value, as written.
+struct Option {
+  const OwnOption* own = nullptr;
+  const FieldRow* field = nullptr;
+  std::string flag, value;
+};
+
+bool is_switch(const Option& option) {
+  if (option.own != nullptr) return !option.own->takes_value;
+  return std::holds_alternative<bool GenerationRequest::*>(option.field->member);
+}
+
+std::vector<Option> split_words(std::span<const std::string> words, std::string_view command) {
+  std::vector<Option> options;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    Option option;
+    std::string flag = long_name(words[i]);
+    std::optional<std::string> value;
+    if (const auto equals = flag.find('='); equals != std::string::npos) {
+      value = flag.substr(equals + 1);
+      flag.resize(equals);
+    }
+    const auto own = std::ranges::find(kOwnOptions, flag, &OwnOption::flag);
+    option.own = own == std::end(kOwnOptions) ? nullptr : &*own;
+    option.field = pipeline::field_by_flag(flag);
+    if (option.own == nullptr && option.field == nullptr)
+      throw Error(kBadInput, "'{}' is no option of {}; 'lowrank {} --help' lists them.", words[i], command,
+                  command);
+    option.flag = flag;
+    if (value) {
+      option.value = *value;
+    } else if (is_switch(option)) {
+      option.value = "true";
+    } else if (++i < words.size()) {
+      option.value = words[i];
+    } else {
+      throw Error(kBadInput, "--{} needs a value behind it.", flag);
+    }
+    options.push_back(std::move(option));
+  }
+  return options;
+}
+
+void repeat_picture(GenerationArguments& arguments) {
+  const auto text = image::load_parameters(arguments.from);
+  if (!text)
+    throw Error(kBadInput,
+                "{}: holds no parameters text to repeat; only pictures saved with their settings do.",
+                arguments.from.string());
+  prompt::Infotext infotext = prompt::parse_infotext(*text);
+  for (const auto& label : pipeline::apply_metadata(arguments.request, infotext))
+    arguments.notes.push_back(fmt::format("{}: '{}' is unknown to LowRank, so the picture may differ.",
+                                          arguments.from.string(), label));
+}
+
+}  // namespace
+
+GenerationArguments parse_generation(std::span<const std::string> words, std::string_view command) {
+  const std::vector<Option> options = split_words(words, command);
+  GenerationArguments arguments;
+  for (const Option& option : options)
+    if (option.own != nullptr) option.own->set(arguments, option.value);
+  const auto [width, height] = std::pair(arguments.request.width, arguments.request.height);
+  if (!arguments.from.empty()) repeat_picture(arguments);
+  if (width > 0) arguments.request.width = width;
+  if (height > 0) arguments.request.height = height;
+  for (const Option& option : options)
+    if (option.field != nullptr)
+      pipeline::set_field(arguments.request, *option.field, option.value, "--" + option.flag);
+  return arguments;
+}
+
+}  // namespace lowrank::cli

@@ -1,0 +1,34 @@
+// Words of the command line become a generation request: every field of pipeline/field_table.h by its flag,
+// and the options that are no part of a picture.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pipeline/request.h"
+
+namespace lowrank::cli {
+
+struct GenerationArguments {
+  pipeline::GenerationRequest request;
+  std::filesystem::path data_dir = ".";
+  int threads = 0;                 // 0: all cores
+  std::filesystem::path from;      // a picture to repeat; "" none
+  std::string output;              // pattern of the file name, see output_files.h; "" the default
+  std::string format;              // png, jpg, webp; "" by the output's extension, else png
+  int quality = 80;                // of jpg and webp
+  std::filesystem::path preview;   // rewritten at each step; "" none
+  bool json = false;               // the result on standard output as JSON
+  bool quiet = false;              // no progress
+  std::vector<std::string> notes;  // one sentence each: what --from could not take over
+};
+
+// --FLAG VALUE or --FLAG=VALUE; -p, -n, -o for prompt, negative and output; --size WxH; switches without a
+// value. With
+// --from the picture's own settings come first and the other words on top. Throws Error(kBadInput) naming the
+// word.
+GenerationArguments parse_generation(std::span<const std::string> words, std::string_view command);
+
+}  // namespace lowrank::cli

@@ -1,0 +1,116 @@
+// `lowrank model random`: a checkpoint of the right shape with random weights, for measuring and for tests
+// where no real model may be had. Written tensor by tensor, so that it takes no more memory than its largest
+// tensor.
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/progress.h"
+#include "cli/engine/commands.h"
+#include "model/random.h"
+#include "prompt/text.h"
+
+namespace lowrank::cli {
+namespace {
+
+using model::ParameterSpec;
+
+struct Options {
+  std::string like = "sd15";
+  std::string out;
+  std::uint64_t seed = 0;
+};
+
+Options parse(std::span<const std::string> words) {
+  Options options;
+  std::map<std::string, std::string> values;
+  for (std::size_t i = 0; i < words.size(); i += 2) {
+    const std::string& flag = words[i];
+    if (flag != "--like" && flag != "--out" && flag != "--seed")
+      throw Error(kBadInput, "'{}' is no option of model random; it knows --like, --out and --seed.", flag);
+    if (i + 1 == words.size()) throw Error(kBadInput, "{} needs a value behind it.", flag);
+    values[flag] = words[i + 1];
+  }
+  if (values.contains("--like")) options.like = values["--like"];
+  options.out = values["--out"];
+  if (!options.out.ends_with(".safetensors"))
+    throw Error(kBadInput, "--out is '{}', but must name a file that ends in .safetensors.", options.out);
+  if (values.contains("--seed")) {
+    const auto seed = prompt::parse_integer(values["--seed"]);
+    if (!seed || *seed < 0)
+      throw Error(kBadInput, "--seed is '{}', but must be a whole number from 0.", values["--seed"]);
+    options.seed = static_cast<std::uint64_t>(*seed);
+  }
+  return options;
+}
+
+// Training starts with zeros at the end of each residual branch, which would make every picture the same; a
+// random model has ordinary values there.
+ParameterSpec lively(ParameterSpec parameter) {
+  if (parameter.init == ParameterSpec::Init::kZeros && parameter.shape.size() > 1) {
+    std::int64_t fan_in = 1;
+    for (std::size_t i = 1; i < parameter.shape.size(); ++i) fan_in *= parameter.shape[i];
+    parameter.init = ParameterSpec::Init::kUniform;
+    parameter.scale = 1.0 / std::sqrt(static_cast<double>(fan_in));
+  }
+  return parameter;
+}
+
+std::int64_t bytes_of(const ParameterSpec& parameter) {
+  std::int64_t elements = 1;
+  for (const auto side : parameter.shape) elements *= side;
+  return elements * 2;
+}
+
+std::string header(const std::map<std::string, ParameterSpec>& parameters, const Options& options) {
+  nlohmann::ordered_json json;
+  json["__metadata__"] = {{"lowrank.random", fmt::format("like {}, seed {}", options.like, options.seed)}};
+  if (options.like != "sd15")
+    json["__metadata__"]["lowrank.default_size"] = options.like == "tiny" ? "64" : "128";
+  std::int64_t at = 0;
+  for (const auto& [name, parameter] : parameters) {
+    json[name] = {
+        {"dtype", "F16"}, {"shape", parameter.shape}, {"data_offsets", {at, at + bytes_of(parameter)}}};
+    at += bytes_of(parameter);
+  }
+  std::string text = json.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');
+  return text;
+}
+
+}  // namespace
+
+int model_random(const CommandCall& call) {
+  const at::NoGradGuard no_grad;
+  const Options options = parse(call.words);
+  std::map<std::string, ParameterSpec> parameters;  // in the order of the file
+  for (const auto& parameter : model::parameter_specs(model::model_spec(options.like)))
+    parameters.emplace(std::string(model::checkpoint_root(parameter.component)) + parameter.name,
+                       lively(parameter));
+  const std::string head = header(parameters, options);
+  const std::uint64_t length = head.size();
+  AtomicFile file(options.out);
+  file.write(std::string_view(reinterpret_cast<const char*>(&length), sizeof(length)));
+  file.write(head);
+  std::uint64_t total = 0;
+  for (const auto& [name, parameter] : parameters) {
+    throw_if_stopped(call.stop);
+    const at::Tensor value = model::initial_value(parameter, options.seed).to(at::kHalf).contiguous();
+    file.write(std::string_view(static_cast<const char*>(value.data_ptr()), value.nbytes()));
+    total += static_cast<std::uint64_t>(value.numel());
+  }
+  file.commit();
+  fmt::print("{}  {} parameters, float16, random\n", options.out, total);
+  return 0;
+}
+
+}  // namespace lowrank::cli

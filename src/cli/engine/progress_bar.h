@@ -1,0 +1,34 @@
+// How far a generation is: a bar that redraws itself on a terminal, a line now and then elsewhere.
+#pragma once
+
+#include <chrono>
+#include <cstdio>
+#include <string>
+
+#include "pipeline/result.h"
+
+namespace lowrank::cli {
+
+class ProgressBar {
+ public:
+  explicit ProgressBar(std::FILE* out);
+  ~ProgressBar() { clear(); }
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  void show(const pipeline::StepEvent& event);
+  // Wipes an unfinished bar from the terminal before something else is printed.
+  void clear();
+
+  // "step 5/20 [#####               ] 1.25 steps/s, 12 s left"; with several batches "batch 2/3 " stands in
+  // front.
+  static std::string text(const pipeline::StepEvent& event, int bar_width);
+
+ private:
+  std::FILE* out_;
+  bool is_terminal_;
+  bool drawn_ = false;
+  std::chrono::steady_clock::time_point last_line_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace lowrank::cli

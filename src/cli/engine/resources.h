@@ -1,0 +1,14 @@
+// Where the names of a request lead in a data folder laid out as A1111's.
+#pragma once
+
+#include <filesystem>
+
+#include "pipeline/session.h"
+
+namespace lowrank::cli {
+
+// models/Stable-diffusion, models/Lora, models/VAE, embeddings and styles.csv below `data_dir`. Names may
+// also be paths.
+pipeline::Resources resources(const std::filesystem::path& data_dir);
+
+}  // namespace lowrank::cli

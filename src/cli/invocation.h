@@ -1,0 +1,40 @@
+// The words of a command line, understood and checked against the command table.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/command_table.h"
+
+namespace lowrank::cli {
+
+struct Invocation {
+  const CommandRow* command = nullptr;
+  std::map<std::string, std::vector<std::string>, std::less<>> options;  // by flag; a switch holds {"true"}
+  std::vector<std::string> places;
+  bool wants_help = false;
+
+  bool has(std::string_view flag) const { return options.find(flag) != options.end(); }
+  // The last value, or "" when the option is absent.
+  std::string value(std::string_view flag) const;
+};
+
+// `words` without the command's name. Options and places may be mixed; "--" ends the options; underscores in option
+// names count as hyphens. Throws Error(kBadInput) with one sentence: an unknown option (with the nearest ones), a
+// missing or superfluous word, a value of the wrong type or out of range. With --help nothing is checked.
+Invocation parse_words(const CommandRow& command, std::span<const std::string> words);
+
+// The command that `words` begin with, and how many words its name has. Throws Error(kBadInput) naming what comes near.
+struct FoundCommand {
+  const CommandRow* command = nullptr;
+  std::size_t name_words = 0;
+};
+FoundCommand match_command(std::span<const std::string> words);
+
+// Commands whose name begins with `group` and a blank: those of "lora".
+std::vector<const CommandRow*> commands_of_group(std::string_view group);
+
+}  // namespace lowrank::cli
