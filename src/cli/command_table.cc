@@ -13,14 +13,17 @@ namespace {
 
 using enum ValueKind;
 
-// What can be chosen among, for completion; the engine knows more spellings (A1111's aliases, "DPM++ 2M Karras").
-const std::vector<std::string> kSamplers = {
-    "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "Euler a",
-    "Euler", "LMS", "Heun", "DPM2", "DPM2 a", "DPM fast", "DPM adaptive", "Restart", "DDIM", "DDIM CFG++", "PLMS",
-    "UniPC", "LCM"};
+// What can be chosen among, for completion; the engine knows more spellings (A1111's aliases, "DPM++ 2M
+// Karras").
+const std::vector<std::string> kSamplers = {"DPM++ 2M",   "DPM++ SDE",    "DPM++ 2M SDE", "DPM++ 2M SDE Heun",
+                                            "DPM++ 2S a", "DPM++ 3M SDE", "Euler a",      "Euler",
+                                            "LMS",        "Heun",         "DPM2",         "DPM2 a",
+                                            "DPM fast",   "DPM adaptive", "Restart",      "DDIM",
+                                            "DDIM CFG++", "PLMS",         "UniPC",        "LCM"};
 const std::vector<std::string> kSchedulers = {
-    "Automatic", "Uniform", "Karras", "Exponential", "Polyexponential", "SGM Uniform", "KL Optimal",
-    "Align Your Steps", "Simple", "Normal", "DDIM", "Beta"};
+    "Automatic",       "Uniform",     "Karras",     "Exponential",
+    "Polyexponential", "SGM Uniform", "KL Optimal", "Align Your Steps",
+    "Simple",          "Normal",      "DDIM",       "Beta"};
 
 // clang-format off
 const OptionRow kDataDir = {.flag = "data-dir", .value = "DIR", .help = "folder that holds models/, embeddings/ and styles.csv", .kind = kFolder};
@@ -111,6 +114,7 @@ const std::vector<OptionRow> kTrainBase = {
 };
 
 const std::vector<OptionRow> kCollection = {kDataDir, kJson};
+const std::vector<OptionRow> kList = {kDataDir, kJson, {.flag = "names", .help = "print the names only, one a line"}};
 
 const std::vector<OptionRow> kExplain = {
     {.flag = "negative", .letter = 'n', .value = "TEXT", .help = "negative prompt", .aliases = {"negative-prompt"}},
@@ -135,15 +139,18 @@ std::string value_word(const pipeline::FieldMember& member) {
 
 // A field of a request as an option; A1111's name in its API is understood too.
 OptionRow field_option(const pipeline::FieldRow& row) {
-  OptionRow option{.flag = std::string(row.flag),
-                   .value = value_word(row.member),
-                   .help = std::string(row.help),
-                   .aliases = {},
-                   .is_repeatable = std::holds_alternative<std::vector<std::string> pipeline::GenerationRequest::*>(row.member),
-                   .is_field = true};
+  OptionRow option{
+      .flag = std::string(row.flag),
+      .value = value_word(row.member),
+      .help = std::string(row.help),
+      .aliases = {},
+      .is_repeatable =
+          std::holds_alternative<std::vector<std::string> pipeline::GenerationRequest::*>(row.member),
+      .is_field = true};
   std::string alias(row.api);
   std::ranges::replace(alias, '_', '-');
-  std::ranges::transform(alias, alias.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::ranges::transform(alias, alias.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   if (alias != option.flag) option.aliases.push_back(alias);
   if (option.value == "N") {
     option.kind = kNumber;
@@ -189,7 +196,7 @@ std::vector<CommandRow> make_table() {
        .more = "Options bear kohya's names; underscores may stand for hyphens. A stopped run goes on from its last state when it is started again with the same options."},
       {.name = "train base", .summary = "train a small model from nothing", .side = Side::kEngine, .options = kTrainBase,
        .examples = {{"train base --data drawings --state work --out starter.safetensors", "autoencoder, text encoder and U-Net; go on by the same command"}}},
-      {.name = "model list", .summary = "list the checkpoints", .run = model_list, .options = kCollection,
+      {.name = "model list", .summary = "list the checkpoints", .run = model_list, .options = kList,
        .examples = {{"model list", ""}}},
       {.name = "model inspect", .summary = "say what a checkpoint holds", .run = model_inspect,
        .places = {{.name = "NAME", .help = "a checkpoint by name or file", .kind = kFile}}, .options = kCollection,
@@ -199,7 +206,7 @@ std::vector<CommandRow> make_table() {
                    {.flag = "out", .letter = 'o', .value = "FILE", .help = "file to write, .safetensors", .kind = kFile, .aliases = {"output"}},
                    {.flag = "seed", .value = "N", .help = "of the weights", .kind = kInteger, .min = 0, .max = 2147483647, .standard = "0"}},
        .examples = {{"model random --like sd15 --out random.safetensors", "2 GB of float16"}}},
-      {.name = "lora list", .summary = "list the LoRAs", .run = lora_list, .options = kCollection,
+      {.name = "lora list", .summary = "list the LoRAs", .run = lora_list, .options = kList,
        .examples = {{"lora list", ""}, {"lora list --json | jq '.loras[].name'", "for scripts"}}},
       {.name = "lora show", .summary = "show what a LoRA is for: trigger words, base model, training", .run = lora_show,
        .places = {{.name = "NAME", .help = "a LoRA by name, alias, folder/name or file", .kind = kFile}}, .options = kCollection,
@@ -242,10 +249,14 @@ const CommandRow* find_command(std::string_view name) {
 }
 
 std::string_view data_folder_help() {
-  return "The data folder is laid out as A1111's: models/Stable-diffusion, models/Lora and models/VAE with sub-folders, "
-         "embeddings, styles.csv, outputs. It is --data-dir, else $LOWRANK_DATA_DIR, else the current folder if it "
-         "holds models/, else the source tree that the program was built in, else the current folder. The starter "
-         "model that ships with the program is used when the folder holds no checkpoint, and its LoRAs are always "
+  return "The data folder is laid out as A1111's: models/Stable-diffusion, models/Lora and models/VAE with "
+         "sub-folders, "
+         "embeddings, styles.csv, outputs. It is --data-dir, else $LOWRANK_DATA_DIR, else the current folder "
+         "if it "
+         "holds models/, else the source tree that the program was built in, else the current folder. The "
+         "starter "
+         "model that ships with the program is used when the folder holds no checkpoint, and its LoRAs are "
+         "always "
          "found; LoRAs of the data folder win over the starter's of the same name.";
 }
 

@@ -1,5 +1,6 @@
-// The one list of what `lowrank` can be asked: every command with its options, places and examples. The parser, the
-// help, the shells' completion and the man page read it, so that a row added here exists in all of them.
+// The one list of what `lowrank` can be asked: every command with its options, places and examples. The
+// parser, the help, the shells' completion and the man page read it, so that a row added here exists in all
+// of them.
 #pragma once
 
 #include <limits>
@@ -14,10 +15,10 @@ struct Invocation;
 enum class ValueKind { kText, kInteger, kNumber, kFile, kFolder, kSize };
 
 struct OptionRow {
-  std::string flag;                       // without dashes; unique within its command
-  char letter = 0;                        // "-p"; 0: none
-  std::string value;                      // what stands behind it, "FILE"; empty: a switch
-  std::string help;                       // begins in lower case, no full stop
+  std::string flag = {};   // without dashes; unique within its command
+  char letter = 0;         // "-p"; 0: none
+  std::string value = {};  // what stands behind it, "FILE"; empty: a switch
+  std::string help = {};   // begins in lower case, no full stop
   ValueKind kind = ValueKind::kText;
   double min = -std::numeric_limits<double>::infinity(), max = std::numeric_limits<double>::infinity();
   std::string standard = {};              // the value without the option, as text; empty: none worth telling
@@ -31,8 +32,8 @@ struct OptionRow {
 };
 
 struct PlaceRow {
-  std::string name;  // "FILE"
-  std::string help;
+  std::string name = {};  // "FILE"
+  std::string help = {};
   ValueKind kind = ValueKind::kText;
   bool is_required = true;
   bool is_repeatable = false;
@@ -47,8 +48,8 @@ struct Example {
 enum class Side { kLight, kEngine };
 
 struct CommandRow {
-  std::string name;  // "train lora"
-  std::string summary;
+  std::string name = {};  // "train lora"
+  std::string summary = {};
   Side side = Side::kLight;
   int (*run)(const Invocation& invocation) = nullptr;  // light commands; an exit status
   std::vector<PlaceRow> places = {};

@@ -23,8 +23,8 @@ fs::path engine_file() {
   const fs::path installed = folder.parent_path() / "lib" / "lowrank" / kEngineLibrary;
   for (const fs::path& file : {beside, installed})
     if (fs::exists(file, failure)) return file;
-  throw Error(kNotFound, "the engine is missing: neither {} nor {} exists; build or install it first.", beside.string(),
-              installed.string());
+  throw Error(kNotFound, "the engine is missing: neither {} nor {} exists; build or install it first.",
+              beside.string(), installed.string());
 }
 
 // Every option under its one name, so that aliases need not be known below.
@@ -44,7 +44,8 @@ std::vector<std::string> engine_words(const Invocation& invocation) {
     }
   }
   if (takes_data_dir)
-    words.insert(words.end(), {"--data-dir", library::find_data_dir(invocation.value("data-dir")).root.string()});
+    words.insert(words.end(),
+                 {"--data-dir", library::find_data_dir(invocation.value("data-dir")).root.string()});
   return words;
 }
 
@@ -62,7 +63,8 @@ int run_in_engine(const Invocation& invocation) {
     throw Error(kIo, "{}: is no engine of this program (it lacks {}).", file.string(), kEngineFunction);
   const int status = function(text.c_str());
   std::fflush(nullptr);
-  // The library stays open: libtorch's threads may still be in it. Skipping its destructors saves time at the end.
+  // The library stays open: libtorch's threads may still be in it. Skipping its destructors saves time at the
+  // end.
   std::_Exit(status);
 }
 

@@ -5,8 +5,8 @@
 
 namespace lowrank::cli {
 
-// Hands the command over (cli/seam.h) and returns its exit status. Throws Error(kNotFound) when the library is neither
-// beside the program nor in ../lib/lowrank, and Error(kIo) when it cannot be opened.
+// Hands the command over (cli/seam.h) and returns its exit status. Throws Error(kNotFound) when the library
+// is neither beside the program nor in ../lib/lowrank, and Error(kIo) when it cannot be opened.
 int run_in_engine(const Invocation& invocation);
 
 }  // namespace lowrank::cli

@@ -65,17 +65,20 @@ std::string option_facts(const OptionRow& option) {
   const bool has_max = option.max < std::numeric_limits<double>::infinity();
   if (has_max && option.max < 1e6) {
     facts.push_back(fmt::format("{} to {}", option.min, option.max));
-  } else if (option.min > -std::numeric_limits<double>::infinity() && option.min > -1e6 && option.standard != "-1") {
+  } else if (option.min > -std::numeric_limits<double>::infinity() && option.min > -1e6 &&
+             option.standard != "-1") {
     facts.push_back(fmt::format("at least {}", option.min));
   }
-  if (!option.choices.empty() && option.choices.size() <= 5) facts.push_back(fmt::format("{}", fmt::join(option.choices, ", ")));
+  if (!option.choices.empty() && option.choices.size() <= 5)
+    facts.push_back(fmt::format("{}", fmt::join(option.choices, ", ")));
   for (const auto& alias : option.aliases) facts.push_back("also --" + alias);
   return facts.empty() ? "" : fmt::format(" ({})", fmt::join(facts, "; "));
 }
 
 std::string command_help(const CommandRow& command) {
   const std::size_t width = terminal_width();
-  std::string text = fmt::format("lowrank {}: {}\n\nUsage: {}\n", command.name, command.summary, usage(command));
+  std::string text =
+      fmt::format("lowrank {}: {}\n\nUsage: {}\n", command.name, command.summary, usage(command));
   if (!command.places.empty()) {
     text += "\n";
     for (const auto& place : command.places) text += fmt::format("  {:<10} {}\n", place.name, place.help);
@@ -91,13 +94,17 @@ std::string command_help(const CommandRow& command) {
     }
     text += fmt::format("  {:<32}{}\n", "-h, --help", "show this help");
   }
-  const auto long_choices = std::ranges::find_if(command.options, [](const auto& o) { return o.choices.size() > 5; });
+  const auto long_choices =
+      std::ranges::find_if(command.options, [](const auto& o) { return o.choices.size() > 5; });
   if (long_choices != command.options.end()) text += "\n";
   for (const auto& option : command.options)
     if (option.choices.size() > 5)
-      text += wrap(fmt::format("{} of --{}: {}.", "Values", option.flag, fmt::join(option.choices, ", ")), width, 0) + "\n";
+      text += wrap(fmt::format("{} of --{}: {}.", "Values", option.flag, fmt::join(option.choices, ", ")),
+                   width, 0) +
+              "\n";
   if (!command.more.empty()) text += "\n" + wrap(command.more, width, 0) + "\n";
-  const bool uses_data = std::ranges::any_of(command.options, [](const auto& o) { return o.flag == "data-dir"; });
+  const bool uses_data =
+      std::ranges::any_of(command.options, [](const auto& o) { return o.flag == "data-dir"; });
   if (uses_data) text += "\n" + wrap(data_folder_help(), width, 0) + "\n";
   if (!command.examples.empty()) text += "\nExamples:\n";
   for (const auto& example : command.examples) {
@@ -111,9 +118,11 @@ std::string program_help() {
   std::string text =
       "lowrank: pictures with Stable Diffusion 1.x and LoRA models, and the training of both\n\n"
       "Usage: lowrank COMMAND [OPTIONS]\n\nCommands:\n";
-  for (const auto& command : command_table()) text += fmt::format("  {:<16} {}\n", command.name, command.summary);
-  text += fmt::format("\n  {:<16} {}\n  {:<16} {}\n", "-h, --help", "this help; 'lowrank COMMAND --help' shows a command's options",
-                      "--version", "the version");
+  for (const auto& command : command_table())
+    text += fmt::format("  {:<16} {}\n", command.name, command.summary);
+  text += fmt::format("\n  {:<16} {}\n  {:<16} {}\n", "-h, --help",
+                      "this help; 'lowrank COMMAND --help' shows a command's options", "--version",
+                      "the version");
   text += "\n" + wrap(data_folder_help(), terminal_width(), 0) + "\n";
   text +=
       "\nExit status: 0 done, 1 failed at run time, 2 bad input, 130 stopped by Ctrl-C.\n"

@@ -15,7 +15,8 @@ namespace {
 
 const OptionRow* find_option(const CommandRow& command, std::string_view flag) {
   for (const auto& option : command.options)
-    if (option.flag == flag || std::ranges::find(option.aliases, flag) != option.aliases.end()) return &option;
+    if (option.flag == flag || std::ranges::find(option.aliases, flag) != option.aliases.end())
+      return &option;
   return nullptr;
 }
 
@@ -42,10 +43,11 @@ void check_size(const OptionRow& option, const std::string& text) {
     const auto side = prompt::parse_integer(part);
     return side && *side >= 8 && *side <= 4096;
   };
-  if (!(x == std::string::npos ? fits(text)
-                               : fits(std::string_view(text).substr(0, x)) && fits(std::string_view(text).substr(x + 1))))
-    throw Error(kBadInput, "--{} is '{}', but must be WIDTHxHEIGHT in pixels (8 to 4096), such as 512x768.", option.flag,
-                text);
+  if (!(x == std::string::npos
+            ? fits(text)
+            : fits(std::string_view(text).substr(0, x)) && fits(std::string_view(text).substr(x + 1))))
+    throw Error(kBadInput, "--{} is '{}', but must be WIDTHxHEIGHT in pixels (8 to 4096), such as 512x768.",
+                option.flag, text);
 }
 
 void check_number(const OptionRow& option, const std::string& text) {
@@ -58,7 +60,8 @@ void check_number(const OptionRow& option, const std::string& text) {
   if (*number < option.min || *number > option.max) {
     if (option.max == std::numeric_limits<double>::infinity())
       throw Error(kBadInput, "--{} is {}, but must be at least {}.", option.flag, text, option.min);
-    throw Error(kBadInput, "--{} is {}, but must be between {} and {}.", option.flag, text, option.min, option.max);
+    throw Error(kBadInput, "--{} is {}, but must be between {} and {}.", option.flag, text, option.min,
+                option.max);
   }
 }
 
@@ -70,8 +73,8 @@ void check_value(const OptionRow& option, const std::string& text) {
     return;
   }
   if (option.only_choices && std::ranges::find(option.choices, text) == option.choices.end())
-    throw Error(kBadInput, "--{} is '{}', but must be one of {}.{}", option.flag, text, fmt::join(option.choices, ", "),
-                library::did_you_mean(text, option.choices));
+    throw Error(kBadInput, "--{} is '{}', but must be one of {}.{}", option.flag, text,
+                fmt::join(option.choices, ", "), library::did_you_mean(text, option.choices));
   switch (option.kind) {
     case ValueKind::kInteger:
     case ValueKind::kNumber:
@@ -80,8 +83,9 @@ void check_value(const OptionRow& option, const std::string& text) {
       return check_size(option, text);
     case ValueKind::kFile:
     case ValueKind::kFolder:
-      if (text.empty()) throw Error(kBadInput, "--{} is empty, but must name a {}.", option.flag,
-                                    option.kind == ValueKind::kFile ? "file" : "folder");
+      if (text.empty())
+        throw Error(kBadInput, "--{} is empty, but must name a {}.", option.flag,
+                    option.kind == ValueKind::kFile ? "file" : "folder");
       return;
     case ValueKind::kText:
       return;
@@ -123,7 +127,8 @@ void check_places(const Invocation& invocation) {
   for (const auto& row : rows) required += row.is_required ? 1 : 0;
   if (invocation.places.size() < required)
     throw Error(kBadInput, "{} needs {}: {}; see 'lowrank {} --help'.", invocation.command->name,
-                rows[invocation.places.size()].name, rows[invocation.places.size()].help, invocation.command->name);
+                rows[invocation.places.size()].name, rows[invocation.places.size()].help,
+                invocation.command->name);
   const bool open_end = !rows.empty() && rows.back().is_repeatable;
   if (!open_end && invocation.places.size() > rows.size())
     throw Error(kBadInput, "'{}' is one word too many for {}; a text with blanks needs quotes around it.",
@@ -168,10 +173,12 @@ Invocation parse_words(const CommandRow& command, std::span<const std::string> w
       continue;
     }
     if (!written.value) {
-      if (i + 1 == words.size()) throw Error(kBadInput, "{} needs a value behind it ({}).", written.spelling, option.value);
+      if (i + 1 == words.size())
+        throw Error(kBadInput, "{} needs a value behind it ({}).", written.spelling, option.value);
       if (looks_like_option(command, words[i + 1]))
-        throw Error(kBadInput, "{} needs a value, but {} follows; if that is the value, write {}{}{}.", written.spelling,
-                    words[i + 1], written.spelling, word.starts_with("--") ? "=" : "", words[i + 1]);
+        throw Error(kBadInput, "{} needs a value, but {} follows; if that is the value, write {}{}{}.",
+                    written.spelling, words[i + 1], written.spelling, word.starts_with("--") ? "=" : "",
+                    words[i + 1]);
       written.value = words[++i];
     }
     check_value(option, *written.value);
@@ -186,7 +193,8 @@ Invocation parse_words(const CommandRow& command, std::span<const std::string> w
 std::vector<const CommandRow*> commands_of_group(std::string_view group) {
   std::vector<const CommandRow*> found;
   for (const auto& command : command_table())
-    if (command.name.starts_with(group) && command.name.size() > group.size() && command.name[group.size()] == ' ')
+    if (command.name.starts_with(group) && command.name.size() > group.size() &&
+        command.name[group.size()] == ' ')
       found.push_back(&command);
   return found;
 }
@@ -210,7 +218,8 @@ FoundCommand match_command(std::span<const std::string> words) {
     if (std::ranges::find(known, word) == known.end()) known.push_back(word);
   }
   const std::string near = library::did_you_mean(first, known);
-  throw Error(kBadInput, "there is no command '{}'.{}", first, near.empty() ? " 'lowrank --help' lists them." : near);
+  throw Error(kBadInput, "there is no command '{}'.{}", first,
+              near.empty() ? " 'lowrank --help' lists them." : near);
 }
 
 }  // namespace lowrank::cli

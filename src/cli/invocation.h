@@ -22,12 +22,14 @@ struct Invocation {
   std::string value(std::string_view flag) const;
 };
 
-// `words` without the command's name. Options and places may be mixed; "--" ends the options; underscores in option
-// names count as hyphens. Throws Error(kBadInput) with one sentence: an unknown option (with the nearest ones), a
-// missing or superfluous word, a value of the wrong type or out of range. With --help nothing is checked.
+// `words` without the command's name. Options and places may be mixed; "--" ends the options; underscores in
+// option names count as hyphens. Throws Error(kBadInput) with one sentence: an unknown option (with the
+// nearest ones), a missing or superfluous word, a value of the wrong type or out of range. With --help
+// nothing is checked.
 Invocation parse_words(const CommandRow& command, std::span<const std::string> words);
 
-// The command that `words` begin with, and how many words its name has. Throws Error(kBadInput) naming what comes near.
+// The command that `words` begin with, and how many words its name has. Throws Error(kBadInput) naming what
+// comes near.
 struct FoundCommand {
   const CommandRow* command = nullptr;
   std::size_t name_words = 0;

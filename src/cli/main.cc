@@ -1,4 +1,5 @@
-// `lowrank`: one command with sub-commands. What is light is done here; what needs tensors is handed to the engine.
+// `lowrank`: one command with sub-commands. What is light is done here; what needs tensors is handed to the
+// engine.
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -71,7 +72,8 @@ int main(int argc, char** argv) {
   try {
     const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
     status = cli::run(words);
-    if (std::fflush(stdout) != 0 && errno != EPIPE) throw Error(kIo, "standard output cannot be written; is the disk full?");
+    if (std::fflush(stdout) != 0 && errno != EPIPE)
+      throw Error(kIo, "standard output cannot be written; is the disk full?");
   } catch (const Error& error) {
     fmt::print(stderr, "error: {}\n", error.what());
     status = exit_status(error.code());

@@ -47,7 +47,8 @@ bool is_file(const fs::path& path) {
 fs::path find_root(const std::string& asked) {
   if (!asked.empty()) {
     if (!is_folder(asked))
-      throw Error(kNotFound, "--data-dir {}: there is no such folder; name the one that holds models/.", asked);
+      throw Error(kNotFound, "--data-dir {}: there is no such folder; name the one that holds models/.",
+                  asked);
     return asked;
   }
   if (const char* named = std::getenv("LOWRANK_DATA_DIR"); named != nullptr && *named != 0) {
@@ -96,7 +97,8 @@ fs::path default_checkpoint(const DataDir& data) {
   if (is_folder(data.checkpoints())) files = formats::find_checkpoints(data.checkpoints());
   if (files.empty()) return data.starter_checkpoint();
   std::error_code failure;
-  return *std::ranges::max_element(files, {}, [&](const fs::path& file) { return fs::last_write_time(file, failure); });
+  return *std::ranges::max_element(files, {},
+                                   [&](const fs::path& file) { return fs::last_write_time(file, failure); });
 }
 
 }  // namespace lowrank::library

@@ -1,5 +1,5 @@
-// Where checkpoints, LoRAs and the rest are found: a data folder laid out as A1111's, and the starter model that ships
-// with the program and is always there.
+// Where checkpoints, LoRAs and the rest are found: a data folder laid out as A1111's, and the starter model
+// that ships with the program and is always there.
 //
 //   ROOT/models/Stable-diffusion   checkpoints        ROOT/embeddings   textual inversions
 //   ROOT/models/Lora               LoRAs              ROOT/styles.csv   styles
@@ -27,9 +27,9 @@ struct DataDir {
   std::filesystem::path starter_loras() const;
 };
 
-// `asked` (--data-dir) if it is not empty, else $LOWRANK_DATA_DIR, else the current folder if it holds models/, else
-// the source tree that the program was built in, else the current folder. Throws Error(kNotFound) when a folder that
-// was named does not exist.
+// `asked` (--data-dir) if it is not empty, else $LOWRANK_DATA_DIR, else the current folder if it holds
+// models/, else the source tree that the program was built in, else the current folder. Throws
+// Error(kNotFound) when a folder that was named does not exist.
 DataDir find_data_dir(const std::string& asked);
 
 // The starter model's folder, found from where the program lies: models/starter of the source tree, or
@@ -39,7 +39,8 @@ std::filesystem::path find_starter();
 // Checkpoints of the data folder in natural order, then the starter.
 std::vector<std::filesystem::path> all_checkpoints(const DataDir& data);
 
-// The checkpoint taken when none is named: the newest of the data folder, else the starter; empty: there is none.
+// The checkpoint taken when none is named: the newest of the data folder, else the starter; empty: there is
+// none.
 std::filesystem::path default_checkpoint(const DataDir& data);
 
 }  // namespace lowrank::library

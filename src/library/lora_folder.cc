@@ -34,10 +34,13 @@ std::vector<fs::path> weight_files(const fs::path& folder) {
     std::error_code ignored;
     if (it.depth() > 32) it.disable_recursion_pending();  // a link that leads round in a circle
     const std::string extension = lower_ascii(it->path().extension().string());
-    if ((extension == ".safetensors" || extension == ".pt" || extension == ".ckpt") && it->is_regular_file(ignored))
+    if ((extension == ".safetensors" || extension == ".pt" || extension == ".ckpt") &&
+        it->is_regular_file(ignored))
       files.push_back(it->path());
   }
-  std::ranges::sort(files, [](const fs::path& a, const fs::path& b) { return formats::natural_less(a.string(), b.string()); });
+  std::ranges::sort(files, [](const fs::path& a, const fs::path& b) {
+    return formats::natural_less(a.string(), b.string());
+  });
   return files;
 }
 
@@ -52,10 +55,17 @@ class MetadataSax : public nlohmann::json_sax<nlohmann::json> {
   bool number_unsigned(number_unsigned_t) override { return true; }
   bool number_float(number_float_t, const string_t&) override { return true; }
   bool binary(binary_t&) override { return true; }
-  bool start_array(std::size_t) override { return true; }
-  bool end_array() override { return true; }
+  bool start_array(std::size_t) override {
+    ++depth_;
+    return true;
+  }
+  bool end_array() override {
+    --depth_;
+    return true;
+  }
   bool string(string_t& value) override {
-    if (inside_ && depth_ == 2) found[key_] = value;
+    if (inside_ && depth_ == 2 && !key_.empty()) found[key_] = value;
+    key_.clear();
     return true;
   }
   bool key(string_t& value) override {
@@ -71,7 +81,9 @@ class MetadataSax : public nlohmann::json_sax<nlohmann::json> {
     --depth_;
     return !(inside_ && depth_ == 1);
   }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override { return false; }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override {
+    return false;
+  }
 
  private:
   int depth_ = 0;
@@ -112,7 +124,8 @@ LoraFolder LoraFolder::scan(const std::vector<fs::path>& folders) {
                       .relative = file.lexically_relative(folder).replace_extension().generic_string()};
       if (lower_ascii(file.extension().string()) == ".safetensors") {
         const auto metadata = safetensors_metadata(file);
-        if (const auto alias = metadata.find("ss_output_name"); alias != metadata.end()) place.alias = alias->second;
+        if (const auto alias = metadata.find("ss_output_name"); alias != metadata.end())
+          place.alias = alias->second;
       }
       if (place.alias.empty()) place.alias = place.name;
       const std::size_t index = result.files_.size();
@@ -134,7 +147,8 @@ std::optional<fs::path> LoraFolder::find(std::string_view name) const {
   const auto& table = is_forbidden(name) ? by_name_ : by_alias_;
   if (const auto found = table.find(name); found != table.end()) return files_[found->second].path;
   for (auto place = files_.rbegin(); place != files_.rend(); ++place)
-    if (place->relative == name || place->relative + place->path.extension().string() == name) return place->path;
+    if (place->relative == name || place->relative + place->path.extension().string() == name)
+      return place->path;
   return std::nullopt;
 }
 
@@ -147,9 +161,13 @@ fs::path LoraFolder::resolve(std::string_view name) const {
   }
   const auto near = near_names(name, known);
   const std::string folder = folders_.empty() ? "models/Lora" : folders_.back().string();
-  if (!near.empty()) throw Error(kNotFound, "there is no LoRA '{}' in {}: did you mean {}?", name, folder, fmt::join(near, " or "));
-  if (files_.empty()) throw Error(kNotFound, "there is no LoRA '{}': {} holds none; put the file there.", name, folder);
-  throw Error(kNotFound, "there is no LoRA '{}' in {}; 'lowrank lora list' shows what is there.", name, folder);
+  if (!near.empty())
+    throw Error(kNotFound, "there is no LoRA '{}' in {}: did you mean {}?", name, folder,
+                fmt::join(near, " or "));
+  if (files_.empty())
+    throw Error(kNotFound, "there is no LoRA '{}': {} holds none; put the file there.", name, folder);
+  throw Error(kNotFound, "there is no LoRA '{}' in {}; 'lowrank lora list' shows what is there.", name,
+              folder);
 }
 
 std::vector<std::string> LoraFolder::duplicates() const {

@@ -1,5 +1,5 @@
-// The LoRAs of a data folder and the names by which a prompt may call them, as A1111's built-in Lora extension
-// resolves `<lora:NAME:…>`.
+// The LoRAs of a data folder and the names by which a prompt may call them, as A1111's built-in Lora
+// extension resolves `<lora:NAME:…>`.
 #pragma once
 
 #include <filesystem>
@@ -23,16 +23,16 @@ struct LoraPlace {
 
 class LoraFolder {
  public:
-  // All .safetensors, .pt and .ckpt files (extensions without regard to case) in the folders and below, each folder in
-  // natural path order, links followed. Of a file only the metadata is read; a file that cannot be read keeps its name
-  // as alias. Missing folders hold nothing.
+  // All .safetensors, .pt and .ckpt files (extensions without regard to case) in the folders and below, each
+  // folder in natural path order, links followed. Of a file only the metadata is read; a file that cannot be
+  // read keeps its name as alias. Missing folders hold nothing.
   static LoraFolder scan(const std::vector<std::filesystem::path>& folders);
   // The starter's LoRAs first, so that the user's win.
   static LoraFolder scan(const DataDir& data);
 
-  // The file that NAME means: by name or alias, case-sensitive; a forbidden alias (claimed by two files, or "none")
-  // counts as a name only; of equal names the last scanned wins. Also the path below the folder, with or without
-  // extension. nullopt: there is none.
+  // The file that NAME means: by name or alias, case-sensitive; a forbidden alias (claimed by two files, or
+  // "none") counts as a name only; of equal names the last scanned wins. Also the path below the folder, with
+  // or without extension. nullopt: there is none.
   std::optional<std::filesystem::path> find(std::string_view name) const;
   // The same. Throws Error(kNotFound) with the names that come near.
   std::filesystem::path resolve(std::string_view name) const;
@@ -46,10 +46,11 @@ class LoraFolder {
   std::vector<std::filesystem::path> folders_;
   std::vector<LoraPlace> files_;
   std::map<std::string, std::size_t, std::less<>> by_name_, by_alias_;  // → files_
-  std::set<std::string, std::less<>> forbidden_;                       // lower case
+  std::set<std::string, std::less<>> forbidden_;                        // lower case
 };
 
-// `__metadata__` of a safetensors file, read without looking at its tensors; empty when the file has none or is broken.
+// `__metadata__` of a safetensors file, read without looking at its tensors; empty when the file has none or
+// is broken.
 std::map<std::string, std::string> safetensors_metadata(const std::filesystem::path& path);
 
 }  // namespace lowrank::library

@@ -24,7 +24,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     next[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
       next[j] = std::min({row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] == b[j - 1] ? 0u : 1u)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) next[j] = std::min(next[j], before[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        next[j] = std::min(next[j], before[j - 2] + 1);
     }
     before = row;
     std::swap(row, next);
@@ -38,9 +39,11 @@ std::vector<std::string> near_names(std::string_view name, std::span<const std::
   std::vector<std::pair<std::size_t, std::string>> found;
   for (const auto& other : known) {
     const std::string lower = lower_ascii(std::string_view(other).substr(0, 200));
-    const bool contains = lower.find(wanted) != std::string::npos || (lower.size() > 2 && wanted.find(lower) != std::string::npos);
+    const bool contains = lower.find(wanted) != std::string::npos ||
+                          (lower.size() > 2 && wanted.find(lower) != std::string::npos);
     const std::size_t far = contains ? 1 : edit_distance(wanted, lower);
-    if (far <= std::max<std::size_t>(1, std::min<std::size_t>(4, wanted.size() / 3 + (wanted.size() > 3 ? 1 : 0))))
+    if (far <=
+        std::max<std::size_t>(1, std::min<std::size_t>(4, wanted.size() / 3 + (wanted.size() > 3 ? 1 : 0))))
       found.emplace_back(lower == wanted ? 0 : far, other);
   }
   std::ranges::stable_sort(found, {}, [](const auto& entry) { return entry.first; });

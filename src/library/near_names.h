@@ -12,8 +12,8 @@ namespace lowrank::library {
 // (optimal string alignment). Bytes count, case counts.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-// Up to three of `known` that come near `name`, nearest first, without regard to the case of ASCII letters: those
-// that contain it or need few edits.
+// Up to three of `known` that come near `name`, nearest first, without regard to the case of ASCII letters:
+// those that contain it or need few edits.
 std::vector<std::string> near_names(std::string_view name, std::span<const std::string> known);
 
 // " Did you mean A or B?", or "" when nothing comes near.

@@ -188,7 +188,7 @@ ModelSpec model_spec(std::string_view name) {
   if (name == "starter") {
     return {.text_width = 128, .text_layers = 4, .unet_channels = 64, .unet_mult = {1, 2, 2},
             .unet_attention = {false, true, true},
-            .vae_channels = 32, .vae_blocks = 1, .vae_mult = {1, 2, 3, 3}};
+            .vae_channels = 32, .vae_blocks = 1, .vae_mult = {2, 2, 3, 3}};
   }
   if (name == "tiny") {
     return {.text_width = 64, .text_layers = 2, .unet_channels = 32, .unet_blocks = 1, .unet_mult = {1, 2},

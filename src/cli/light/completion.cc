@@ -1,0 +1,220 @@
+// `lowrank completion`: scripts that complete commands, options and choices, made from the command table.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/light/commands.h"
+
+namespace lowrank::cli {
+namespace {
+
+std::vector<std::string> flags_of(const CommandRow& command) {
+  std::vector<std::string> words;
+  for (const auto& option : command.options) {
+    words.push_back("--" + option.flag);
+    if (option.letter != 0) words.push_back(fmt::format("-{}", option.letter));
+  }
+  words.push_back("--help");
+  return words;
+}
+
+// First words, each once, and the second words of a group.
+std::vector<std::string> first_words() {
+  std::vector<std::string> words;
+  for (const auto& command : command_table()) {
+    const std::string word = command.name.substr(0, command.name.find(' '));
+    if (std::ranges::find(words, word) == words.end()) words.push_back(word);
+  }
+  return words;
+}
+
+std::vector<std::string> second_words(const std::string& first) {
+  std::vector<std::string> words;
+  for (const auto* command : commands_of_group(first))
+    words.push_back(command->name.substr(first.size() + 1));
+  return words;
+}
+
+std::string quoted(std::string_view text) {  // for a shell, in single quotes
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+std::string lines(const std::vector<std::string>& words) {  // $'a\nb' for bash and zsh
+  std::string out = "$'";
+  for (const auto& word : words) out += (out.size() > 2 ? "\\n" : "") + word;
+  return out + "'";
+}
+
+// `case` branches on "COMMAND --flag" for choices, files and folders.
+std::string value_cases(std::string_view files, std::string_view folders, std::string_view choices) {
+  std::string text;
+  for (const auto& command : command_table()) {
+    for (const auto& option : command.options) {
+      if (option.is_switch()) continue;
+      std::string pattern = quoted(command.name + " --" + option.flag);
+      if (option.letter != 0) pattern += "|" + quoted(fmt::format("{} -{}", command.name, option.letter));
+      std::string action;
+      if (!option.choices.empty()) {
+        action = fmt::format(fmt::runtime(choices), lines(option.choices));
+      } else if (option.kind == ValueKind::kFile) {
+        action = files;
+      } else if (option.kind == ValueKind::kFolder) {
+        action = folders;
+      } else {
+        action = ":";
+      }
+      text += fmt::format("    {}) {}; return;;\n", pattern, action);
+    }
+  }
+  return text;
+}
+
+// The shared body of bash and zsh, whose arrays and `compgen` differ little enough.
+std::string bash_script() {
+  std::string text =
+      "# bash completion of lowrank; made by `lowrank completion bash`\n"
+      "_lowrank_words() {\n"
+      "  local IFS=$'\\n' word\n"
+      "  for word in $1; do\n"
+      "    [[ $word == \"$cur\"* ]] && COMPREPLY+=(\"$(printf %q \"$word\")\")\n"
+      "  done\n"
+      "}\n"
+      "_lowrank() {\n"
+      "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}\n"
+      "  COMPREPLY=()\n"
+      "  cur=${cur#[\\'\\\"]}\n"
+      "  if (( COMP_CWORD == 1 )); then\n";
+  text += fmt::format("    _lowrank_words {}; return\n  fi\n  case $command in\n", lines([&] {
+                        auto words = first_words();
+                        words.insert(words.end(), {"--help", "--version"});
+                        return words;
+                      }()));
+  for (const auto& first : first_words()) {
+    if (second_words(first).empty()) continue;
+    text += fmt::format(
+        "    {}) if (( COMP_CWORD == 2 )); then _lowrank_words {}; return; fi; command=\"$command "
+        "${{COMP_WORDS[2]}}\";;\n",
+        first, lines(second_words(first)));
+  }
+  text += "  esac\n  case \"$command $prev\" in\n";
+  text += value_cases("compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\"))",
+                      "compopt -o filenames; COMPREPLY=($(compgen -d -- \"$cur\"))", "_lowrank_words {}");
+  text += "  esac\n  if [[ $cur == -* ]]; then\n    case $command in\n";
+  for (const auto& command : command_table())
+    text += fmt::format("      {}) _lowrank_words {};;\n", quoted(command.name), lines(flags_of(command)));
+  text += "    esac\n    return\n  fi\n  case $command in\n";
+  for (const auto& command : command_table()) {
+    if (command.places.empty()) continue;
+    const auto& place = command.places.front();
+    if (!place.choices.empty()) {
+      text += fmt::format("    {}) _lowrank_words {};;\n", quoted(command.name), lines(place.choices));
+    } else if (command.name.starts_with("lora ")) {
+      text += fmt::format("    {}) _lowrank_words \"$(lowrank lora list --names 2>/dev/null)\";;\n",
+                          quoted(command.name));
+    } else if (command.name.starts_with("model ")) {
+      text += fmt::format("    {}) _lowrank_words \"$(lowrank model list --names 2>/dev/null)\";;\n",
+                          quoted(command.name));
+    } else if (place.kind == ValueKind::kFile) {
+      text += fmt::format("    {}) compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\"));;\n",
+                          quoted(command.name));
+    }
+  }
+  return text + "  esac\n}\ncomplete -F _lowrank lowrank\n";
+}
+
+std::string zsh_script() {
+  std::string text =
+      "#compdef lowrank\n# zsh completion of lowrank; made by `lowrank completion zsh`\n"
+      "_lowrank_words() {\n  local -a found\n  found=(\"${(@f)1}\")\n  compadd -a found\n}\n"
+      "_lowrank() {\n  local command=$words[2] prev=$words[CURRENT-1]\n"
+      "  if (( CURRENT == 2 )); then\n    local -a commands\n    commands=(\n";
+  for (const auto& first : first_words()) {
+    const auto* command = find_command(first);
+    text += fmt::format(
+        "      {}\n", quoted(first + ":" +
+                             (command != nullptr ? command->summary
+                                                 : fmt::format("{}", fmt::join(second_words(first), ", ")))));
+  }
+  text += "    )\n    _describe command commands\n    return\n  fi\n  case $command in\n";
+  for (const auto& first : first_words()) {
+    if (second_words(first).empty()) continue;
+    text += fmt::format(
+        "    {}) if (( CURRENT == 3 )); then _lowrank_words {}; return; fi; command=\"$command "
+        "$words[3]\";;\n",
+        first, lines(second_words(first)));
+  }
+  text += "  esac\n  case \"$command $prev\" in\n" + value_cases("_files", "_files -/", "_lowrank_words {}");
+  text += "  esac\n  if [[ $PREFIX == -* ]]; then\n    case $command in\n";
+  for (const auto& command : command_table())
+    text += fmt::format("      {}) _lowrank_words {};;\n", quoted(command.name), lines(flags_of(command)));
+  text += "    esac\n    return\n  fi\n  case $command in\n";
+  for (const auto& command : command_table())
+    if (!command.places.empty() && !command.places.front().choices.empty())
+      text += fmt::format("    {}) _lowrank_words {};;\n", quoted(command.name),
+                          lines(command.places.front().choices));
+  return text +
+         "    *) _files;;\n  esac\n}\nif [[ $funcstack[1] == _lowrank ]]; then _lowrank \"$@\"; else compdef "
+         "_lowrank lowrank; fi\n";
+}
+
+std::string fish_quoted(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+  return out + "'";
+}
+
+std::string fish_script() {
+  std::string text =
+      "# fish completion of lowrank; made by `lowrank completion fish`\ncomplete -c lowrank -f\n";
+  for (const auto& first : first_words()) {
+    const auto* command = find_command(first);
+    text += fmt::format(
+        "complete -c lowrank -n __fish_use_subcommand -a {} -d {}\n", first,
+        fish_quoted(command != nullptr ? command->summary
+                                       : fmt::format("{}", fmt::join(second_words(first), ", "))));
+  }
+  for (const auto& command : command_table()) {
+    const auto blank = command.name.find(' ');
+    std::string when = "__fish_seen_subcommand_from " + command.name.substr(0, blank);
+    if (blank != std::string::npos) {
+      const std::string second = command.name.substr(blank + 1);
+      text += fmt::format("complete -c lowrank -n {} -a {} -d {}\n",
+                          fish_quoted(when + "; and test (count (commandline -opc)) -eq 2"), second,
+                          fish_quoted(command.summary));
+      when += "; and __fish_seen_subcommand_from " + second;
+    }
+    for (const auto& option : command.options) {
+      text += fmt::format("complete -c lowrank -n {} -l {}", fish_quoted(when), option.flag);
+      if (option.letter != 0) text += fmt::format(" -s {}", option.letter);
+      if (!option.is_switch())
+        text += option.kind == ValueKind::kFile || option.kind == ValueKind::kFolder ? " -r -F" : " -x";
+      if (!option.choices.empty()) {
+        std::string choices;
+        for (const auto& choice : option.choices)
+          choices += (choices.empty() ? "" : " ") + fmt::format("\"{}\"", choice);
+        text += " -a " + fish_quoted(choices);
+      }
+      text += " -d " + fish_quoted(option.help) + "\n";
+    }
+    for (const auto& place : command.places) {
+      if (!place.choices.empty())
+        text += fmt::format("complete -c lowrank -n {} -a {}\n", fish_quoted(when),
+                            fish_quoted(fmt::format("{}", fmt::join(place.choices, " "))));
+      else if (place.kind == ValueKind::kFile)
+        text += fmt::format("complete -c lowrank -n {} -F\n", fish_quoted(when));
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+int completion(const Invocation& invocation) {
+  const std::string& shell = invocation.places.front();
+  fmt::print("{}", shell == "bash" ? bash_script() : shell == "zsh" ? zsh_script() : fish_script());
+  return 0;
+}
+
+}  // namespace lowrank::cli

@@ -1,0 +1,55 @@
+// `lowrank contact-sheet`: several pictures on one, with captions.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/error.h"
+#include "cli/light/commands.h"
+#include "image/codec.h"
+
+namespace lowrank::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The first line of the picture's settings, without them the file's name.
+std::string caption_of(const std::string& file) {
+  const auto text = image::load_parameters(file);
+  if (!text || text->empty()) return fs::path(file).stem().string();
+  return text->substr(0, text->find('\n'));
+}
+
+}  // namespace
+
+int contact_sheet(const Invocation& invocation) {
+  const fs::path output = invocation.has("output") ? invocation.value("output") : "contact-sheet.png";
+  const std::string extension = output.extension().string();
+  const auto format = image::picture_format(extension.empty() ? "png" : extension.substr(1));
+  std::vector<std::string> captions;
+  if (const auto given = invocation.options.find("caption"); given != invocation.options.end())
+    captions = given->second;
+  if (captions.size() > invocation.places.size())
+    throw Error(kBadInput, "there are {} captions for {} pictures; give one for each at most.",
+                captions.size(), invocation.places.size());
+  std::vector<image::SheetCell> cells;
+  std::int64_t pixels = 0;
+  for (std::size_t i = 0; i < invocation.places.size(); ++i) {
+    const std::string& file = invocation.places[i];
+    cells.push_back({.picture = image::load_picture(file),
+                     .caption = i < captions.size() ? captions[i] : caption_of(file)});
+    pixels += static_cast<std::int64_t>(cells.back().picture.width) * cells.back().picture.height;
+    if (pixels > 400'000'000)
+      throw Error(kBadInput, "the pictures up to {} have more than 400 million pixels; make several sheets.",
+                  file);
+  }
+  const std::string asked = invocation.value("columns");
+  const int columns = std::min(asked.empty() ? 4 : std::atoi(asked.c_str()), static_cast<int>(cells.size()));
+  image::save_picture(output, image::contact_sheet(cells, columns),
+                      {.format = format, .quality = 90, .parameters = ""});
+  fmt::print("{}  {} pictures\n", output.string(), cells.size());
+  return 0;
+}
+
+}  // namespace lowrank::cli

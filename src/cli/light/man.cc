@@ -1,0 +1,61 @@
+// `lowrank man`: the manual page in man(7) markup, made from the command table.
+#include <fmt/format.h>
+
+#include "cli/help.h"
+#include "cli/light/commands.h"
+
+namespace lowrank::cli {
+namespace {
+
+// Text for roff: backslashes and hyphens escaped, a leading dot or quote made harmless.
+std::string roff(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\') {
+      out += "\\e";
+    } else if (c == '-') {
+      out += "\\-";
+    } else {
+      out += c;
+    }
+  }
+  return out.starts_with('.') || out.starts_with('\'') ? "\\&" + out : out;
+}
+
+void print_command(const CommandRow& command) {
+  fmt::print(".SS {}\n{}.\n.PP\n.B {}\n", roff(command.name), roff(command.summary), roff(usage(command)));
+  for (const auto& place : command.places) fmt::print(".TP\n.I {}\n{}\n", roff(place.name), roff(place.help));
+  for (const auto& option : command.options) {
+    const std::string letter = option.letter != 0 ? fmt::format("\\fB\\-{}\\fR, ", option.letter) : "";
+    const std::string value = option.is_switch() ? "" : " \\fI" + roff(option.value) + "\\fR";
+    fmt::print(".TP\n{}\\fB\\-\\-{}\\fR{}\n{}\n", letter, roff(option.flag), value,
+               roff(option.help + option_facts(option)));
+    if (option.choices.size() > 5)
+      fmt::print("Values: {}.\n", roff(fmt::format("{}", fmt::join(option.choices, ", "))));
+  }
+  if (!command.more.empty()) fmt::print(".PP\n{}\n", roff(command.more));
+  if (!command.examples.empty()) fmt::print(".PP\nExamples:\n");
+  for (const auto& example : command.examples) {
+    fmt::print(".PP\n.RS\n.nf\nlowrank {}\n.fi\n.RE\n", roff(example.words));
+    if (!example.help.empty()) fmt::print(".RS\n{}\n.RE\n", roff(example.help));
+  }
+}
+
+}  // namespace
+
+int man(const Invocation&) {
+  fmt::print(
+      ".TH LOWRANK 1 \"\" \"LowRank {}\" \"User Commands\"\n.SH NAME\nlowrank \\- pictures with Stable "
+      "Diffusion 1.x and "
+      "LoRA models, and the training of both\n.SH SYNOPSIS\n.B lowrank\n.I COMMAND\n[\\fIOPTIONS\\fR]\n.SH "
+      "COMMANDS\n",
+      LOWRANK_VERSION);
+  for (const auto& command : command_table()) print_command(command);
+  fmt::print(".SH FILES\n{}\n", roff(data_folder_help()));
+  fmt::print(
+      ".SH EXIT STATUS\n0 done, 1 failed at run time, 2 bad input, 130 stopped by Ctrl\\-C.\n"
+      ".SH ENVIRONMENT\n.TP\n.B LOWRANK_DATA_DIR\nthe data folder when \\-\\-data\\-dir is not given\n");
+  return 0;
+}
+
+}  // namespace lowrank::cli

@@ -1,0 +1,192 @@
+// `lowrank model list` and `model inspect`: what checkpoints are there, and what one holds.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <set>
+
+#include "base/error.h"
+#include "cli/light/commands.h"
+#include "cli/light/json_text.h"
+#include "cli/text_table.h"
+#include "formats/checkpoint.h"
+#include "library/data_dir.h"
+#include "library/near_names.h"
+
+namespace lowrank::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string_view base_name(formats::BaseModel base) {
+  switch (base) {
+    case formats::BaseModel::kSd1:
+      return "SD 1.x";
+    case formats::BaseModel::kSd2:
+      return "SD 2.x";
+    case formats::BaseModel::kSdxl:
+      return "SDXL";
+    case formats::BaseModel::kOther:
+      break;
+  }
+  return "other";
+}
+
+std::uint64_t bytes_of(const formats::Checkpoint& checkpoint) {
+  std::uint64_t bytes = 0;
+  for (const auto& file : checkpoint.files) bytes += file->file_bytes().size();
+  return bytes;
+}
+
+std::string date_text(const fs::path& path) {
+  std::error_code failure;
+  const auto time = fs::last_write_time(path, failure);
+  if (failure) return "";
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(std::chrono::file_clock::to_sys(time));
+  std::tm local{};
+  char text[32];
+  localtime_r(&seconds, &local);
+  return std::string(text, std::strftime(text, sizeof(text), "%Y-%m-%d", &local));
+}
+
+std::string name_of(const fs::path& path) {
+  std::error_code failure;
+  return fs::is_directory(path, failure) ? path.filename().string() : path.stem().string();
+}
+
+fs::path find_model(const library::DataDir& data, const std::string& name) {
+  std::error_code failure;
+  if (!name.empty() && fs::exists(name, failure)) return name;
+  std::vector<std::string> known;
+  for (const auto& file : library::all_checkpoints(data)) {
+    if (name_of(file) == name || file.filename() == name ||
+        file.lexically_relative(data.checkpoints()).generic_string() == name)
+      return file;
+    known.push_back(name_of(file));
+  }
+  const std::string near = library::did_you_mean(name, known);
+  throw Error(kNotFound, "there is no checkpoint '{}', neither as a file nor in {}.{}", name,
+              data.checkpoints().string(),
+              near.empty() ? " 'lowrank model list' shows what is there." : near);
+}
+
+struct Part {
+  std::string_view name;
+  const formats::ParameterViews* views;
+};
+
+std::vector<Part> parts_of(const formats::Checkpoint& checkpoint) {
+  return {{"text encoder", &checkpoint.text_encoder}, {"U-Net", &checkpoint.unet}, {"VAE", &checkpoint.vae}};
+}
+
+std::uint64_t parameters_of(const formats::ParameterViews& views) {
+  std::uint64_t count = 0;
+  for (const auto& [name, view] : views) count += static_cast<std::uint64_t>(view.elements());
+  return count;
+}
+
+std::string types_of(const formats::ParameterViews& views) {
+  std::set<std::string_view> types;
+  for (const auto& [name, view] : views) types.insert(weights::dtype_name(view.dtype));
+  return fmt::format("{}", fmt::join(types, ", "));
+}
+
+std::string million(std::uint64_t count) {
+  return fmt::format("{:.1f} M", static_cast<double>(count) / 1e6);
+}
+
+std::int64_t width_of(const formats::ParameterViews& views, std::string_view name, std::size_t dimension) {
+  const auto found = views.find(name);
+  return found == views.end() || found->second.shape.size() <= dimension ? 0 : found->second.shape[dimension];
+}
+
+}  // namespace
+
+int model_list(const Invocation& invocation) {
+  const auto data = library::find_data_dir(invocation.value("data-dir"));
+  if (invocation.has("names")) {
+    for (const auto& file : library::all_checkpoints(data)) fmt::print("{}\n", printable(name_of(file)));
+    return 0;
+  }
+  const auto chosen = library::default_checkpoint(data);
+  std::vector<std::vector<std::string>> rows;
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& file : library::all_checkpoints(data)) {
+    const std::string is_default = file == chosen ? "*" : "";
+    nlohmann::ordered_json entry = {
+        {"name", name_of(file)}, {"path", file.string()}, {"default", file == chosen}};
+    try {
+      const auto checkpoint = formats::open_checkpoint(file);
+      const std::string layout =
+          checkpoint.layout == formats::Layout::kSingleFile ? "single file" : "diffusers folder";
+      entry.update({{"base_model", base_name(checkpoint.base_model)},
+                    {"layout", layout},
+                    {"bytes", bytes_of(checkpoint)}});
+      rows.push_back({is_default, name_of(file), std::string(base_name(checkpoint.base_model)),
+                      size_text(bytes_of(checkpoint)), types_of(checkpoint.unet), date_text(file),
+                      file.string()});
+    } catch (const Error& error) {
+      entry["error"] = error.what();
+      rows.push_back({is_default, name_of(file), "unusable", "", "", date_text(file), error.what()});
+    }
+    list.push_back(std::move(entry));
+  }
+  if (invocation.has("json")) {
+    print_json({{"data_dir", data.root.string()}, {"models", list}});
+  } else if (rows.empty()) {
+    fmt::print("There is no checkpoint in {}; put a Stable Diffusion 1.x file there.\n",
+               data.checkpoints().string());
+  } else {
+    fmt::print("{}", text_table({"", "NAME", "BASE", "SIZE", "TYPE", "DATE", "FILE"}, std::move(rows)));
+  }
+  return 0;
+}
+
+int model_inspect(const Invocation& invocation) {
+  const auto data = library::find_data_dir(invocation.value("data-dir"));
+  const fs::path file = find_model(data, invocation.places.front());
+  const auto checkpoint = formats::open_checkpoint(file);
+  const std::int64_t width = width_of(checkpoint.unet, "input_blocks.0.0.weight", 0);
+  const std::int64_t text_width = width_of(checkpoint.text_encoder, "embeddings.token_embedding.weight", 1);
+  const bool is_v = checkpoint.prediction == formats::PredictionType::kV;
+  const std::string layout =
+      checkpoint.layout == formats::Layout::kSingleFile ? "single file" : "diffusers folder";
+  if (invocation.has("json")) {
+    auto parts = nlohmann::ordered_json::object();
+    for (const auto& part : parts_of(checkpoint))
+      parts[std::string(part.name)] = {{"tensors", part.views->size()},
+                                       {"parameters", parameters_of(*part.views)},
+                                       {"types", types_of(*part.views)}};
+    print_json({{"path", file.string()},
+                {"base_model", base_name(checkpoint.base_model)},
+                {"layout", layout},
+                {"bytes", bytes_of(checkpoint)},
+                {"prediction", is_v ? "v" : "epsilon"},
+                {"unet_width", width},
+                {"text_width", text_width},
+                {"parts", parts},
+                {"unused", checkpoint.unused},
+                {"metadata", checkpoint.metadata}});
+    return 0;
+  }
+  fmt::print("{}\n{}, {}, {}, {} prediction\n", file.string(), base_name(checkpoint.base_model), layout,
+             size_text(bytes_of(checkpoint)), is_v ? "v" : "epsilon");
+  if (width > 0 && text_width > 0)
+    fmt::print("U-Net {} wide at its top, text encoder {} wide\n", width, text_width);
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& part : parts_of(checkpoint))
+    rows.push_back({std::string(part.name), std::to_string(part.views->size()),
+                    million(parameters_of(*part.views)), types_of(*part.views)});
+  fmt::print("\n{}", text_table({"PART", "TENSORS", "PARAMETERS", "TYPE"}, std::move(rows)));
+  if (!checkpoint.unused.empty())
+    fmt::print("\n{} keys are not used: {}{}\n", checkpoint.unused.size(),
+               printable(checkpoint.unused.front()), checkpoint.unused.size() > 1 ? " ..." : "");
+  if (!checkpoint.metadata.empty()) fmt::print("\nMetadata:\n");
+  for (const auto& [key, value] : checkpoint.metadata)
+    fmt::print("  {}: {}\n", printable(key), printable(value.substr(0, 300)));
+  return 0;
+}
+
+}  // namespace lowrank::cli

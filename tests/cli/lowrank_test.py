@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""The light commands of the real binary, with ordinary and odd input.
+
+  lowrank_test.py LOWRANK_BINARY SOURCE_FOLDER
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+
+LOWRANK = pathlib.Path(sys.argv[1]).resolve()
+SOURCE = pathlib.Path(sys.argv[2]).resolve()
+TINY = SOURCE / "tests" / "fixtures" / "sd15-tiny"
+del sys.argv[1:3]
+
+
+def png(text, keyword=b"parameters", size=4):
+    """A grey PNG with a tEXt chunk, written from the specification."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + b"\x80" * size for _ in range(size))
+    chunks = chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0))
+    if text is not None:
+        chunks += chunk(b"tEXt", keyword + b"\0" + text)
+    return b"\x89PNG\r\n\x1a\n" + chunks + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+class LowrankTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        models = self.folder / "models"
+        for name in ("Stable-diffusion", "Lora/sub", "VAE"):
+            (models / name).mkdir(parents=True)
+        (models / "Stable-diffusion" / "tiny.safetensors").symlink_to(TINY / "sd15-tiny.safetensors")
+        (models / "Lora" / "attention.safetensors").symlink_to(TINY / "sd15-tiny-lora_attn.safetensors")
+        (models / "Lora" / "sub" / "loha.safetensors").symlink_to(TINY / "sd15-tiny-loha_attn.safetensors")
+        (models / "Lora" / "broken.safetensors").write_bytes(b"\xff" * 20)
+
+    def run_lowrank(self, *words, status=0):
+        environment = dict(os.environ, LC_ALL="C.UTF-8", XDG_CACHE_HOME=str(self.folder / "cache"))
+        environment.pop("LOWRANK_DATA_DIR", None)
+        result = subprocess.run([LOWRANK, *words], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+                                capture_output=True, timeout=60)
+        result.stdout, result.stderr = result.stdout.decode(), result.stderr.decode()
+        self.assertEqual(result.returncode, status, f"{words}: {result.stderr}")
+        return result
+
+    def refused(self, *words, says):
+        started = time.monotonic()
+        result = self.run_lowrank(*words, status=2)
+        print(f"  refused {' '.join(map(str, words))[:60]} in {1000 * (time.monotonic() - started):.0f} ms")
+        self.assertEqual(result.stdout, "")
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        self.assertIn(says, result.stderr)
+
+    def test_help_of_every_command(self):
+        listing = self.run_lowrank("--help").stdout
+        commands = re.findall(r"^  ([a-z0-9-]+(?: [a-z]+)?)  ", listing.split("Commands:")[1].split("\n\n")[0], re.M)
+        self.assertGreaterEqual(len(commands), 15)
+        for command in commands:
+            text = self.run_lowrank(*command.split(), "--help").stdout
+            self.assertIn("Usage: lowrank " + command, text)
+            self.assertIn("Examples:", text)
+            self.assertEqual(text, self.run_lowrank("help", *command.split()).stdout)
+
+    def test_version(self):
+        self.assertRegex(self.run_lowrank("--version").stdout, r"^lowrank \d+\.\d+\.\d+\n$")
+
+    def test_bad_words(self):
+        self.refused("txt2imgg", says="Did you mean txt2img?")
+        self.refused("lora", "lst", says="Did you mean list?")
+        self.refused("lora", says="needs one of list, show, inspect")
+        self.refused("lora", "list", "extra", says="one word too many")
+        self.refused("lora", "list", "--jsn", says="--json")
+        self.refused("lora", "list", "--json=yes", says="takes no value")
+        self.refused("lora", "list", "--data-dir", says="needs a value")
+        self.refused("lora", "list", "--data-dir", "no-such-folder", says="no-such-folder")
+        self.refused("lora", "show", says="needs NAME")
+        self.refused("txt2img", "--steps", "0", says="between 1 and 150")
+        self.refused("txt2img", "--steps", "many", says="whole number")
+        self.refused("txt2img", "--cfg-scale", "nan", says="must be a number")
+        self.refused("txt2img", "--width", "65", says="multiple of 8")
+        self.refused("txt2img", "--size", "12by12", says="WIDTHxHEIGHT")
+        self.refused("txt2img", "--quality", "101", says="between 1 and 100")
+        self.refused("txt2img", "--format", "gif", says="png, jpg")
+        self.refused("txt2img", "-p", "--steps", "3", says="if that is the value")
+        self.refused("txt2img", "--seed", "99999999999999999999", says="--seed")
+        self.refused("txt2img", "--step", "3", says="Did you mean --steps")
+        self.refused("train", "lora", "--network-dim", "0", says="at least 1")
+        self.refused("completion", "tcsh", says="bash, zsh, fish")
+        self.refused("\x1b[31m", says="there is no command")
+
+    def test_lora_list(self):
+        text = self.run_lowrank("lora", "list").stdout
+        self.assertRegex(text, r"(?m)^attention +LoRA +4 +SD 1\.x")
+        self.assertRegex(text, r"(?m)^sub/loha +LoHa")
+        self.assertRegex(text, r"(?m)^broken +unusable")
+        listed = json.loads(self.run_lowrank("lora", "list", "--json").stdout)["loras"]
+        mine = [lora for lora in listed if lora["path"].startswith("./models/Lora")]
+        self.assertEqual([lora["relative"] for lora in mine], ["attention", "broken", "sub/loha"])
+        self.assertIn("error", mine[1])
+        self.assertIn("attention\n", self.run_lowrank("lora", "list", "--names").stdout)
+
+    def test_lora_list_notices_a_changed_file(self):
+        self.run_lowrank("lora", "list")
+        link = self.folder / "models" / "Lora" / "attention.safetensors"
+        link.unlink()
+        shutil.copy(TINY / "sd15-tiny-lokr_all.safetensors", link)
+        self.assertRegex(self.run_lowrank("lora", "list").stdout, r"(?m)^attention +.*LoKr")
+
+    def test_equal_names_are_told(self):
+        shutil.copy(TINY / "sd15-tiny-loha_attn.safetensors", self.folder / "models" / "Lora" / "sub" / "attention.safetensors")
+        result = self.run_lowrank("lora", "list")
+        self.assertIn("several files are called 'attention'", result.stderr)
+
+    def test_lora_show_and_inspect(self):
+        sidecar = {"activation text": "foxy", "preferred weight": 0.7, "description": "red \x1b[31m"}
+        (self.folder / "models" / "Lora" / "attention.json").write_text(json.dumps(sidecar))
+        text = self.run_lowrank("lora", "show", "attention").stdout
+        self.assertIn("<lora:attention:0.7> foxy", text)
+        self.assertNotIn("\x1b", text)
+        shown = json.loads(self.run_lowrank("lora", "show", "attention", "--json").stdout)
+        self.assertEqual(shown["activation_text"], "foxy")
+        inspected = json.loads(self.run_lowrank("lora", "inspect", "sub/loha", "--json").stdout)
+        self.assertEqual({module["kind"] for module in inspected["modules"]}, {"LoHa"})
+        self.assertIn("192 modules", self.run_lowrank("lora", "inspect", "attention").stdout)
+        self.assertIn("lora_down.weight [4, ", self.run_lowrank("lora", "inspect", "attention", "--all").stdout)
+        self.refused("lora", "show", "attentio", says="did you mean attention?")
+        self.refused("lora", "show", "broken", says="broken.safetensors")
+        self.refused("lora", "inspect", "models/Stable-diffusion/tiny.safetensors", says="tiny.safetensors")
+
+    def test_models(self):
+        models = json.loads(self.run_lowrank("model", "list", "--json").stdout)["models"]
+        self.assertEqual(models[0]["name"], "tiny")
+        self.assertTrue(models[0]["default"])
+        self.assertEqual(models[0]["base_model"], "SD 1.x")
+        facts = json.loads(self.run_lowrank("model", "inspect", "tiny", "--json").stdout)
+        self.assertEqual(facts["unet_width"], 32)
+        self.refused("model", "inspect", "tinny", says="Did you mean tiny?")
+        self.refused("model", "inspect", "models/Lora/attention.safetensors", says="a LoRA")
+
+    def test_png_info(self):
+        text = 'a fox, "red"\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 64x32'
+        (self.folder / "fox.png").write_bytes(png(text.encode("latin-1")))
+        self.assertEqual(self.run_lowrank("png-info", "fox.png").stdout, text + "\n")
+        info = json.loads(self.run_lowrank("png-info", "--json", "fox.png").stdout)
+        self.assertEqual((info["prompt"], info["negative_prompt"]), ('a fox, "red"', "blurry"))
+        self.assertEqual(info["entries"]["Sampler"], "Euler a")
+        (self.folder / "escape.png").write_bytes(png(b"a\x1b[2Jb"))
+        self.assertNotIn("\x1b", self.run_lowrank("png-info", "escape.png").stdout)
+        (self.folder / "plain.png").write_bytes(png(None))
+        self.refused("png-info", "plain.png", says="holds no settings")
+        self.refused("png-info", "missing.png", says="missing.png")
+        (self.folder / "empty.png").write_bytes(b"")
+        self.refused("png-info", "empty.png", says="empty.png")
+        self.refused("png-info", says="needs FILE")
+
+    def test_contact_sheet(self):
+        for name in "abc":
+            (self.folder / f"{name}.png").write_bytes(png(b"caption " + name.encode(), size=32))
+        self.run_lowrank("contact-sheet", "--columns", "2", "-o", "sheet.png", "a.png", "b.png", "c.png")
+        width, height = struct.unpack(">II", (self.folder / "sheet.png").read_bytes()[16:24])
+        self.assertGreaterEqual(width, 64)
+        self.assertGreaterEqual(height, 64)
+        self.refused("contact-sheet", "-o", "x.bmp", "a.png", says="bmp")
+        self.refused("contact-sheet", "--columns", "0", "a.png", says="between 1 and 64")
+        self.assertFalse((self.folder / "x.bmp").exists())
+
+    def test_prompt_explain(self):
+        self.assertIn("fox", self.run_lowrank("prompt", "explain", "a (red:1.3) fox <lora:x:0.5>").stdout)
+        explained = json.loads(self.run_lowrank("prompt", "explain", "a [cat:dog:0.5]", "--steps", "10", "--json").stdout)
+        self.assertIsInstance(explained, dict)
+        self.run_lowrank("prompt", "explain", "--", "--weird")
+        self.refused("prompt", "explain", "a", "--style", "none", says="there is no style 'none'")
+        self.refused("prompt", "explain", "a", "--steps", "0", says="between 1 and 150")
+
+    def test_completion_and_manual_page(self):
+        for shell in ("bash", "zsh", "fish"):
+            script = self.run_lowrank("completion", shell).stdout
+            self.assertIn("seed-resize-width", script)
+            if shutil.which(shell):
+                file = self.folder / "script"
+                file.write_text(script)
+                subprocess.run([shell, "-n", file], check=True)
+        page = self.run_lowrank("man").stdout
+        self.assertTrue(page.startswith(".TH LOWRANK 1"))
+        self.assertIn("\\-\\-negative", page)
+        script = self.folder / "complete.sh"
+        script.write_text(self.run_lowrank("completion", "bash").stdout + "compopt() { :; }\n"
+                          'COMP_WORDS=(lowrank txt2img --sampler "Euler"); COMP_CWORD=3; _lowrank\n'
+                          'printf "%s\\n" "${COMPREPLY[@]}"\n')
+        replies = subprocess.run(["bash", script], capture_output=True, text=True, check=True).stdout.split("\n")
+        self.assertEqual(replies[:2], ["Euler\\ a", "Euler"])
+
+    def test_options_equal_those_of_the_engine(self):
+        """Facts that the light side repeats, compared with their owners below the engine line."""
+        def flags(file):
+            return set(re.findall(r'^    \{"([a-z0-9-]+)", ', (SOURCE / "src" / file).read_text(), re.M))
+        text = self.run_lowrank("train", "lora", "--help").stdout
+        known = set(re.findall(r"--([a-z][a-z0-9-]+)", text))
+        self.assertGreater(len(flags("training/lora_option_table.cc")), 30)
+        self.assertEqual(flags("training/lora_option_table.cc") - known, set())
+        self.assertEqual(flags("cli/engine/train_lora.cc") - known, set())
+        labels = re.findall(r'\.label = "([^"]+)"', (SOURCE / "src/sampling/sampler_table.cc").read_text())
+        text = " ".join(self.run_lowrank("txt2img", "--help").stdout.split())
+        self.assertIn("Values of --sampler: " + ", ".join(labels) + ".", text)
+
+    def test_start_time_is_printed(self):
+        for number in range(98):
+            shutil.copy(TINY / "sd15-tiny-lora_attn.safetensors", self.folder / "models" / "Lora" / f"l{number}.safetensors")
+        for words in (["lora", "list"], ["lora", "list"], ["lora", "show", "l7"], ["model", "list"], ["prompt", "explain", "a fox"]):
+            started = time.monotonic()
+            self.run_lowrank(*words)
+            print(f"  lowrank {' '.join(words)}, 100 LoRAs: {1000 * (time.monotonic() - started):.0f} ms")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
