@@ -24,12 +24,14 @@ build: setup  ## build the program in build/release
 
 # The rooms that are finished and proven. A room joins this list when all its tests pass.
 TESTED := weights_tests formats_tests prompt_tests sampling_tests model_golden_tests adapter_tests adapter_golden_tests \
-  adapter_slow_tests pipeline_tests pipeline_golden_tests training_tests
+  adapter_slow_tests pipeline_tests pipeline_golden_tests training_tests library_tests e2e_tests
+# The tests that run the real program.
+PROGRAM_TESTS := e2e_txt2img_test cli_tests layer_tests
 
 test: setup  ## build the finished rooms and run their tests
 	@[ -f build/dev/build.ninja ] || cmake --preset dev
-	cmake --build build/dev -j $(JOBS) --target $(TESTED)
-	OMP_WAIT_POLICY=passive ctest --test-dir build/dev --output-on-failure -j1 -R '^($(subst $(eval) ,|,$(TESTED)))$$'
+	cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine $(TESTED)
+	OMP_WAIT_POLICY=passive ctest --test-dir build/dev --output-on-failure -j1 -R '^($(subst $(eval) ,|,$(TESTED) $(PROGRAM_TESTS)))$$'
 
 test-fast: setup  ## only the tests that take seconds
 	@tools/build.sh dev $(JOBS)
