@@ -188,6 +188,8 @@ ModelSpec model_spec(std::string_view name) {
   if (name == "starter") {
     return {.text_width = 128, .text_layers = 4, .unet_channels = 64, .unet_mult = {1, 2, 2},
             .unet_attention = {false, true, true},
+            // GroupNorm always has 32 groups: with 32 channels at full size it would be an instance norm before the
+            // last convolution and erase flat colours, so there are 64.
             .vae_channels = 32, .vae_blocks = 1, .vae_mult = {2, 2, 3, 3}};
   }
   if (name == "tiny") {

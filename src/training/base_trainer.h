@@ -14,8 +14,8 @@
 namespace lowrank::training {
 
 struct BaseTrainOptions {
-  std::int64_t steps = 10000, warmup = 300, batch = 32;
-  double learning_rate = 8e-4, weight_decay = 0.01, gradient_clip = 1.0;
+  std::int64_t steps = 10000, warmup = 300, batch = 16;
+  double learning_rate = 7e-4, weight_decay = 0.01, gradient_clip = 1.0;
   double ema = 0.999;                 // of the weights; grows from 0 over the first steps
   double empty_caption_rate = 0.1;    // for classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598)
   double min_snr_gamma = 5;

@@ -13,10 +13,10 @@
 namespace lowrank::training {
 
 struct VaeTrainOptions {
-  std::int64_t steps = 3000, warmup = 100, batch = 16;
+  std::int64_t steps = 4500, warmup = 100, batch = 8;
   std::int64_t crop = 64;              // side of the random crops, a multiple of 8
   std::int64_t full_size_steps = 200;  // the last steps see whole pictures, at a quarter of the batch
-  double learning_rate = 1e-3, kl_weight = 1e-6, difference_weight = 1.0;
+  double learning_rate = 1.5e-3, kl_weight = 1e-6, difference_weight = 1.0;
   std::uint64_t seed = 1;
   bool mixed_precision = true;         // products in bfloat16
 };

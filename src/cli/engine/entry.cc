@@ -3,7 +3,10 @@
 // exit status.
 #include <fmt/format.h>
 
+#include <malloc.h>
+
 #include <exception>
+#include <limits>
 #include <new>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -41,6 +44,7 @@ constexpr EngineCommand kCommands[] = {
     {"bench", bench},
     {"model random", model_random},
     {"train lora", run_train_lora},
+    {"train base", train_base},
 };
 
 struct Request {
@@ -53,10 +57,19 @@ Request read_request(const char* text) {
   return {json.at("command").get<std::string>(), json.at("words").get<std::vector<std::string>>()};
 }
 
+// Activations of a step are of a few sizes that come back at once. glibc's defaults give them to the kernel and take
+// them again, page fault by page fault; kept, they cost nothing.
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_TOP_PAD, 64 << 20);
+}
+
 int run(const Request& request) {
   for (const EngineCommand& command : kCommands) {
     if (command.name != request.command) continue;
     if (const auto warning = pipeline::slow_blas_warning()) fmt::print(stderr, "warning: {}\n", *warning);
+    if (command.name.starts_with("train")) keep_freed_memory();
     const StopSignal signal;
     return command.run({request.words, signal.token()});
   }

@@ -1,15 +1,13 @@
 #include "cli/engine/train_lora.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
-#include <optional>
 #include <string_view>
 
 #include "base/error.h"
+#include "cli/engine/training_bar.h"
 #include "training/lora_option_table.h"
 
 namespace lowrank::cli {
@@ -53,72 +51,6 @@ const OwnOption* own_option(std::string_view flag) {
   return nullptr;
 }
 
-std::string duration(double seconds) {
-  const auto s = static_cast<std::int64_t>(seconds + 0.5);
-  return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
-                   : fmt::format("{}:{:02}", s / 60, s % 60);
-}
-
-// One line that is drawn over again on a terminal; elsewhere a line now and then.
-class Bar {
- public:
-  explicit Bar(std::FILE* out) : out_(out), is_terminal_(isatty(fileno(out)) != 0) {}
-  ~Bar() { clear(); }
-  Bar(const Bar&) = delete;
-  Bar& operator=(const Bar&) = delete;
-
-  void show(const training::TrainEvent& e) {
-    const auto now = Clock::now();
-    const bool is_last = e.step == e.steps;
-    const auto pause = is_terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(30'000);
-    if (!is_last && shown_ && now - *shown_ < pause) return;
-    shown_ = now;
-    const std::string text = line(e);
-    if (is_terminal_) {
-      fmt::print(out_, "\r\x1b[K{}", text);
-      is_open_ = true;
-      if (is_last) finish();
-    } else {
-      fmt::print(out_, "{}\n", text);
-    }
-    std::fflush(out_);
-  }
-
-  // Makes room for a line of text.
-  void clear() {
-    if (is_open_) fmt::print(out_, "\r\x1b[K");
-    std::fflush(out_);
-    is_open_ = false;
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-
-  void finish() {
-    fmt::print(out_, "\n");
-    is_open_ = false;
-    shown_.reset();
-  }
-
-  static std::string line(const training::TrainEvent& e) {
-    constexpr std::int64_t kWidth = 24;
-    const std::int64_t done = e.steps > 0 ? kWidth * e.step / e.steps : 0;
-    std::string text = fmt::format("{:<8}[{:#<{}}{:.<{}}] {}/{}", e.phase == "lora" ? "training" : e.phase,
-                                   "", done, "", kWidth - done, e.step, e.steps);
-    if (e.phase == "lora") text += fmt::format("  loss {:.4f}", e.loss);
-    if (e.steps_per_second > 0) {
-      text += e.steps_per_second >= 1 ? fmt::format("  {:.2f}/s", e.steps_per_second)
-                                      : fmt::format("  {:.1f} s each", 1 / e.steps_per_second);
-      text += fmt::format("  {} left", duration(static_cast<double>(e.steps - e.step) / e.steps_per_second));
-    }
-    return text;
-  }
-
-  std::FILE* out_;
-  bool is_terminal_, is_open_ = false;
-  std::optional<Clock::time_point> shown_;
-};
-
 }  // namespace
 
 TrainLoraCommand parse_train_lora(std::span<const std::string> words) {
@@ -160,7 +92,7 @@ int train_lora(const TrainLoraCommand& command, const TrainLoraSurroundings& aro
     };
   }
   pipeline::Session session(std::move(resources), {.threads = command.threads, .version = around.version});
-  Bar bar(around.progress);
+  TrainingBar bar(around.progress);
   training::LoraTrainHooks hooks;
   hooks.control.stop = around.stop;
   hooks.control.save_every = command.state_every_steps;

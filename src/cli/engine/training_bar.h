@@ -1,0 +1,32 @@
+// How far a training is: a bar that redraws itself on a terminal, a line now and then elsewhere.
+#pragma once
+
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "training/run_control.h"
+
+namespace lowrank::cli {
+
+class TrainingBar {
+ public:
+  explicit TrainingBar(std::FILE* out);
+  ~TrainingBar() { clear(); }
+  TrainingBar(const TrainingBar&) = delete;
+  TrainingBar& operator=(const TrainingBar&) = delete;
+
+  void show(const training::TrainEvent& event);
+  // Makes room for a line of text.
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::FILE* out_;
+  bool is_terminal_, is_open_ = false;
+  std::optional<Clock::time_point> shown_;
+};
+
+}  // namespace lowrank::cli
