@@ -10,7 +10,9 @@ PACKAGES := build-essential cmake ninja-build ccache pkg-config git nodejs npm \
   libtorch-dev libopenblas-dev libdnnl-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libssl-dev \
   libpng-dev libjpeg62-turbo-dev libwebp-dev libgtest-dev libgmock-dev libbenchmark-dev \
   clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 python3
-.PHONY: help setup build test test-fast sanitize fuzz install format tidy clean
+STARTER_PACKAGES := librsvg2-bin webp
+
+.PHONY: help setup build demo starter test test-fast sanitize fuzz install format tidy clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -21,6 +23,13 @@ setup:  ## install Debian's packages that are missing (asks sudo when needed)
 
 build: setup  ## build the program in build/release
 	@tools/build.sh release $(JOBS)
+
+demo: build  ## pictures without and with a LoRA from the models that ship, in outputs/demo
+	@tools/demo.sh
+
+starter: build  ## retrain the starter model and its LoRAs from nothing (hours; goes on where it stopped)
+	@tools/setup.sh $(STARTER_PACKAGES)
+	@tools/starter/make_starter.sh
 
 # The rooms that are finished and proven. A room joins this list when all its tests pass.
 TESTED := weights_tests formats_tests prompt_tests sampling_tests model_golden_tests adapter_tests adapter_golden_tests \
