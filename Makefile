@@ -37,10 +37,12 @@ TESTED := weights_tests formats_tests prompt_tests sampling_tests model_golden_t
 # The tests that run the real program.
 PROGRAM_TESTS := e2e_txt2img_test cli_tests layer_tests
 
-test: setup  ## build the finished rooms and run their tests
+test: setup  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
 	@[ -f build/dev/build.ninja ] || cmake --preset dev
 	cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine $(TESTED)
 	OMP_WAIT_POLICY=passive ctest --test-dir build/dev --output-on-failure -j1 -R '^($(subst $(eval) ,|,$(TESTED) $(PROGRAM_TESTS)))$$'
+	@tools/sanitize.sh $(JOBS)
+	@FUZZ_SECONDS=10 tools/fuzz.sh $(JOBS)
 
 test-fast: setup  ## only the tests that take seconds
 	@tools/build.sh dev $(JOBS)
