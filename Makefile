@@ -12,7 +12,7 @@ PACKAGES := build-essential cmake ninja-build ccache pkg-config git nodejs npm \
   clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 python3
 STARTER_PACKAGES := librsvg2-bin webp
 
-.PHONY: help setup build demo starter test test-fast sanitize fuzz install format tidy clean
+.PHONY: help setup build demo bench starter test test-fast sanitize fuzz install format tidy clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,6 +26,9 @@ build: setup  ## build the program in build/release
 
 demo: build  ## pictures without and with a LoRA from the models that ship, in outputs/demo
 	@tools/demo.sh
+
+bench: build  ## seconds and memory of a 512x512 picture, beside peers where they are installed (bench/run.sh)
+	@bench/run.sh
 
 starter: build  ## retrain the starter model and its LoRAs from nothing (hours; goes on where it stopped)
 	@tools/setup.sh $(STARTER_PACKAGES)
