@@ -92,7 +92,12 @@ std::optional<std::string> read_parameters(std::span<const std::byte> bytes, con
 }
 
 void save_picture(const std::filesystem::path& path, const Picture& picture, const EncodeOptions& options) {
-  const auto bytes = encode_picture(picture, options);
+  std::vector<std::uint8_t> bytes;
+  try {
+    bytes = encode_picture(picture, options);
+  } catch (const Error& error) {
+    throw error.during(fmt::format("saving {}", path.string()));
+  }
   AtomicFile file(path);
   file.write(std::as_bytes(std::span(bytes)));
   file.commit();

@@ -27,9 +27,10 @@ PictureFormat picture_format(std::string_view name);
 struct EncodeOptions {
   PictureFormat format = PictureFormat::kPng;
   int quality = 80;         // 1…100, JPEG and WebP; WebP at 100 is lossless
-  std::string parameters;   // UTF-8; empty: no text is stored
+  std::string parameters = {};  // UTF-8; empty: no text is stored
 };
 
+// Throws Error(kUnsupported) when the format cannot hold so large a picture or so long a text.
 std::vector<std::uint8_t> encode_picture(const Picture& picture, const EncodeOptions& options);
 
 // Alpha is dropped onto white; grey and palettes become RGB; 16 bit becomes 8. Recognised by content, not by name.
@@ -38,10 +39,11 @@ std::vector<std::uint8_t> encode_picture(const Picture& picture, const EncodeOpt
 Picture decode_picture(std::span<const std::byte> bytes, const std::string& name);
 
 // The parameters text of a picture; nullopt when there is none. EXIF wins over a `parameters` chunk; NovelAI's
-// description and JSON comment are translated. Throws Error(kBadInput) when the bytes are no picture at all.
+// description and JSON comment are translated. Pixels are not looked at. Throws Error(kBadInput) when the bytes are no
+// picture at all.
 std::optional<std::string> read_parameters(std::span<const std::byte> bytes, const std::string& name);
 
-// Files. Saving is atomic.
+// Files. Saving is atomic; its errors name the file.
 void save_picture(const std::filesystem::path& path, const Picture& picture, const EncodeOptions& options);
 Picture load_picture(const std::filesystem::path& path);
 std::optional<std::string> load_parameters(const std::filesystem::path& path);

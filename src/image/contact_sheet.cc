@@ -29,9 +29,9 @@ std::vector<std::string> wrap(const std::string& text, std::size_t columns) {
     }
   };
   for (const char c : text) {
-    if (c == ' ' || c == '\n') {
+    if (c == ' ' || c == '\n' || c == '\r' || c == '\t') {
       end_word();
-    } else {
+    } else if ((static_cast<unsigned char>(c) & 0xC0) != 0x80) {  // of a UTF-8 character only the first byte
       word += c;
     }
   }

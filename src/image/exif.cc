@@ -27,7 +27,7 @@ void append_utf8(std::string& out, std::uint32_t code) {
   }
 }
 
-// The next code point of UTF-8 text; advances `at`.
+// The next code point of UTF-8 text, kReplacement where it is ill-formed (over-long and surrogates too); advances `at`.
 std::uint32_t next_utf8(std::string_view text, std::size_t& at) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i])); };
   const std::uint32_t lead = byte(at++);
@@ -39,17 +39,30 @@ std::uint32_t next_utf8(std::string_view text, std::size_t& at) {
     if (at >= text.size() || (byte(at) & 0xC0) != 0x80) return kReplacement;
     code = (code << 6) | (byte(at++) & 0x3F);
   }
-  return code;
+  constexpr std::uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
+  const bool surrogate = code >= 0xD800 && code < 0xE000;
+  return code < kLeast[extra] || code > 0x10FFFF || surrogate ? kReplacement : code;
 }
 
-std::string utf16_to_utf8(std::span<const std::uint8_t> bytes) {
-  // Writers disagree on the byte order. In mostly Western text the high halves are zero: count on which side.
-  std::size_t even = 0, odd = 0;
+// Writers disagree on the byte order, and not all follow that of the TIFF block. Generation parameters are rich in ASCII,
+// whose high halves are zero: the other order is taken only when it shows far more of that, for U+4E00 read backwards
+// is an 'N' too.
+bool is_little_endian(std::span<const std::uint8_t> bytes, bool little_tiff) {
+  const auto is_ascii = [](std::uint8_t high, std::uint8_t low) {
+    return high == 0 && ((low >= ' ' && low < 127) || low == '\n');
+  };
+  std::size_t as_big = 0, as_little = 0;
   for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) {
-    even += bytes[i] == 0;
-    odd += bytes[i + 1] == 0;
+    as_big += is_ascii(bytes[i], bytes[i + 1]);
+    as_little += is_ascii(bytes[i + 1], bytes[i]);
   }
-  bool little = odd > even;
+  const std::size_t same = little_tiff ? as_little : as_big, other = little_tiff ? as_big : as_little;
+  const bool turned = other >= 4 && other > 4 * same;
+  return turned ? !little_tiff : little_tiff;
+}
+
+std::string utf16_to_utf8(std::span<const std::uint8_t> bytes, bool little_tiff) {
+  bool little = is_little_endian(bytes, little_tiff);
   std::size_t at = 0;
   if (bytes.size() >= 2 && ((bytes[0] == 0xFE && bytes[1] == 0xFF) || (bytes[0] == 0xFF && bytes[1] == 0xFE))) {
     little = bytes[0] == 0xFF;
@@ -71,7 +84,6 @@ std::string utf16_to_utf8(std::span<const std::uint8_t> bytes) {
     }
     append_utf8(text, code);
   }
-  while (!text.empty() && text.back() == '\0') text.pop_back();
   return text;
 }
 
@@ -84,6 +96,7 @@ class Tiff {
   bool valid() const {
     return bytes_.size() >= 8 && bytes_[0] == bytes_[1] && (bytes_[0] == 'I' || bytes_[0] == 'M') && u16(2) == 42;
   }
+  bool is_little_endian() const { return little_; }
   std::uint32_t u16(std::size_t at) const { return number(at, 2); }
   std::uint32_t u32(std::size_t at) const { return number(at, 4); }
 
@@ -168,10 +181,23 @@ std::optional<std::string> comment_of_exif(std::span<const std::uint8_t> bytes) 
   const auto value = bytes.subspan(from, comment->count);
   const std::string_view text(reinterpret_cast<const char*>(value.data()), value.size());
   using namespace std::string_view_literals;
-  if (text.starts_with("UNICODE\0"sv)) return utf16_to_utf8(value.subspan(8));
-  std::string plain(text.starts_with("ASCII\0\0\0"sv) || text.starts_with("JIS\0\0\0\0\0"sv) ? text.substr(8) : text);
+  std::string plain;
+  if (text.starts_with("UNICODE\0"sv)) {
+    plain = utf16_to_utf8(value.subspan(8), tiff.is_little_endian());
+  } else {
+    const bool prefixed = text.starts_with("ASCII\0\0\0"sv) || text.starts_with("JIS\0\0\0\0\0"sv) ||
+                          text.starts_with("\0\0\0\0\0\0\0\0"sv);
+    plain = valid_utf8(prefixed ? text.substr(8) : text);
+  }
   while (!plain.empty() && plain.back() == '\0') plain.pop_back();
+  if (plain.empty()) return std::nullopt;
   return plain;
+}
+
+std::string valid_utf8(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) append_utf8(out, next_utf8(text, at));
+  return out;
 }
 
 std::string latin1_to_utf8(std::string_view text) {

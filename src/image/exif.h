@@ -15,10 +15,11 @@ namespace lowrank::image {
 std::vector<std::uint8_t> exif_with_comment(std::string_view text);
 
 // UserComment of a TIFF block, as UTF-8. Understands the UNICODE prefix in either byte order, ASCII, and bytes without
-// a known prefix as UTF-8. nullopt when there is none or the block is damaged; never reads outside it.
+// a known prefix as UTF-8. nullopt when there is none, it is empty or the block is damaged; never reads outside it.
 std::optional<std::string> comment_of_exif(std::span<const std::uint8_t> tiff);
 
 // Conversions; ill-formed input becomes U+FFFD.
+std::string valid_utf8(std::string_view text);
 std::string latin1_to_utf8(std::string_view text);
 std::optional<std::string> utf8_to_latin1(std::string_view text);  // nullopt when a character does not fit
 

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include <jerror.h>
 #include <jpeglib.h>
 
 #include "base/error.h"
@@ -17,6 +18,8 @@ struct ErrorManager {
   jpeg_error_mgr base;
   jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
+  bool damaged;      // pixels were made up
+  bool ended_early;  // the data ended before its end marker: a missing marker only, unless progressive or arithmetic
 };
 void on_error(j_common_ptr info) {
   auto* manager = reinterpret_cast<ErrorManager*>(info->err);
@@ -24,11 +27,26 @@ void on_error(j_common_ptr info) {
   longjmp(manager->jump, 1);
 }
 void on_message(j_common_ptr) {}
+// libjpeg goes on after these with grey or wrong pixels. Bytes too many and unknown markers do no harm.
+void on_warning(j_common_ptr info, int level) {
+  if (level >= 0) return;
+  auto* manager = reinterpret_cast<ErrorManager*>(info->err);
+  const int code = info->err->msg_code;
+  if (code == JWRN_JPEG_EOF) {
+    manager->ended_early = true;
+  } else if (code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE || code == JWRN_MUST_RESYNC) {
+    manager->damaged = true;
+  } else {
+    return;
+  }
+  if (manager->message[0] == '\0') info->err->format_message(info, manager->message);
+}
 
 jpeg_error_mgr* prepare(ErrorManager& manager) {
   jpeg_error_mgr* base = jpeg_std_error(&manager.base);
   base->error_exit = on_error;
   base->output_message = on_message;
+  base->emit_message = on_warning;
   manager.message[0] = '\0';
   return base;
 }
@@ -38,11 +56,6 @@ bool start(jpeg_decompress_struct& info, ErrorManager& manager, Bytes bytes) {
   jpeg_create_decompress(&info);
   jpeg_mem_src(&info, bytes.data(), static_cast<unsigned long>(bytes.size()));
   jpeg_read_header(&info, TRUE);
-  if (info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK) {
-    std::snprintf(manager.message, sizeof manager.message, "its colours are CMYK");
-    return false;
-  }
-  info.out_color_space = JCS_RGB;
   return true;
 }
 
@@ -54,8 +67,7 @@ bool read_all(jpeg_decompress_struct& info, ErrorManager& manager, std::uint8_t*
     JSAMPROW row = out + stride * info.output_scanline;
     jpeg_read_scanlines(&info, &row, 1);
   }
-  jpeg_finish_decompress(&info);
-  return true;
+  return !manager.damaged && !(manager.ended_early && (info.progressive_mode || info.arith_code));
 }
 
 bool write_all(jpeg_compress_struct& info, ErrorManager& manager, const Picture& picture, int quality,
@@ -82,6 +94,10 @@ bool write_all(jpeg_compress_struct& info, ErrorManager& manager, const Picture&
 }  // namespace
 
 std::vector<std::uint8_t> encode_jpeg(const Picture& picture, int quality, const std::string& parameters) {
+  if (picture.width > JPEG_MAX_DIMENSION || picture.height > JPEG_MAX_DIMENSION) {
+    throw Error(kUnsupported, "a picture of {}×{} cannot be written as JPEG (at most {} a side); use PNG.", picture.width,
+                picture.height, JPEG_MAX_DIMENSION);
+  }
   std::vector<std::uint8_t> exif;
   if (!parameters.empty()) {
     exif = {'E', 'x', 'i', 'f', 0, 0};
@@ -115,10 +131,13 @@ Picture decode_jpeg(Bytes bytes, const std::string& name) {
     ~Destroy() { jpeg_destroy_decompress(info); }
   } destroy{&info};
   const auto refuse = [&] {
-    throw Error(kBadInput, "{}: the JPEG cannot be read ({}); save it again as an RGB picture.", name, manager.message);
+    throw Error(kBadInput, "{}: the JPEG cannot be read ({}); the file is damaged.", name, manager.message);
   };
   if (!start(info, manager, bytes)) refuse();
   check_size(info.image_width, info.image_height, name);
+  if (info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK)
+    throw Error(kBadInput, "{}: the JPEG's colours are CMYK; save it again as an RGB picture.", name);
+  info.out_color_space = JCS_RGB;
   Picture picture = Picture::blank(static_cast<int>(info.image_width), static_cast<int>(info.image_height));
   if (!read_all(info, manager, picture.rgb.data())) refuse();
   return picture;
@@ -128,6 +147,10 @@ std::optional<std::string> jpeg_parameters(Bytes bytes) {
   // Segments: FF marker, then a two-byte length that counts itself; the scan ends the headers.
   for (std::size_t at = 2; at + 4 <= bytes.size() && bytes[at] == 0xFF;) {
     const std::uint8_t marker = bytes[at + 1];
+    if (marker == 0xFF) {  // a fill byte
+      ++at;
+      continue;
+    }
     const std::size_t length = (std::size_t{bytes[at + 2]} << 8) | bytes[at + 3];
     if (marker == 0xDA || length < 2 || length > bytes.size() - at - 2) break;
     const Bytes body = bytes.subspan(at + 4, length - 2);

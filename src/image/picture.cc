@@ -18,7 +18,7 @@ double lanczos3(double x) {
   return 3 * std::sin(p) * std::sin(p / 3) / (p * p);
 }
 
-// The source places that make up one target place, with weights that sum to 1.
+// The source places that make up one target place, with weights that sum to 1: those of the kernel that lie inside.
 struct Taps {
   int first = 0;
   std::vector<float> weights;
@@ -29,17 +29,13 @@ std::vector<Taps> taps(int from, int to) {
   std::vector<Taps> all(static_cast<std::size_t>(to));
   for (int i = 0; i < to; ++i) {
     const double centre = (i + 0.5) * scale - 0.5, reach = 3 * stretch;
-    const int first = static_cast<int>(std::ceil(centre - reach)), last = static_cast<int>(std::floor(centre + reach));
     Taps& tap = all[static_cast<std::size_t>(i)];
-    tap.first = std::clamp(first, 0, from - 1);
-    const int end = std::clamp(last, 0, from - 1);
-    tap.weights.assign(static_cast<std::size_t>(end - tap.first + 1), 0.0F);
+    tap.first = std::max(0, static_cast<int>(std::ceil(centre - reach)));
+    const int last = std::min(from - 1, static_cast<int>(std::floor(centre + reach)));
     double sum = 0;
-    for (int k = first; k <= last; ++k) sum += lanczos3((k - centre) / stretch);
-    for (int k = first; k <= last; ++k) {
-      const int place = std::clamp(k, tap.first, end);
-      tap.weights[static_cast<std::size_t>(place - tap.first)] += static_cast<float>(lanczos3((k - centre) / stretch) / sum);
-    }
+    for (int k = tap.first; k <= last; ++k) sum += lanczos3((k - centre) / stretch);
+    for (int k = tap.first; k <= last; ++k)
+      tap.weights.push_back(static_cast<float>(lanczos3((k - centre) / stretch) / sum));
   }
   return all;
 }
@@ -56,7 +52,7 @@ Picture resize(const Picture& picture, int width, int height) {
   LOWRANK_CHECK(width > 0 && height > 0);
   if (width == picture.width && height == picture.height) return picture;
   const auto columns = taps(picture.width, width), rows = taps(picture.height, height);
-  // Across first, kept in float, then down.
+  // Across first, then down; between the two rounded and clipped to 8 bits as Pillow does, or rings would add up.
   std::vector<float> across(static_cast<std::size_t>(width) * static_cast<std::size_t>(picture.height) * 3);
   for (int y = 0; y < picture.height; ++y) {
     for (int x = 0; x < width; ++x) {
@@ -66,6 +62,7 @@ Picture resize(const Picture& picture, int width, int height) {
         const std::uint8_t* in = picture.pixel(tap.first + static_cast<int>(k), y);
         for (int c = 0; c < 3; ++c) out[c] += tap.weights[k] * static_cast<float>(in[c]);
       }
+      for (int c = 0; c < 3; ++c) out[c] = std::clamp(std::round(out[c]), 0.0F, 255.0F);
     }
   }
   Picture result = Picture::blank(width, height);
@@ -86,7 +83,7 @@ Picture resize(const Picture& picture, int width, int height) {
 }
 
 Picture crop(const Picture& picture, int x, int y, int width, int height) {
-  LOWRANK_CHECK(x >= 0 && y >= 0 && width > 0 && height > 0 && x + width <= picture.width && y + height <= picture.height);
+  LOWRANK_CHECK(x >= 0 && y >= 0 && width > 0 && height > 0 && x <= picture.width - width && y <= picture.height - height);
   Picture result = Picture::blank(width, height);
   for (int row = 0; row < height; ++row)
     std::memcpy(result.pixel(0, row), picture.pixel(x, y + row), static_cast<std::size_t>(width) * 3);

@@ -19,7 +19,8 @@ struct Picture {
   friend bool operator==(const Picture&, const Picture&) = default;
 };
 
-// Lanczos resampling with three lobes, widened when shrinking so that nothing aliases. Edges are repeated.
+// Lanczos resampling with three lobes, widened when shrinking so that nothing aliases. At the edges the weights that lie
+// inside are scaled to sum to 1. Equal to Pillow's LANCZOS, 8-bit form.
 Picture resize(const Picture& picture, int width, int height);
 
 // The rectangle [x, x + width) × [y, y + height), which must lie inside.
@@ -30,7 +31,7 @@ void paste(Picture& sheet, const Picture& picture, int x, int y);
 
 struct SheetCell {
   Picture picture;
-  std::string caption;  // ASCII; characters that the built-in 5×7 font lacks show as '?'
+  std::string caption;  // UTF-8; each character that the built-in 5×7 font (ASCII) lacks shows as one '?'
 };
 
 // Cells in rows of `columns`, each as large as the largest picture, captions below (wrapped to the cell's width).

@@ -72,10 +72,17 @@ bool read_rows(Reader& reader, png_bytep* rows) {
   return true;
 }
 
-// Reads what follows the image data, where text may stand too.
-void read_trailer(Reader& reader) {
-  if (setjmp(png_jmpbuf(reader.png)) != 0) return;
+// Reads the chunks before and behind the pixels; these are unpacked row by row and kept nowhere. True as soon as the
+// header is sound: texts before damage are kept.
+bool read_texts(Reader& reader) {
+  if (!read_header(reader)) return false;
+  if (setjmp(png_jmpbuf(reader.png)) != 0) return true;
+  const int passes = png_set_interlace_handling(reader.png);
+  png_read_update_info(reader.png, reader.info);
+  const png_uint_32 rows = png_get_image_height(reader.png, reader.info) * static_cast<png_uint_32>(passes);
+  for (png_uint_32 i = 0; i < rows; ++i) png_read_row(reader.png, nullptr, nullptr);
   png_read_end(reader.png, reader.info);
+  return true;
 }
 
 bool set_transforms(Reader& reader) {
@@ -101,7 +108,7 @@ std::map<std::string, std::string> texts_of(const Reader& reader) {
     const png_text& entry = entries[i];
     const bool international = entry.compression == PNG_ITXT_COMPRESSION_NONE || entry.compression == PNG_ITXT_COMPRESSION_zTXt;
     const std::string text(entry.text, international ? entry.itxt_length : entry.text_length);
-    texts.emplace(entry.key, international ? text : latin1_to_utf8(text));
+    texts.emplace(entry.key, international ? valid_utf8(text) : latin1_to_utf8(text));
   }
   return texts;
 }
@@ -145,7 +152,7 @@ std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& 
   png_infop info = png_create_info_struct(png);
   png_set_write_fn(png, &out, on_write, on_flush);
   const auto latin = utf8_to_latin1(parameters);
-  std::string value = latin ? *latin : parameters, key = "parameters", empty;
+  std::string value = latin ? *latin : valid_utf8(parameters), key = "parameters", empty;
   png_text text{};
   text.compression = latin ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
   text.key = key.data();
@@ -181,25 +188,12 @@ Picture decode_png(Bytes bytes, const std::string& name) {
 
 std::optional<std::string> png_parameters(Bytes bytes, const std::string& name) {
   Reader reader(bytes);
-  if (!read_header(reader)) refuse(name, reader.report);
-  auto texts = texts_of(reader);
+  if (!read_texts(reader)) refuse(name, reader.report);
+  const auto texts = texts_of(reader);
   png_bytep exif = nullptr;
   png_uint_32 exif_size = 0;
   if (png_get_eXIf_1(reader.png, reader.info, &exif_size, &exif) != 0) {
     if (const auto comment = comment_of_exif({exif, exif_size})) return comment;
-  }
-  if (!texts.contains("parameters")) {
-    // Perhaps behind the image data: read on, discarding the pixels.
-    const std::uint32_t width = png_get_image_width(reader.png, reader.info);
-    const std::uint32_t height = png_get_image_height(reader.png, reader.info);
-    check_size(width, height, name);
-    if (set_transforms(reader)) {
-      std::vector<std::uint8_t> rgba(std::size_t{4} * width * height);
-      std::vector<png_bytep> rows(height);
-      for (std::uint32_t y = 0; y < height; ++y) rows[y] = &rgba[std::size_t{4} * width * y];
-      if (read_rows(reader, rows.data())) read_trailer(reader);
-      texts = texts_of(reader);
-    }
   }
   if (const auto found = texts.find("parameters"); found != texts.end()) return found->second;
   return novelai_parameters(texts);

@@ -44,6 +44,8 @@ Batch draw_batch(const CaptionedLatents& data, const BaseTrainOptions& options, 
   batch.ids = at::where((chance[1] < options.empty_caption_rate).view({-1, 1}), data.empty_ids.view({1, -1}),
                         data.ids.index_select(0, rows));
   batch.noise = at::empty(batch.latents.sizes()).normal_(0, 1, generator);
+  if (options.noise_offset > 0)
+    batch.noise += options.noise_offset * at::empty({options.batch, batch.latents.size(1), 1, 1}).normal_(0, 1, generator);
   batch.timesteps = at::randint(0, 1000, {options.batch}, generator, integers);
   return batch;
 }
@@ -93,7 +95,7 @@ void train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLate
     const at::Tensor noisy = add_noise(batch.latents, batch.noise, batch.timesteps, alphas);
     const at::Tensor eps = unet.forward(noisy, batch.timesteps.to(at::kFloat), text.encode(batch.ids));
     const at::Tensor loss =
-        weighted_mse(eps, batch.noise, min_snr_weight(batch.timesteps, alphas, options.min_snr_gamma));
+        weighted_mse(eps, batch.noise, truncated_snr_weight(batch.timesteps, alphas, options.min_snr, options.max_snr));
     loss.backward();
     optimiser.clip_gradients(options.gradient_clip);
     const double rate = options.learning_rate * learning_rate_factor("cosine", step, options.steps, options.warmup);

@@ -19,9 +19,13 @@ at::Tensor add_noise(const at::Tensor& latents, const at::Tensor& noise, const a
 
 at::Tensor min_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double gamma) {
   if (gamma <= 0) return at::ones({timesteps.size(0)});
+  return truncated_snr_weight(timesteps, alphas, 0, gamma);
+}
+
+at::Tensor truncated_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double low, double high) {
   const at::Tensor a = alphas.index_select(0, timesteps);
   const at::Tensor snr = a / (1 - a);
-  return snr.clamp_max(gamma) / snr;
+  return snr.clamp(low, high) / snr;
 }
 
 at::Tensor weighted_mse(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& weight) {

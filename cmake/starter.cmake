@@ -1,0 +1,10 @@
+# The program that measures the starter model (tools/starter/measure.sh); built only when asked for.
+if(LOWRANK_ENGINE)
+  add_executable(starter_measure EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tools/starter/measure/measure.cc)
+  set_target_properties(starter_measure PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  target_include_directories(starter_measure PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(starter_measure PRIVATE lowrank_warnings nlohmann_json::nlohmann_json)
+  foreach(room training pipeline sampling adapter model tensor kernels library image prompt formats weights base)
+    target_link_libraries(starter_measure PRIVATE lowrank_${room})
+  endforeach()
+endif()
