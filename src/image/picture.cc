@@ -40,6 +40,41 @@ std::vector<Taps> taps(int from, int to) {
   return all;
 }
 
+std::uint8_t to_byte(float value) { return static_cast<std::uint8_t>(std::clamp(std::lround(value), 0L, 255L)); }
+
+Picture resize_columns(const Picture& picture, int width) {
+  Picture result = Picture::blank(width, picture.height);
+  const auto columns = taps(picture.width, width);
+  for (int y = 0; y < picture.height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const Taps& tap = columns[static_cast<std::size_t>(x)];
+      float sum[3] = {};
+      for (std::size_t k = 0; k < tap.weights.size(); ++k) {
+        const std::uint8_t* in = picture.pixel(tap.first + static_cast<int>(k), y);
+        for (int c = 0; c < 3; ++c) sum[c] += tap.weights[k] * static_cast<float>(in[c]);
+      }
+      std::transform(sum, sum + 3, result.pixel(x, y), to_byte);
+    }
+  }
+  return result;
+}
+
+Picture resize_rows(const Picture& picture, int height) {
+  Picture result = Picture::blank(picture.width, height);
+  const auto rows = taps(picture.height, height);
+  std::vector<float> line(static_cast<std::size_t>(picture.width) * 3);
+  for (int y = 0; y < height; ++y) {
+    const Taps& tap = rows[static_cast<std::size_t>(y)];
+    std::fill(line.begin(), line.end(), 0.0F);
+    for (std::size_t k = 0; k < tap.weights.size(); ++k) {
+      const std::uint8_t* in = picture.pixel(0, tap.first + static_cast<int>(k));
+      for (std::size_t i = 0; i < line.size(); ++i) line[i] += tap.weights[k] * static_cast<float>(in[i]);
+    }
+    std::transform(line.begin(), line.end(), result.pixel(0, y), to_byte);
+  }
+  return result;
+}
+
 }  // namespace
 
 Picture Picture::blank(int width, int height, std::uint8_t value) {
@@ -51,35 +86,10 @@ Picture Picture::blank(int width, int height, std::uint8_t value) {
 Picture resize(const Picture& picture, int width, int height) {
   LOWRANK_CHECK(width > 0 && height > 0);
   if (width == picture.width && height == picture.height) return picture;
-  const auto columns = taps(picture.width, width), rows = taps(picture.height, height);
-  // Across first, then down; between the two rounded and clipped to 8 bits as Pillow does, or rings would add up.
-  std::vector<float> across(static_cast<std::size_t>(width) * static_cast<std::size_t>(picture.height) * 3);
-  for (int y = 0; y < picture.height; ++y) {
-    for (int x = 0; x < width; ++x) {
-      const Taps& tap = columns[static_cast<std::size_t>(x)];
-      float* out = &across[(static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)) * 3];
-      for (std::size_t k = 0; k < tap.weights.size(); ++k) {
-        const std::uint8_t* in = picture.pixel(tap.first + static_cast<int>(k), y);
-        for (int c = 0; c < 3; ++c) out[c] += tap.weights[k] * static_cast<float>(in[c]);
-      }
-      for (int c = 0; c < 3; ++c) out[c] = std::clamp(std::round(out[c]), 0.0F, 255.0F);
-    }
-  }
-  Picture result = Picture::blank(width, height);
-  const std::size_t stride = static_cast<std::size_t>(width) * 3;
-  std::vector<float> line(stride);
-  for (int y = 0; y < height; ++y) {
-    const Taps& tap = rows[static_cast<std::size_t>(y)];
-    std::fill(line.begin(), line.end(), 0.0F);
-    for (std::size_t k = 0; k < tap.weights.size(); ++k) {
-      const float* in = &across[(static_cast<std::size_t>(tap.first) + k) * stride];
-      for (std::size_t i = 0; i < stride; ++i) line[i] += tap.weights[k] * in[i];
-    }
-    std::uint8_t* out = result.pixel(0, y);
-    for (std::size_t i = 0; i < stride; ++i)
-      out[i] = static_cast<std::uint8_t>(std::clamp(std::lround(line[i]), 0L, 255L));
-  }
-  return result;
+  // The cheaper direction first, as Pillow does.
+  const double narrow = 1.0 * width / picture.width, low = 1.0 * height / picture.height;
+  return narrow <= low ? resize_rows(resize_columns(picture, width), height)
+                       : resize_columns(resize_rows(picture, height), width);
 }
 
 Picture crop(const Picture& picture, int x, int y, int width, int height) {
