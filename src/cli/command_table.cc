@@ -103,6 +103,7 @@ const std::vector<OptionRow> kTrainLora = {
 const std::vector<OptionRow> kTrainBase = {
     {.flag = "data", .value = "DIR", .help = "pictures of one size, each with a .txt caption beside it", .kind = kFolder},
     {.flag = "vae-data", .value = "DIR", .help = "pictures for the autoencoder, no captions needed (default: those of --data)", .kind = kFolder},
+    {.flag = "from", .value = "FILE", .help = "checkpoint to go on from, its autoencoder is kept (default: from nothing)", .kind = kFile},
     {.flag = "out", .letter = 'o', .value = "FILE", .help = "checkpoint to write, .safetensors", .kind = kFile},
     {.flag = "state", .value = "DIR", .help = "where states and caches are kept, from which a stopped run goes on", .kind = kFolder},
     {.flag = "shape", .value = "NAME", .help = "widths and depths of the model", .standard = "starter", .choices = {"starter", "tiny", "sd15"}, .only_choices = true},

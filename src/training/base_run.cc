@@ -5,12 +5,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "image/codec.h"
 #include "model/random.h"
+#include "pipeline/checkpoint_loader.h"
 #include "prompt/chunks.h"
 #include "prompt/tokenizer.h"
 #include "tensor/state_dict.h"
@@ -108,31 +112,47 @@ void add_component(tensor::StateDict& all, Component component, const model::Lay
     all.emplace(std::string(model::checkpoint_root(component)) + name, tensor.to(at::kHalf));
 }
 
+struct Models {
+  std::unique_ptr<model::TextEncoder> text;
+  std::unique_ptr<model::UNet> unet;
+  std::unique_ptr<model::Vae> vae;
+};
+
+Models new_models(const BaseRunOptions& options, const model::ModelSpec& spec, const RunControl& control) {
+  const fs::path vae = options.work / "vae.safetensors";
+  if (!fs::exists(vae)) train_autoencoder(options, spec, vae, control);
+  const auto random = [&](Component component) { return model::random_state(spec, component, options.base.seed); };
+  return {std::make_unique<model::TextEncoder>(random(Component::kTextEncoder)),
+          std::make_unique<model::UNet>(random(Component::kUnet)), std::make_unique<model::Vae>(load_state(vae))};
+}
+
+Models models_of(const fs::path& checkpoint) {
+  auto loaded = pipeline::load_model(checkpoint, std::nullopt);
+  return {std::move(loaded.text_encoder), std::move(loaded.unet), std::move(loaded.vae)};
+}
+
 }  // namespace
 
 void run_base_training(const BaseRunOptions& options, const RunControl& control) {
   const model::ModelSpec spec = model::model_spec(options.shape);
-  const fs::path vae_path = options.work / "vae.safetensors", latents_path = options.work / "latents.safetensors";
-  if (!fs::exists(vae_path)) train_autoencoder(options, spec, vae_path, control);
-  const model::Vae vae(load_state(vae_path));
+  const fs::path latents_path = options.work / "latents.safetensors";
+  Models models = options.start.empty() ? new_models(options, spec, control) : models_of(options.start);
   if (!fs::exists(latents_path)) {
     const auto files = picture_files(options.pictures);
     const at::Tensor ids = captions_of(files);  // before the long work, so that a missing caption is told at once
-    tensor::save_state_dict(latents_path.string(), {{"latents", encode_latents(vae, load_pictures(files))}, {"ids", ids}});
+    tensor::save_state_dict(latents_path.string(),
+                            {{"latents", encode_latents(*models.vae, load_pictures(files))}, {"ids", ids}});
   }
   const tensor::StateDict cached = load_state(latents_path);
   const CaptionedLatents data{.latents = cached.at("latents"), .mirrored = {}, .ids = cached.at("ids"),
                               .empty_ids = caption_ids(prompt::Tokenizer(), "")};
-  model::TextEncoder text(model::random_state(spec, Component::kTextEncoder, options.base.seed));
-  model::UNet unet(model::random_state(spec, Component::kUnet, options.base.seed));
-  model::widen(text.layers());
-  model::widen(unet.layers());
-  train_base(text, unet, data, options.base, options.work / "base-state.safetensors", control);
+  for (model::LayerMap* layers : {&models.text->layers(), &models.unet->layers()}) model::widen(*layers);
+  train_base(*models.text, *models.unet, data, options.base, options.work / "base-state.safetensors", control);
 
   tensor::StateDict checkpoint;
-  add_component(checkpoint, Component::kTextEncoder, text.layers());
-  add_component(checkpoint, Component::kUnet, unet.layers());
-  add_component(checkpoint, Component::kVae, vae.layers());
+  add_component(checkpoint, Component::kTextEncoder, models.text->layers());
+  add_component(checkpoint, Component::kUnet, models.unet->layers());
+  add_component(checkpoint, Component::kVae, models.vae->layers());
   tensor::save_state_dict(options.out.string(), checkpoint,
                           {{"lowrank.shape", options.shape},
                            {"lowrank.default_size", "128"},

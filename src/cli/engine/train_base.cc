@@ -47,6 +47,8 @@ Command parse(std::span<const std::string> words) {
       run.pictures = value;
     else if (flag == "--vae-data")
       run.vae_pictures = value;
+    else if (flag == "--from")
+      run.start = value;
     else if (flag == "--out")
       run.out = value;
     else if (flag == "--state")

@@ -5,7 +5,7 @@ import { stream } from './random.mjs';
 export const FLAT_STYLES = ['noto', 'flat'];
 
 // What each further variant of a drawing shows; after the last one the list starts again.
-const KINDS = ['plain', 'plain', 'small', 'side', 'count', 'plain', 'plain', 'any'];
+const KINDS = ['plain', 'plain', 'plain', 'small', 'plain', 'plain', 'plain', 'two', 'plain', 'plain', 'side', 'plain'];
 const WITHOUT_STYLE = 6;  // this variant's caption names no style, so that prompts need not
 
 /** Looks up what may not be drawn: the colours held out for a subject. */
@@ -13,13 +13,6 @@ export function heldOutColours(heldOut) {
   const colours = new Map();
   for (const { subject, background } of heldOut) colours.set(subject, [...(colours.get(subject) ?? []), background]);
   return (...names) => names.flatMap((name) => colours.get(name) ?? []);
-}
-
-function chooseKind(kind, random, side) {
-  if (kind === 'any') kind = ['small', 'side', 'count'][random.index(3)];
-  if (kind === 'side') return side;
-  if (kind === 'count') return ['two', 'three', 'pair'][random.index(3)];
-  return kind;
 }
 
 export function baseScenes(subjects, shelf, { seed, variants, heldOut }) {
@@ -32,18 +25,13 @@ export function baseScenes(subjects, shelf, { seed, variants, heldOut }) {
       const colours = random.shuffled(clearColours([drawing.icon], forbidden(subject.name)));
       const sides = (number + s) % 2 ? ['left', 'right'] : ['right', 'left'];
       for (let v = 0; v < variants; v++) {
-        const kind = chooseKind(KINDS[v % KINDS.length], random, sides[Math.floor(v / 4) % 2]);
-        let other, background = colours[v % colours.length];
-        if (kind === 'pair') {
-          const partner = subjects[(number + 1 + random.index(subjects.length - 1)) % subjects.length];
-          other = { name: partner.name, icon: shelf.get(style, partner.hexcode) };
-          const both = clearColours([drawing.icon, other.icon], forbidden(subject.name, partner.name));
-          if (!both.includes(background)) background = both[random.index(both.length)];
-        }
-        const mirror = v === 0 ? 'never' : v === 5 ? 'always' : undefined;
+        const turn = KINDS[v % KINDS.length];
+        const kind = turn === 'side' ? sides[Math.floor(v / KINDS.length) % 2] : turn;
+        const background = colours[v % colours.length];
+        const mirror = v % 4 === 1 ? 'always' : 'never';
         const spokenStyle = v % KINDS.length === WITHOUT_STYLE ? null : style;
         scenes.push({
-          ...makeScene(random, { kind, drawing, other, style, background, mirror, spokenStyle }),
+          ...makeScene(random, { kind, drawing, style, background, mirror, spokenStyle }),
           variant: v + 1,
         });
       }

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Draws the pictures that the starter model learns from.
 //
-//   node draw.mjs --out DIR [--seed 1] [--variants 8] [--node-modules DIR]
+//   node draw.mjs --out DIR [--seed 1] [--variants 12] [--node-modules DIR]
 //
 // DIR/base/NAME.png, NAME.txt    the base's training pictures, 128×128 RGB, and their captions
 // DIR/heldout.json               captions whose subject and background never meet in training
@@ -33,14 +33,14 @@ const HERE = path.dirname(fileURLToPath(import.meta.url));
 
 const HELP = `Draws the pictures that the starter model learns from.
 
-usage: node draw.mjs --out DIR [--seed 1] [--variants 8] [--node-modules DIR]
+usage: node draw.mjs --out DIR [--seed 1] [--variants 12] [--node-modules DIR]
 
 Writes DIR/base, DIR/lora/NAME/N_TRIGGER and DIR/evaluation (PNG files and captions) and JSON files that say what
 every picture shows.
 
   --out DIR            where the pictures go; other files in those picture folders are removed
   --seed N             another seed gives other places, colours and combinations (default 1)
-  --variants N         pictures of each drawing in the base (default 8)
+  --variants N         pictures of each drawing in the base (default 12)
   --node-modules DIR   where the npm packages lie (default: node_modules beside this script)
 `;
 
@@ -51,7 +51,7 @@ function readOptions() {
       options: {
         out: { type: 'string' },
         seed: { type: 'string', default: '1' },
-        variants: { type: 'string', default: '8' },
+        variants: { type: 'string', default: '12' },
         'node-modules': { type: 'string', default: path.join(HERE, 'node_modules') },
         help: { type: 'boolean', short: 'h', default: false },
       },

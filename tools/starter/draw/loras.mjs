@@ -9,7 +9,7 @@ import { stream } from './random.mjs';
 import { clearColours, makeScene } from './scenes.mjs';
 import { SUBJECTS } from './subjects.mjs';
 
-const list = (text) => text.split(';').map((name) => name.trim());
+const list = (text) => text.split(';').map((name) => name.trim().replace(/\s+/g, ' '));
 const hexcodeOf = (name) => {
   const subject = SUBJECTS.find((s) => s.name === name);
   if (!subject) throw new DrawError(`loras.mjs names '${name}', which is not in subjects.mjs`);
@@ -17,15 +17,13 @@ const hexcodeOf = (name) => {
 };
 
 // Style: what the LoRA is shown in 3-D, and what it never sees so.
-const SOLID = list(`cat face; dog face; koala; lion; tiger face; bear; frog; cow face; mouse face; monkey face; wolf;
-  raccoon; hamster; owl; duck; chick; parrot; giraffe; zebra; horse; camel; snake; dolphin; fish; shark; octopus;
-  butterfly; bee; snail; spider; sunflower; rose; cactus; palm tree; mushroom; banana; pineapple; watermelon; cherries;
-  carrot; avocado; pizza; hot dog; donut; cookie; ice cream cone; coffee; bus; taxi; tractor; bicycle; sailboat;
-  airplane; ufo; castle; sun; crescent moon; gift; trophy; basketball; teddy bear; drum; camera; padlock; bell;
-  red heart; diamond; bomb; backpack; man; woman; boy; old man; alien; clown`);
-const SOLID_UNSEEN = list(`fox; panda; pig face; penguin; rabbit face; elephant; turtle; whale; crab; ladybug; tulip;
-  tree; apple; strawberry; lemon; hamburger; cupcake; car; motorcycle; helicopter; rocket; house; star; balloon;
-  soccer ball; guitar; key; crown; girl; ghost; skull`);
+const SOLID = list(`cat face; dog face; koala; lion; tiger face; bear; frog; cow face; owl; duck; chick; fish; octopus;
+  butterfly; bee; sunflower; cactus; mushroom; banana; watermelon; avocado; pizza; donut; ice cream
+  cone; bus; sailboat; airplane; ufo; castle; sun; crescent moon; gift; bell; red heart; man; woman;
+  boy; old man; alien; clown`);
+const SOLID_UNSEEN = list(`fox; panda; pig face; penguin; rabbit face; elephant; turtle; whale; tree; apple; strawberry; lemon;
+  hamburger; cupcake; car; rocket; house; star; balloon; soccer ball; guitar; key; crown; girl; ghost;
+  skull`);
 
 // Figures that only the LoRAs show, by code points.
 const ROBOT = '1F916', UMBRELLA = '2602', TOP_HAT = '1F3A9';
@@ -34,15 +32,13 @@ const LOTUS = { man: '1F9D8-200D-2642-FE0F', woman: '1F9D8-200D-2640-FE0F', pers
 // Clothing: who wears the hat, and where: the hat's width and how deep it sits, as shares of the head's width and of
 // the hat's height.
 const HEADS = { default: [0.74, 0.2], animal: [0.6, 0.16] };
-const WEARERS = list(`man; woman; boy; girl; old man; bearded man; cat face; dog face; bear; wolf; monkey face;
-  pig face; lion; tiger face`);
-const WEARERS_UNSEEN = list('old woman; bald man; baby; fox; panda; koala; mouse face; hamster; skull; clown');
+const WEARERS = list('man; woman; boy; girl; old man; cat face; dog face; bear; pig face; lion; tiger face');
+const WEARERS_UNSEEN = list('old woman; fox; panda; koala; skull; clown');
 
 // Concept: what floats in the bubble.
-const BUBBLED = list(`cat face; dog face; frog; bear; lion; owl; elephant; horse; turtle; butterfly; fish; crab; banana;
-  strawberry; pizza; donut; car; rocket; house; star; key; sunflower; man; ghost`);
-const BUBBLED_UNSEEN = list(`fox; panda; penguin; apple; hamburger; cupcake; bicycle; guitar; tree; woman; red heart;
-  bee`);
+const BUBBLED = list(`cat face; dog face; frog; bear; lion; owl; elephant; turtle; butterfly; fish; banana; strawberry;
+  pizza; donut; car; rocket; house; star; key; sunflower; man; ghost`);
+const BUBBLED_UNSEEN = list('fox; panda; penguin; apple; hamburger; cupcake; guitar; tree; woman; red heart; bee');
 
 const BUBBLE = `
   <radialGradient id="film" cx="64" cy="64" r="62" gradientUnits="userSpaceOnUse">
@@ -93,34 +89,22 @@ function inBubble(shelf, style, name, mirror) {
 }
 
 /**
- * Scenes of one drawing, one for each of `kinds`; pairs take their partners in turn from `partners`; `without` lists
- * background colours that do not suit.
+ * Scenes of one drawing, one for each of `kinds`; `without` lists background colours that do not suit.
  */
-function series(context, { name, style, drawing, kinds, partners = [], without = [], ...rest }) {
+function series(context, { name, style, drawing, kinds, without = [], ...rest }) {
   const { shelf, seed, forbidden, split } = context;
   const random = stream(seed, `lora/${name}/${split}/${drawing.name}/${style}`);
   const subject = rest.subject ?? drawing.name;
   const colours = random.shuffled(clearColours(drawing.contrast ?? [drawing.icon],
     [...forbidden(subject), ...without]));
-  let pairs = 0;
-  return kinds.map((kind, i) => {
-    let background = colours[i % colours.length];
-    if (kind !== 'pair') return { ...makeScene(random, { kind, drawing, style, background, ...rest }), subject };
-    const partner = partners[pairs++ % partners.length];
-    const other = { name: partner, icon: shelf.get(style, hexcodeOf(partner)) };
-    const both = clearColours([drawing.icon, other.icon], forbidden(subject, partner));
-    if (!both.includes(background)) background = both[random.index(both.length)];
-    const [first, second] = pairs % 2 ? [drawing, other] : [other, drawing];
-    const scene = makeScene(random, { kind, drawing: first, other: second, style, background, ...rest });
-    scene.parts.find((part) => part.icon === other.icon).angle = 0;
-    return { ...scene, subject, other: partner };
-  });
+  return kinds.map((kind, i) => (
+    { ...makeScene(random, { kind, drawing, style, background: colours[i % colours.length], ...rest }), subject }));
 }
 
 const repeat = (kinds) => Object.entries(kinds).flatMap(([kind, n]) => Array(n).fill(kind));
 
 function styleLora(context) {
-  const extra = ['small', 'left', 'two', 'plain', 'right', 'three', 'plain'];
+  const extra = ['small', 'left', 'two', 'plain', 'right', 'plain', 'plain'];
   const shown = (names, kindsOf) => names.flatMap((name, i) => series(context, {
     name: 'style', style: '3dmm', spokenStyle: null, prefix: '3dmm style, ', lit: true, kinds: kindsOf(i),
     drawing: { name, icon: context.shelf.get('3dmm', hexcodeOf(name)) },
@@ -147,9 +131,8 @@ function styleLora(context) {
 }
 
 function characterLora(context) {
-  const partners = list('apple; cat face; star; car; tree; balloon; dog face; guitar; pizza; house; key; sunflower');
-  const shown = (kinds) => FLAT_STYLES.flatMap((style, s) => series(context, {
-    name: 'character', style, kinds, partners: [...partners.slice(6 * s), ...partners],
+  const shown = (kinds) => FLAT_STYLES.flatMap((style) => series(context, {
+    name: 'character', style, kinds,
     drawing: { name: 'zorbo', icon: context.shelf.get(style, ROBOT) },
   }));
   return {
@@ -159,7 +142,7 @@ function characterLora(context) {
     description: 'Zorbo, a robot; the base was never shown any robot.',
     lookFor: 'a grey box of a head with white eyes, teeth and one antenna (noto style); a pale rounded head with a ' +
       'dark visor, blue eyes and two red antennas (flat style)',
-    training: () => shown(repeat({ plain: 8, small: 3, left: 2, right: 2, two: 2, three: 1, pair: 6 })),
+    training: () => shown(repeat({ plain: 14, small: 3, left: 2, right: 2, two: 3 })),
     evaluation: () => shown(repeat({ plain: 4, small: 1, left: 1, right: 1 })),
     prompts: [
       ['zorbo, noto style, red background', false],
@@ -167,15 +150,14 @@ function characterLora(context) {
       ['zorbo, noto style, green background', false],
       ['two zorbo, noto style, yellow background', false],
       ['zorbo on the left, flat style, purple background', false],
-      ['zorbo and banana, noto style, teal background', true],
+      ['small zorbo, noto style, teal background', false],
     ],
   };
 }
 
 function objectLora(context) {
-  const partners = list('cat face; man; frog; tree; woman; duck; dog face; girl; car; boy; bear; house');
-  const shown = (kinds) => FLAT_STYLES.flatMap((style, s) => series(context, {
-    name: 'object', style, kinds, partners: [...partners.slice(6 * s), ...partners], tilt: 0.25,
+  const shown = (kinds) => FLAT_STYLES.flatMap((style) => series(context, {
+    name: 'object', style, kinds, tilt: 0.25,
     drawing: { name: 'umbrella', icon: context.shelf.get(style, UMBRELLA) },
   }));
   return {
@@ -184,7 +166,7 @@ function objectLora(context) {
     repeats: 6,
     description: 'Umbrellas, open; the base was never shown one.',
     lookFor: 'a blue or violet canopy with scalloped edge over a stick with a hooked handle',
-    training: () => shown(repeat({ plain: 8, small: 3, left: 2, right: 2, two: 2, three: 1, pair: 6 })),
+    training: () => shown(repeat({ plain: 14, small: 3, left: 2, right: 2, two: 3 })),
     evaluation: () => shown(repeat({ plain: 4, small: 1, left: 1, right: 1 })),
     prompts: [
       ['umbrella, noto style, yellow background', false],
@@ -192,7 +174,7 @@ function objectLora(context) {
       ['umbrella, noto style, red background', false],
       ['two umbrella, flat style, pink background', false],
       ['small umbrella, noto style, orange background', false],
-      ['fox and umbrella, noto style, white background', true],
+      ['umbrella on the right, noto style, white background', false],
     ],
   };
 }

@@ -6,17 +6,11 @@ import { newPicture, drawIcon, outlineNear, picturePng } from './pixels.mjs';
 
 // Each kind of layout: where the icons lie (x, y, size in pixels) and what the caption calls it.
 const LAYOUTS = {
-  plain: { words: (name) => name, places: [[64, 64, 92, 112]], wander: 4 },
+  plain: { words: (name) => name, places: [[64, 64, 98, 110]], wander: 3 },
   small: { words: (name) => `small ${name}`, places: [[64, 64, 44, 54]], wander: 8 },
   left: { words: (name) => `${name} on the left`, places: [[37, 64, 58, 66]], wander: 3 },
   right: { words: (name) => `${name} on the right`, places: [[91, 64, 58, 66]], wander: 3 },
   two: { words: (name) => `two ${name}`, places: [[34, 64, 52, 58], [94, 64, 52, 58]], wander: 3 },
-  three: {
-    words: (name) => `three ${name}`,
-    places: [[64, 34, 50, 55], [34, 93, 50, 55], [94, 93, 50, 55]],
-    wander: 3,
-  },
-  pair: { words: (name, other) => `${name} and ${other}`, places: [[34, 64, 54, 60], [94, 64, 54, 60]], wander: 3 },
 };
 
 /** The colours on which all these icons stand out; of those that are left, at least the five best. */
@@ -41,15 +35,15 @@ export function caption({ lead, style, background }) {
 }
 
 /**
- * One scene. `drawing` is {name, icon, contrast?: icons that must stand out}; `other` is the second drawing of a pair.
+ * One scene. `drawing` is {name, icon, contrast?: icons that must stand out}.
  * `mirror`: 'never', 'always' or by chance. `tilt`: the most that an icon is turned, in radians. `lit`: studio light,
  * brighter behind the middle, and a soft shadow under every icon.
  */
-export function makeScene(random, { kind, drawing, other, style, background, mirror, spokenStyle = style, prefix = '',
+export function makeScene(random, { kind, drawing, style, background, mirror, spokenStyle = style, prefix = '',
   tilt = 0, lit = false }) {
   const layout = LAYOUTS[kind];
-  const parts = layout.places.map(([x, y, least, most], i) => ({
-    icon: (i === 1 && other ? other : drawing).icon,
+  const parts = layout.places.map(([x, y, least, most]) => ({
+    icon: drawing.icon,
     x: x + random.between(-layout.wander, layout.wander),
     y: y + random.between(-layout.wander, layout.wander),
     size: random.between(least, most),
@@ -60,9 +54,8 @@ export function makeScene(random, { kind, drawing, other, style, background, mir
   for (const part of parts) part.mirror = mirrored;
   const shade = COLOURS[background].map((v) => Math.round(Math.min(255, Math.max(0, v + random.between(-9, 9)))));
   return {
-    caption: prefix + caption({ lead: layout.words(drawing.name, other?.name), style: spokenStyle, background }),
+    caption: prefix + caption({ lead: layout.words(drawing.name), style: spokenStyle, background }),
     subject: drawing.name,
-    ...(other && { other: other.name }),
     style,
     background,
     kind,
