@@ -3,10 +3,11 @@
 //
 //   #include <lowrank/lowrank.h>
 //
-//   lowrank::Session session({.data_dir = "."});   // finds models/ and the newest checkpoint; loads on first
-//   use auto result = session.generate({.prompt = "3dmm style, a red fox <lora:3dmm_v12:0.8>", .steps = 20,
-//   .seed = 42}); result.pictures[0].save("fox.png");            // with A1111's parameters text inside for
-//   (const auto& lora : result.loras)          // nothing silent: what each LoRA did
+//   lowrank::Session session({.data_dir = "."});  // finds models/; loads on first use
+//   auto result = session.generate(
+//       {.prompt = "3dmm style, a red fox <lora:3dmm_v12:0.8>", .steps = 20, .seed = 42});
+//   result.pictures[0].save("fox.png");           // with A1111's parameters text inside
+//   for (const auto& lora : result.loras)         // nothing silent: what each LoRA did
 //     std::cout << lora.name << ": " << lora.applied << " keys applied\n";
 //
 // Link with liblowrank_engine. Only standard types appear here; the engine's own are hidden behind it.
@@ -90,9 +91,8 @@ struct Result {
 };
 
 struct SessionSettings {
-  std::string data_dir =
-      ".";          // a folder laid out as A1111's: models/Stable-diffusion, models/Lora, embeddings …
-  int threads = 0;  // 0: all cores; holds for the whole process
+  std::string data_dir = ".";  // laid out as A1111's: models/Stable-diffusion, models/Lora, embeddings …
+  int threads = 0;             // 0: all cores; holds for the whole process
 };
 
 // A resident checkpoint. Nothing is loaded before the first generate(). Use from one thread at a time.

@@ -68,10 +68,8 @@ Example example(const json& entry, const fs::path& data, const Vocabulary& words
   const auto text = [&](const char* key) {
     return entry.contains(key) && entry[key].is_string() ? entry[key].get<std::string>() : "";
   };
-  // Two subjects in one picture teach the other heads only.
-  const bool pair = text("caption").find(" and ") != std::string::npos;
-  return {data / text("file"), pair ? -1 : place(words.subjects, text("subject")),
-          place(words.styles, text("style")), place(words.backgrounds, text("background")), lora};
+  return {data / text("file"), place(words.subjects, text("subject")), place(words.styles, text("style")),
+          place(words.backgrounds, text("background")), lora};
 }
 
 struct Drawings {
