@@ -88,9 +88,8 @@ Drawings read_drawings(const fs::path& data) {
   for (const auto& [name, value] : index.at("colours").items()) all.words.backgrounds.push_back(name);
   for (const auto& lora : all.loras) all.words.loras.push_back(lora.at("name"));
   for (const auto& entry : index.at("pictures")) all.train.push_back(example(entry, data, all.words, -1));
-  for (const auto& entry : index.at("evaluation"))
-    if (entry.at("file").get<std::string>().find("/drawings/") != std::string::npos)
-      all.test.push_back(example(entry, data, all.words, -1));
+  for (const auto& entry : index.at("evaluation").at("drawings"))
+    all.test.push_back(example(entry, data, all.words, -1));
   for (std::size_t i = 0; i < all.loras.size(); ++i) {
     const auto lora = static_cast<std::int64_t>(i);
     for (const auto& entry : all.loras[i].at("pictures"))
@@ -159,7 +158,7 @@ class Judge {
       in = out;
     }
     const std::int64_t heads = sizes_[0] + sizes_[1] + sizes_[2] + sizes_[3];
-    add("head.weight", at::empty({heads, in * 20}).normal_(0, 0.01, generator));
+    add("head.weight", at::empty({heads, in * 5}).normal_(0, 0.01, generator));
     add("head.bias", at::zeros({heads}));
   }
 
@@ -173,9 +172,8 @@ class Judge {
           at::group_norm(x, 8, of(fmt::format("norm{}.weight", i)), of(fmt::format("norm{}.bias", i))));
       if (i + 1 < kWidths.size()) x = at::max_pool2d(x, {2, 2});
     }
-    const at::Tensor features = at::cat({at::avg_pool2d(x, {2, 2}).flatten(1),
-                                         at::avg_pool2d(x, {x.size(2), x.size(3)}).flatten(1).repeat({1, 4})},
-                                        1);
+    // The last map is 4×4: its quarters, and all of it.
+    const at::Tensor features = at::cat({at::avg_pool2d(x, {2, 2}).flatten(1), x.mean({2, 3})}, 1);
     const at::Tensor y = at::linear(features, of("head.weight"), of("head.bias"));
     std::array<at::Tensor, 4> heads;
     std::int64_t from = 0;
