@@ -130,9 +130,11 @@ const std::vector<OptionRow> kExplain = {
 };
 // clang-format on
 
-std::string value_word(const pipeline::FieldMember& member) {
-  if (std::holds_alternative<bool pipeline::GenerationRequest::*>(member)) return "";
-  if (std::holds_alternative<std::string pipeline::GenerationRequest::*>(member) ||
+std::string value_word(const pipeline::FieldRow& row) {
+  const pipeline::FieldMember& member = row.member;
+  if (row.is_switch()) return "";
+  if (!row.words.empty() ||
+      std::holds_alternative<std::string pipeline::GenerationRequest::*>(member) ||
       std::holds_alternative<std::vector<std::string> pipeline::GenerationRequest::*>(member))
     return "TEXT";
   return "N";
@@ -142,7 +144,7 @@ std::string value_word(const pipeline::FieldMember& member) {
 OptionRow field_option(const pipeline::FieldRow& row) {
   OptionRow option{
       .flag = std::string(row.flag),
-      .value = value_word(row.member),
+      .value = value_word(row),
       .help = std::string(row.help),
       .aliases = {},
       .is_repeatable =
@@ -158,6 +160,7 @@ OptionRow field_option(const pipeline::FieldRow& row) {
     option.min = row.min;
     option.max = row.max;
   }
+  option.choices.assign(row.words.begin(), row.words.end());
   if (!option.is_switch() && !option.is_repeatable)
     option.standard = pipeline::field_text(pipeline::GenerationRequest{}, row).value_or("");
   return option;
