@@ -43,6 +43,11 @@ prompt::Emphasis emphasis_of(const GenerationRequest& request) {
   return *emphasis;
 }
 
+// Thrown out of a sampler when someone wants no more of its steps: the latest denoised latent is the result.
+struct EndedEarly {
+  at::Tensor latent;
+};
+
 // One line per LoRA for the metadata: "NAME: LoRA rank 8, 264 of 264 modules".
 std::string short_report(const adapter::ApplyReport& report) {
   std::string kinds;
@@ -74,6 +79,7 @@ struct Session::Job {
   PromptConditioning prompts;
   bool padded = false;
   sampling::SampleResult sampled;  // of the latest batch
+  bool is_finished = false;        // on request: no more batches
   GenerationResult result;
 };
 
@@ -106,6 +112,7 @@ GenerationResult Session::generate(const GenerationRequest& request, const Liste
           .encode_settings = {},
           .prompts = {},
           .sampled = {},
+          .is_finished = false,
           .result = {}};
   job.result.seconds_load = seconds_load;
   job.plan = plan_sampling(job.request, model->prediction);
@@ -122,7 +129,7 @@ GenerationResult Session::generate(const GenerationRequest& request, const Liste
   append(job.result.warnings, job.prompts.parsed.warnings);
   append(job.result.warnings, loras_.warnings());
   encode(job);
-  for (int batch = 0; batch < job.request.batch_count; ++batch) {
+  for (int batch = 0; batch < job.request.batch_count && !job.is_finished; ++batch) {
     const at::Tensor latents = sample(job, batch);
     finish_batch(job, batch, latents);
   }
@@ -222,19 +229,28 @@ at::Tensor Session::sample(Job& job, int batch) {
   loras_.set_step(1, job.request.steps);
   const auto on_step = [&](const sampling::StepReport& report) {
     if (report.step < job.request.steps) loras_.set_step(report.step + 1, job.request.steps);
-    if (!job.listener.on_step) return;
-    StepEvent event{.step = report.step,
-                    .steps = report.steps,
-                    .batch = batch,
-                    .batches = job.request.batch_count,
-                    .seconds = watch.elapsed(),
-                    .preview = std::nullopt};
-    if (job.listener.preview == Preview::kEachStep)
-      event.preview = preview_latent(job.model, report.denoised.select(0, 0));
-    job.listener.on_step(event);
+    if (job.listener.on_step) {
+      StepEvent event{.step = report.step,
+                      .steps = report.steps,
+                      .batch = batch,
+                      .batches = job.request.batch_count,
+                      .seconds = watch.elapsed(),
+                      .preview = std::nullopt};
+      if (job.listener.preview == Preview::kEachStep ||
+          (job.listener.preview == Preview::kOnDemand && job.listener.wants_preview(report.step)))
+        event.preview = preview_latent(job.model, report.denoised.select(0, 0));
+      job.listener.on_step(event);
+    }
+    const Wish wish = job.listener.wish ? job.listener.wish() : Wish::kGoOn;
+    job.is_finished = job.is_finished || wish == Wish::kFinish;
+    if (wish != Wish::kGoOn) throw EndedEarly{report.denoised};
   };
-  job.sampled = sampling::run_sampler(*job.plan.sampler, request, network, *sampling::make_image_noise(noise),
-                                      on_step, job.stop);
+  try {
+    job.sampled = sampling::run_sampler(*job.plan.sampler, request, network,
+                                        *sampling::make_image_noise(noise), on_step, job.stop);
+  } catch (EndedEarly& early) {
+    job.sampled = {.latent = std::move(early.latent)};
+  }
   job.result.unet_passes += network.passes();
   job.padded = network.padded();
   return std::move(job.sampled.latent);
