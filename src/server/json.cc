@@ -28,7 +28,9 @@ std::size_t too_deep_at(std::string_view text) {
 }
 
 [[noreturn]] void refuse_json(std::size_t position, const std::string& message) {
-  throw Refusal(422, Json::array({{{"loc", {"body", position}}, {"msg", message}, {"type", "value_error.jsondecode"}}}));
+  throw Refusal(
+      422,
+      Json::array({{{"loc", {"body", position}}, {"msg", message}, {"type", "value_error.jsondecode"}}}));
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno
 constexpr std::array<int, 256> kValues = [] {
   std::array<int, 256> values{};
   values.fill(-1);
-  for (std::size_t i = 0; i < kLetters.size(); ++i) values[static_cast<unsigned char>(kLetters[i])] = static_cast<int>(i);
+  for (std::size_t i = 0; i < kLetters.size(); ++i)
+    values[static_cast<unsigned char>(kLetters[i])] = static_cast<int>(i);
   return values;
 }();
 
@@ -54,7 +55,8 @@ std::optional<std::vector<std::uint8_t>> from_base64(std::string_view text) {
     }
   }
   if (letters == 1) return std::nullopt;
-  if (letters >= 2) bytes.push_back(static_cast<std::uint8_t>(letters == 2 ? word >> 4 & 255 : word >> 10 & 255));
+  if (letters >= 2)
+    bytes.push_back(static_cast<std::uint8_t>(letters == 2 ? word >> 4 & 255 : word >> 10 & 255));
   if (letters == 3) bytes.push_back(static_cast<std::uint8_t>(word >> 2 & 255));
   return bytes;
 }

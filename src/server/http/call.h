@@ -17,12 +17,12 @@ struct FormPart {
 };
 
 struct Call {
-  std::string method;                                      // "GET"
-  std::string path;                                        // percent-decoded, without query
-  std::map<std::string, std::string, std::less<>> place;   // what stood in the route's {braces}
-  std::map<std::string, std::string, std::less<>> query;   // the last value of a repeated name counts
+  std::string method;                                       // "GET"
+  std::string path;                                         // percent-decoded, without query
+  std::map<std::string, std::string, std::less<>> place;    // what stood in the route's {braces}
+  std::map<std::string, std::string, std::less<>> query;    // the last value of a repeated name counts
   std::map<std::string, std::string, std::less<>> headers;  // names in lower case
-  std::string client;                                      // address
+  std::string client;                                       // address
   std::string body = {};
   std::vector<FormPart> form = {};
   std::function<bool()> is_client_gone = [] { return false; };
@@ -32,7 +32,8 @@ struct Call {
   const std::string& at(std::string_view name) const { return place.find(name)->second; }
 
  private:
-  static std::string value_in(const std::map<std::string, std::string, std::less<>>& map, std::string_view name) {
+  static std::string value_in(const std::map<std::string, std::string, std::less<>>& map,
+                              std::string_view name) {
     const auto found = map.find(name);
     return found == map.end() ? std::string() : found->second;
   }

@@ -14,7 +14,8 @@ namespace lowrank::server {
 namespace {
 
 int milliseconds_until(std::chrono::steady_clock::time_point deadline) {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
   return static_cast<int>(std::clamp<long long>(left.count(), 0, 3'600'000));
 }
 
@@ -86,7 +87,8 @@ double Connection::seconds_since_start() const {
 bool Connection::is_peer_gone() const {
   if (broken_) return true;
   pollfd entry{.fd = socket_, .events = POLLRDHUP, .revents = 0};
-  if (poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0) return true;
+  if (poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0)
+    return true;
   return false;
 }
 

@@ -38,7 +38,9 @@ class Connection : public httplib::Stream {
   // The client closed its side, or the connection broke.
   bool is_peer_gone() const;
   bool is_broken() const { return broken_; }
-  int refusal() const { return refusal_; }  // HTTP status why reading stopped: 408, 413, 431, 503; 0: it did not
+  int refusal() const {
+    return refusal_;
+  }  // HTTP status why reading stopped: 408, 413, 431, 503; 0: it did not
   double seconds_since_start() const;
   // Says that nothing more comes and lets the client read the reply before the socket is closed.
   void finish();

@@ -61,7 +61,8 @@ class ThreadPerConnection : public httplib::TaskQueue {
 };
 
 std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::ranges::transform(text, text.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return text;
 }
 
@@ -110,12 +111,14 @@ class Listener::Impl : public httplib::Server {
   int bind() {
     const int port = options_.port == 0 ? bind_to_any_port(options_.address) : options_.port;
     if (options_.port != 0 && !bind_to_port(options_.address, options_.port))
-      throw Error(kConflict,
-                  "{}:{} cannot be listened on: another program has it, or the address is none of this machine's; "
-                  "choose another with --port.",
-                  options_.address, options_.port);
+      throw Error(
+          kConflict,
+          "{}:{} cannot be listened on: another program has it, or the address is none of this machine's; "
+          "choose another with --port.",
+          options_.address, options_.port);
     if (port <= 0)
-      throw Error(kBadInput, "'{}' cannot be listened on: it is no address of this machine.", options_.address);
+      throw Error(kBadInput, "'{}' cannot be listened on: it is no address of this machine.",
+                  options_.address);
     return port;
   }
 
@@ -149,14 +152,20 @@ class Listener::Impl : public httplib::Server {
         call.form.push_back({.name = name, .file_name = part.filename, .content = part.content});
       write_reply(hooks_.answer(call), response);
     };
-    // before_routing() makes every path this one: paths are matched by the route table, not by regular expressions.
-    Get("/", handle).Post("/", handle).Put("/", handle).Patch("/", handle).Delete("/", handle).Options("/", handle);
-    set_error_handler([this](const httplib::Request&, httplib::Response& response) {
+    // before_routing() makes every path this one: paths are matched by the route table, not by regular
+    // expressions.
+    Get("/", handle)
+        .Post("/", handle)
+        .Put("/", handle)
+        .Patch("/", handle)
+        .Delete("/", handle)
+        .Options("/", handle);
+    set_error_handler(HandlerWithResponse([this](const httplib::Request&, httplib::Response& response) {
       if (!response.body.empty() || response.content_provider_) return HandlerResponse::Unhandled;
       if (present != nullptr && present->refusal() != 0) response.status = present->refusal();
       write_reply(hooks_.refuse(response.status), response);
       return HandlerResponse::Handled;
-    });
+    }));
     set_logger([this](const httplib::Request& request, const httplib::Response& response) {
       hooks_.log({.client = request.remote_addr,
                   .method = request.method,
@@ -173,22 +182,26 @@ class Listener::Impl : public httplib::Server {
     request.ranges.clear();
     const bool is_chunked = lower(request.get_header_value("Transfer-Encoding")) == "chunked";
     const bool has_length = request.has_header("Content-Length");
-    if (!is_chunked && !has_length) request.set_header("Content-Length", "0");  // else it would read until the end
-    // The body is JSON whatever its type says (curl -d says it is a form). Only pictures to edit come as forms.
+    if (!is_chunked && !has_length)
+      request.set_header("Content-Length", "0");  // else it would read until the end
+    // The body is JSON whatever its type says (curl -d says it is a form). Only pictures to edit come as
+    // forms.
     if (!request.target.starts_with("/v1/images/edits")) request.headers.erase("Content-Type");
     // Compressed bodies could unfold to any size: the gate refuses them by this header.
     if (request.has_header("Content-Encoding")) {
       request.headers.erase("Content-Encoding");
       request.set_header("X-Encoded-Body", "1");
     }
-    present->begin_body(is_chunked ? 0 : request.get_header_value<std::uint64_t>("Content-Length"), is_chunked);
-    request.path = "/";
+    present->begin_body(is_chunked ? 0 : request.get_header_value<std::uint64_t>("Content-Length"),
+                        is_chunked);
+    request.path = std::string(1, '/');
   }
 
   void write_reply(const Reply& reply, httplib::Response& response) const {
     response.status = reply.status;
     char seconds[32];
-    std::snprintf(seconds, sizeof(seconds), "%.4f", present == nullptr ? 0.0 : present->seconds_since_start());
+    std::snprintf(seconds, sizeof(seconds), "%.4f",
+                  present == nullptr ? 0.0 : present->seconds_since_start());
     response.set_header("X-Process-Time", seconds);
     for (const auto& [name, value] : reply.headers) response.set_header(name, value);
     if (!reply.stream) {
@@ -225,7 +238,8 @@ class Listener::Impl : public httplib::Server {
     Connection connection(socket, tls, limits_, bodies_);
     if (is_over_limit) {
       static constexpr std::string_view kBusy =
-          "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n\r\n";
+          "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: "
+          "close\r\n\r\n";
       ::send(socket, kBusy.data(), kBusy.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       ::shutdown(socket, SHUT_WR);
       return;

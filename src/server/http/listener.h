@@ -1,5 +1,5 @@
-// The socket side of the server: accepts connections, reads requests within their limits and writes replies. One
-// thread per connection, since A1111's clients hold a connection open until their picture is ready.
+// The socket side of the server: accepts connections, reads requests within their limits and writes replies.
+// One thread per connection, since A1111's clients hold a connection open until their picture is ready.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@ namespace lowrank::server {
 
 struct ListenerOptions {
   std::string address = "127.0.0.1";
-  int port = 7860;  // 0: any free one
+  int port = 7860;                         // 0: any free one
   std::string certificate_file, key_file;  // PEM; both empty: no TLS
   std::size_t body_bytes = 256u << 20;
   int connections = 256;

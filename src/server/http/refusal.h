@@ -1,5 +1,5 @@
-// What a handler throws when a request cannot be served: the HTTP status and A1111's `detail`, a sentence or a
-// list of faults of fields.
+// What a handler throws when a request cannot be served: the HTTP status and A1111's `detail`, a sentence or
+// a list of faults of fields.
 #pragma once
 
 #include <exception>
@@ -32,7 +32,8 @@ class Refusal : public std::exception {
 class Faults {
  public:
   // `place`: "body" or "query". `type` as pydantic 1 names it: "type_error.integer".
-  void add(const std::string& place, const std::string& field, const std::string& message, const std::string& type);
+  void add(const std::string& place, const std::string& field, const std::string& message,
+           const std::string& type);
   bool empty() const { return list_.empty(); }
   // Throws Refusal 422 when there are any.
   void throw_if_any() const;

@@ -45,8 +45,8 @@ Reply openai_error_reply(int status, const Json& detail) {
               first.at("msg").get<std::string>();
   }
   const std::string type = status >= 500 ? "server_error" : "invalid_request_error";
-  Reply reply =
-      json_reply({{"error", {{"message", message}, {"type", type}, {"param", parameter}, {"code", nullptr}}}}, status);
+  Reply reply = json_reply(
+      {{"error", {{"message", message}, {"type", type}, {"param", parameter}, {"code", nullptr}}}}, status);
   add_status_headers(reply);
   return reply;
 }

@@ -1,5 +1,7 @@
 #include "server/http/url.h"
 
+#include <utility>
+
 namespace lowrank::server {
 namespace {
 
@@ -8,6 +10,13 @@ int hex_value(char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
+}
+
+// What stands before the first `at`, and what stands behind it.
+std::pair<std::string_view, std::string_view> cut(std::string_view text, char at) {
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if (text[i] == at) return {text.substr(0, i), text.substr(i + 1)};
+  return {text, {}};
 }
 
 }  // namespace
@@ -26,17 +35,14 @@ std::string percent_decode(std::string_view text, bool plus_is_blank) {
 }
 
 Target parse_target(std::string_view target) {
-  const std::size_t mark = std::min(target.find('?'), target.size());
-  Target result{.path = percent_decode(target.substr(0, mark), false), .query = {}};
-  std::string_view rest = target.substr(std::min(mark + 1, target.size()));
+  auto [path, rest] = cut(target, '?');
+  Target result{.path = percent_decode(path, false), .query = {}};
   while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find('&'), rest.size());
-    const std::string_view item = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const auto [item, behind] = cut(rest, '&');
+    rest = behind;
     if (item.empty()) continue;
-    const std::size_t equals = std::min(item.find('='), item.size());
-    result.query[percent_decode(item.substr(0, equals), true)] =
-        percent_decode(item.substr(std::min(equals + 1, item.size())), true);
+    const auto [name, value] = cut(item, '=');
+    result.query[percent_decode(name, true)] = percent_decode(value, true);
   }
   return result;
 }
@@ -52,6 +58,7 @@ std::optional<std::map<std::string, std::string, std::less<>>> match_path(std::s
       continue;
     }
     const std::size_t close = pattern.find('}');
+    if (close == std::string_view::npos || close == 0) return std::nullopt;
     std::string_view name = pattern.substr(1, close - 1);
     pattern.remove_prefix(close + 1);
     const bool takes_rest = name.starts_with('*');

@@ -17,8 +17,8 @@ struct Target {
 };
 Target parse_target(std::string_view target);
 
-// The values of the braces in `pattern` when `path` fits it: {name} is one segment that is not empty, {*name} all
-// that follows.
+// The values of the braces in `pattern` when `path` fits it: {name} is one segment that is not empty, {*name}
+// all that follows.
 std::optional<std::map<std::string, std::string, std::less<>>> match_path(std::string_view pattern,
                                                                           std::string_view path);
 

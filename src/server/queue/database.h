@@ -1,5 +1,5 @@
-// SQLite with owners: a database, and statements whose parameters and columns are C++ values. Every failure of
-// SQLite becomes Error(kIo) naming the file.
+// SQLite with owners: a database, and statements whose parameters and columns are C++ values. Every failure
+// of SQLite becomes Error(kIo) naming the file.
 #pragma once
 
 #include <sqlite3.h>
