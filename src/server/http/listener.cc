@@ -90,6 +90,8 @@ class Listener::Impl : public httplib::Server {
     new_task_queue = [this] { return new ThreadPerConnection(options_.connections, open_); };
     set_payload_max_length(options.body_bytes);
     set_tcp_nodelay(true);
+    set_keep_alive_timeout(limits_.idle.count());  // only told to clients; Connection keeps it
+    set_keep_alive_max_count(100'000);
     set_socket_options([](socket_t socket) {
       const int yes = 1;
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
