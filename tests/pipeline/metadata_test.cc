@@ -76,7 +76,7 @@ TEST(FieldTable, NamesAreUniqueAndLeadBack) {
 }
 
 TEST(FieldTable, AFreshRequestIsInRange) {
-  EXPECT_NO_THROW(pipeline::check_request({}));
+  EXPECT_NO_THROW(pipeline::check_request(GenerationRequest{}));
 }
 
 TEST(FieldTable, BadTextIsNamed) {
