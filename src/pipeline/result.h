@@ -22,6 +22,7 @@ struct GeneratedPicture {
 // A finished sampling step.
 struct StepEvent {
   int step = 0, steps = 0;     // of this batch, from 1; steps 0: not known beforehand (DPM adaptive)
+  int pass = 0, passes = 1;    // from 0; hires fix makes two of each batch
   int batch = 0, batches = 1;  // from 0
   double seconds = 0;          // since the batch began to sample
   std::optional<image::Picture> preview;  // of the batch's first picture, where one was asked for
@@ -47,7 +48,8 @@ struct GenerationResult {
   std::vector<MissingLora> missing_loras;   // only when the request allows them
   std::vector<std::string> warnings;        // one sentence each
   std::int64_t unet_passes = 0;
-  double seconds_load = 0, seconds_loras = 0, seconds_text = 0, seconds_sample = 0, seconds_decode = 0;
+  double seconds_load = 0, seconds_loras = 0, seconds_text = 0, seconds_encode = 0, seconds_sample = 0,
+         seconds_upscale = 0, seconds_decode = 0;
 };
 
 }  // namespace lowrank::pipeline
