@@ -9,6 +9,7 @@
 
 #include "adapter/report.h"
 #include "image/picture.h"
+#include "tensor/tensor_fwd.h"
 
 namespace lowrank::pipeline {
 
@@ -35,6 +36,8 @@ struct Listener {
   std::function<void(const StepEvent&)> on_step;
   std::function<void(const GeneratedPicture&)> on_picture;  // as soon as it is finished
   Preview preview = Preview::kNone;
+  std::function<void(const at::Tensor&)> on_latents =
+      {};  // of a batch, [n, 4, h, w], before they become pictures
 };
 
 struct MissingLora {

@@ -44,6 +44,7 @@ std::string title(const LoadedModel& model) {
 
 void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
   const Stopwatch watch(job.result.seconds_decode);
+  if (job.listener.on_latents) job.listener.on_latents(latents);
   const LoadedModel& model = job.last_model();
   model.release_mapped_weights();  // the VAE's large maps take the U-Net's place
   for (int i = 0; i < job.request.batch_size; ++i) {
