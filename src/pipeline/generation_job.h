@@ -44,6 +44,7 @@ struct Session::Pass {
       {};  // of the first pass, when this is the second: prompt editing goes on from there
   PromptConditioning prompts = {}, refined = {};
   bool padded = false, has_switched = false;
+  bool ended_early = false;             // on request: the latest batch is what there was
   sampling::SampleResult sampled = {};  // of the latest batch
 };
 
@@ -61,12 +62,13 @@ struct Session::Job {
   std::vector<std::pair<std::string, std::string>> lora_hashes = {},
                                                    embedding_hashes = {};  // of all passes so far
   std::vector<std::string> lora_reports = {};
+  bool is_finished = false;  // on request: no more batches
   GenerationResult result = {};
 
   UpscalerTiles tiles() const { return {request.esrgan_tile, request.esrgan_tile_overlap}; }
   // The model that decodes: the one that the last walk ended with.
   const LoadedModel& last_model() const {
-    const Pass& pass = second ? *second : first;
+    const Pass& pass = second && !first.ended_early ? *second : first;
     return (pass.has_switched ? pass.refiner : pass.model)->loaded;
   }
 };

@@ -29,13 +29,22 @@ struct StepEvent {
   std::optional<image::Picture> preview;  // of the batch's first picture, where one was asked for
 };
 
-enum class Preview { kNone, kEachStep };
+enum class Preview { kNone, kEachStep, kOnDemand };
+
+// What someone watching wants of a running generation.
+enum class Wish {
+  kGoOn,
+  kSkip,    // end this batch with what is there, and go on with the next
+  kFinish,  // end this batch with what is there, and make no more
+};
 
 // Who wants to hear of progress. Called on the generating thread; exceptions end the generation.
 struct Listener {
   std::function<void(const StepEvent&)> on_step;
   std::function<void(const GeneratedPicture&)> on_picture;  // as soon as it is finished
   Preview preview = Preview::kNone;
+  std::function<bool(int step)> wants_preview = {};  // kOnDemand: asked after each step
+  std::function<Wish()> wish = {};                   // asked after each step
   std::function<void(const at::Tensor&)> on_latents =
       {};  // of a batch, [n, 4, h, w], before they become pictures
 };

@@ -59,9 +59,9 @@ GenerationResult Session::generate(const GenerationRequest& request, const Liste
   job.seeds = picture_seeds(job.request);
   activate(job, job.first);
   if (job.request.is_img2img()) start_from_pictures(job);
-  for (int batch = 0; batch < job.request.batch_count; ++batch) {
+  for (int batch = 0; batch < job.request.batch_count && !job.is_finished; ++batch) {
     at::Tensor latents = first_pass(job, batch);
-    if (job.second) latents = second_pass(job, batch, latents);
+    if (job.second && !job.first.ended_early) latents = second_pass(job, batch, latents);
     finish_batch(job, batch, latents);
   }
   report_loras(job);

@@ -15,6 +15,11 @@
 namespace lowrank::pipeline {
 namespace {
 
+// Thrown out of a sampler when someone wants no more of its steps: the latest denoised latent is the result.
+struct EndedEarly {
+  at::Tensor latent;
+};
+
 // One latent serves the whole batch where only one was given.
 at::Tensor for_batch(const at::Tensor& latents, std::int64_t batch_size) {
   if (latents.size(0) == batch_size) return latents;
@@ -177,21 +182,32 @@ at::Tensor Session::sample(Job& job, Pass& pass, int batch, std::optional<sampli
   set_step(1);
   const auto on_step = [&](const sampling::StepReport& report) {
     if (report.step < steps) set_step(report.step + 1);
-    if (!job.listener.on_step) return;
-    StepEvent event{.step = report.step,
-                    .steps = report.steps,
-                    .pass = &pass == &job.first ? 0 : 1,
-                    .passes = job.second ? 2 : 1,
-                    .batch = batch,
-                    .batches = asked.batch_count,
-                    .seconds = watch.elapsed(),
-                    .preview = std::nullopt};
-    if (job.listener.preview == Preview::kEachStep)
-      event.preview = preview_latent(pass.model->loaded, report.denoised.select(0, 0));
-    job.listener.on_step(event);
+    if (job.listener.on_step) {
+      StepEvent event{.step = report.step,
+                      .steps = report.steps,
+                      .pass = &pass == &job.first ? 0 : 1,
+                      .passes = job.second ? 2 : 1,
+                      .batch = batch,
+                      .batches = asked.batch_count,
+                      .seconds = watch.elapsed(),
+                      .preview = std::nullopt};
+      if (job.listener.preview == Preview::kEachStep ||
+          (job.listener.preview == Preview::kOnDemand && job.listener.wants_preview(report.step)))
+        event.preview = preview_latent(pass.model->loaded, report.denoised.select(0, 0));
+      job.listener.on_step(event);
+    }
+    const Wish wish = job.listener.wish ? job.listener.wish() : Wish::kGoOn;
+    job.is_finished = job.is_finished || wish == Wish::kFinish;
+    if (wish != Wish::kGoOn) throw EndedEarly{report.denoised};
   };
-  pass.sampled = sampling::run_sampler(*pass.plan.sampler, request, model, *sampling::make_image_noise(noise),
-                                       on_step, job.stop);
+  pass.ended_early = false;
+  try {
+    pass.sampled = sampling::run_sampler(*pass.plan.sampler, request, model,
+                                         *sampling::make_image_noise(noise), on_step, job.stop);
+  } catch (EndedEarly& early) {
+    pass.sampled = {.latent = std::move(early.latent)};
+    pass.ended_early = true;
+  }
   job.result.unet_passes += network.passes() + (refiner ? refiner->passes() : 0);
   pass.padded = network.padded();
   pass.has_switched = refined && refined->has_switched();
