@@ -115,6 +115,35 @@ const std::vector<OptionRow> kTrainBase = {
     kThreads,
 };
 
+// The names are those of A1111's launcher where it has them.
+const std::vector<OptionRow> kServe = {
+    {.flag = "listen", .help = "be reached from the network (0.0.0.0), not only from this machine; needs --api-auth"},
+    {.flag = "server-name", .value = "ADDRESS", .help = "address to listen on", .standard = "127.0.0.1"},
+    {.flag = "port", .value = "N", .help = "0: any free one", .kind = kInteger, .min = 0, .max = 65535, .standard = "7860"},
+    {.flag = "api-auth", .value = "USER:PASSWORD", .help = "who may use the API; commas between several"},
+    {.flag = "api-auth-file", .value = "FILE", .help = "the same from a file, which other users of the machine cannot see in the process list", .kind = kFile},
+    {.flag = "gradio-auth", .value = "USER:PASSWORD", .help = "who may open the web page"},
+    {.flag = "listen-without-auth", .help = "let everyone in the network in"},
+    {.flag = "cors-allow-origins", .value = "LIST", .help = "web pages of these origins may use the API; commas between several, * for any"},
+    {.flag = "cors-allow-origins-regex", .value = "REGEX", .help = "the same as a regular expression for a whole origin"},
+    {.flag = "tls-certfile", .value = "FILE", .help = "PEM certificate chain: serve https", .kind = kFile},
+    {.flag = "tls-keyfile", .value = "FILE", .help = "its private key", .kind = kFile},
+    {.flag = "api", .help = "taken for A1111's sake: the API is always there"},
+    {.flag = "nowebui", .help = "serve no web page"},
+    {.flag = "api-server-stop", .help = "let the API stop the server"},
+    {.flag = "max-queue", .value = "N", .help = "jobs that may wait", .kind = kInteger, .min = 1, .max = 100000, .standard = "256"},
+    {.flag = "max-steps", .value = "N", .help = "steps of one request", .kind = kInteger, .min = 1, .max = 1000, .standard = "1000"},
+    {.flag = "max-pixels", .value = "N", .help = "pixels of one picture", .kind = kInteger, .min = 4096, .max = 67108864, .standard = "4194304"},
+    {.flag = "max-body-mb", .value = "N", .help = "size of a request", .kind = kInteger, .min = 1, .max = 4096, .standard = "256"},
+    {.flag = "max-connections", .value = "N", .help = "connections at once", .kind = kInteger, .min = 1, .max = 4096, .standard = "256"},
+    {.flag = "keep-results-hours", .value = "H", .help = "how long results of jobs are kept", .kind = kNumber, .min = 0, .max = 100000, .standard = "24"},
+    {.flag = "keep-results-mb", .value = "N", .help = "how much room they may take", .kind = kInteger, .min = 0, .max = 1000000, .standard = "1024"},
+    {.flag = "state-dir", .value = "DIR", .help = "where queue and options are kept (default: lowrank-server in the data folder)", .kind = kFolder},
+    {.flag = "access-log", .value = "FILE", .help = "where each request is noted; - for standard error, none for nowhere", .kind = kFile, .standard = "-"},
+    kDataDir,
+    kThreads,
+};
+
 const std::vector<OptionRow> kCollection = {kDataDir, kJson};
 const std::vector<OptionRow> kList = {kDataDir, kJson, {.flag = "names", .help = "print the names only, one a line"}};
 
@@ -131,9 +160,11 @@ const std::vector<OptionRow> kExplain = {
 };
 // clang-format on
 
-std::string value_word(const pipeline::FieldMember& member) {
-  if (std::holds_alternative<bool pipeline::GenerationRequest::*>(member)) return "";
-  if (std::holds_alternative<std::string pipeline::GenerationRequest::*>(member) ||
+std::string value_word(const pipeline::FieldRow& row) {
+  const pipeline::FieldMember& member = row.member;
+  if (row.is_switch()) return "";
+  if (!row.words.empty() ||
+      std::holds_alternative<std::string pipeline::GenerationRequest::*>(member) ||
       std::holds_alternative<std::vector<std::string> pipeline::GenerationRequest::*>(member))
     return "TEXT";
   return "N";
@@ -143,7 +174,7 @@ std::string value_word(const pipeline::FieldMember& member) {
 OptionRow field_option(const pipeline::FieldRow& row) {
   OptionRow option{
       .flag = std::string(row.flag),
-      .value = value_word(row.member),
+      .value = value_word(row),
       .help = std::string(row.help),
       .aliases = {},
       .is_repeatable =
@@ -159,6 +190,7 @@ OptionRow field_option(const pipeline::FieldRow& row) {
     option.min = row.min;
     option.max = row.max;
   }
+  option.choices.assign(row.words.begin(), row.words.end());
   if (!option.is_switch() && !option.is_repeatable)
     option.standard = pipeline::field_text(pipeline::GenerationRequest{}, row).value_or("");
   return option;
@@ -198,6 +230,11 @@ std::vector<CommandRow> make_table() {
        .more = "Options bear kohya's names; underscores may stand for hyphens. A stopped run goes on from its last state when it is started again with the same options."},
       {.name = "train base", .summary = "train a small model from nothing", .side = Side::kEngine, .options = kTrainBase,
        .examples = {{"train base --data drawings --state work --out starter.safetensors", "autoencoder, text encoder and U-Net; go on by the same command"}}},
+      {.name = "serve", .summary = "serve A1111's API, a job API and the web page", .side = Side::kEngine, .options = kServe,
+       .examples = {{"serve", "on http://127.0.0.1:7860, for this machine only"},
+                    {"serve --listen --api-auth-file password.txt", "for the network; the file holds user:password"},
+                    {"serve --port 7861 --cors-allow-origins https://example.org", "for a web page of another site"}},
+       .more = "Jobs of the job API survive the end of the server and go on at its next start. Ctrl-C ends it within a step. /docs describes every route."},
       {.name = "model list", .summary = "list the checkpoints", .run = model_list, .options = kList,
        .examples = {{"model list", ""}}},
       {.name = "model inspect", .summary = "say what a checkpoint holds", .run = model_inspect,

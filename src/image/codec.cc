@@ -34,6 +34,38 @@ PictureFormat recognise_or_throw(Bytes bytes, const std::string& name) {
   return *format;
 }
 
+Picture on_white(const Rgba& rgba) {
+  Picture picture = Picture::blank(rgba.width, rgba.height);
+  for (std::size_t i = 0; i < picture.rgb.size() / 3; ++i) {
+    const std::uint8_t* in = &rgba.bytes[4 * i];
+    const unsigned alpha = in[3];
+    for (std::size_t c = 0; c < 3; ++c)
+      picture.rgb[3 * i + c] = static_cast<std::uint8_t>((in[c] * alpha + 255 * (255 - alpha) + 127) / 255);
+  }
+  return picture;
+}
+
+// ITU-R 601-2 luminance in 16-bit fixed point. Source: Pillow's convert("L").
+std::uint8_t luminance(const std::uint8_t* rgb) {
+  return static_cast<std::uint8_t>((rgb[0] * 19595U + rgb[1] * 38470U + rgb[2] * 7471U + 0x8000U) >> 16);
+}
+
+// Four or three bytes a pixel.
+Mask brightness(int width, int height, const std::vector<std::uint8_t>& bytes, std::size_t step) {
+  Mask mask{.width = width, .height = height, .grey = std::vector<std::uint8_t>(bytes.size() / step)};
+  for (std::size_t i = 0; i < mask.grey.size(); ++i) mask.grey[i] = luminance(&bytes[step * i]);
+  return mask;
+}
+
+Mask mask_of(const Rgba& rgba) {
+  Mask mask = brightness(rgba.width, rgba.height, rgba.bytes, 4);
+  for (std::size_t i = 0; i < mask.grey.size() && !mask.from_alpha; ++i)
+    mask.from_alpha = rgba.bytes[4 * i + 3] != 255;
+  if (!mask.from_alpha) return mask;
+  for (std::size_t i = 0; i < mask.grey.size(); ++i) mask.grey[i] = rgba.bytes[4 * i + 3];
+  return mask;
+}
+
 }  // namespace
 
 void check_size(std::uint64_t width, std::uint64_t height, const std::string& name) {
@@ -69,11 +101,26 @@ Picture decode_picture(std::span<const std::byte> bytes, const std::string& name
   const Bytes data = unsigned_bytes(bytes);
   switch (recognise_or_throw(data, name)) {
     case PictureFormat::kPng:
-      return decode_png(data, name);
+      return on_white(decode_png(data, name));
     case PictureFormat::kJpeg:
       return decode_jpeg(data, name);
     case PictureFormat::kWebp:
-      return decode_webp(data, name);
+      return on_white(decode_webp(data, name));
+  }
+  return {};
+}
+
+Mask decode_mask(std::span<const std::byte> bytes, const std::string& name) {
+  const Bytes data = unsigned_bytes(bytes);
+  switch (recognise_or_throw(data, name)) {
+    case PictureFormat::kPng:
+      return mask_of(decode_png(data, name));
+    case PictureFormat::kJpeg: {
+      const Picture picture = decode_jpeg(data, name);
+      return brightness(picture.width, picture.height, picture.rgb, 3);
+    }
+    case PictureFormat::kWebp:
+      return mask_of(decode_webp(data, name));
   }
   return {};
 }
@@ -105,6 +152,10 @@ void save_picture(const std::filesystem::path& path, const Picture& picture, con
 
 Picture load_picture(const std::filesystem::path& path) {
   return decode_picture(MappedFile::open(path)->bytes(), path.string());
+}
+
+Mask load_mask(const std::filesystem::path& path) {
+  return decode_mask(MappedFile::open(path)->bytes(), path.string());
 }
 
 std::optional<std::string> load_parameters(const std::filesystem::path& path) {

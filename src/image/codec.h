@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "image/mask.h"
 #include "image/picture.h"
 
 namespace lowrank::image {
@@ -38,6 +39,10 @@ std::vector<std::uint8_t> encode_picture(const Picture& picture, const EncodeOpt
 // 100 million pixels (checked before anything that large is allocated).
 Picture decode_picture(std::span<const std::byte> bytes, const std::string& name);
 
+// A mask: the alpha channel where one is used (some pixel is not opaque), else the luminance as Pillow computes it.
+// Refuses what decode_picture() refuses.
+Mask decode_mask(std::span<const std::byte> bytes, const std::string& name);
+
 // The parameters text of a picture; nullopt when there is none. EXIF wins over a `parameters` chunk; NovelAI's
 // description and JSON comment are translated. Pixels are not looked at. Throws Error(kBadInput) when the bytes are no
 // picture at all.
@@ -46,6 +51,7 @@ std::optional<std::string> read_parameters(std::span<const std::byte> bytes, con
 // Files. Saving is atomic; its errors name the file.
 void save_picture(const std::filesystem::path& path, const Picture& picture, const EncodeOptions& options);
 Picture load_picture(const std::filesystem::path& path);
+Mask load_mask(const std::filesystem::path& path);
 std::optional<std::string> load_parameters(const std::filesystem::path& path);
 
 }  // namespace lowrank::image

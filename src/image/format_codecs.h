@@ -13,11 +13,17 @@ namespace lowrank::image {
 
 using Bytes = std::span<const std::uint8_t>;
 
+// A picture as PNG and WebP hold it, four bytes a pixel, colours not multiplied by alpha.
+struct Rgba {
+  int width = 0, height = 0;
+  std::vector<std::uint8_t> bytes;
+};
+
 // Throws Error(kBadInput) when a picture of this size is refused.
 void check_size(std::uint64_t width, std::uint64_t height, const std::string& name);
 
 std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& parameters);
-Picture decode_png(Bytes bytes, const std::string& name);
+Rgba decode_png(Bytes bytes, const std::string& name);
 std::optional<std::string> png_parameters(Bytes bytes, const std::string& name);
 
 std::vector<std::uint8_t> encode_jpeg(const Picture& picture, int quality, const std::string& parameters);
@@ -25,7 +31,7 @@ Picture decode_jpeg(Bytes bytes, const std::string& name);
 std::optional<std::string> jpeg_parameters(Bytes bytes);
 
 std::vector<std::uint8_t> encode_webp(const Picture& picture, int quality, const std::string& parameters);
-Picture decode_webp(Bytes bytes, const std::string& name);
+Rgba decode_webp(Bytes bytes, const std::string& name);
 std::optional<std::string> webp_parameters(Bytes bytes);
 
 }  // namespace lowrank::image

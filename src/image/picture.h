@@ -19,8 +19,7 @@ struct Picture {
   friend bool operator==(const Picture&, const Picture&) = default;
 };
 
-// Lanczos resampling with three lobes, widened when shrinking so that nothing aliases. At the edges the weights that lie
-// inside are scaled to sum to 1. Equal to Pillow's LANCZOS, 8-bit form.
+// Lanczos resampling with three lobes, equal to Pillow's; other filters and shapes: resample.h.
 Picture resize(const Picture& picture, int width, int height);
 
 // The rectangle [x, x + width) × [y, y + height), which must lie inside.

@@ -166,24 +166,19 @@ std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& 
   return out;
 }
 
-Picture decode_png(Bytes bytes, const std::string& name) {
+Rgba decode_png(Bytes bytes, const std::string& name) {
   Reader reader(bytes);
   if (!read_header(reader)) refuse(name, reader.report);
   const std::uint32_t width = png_get_image_width(reader.png, reader.info);
   const std::uint32_t height = png_get_image_height(reader.png, reader.info);
   check_size(width, height, name);
   if (!set_transforms(reader)) refuse(name, reader.report);
-  std::vector<std::uint8_t> rgba(std::size_t{4} * width * height);
+  Rgba rgba{static_cast<int>(width), static_cast<int>(height), {}};
+  rgba.bytes.resize(std::size_t{4} * width * height);
   std::vector<png_bytep> rows(height);
-  for (std::uint32_t y = 0; y < height; ++y) rows[y] = &rgba[std::size_t{4} * width * y];
+  for (std::uint32_t y = 0; y < height; ++y) rows[y] = &rgba.bytes[std::size_t{4} * width * y];
   if (!read_rows(reader, rows.data())) refuse(name, reader.report);
-  Picture picture = Picture::blank(static_cast<int>(width), static_cast<int>(height));
-  for (std::size_t i = 0; i < std::size_t{width} * height; ++i) {
-    const unsigned alpha = rgba[4 * i + 3];
-    for (std::size_t c = 0; c < 3; ++c)
-      picture.rgb[3 * i + c] = static_cast<std::uint8_t>((rgba[4 * i + c] * alpha + 255 * (255 - alpha) + 127) / 255);
-  }
-  return picture;
+  return rgba;
 }
 
 std::optional<std::string> png_parameters(Bytes bytes, const std::string& name) {

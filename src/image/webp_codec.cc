@@ -34,7 +34,7 @@ std::vector<std::uint8_t> encode_webp(const Picture& picture, int quality, const
   return out;
 }
 
-Picture decode_webp(Bytes bytes, const std::string& name) {
+Rgba decode_webp(Bytes bytes, const std::string& name) {
   WebPBitstreamFeatures features{};
   if (WebPGetFeatures(bytes.data(), bytes.size(), &features) != VP8_STATUS_OK)
     throw Error(kBadInput, "{}: the WebP cannot be read; the file is damaged.", name);
@@ -42,14 +42,8 @@ Picture decode_webp(Bytes bytes, const std::string& name) {
   int width = 0, height = 0;
   const std::unique_ptr<std::uint8_t, decltype(&WebPFree)> rgba(WebPDecodeRGBA(bytes.data(), bytes.size(), &width, &height), WebPFree);
   if (!rgba) throw Error(kBadInput, "{}: the WebP cannot be read; the file is damaged, or animated.", name);
-  Picture picture = Picture::blank(width, height);
-  const std::uint8_t* in = rgba.get();
-  for (std::size_t i = 0; i < picture.rgb.size() / 3; ++i) {
-    const unsigned alpha = in[4 * i + 3];
-    for (std::size_t c = 0; c < 3; ++c)
-      picture.rgb[3 * i + c] = static_cast<std::uint8_t>((in[4 * i + c] * alpha + 255 * (255 - alpha) + 127) / 255);
-  }
-  return picture;
+  const std::size_t size = std::size_t{4} * static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
+  return {width, height, {rgba.get(), rgba.get() + size}};
 }
 
 std::optional<std::string> webp_parameters(Bytes bytes) {

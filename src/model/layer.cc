@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "model/ops.h"
@@ -20,7 +22,25 @@ Layer::Layer(formats::LayerAddress address, LayerKind kind, LayerGeometry geomet
       bias_(std::move(bias)),
       policy_(std::move(policy)) {}
 
+// Wrapping around: the input is continued by more than a kernel's reach, run as ever, and what the zeros outside touched
+// is cut off. So patches wrap around too, without knowing of it.
 at::Tensor Layer::operator()(const at::Tensor& x) const {
+  if (kind_ != LayerKind::kConv2d || !policy_->wraps_around || geometry_.padding == 0) return run(x);
+  const std::int64_t cut = geometry_.padding, reach = cut * geometry_.stride;
+  const auto continued = [&](const at::Tensor& t, std::int64_t dim) {
+    std::vector<at::Tensor> parts;
+    for (std::int64_t left = reach; left > 0; left -= std::min(left, t.size(dim)))
+      parts.insert(parts.begin(), t.narrow(dim, t.size(dim) - std::min(left, t.size(dim)), std::min(left, t.size(dim))));
+    parts.push_back(t);
+    for (std::int64_t left = reach; left > 0; left -= std::min(left, t.size(dim)))
+      parts.push_back(t.narrow(dim, 0, std::min(left, t.size(dim))));
+    return at::cat(parts, dim);
+  };
+  const at::Tensor y = run(continued(continued(x, 2), 3));
+  return y.narrow(2, cut, y.size(2) - 2 * cut).narrow(3, cut, y.size(3) - 2 * cut).contiguous();
+}
+
+at::Tensor Layer::run(const at::Tensor& x) const {
   const at::Tensor& w = slot_.derived_weight.defined() ? slot_.derived_weight : weight_;
   const at::Tensor& b = slot_.derived_bias.defined() ? slot_.derived_bias : bias_;
   at::Tensor y;

@@ -30,6 +30,7 @@ struct LayerPatch {
 // How products are formed, shared by all layers of a model: float32, or bfloat16 for mixed-precision training.
 struct ComputePolicy {
   at::ScalarType compute = at::kFloat;
+  bool wraps_around = false;  // convolutions continue at the opposite edge instead of with zeros ("tiling")
 };
 
 // Geometry of a convolution, and of a group norm.
@@ -71,6 +72,7 @@ class Layer {
   void adopt(at::Tensor weight, at::Tensor bias);
 
  private:
+  at::Tensor run(const at::Tensor& x) const;
   formats::LayerAddress address_;
   LayerKind kind_;
   LayerGeometry geometry_;

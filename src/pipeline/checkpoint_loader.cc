@@ -74,7 +74,30 @@ std::uint64_t bytes_of(const model::LayerMap& layers) {
   return bytes;
 }
 
+// Beside the latent, the U-Net takes the mask and the latent of what lies outside it.
+bool is_inpainting(const model::UNet& unet, const model::Vae& vae) {
+  return unet.in_channels() == 2 * vae.latent_channels() + 1;
+}
+
+void require_fit(const model::UNet& unet, const model::Vae& vae, const std::filesystem::path& path) {
+  if (vae.latent_channels() != unet.in_channels() && !is_inpainting(unet, vae))
+    throw Error(kUnsupported,
+                "{}: this VAE has {} latent channels, but the U-Net takes {}; that many, or twice and one "
+                "for inpainting, "
+                "are possible.",
+                path.string(), vae.latent_channels(), unet.in_channels());
+}
+
 }  // namespace
+
+bool LoadedModel::is_inpainting() const {
+  return pipeline::is_inpainting(*unet, *vae);
+}
+
+void LoadedModel::set_tiling(bool is_on) {
+  unet->policy()->wraps_around = is_on;
+  vae->policy()->wraps_around = is_on;
+}
 
 void LoadedModel::release_mapped_weights() const {
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
@@ -117,6 +140,7 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
     load_vae(loaded, vae);
   } else {
     loaded.vae = build_vae(checkpoint);
+    require_fit(*loaded.unet, *loaded.vae, path);
   }
   loaded.files = checkpoint.files;
   loaded.release_mapped_weights();  // what was widened has been read for the last time
@@ -127,9 +151,7 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
 void load_vae(LoadedModel& model, const std::optional<std::filesystem::path>& vae) {
   const formats::Checkpoint source = vae ? formats::open_vae(*vae) : formats::open_checkpoint(model.path);
   auto built = build_vae(source);
-  if (built->latent_channels() != model.unet->in_channels())
-    throw Error(kUnsupported, "{}: this VAE has {} latent channels, but the checkpoint works on {}.",
-                source.path.string(), built->latent_channels(), model.unet->in_channels());
+  require_fit(*model.unet, *built, source.path);
   model.vae = std::move(built);
   model.vae_path = vae.value_or(std::filesystem::path());
   model.vae_hash = vae ? std::make_unique<FileHash>(*vae) : nullptr;

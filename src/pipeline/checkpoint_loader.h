@@ -32,6 +32,10 @@ struct LoadedModel {
   std::vector<std::shared_ptr<const weights::TensorFile>> files;
   std::unique_ptr<FileHash> hash, vae_hash;  // of the checkpoint's file; of the VAE's, null without vae_path
 
+  // An inpainting checkpoint: its U-Net has 9 input channels instead of 4.
+  bool is_inpainting() const;
+  // Convolutions wrap around the picture's edges from now on, or no longer.
+  void set_tiling(bool is_on);
   std::string name() const { return path.stem().string(); }
   // Tells the system that the mapped weights are not needed just now. They stay in the page cache, so the
   // next use costs little, but they no longer count as this process's memory while something else needs it.

@@ -65,12 +65,63 @@ std::string hash_list(const std::vector<std::pair<std::string, std::string>>& ha
   return list;
 }
 
+constexpr int kFillOriginal = 1;
+
 // Entries that do not change the picture, or are read together with others.
 bool is_silent(std::string_view label) {
-  constexpr std::array<std::string_view, 12> kSilent = {
-      "Model hash",  "VAE hash",       "Lora hashes", "TI hashes",        "Version", "User",
-      "Lora report", "Lora not found", "Size",        "Seed resize from", "Lora",    "Time taken"};
+  constexpr std::array<std::string_view, 14> kSilent = {
+      "Model hash", "VAE hash",    "Lora hashes",    "TI hashes",      "Version",
+      "User",       "Lora report", "Lora not found", "Size",           "Seed resize from",
+      "Lora",       "Time taken",  "Hires resize",   "Init image hash"};
   return std::ranges::find(kSilent, label) != kSilent.end();
+}
+
+std::string size_text(int width, int height) {
+  return fmt::format("{}x{}", width, height);
+}
+
+void write_hires(Writer& w, const GenerationRequest& r) {
+  w.when(!r.hr_checkpoint.empty(), {"hr_checkpoint_name"});
+  w.when(!r.hr_sampler.empty(), {"hr_sampler_name"});
+  w.when(r.hr_prompt != r.prompt, {"hr_prompt"});
+  w.when(r.hr_negative_prompt != r.negative_prompt, {"hr_negative_prompt"});
+  w.when(!r.hr_scheduler.empty(), {"hr_scheduler"});
+  if (r.hr_resize_x == 0 && r.hr_resize_y == 0) {
+    w.always("hr_scale");
+  } else {
+    w.text("Hires resize", size_text(r.hr_resize_x, r.hr_resize_y));
+  }
+  w.when(r.hr_second_pass_steps > 0, {"hr_second_pass_steps"});
+  w.always("hr_upscaler");
+}
+
+// Resize mode, upscaler, fixed steps and soft masks are entries of our own: the picture cannot be made again
+// without.
+void write_img2img(Writer& w, const PictureFacts& facts) {
+  const GenerationRequest& r = facts.request;
+  for (const auto api : {"resize_mode", "upscaler_for_img2img", "img2img_fix_steps"}) w.unless_default(api);
+  if (!facts.has_mask) return;
+  w.when(r.inpainting_mask_invert != 0, {"inpainting_mask_invert"});
+  const int x = r.mask_blur >= 0 ? r.mask_blur : r.mask_blur_x,
+            y = r.mask_blur >= 0 ? r.mask_blur : r.mask_blur_y;
+  if (x == y && x > 0) w.text(field_by_api("mask_blur")->infotext, fmt::format("{}", x));
+  if (x != y) w.text("Mask blur", size_text(x, y));
+  w.when(r.inpaint_full_res, {"inpaint_full_res", "inpaint_full_res_padding"});
+  w.when(r.inpainting_fill != kFillOriginal, {"inpainting_fill"});
+  w.unless_default("mask_round");
+}
+
+bool is_hires(const prompt::Infotext& infotext) {
+  for (const auto label : {"Hires upscale", "Hires upscaler", "Hires resize-1"})
+    if (infotext.find(label) != nullptr) return true;
+  return false;
+}
+
+// What A1111 leaves out of an inpainted picture's text is not what a fresh request has.
+void set_absent_of_img2img(GenerationRequest& request) {
+  request.mask_blur = 0;
+  request.inpainting_fill = kFillOriginal;
+  request.inpaint_full_res = false;
 }
 
 }  // namespace
@@ -91,9 +142,15 @@ std::string picture_metadata(const PictureFacts& facts) {
   w.when(r.subseed_strength.value != 0, {"subseed", "subseed_strength"});
   if (r.seed_resize_width > 0 && r.seed_resize_height > 0)
     w.text("Seed resize from", fmt::format("{}x{}", r.seed_resize_width, r.seed_resize_height));
+  w.when(r.enable_hr || r.is_img2img(), {"denoising_strength"});
+  w.when(facts.is_inpainting_model, {"inpainting_mask_weight"});
   w.when(r.clip_skip > 1, {"CLIP_stop_at_last_layers"});
   w.when(r.ensd != 0 && facts.uses_ensd, {"eta_noise_seed_delta"});
+  w.text("Init image hash", facts.init_hash);
   w.when(r.rng != "GPU", {"randn_source"});
+  w.when(r.tiling, {"tiling"});
+  if (r.enable_hr) write_hires(w, r);
+  if (r.is_img2img()) write_img2img(w, facts);
   w.when(facts.skipped_by_sigma, {"s_min_uncond"});
   w.when(facts.skipped_by_sigma && r.ngms_all_steps, {"s_min_uncond_all"});
   w.text("Lora hashes", hash_list(facts.lora_hashes));
@@ -118,16 +175,26 @@ std::string picture_metadata(const PictureFacts& facts) {
   w.when(facts.padded, {"pad_cond_uncond"});
   w.when(r.old_prompt_editing, {"use_old_scheduling"});
   w.unless_default("comma_padding_backtrack");
+  if (r.is_img2img()) w.unless_default("initial_noise_multiplier");
+  if (r.enable_hr || r.is_img2img()) w.unless_default("img2img_extra_noise");
+  w.when(facts.refined && r.refiner_switch_by_steps, {"refiner_switch_by_sample_steps"});
+  w.when(facts.refined && r.enable_hr && r.hires_refiner_pass != "second pass", {"hires_fix_refiner_pass"});
+  w.when(facts.refined, {"refiner_checkpoint", "refiner_switch_at"});
   w.text("Lora not found", fmt::format("{}", fmt::join(facts.loras_not_found, ", ")));
   w.text("Lora report", fmt::format("{}", fmt::join(facts.lora_reports, "; ")));
   w.text("Version", facts.version);
   return w.str();
 }
 
+bool is_img2img(const prompt::Infotext& infotext) {
+  return infotext.find("Denoising strength") != nullptr && !is_hires(infotext);
+}
+
 std::vector<std::string> apply_metadata(GenerationRequest& request, const prompt::Infotext& infotext) {
   std::vector<std::string> unknown;
   request.prompt = infotext.prompt;
   request.negative_prompt = infotext.negative_prompt;
+  if (is_img2img(infotext)) set_absent_of_img2img(request);
   for (const auto& [label, value] : infotext.entries) {
     if (const FieldRow* row = field_by_infotext(label)) {
       set_field(request, *row, value, label);
@@ -135,6 +202,8 @@ std::vector<std::string> apply_metadata(GenerationRequest& request, const prompt
       unknown.push_back(label);
     }
   }
+  request.enable_hr = is_hires(infotext);
+  if (infotext.find("Mask blur-1") != nullptr) request.mask_blur = -1;
   // A picture of ours without a VAE entry was made with the checkpoint's own, whatever "Automatic" would find
   // today.
   const std::string* version = infotext.find("Version");

@@ -16,7 +16,7 @@ namespace lowrank::pipeline {
 struct PictureFacts {
   // The request as it was carried out: prompts without comments and with styles, sampler and schedule by
   // their labels, width and height in pixels, seed and subseed of this picture, checkpoint and VAE by file
-  // name.
+  // name; of hires fix only what differs from the first pass.
   GenerationRequest request;
   std::string model_hash, vae_hash;  // "" when there is none
   bool has_vae_file = false;
@@ -25,6 +25,9 @@ struct PictureFacts {
   std::vector<std::string> loras_not_found;
   std::vector<std::string> lora_reports;  // one short line per LoRA
   std::string version;
+  std::string init_hash = {};  // of the picture that img2img started from
+  bool has_mask = false;       // it was inpainting
+  bool is_inpainting_model = false, refined = false;
   // Which settings of the sampler took effect.
   bool uses_eta = false, is_timestep_sampler = false, uses_churn = false, uses_noise_scale = false,
        uses_ensd = false;
@@ -39,5 +42,8 @@ std::string picture_metadata(const PictureFacts& facts);
 // that the caller can say that the repetition will differ. Throws Error(kBadInput) naming a label whose value
 // is unreadable.
 std::vector<std::string> apply_metadata(GenerationRequest& request, const prompt::Infotext& infotext);
+
+// Whether the text's picture was made from another one: img2img, which the text alone cannot repeat.
+bool is_img2img(const prompt::Infotext& infotext);
 
 }  // namespace lowrank::pipeline

@@ -44,9 +44,18 @@ at::Tensor PromptedUNet::pad_to(const at::Tensor& context, std::int64_t length) 
   return at::cat({context, filler.unsqueeze(0).expand({context.size(0), missing, context.size(2)})}, 1);
 }
 
-at::Tensor PromptedUNet::predict(const at::Tensor& x, const at::Tensor& timesteps,
+// x [rows, 4, h, w] and behind its channels those of `extra` of each row's image.
+at::Tensor PromptedUNet::with_extra(const at::Tensor& x, std::span<const BranchRow> rows) const {
+  if (!extra_.defined()) return x;
+  std::vector<at::Tensor> parts;
+  for (const BranchRow& row : rows) parts.push_back(extra_[extra_.size(0) == 1 ? 0 : row.image]);
+  return at::cat({x, at::stack(parts)}, 1);
+}
+
+at::Tensor PromptedUNet::predict(const at::Tensor& latent, const at::Tensor& timesteps,
                                  std::span<const BranchRow> rows, int call) {
-  LOWRANK_CHECK(x.size(0) == static_cast<std::int64_t>(rows.size()));
+  LOWRANK_CHECK(latent.size(0) == static_cast<std::int64_t>(rows.size()));
+  const at::Tensor x = with_extra(latent, rows);
   const auto first_uncond = std::ranges::find(rows, BranchRow::kUncond, &BranchRow::piece) - rows.begin();
   const auto run = [&](std::int64_t from, std::int64_t count, const at::Tensor& text) {
     ++passes_;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "model/unet.h"
@@ -26,8 +27,10 @@ struct PromptConditioning {
 
 class PromptedUNet : public sampling::NoiseModel {
  public:
-  // Both must outlive this object.
-  PromptedUNet(const model::UNet& unet, const PromptConditioning& prompts) : unet_(unet), prompts_(prompts) {}
+  // Both must outlive this object. `extra` [1 or images, c, h, w]: what an inpainting U-Net sees beside the
+  // latent.
+  PromptedUNet(const model::UNet& unet, const PromptConditioning& prompts, at::Tensor extra = {})
+      : unet_(unet), prompts_(prompts), extra_(std::move(extra)) {}
 
   at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps,
                      std::span<const sampling::BranchRow> rows, int call) override;
@@ -38,9 +41,11 @@ class PromptedUNet : public sampling::NoiseModel {
  private:
   at::Tensor context(std::span<const sampling::BranchRow> rows, int call) const;  // [rows, 77·n, width]
   at::Tensor pad_to(const at::Tensor& context, std::int64_t length);
+  at::Tensor with_extra(const at::Tensor& x, std::span<const sampling::BranchRow> rows) const;
 
   const model::UNet& unet_;
   const PromptConditioning& prompts_;
+  at::Tensor extra_;
   std::int64_t passes_ = 0;
   bool padded_ = false;
 };

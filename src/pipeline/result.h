@@ -9,6 +9,7 @@
 
 #include "adapter/report.h"
 #include "image/picture.h"
+#include "tensor/tensor_fwd.h"
 
 namespace lowrank::pipeline {
 
@@ -22,18 +23,30 @@ struct GeneratedPicture {
 // A finished sampling step.
 struct StepEvent {
   int step = 0, steps = 0;     // of this batch, from 1; steps 0: not known beforehand (DPM adaptive)
+  int pass = 0, passes = 1;    // from 0; hires fix makes two of each batch
   int batch = 0, batches = 1;  // from 0
   double seconds = 0;          // since the batch began to sample
   std::optional<image::Picture> preview;  // of the batch's first picture, where one was asked for
 };
 
-enum class Preview { kNone, kEachStep };
+enum class Preview { kNone, kEachStep, kOnDemand };
+
+// What someone watching wants of a running generation.
+enum class Wish {
+  kGoOn,
+  kSkip,    // end this batch with what is there, and go on with the next
+  kFinish,  // end this batch with what is there, and make no more
+};
 
 // Who wants to hear of progress. Called on the generating thread; exceptions end the generation.
 struct Listener {
   std::function<void(const StepEvent&)> on_step;
   std::function<void(const GeneratedPicture&)> on_picture;  // as soon as it is finished
   Preview preview = Preview::kNone;
+  std::function<bool(int step)> wants_preview = {};  // kOnDemand: asked after each step
+  std::function<Wish()> wish = {};                   // asked after each step
+  std::function<void(const at::Tensor&)> on_latents =
+      {};  // of a batch, [n, 4, h, w], before they become pictures
 };
 
 struct MissingLora {
@@ -47,7 +60,8 @@ struct GenerationResult {
   std::vector<MissingLora> missing_loras;   // only when the request allows them
   std::vector<std::string> warnings;        // one sentence each
   std::int64_t unet_passes = 0;
-  double seconds_load = 0, seconds_loras = 0, seconds_text = 0, seconds_sample = 0, seconds_decode = 0;
+  double seconds_load = 0, seconds_loras = 0, seconds_text = 0, seconds_encode = 0, seconds_sample = 0,
+         seconds_upscale = 0, seconds_decode = 0;
 };
 
 }  // namespace lowrank::pipeline

@@ -1,4 +1,4 @@
-// One resident model and its requests: from a GenerationRequest to pictures. The session knows no folders and
+// Resident models and their requests: from a GenerationRequest to pictures. The session knows no folders and
 // no index; names are turned into paths by the functions that it is given. One thread at a time.
 #pragma once
 
@@ -10,15 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/active_loras.h"
-#include "pipeline/checkpoint_loader.h"
-#include "pipeline/conditioning.h"
-#include "pipeline/embeddings.h"
-#include "pipeline/prompted_unet.h"
 #include "pipeline/request.h"
+#include "pipeline/resident_model.h"
 #include "pipeline/result.h"
-#include "pipeline/sampling_plan.h"
 #include "pipeline/seeds.h"
+#include "pipeline/upscalers.h"
+#include "sampling/run.h"
 
 namespace lowrank::pipeline {
 
@@ -33,6 +30,7 @@ struct Resources {
       vae;
   std::filesystem::path embeddings;  // folder; may be missing
   std::filesystem::path styles;      // styles.csv; may be missing
+  UpscalerFiles upscalers = {};      // files of upscaler models; may be empty
 };
 
 struct SessionOptions {
@@ -55,25 +53,45 @@ class Session {
 
   // Someone else changed the resident model's slots (training shows what it has learned so far): texts are
   // encoded anew.
-  void forget_encodings() { conditioning_cache_.clear(); }
+  void forget_encodings();
 
-  std::int64_t text_encodings() const { return conditioning_cache_.encodings(); }
+  std::int64_t text_encodings() const;  // how often a text encoder of the resident models had to run
+
+  Upscalers& upscalers() { return upscalers_; }
 
  private:
-  struct Job;  // one request on its way, see session.cc
-  GenerationRequest complete(const GenerationRequest& request, const LoadedModel& model) const;
-  prompt::ParsedPrompt parse_prompt(const Job& job) const;
-  void encode(Job& job);
-  at::Tensor sample(Job& job, int batch);
+  struct Job;   // one request on its way, see generation_job.h
+  struct Pass;  // one walk through the noise levels: the first, or that of hires fix
+  struct Place {
+    std::filesystem::path checkpoint;
+    std::optional<std::filesystem::path> vae;
+  };
+  Place locate(const std::string& checkpoint, const std::string& vae) const;
+  ResidentModel& bring(const Place& place);
+  void drop_all_but(const std::vector<const ResidentModel*>& kept);
+  void bring_models(Job& job, const GenerationRequest& request);
+
+  prompt::ParsedPrompt parse_prompt(const Job& job, const Pass& pass, const ResidentModel& model) const;
+  void plan_passes(Job& job);
+  void activate(Job& job, Pass& pass);
+  void start_from_pictures(Job& job);
+  sampling::ImageNoiseOptions noise_options(const Job& job, int batch, std::int64_t height,
+                                            std::int64_t width) const;
+  at::Tensor sample(Job& job, Pass& pass, int batch, std::optional<sampling::ImageStart> start,
+                    const at::Tensor& extra);
+  at::Tensor first_pass(Job& job, int batch);
+  at::Tensor second_pass(Job& job, int batch, const at::Tensor& latents);
+  at::Tensor enlarged(Job& job, const at::Tensor& latents, at::Tensor& extra);
   void finish_batch(Job& job, int batch, const at::Tensor& latents);
-  std::string describe(const Job& job, const PictureSeeds& seeds);
+  void note_loras(Job& job, const Pass& pass);
+  void report_loras(Job& job);
+  std::string describe(const Job& job, const PictureSeeds& seeds) const;
 
   Resources resources_;
   SessionOptions options_;
-  std::unique_ptr<LoadedModel> model_;
-  ActiveLoras loras_;
-  EmbeddingFolder embeddings_;  // for the resident model's text encoder
-  ConditioningCache conditioning_cache_;
+  std::vector<std::unique_ptr<ResidentModel>> residents_;
+  ResidentModel* base_ = nullptr;  // among them: the one that a request without a checkpoint's name gets
+  Upscalers upscalers_;
   prompt::Tokenizer tokenizer_;
 };
 

@@ -105,13 +105,22 @@ at::Tensor Denoiser::denoise(const at::Tensor& x, float sigma) {
     const float s = 10 * timestep;
     denoised = denoised * (s / std::sqrt(s * s + 0.25F)) + rows * (0.25F / (s * s + 0.25F));
   }
-  return combine(denoised, plan).guided;
+  return with_kept(combine(denoised, plan).guided);
+}
+
+void Denoiser::keep(at::Tensor latent, at::Tensor repaint) {
+  kept_ = latent * (1 - repaint);
+  repaint_ = std::move(repaint);
+}
+
+at::Tensor Denoiser::with_kept(const at::Tensor& x) const {
+  return repaint_.defined() ? x * repaint_ + kept_ : x;
 }
 
 Denoiser::GuidedEps Denoiser::predict_eps(const at::Tensor& x, float timestep, double scale_factor,
                                           Need need) {
   const Plan plan = plan_call(timestep, scale_factor, need);
-  const at::Tensor rows = spread(x, plan);
+  const at::Tensor rows = spread(with_kept(x), plan);
   at::Tensor out = run_model(rows, 1, timestep, plan);
   if (prediction_ == Prediction::kV) {
     const auto last = static_cast<float>(table_.alphas_cumprod().size() - 1);

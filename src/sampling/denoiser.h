@@ -64,6 +64,13 @@ class Denoiser {
   // Throws Error(kCancelled) on a stop request, before the network runs.
   at::Tensor denoise(const at::Tensor& x, float sigma);
 
+  // Inpainting: from now on z [n, 4, h, w] stays where `repaint` is 0. Samplers that walk in sigma see it in
+  // every answer, D ← D·repaint + z·(1 − repaint); for those that walk in timesteps it is put into x before
+  // the network sees it, without noise. Source: A1111's CFGDenoiser, mask_before_denoising.
+  void keep(at::Tensor latent, at::Tensor repaint);
+  // x with z where it is to stay; x itself when nothing is kept.
+  at::Tensor with_kept(const at::Tensor& x) const;
+
   // eps after guidance on eps, for samplers that walk in timesteps (x is scaled as in training: x = √ᾱ·x₀ +
   // √(1−ᾱ)·ξ).
   //   v prediction:  eps = √ᾱ[t]·v + √(1−ᾱ[t])·x
@@ -95,6 +102,7 @@ class Denoiser {
   Prediction prediction_;
   Guidance guidance_;
   std::stop_token stop_;
+  at::Tensor kept_, repaint_;  // kept_ already multiplied by 1 − repaint_; undefined: nothing is kept
   int call_ = 0;
   bool skipped_early_ = false, skipped_by_sigma_ = false;
 };

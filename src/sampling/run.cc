@@ -109,18 +109,69 @@ at::Tensor walk(const SamplerRow& sampler, Denoiser& denoiser, at::Tensor x, con
   return sampler.run(denoiser, std::move(x), walk, context);
 }
 
-SampleResult run_sampler(const SamplerRow& sampler, const SampleRequest& request, NoiseModel& model,
+ImageSteps image_steps(int steps, double strength, bool makes_all_steps) {
+  const double limited = std::min(strength, 0.999);
+  if (!makes_all_steps) return {steps, static_cast<int>(limited * steps) + 1};
+  if (strength <= 0) return {0, 0};
+  return {static_cast<int>(steps / limited), steps};
+}
+
+Walk cut_walk(const SamplerRow& sampler, const Walk& whole, const ImageSteps& steps) {
+  Walk cut = whole;
+  cut.from_image = true;
+  if (sampler.is_timestep) {
+    cut.timesteps.resize(static_cast<std::size_t>(steps.made - 1));
+    return cut;
+  }
+  cut.sigmas.erase(cut.sigmas.begin(), cut.sigmas.begin() + (steps.schedule - steps.made));
+  // DPM fast and adaptive walk between two levels; the last, 0, is none for them.
+  cut.sigma_max = cut.sigmas.front();
+  cut.sigma_min = cut.sigmas[cut.sigmas.size() - 2];
+  cut.steps = static_cast<int>(cut.sigmas.size()) - 1;
+  return cut;
+}
+
+at::Tensor start_from_image(const SamplerRow& sampler, const Walk& whole, const Walk& cut,
+                            const ImageSteps& steps, const NoiseTable& table, const ImageStart& start,
+                            const at::Tensor& unit_noise) {
+  const at::Tensor noise = start.noise_multiplier == 1 ? unit_noise : unit_noise * start.noise_multiplier;
+  if (!sampler.is_timestep) {
+    const at::Tensor x = start.latent + noise * cut.sigmas.front();
+    return start.extra_noise > 0 ? x + noise * start.extra_noise : x;
+  }
+  const int timestep = whole.timesteps[static_cast<std::size_t>(steps.made - 1)];
+  const float alpha = table.alphas_cumprod()[static_cast<std::size_t>(timestep)];
+  const at::Tensor x = start.latent * std::sqrt(alpha) + noise * std::sqrt(1 - alpha);
+  return start.extra_noise > 0 ? x + noise * (start.extra_noise * std::sqrt(alpha)) : x;
+}
+
+SampleResult run_sampler(const SamplerRow& sampler, const SampleRequest& asked, NoiseModel& model,
                          NoiseSource& noise, const StepListener& listener, std::stop_token stop) {
   const at::NoGradGuard no_grad;
-  const Walk plan = plan_walk(sampler, request);
+  SampleRequest request = asked;
+  ImageSteps steps{.schedule = request.steps, .made = request.steps};
+  if (request.image) {
+    steps = image_steps(request.steps, request.image->strength, request.image->makes_all_steps);
+    if (steps.made == 0) return {.latent = request.image->latent};
+    request.steps = steps.schedule;
+  }
+  const Walk whole = plan_walk(sampler, request);
   Guidance guidance = request.guidance;
-  guidance.total_calls = planned_calls(sampler, request.steps);
+  guidance.total_calls = planned_calls(sampler, steps.made);
   Denoiser denoiser(model, sampler_noise_table(sampler, request), request.prediction, std::move(guidance),
                     stop);
-  const at::Tensor x = start_latent(sampler, plan, noise.next(), request.sgm_noise_multiplier);
-  at::Tensor latent =
-      walk(sampler, denoiser, x, plan, plan.sigmas, noise, request.sampler_settings, listener, stop);
-  return {.latent = std::move(latent),
+  at::Tensor x = noise.next();
+  Walk way = whole;
+  if (request.image) {
+    way = cut_walk(sampler, whole, steps);
+    x = start_from_image(sampler, whole, way, steps, denoiser.table(), *request.image, x);
+    if (request.image->repaint.defined()) denoiser.keep(request.image->latent, request.image->repaint);
+  } else {
+    x = start_latent(sampler, way, x, request.sgm_noise_multiplier);
+  }
+  at::Tensor latent = walk(sampler, denoiser, std::move(x), way, whole.sigmas, noise,
+                           request.sampler_settings, listener, stop);
+  return {.latent = denoiser.with_kept(latent),
           .calls = denoiser.calls(),
           .skipped_early = denoiser.skipped_early(),
           .skipped_by_sigma = denoiser.skipped_by_sigma()};

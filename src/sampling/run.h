@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <stop_token>
 
 #include "sampling/denoiser.h"
@@ -13,6 +14,18 @@
 #include "sampling/step_context.h"
 
 namespace lowrank::sampling {
+
+// Where a walk begins that does not begin with noise alone: img2img, inpainting, the second pass of hires
+// fix.
+struct ImageStart {
+  at::Tensor latent;       // z [n, 4, h, w]
+  double strength = 0.75;  // 0 … 1: how far back towards noise
+  bool makes_all_steps =
+      false;  // the schedule is lengthened so that `steps` steps run, whatever the strength
+  double noise_multiplier = 1, extra_noise = 0;
+  // Inpainting: 1 where the picture is made anew, 0 where z stays; broadcasts to z. Undefined: 1 everywhere.
+  at::Tensor repaint;
+};
 
 struct SampleRequest {
   const ScheduleRow* schedule = nullptr;  // nullptr or Automatic: the sampler's own
@@ -26,6 +39,7 @@ struct SampleRequest {
       NoiseTable::stable_diffusion();  // after downcast() and zero_terminal_snr(), if asked for
   Prediction prediction = Prediction::kEps;
   Guidance guidance = {};  // total_calls is filled in
+  std::optional<ImageStart> image = std::nullopt;
 };
 
 struct SampleResult {
@@ -35,8 +49,9 @@ struct SampleResult {
   bool skipped_by_sigma = false;  // NGMS had an effect
 };
 
-// txt2img: draws the start noise from `noise` and runs `sampler`. No gradients are recorded.
-// Throws Error(kCancelled) within a step of a stop request, Error(kBadInput) for impossible numbers.
+// Draws the start noise from `noise` and runs `sampler` from there, or from request.image with that noise on
+// it. No gradients are recorded. Throws Error(kCancelled) within a step of a stop request, Error(kBadInput)
+// for impossible numbers.
 SampleResult run_sampler(const SamplerRow& sampler, const SampleRequest& request, NoiseModel& model,
                          NoiseSource& noise, const StepListener& listener = {}, std::stop_token stop = {});
 
@@ -45,6 +60,25 @@ NoiseTable sampler_noise_table(const SamplerRow& sampler, const SampleRequest& r
 
 // The levels for request.steps steps. Throws Error(kBadInput) when the sampler cannot make that many.
 Walk plan_walk(const SamplerRow& sampler, const SampleRequest& request);
+
+// The steps of img2img: `schedule` steps are planned, of which the last `made` run.
+//   usually       schedule = steps,                     made = ⌊min(strength, 0.999)·steps⌋ + 1
+//   all steps     schedule = ⌊steps/min(strength, 0.999)⌋, made = steps; nothing (0, 0) for a strength of 0
+// Source: A1111's setup_img2img_steps.
+struct ImageSteps {
+  int schedule = 0, made = 0;
+};
+ImageSteps image_steps(int steps, double strength, bool makes_all_steps);
+
+// The last `made` steps of a walk planned for steps.schedule steps.
+Walk cut_walk(const SamplerRow& sampler, const Walk& whole, const ImageSteps& steps);
+
+// z with unit noise on it at the first level of a walk cut from `whole`:
+//   sigma samplers      z + ξ·(sigma + extra)          timestep samplers   √ᾱ·(z + ξ·extra) + √(1−ᾱ)·ξ,  ᾱ at
+//   T[made − 1]
+at::Tensor start_from_image(const SamplerRow& sampler, const Walk& whole, const Walk& cut,
+                            const ImageSteps& steps, const NoiseTable& table, const ImageStart& start,
+                            const at::Tensor& unit_noise);
 
 // n for prompt editing, the refiner and Skip Early CFG: steps, doubled for second-order samplers.
 int planned_calls(const SamplerRow& sampler, int steps);

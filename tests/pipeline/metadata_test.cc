@@ -57,8 +57,8 @@ TEST(Metadata, UnknownEntriesAreNamed) {
   GenerationRequest request;
   const auto unknown = pipeline::apply_metadata(
       request,
-      prompt::parse_infotext("a fox\nSteps: 5, Sampler: Euler, Seed: 3, Hires upscale: 2, Size: 64x72"));
-  EXPECT_THAT(unknown, ElementsAre("Hires upscale"));
+      prompt::parse_infotext("a fox\nSteps: 5, Sampler: Euler, Seed: 3, Hypernet: foo, Size: 64x72"));
+  EXPECT_THAT(unknown, ElementsAre("Hypernet"));
   EXPECT_EQ(request.steps, 5);
   EXPECT_EQ(request.width, 64);
   EXPECT_EQ(request.height, 72);
@@ -76,7 +76,7 @@ TEST(FieldTable, NamesAreUniqueAndLeadBack) {
 }
 
 TEST(FieldTable, AFreshRequestIsInRange) {
-  EXPECT_NO_THROW(pipeline::check_request({}));
+  EXPECT_NO_THROW(pipeline::check_request(GenerationRequest{}));
 }
 
 TEST(FieldTable, BadTextIsNamed) {

@@ -17,6 +17,7 @@ int txt2img(const CommandCall& call);
 int bench(const CommandCall& call);
 int model_random(const CommandCall& call);
 int train_base(const CommandCall& call);
+int serve(const CommandCall& call);
 
 // "LowRank 0.1.0": in the metadata of every picture.
 std::string version_text();

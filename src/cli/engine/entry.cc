@@ -45,6 +45,7 @@ constexpr EngineCommand kCommands[] = {
     {"model random", model_random},
     {"train lora", run_train_lora},
     {"train base", train_base},
+    {"serve", serve},
 };
 
 struct Request {
@@ -69,7 +70,7 @@ int run(const Request& request) {
   for (const EngineCommand& command : kCommands) {
     if (command.name != request.command) continue;
     if (const auto warning = pipeline::slow_blas_warning()) fmt::print(stderr, "warning: {}\n", *warning);
-    if (command.name.starts_with("train")) keep_freed_memory();
+    if (command.name.starts_with("train") || command.name == "serve") keep_freed_memory();
     const StopSignal signal;
     return command.run({request.words, signal.token()});
   }

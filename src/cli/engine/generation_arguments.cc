@@ -86,7 +86,7 @@ struct Option {
 
 bool is_switch(const Option& option) {
   if (option.own != nullptr) return !option.own->takes_value;
-  return std::holds_alternative<bool GenerationRequest::*>(option.field->member);
+  return option.field->is_switch();
 }
 
 std::vector<Option> split_words(std::span<const std::string> words, std::string_view command) {

@@ -272,8 +272,12 @@ std::shared_ptr<const TensorFile> read_pickle(const std::filesystem::path& path,
   if (map == nullptr)
     refuse_pickle(label, "it holds {} instead of a dictionary of tensors",
                   describe_value(loaded.pickle.top, loaded.pickle));
-  if (const Value* inner = loaded.pickle.find(*map, "state_dict")) {
-    if (const Collection* state = loaded.pickle.map(*inner)) map = state;
+  for (const char* root : {"state_dict", "params_ema", "params"}) {
+    const Value* inner = loaded.pickle.find(*map, root);
+    const Collection* state = inner == nullptr ? nullptr : loaded.pickle.map(*inner);
+    if (state == nullptr) continue;
+    map = state;
+    break;
   }
   Extraction extraction(loaded, bytes.size() + kSpareBytes, label);
   extraction.add_map(*map, "");

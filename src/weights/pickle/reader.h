@@ -17,7 +17,8 @@ namespace lowrank::weights {
 // True for the first bytes of either container: a zip archive, or a pickle of protocol 2 and above.
 bool looks_like_pickle(std::span<const std::byte> bytes);
 
-// The dictionary in the file, or the one under its key `state_dict`. Tensors are views into `bytes`; only
+// The dictionary in the file, or the one under its key `state_dict` (trainers of checkpoints), `params_ema` or `params`
+// (BasicSR, for upscalers). Tensors are views into `bytes`; only
 // those whose elements do not lie in row-major order are copied. Entries that are no tensors are left out
 // with a note. The inner dictionary `string_to_param` of a textual inversion is spread out:
 // `string_to_param.*`. `owner` keeps `bytes` alive and may be null when the caller does. Throws

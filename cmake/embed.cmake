@@ -1,0 +1,21 @@
+# Files that the server carries inside the program: src/server/page/files, and the built web page (web/dist) when it
+# is there. Each becomes bytes in the read-only section and a row of a table; see src/server/page/embedded_files.h.
+set(LOWRANK_WEB_DIST ${CMAKE_SOURCE_DIR}/web/dist CACHE PATH "Folder of the built web page")
+set(embedded_source ${CMAKE_BINARY_DIR}/generated/embedded_files.inc)
+set(embedded_bytes "")
+set(embedded_rows "")
+set(embedded_dependencies "")
+set(embedded_number 0)
+foreach(folder ${CMAKE_SOURCE_DIR}/src/server/page/files ${LOWRANK_WEB_DIST})
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${folder} ${folder}/*)
+  foreach(file ${files})
+    set(symbol lowrank_embedded_${embedded_number})
+    string(APPEND embedded_bytes "EMBED(${symbol}, \"${folder}/${file}\")\n")
+    string(APPEND embedded_rows "ROW(${symbol}, \"/${file}\")\n")
+    list(APPEND embedded_dependencies ${folder}/${file})
+    math(EXPR embedded_number "${embedded_number} + 1")
+  endforeach()
+endforeach()
+file(CONFIGURE OUTPUT ${embedded_source} CONTENT "#ifdef EMBED\n${embedded_bytes}#else\n${embedded_rows}#endif\n" @ONLY)
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/server/page/embedded_files.cc PROPERTIES
+  OBJECT_DEPENDS "${embedded_source};${embedded_dependencies}")

@@ -1,0 +1,106 @@
+// `lowrank serve`: the HTTP server on a data folder.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <string_view>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "cli/engine/commands.h"
+#include "cli/engine/resources.h"
+#include "prompt/text.h"
+#include "server/server.h"
+
+namespace lowrank::cli {
+namespace {
+
+using server::ServerOptions;
+
+std::int64_t whole_number(const std::string& text, std::string_view flag) {
+  std::int64_t value = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failure != std::errc() || end != text.data() + text.size())
+    throw Error(kBadInput, "{} is '{}', but must be a whole number.", flag, text);
+  return value;
+}
+
+void add_logins(std::vector<server::Login>& logins, const std::string& text, std::string_view flag) {
+  for (auto& login : server::parse_logins(text, flag)) logins.push_back(std::move(login));
+}
+
+// Ranges are checked by the command table before the engine is opened.
+struct ServeOption {
+  std::string_view flag;
+  bool takes_value;
+  void (*set)(ServerOptions& options, const std::string& text, std::string_view flag);
+};
+
+// clang-format off
+constexpr ServeOption kOptions[] = {
+    {"--listen", false, [](ServerOptions& o, const std::string&, std::string_view) { if (o.address == "127.0.0.1") o.address = "0.0.0.0"; }},
+    {"--server-name", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.address = t; }},
+    {"--port", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.port = static_cast<int>(whole_number(t, f)); }},
+    {"--api-auth", true, [](ServerOptions& o, const std::string& t, std::string_view f) { add_logins(o.api_logins, t, f); }},
+    {"--api-auth-file", true, [](ServerOptions& o, const std::string& t, std::string_view f) { add_logins(o.api_logins, read_file(t, 1 << 20), f); }},
+    {"--gradio-auth", true, [](ServerOptions& o, const std::string& t, std::string_view f) { add_logins(o.page_logins, t, f); }},
+    {"--listen-without-auth", false, [](ServerOptions& o, const std::string&, std::string_view) { o.listen_without_auth = true; }},
+    {"--cors-allow-origins", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.cors_origins = t; }},
+    {"--cors-allow-origins-regex", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.cors_expression = t; }},
+    {"--tls-certfile", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.certificate_file = t; }},
+    {"--tls-keyfile", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.key_file = t; }},
+    {"--api", false, [](ServerOptions&, const std::string&, std::string_view) {}},
+    {"--nowebui", false, [](ServerOptions& o, const std::string&, std::string_view) { o.has_page = false; }},
+    {"--api-server-stop", false, [](ServerOptions& o, const std::string&, std::string_view) { o.may_be_stopped = true; }},
+    {"--max-queue", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.queue.max_waiting = static_cast<int>(whole_number(t, f)); }},
+    {"--max-steps", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.limits.max_steps = static_cast<int>(whole_number(t, f)); }},
+    {"--max-pixels", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.limits.max_pixels = whole_number(t, f); o.limits.max_batch_pixels = 4 * o.limits.max_pixels; }},
+    {"--max-body-mb", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.body_bytes = static_cast<std::size_t>(whole_number(t, f)) << 20; }},
+    {"--max-connections", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.connections = static_cast<int>(whole_number(t, f)); }},
+    {"--keep-results-hours", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.queue.retention.seconds = 3600 * prompt::parse_number(t).value_or(24); }},
+    {"--keep-results-mb", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.queue.retention.bytes = whole_number(t, f) << 20; }},
+    {"--state-dir", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.state_dir = t; }},
+    {"--access-log", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.access_log = t == "none" ? "" : t; }},
+    {"--data-dir", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.data_dir = t; }},
+    {"--threads", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.threads = static_cast<int>(whole_number(t, f)); }},
+};
+// clang-format on
+
+ServerOptions parse(std::span<const std::string> words) {
+  ServerOptions options;
+  options.version = version_text();
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const ServeOption* found = nullptr;
+    for (const auto& option : kOptions)
+      if (option.flag == words[i]) found = &option;
+    if (found == nullptr)
+      throw Error(kBadInput, "'{}' is no option of serve; see lowrank serve --help.", words[i]);
+    if (found->takes_value && i + 1 == words.size())
+      throw Error(kBadInput, "{} needs a value behind it.", found->flag);
+    found->set(options, found->takes_value ? words[++i] : std::string(), found->flag);
+  }
+  return options;
+}
+
+}  // namespace
+
+int serve(const CommandCall& call) {
+  const ServerOptions options = parse(call.words);
+  std::signal(SIGPIPE, SIG_IGN);  // a client that went away is no reason to end
+  server::Server server(options, resources(options.data_dir));
+  const bool has_tls = !options.certificate_file.empty();
+  const bool is_everywhere = options.address == "0.0.0.0" || options.address == "::";
+  if (options.listen_without_auth && options.api_logins.empty() && options.address != "127.0.0.1")
+    fmt::print(stderr, "warning: everyone who reaches {} may use this server; --api-auth sets a password.\n",
+               options.address);
+  fmt::print("Listening on {}://{}:{}  (API description: /docs; Ctrl-C ends)\n", has_tls ? "https" : "http",
+             is_everywhere ? "localhost" : options.address, server.port());
+  std::fflush(stdout);
+  server.run(call.stop);
+  return 0;
+}
+
+}  // namespace lowrank::cli

@@ -1,0 +1,22 @@
+// From what a user left open to a request in which nothing is left to be chosen.
+#pragma once
+
+#include <filesystem>
+
+#include "pipeline/checkpoint_loader.h"
+#include "pipeline/request.h"
+
+namespace lowrank::pipeline {
+
+// Sizes, batch, checkpoint by its name, prompts with their styles. Without a size: the init picture's, or the
+// checkpoint's own. Throws Error(kBadInput) for a size that does not fit the checkpoint or more init pictures
+// than the batch has places, kNotFound for a style that is not in the file `styles`.
+GenerationRequest complete_request(const GenerationRequest& asked, const LoadedModel& model,
+                                   const std::filesystem::path& styles);
+
+// The second pass of hires fix as a request of its own: sampler, schedule and steps.
+GenerationRequest second_request(const GenerationRequest& request);
+
+bool has_refiner(const GenerationRequest& request);
+
+}  // namespace lowrank::pipeline

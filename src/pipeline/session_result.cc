@@ -1,0 +1,146 @@
+// What the session hands out: finished pictures, their metadata, the account of the LoRAs.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/progress.h"
+#include "pipeline/generation_job.h"
+#include "pipeline/latent_picture.h"
+#include "pipeline/metadata.h"
+
+namespace lowrank::pipeline {
+namespace {
+
+// One line per LoRA for the metadata: "NAME: LoRA rank 8, 264 of 264 modules".
+std::string short_report(const adapter::ApplyReport& report) {
+  std::string kinds;
+  for (const auto& [kind, count] : report.kinds) kinds += fmt::format("{}{}", kinds.empty() ? "" : "+", kind);
+  std::string text = fmt::format("{} {}", report.name, kinds);
+  if (report.ranks.size() == 1) text += fmt::format(" rank {}", report.ranks.begin()->first);
+  text += fmt::format(" {} of {} modules", report.unet.applied + report.text_encoder.applied,
+                      report.unet.modules + report.text_encoder.modules);
+  if (report.keys_skipped > 0) text += fmt::format(" {} keys skipped", report.keys_skipped);
+  if (report.keys_unknown > 0) text += fmt::format(" {} keys unknown", report.keys_unknown);
+  return text;
+}
+
+template <typename Item>
+void add_once(std::vector<Item>& all, Item item) {
+  if (std::ranges::find(all, item) == all.end()) all.push_back(std::move(item));
+}
+
+std::string hash_of(const LoadedModel& model) {
+  return model.hash ? model.hash->prefix(10) : "";
+}
+
+// "NAME [HASH]", as A1111 names other checkpoints in the metadata.
+std::string title(const LoadedModel& model) {
+  const std::string hash = hash_of(model);
+  return hash.empty() ? model.name() : fmt::format("{} [{}]", model.name(), hash);
+}
+
+}  // namespace
+
+void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
+  const Stopwatch watch(job.result.seconds_decode);
+  if (job.listener.on_latents) job.listener.on_latents(latents);
+  const LoadedModel& model = job.last_model();
+  model.release_mapped_weights();  // the VAE's large maps take the U-Net's place
+  for (int i = 0; i < job.request.batch_size; ++i) {
+    throw_if_stopped(job.stop);
+    const int index = batch * job.request.batch_size + i;
+    const PictureSeeds& seeds = job.seeds[static_cast<std::size_t>(index)];
+    image::Picture picture = decode_latent(model, latents.narrow(0, i, 1));
+    job.result.pictures.push_back({.picture = put_back(job.init, static_cast<std::size_t>(i), picture),
+                                   .metadata = describe(job, seeds),
+                                   .index = index,
+                                   .seed = seeds.seed,
+                                   .subseed = seeds.subseed});
+    if (job.listener.on_picture) job.listener.on_picture(job.result.pictures.back());
+  }
+}
+
+// What the LoRAs of both passes did, each once; measuring reads their weights and so waits for the end.
+void Session::report_loras(Job& job) {
+  job.result.loras.clear();
+  const auto add = [&](const Pass& pass) {
+    for (const auto& report : pass.model->loras.reports(adapter::Measure::kYes))
+      if (std::ranges::find(job.result.loras, report.name, &adapter::ApplyReport::name) ==
+          job.result.loras.end())
+        job.result.loras.push_back(report);
+  };
+  if (job.second) activate(job, job.first);
+  add(job.first);
+  if (!job.second) return;
+  activate(job, *job.second);
+  add(*job.second);
+}
+
+// Facts for the metadata, while the pass's LoRAs act.
+void Session::note_loras(Job& job, const Pass& pass) {
+  ActiveLoras& loras = pass.model->loras;
+  for (const auto& lora : loras.loaded()) add_once(job.lora_hashes, {lora.name, lora.hash});
+  for (const auto& report : loras.reports(adapter::Measure::kNo))
+    add_once(job.lora_reports, short_report(report));
+  for (const auto& lora : loras.missing()) {
+    if (std::ranges::find(job.result.missing_loras, lora.name, &MissingLora::name) ==
+        job.result.missing_loras.end())
+      job.result.missing_loras.push_back(lora);
+  }
+  for (const auto& warning : loras.warnings()) add_once(job.result.warnings, warning);
+  for (const auto& warning : pass.prompts.parsed.warnings) add_once(job.result.warnings, warning);
+  for (const std::size_t used : pass.prompts.parsed.used_embeddings) {
+    const Embedding& embedding = pass.model->embeddings.embeddings[used];
+    add_once(job.embedding_hashes, {embedding.name, embedding.short_hash()});
+  }
+}
+
+std::string Session::describe(const Job& job, const PictureSeeds& seeds) const {
+  const Pass& pass = job.first;
+  const LoadedModel& model = pass.model->loaded;
+  PictureFacts facts{.request = job.request,
+                     .model_hash = hash_of(model),
+                     .vae_hash = model.vae_hash ? model.vae_hash->prefix(10) : "",
+                     .has_vae_file = !model.vae_path.empty(),
+                     .lora_hashes = job.lora_hashes,
+                     .embedding_hashes = job.embedding_hashes,
+                     .loras_not_found = {},
+                     .lora_reports = job.lora_reports,
+                     .version = options_.version};
+  for (const auto& lora : job.result.missing_loras) facts.loras_not_found.push_back(lora.name);
+  GenerationRequest& request = facts.request;
+  request.seed = static_cast<std::int64_t>(seeds.seed);
+  request.subseed = static_cast<std::int64_t>(seeds.subseed);
+  request.sampler = pass.plan.sampler->label;
+  request.scheduler = schedule_label(pass.plan);
+  request.rng = sampling::rng_name(pass.plan.rng);
+  if (job.second) {
+    const Pass& second = *job.second;
+    request.hr_checkpoint = second.model == pass.model ? "" : title(second.model->loaded);
+    request.hr_sampler = second.plan.sampler == pass.plan.sampler ? "" : second.plan.sampler->label;
+    request.hr_scheduler = schedule_label(second.plan);
+    if (request.hr_scheduler == request.scheduler) request.hr_scheduler.clear();
+  }
+  for (const Pass* walked : {&job.first, job.second ? &*job.second : nullptr}) {
+    if (walked == nullptr) continue;
+    if (walked->has_switched) request.refiner_checkpoint = title(walked->refiner->loaded);
+    facts.refined |= walked->has_switched;
+    facts.uses_emphasis |= walked->prompts.parsed.uses_emphasis;
+    facts.padded |= walked->padded;
+    facts.skipped_early |= walked->sampled.skipped_early;
+    facts.skipped_by_sigma |= walked->sampled.skipped_by_sigma;
+  }
+  facts.is_inpainting_model = model.is_inpainting();
+  if (request.is_img2img()) facts.init_hash = init_picture_hash(request.init_images.back());
+  facts.has_mask = job.init.mask.has_value();
+  const sampling::SamplerRow& sampler = *pass.plan.sampler;
+  facts.uses_eta = sampler.has_eta;
+  facts.is_timestep_sampler = sampler.is_timestep;
+  facts.uses_churn = sampler.has_churn;
+  facts.uses_noise_scale = sampler.has_s_noise;
+  facts.uses_ensd = sampler.uses_ensd && pass.plan.sample.sampler_settings.eta != 0;
+  return picture_metadata(facts);
+}
+
+}  // namespace lowrank::pipeline

@@ -1,0 +1,108 @@
+#include "server/catalog/catalog.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "prompt/text.h"
+
+namespace lowrank::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_weight_file(const fs::path& path) {
+  const std::string extension = prompt::lower(path.extension().string());
+  return extension == ".safetensors" || extension == ".ckpt" || extension == ".pt";
+}
+
+}  // namespace
+
+bool is_below(const fs::path& path, const fs::path& folder) {
+  std::error_code failure;
+  const fs::path real = fs::weakly_canonical(path, failure);
+  if (failure) return false;
+  const fs::path real_folder = fs::weakly_canonical(folder, failure);
+  if (failure || folder.empty()) return false;
+  const fs::path relative = real.lexically_relative(real_folder);
+  return !relative.empty() && *relative.begin() != ".." && !relative.is_absolute();
+}
+
+std::string CheckpointEntry::title() const {
+  return sha256.empty() ? relative : fmt::format("{} [{}]", relative, short_hash());
+}
+
+Catalog::Catalog(library::DataDir data, HashCache& hashes) : data_(std::move(data)), hashes_(hashes) {}
+
+CheckpointEntry Catalog::entry(const fs::path& path) {
+  CheckpointEntry entry{.path = fs::absolute(path), .relative = "", .model_name = "", .sha256 = ""};
+  const fs::path below = path.lexically_relative(data_.checkpoints());
+  entry.relative =
+      below.empty() || *below.begin() == ".." ? path.filename().string() : below.generic_string();
+  entry.model_name = fs::path(entry.relative).replace_extension().generic_string();
+  std::ranges::replace(entry.model_name, '/', '_');
+  entry.sha256 = hashes_.sha256(path).value_or("");
+  return entry;
+}
+
+std::vector<CheckpointEntry> Catalog::checkpoints() {
+  std::vector<CheckpointEntry> entries;
+  for (const fs::path& path : library::all_checkpoints(data_)) entries.push_back(entry(path));
+  return entries;
+}
+
+std::optional<CheckpointEntry> Catalog::find_checkpoint(const std::string& name, Match match) {
+  if (name.empty()) return std::nullopt;
+  const auto all = checkpoints();
+  const auto is_called = [&](const CheckpointEntry& entry, const std::string& word) {
+    return word == entry.title() || word == entry.model_name || word == entry.relative ||
+           word == entry.path.filename() || word == entry.path.stem() ||
+           (word == entry.short_hash() && !word.empty()) || (word == entry.sha256 && !word.empty());
+  };
+  for (const auto& entry : all)
+    if (is_called(entry, name)) return entry;
+  // "NAME [HASH]": the name counts, whatever the kind of the hash. A hash alone in brackets does not.
+  if (const auto bracket = name.rfind(" ["); bracket != std::string::npos && name.ends_with(']'))
+    for (const auto& entry : all)
+      if (is_called(entry, name.substr(0, bracket))) return entry;
+  if (match == Match::kPart)
+    for (const auto& entry : all)
+      if (prompt::lower(entry.title()).find(prompt::lower(name)) != std::string::npos) return entry;
+  return std::nullopt;
+}
+
+std::optional<CheckpointEntry> Catalog::default_checkpoint() {
+  const fs::path path = library::default_checkpoint(data_);
+  if (path.empty()) return std::nullopt;
+  return entry(path);
+}
+
+std::vector<fs::path> Catalog::vaes() const {
+  std::vector<fs::path> files;
+  std::error_code failure;
+  for (fs::recursive_directory_iterator
+           it(data_.vaes(), fs::directory_options::follow_directory_symlink, failure),
+       end;
+       !failure && it != end; it.increment(failure)) {
+    std::error_code ignored;
+    if (it.depth() > 32) it.disable_recursion_pending();
+    if (it->is_regular_file(ignored) && is_weight_file(it->path())) files.push_back(it->path());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+std::optional<fs::path> Catalog::find_vae(const std::string& name) const {
+  for (const fs::path& file : vaes())
+    if (file.filename() == name || file.stem() == name) return file;
+  return std::nullopt;
+}
+
+bool Catalog::is_inside_data(const fs::path& path) const {
+  for (const fs::path& folder : {data_.checkpoints(), data_.loras(), data_.vaes(), data_.embeddings(),
+                                 data_.starter_loras(), data_.starter_checkpoint().parent_path()})
+    if (is_below(path, folder)) return true;
+  return false;
+}
+
+}  // namespace lowrank::server

@@ -1,0 +1,349 @@
+#include "server/engine/generation_order.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+#include <variant>
+
+#include "base/error.h"
+#include "pipeline/field_table.h"
+#include "pipeline/metadata.h"
+#include "prompt/infotext.h"
+#include "prompt/text.h"
+#include "sampling/sampler_table.h"
+#include "sampling/schedules.h"
+#include "server/engine/request_picture.h"
+#include "server/engine/scripts.h"
+#include "server/fields/generation_parameters.h"
+#include "server/options/option_table.h"
+
+namespace lowrank::server {
+namespace {
+
+using pipeline::FieldRow;
+using pipeline::GenerationRequest;
+
+bool given(const RequestJson& body, std::string_view name) {
+  const auto found = body.find(name);
+  return found != body.end() && !found->is_null();
+}
+
+std::string text_of(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return prompt::number_text(value.get<double>());
+  return value.dump();
+}
+
+// Names that mean "as in the first pass", or "none".
+std::string without_placeholder(const std::string& name) {
+  for (const char* word : {"Use same checkpoint", "Use same sampler", "Use same scheduler", "None", "none"})
+    if (name == word) return "";
+  return name;
+}
+
+// The server's words for fields whose names here are not those of the field table, or whose meaning is wider.
+bool is_read_apart(std::string_view name) {
+  constexpr std::array<std::string_view, 14> kApart = {"styles",
+                                                       "sampler_name",
+                                                       "sampler_index",
+                                                       "scheduler",
+                                                       "width",
+                                                       "height",
+                                                       "sd_model_checkpoint",
+                                                       "sd_vae",
+                                                       "refiner_checkpoint",
+                                                       "hr_checkpoint_name",
+                                                       "hr_sampler_name",
+                                                       "hr_scheduler",
+                                                       "init_images",
+                                                       "eta"};
+  return std::ranges::find(kApart, name) != kApart.end();
+}
+
+// Fills the pipeline's request from a request's JSON, gathering faults.
+class Reader {
+ public:
+  Reader(GenerationOrder& order, const RequestJson& body, Catalog& catalog)
+      : order_(order), request_(order.request), body_(body), catalog_(catalog) {}
+
+  void read() {
+    take_options();
+    for (const auto& [name, value] : order_.parameters.items())
+      if (!value.is_null() && !given(body_, name)) take(name, value);
+    take_infotext();
+    for (const auto& [name, value] : order_.parameters.items())
+      if (given(body_, name)) take(name, value);
+    take_sampler();
+    take_size();
+    take_files();
+    take_eta();
+    take_styles();
+    take_loras();
+    faults_.throw_if_any();
+    take_pictures();
+  }
+
+ private:
+  const Json& parameter(const char* name) const { return order_.parameters.at(name); }
+  std::string parameter_text(const char* name) const {
+    const auto found = order_.parameters.find(name);
+    return found != order_.parameters.end() && found->is_string() ? found->get<std::string>() : "";
+  }
+
+  void take(const std::string& name, const Json& value) {
+    const FieldRow* row = pipeline::field_by_api(name);
+    if (row == nullptr || is_read_apart(name)) return;
+    try {
+      pipeline::set_field(request_, *row, text_of(value), name);
+    } catch (const Error& error) {
+      faults_.add("body", name, error.what(), "value_error");
+    }
+  }
+
+  void take_options() {
+    for (const OptionRow& row : option_table()) {
+      const std::string name(row.parameter.name);
+      take(name, order_.options.at(name));
+    }
+    if (order_.options.at("enable_emphasis") == false) request_.emphasis = "None";
+  }
+
+  void take_infotext() {
+    if (!given(body_, "infotext")) return;
+    prompt::Infotext infotext = prompt::parse_infotext(parameter("infotext").get<std::string>());
+    prompt::add_infotext_defaults(infotext);
+    GenerationRequest from = request_;
+    try {
+      for (const auto& label : pipeline::apply_metadata(from, infotext))
+        order_.warnings.push_back(
+            fmt::format("the infotext's '{}' is not known here and has no effect.", label));
+    } catch (const Error& error) {
+      faults_.add("body", "infotext", error.what(), "value_error");
+      return;
+    }
+    infotext_sampler_ = from.sampler;
+    infotext_scheduler_ = from.scheduler;
+    infotext_size_ = from.width > 0 && from.height > 0 && infotext.find("Size-1") != nullptr;
+    if (infotext.find("Model") != nullptr && !order_.overrides.contains("sd_model_checkpoint"))
+      infotext_model_ = from.checkpoint;
+    const auto checkpoint = request_.checkpoint, vae = request_.vae;
+    request_ = std::move(from);
+    request_.checkpoint = checkpoint;
+    request_.vae = vae;
+  }
+
+  void take_sampler() {
+    std::string name = parameter_text("sampler_name");
+    if (name.empty() && given(body_, "sampler_index")) name = parameter_text("sampler_index");
+    if (name.empty()) name = infotext_sampler_.empty() ? parameter_text("sampler_index") : infotext_sampler_;
+    std::string schedule = parameter_text("scheduler");
+    if (schedule.empty() || schedule == "automatic") schedule = "Automatic";
+    if (!given(body_, "scheduler") && !infotext_scheduler_.empty()) schedule = infotext_scheduler_;
+    check_sampler(name, schedule);
+    request_.sampler = name;
+    request_.scheduler = schedule;
+    if (order_.kind == GenerationKind::kText) {
+      request_.hr_sampler = without_placeholder(parameter_text("hr_sampler_name"));
+      request_.hr_scheduler = without_placeholder(parameter_text("hr_scheduler"));
+      if (!request_.hr_sampler.empty() || !request_.hr_scheduler.empty())
+        check_sampler(request_.hr_sampler, request_.hr_scheduler);
+    }
+  }
+
+  void check_sampler(const std::string& name, const std::string& schedule) {
+    const auto choice = sampling::resolve_sampler(name, schedule, sampling::AutomaticSchedule::kKeepNamed);
+    if (!choice.sampler_known) throw Refusal(400, "Sampler not found");
+    if (!choice.schedule_known) throw Refusal(400, "Scheduler not found");
+  }
+
+  void take_size() {
+    if (infotext_size_ && !given(body_, "width") && !given(body_, "height")) return;
+    request_.width = parameter("width").get<int>() / 8 * 8;
+    request_.height = parameter("height").get<int>() / 8 * 8;
+  }
+
+  std::string checkpoint_path(const std::string& name, const char* field, Match match) {
+    const auto found = catalog_.find_checkpoint(name, match);
+    if (found) return found->path.string();
+    if (std::string_view(field) == "sd_model_checkpoint")
+      throw Refusal(422, fmt::format("model '{}' not found", name));
+    faults_.add("body", field, fmt::format("model '{}' not found", name), "value_error");
+    return "";
+  }
+
+  void take_files() {
+    const std::string model = !infotext_model_.empty()
+                                  ? infotext_model_
+                                  : order_.options.at("sd_model_checkpoint").get<std::string>();
+    if (!model.empty()) {
+      request_.checkpoint = checkpoint_path(model, "sd_model_checkpoint", Match::kExact);
+    } else if (const auto standard = catalog_.default_checkpoint()) {
+      request_.checkpoint = standard->path.string();
+    } else {
+      throw Refusal(422, fmt::format("there is no checkpoint in {}; put one there.",
+                                     catalog_.data().checkpoints().string()));
+    }
+    const std::string vae = order_.options.at("sd_vae").get<std::string>();
+    if (vae == "None" || vae == "Automatic" || vae.empty()) {
+      request_.vae = vae.empty() ? "Automatic" : vae;
+    } else if (const auto file = catalog_.find_vae(vae)) {
+      request_.vae = file->string();
+    } else {
+      faults_.add("body", "override_settings", fmt::format("VAE '{}' not found", vae), "value_error");
+    }
+    const std::string refiner = without_placeholder(parameter_text("refiner_checkpoint"));
+    request_.refiner_checkpoint =
+        refiner.empty() ? "" : checkpoint_path(refiner, "refiner_checkpoint", Match::kPart);
+    if (order_.kind == GenerationKind::kText) {
+      const std::string second = without_placeholder(parameter_text("hr_checkpoint_name"));
+      request_.hr_checkpoint =
+          second.empty() ? "" : checkpoint_path(second, "hr_checkpoint_name", Match::kPart);
+    }
+  }
+
+  // null: the option eta_ancestral, or eta_ddim for the DDIM family, which the pipeline takes by itself.
+  void take_eta() {
+    const auto* sampler = sampling::resolve_sampler(request_.sampler, request_.scheduler,
+                                                    sampling::AutomaticSchedule::kKeepNamed)
+                              .sampler;
+    if (!parameter("eta").is_null()) {
+      request_.eta = pipeline::Decimal(parameter("eta").get<double>());
+    } else if (const double eta = order_.options.at("eta_ancestral").get<double>();
+               eta != 1 && !sampler->is_timestep) {
+      request_.eta = pipeline::Decimal(eta);
+    }
+  }
+
+  void take_styles() {
+    if (!parameter("styles").is_array()) return;
+    for (const Json& style : parameter("styles")) request_.styles.push_back(style.get<std::string>());
+  }
+
+  void take_loras() {
+    if (given(body_, "clip_skip")) request_.clip_skip = parameter("clip_skip").get<int>();
+    for (const Json& lora : parameter("lora")) {
+      const auto text = [&](const char* name) {
+        return lora.is_object() && lora.contains(name) && lora[name].is_string()
+                   ? lora[name].get<std::string>()
+                   : "";
+      };
+      const std::string name = text("name").empty() ? without_extension(text("path")) : text("name");
+      if (name.empty() || name.size() > 1024 || name.find_first_of("<>:\n") != std::string::npos) {
+        faults_.add(
+            "body", "lora",
+            "each LoRA needs a name or a path below the LoRA folder, without < > and :", "value_error");
+        continue;
+      }
+      const auto number = [&](const char* key, double otherwise) {
+        if (!lora.contains(key) || lora[key].is_null()) return otherwise;
+        if (lora[key].is_number()) return lora[key].get<double>();
+        faults_.add("body", "lora", fmt::format("{} is not a valid float", key), "type_error.float");
+        return otherwise;
+      };
+      const double weight = number("weight", number("multiplier", 1));
+      const double te = number("te", weight), unet = number("unet", weight);
+      request_.prompt +=
+          te == unet ? fmt::format("<lora:{}:{}>", name, te) : fmt::format("<lora:{}:{}:{}>", name, te, unet);
+    }
+    const std::string always = order_.options.at("sd_lora").get<std::string>();
+    if (!always.empty() && always != "None" && always.find_first_of("<>:\n") == std::string::npos)
+      request_.prompt += fmt::format("<lora:{}:{}>", always,
+                                     order_.options.at("extra_networks_default_multiplier").get<double>());
+    request_.allow_missing_loras = parameter("allow_missing_loras").get<bool>();
+  }
+
+  static std::string without_extension(const std::string& path) {
+    for (const std::string_view ending : {".safetensors", ".ckpt", ".pt"})
+      if (path.ends_with(ending)) return path.substr(0, path.size() - ending.size());
+    return path;
+  }
+
+  void take_pictures() {
+    if (order_.kind == GenerationKind::kText) {
+      if (const std::string first = parameter_text("firstpass_image"); !first.empty())
+        request_.firstpass_image = request_picture(first);
+      return;
+    }
+    const Json& images = parameter("init_images");
+    if (!images.is_array() || images.empty()) throw Refusal(404, "Init image not found");
+    for (const Json& image : images)
+      request_.init_images.push_back(request_picture(image.get<std::string>()));
+    if (const std::string mask = parameter_text("mask"); !mask.empty()) request_.mask = request_mask(mask);
+    if (const std::string mask = parameter_text("latent_mask"); !mask.empty())
+      request_.latent_mask = request_mask(mask);
+  }
+
+  GenerationOrder& order_;
+  GenerationRequest& request_;
+  const RequestJson& body_;
+  Catalog& catalog_;
+  Faults faults_;
+  std::string infotext_sampler_, infotext_scheduler_, infotext_model_;
+  bool infotext_size_ = false;
+};
+
+void check_limits(const GenerationRequest& request, const GenerationLimits& limits) {
+  Faults faults;
+  const auto too_much = [&](const char* field, auto value, auto limit, const char* what) {
+    if (value > limit)
+      faults.add("body", field,
+                 fmt::format("{} {} are asked for, but this server allows {}", value, what, limit),
+                 "value_error.number.not_le");
+  };
+  too_much("steps", request.steps, limits.max_steps, "steps");
+  too_much("n_iter", request.picture_count(), limits.max_pictures, "pictures");
+  std::int64_t pixels = std::int64_t{request.width} * request.height;
+  if (request.enable_hr) {
+    const double width =
+        request.hr_resize_x > 0 ? request.hr_resize_x : request.width * request.hr_scale.value;
+    const double height =
+        request.hr_resize_y > 0 ? request.hr_resize_y : request.height * request.hr_scale.value;
+    pixels = std::max(pixels, static_cast<std::int64_t>(width * height));
+  }
+  too_much("width", pixels, limits.max_pixels, "pixels");
+  too_much("batch_size", pixels * request.batch_size, limits.max_batch_pixels, "pixels at once");
+  faults.throw_if_any();
+}
+
+}  // namespace
+
+GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, const OptionStore& options,
+                                Catalog& catalog, const GenerationLimits& limits) {
+  GenerationOrder order;
+  order.kind = kind;
+  Faults faults;
+  const ParameterRows rows = kind == GenerationKind::kText ? txt2img_parameters() : img2img_parameters();
+  order.parameters = read_parameters(rows, body, faults);
+  faults.throw_if_any();
+  check_scripts(body);
+  // As in A1111's echo: saving is decided by save_images alone.
+  const bool saves = order.flag("save_images");
+  order.parameters["do_not_save_samples"] = order.parameters["do_not_save_grid"] = !saves;
+  if (order.parameters["override_settings"].is_object())
+    order.overrides = order.parameters["override_settings"];
+  order.keeps_overrides = !order.flag("override_settings_restore_afterwards");
+  RequestJson known = RequestJson::object();
+  for (const auto& [name, value] : order.overrides.items()) {
+    if (find_option(name) != nullptr) {
+      known[name] = value;
+    } else {
+      order.warnings.push_back(
+          fmt::format("there is no option '{}': override_settings passed over it.", name.substr(0, 100)));
+    }
+  }
+  order.options = options.with(known);
+  Reader(order, body, catalog).read();
+  check_limits(order.request, limits);
+  try {
+    pipeline::check_request(order.request);
+  } catch (const Error& error) {
+    throw Refusal(422, error.what());
+  }
+  if (order.parameters["restore_faces"] == true)
+    order.warnings.push_back("there is no face restorer: restore_faces was passed over.");
+  return order;
+}
+
+}  // namespace lowrank::server

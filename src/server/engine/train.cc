@@ -1,0 +1,53 @@
+// Engine's other work: a LoRA is trained between two pictures, by the same thread and from the same queue.
+#include <memory>
+#include <utility>
+
+#include "server/engine/engine.h"
+#include "server/engine/training_order.h"
+#include "training/lora_job.h"
+
+namespace lowrank::server {
+
+std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
+  const TrainingOrder order = read_training(parse_json(job.order.request), parts_.catalog);
+  board_.begin(job.id, job.order.task_id, job.order.kind, 1);
+  // Training leaves its marks on the model: it gets one of its own, and memory holds only one at a time.
+  session_.reset();
+  {
+    const std::lock_guard lock(mutex_);
+    resident_.clear();
+  }
+  Json notes = Json::array();
+  training::LoraTrainHooks hooks;
+  hooks.control.stop = job.control->stop.get_token();
+  hooks.control.save_every = order.state_every_steps;
+  hooks.control.report = [&](const training::TrainEvent& event) {
+    board_.step(0, 1, static_cast<int>(event.step), static_cast<int>(event.steps));
+    parts_.events.add("progress", job.id,
+                      {{"id", job.id},
+                       {"progress", board_.snapshot().progress()},
+                       {"eta", board_.snapshot().eta()},
+                       {"phase", event.phase},
+                       {"step", event.step},
+                       {"steps", event.steps},
+                       {"loss", event.loss}});
+  };
+  hooks.say = [&](const std::string& text) {
+    notes.push_back(text);
+    board_.say(text);
+  };
+  pipeline::Session session(parts_.resources, parts_.session);
+  const auto result = training::run_lora_job(session, order.job, hooks);
+  auto outcome = std::make_shared<Outcome>();
+  outcome->answer = {{"parameters", Json::parse(job.order.request, nullptr, false)},
+                     {"file", result.file.filename().string()},
+                     {"tag", result.tag},
+                     {"trigger", result.trigger},
+                     {"steps", result.steps},
+                     {"modules", result.modules},
+                     {"loss", result.loss},
+                     {"notes", notes}};
+  return outcome;
+}
+
+}  // namespace lowrank::server

@@ -1,0 +1,76 @@
+#include "server/engine/training_order.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "prompt/infotext.h"
+#include "server/http/refusal.h"
+#include "training/lora_option_table.h"
+
+namespace lowrank::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string text_of(const RequestJson& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return prompt::number_text(value.get<double>());
+  return value.dump();
+}
+
+}  // namespace
+
+TrainingOrder read_training(const RequestJson& body, Catalog& catalog) {
+  TrainingOrder order;
+  Faults faults;
+  if (!body.is_object()) {
+    faults.add("body", "request", "value is not a valid dict", "type_error.dict");
+    faults.throw_if_any();
+  }
+  const fs::path root = catalog.data().root;
+  for (const auto& [name, value] : body.items()) {
+    std::string flag = name;
+    std::ranges::replace(flag, '_', '-');
+    if (value.is_null() || value == false) continue;
+    const auto fault = [&](const std::string& message) { faults.add("body", name, message, "value_error"); };
+    if (flag == "output-dir" || flag == "resume" || flag == "sample-prompts") {
+      fault("paths other than train_data_dir are not taken from requests");
+    } else if (flag == "pretrained-model" || flag == "pretrained-model-name-or-path" || flag == "model") {
+      const auto found = catalog.find_checkpoint(text_of(value), Match::kPart);
+      if (found) {
+        order.job.checkpoint = found->path.string();
+      } else {
+        fault(fmt::format("model '{}' not found", text_of(value).substr(0, 200)));
+      }
+    } else if (flag == "train-data-dir") {
+      const fs::path folder = root / text_of(value);
+      std::error_code failure;
+      if (!is_below(folder, root) || !fs::is_directory(folder, failure)) {
+        fault(fmt::format("there is no folder of that name below {}", root.string()));
+      } else {
+        order.job.options.data.folder = folder;
+      }
+    } else if (training::lora_option(flag) != nullptr) {
+      try {
+        training::set_lora_option(order.job.options, flag,
+                                  value == true ? std::string("true") : text_of(value));
+      } catch (const Error& error) {
+        fault(error.what());
+      }
+    }
+  }
+  auto& options = order.job.options;
+  if (options.data.folder.empty() && !body.contains("train_data_dir"))
+    faults.add("body", "train_data_dir", "field required", "value_error.missing");
+  if (options.output_name.empty() || options.output_name.size() > 128 ||
+      options.output_name.find_first_of("/\\:<>\n") != std::string::npos ||
+      options.output_name.starts_with('.'))
+    faults.add("body", "output_name", "must be a plain file name without ending", "value_error");
+  options.output_dir = catalog.data().loras();
+  faults.throw_if_any();
+  return order;
+}
+
+}  // namespace lowrank::server

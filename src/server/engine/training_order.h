@@ -1,0 +1,22 @@
+// A request for a LoRA training: kohya's option names as JSON fields.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "server/catalog/catalog.h"
+#include "server/json.h"
+#include "training/lora_job.h"
+
+namespace lowrank::server {
+
+struct TrainingOrder {
+  training::LoraJob job;
+  std::int64_t state_every_steps = 50;
+};
+
+// `train_data_dir` (required) must lie below the data folder; the LoRA goes to models/Lora. Throws Refusal
+// 422 naming the field.
+TrainingOrder read_training(const RequestJson& body, Catalog& catalog);
+
+}  // namespace lowrank::server

@@ -1,0 +1,293 @@
+#include "server/http/listener.h"
+
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "base/error.h"
+#include "server/http/connection.h"
+#include "server/http/url.h"
+
+namespace lowrank::server {
+namespace {
+
+struct FreeTls {
+  void operator()(SSL* tls) const { SSL_free(tls); }
+  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+};
+
+// The connection that this thread serves: cpp-httplib's callbacks carry no place for it.
+thread_local Connection* present = nullptr;
+// Set while a connection beyond the limit is told so.
+thread_local bool is_over_limit = false;
+
+// One thread for each connection, up to a limit; the rest are refused by the accepting thread itself.
+class ThreadPerConnection : public httplib::TaskQueue {
+ public:
+  ThreadPerConnection(int limit, std::atomic<int>& open) : limit_(limit), open_(open) {}
+
+  void enqueue(std::function<void()> serve) override {
+    if (open_ >= limit_) {
+      is_over_limit = true;
+      serve();
+      is_over_limit = false;
+      return;
+    }
+    ++open_;
+    std::thread([this, serve = std::move(serve)] {
+      serve();
+      const std::lock_guard lock(mutex_);
+      --open_;
+      changed_.notify_all();
+    }).detach();
+  }
+  void shutdown() override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return open_ == 0; });
+  }
+
+ private:
+  const int limit_;
+  std::atomic<int>& open_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return text;
+}
+
+Call call_of(const httplib::Request& request) {
+  Target target = parse_target(request.target);
+  Call call{.method = request.method,
+            .path = std::move(target.path),
+            .place = {},
+            .query = std::move(target.query),
+            .headers = {},
+            .client = request.remote_addr};
+  for (const auto& [name, value] : request.headers) call.headers.try_emplace(lower(name), value);
+  call.is_client_gone = [] { return present == nullptr || present->is_peer_gone(); };
+  return call;
+}
+
+}  // namespace
+
+class Listener::Impl : public httplib::Server {
+ public:
+  Impl(const ListenerOptions& options, ListenerHooks hooks) : options_(options), hooks_(std::move(hooks)) {
+    limits_.body_bytes = options.body_bytes;
+    limits_.all_bodies_bytes = std::max<std::size_t>(4 * options.body_bytes, 64u << 20);
+    if (!options.certificate_file.empty() || !options.key_file.empty()) open_tls();
+    new_task_queue = [this] { return new ThreadPerConnection(options_.connections, open_); };
+    set_payload_max_length(options.body_bytes);
+    set_tcp_nodelay(true);
+    set_keep_alive_timeout(limits_.idle.count());  // only told to clients; Connection keeps it
+    set_keep_alive_max_count(100'000);
+    set_socket_options([](socket_t socket) {
+      const int yes = 1;
+      setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    });
+    set_up_handlers();
+    port_ = bind();
+  }
+
+  int port() const { return port_; }
+  void run() { listen_after_bind(); }
+  void request_stop() {
+    is_stopping_ = true;
+    stop();
+  }
+  bool is_stopping() const { return is_stopping_; }
+  int open_connections() const { return open_; }
+
+ private:
+  int bind() {
+    const int port = options_.port == 0 ? bind_to_any_port(options_.address) : options_.port;
+    if (options_.port != 0 && !bind_to_port(options_.address, options_.port))
+      throw Error(
+          kConflict,
+          "{}:{} cannot be listened on: another program has it, or the address is none of this machine's; "
+          "choose another with --port.",
+          options_.address, options_.port);
+    if (port <= 0)
+      throw Error(kBadInput, "'{}' cannot be listened on: it is no address of this machine.",
+                  options_.address);
+    return port;
+  }
+
+  void open_tls() {
+    if (options_.certificate_file.empty() || options_.key_file.empty())
+      throw Error(kBadInput, "TLS needs both --tls-certfile and --tls-keyfile.");
+    tls_.reset(SSL_CTX_new(TLS_server_method()));
+    LOWRANK_CHECK(tls_ != nullptr);
+    SSL_CTX_set_min_proto_version(tls_.get(), TLS1_2_VERSION);
+    SSL_CTX_set_mode(tls_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    if (SSL_CTX_use_certificate_chain_file(tls_.get(), options_.certificate_file.c_str()) != 1)
+      throw Error(kBadInput, "{} holds no PEM certificate that can be read.", options_.certificate_file);
+    if (SSL_CTX_use_PrivateKey_file(tls_.get(), options_.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(tls_.get()) != 1)
+      throw Error(kBadInput, "{} holds no private key that fits the certificate.", options_.key_file);
+  }
+
+  void set_up_handlers() {
+    set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+      const auto early = hooks_.gate(call_of(request));
+      if (!early) return HandlerResponse::Unhandled;
+      write_reply(*early, response);
+      if (present->has_unread_body()) response.set_header("Connection", "close");
+      return HandlerResponse::Handled;
+    });
+    const Handler handle = [this](const httplib::Request& request, httplib::Response& response) {
+      present->mark_body_read();
+      Call call = call_of(request);
+      call.body = request.body;
+      for (const auto& [name, part] : request.files)
+        call.form.push_back({.name = name, .file_name = part.filename, .content = part.content});
+      write_reply(hooks_.answer(call), response);
+    };
+    // before_routing() makes every path this one: paths are matched by the route table, not by regular
+    // expressions.
+    Get("/", handle)
+        .Post("/", handle)
+        .Put("/", handle)
+        .Patch("/", handle)
+        .Delete("/", handle)
+        .Options("/", handle);
+    set_error_handler(HandlerWithResponse([this](const httplib::Request&, httplib::Response& response) {
+      if (!response.body.empty() || response.content_provider_) return HandlerResponse::Unhandled;
+      if (present != nullptr && present->refusal() != 0) response.status = present->refusal();
+      write_reply(hooks_.refuse(response.status), response);
+      return HandlerResponse::Handled;
+    }));
+    set_logger([this](const httplib::Request& request, const httplib::Response& response) {
+      hooks_.log({.client = request.remote_addr,
+                  .method = request.method,
+                  .target = request.target,
+                  .status = response.status,
+                  .bytes = response.body.size(),
+                  .seconds = present == nullptr ? 0 : present->seconds_since_start()});
+    });
+  }
+
+  void before_routing(httplib::Request& request) {
+    // No compression: it would cost seconds of processor time for pictures, which hold none.
+    for (const char* name : {"Accept-Encoding", "Range"}) request.headers.erase(name);
+    request.ranges.clear();
+    const bool is_chunked = lower(request.get_header_value("Transfer-Encoding")) == "chunked";
+    const bool has_length = request.has_header("Content-Length");
+    if (!is_chunked && !has_length)
+      request.set_header("Content-Length", "0");  // else it would read until the end
+    // The body is JSON whatever its type says (curl -d says it is a form). Only pictures to edit come as
+    // forms.
+    if (!request.target.starts_with("/v1/images/edits")) request.headers.erase("Content-Type");
+    // Compressed bodies could unfold to any size: the gate refuses them by this header.
+    if (request.has_header("Content-Encoding")) {
+      request.headers.erase("Content-Encoding");
+      request.set_header("X-Encoded-Body", "1");
+    }
+    present->begin_body(is_chunked ? 0 : request.get_header_value<std::uint64_t>("Content-Length"),
+                        is_chunked);
+    request.path = std::string(1, '/');
+  }
+
+  void write_reply(const Reply& reply, httplib::Response& response) const {
+    response.status = reply.status;
+    char seconds[32];
+    std::snprintf(seconds, sizeof(seconds), "%.4f",
+                  present == nullptr ? 0.0 : present->seconds_since_start());
+    response.set_header("X-Process-Time", seconds);
+    for (const auto& [name, value] : reply.headers) response.set_header(name, value);
+    if (!reply.stream) {
+      if (reply.body.empty()) {
+        response.set_header("Content-Type", reply.content_type);
+      } else {
+        response.set_content(reply.body, reply.content_type);
+      }
+      return;
+    }
+    response.set_chunked_content_provider(
+        reply.content_type, [this, next = reply.stream](std::size_t, httplib::DataSink& sink) {
+          if (is_stopping_) return false;
+          const auto text = next();
+          if (!text) {
+            sink.done();
+            return true;
+          }
+          return text->empty() ? sink.is_writable() : sink.write(text->data(), text->size());
+        });
+  }
+
+  bool process_and_close_socket(socket_t socket) override {
+    const int flags = fcntl(socket, F_GETFL, 0);
+    fcntl(socket, F_SETFL, flags | O_NONBLOCK);
+    std::unique_ptr<SSL, FreeTls> tls(tls_ ? SSL_new(tls_.get()) : nullptr);
+    if (!is_over_limit || !tls) serve(socket, tls.get());
+    tls.reset();
+    ::close(socket);
+    return true;
+  }
+
+  void serve(int socket, SSL* tls) {
+    Connection connection(socket, tls, limits_, bodies_);
+    if (is_over_limit) {
+      static constexpr std::string_view kBusy =
+          "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: "
+          "close\r\n\r\n";
+      ::send(socket, kBusy.data(), kBusy.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      ::shutdown(socket, SHUT_WR);
+      return;
+    }
+    if (tls != nullptr) {
+      SSL_set_fd(tls, socket);
+      SSL_set_accept_state(tls);
+    }
+    present = &connection;
+    bool is_closed = false;
+    while (!is_closed && connection.wait_for_request(is_stopping_)) {
+      const bool ok = process_request(connection, is_stopping_, is_closed,
+                                      [this](httplib::Request& request) { before_routing(request); });
+      if (!ok || connection.is_broken() || connection.refusal() != 0 || connection.has_unread_body()) break;
+    }
+    present = nullptr;
+    connection.finish();
+  }
+
+  const ListenerOptions options_;
+  const ListenerHooks hooks_;
+  ConnectionLimits limits_;
+  std::unique_ptr<SSL_CTX, FreeTls> tls_;
+  std::atomic<std::size_t> bodies_{0};
+  std::atomic<int> open_{0};
+  std::atomic<bool> is_stopping_{false};
+  int port_ = 0;
+};
+
+Listener::Listener(const ListenerOptions& options, ListenerHooks hooks)
+    : impl_(std::make_unique<Impl>(options, std::move(hooks))) {}
+Listener::~Listener() = default;
+int Listener::port() const {
+  return impl_->port();
+}
+void Listener::run() {
+  impl_->run();
+}
+void Listener::stop() {
+  impl_->request_stop();
+}
+bool Listener::is_stopping() const {
+  return impl_->is_stopping();
+}
+int Listener::open_connections() const {
+  return impl_->open_connections();
+}
+
+}  // namespace lowrank::server

@@ -1,0 +1,119 @@
+// The one queue before the engine: pictures and training wait here in order of arrival. Safe to use from any
+// thread; the engine's thread takes work, everybody else brings it and asks how it goes.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "server/queue/event_log.h"
+#include "server/queue/job.h"
+#include "server/queue/job_store.h"
+
+namespace lowrank::server {
+
+struct QueueOptions {
+  int max_waiting = 256;
+  std::size_t max_waiting_bytes = std::size_t{1} << 30;  // of the requests that wait
+  int max_attempts = 3;  // a job that ends the process is not begun more often
+  Retention retention = {};
+};
+
+// How others reach the job that is being worked on.
+struct JobControl {
+  std::stop_source stop;               // cancelled: nothing of it is wanted
+  std::atomic<bool> interrupt{false};  // end soon, with what is there
+  std::atomic<bool> skip{false};       // end this batch, go on with the next
+  std::atomic<bool> put_back{false};   // stopped only because the server ends
+};
+
+struct RunningJob {
+  std::string id;
+  JobOrder order;
+  std::shared_ptr<JobControl> control;
+};
+
+// What the engine's thread does next: something small (load a model), or a job.
+struct Work {
+  std::function<void()> task;
+  std::optional<RunningJob> job;
+};
+
+enum class Cancelled { kAtOnce, kSoon, kHadEnded, kUnknown };
+
+class JobQueue {
+ public:
+  JobQueue(const std::filesystem::path& file, const QueueOptions& options, EventLog& events);
+
+  struct Ticket {
+    std::string id;
+    bool is_new = true;  // false: the idempotency key was known
+  };
+  // Throws Refusal 503 when the queue is full or the server ends, 409 when the key was used for something
+  // else.
+  Ticket submit(const JobOrder& order);
+  // Runs on the engine's thread before the next job. The future of a task that will never run is broken.
+  void post(std::function<void()> task);
+
+  // For the engine's thread: waits for work; nullopt when the server ends.
+  std::optional<Work> take();
+  void end(const std::string& id, const std::shared_ptr<const Outcome>& outcome);
+
+  // The end of an attached job: nullptr when it has not come within `wait`. The caller must forget() it.
+  std::shared_ptr<const Outcome> wait_for_end(const std::string& id, std::chrono::milliseconds wait);
+  void forget(const std::string& id);
+
+  Cancelled cancel(const std::string& id);
+  void interrupt();
+  void skip();
+  // Attached jobs end, the others stay for the next start; take() returns nullopt from now on.
+  void stop();
+
+  std::optional<JobView> view(const std::string& id);
+  std::vector<JobView> list(std::optional<JobState> state, int limit, const std::string& before);
+  std::optional<Json> answer(const std::string& id);
+  std::optional<EncodedPicture> picture(const std::string& id, int index);
+  bool remove(const std::string& id);
+  JobStore::Counts counts();
+  int waiting() const;
+  // Waiting and running; what A1111's clients poll to be 0.
+  int unfinished() const;
+  struct Pending {
+    std::string id, task_id;
+  };
+  std::vector<Pending> pending() const;
+
+ private:
+  void end_locked(const std::string& id, const std::shared_ptr<const Outcome>& outcome);
+  void tell(std::string_view name, const std::string& id);
+
+  struct Waiting {
+    std::string id, task_id;
+    std::size_t bytes = 0;
+    bool is_attached = false;
+  };
+
+  const QueueOptions options_;
+  EventLog& events_;
+  mutable std::mutex mutex_;  // guards everything below
+  std::condition_variable work_came_, job_ended_;
+  JobStore store_;
+  std::deque<Waiting> waiting_;
+  std::deque<std::function<void()>> tasks_;
+  std::optional<RunningJob> running_;
+  std::map<std::string, std::shared_ptr<const Outcome>>
+      ends_;  // of attached jobs, until their clients took them
+  std::size_t waiting_bytes_ = 0;
+  bool is_stopping_ = false;
+};
+
+}  // namespace lowrank::server

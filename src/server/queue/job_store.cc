@@ -1,0 +1,290 @@
+#include "server/queue/job_store.h"
+
+#include "base/error.h"
+#include "base/sha256.h"
+
+namespace lowrank::server {
+namespace {
+
+constexpr const char* kSchema = R"sql(
+  CREATE TABLE IF NOT EXISTS jobs (
+    sequence    INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          TEXT NOT NULL UNIQUE,
+    kind        TEXT NOT NULL,
+    request     TEXT NOT NULL,
+    digest      TEXT NOT NULL,
+    task_id     TEXT NOT NULL,
+    attached    INTEGER NOT NULL,
+    key         TEXT UNIQUE,
+    state       TEXT NOT NULL CHECK (state IN ('queued', 'running', 'completed', 'failed', 'cancelled')),
+    created     REAL NOT NULL,
+    started     REAL NOT NULL DEFAULT 0,
+    finished    REAL NOT NULL DEFAULT 0,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    ends        INTEGER NOT NULL DEFAULT 0 CHECK (ends <= 1),
+    status      INTEGER NOT NULL DEFAULT 0,
+    detail      TEXT NOT NULL DEFAULT 'null',
+    answer      TEXT,
+    bytes       INTEGER NOT NULL DEFAULT 0
+  );
+  CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, sequence);
+  CREATE TABLE IF NOT EXISTS pictures (
+    job      TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    place    INTEGER NOT NULL,
+    mime     TEXT NOT NULL,
+    bytes    BLOB NOT NULL,
+    PRIMARY KEY (job, place)
+  );
+)sql";
+
+constexpr std::string_view kViewColumns =
+    "SELECT id, kind, task_id, state, attached, created, started, finished, attempts, status, detail, "
+    "(SELECT COUNT(*) FROM pictures WHERE job = jobs.id), answer IS NOT NULL FROM jobs ";
+
+std::string digest_of(const std::string& text) {
+  return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+}  // namespace
+
+std::string_view job_state_name(JobState state) {
+  switch (state) {
+    case JobState::kQueued:
+      return "queued";
+    case JobState::kRunning:
+      return "running";
+    case JobState::kCompleted:
+      return "completed";
+    case JobState::kFailed:
+      return "failed";
+    case JobState::kCancelled:
+      return "cancelled";
+  }
+  return "";
+}
+
+std::optional<JobState> job_state_from_name(std::string_view name) {
+  for (const auto state :
+       {JobState::kQueued, JobState::kRunning, JobState::kCompleted, JobState::kFailed, JobState::kCancelled})
+    if (job_state_name(state) == name) return state;
+  return std::nullopt;
+}
+
+JobStore::JobStore(const std::filesystem::path& file) : database_(file) {
+  database_.execute(kSchema);
+}
+
+std::vector<std::string> JobStore::recover(int max_attempts, double now) {
+  Transaction transaction(database_);
+  Statement(
+      database_,
+      "UPDATE jobs SET state = 'cancelled', ends = ends + 1, finished = ?1, status = 503, request = '{}', "
+      "detail = '\"the server ended while the client was waiting\"' "
+      "WHERE attached = 1 AND state IN ('queued', 'running')")
+      .bind(1, now)
+      .run();
+  // A job that takes the whole process down again and again must not keep the others from their turn.
+  Statement(database_,
+            "UPDATE jobs SET state = 'failed', ends = ends + 1, finished = ?1, status = 500, request = '{}', "
+            "detail = '\"the server died each time while it worked on this job\"' "
+            "WHERE state = 'running' AND attempts >= ?2")
+      .bind(1, now)
+      .bind(2, std::int64_t{max_attempts})
+      .run();
+  database_.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'");
+  std::vector<std::string> waiting;
+  {
+    Statement rows(database_, "SELECT id FROM jobs WHERE state = 'queued' ORDER BY sequence");
+    while (rows.step()) waiting.push_back(rows.text(0));
+  }
+  transaction.commit();
+  return waiting;
+}
+
+void JobStore::insert(const std::string& id, const JobOrder& order, double now) {
+  Statement row(database_,
+                "INSERT INTO jobs (id, kind, request, digest, task_id, attached, key, state, created) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8)");
+  row.bind(1, id)
+      .bind(2, order.kind)
+      .bind(3, order.request)
+      .bind(4, digest_of(order.kind + "\n" + order.request));
+  row.bind(5, order.task_id).bind(6, std::int64_t{order.is_attached ? 1 : 0}).bind(8, now);
+  if (order.idempotency_key.empty()) {
+    row.bind_null(7);
+  } else {
+    row.bind(7, order.idempotency_key);
+  }
+  row.run();
+}
+
+std::optional<JobStore::Known> JobStore::find_key(const std::string& key, const JobOrder& order) {
+  Statement row(database_, "SELECT id, digest FROM jobs WHERE key = ?1");
+  row.bind(1, key);
+  if (!row.step()) return std::nullopt;
+  return Known{.id = row.text(0),
+               .same_request = row.text(1) == digest_of(order.kind + "\n" + order.request)};
+}
+
+void JobStore::begin(const std::string& id, double now) {
+  Statement(
+      database_,
+      "UPDATE jobs SET state = 'running', started = ?2, attempts = attempts + 1 WHERE id = ?1 AND state = "
+      "'queued'")
+      .bind(1, id)
+      .bind(2, now)
+      .run();
+}
+
+void JobStore::put_back(const std::string& id) {
+  Statement(database_,
+            "UPDATE jobs SET state = 'queued', started = 0, attempts = attempts - 1 WHERE id = ?1 AND state "
+            "= 'running'")
+      .bind(1, id)
+      .run();
+}
+
+bool JobStore::end(const std::string& id, const Outcome& outcome, double now) {
+  Transaction transaction(database_);
+  // A waiting client gets the result on its connection; it is not kept a second time.
+  bool is_attached = false;
+  {
+    Statement row(database_, "SELECT attached FROM jobs WHERE id = ?1 AND state IN ('queued', 'running')");
+    if (!row.bind(1, id).step()) return false;
+    is_attached = row.integer(0) != 0;
+  }
+  const bool keeps_result = !is_attached && outcome.state == JobState::kCompleted;
+  std::int64_t bytes = 0;
+  const std::string answer = keeps_result ? json_text(outcome.answer) : "";
+  if (keeps_result) {
+    bytes = static_cast<std::int64_t>(answer.size());
+    for (std::size_t i = 0; i < outcome.pictures.size(); ++i) {
+      const EncodedPicture& picture = outcome.pictures[i];
+      bytes += static_cast<std::int64_t>(picture.bytes.size());
+      Statement row(database_, "INSERT INTO pictures (job, place, mime, bytes) VALUES (?1, ?2, ?3, ?4)");
+      row.bind(1, id).bind(2, static_cast<std::int64_t>(i)).bind(3, picture.mime);
+      row.bind_blob(
+          4, std::span(reinterpret_cast<const std::uint8_t*>(picture.bytes.data()), picture.bytes.size()));
+      row.run();
+    }
+  }
+  // The request may hold pictures; what was asked stands in the answer's `parameters`.
+  Statement row(
+      database_,
+      "UPDATE jobs SET state = ?2, ends = ends + 1, finished = ?3, status = ?4, detail = ?5, answer = ?6, "
+      "bytes = ?7, request = '{}' WHERE id = ?1 AND state IN ('queued', 'running')");
+  row.bind(1, id).bind(2, job_state_name(outcome.state)).bind(3, now).bind(4, std::int64_t{outcome.status});
+  row.bind(5, json_text(outcome.detail)).bind(7, bytes);
+  if (keeps_result) {
+    row.bind(6, answer);
+  } else {
+    row.bind_null(6);
+  }
+  const bool has_ended = row.run() == 1;
+  transaction.commit();
+  return has_ended;
+}
+
+JobView JobStore::read_view(const Statement& row) const {
+  return {.id = row.text(0),
+          .kind = row.text(1),
+          .task_id = row.text(2),
+          .state = job_state_from_name(row.text(3)).value_or(JobState::kFailed),
+          .is_attached = row.integer(4) != 0,
+          .position = 0,
+          .created = row.number(5),
+          .started = row.number(6),
+          .finished = row.number(7),
+          .attempts = static_cast<int>(row.integer(8)),
+          .status = static_cast<int>(row.integer(9)),
+          .detail = Json::parse(row.text(10), nullptr, false),
+          .pictures = static_cast<int>(row.integer(11)),
+          .has_result = row.integer(12) != 0};
+}
+
+std::optional<JobView> JobStore::view(const std::string& id) {
+  Statement row(database_, std::string(kViewColumns) + "WHERE id = ?1");
+  if (!row.bind(1, id).step()) return std::nullopt;
+  return read_view(row);
+}
+
+std::vector<JobView> JobStore::list(std::optional<JobState> state, int limit, const std::string& before) {
+  Statement rows(database_,
+                 std::string(kViewColumns) +
+                     "WHERE (?1 = '' OR state = ?1) AND (?2 = '' OR sequence < (SELECT sequence FROM jobs "
+                     "WHERE id = ?2)) ORDER BY sequence DESC LIMIT ?3");
+  rows.bind(1, state ? job_state_name(*state) : std::string_view())
+      .bind(2, before)
+      .bind(3, std::int64_t{limit});
+  std::vector<JobView> views;
+  while (rows.step()) views.push_back(read_view(rows));
+  return views;
+}
+
+JobOrder JobStore::order(const std::string& id) {
+  Statement row(database_, "SELECT kind, request, task_id, attached FROM jobs WHERE id = ?1");
+  if (!row.bind(1, id).step())
+    throw Error(kInternal, "internal error: job {} has vanished from the queue.", id);
+  return {.kind = row.text(0),
+          .request = row.text(1),
+          .task_id = row.text(2),
+          .is_attached = row.integer(3) != 0,
+          .idempotency_key = ""};
+}
+
+std::optional<Json> JobStore::answer(const std::string& id) {
+  Statement row(database_, "SELECT answer FROM jobs WHERE id = ?1 AND answer IS NOT NULL");
+  if (!row.bind(1, id).step()) return std::nullopt;
+  return Json::parse(row.text(0), nullptr, false);
+}
+
+std::optional<EncodedPicture> JobStore::picture(const std::string& id, int index) {
+  Statement row(database_, "SELECT mime, bytes FROM pictures WHERE job = ?1 AND place = ?2");
+  if (!row.bind(1, id).bind(2, std::int64_t{index}).step()) return std::nullopt;
+  return EncodedPicture{.mime = row.text(0), .bytes = row.text(1)};
+}
+
+bool JobStore::remove(const std::string& id) {
+  return Statement(database_, "DELETE FROM jobs WHERE id = ?1 AND state NOT IN ('queued', 'running')")
+             .bind(1, id)
+             .run() == 1;
+}
+
+void JobStore::drop_old(const Retention& retention, double now) {
+  Transaction transaction(database_);
+  const auto drop_results = [&](std::string_view condition, double number) {
+    const std::string ids =
+        "(SELECT id FROM jobs WHERE answer IS NOT NULL AND " + std::string(condition) + ")";
+    Statement(database_, "DELETE FROM pictures WHERE job IN " + ids).bind(1, number).run();
+    Statement(database_, "UPDATE jobs SET answer = NULL, bytes = 0 WHERE id IN " + ids).bind(1, number).run();
+  };
+  drop_results("finished < ?1", now - retention.seconds);
+  // The newest results whose sizes add up to the limit stay.
+  drop_results(
+      "id IN (SELECT id FROM (SELECT id, SUM(bytes) OVER (ORDER BY finished DESC, sequence DESC) AS total "
+      "FROM jobs "
+      "WHERE answer IS NOT NULL) WHERE total > ?1)",
+      static_cast<double>(retention.bytes));
+  Statement(database_,
+            "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND sequence NOT IN (SELECT sequence "
+            "FROM jobs "
+            "ORDER BY sequence DESC LIMIT ?1)")
+      .bind(1, std::int64_t{retention.rows})
+      .run();
+  transaction.commit();
+}
+
+JobStore::Counts JobStore::counts() {
+  Counts counts;
+  Statement rows(database_, "SELECT state, COUNT(*), SUM(bytes) FROM jobs GROUP BY state");
+  while (rows.step()) {
+    const auto state = job_state_from_name(rows.text(0));
+    if (state == JobState::kCompleted) counts.completed = rows.integer(1);
+    if (state == JobState::kFailed) counts.failed = rows.integer(1);
+    if (state == JobState::kCancelled) counts.cancelled = rows.integer(1);
+    counts.result_bytes += rows.integer(2);
+  }
+  return counts;
+}
+
+}  // namespace lowrank::server

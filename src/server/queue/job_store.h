@@ -1,0 +1,64 @@
+// The queue on disk. Every change is one transaction, so that at any moment, also after kill -9, a job is
+// waiting, being worked on, or has ended exactly once, and a result is there whole or not at all.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/queue/database.h"
+#include "server/queue/job.h"
+
+namespace lowrank::server {
+
+// What is kept of jobs that have ended.
+struct Retention {
+  double seconds = 24 * 3600;                  // results
+  std::int64_t bytes = std::int64_t{1} << 30;  // results of all jobs together
+  int rows = 10'000;                           // jobs, with or without result
+};
+
+class JobStore {
+ public:
+  explicit JobStore(const std::filesystem::path& file);
+
+  // What a killed process left behind: attached jobs are cancelled, since their clients are gone; others that
+  // were running wait again, or fail after `max_attempts` beginnings. Returns the ids that wait, in order.
+  std::vector<std::string> recover(int max_attempts, double now);
+
+  void insert(const std::string& id, const JobOrder& order, double now);
+  struct Known {
+    std::string id;
+    bool same_request = false;
+  };
+  std::optional<Known> find_key(const std::string& key, const JobOrder& order);
+
+  void begin(const std::string& id, double now);
+  // Back to the queue, as if it had not begun: the server is being stopped.
+  void put_back(const std::string& id);
+  // True when this call ended the job; false when it had ended before.
+  bool end(const std::string& id, const Outcome& outcome, double now);
+
+  std::optional<JobView> view(const std::string& id);
+  // Newest first; `state` filters, `before` is an id to go on from ("" none).
+  std::vector<JobView> list(std::optional<JobState> state, int limit, const std::string& before);
+  JobOrder order(const std::string& id);
+  std::optional<Json> answer(const std::string& id);
+  std::optional<EncodedPicture> picture(const std::string& id, int index);
+  // False when the job has not ended or is unknown.
+  bool remove(const std::string& id);
+
+  void drop_old(const Retention& retention, double now);
+  struct Counts {
+    std::int64_t completed = 0, failed = 0, cancelled = 0, result_bytes = 0;
+  };
+  Counts counts();
+
+ private:
+  JobView read_view(const Statement& row) const;
+  Database database_;
+};
+
+}  // namespace lowrank::server

@@ -1,0 +1,111 @@
+#include "server/route_table.h"
+
+#include "server/fields/generation_parameters.h"
+#include "server/routes/routes.h"
+
+namespace lowrank::server {
+namespace {
+
+using enum Access;
+
+// clang-format off
+constexpr RouteRow kRoutes[] = {
+    // A1111: pictures
+    {"POST", "/sdapi/v1/txt2img", txt2img, "Make pictures from a prompt", "application/json", txt2img_parameters},
+    {"POST", "/sdapi/v1/img2img", img2img, "Make pictures from pictures", "application/json", img2img_parameters},
+    {"POST", "/sdapi/v1/png-info", png_info, "Read the settings inside a picture", "application/json", png_info_parameters},
+    {"POST", "/sdapi/v1/interrogate", interrogate, "There is no captioner: 404", "application/json", interrogate_parameters},
+    // A1111: progress
+    {"GET", "/sdapi/v1/progress", progress, "How far the running job is, with a preview", "application/json", nullptr, progress_query},
+    {"POST", "/sdapi/v1/interrupt", interrupt, "End the running job with what is there"},
+    {"POST", "/sdapi/v1/skip", skip, "End the running batch, go on with the next"},
+    {"POST", "/internal/progress", internal_progress, "Progress of one task by its id", "application/json", internal_progress_parameters},
+    {"GET", "/internal/pending-tasks", pending_tasks, "Ids of the tasks that wait"},
+    // A1111: options and model
+    {"GET", "/sdapi/v1/options", get_options, "All options with their values"},
+    {"POST", "/sdapi/v1/options", set_options, "Set options; a checkpoint is loaded before the answer", "application/json", option_parameters},
+    {"GET", "/sdapi/v1/cmd-flags", cmd_flags, "How the server was started"},
+    {"POST", "/sdapi/v1/unload-checkpoint", unload_checkpoint, "Free the model's memory"},
+    {"POST", "/sdapi/v1/reload-checkpoint", reload_checkpoint, "Load the model again"},
+    // A1111: lists
+    {"GET", "/sdapi/v1/sd-models", sd_models, "Checkpoints"},
+    {"GET", "/sdapi/v1/sd-vae", sd_vaes, "VAEs"},
+    {"GET", "/sdapi/v1/samplers", samplers, "Samplers"},
+    {"GET", "/sdapi/v1/schedulers", schedulers, "Noise schedules"},
+    {"GET", "/sdapi/v1/upscalers", upscalers, "Upscalers"},
+    {"GET", "/sdapi/v1/latent-upscale-modes", latent_upscale_modes, "Latent upscalers of hires fix"},
+    {"GET", "/sdapi/v1/hypernetworks", empty_list, "Hypernetworks: none"},
+    {"GET", "/sdapi/v1/face-restorers", empty_list, "Face restorers: none"},
+    {"GET", "/sdapi/v1/realesrgan-models", empty_list, "RealESRGAN models: none"},
+    {"GET", "/sdapi/v1/prompt-styles", prompt_styles, "Styles of styles.csv"},
+    {"GET", "/sdapi/v1/embeddings", embeddings, "Textual inversions"},
+    {"GET", "/sdapi/v1/loras", loras, "LoRAs with their metadata", "application/json", nullptr, lora_query},
+    {"GET", "/sdapi/v1/scripts", scripts, "Scripts: none"},
+    {"GET", "/sdapi/v1/script-info", empty_list, "Scripts: none"},
+    {"GET", "/sdapi/v1/extensions", empty_list, "Extensions: none"},
+    {"GET", "/controlnet/model_list", controlnet_models, "ControlNet models: none"},
+    {"GET", "/controlnet/module_list", controlnet_modules, "ControlNet preprocessors: none"},
+    {"POST", "/sdapi/v1/refresh-checkpoints", refresh, "Look for new files"},
+    {"POST", "/sdapi/v1/refresh-vae", refresh, "Look for new files"},
+    {"POST", "/sdapi/v1/refresh-loras", refresh, "Look for new files"},
+    {"POST", "/sdapi/v1/refresh-embeddings", refresh, "Look for new files"},
+    {"POST", "/sdapi/v1/create/embedding", not_supported, "Not supported"},
+    {"POST", "/sdapi/v1/create/hypernetwork", not_supported, "Not supported"},
+    {"POST", "/sdapi/v1/train/embedding", not_supported, "Not supported"},
+    {"POST", "/sdapi/v1/train/hypernetwork", not_supported, "Not supported"},
+    // A1111: the machine and the server
+    {"GET", "/sdapi/v1/memory", memory, "Memory of machine and process"},
+    {"GET", "/internal/ping", ping, "Is the server there"},
+    {"GET", "/internal/sysinfo", sysinfo, "Facts about machine and program"},
+    {"GET", "/internal/sysinfo-download", sysinfo_download, "The same as a file"},
+    {"GET", "/internal/quicksettings-hint", quicksettings_hint, "Names of the options"},
+    {"GET", "/internal/profile-startup", startup_profile, "How long the start took"},
+    {"POST", "/sdapi/v1/server-kill", server_stop, "Stop the server, with --api-server-stop", "text/plain"},
+    {"POST", "/sdapi/v1/server-stop", server_stop, "Stop the server, with --api-server-stop", "text/plain"},
+    {"POST", "/sdapi/v1/server-restart", server_restart, "Not supported"},
+    // A1111: cards
+    {"GET", "/sd_extra_networks/thumb", network_thumb, "A preview by its path", "image/*", nullptr, thumb_query},
+    {"GET", "/sd_extra_networks/cover-images", network_cover, "A picture inside a LoRA's metadata", "image/*", nullptr, network_query},
+    {"GET", "/sd_extra_networks/metadata", network_metadata, "A LoRA's metadata as text", "application/json", nullptr, network_query},
+    {"GET", "/sd_extra_networks/get-single-card", network_card, "A LoRA's card", "application/json", nullptr, card_query},
+    {"GET", "/file={*path}", data_file, "A picture below outputs or the model folders", "image/*"},
+    // Jobs
+    {"POST", "/v1/jobs", submit_job, "Put a job into the queue", "application/json", job_parameters},
+    {"GET", "/v1/jobs", list_jobs, "Jobs, newest first", "application/json", nullptr, job_list_query},
+    {"GET", "/v1/jobs/{id}", show_job, "A job with its place in the queue and its progress"},
+    {"GET", "/v1/jobs/{id}/result", job_result, "Images, parameters and info of a completed job"},
+    {"GET", "/v1/jobs/{id}/pictures/{index}", job_picture, "One picture of a completed job", "image/*"},
+    {"GET", "/v1/jobs/{id}/preview", job_preview, "What the running job's picture looks like now", "image/png"},
+    {"GET", "/v1/jobs/{id}/events", job_events, "Server-sent events until the job ends", "text/event-stream"},
+    {"POST", "/v1/jobs/{id}/cancel", cancel_job, "Cancel a job"},
+    {"DELETE", "/v1/jobs/{id}", delete_job, "Forget a job that has ended, and its result"},
+    {"GET", "/v1/events", all_events, "Server-sent events of all jobs", "text/event-stream"},
+    // The collection and what was made
+    {"GET", "/v1/loras", lora_cards, "LoRA cards", "application/json", nullptr, lora_query},
+    {"GET", "/v1/loras/{name}", lora_detail, "Everything known about a LoRA"},
+    {"PATCH", "/v1/loras/{name}", lora_edit, "Change note, type, rating and texts of a LoRA's card", "application/json", lora_edit_parameters},
+    {"GET", "/v1/loras/{name}/preview", lora_preview, "A LoRA's preview", "image/*"},
+    {"GET", "/v1/outputs", output_list, "Saved pictures, newest first", "application/json", nullptr, page_query},
+    {"GET", "/v1/outputs/{*name}", output_file, "A saved picture", "image/*"},
+    {"DELETE", "/v1/outputs/{*name}", output_delete, "Remove a saved picture"},
+    // OpenAI
+    {"POST", "/v1/images/generations", openai_generations, "Make pictures, OpenAI's form", "application/json", openai_parameters, nullptr, kApi, ErrorForm::kOpenAi},
+    {"POST", "/v1/images/edits", openai_edits, "Change pictures, OpenAI's form (multipart)", "application/json", nullptr, nullptr, kApi, ErrorForm::kOpenAi},
+    {"GET", "/v1/models", openai_models, "Checkpoints, OpenAI's form", "application/json", nullptr, nullptr, kApi, ErrorForm::kOpenAi},
+    // The server
+    {"GET", "/healthz", health, "Is the server well", "application/json", nullptr, nullptr, kOpen},
+    {"GET", "/metrics", metrics, "Counters in Prometheus' form", "text/plain"},
+    {"GET", "/openapi.json", openapi_json, "This description", "application/json", nullptr, nullptr, kOpen},
+    {"GET", "/docs", docs_page, "This description as a page", "text/html", nullptr, nullptr, kOpen},
+    {"GET", "/", page_index, "The web page", "text/html", nullptr, nullptr, kPage},
+    {"GET", "/{*file}", page_asset, "Files of the web page", "*/*", nullptr, nullptr, kPage},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const RouteRow> route_table() {
+  return kRoutes;
+}
+
+}  // namespace lowrank::server

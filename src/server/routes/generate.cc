@@ -1,0 +1,82 @@
+#include <fmt/format.h>
+
+#include <random>
+
+#include "server/engine/training_order.h"
+#include "server/http/base64.h"
+#include "server/http/refusal.h"
+#include "server/routes/routes.h"
+
+namespace lowrank::server {
+namespace {
+
+// A1111's form: task(txt2img-ab12cd3).
+std::string new_task_id(const std::string& kind) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
+  std::random_device random;
+  std::string letters;
+  for (int i = 0; i < 7; ++i) letters += kLetters[random() % kLetters.size()];
+  return fmt::format("task({}-{})", kind, letters);
+}
+
+Reply generate(Services& services, const Call& call, const std::string& kind) {
+  if (call.body.empty()) refuse_field("", "field required", "value_error.missing");
+  const RequestJson request = parse_json(call.body);
+  JobOrder order{.kind = kind,
+                 .request = call.body,
+                 .task_id = check_order(services, kind, request),
+                 .is_attached = true,
+                 .idempotency_key = ""};
+  const auto ticket = services.queue.submit(order);
+  const auto outcome = wait_for_client(services, call, ticket.id);
+  return a1111_reply(*outcome);
+}
+
+}  // namespace
+
+std::string check_order(Services& services, const std::string& kind, const RequestJson& request) {
+  if (kind == "train") {
+    read_training(request, services.catalog);
+    return new_task_id(kind);
+  }
+  const auto order = read_generation(kind == "img2img" ? GenerationKind::kImage : GenerationKind::kText,
+                                     request, services.settings, services.catalog, services.options.limits);
+  const Json& forced = order.parameters.at("force_task_id");
+  return forced.is_string() && forced != "" ? forced.get<std::string>() : new_task_id(kind);
+}
+
+std::shared_ptr<const Outcome> wait_for_client(Services& services, const Call& call,
+                                               const std::string& job_id) {
+  struct Forget {
+    JobQueue& queue;
+    const std::string& id;
+    ~Forget() { queue.forget(id); }
+  } forget{services.queue, job_id};
+  bool was_cancelled = false;
+  for (;;) {
+    if (auto outcome = services.queue.wait_for_end(job_id, std::chrono::milliseconds(200))) return outcome;
+    if (!was_cancelled && call.is_client_gone()) {
+      services.queue.cancel(job_id);
+      was_cancelled = true;
+    }
+  }
+}
+
+Reply a1111_reply(const Outcome& outcome) {
+  if (outcome.state != JobState::kCompleted) return error_reply(outcome.status, outcome.detail);
+  Json images = Json::array();
+  for (const auto& picture : outcome.pictures) images.push_back(base64(picture.bytes));
+  Json whole = {{"images", std::move(images)}};
+  whole.update(outcome.answer);
+  return json_reply(whole);
+}
+
+Reply txt2img(Services& services, const Call& call) {
+  return generate(services, call, "txt2img");
+}
+
+Reply img2img(Services& services, const Call& call) {
+  return generate(services, call, "img2img");
+}
+
+}  // namespace lowrank::server

@@ -1,0 +1,113 @@
+#include <filesystem>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "image/codec.h"
+#include "prompt/infotext.h"
+#include "server/engine/request_picture.h"
+#include "server/http/refusal.h"
+#include "server/routes/routes.h"
+
+namespace lowrank::server {
+namespace {
+
+namespace fs = std::filesystem;
+using enum ParameterType;
+
+constexpr ParameterRow kPngInfo[] = {{.name = "image", .type = kPicture, .is_required = true}};
+constexpr ParameterRow kInterrogate[] = {
+    {.name = "image", .type = kPicture, .standard = "\"\""},
+    {.name = "model", .type = kString, .standard = "\"clip\""},
+};
+constexpr ParameterRow kPage[] = {
+    {.name = "limit", .type = kInteger, .standard = "100", .min = 1, .max = 1000},
+    {.name = "offset", .type = kInteger, .standard = "0", .min = 0},
+};
+
+Reply file_reply(const fs::path& path) {
+  Reply reply = bytes_reply(read_file(path), picture_mime(path));
+  reply.headers.emplace_back("X-Content-Type-Options", "nosniff");
+  return reply;
+}
+
+}  // namespace
+
+ParameterRows png_info_parameters() {
+  return kPngInfo;
+}
+ParameterRows interrogate_parameters() {
+  return kInterrogate;
+}
+ParameterRows page_query() {
+  return kPage;
+}
+
+Reply png_info(Services&, const Call& call) {
+  const Json body = read_body(kPngInfo, call.body);
+  const auto bytes = picture_bytes(body["image"].get<std::string>());
+  std::string info;
+  try {
+    info = image::read_parameters(bytes, "the image").value_or("");
+  } catch (const Error&) {
+    throw Refusal(422, "Invalid encoded image");
+  }
+  Json parameters = Json::object();
+  if (!info.empty()) {
+    prompt::Infotext infotext = prompt::parse_infotext(info);
+    prompt::add_infotext_defaults(infotext);
+    parameters["Prompt"] = infotext.prompt;
+    parameters["Negative prompt"] = infotext.negative_prompt;
+    for (const auto& [label, value] : infotext.entries) parameters[label] = value;
+  }
+  return json_reply({{"info", info}, {"items", Json::object()}, {"parameters", parameters}});
+}
+
+Reply interrogate(Services&, const Call& call) {
+  const Json body = read_body(kInterrogate, call.body);
+  if (body["image"] == "") throw Refusal(404, "Image not found");
+  throw Refusal(404, "Model not found");
+}
+
+Reply output_list(Services& services, const Call& call) {
+  Faults faults;
+  const Json query = read_query(kPage, call.query, faults);
+  faults.throw_if_any();
+  std::size_t total = 0;
+  Json list = Json::array();
+  for (const auto& file :
+       services.outputs.list(query["limit"].get<std::size_t>(), query["offset"].get<std::size_t>(), total))
+    list.push_back({{"name", file.name},
+                    {"url", "/v1/outputs/" + file.name},
+                    {"bytes", file.bytes},
+                    {"time", file.time}});
+  return json_reply({{"outputs", list}, {"total", total}});
+}
+
+Reply output_file(Services& services, const Call& call) {
+  const auto path = services.outputs.find(call.at("name"));
+  if (!path) throw Refusal(404, "File not found");
+  return file_reply(*path);
+}
+
+Reply output_delete(Services& services, const Call& call) {
+  const auto path = services.outputs.find(call.at("name"));
+  if (!path) throw Refusal(404, "File not found");
+  std::error_code failure;
+  fs::remove(*path, failure);
+  if (failure) throw Error(kIo, "{} could not be removed: {}.", path->string(), failure.message());
+  fs::remove(fs::path(*path).replace_extension(".txt"), failure);
+  return json_reply({{"deleted", call.at("name")}});
+}
+
+// A1111's /file=PATH: pictures below the output folder and previews below the model folders.
+Reply data_file(Services& services, const Call& call) {
+  const fs::path path = call.at("path");
+  std::error_code failure;
+  if (picture_mime(path).empty() ||
+      !(is_below(path, services.outputs.root()) || services.catalog.is_inside_data(path)))
+    throw Refusal(403, "File not allowed");
+  if (!fs::is_regular_file(path, failure)) throw Refusal(404, "File not found");
+  return file_reply(path);
+}
+
+}  // namespace lowrank::server

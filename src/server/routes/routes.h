@@ -1,0 +1,120 @@
+// All handlers, by the file that holds them. Rows: route_table.cc.
+#pragma once
+
+#include "server/fields/parameter.h"
+#include "server/http/call.h"
+#include "server/http/reply.h"
+#include "server/services.h"
+
+namespace lowrank::server {
+
+// generate.cc: A1111's pictures, answered on the connection that asked.
+Reply txt2img(Services& services, const Call& call);
+Reply img2img(Services& services, const Call& call);
+// Waits for an attached job; the job is cancelled when the client goes away.
+std::shared_ptr<const Outcome> wait_for_client(Services& services, const Call& call,
+                                               const std::string& job_id);
+// A finished job in A1111's form: images, parameters, info.
+Reply a1111_reply(const Outcome& outcome);
+// Throws what the engine would refuse, before the job waits in the queue. Returns its task id.
+std::string check_order(Services& services, const std::string& kind, const RequestJson& request);
+
+// progress.cc
+Reply progress(Services& services, const Call& call);
+Reply internal_progress(Services& services, const Call& call);
+Reply pending_tasks(Services& services, const Call& call);
+Reply interrupt(Services& services, const Call& call);
+Reply skip(Services& services, const Call& call);
+ParameterRows progress_query();
+ParameterRows internal_progress_parameters();
+
+// lists.cc: what there is to choose from.
+Reply sd_models(Services& services, const Call& call);
+Reply sd_vaes(Services& services, const Call& call);
+Reply samplers(Services& services, const Call& call);
+Reply schedulers(Services& services, const Call& call);
+Reply upscalers(Services& services, const Call& call);
+Reply latent_upscale_modes(Services& services, const Call& call);
+Reply empty_list(Services& services, const Call& call);
+Reply prompt_styles(Services& services, const Call& call);
+Reply embeddings(Services& services, const Call& call);
+Reply scripts(Services& services, const Call& call);
+Reply refresh(Services& services, const Call& call);
+Reply controlnet_models(Services& services, const Call& call);
+Reply controlnet_modules(Services& services, const Call& call);
+
+// settings.cc: options and the resident model.
+Reply get_options(Services& services, const Call& call);
+Reply set_options(Services& services, const Call& call);
+Reply cmd_flags(Services& services, const Call& call);
+Reply unload_checkpoint(Services& services, const Call& call);
+Reply reload_checkpoint(Services& services, const Call& call);
+ParameterRows option_parameters();
+
+// system.cc: the machine and the server itself.
+Reply memory(Services& services, const Call& call);
+Reply ping(Services& services, const Call& call);
+Reply sysinfo(Services& services, const Call& call);
+Reply sysinfo_download(Services& services, const Call& call);
+Reply quicksettings_hint(Services& services, const Call& call);
+Reply startup_profile(Services& services, const Call& call);
+Reply health(Services& services, const Call& call);
+Reply metrics(Services& services, const Call& call);
+Reply server_stop(Services& services, const Call& call);
+Reply server_restart(Services& services, const Call& call);
+Reply not_supported(Services& services, const Call& call);
+Reply openapi_json(Services& services, const Call& call);
+Reply docs_page(Services& services, const Call& call);
+
+// pictures.cc: finished pictures.
+Reply png_info(Services& services, const Call& call);
+Reply interrogate(Services& services, const Call& call);
+Reply output_list(Services& services, const Call& call);
+Reply output_file(Services& services, const Call& call);
+Reply output_delete(Services& services, const Call& call);
+Reply data_file(Services& services, const Call& call);
+ParameterRows png_info_parameters();
+ParameterRows interrogate_parameters();
+ParameterRows page_query();
+
+// loras.cc: the collection as A1111 and as our page see it.
+Reply loras(Services& services, const Call& call);
+Reply lora_cards(Services& services, const Call& call);
+Reply lora_detail(Services& services, const Call& call);
+Reply lora_edit(Services& services, const Call& call);
+Reply lora_preview(Services& services, const Call& call);
+Reply network_thumb(Services& services, const Call& call);
+Reply network_cover(Services& services, const Call& call);
+Reply network_metadata(Services& services, const Call& call);
+Reply network_card(Services& services, const Call& call);
+ParameterRows lora_query();
+ParameterRows lora_edit_parameters();
+ParameterRows thumb_query();
+ParameterRows network_query();
+ParameterRows card_query();
+
+// jobs.cc: the queue, openly.
+Reply submit_job(Services& services, const Call& call);
+Reply list_jobs(Services& services, const Call& call);
+Reply show_job(Services& services, const Call& call);
+Reply job_result(Services& services, const Call& call);
+Reply job_picture(Services& services, const Call& call);
+Reply job_preview(Services& services, const Call& call);
+Reply job_events(Services& services, const Call& call);
+Reply all_events(Services& services, const Call& call);
+Reply cancel_job(Services& services, const Call& call);
+Reply delete_job(Services& services, const Call& call);
+ParameterRows job_parameters();
+ParameterRows job_list_query();
+
+// openai.cc
+Reply openai_generations(Services& services, const Call& call);
+Reply openai_edits(Services& services, const Call& call);
+Reply openai_models(Services& services, const Call& call);
+ParameterRows openai_parameters();
+
+// page.cc: the web page and other files inside the program.
+Reply page_index(Services& services, const Call& call);
+Reply page_asset(Services& services, const Call& call);
+
+}  // namespace lowrank::server

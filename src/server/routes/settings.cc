@@ -1,0 +1,107 @@
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "server/http/refusal.h"
+#include "server/options/option_table.h"
+#include "server/routes/routes.h"
+
+namespace lowrank::server {
+namespace {
+
+// Loads the checkpoint that the options name, so that a picture asked for next need not wait for it.
+void load_chosen(Services& services, const Call& call) {
+  const auto entry = services.catalog.find_checkpoint(services.settings.text("sd_model_checkpoint"));
+  const auto chosen = entry ? entry : services.catalog.default_checkpoint();
+  if (!chosen) throw Refusal(422, "there is no checkpoint to load.");
+  pipeline::GenerationRequest request;
+  request.checkpoint = chosen->path.string();
+  const std::string vae = services.settings.text("sd_vae");
+  if (const auto file = services.catalog.find_vae(vae)) request.vae = file->string();
+  if (vae == "None") request.vae = vae;
+  services.engine.run_task([request](pipeline::Session& session) { session.use_model(request); },
+                           call.is_client_gone);
+}
+
+}  // namespace
+
+ParameterRows option_parameters() {
+  static const std::vector<ParameterRow> rows = [] {
+    std::vector<ParameterRow> all;
+    for (const OptionRow& row : option_table()) all.push_back(row.parameter);
+    return all;
+  }();
+  return rows;
+}
+
+Reply get_options(Services& services, const Call&) {
+  Json values = services.settings.all();
+  // Until one is chosen, clients see the checkpoint that would be taken.
+  const auto chosen = values["sd_model_checkpoint"] == ""
+                          ? services.catalog.default_checkpoint()
+                          : services.catalog.find_checkpoint(values["sd_model_checkpoint"]);
+  if (chosen) {
+    values["sd_model_checkpoint"] = chosen->title();
+    values["sd_checkpoint_hash"] = chosen->sha256;
+  }
+  return json_reply(values);
+}
+
+Reply set_options(Services& services, const Call& call) {
+  if (call.body.empty()) refuse_field("", "field required", "value_error.missing");
+  RequestJson changes = parse_json(call.body);
+  if (!changes.is_object()) refuse_field("", "value is not a valid dict", "type_error.dict");
+  const auto model = changes.find("sd_model_checkpoint");
+  bool loads = false;
+  if (model != changes.end() && model->is_string() && !model->get_ref<const std::string&>().empty()) {
+    const auto entry = services.catalog.find_checkpoint(model->get<std::string>());
+    if (!entry)
+      throw Refusal(422, fmt::format("model '{}' not found", model->get<std::string>().substr(0, 500)));
+    // The name alone is kept: the title changes when the hash becomes known.
+    *model = entry->model_name;
+    loads = services.engine.resident() != entry->path.string();
+  }
+  const auto vae = changes.find("sd_vae");
+  if (vae != changes.end() && vae->is_string() && *vae != "Automatic" && *vae != "None" &&
+      !services.catalog.find_vae(vae->get<std::string>()))
+    refuse_field("sd_vae", fmt::format("VAE '{}' not found", vae->get<std::string>().substr(0, 500)));
+  services.settings.set(changes);
+  if (loads) load_chosen(services, call);
+  return json_reply(nullptr);
+}
+
+Reply cmd_flags(Services& services, const Call&) {
+  const ServerOptions& o = services.options;
+  const auto& data = services.catalog.data();
+  return json_reply(
+      {{"api", true},
+       {"listen", o.address != "127.0.0.1"},
+       {"server_name", o.address},
+       {"port", o.port},
+       {"nowebui", !o.has_page},
+       {"api_auth", o.api_logins.empty() ? Json() : Json("set")},
+       {"gradio_auth", o.page_logins.empty() ? Json() : Json("set")},
+       {"cors_allow_origins", o.cors_origins.empty() ? Json() : Json(o.cors_origins)},
+       {"cors_allow_origins_regex", o.cors_expression.empty() ? Json() : Json(o.cors_expression)},
+       {"tls_certfile", o.certificate_file.empty() ? Json() : Json("set")},
+       {"api_server_stop", o.may_be_stopped},
+       {"data_dir", data.root.string()},
+       {"ckpt_dir", data.checkpoints().string()},
+       {"lora_dir", data.loras().string()},
+       {"vae_dir", data.vaes().string()},
+       {"embeddings_dir", data.embeddings().string()},
+       {"styles_file", data.styles().string()},
+       {"threads", o.threads}});
+}
+
+Reply unload_checkpoint(Services& services, const Call& call) {
+  services.engine.unload(call.is_client_gone);
+  return json_reply(Json::object());
+}
+
+Reply reload_checkpoint(Services& services, const Call& call) {
+  load_chosen(services, call);
+  return json_reply(Json::object());
+}
+
+}  // namespace lowrank::server

@@ -1,0 +1,332 @@
+#include "server/server.h"
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <mutex>
+#include <new>
+#include <thread>
+
+#include "base/error.h"
+#include "server/http/listener.h"
+#include "server/http/refusal.h"
+#include "server/http/url.h"
+#include "server/route_table.h"
+
+namespace lowrank::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Two servers must not work on one queue.
+class StateLock {
+ public:
+  explicit StateLock(const fs::path& folder) {
+    std::error_code failure;
+    fs::create_directories(folder, failure);
+    const fs::path file = folder / "lock";
+    descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (descriptor_ < 0)
+      throw Error(kIo, "{} cannot be written; choose another folder with --state-dir.", file.string());
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      ::close(descriptor_);
+      throw Error(kConflict, "another server uses {}; stop it, or choose another folder with --state-dir.",
+                  folder.string());
+    }
+  }
+  ~StateLock() { ::close(descriptor_); }
+  StateLock(const StateLock&) = delete;
+  StateLock& operator=(const StateLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
+class AccessLog {
+ public:
+  explicit AccessLog(const std::string& target) {
+    if (target.empty()) return;
+    file_ = target == "-" ? stderr : std::fopen(target.c_str(), "ae");
+    if (file_ == nullptr) throw Error(kIo, "the access log {} cannot be written.", target);
+  }
+  ~AccessLog() {
+    if (file_ != nullptr && file_ != stderr) std::fclose(file_);
+  }
+  AccessLog(const AccessLog&) = delete;
+  AccessLog& operator=(const AccessLog&) = delete;
+
+  void write(const AccessRecord& record) {
+    if (file_ == nullptr) return;
+    std::string target = record.target.substr(0, 500);
+    std::ranges::replace_if(
+        target, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+    const std::lock_guard lock(mutex_);
+    fmt::print(file_, "{:%Y-%m-%d %H:%M:%S} {} {} {} {} {} bytes {:.3f} s\n",
+               fmt::localtime(std::time(nullptr)), record.client.empty() ? "-" : record.client,
+               record.method.empty() ? "-" : record.method, target, record.status, record.bytes,
+               record.seconds);
+    std::fflush(file_);
+  }
+
+ private:
+  std::FILE* file_ = nullptr;
+  std::mutex mutex_;
+};
+
+const ServerOptions& checked(const ServerOptions& options) {
+  const bool is_local = is_loopback_name(host_name(options.address));
+  if (!is_local && options.api_logins.empty() && !options.listen_without_auth)
+    throw Error(kBadInput,
+                "listening on {} lets everyone in the network draw on this machine: set --api-auth "
+                "user:password, or say "
+                "--listen-without-auth if that is meant.",
+                options.address);
+  return options;
+}
+
+fs::path state_folder(const ServerOptions& options) {
+  return options.state_dir.empty() ? options.data_dir / "lowrank-server" : options.state_dir;
+}
+
+ErrorForm error_form(std::string_view path) {
+  return path.starts_with("/v1/images/") || path == "/v1/models" ? ErrorForm::kOpenAi : ErrorForm::kA1111;
+}
+
+Reply fault_reply(std::string_view path, int status, const Json& detail) {
+  return error_form(path) == ErrorForm::kOpenAi ? openai_error_reply(status, detail)
+                                                : error_reply(status, detail);
+}
+
+}  // namespace
+
+class Server::Impl {
+ public:
+  Impl(const ServerOptions& options, pipeline::Resources resources)
+      : options_(checked(options)),
+        lock_(state_folder(options)),
+        log_(options.access_log),
+        origins_(options.cors_origins, options.cors_expression),
+        hashes_(state_folder(options) / "hashes.json"),
+        settings_(state_folder(options) / "options.json"),
+        catalog_(library::find_data_dir(options.data_dir.string()), hashes_),
+        loras_(catalog_.data()),
+        outputs_(catalog_.data().outputs()),
+        queue_(state_folder(options) / "queue.sqlite", options.queue, events_),
+        listener_({.address = options.address,
+                   .port = options.port,
+                   .certificate_file = options.certificate_file,
+                   .key_file = options.key_file,
+                   .body_bytes = options.body_bytes,
+                   .connections = options.connections},
+                  {.gate = [this](const Call& call) { return gate(call); },
+                   .answer = [this](const Call& call) { return answer(call); },
+                   .refuse = [](int status) { return error_reply(status, refusal_text(status)); },
+                   .log = [this](const AccessRecord& record) { log_.write(record); }}),
+        engine_({.queue = queue_,
+                 .events = events_,
+                 .options = settings_,
+                 .catalog = catalog_,
+                 .outputs = outputs_,
+                 .resources = std::move(resources),
+                 .session = {.threads = options.threads, .version = options.version},
+                 .limits = options.limits}),
+        services_{.options = options_,
+                  .queue = queue_,
+                  .events = events_,
+                  .settings = settings_,
+                  .catalog = catalog_,
+                  .loras = loras_,
+                  .outputs = outputs_,
+                  .engine = engine_,
+                  .metrics = metrics_,
+                  .open_connections = [this] { return listener_.open_connections(); },
+                  .is_stopping = [this] { return listener_.is_stopping(); },
+                  .stop = [this] { stop(); }} {
+    catalog_.checkpoints();  // their hashes are computed from now on
+  }
+
+  int port() const { return listener_.port(); }
+
+  void run(const std::stop_token& stop_token) {
+    const std::stop_callback on_stop(stop_token, [this] { stop(); });
+    listener_.run();
+  }
+
+  // The queue first: attached jobs end, so that their connections can be answered before they are closed.
+  void stop() {
+    queue_.stop();
+    listener_.stop();
+  }
+
+  Reply answer(const Call& asked) {
+    const auto start = std::chrono::steady_clock::now();
+    std::string route = "none";
+    Reply reply = dispatch(asked, route);
+    add_cross_origin(asked, reply);
+    metrics_.count_request(asked.method, route, reply.status,
+                           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    return reply;
+  }
+
+  // Before the body is read: who is asking, from where.
+  std::optional<Reply> gate(const Call& call) {
+    auto refused = check_access(call);
+    if (refused) {
+      add_cross_origin(call, *refused);
+      metrics_.count_request(call.method, "refused", refused->status, 0);
+    }
+    return refused;
+  }
+
+ private:
+  static std::string refusal_text(int status) {
+    switch (status) {
+      case 408:
+        return "the request took too long to arrive.";
+      case 413:
+        return "the request is too large.";
+      case 414:
+        return "the address is too long.";
+      case 431:
+        return "the headers are too large.";
+      case 503:
+        return "too much is being sent at once; try again later.";
+      default:
+        return "the request cannot be understood.";
+    }
+  }
+
+  std::optional<Reply> check_access(const Call& call) {
+    if (is_loopback_name(host_name(options_.address)) && !is_loopback_name(host_name(call.header("host"))))
+      // A page of another site may have made its name lead to this machine.
+      return error_reply(403, "this server is only reached as localhost; use --listen for other names.");
+    const std::string origin = call.header("origin");
+    const bool is_foreign =
+        !origin.empty() && !is_same_origin(origin, call.header("host")) && !origins_.allows(origin);
+    if (is_foreign && call.method != "GET" && call.method != "HEAD")
+      return error_reply(403, "pages of other sites may not do this; see --cors-allow-origins.");
+    if (call.method == "OPTIONS") return std::nullopt;
+    if (!call.header("x-encoded-body").empty()) return error_reply(415, "compressed requests are not read.");
+    const RouteRow* row = find_route(call.method == "HEAD" ? "GET" : call.method, call.path, nullptr);
+    const Access access = row == nullptr ? Access::kApi : row->access;
+    const auto& logins = access == Access::kPage ? options_.page_logins : options_.api_logins;
+    if (access == Access::kOpen || logins.empty()) return std::nullopt;
+    const std::string credentials = call.header("authorization");
+    if (is_authorized(credentials, logins)) return std::nullopt;
+    return fault_reply(call.path, 401,
+                       credentials.empty() ? "Not authenticated" : "Incorrect username or password");
+  }
+
+  static const RouteRow* find_route(std::string_view method, std::string_view path,
+                                    std::map<std::string, std::string, std::less<>>* place) {
+    for (const RouteRow& row : route_table()) {
+      if (row.method != method) continue;
+      auto found = match_path(row.path, path);
+      if (!found) continue;
+      if (place != nullptr) *place = std::move(*found);
+      return &row;
+    }
+    return nullptr;
+  }
+
+  // Methods of the routes that fit a path, but for the page's files, which fit any.
+  static std::string allowed_methods(std::string_view path) {
+    std::string methods;
+    for (const RouteRow& row : route_table()) {
+      if (row.path == "/{*file}" || !match_path(row.path, path)) continue;
+      methods += (methods.empty() ? "" : ", ") + std::string(row.method);
+    }
+    return methods;
+  }
+
+  Reply dispatch(const Call& asked, std::string& route) {
+    if (asked.method == "OPTIONS") return preflight(asked);
+    try {
+      Call call = asked;
+      const RouteRow* row = find_route(call.method == "HEAD" ? "GET" : call.method, call.path, &call.place);
+      // A file's name may be anything; a route of another method is told apart from it.
+      const std::string allowed = allowed_methods(call.path);
+      if (row == nullptr || (row->path == "/{*file}" && !allowed.empty())) {
+        if (allowed.empty()) return fault_reply(call.path, 404, "Not Found");
+        Reply reply = fault_reply(call.path, 405, "Method Not Allowed");
+        reply.headers.emplace_back("Allow", allowed);
+        return reply;
+      }
+      route = row->path;
+      return row->handler(services_, call);
+    } catch (const Refusal& refusal) {
+      return fault_reply(asked.path, refusal.status(), refusal.detail());
+    } catch (const Error& error) {
+      return fault_reply(asked.path, http_status(error.code()), error.what());
+    } catch (const std::bad_alloc&) {
+      return fault_reply(asked.path, 500, "not enough memory.");
+    } catch (const std::exception& error) {
+      fmt::print(stderr, "error: {} {}: {}\n", asked.method, route, error.what());
+      return fault_reply(asked.path, 500, "internal error; please report this.");
+    }
+  }
+
+  Reply preflight(const Call& call) {
+    Reply reply{.status = 405, .body = R"({"detail":"Method Not Allowed"})"};
+    const std::string methods = allowed_methods(call.path);
+    if (!methods.empty()) reply.headers.emplace_back("Allow", methods);
+    if (!origins_.allows(call.header("origin"))) return reply;
+    reply.status = 200;
+    reply.body = "{}";
+    const std::string headers = call.header("access-control-request-headers");
+    reply.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE, OPTIONS");
+    if (!headers.empty() && headers.size() < 1024)
+      reply.headers.emplace_back("Access-Control-Allow-Headers", headers);
+    reply.headers.emplace_back("Access-Control-Max-Age", "600");
+    return reply;
+  }
+
+  void add_cross_origin(const Call& call, Reply& reply) const {
+    const std::string origin = call.header("origin");
+    if (origin.empty() || !origins_.allows(origin)) return;
+    reply.headers.emplace_back("Access-Control-Allow-Origin", origin);
+    reply.headers.emplace_back("Access-Control-Allow-Credentials", "true");
+    reply.headers.emplace_back("Vary", "Origin");
+  }
+
+  const ServerOptions options_;
+  const StateLock lock_;
+  AccessLog log_;
+  const CrossOrigin origins_;
+  EventLog events_;
+  Metrics metrics_;
+  HashCache hashes_;
+  OptionStore settings_;
+  Catalog catalog_;
+  LoraShelf loras_;
+  OutputFolder outputs_;
+  JobQueue queue_;
+  Listener listener_;
+  Engine engine_;
+  Services services_;
+};
+
+Server::Server(const ServerOptions& options, pipeline::Resources resources)
+    : impl_(std::make_unique<Impl>(options, std::move(resources))) {}
+Server::~Server() = default;
+int Server::port() const {
+  return impl_->port();
+}
+void Server::run(const std::stop_token& stop) {
+  impl_->run(stop);
+}
+void Server::stop() {
+  impl_->stop();
+}
+Reply Server::answer(const Call& call) {
+  if (auto refused = impl_->gate(call)) return *refused;
+  return impl_->answer(call);
+}
+
+}  // namespace lowrank::server

@@ -1,0 +1,35 @@
+// What `lowrank serve` is told on its command line.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "server/engine/generation_order.h"
+#include "server/http/access.h"
+#include "server/queue/job_queue.h"
+
+namespace lowrank::server {
+
+struct ServerOptions {
+  std::filesystem::path data_dir = ".";
+  std::filesystem::path state_dir;  // queue, options, hashes; empty: DATA/lowrank-server
+  std::string address = "127.0.0.1";
+  int port = 7860;
+  bool listen_without_auth = false;
+  std::vector<Login> api_logins, page_logins;
+  std::string cors_origins, cors_expression;
+  std::string certificate_file, key_file;
+  bool has_page = true;
+  bool may_be_stopped = false;   // server-kill, server-stop over the API
+  std::string access_log = "-";  // "-": standard error, "": none, else a file
+  int threads = 0;
+  std::string version;
+  std::size_t body_bytes = 256u << 20;
+  int connections = 256;
+  GenerationLimits limits;
+  QueueOptions queue;
+};
+
+}  // namespace lowrank::server

@@ -1,0 +1,35 @@
+// What handlers work with.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+
+#include "server/catalog/catalog.h"
+#include "server/catalog/lora_shelf.h"
+#include "server/engine/engine.h"
+#include "server/engine/output_folder.h"
+#include "server/metrics.h"
+#include "server/options/option_store.h"
+#include "server/queue/event_log.h"
+#include "server/queue/job_queue.h"
+#include "server/server_options.h"
+
+namespace lowrank::server {
+
+struct Services {
+  const ServerOptions& options;
+  JobQueue& queue;
+  EventLog& events;
+  OptionStore& settings;
+  Catalog& catalog;
+  LoraShelf& loras;
+  OutputFolder& outputs;
+  Engine& engine;
+  Metrics& metrics;
+  std::function<int()> open_connections;
+  std::function<bool()> is_stopping;
+  std::function<void()> stop;  // the whole server, after the running step
+};
+
+}  // namespace lowrank::server

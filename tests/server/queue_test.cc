@@ -1,0 +1,181 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "server/http/refusal.h"
+#include "server/queue/job_queue.h"
+
+namespace lowrank::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+class JobQueueTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("lowrank-queue-" + std::to_string(::getpid()) + "-" + testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::remove_all(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // Opening the file again is what a start after kill -9 does: nothing is written on the way out.
+  std::unique_ptr<JobQueue> open(const QueueOptions& options = {}) {
+    return std::make_unique<JobQueue>(folder_ / "queue.sqlite", options, events_);
+  }
+  static JobOrder order(std::string request = "{}", bool is_attached = false, std::string key = "") {
+    return {.kind = "txt2img", .request = std::move(request), .task_id = "", .is_attached = is_attached, .idempotency_key = std::move(key)};
+  }
+  static std::shared_ptr<Outcome> done(std::size_t bytes = 10) {
+    auto outcome = std::make_shared<Outcome>();
+    outcome->pictures.push_back({.mime = "image/png", .bytes = std::string(bytes, 'x')});
+    outcome->answer = {{"info", "y"}};
+    return outcome;
+  }
+
+  fs::path folder_;
+  EventLog events_;
+};
+
+TEST_F(JobQueueTest, JobsComeInOrderAndKeepTheirResults) {
+  auto queue = open();
+  const auto first = queue->submit(order("{\"a\":1}")).id, second = queue->submit(order()).id;
+  EXPECT_EQ(queue->view(second)->position, 2);
+  const auto work = queue->take();
+  ASSERT_TRUE(work && work->job);
+  EXPECT_EQ(work->job->id, first);
+  EXPECT_EQ(work->job->order.request, "{\"a\":1}");
+  queue->end(first, done());
+  EXPECT_EQ(queue->view(first)->state, JobState::kCompleted);
+  EXPECT_EQ(queue->picture(first, 0)->bytes, "xxxxxxxxxx");
+  EXPECT_EQ(queue->answer(first)->at("info"), "y");
+  queue = open();
+  EXPECT_EQ(queue->picture(first, 0)->bytes, "xxxxxxxxxx");
+  EXPECT_EQ(queue->take()->job->id, second);
+}
+
+TEST_F(JobQueueTest, AnEndedJobDoesNotEndAgain) {
+  auto queue = open();
+  const auto id = queue->submit(order()).id;
+  EXPECT_EQ(queue->cancel(id), Cancelled::kAtOnce);
+  EXPECT_EQ(queue->cancel(id), Cancelled::kHadEnded);
+  queue->end(id, done());
+  EXPECT_EQ(queue->view(id)->state, JobState::kCancelled);
+  EXPECT_FALSE(queue->picture(id, 0));
+}
+
+TEST_F(JobQueueTest, AfterADeathRunningJobsWaitAgainAndAttachedOnesEnd) {
+  auto queue = open();
+  const auto running = queue->submit(order()).id, waiting = queue->submit(order()).id, attached = queue->submit(order("{}", true)).id;
+  ASSERT_EQ(queue->take()->job->id, running);
+  queue = open();
+  EXPECT_EQ(queue->view(running)->state, JobState::kQueued);
+  EXPECT_EQ(queue->view(running)->position, 1);
+  EXPECT_EQ(queue->view(waiting)->position, 2);
+  EXPECT_EQ(queue->view(attached)->state, JobState::kCancelled);
+}
+
+TEST_F(JobQueueTest, AJobThatKillsTheServerIsGivenUp) {
+  std::string id;
+  for (int i = 0; i < 3; ++i) {
+    auto queue = open({.max_attempts = 3});
+    if (i == 0) id = queue->submit(order()).id;
+    ASSERT_EQ(queue->take()->job->id, id);
+  }
+  auto queue = open({.max_attempts = 3});
+  EXPECT_EQ(queue->view(id)->state, JobState::kFailed);
+  EXPECT_EQ(queue->view(id)->attempts, 3);
+}
+
+TEST_F(JobQueueTest, StoppingPutsTheRunningJobBackWithoutCountingIt) {
+  auto queue = open();
+  const auto id = queue->submit(order()).id;
+  const auto work = queue->take();
+  queue->stop();
+  EXPECT_TRUE(work->job->control->stop.stop_requested());
+  queue->end(id, Outcome::of(JobState::kCancelled, 503, "cancelled"));
+  EXPECT_FALSE(queue->take());
+  EXPECT_THROW(queue->submit(order()), Refusal);
+  queue = open();
+  EXPECT_EQ(queue->view(id)->state, JobState::kQueued);
+  EXPECT_EQ(queue->view(id)->attempts, 0);
+}
+
+TEST_F(JobQueueTest, AKeyMeansOneJobAlsoAfterARestart) {
+  auto queue = open();
+  const auto first = queue->submit(order("{}", false, "k"));
+  EXPECT_TRUE(first.is_new);
+  queue = open();
+  const auto again = queue->submit(order("{}", false, "k"));
+  EXPECT_FALSE(again.is_new);
+  EXPECT_EQ(again.id, first.id);
+  EXPECT_THROW(queue->submit(order("{\"x\":1}", false, "k")), Refusal);
+  EXPECT_EQ(queue->waiting(), 1);
+}
+
+TEST_F(JobQueueTest, IsBoundedInNumberAndBytes) {
+  auto queue = open({.max_waiting = 2, .max_waiting_bytes = 1000});
+  queue->submit(order(std::string(600, ' ')));
+  EXPECT_THROW(queue->submit(order(std::string(600, ' '))), Refusal);
+  queue->submit(order());
+  try {
+    queue->submit(order());
+    FAIL();
+  } catch (const Refusal& refusal) {
+    EXPECT_EQ(refusal.status(), 503);
+  }
+}
+
+TEST_F(JobQueueTest, TheNewestResultsStay) {
+  auto queue = open({.retention = {.seconds = 1000, .bytes = 250, .rows = 4}});
+  std::vector<std::string> ids;
+  for (int i = 0; i < 6; ++i) {
+    ids.push_back(queue->submit(order()).id);
+    queue->take();
+    queue->end(ids.back(), done(90));
+  }
+  EXPECT_FALSE(queue->view(ids[1]));  // beyond the rows
+  EXPECT_FALSE(queue->view(ids[3])->has_result);
+  EXPECT_TRUE(queue->view(ids[4])->has_result);
+  EXPECT_TRUE(queue->picture(ids[5], 0));
+  EXPECT_FALSE(queue->picture(ids[3], 0));
+}
+
+TEST_F(JobQueueTest, AnAttachedClientGetsItsResultOnce) {
+  auto queue = open();
+  const auto id = queue->submit(order("{}", true)).id;
+  EXPECT_EQ(queue->wait_for_end(id, std::chrono::milliseconds(1)), nullptr);
+  std::jthread engine([&] {
+    queue->take();
+    queue->end(id, done());
+  });
+  const auto outcome = queue->wait_for_end(id, std::chrono::seconds(10));
+  ASSERT_NE(outcome, nullptr);
+  EXPECT_EQ(outcome->pictures.size(), 1u);
+  EXPECT_FALSE(queue->view(id)->has_result);  // it went out on the connection and takes no room
+  queue->forget(id);
+}
+
+TEST_F(JobQueueTest, CancellingTheRunningJobReachesItsControl) {
+  auto queue = open();
+  const auto id = queue->submit(order()).id;
+  const auto work = queue->take();
+  EXPECT_EQ(queue->cancel(id), Cancelled::kSoon);
+  EXPECT_TRUE(work->job->control->stop.stop_requested());
+  EXPECT_EQ(queue->cancel("nobody"), Cancelled::kUnknown);
+}
+
+TEST_F(JobQueueTest, EventsAreNumberedAndCanBeFollowedFromAnyPoint) {
+  auto queue = open();
+  const auto one = queue->submit(order()).id, two = queue->submit(order()).id;
+  queue->cancel(one);
+  std::uint64_t number = 0;
+  EXPECT_EQ(events_.next(number, two, std::chrono::milliseconds(1))->name, "queued");
+  number = 0;
+  std::vector<std::string> names;
+  while (const auto event = events_.next(number, one, std::chrono::milliseconds(1))) names.push_back(event->name);
+  EXPECT_EQ(names, (std::vector<std::string>{"queued", "cancelled"}));
+}
+
+}  // namespace
+}  // namespace lowrank::server
