@@ -116,6 +116,24 @@ const std::vector<OptionRow> kTrainBase = {
 
 const std::vector<OptionRow> kCollection = {kDataDir, kJson};
 const std::vector<OptionRow> kList = {kDataDir, kJson, {.flag = "names", .help = "print the names only, one a line"}};
+// What the collection can be narrowed to.
+const std::vector<OptionRow> kFilters = {
+    {.flag = "type", .value = "TYPE", .help = "only this type", .choices = {"character", "style", "concept", "pose", "clothing", "object", "none"}},
+    {.flag = "base", .value = "NAME", .help = "only this base model, such as SD1, SDXL or Pony"},
+    {.flag = "fits", .value = "MODEL", .help = "only what fits this checkpoint; 'default' is the one taken without --model", .kind = kFile},
+    {.flag = "tag", .value = "TAG", .help = "only with this tag, of yours, of Civitai or of the training captions"},
+    {.flag = "trigger", .value = "WORD", .help = "only with this trigger word"},
+    {.flag = "rating", .value = "N", .help = "only with so many stars or more", .kind = kInteger, .min = 1, .max = 5},
+    {.flag = "since", .value = "DAY", .help = "only first seen on this day or later, 2026-01-31"},
+    {.flag = "until", .value = "DAY", .help = "only first seen on this day or earlier"},
+    {.flag = "min-size", .value = "SIZE", .help = "only files of this size or more, 10MB"},
+    {.flag = "max-size", .value = "SIZE", .help = "only files of this size or less"},
+    {.flag = "sort", .value = "KEY", .help = "order", .choices = {"name", "added", "date", "size", "rating"}, .only_choices = true},
+    {.flag = "limit", .value = "N", .help = "at most so many", .kind = kInteger, .min = 1, .max = 1000000},
+    {.flag = "names", .help = "print the names only, one a line"},
+    kDataDir,
+    kJson,
+};
 
 const std::vector<OptionRow> kExplain = {
     {.flag = "negative", .letter = 'n', .value = "TEXT", .help = "negative prompt", .aliases = {"negative-prompt"}},
@@ -207,8 +225,16 @@ std::vector<CommandRow> make_table() {
                    {.flag = "out", .letter = 'o', .value = "FILE", .help = "file to write, .safetensors", .kind = kFile, .aliases = {"output"}},
                    {.flag = "seed", .value = "N", .help = "of the weights", .kind = kInteger, .min = 0, .max = 2147483647, .standard = "0"}},
        .examples = {{"model random --like sd15 --out random.safetensors", "2 GB of float16"}}},
-      {.name = "lora list", .summary = "list the LoRAs", .run = lora_list, .options = kList,
-       .examples = {{"lora list", ""}, {"lora list --json | jq '.loras[].name'", "for scripts"}}},
+      {.name = "lora list", .summary = "list the LoRAs", .run = lora_list, .options = kFilters,
+       .examples = {{"lora list", ""}, {"lora list --type style --fits default --sort rating", "the styles that the checkpoint at hand can use, best first"}, {"lora list --json | jq '.loras[].name'", "for scripts"}}},
+      {.name = "lora find", .summary = "search names, trigger words, tags, notes and descriptions", .run = lora_find,
+       .places = {{.name = "WORD", .help = "words that all must occur; the beginning of a word is enough", .is_repeatable = true}}, .options = kFilters,
+       .examples = {{"lora find 3d soft", ""}, {"lora find fox --rating 4 --max-size 50MB", ""}}},
+      {.name = "lora scan", .summary = "bring the index of the collection up to date, with hashes if asked", .run = lora_scan,
+       .options = {kDataDir, kJson, {.flag = "hash", .help = "hash every file that has no hash yet"}, {.flag = "rebuild", .help = "make the index anew from the files"},
+                   {.flag = "watch", .help = "stay and follow changes until Ctrl-C"}, {.flag = "quiet", .letter = 'q', .help = "show no progress"}},
+       .examples = {{"lora scan --hash", "then everything is found by its hash"}, {"lora scan --watch", ""}},
+       .more = "Every command brings the index up to date by itself; this one is for the first time and for hashes. The index lies in ~/.cache/lowrank and can be deleted at any time: the files are the truth."},
       {.name = "lora show", .summary = "show what a LoRA is for: trigger words, base model, training", .run = lora_show,
        .places = {{.name = "NAME", .help = "a LoRA by name, alias, folder/name or file", .kind = kFile}}, .options = kCollection,
        .examples = {{"lora show 3dmm", ""}}},

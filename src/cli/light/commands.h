@@ -11,6 +11,8 @@ int prompt_explain(const Invocation& invocation);
 int model_list(const Invocation& invocation);
 int model_inspect(const Invocation& invocation);
 int lora_list(const Invocation& invocation);
+int lora_find(const Invocation& invocation);
+int lora_scan(const Invocation& invocation);
 int lora_show(const Invocation& invocation);
 int lora_inspect(const Invocation& invocation);
 int completion(const Invocation& invocation);
