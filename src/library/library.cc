@@ -72,6 +72,15 @@ ScanReport Library::rescan(const ScanOptions& options) {
   return last_scan_;
 }
 
+void Library::reread(const Record& record) {
+  database_.prepare("UPDATE file SET stamp = -1 WHERE id = ?").bind(1, record.id).run();
+  database_.prepare("DELETE FROM folder WHERE place = ? AND relative = ?")
+      .bind(1, record.place)
+      .bind(2, record.folder)
+      .run();
+  rescan();
+}
+
 fs::path Library::path_of(const Record& record) const {
   return folder_of(place_named(record.place), data_) / record.relative;
 }
@@ -144,6 +153,14 @@ std::optional<Record> Library::find_hash(std::string_view hash, std::string_view
     if (!found.empty()) return found.back();
   }
   return std::nullopt;
+}
+
+std::optional<Record> Library::find_civitai_version(std::int64_t version) const {
+  if (version == 0) return std::nullopt;
+  auto found = select("gone IS NULL AND civitai_version = ?",
+                      [&](Statement& statement) { statement.bind(1, version); });
+  if (found.empty()) return std::nullopt;
+  return std::move(found.back());
 }
 
 FoundLora Library::resolve(std::string_view name) const {

@@ -49,6 +49,8 @@ class Library {
   static Library open(const DataDir& data, const ScanOptions& options = {}, Rebuild rebuild = Rebuild::kNo);
 
   ScanReport rescan(const ScanOptions& options = {});
+  // Reads one file and what lies beside it anew, whatever its dates say.
+  void reread(const Record& record);
   const ScanReport& last_scan() const { return last_scan_; }
   const DataDir& data() const { return data_; }
 
@@ -65,6 +67,7 @@ class Library {
   // By any hash that is known, of the kind "lora" or another; a shorter hash meets the longer one that it
   // begins.
   std::optional<Record> find_hash(std::string_view hash, std::string_view kind = "lora") const;
+  std::optional<Record> find_civitai_version(std::int64_t version) const;
   std::vector<std::string> former_names(const Record& record) const;
 
   // Hashes this file when it is not yet known. False with the reason in `problem`.
