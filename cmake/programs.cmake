@@ -56,6 +56,14 @@ if(LOWRANK_TESTS AND TARGET lowrank AND TARGET lowrank_engine)
   set_tests_properties(layer_tests PROPERTIES LABELS fast)
 endif()
 
+# The collection needs no engine.
+if(LOWRANK_TESTS AND TARGET lowrank)
+  foreach(name collection import)
+    add_test(NAME ${name}_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/${name}_test.py $<TARGET_FILE:lowrank> ${CMAKE_SOURCE_DIR})
+    set_tests_properties(${name}_tests PROPERTIES LABELS e2e)
+  endforeach()
+endif()
+
 include(GNUInstallDirs)
 if(TARGET lowrank)
   install(TARGETS lowrank RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

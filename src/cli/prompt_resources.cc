@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "image/codec.h"
 #include "prompt/extra_networks.h"
+#include "prompt/infotext.h"
 #include "prompt/text.h"
 
 namespace lowrank::cli {
@@ -36,9 +37,35 @@ void add_hashes(Needs& needs, const prompt::Infotext& infotext, const char* key,
     for (auto& [name, hash] : prompt::parse_hash_list(*list)) needs.add(kind, name).hash = hash;
 }
 
+// The JSON value that follows `key` in the text. The sites write it unquoted into infotexts, whose own rules
+// then cannot tell where it ends; A1111 writes it as a quoted text.
+json json_behind(const std::string& text, const std::string& key) {
+  const auto at = text.rfind(key);
+  if (at == std::string::npos) return {};
+  const std::size_t begin = at + key.size();
+  int depth = 0;
+  bool inside = false;
+  for (std::size_t i = begin; i < text.size(); ++i) {
+    const char c = text[i];
+    if (inside && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      inside = !inside;
+    } else if (!inside && (c == '{' || c == '[')) {
+      ++depth;
+    } else if (!inside && (c == '}' || c == ']')) {
+      --depth;
+    }
+    if (depth > 0 || inside) continue;
+    json value = json::parse(text.substr(begin, i + 1 - begin), nullptr, false);
+    if (value.is_string()) value = json::parse(value.get<std::string>(), nullptr, false);
+    return value;
+  }
+  return {};
+}
+
 // {"model": "d56b…", "lora:fox": "0123…", "embed:bad": "…"}
-void add_extension_hashes(Needs& needs, const std::string& text) {
-  const json hashes = json::parse(text, nullptr, false);
+void add_extension_hashes(Needs& needs, const json& hashes) {
   if (!hashes.is_object()) return;
   for (const auto& [key, value] : hashes.items()) {
     if (!value.is_string()) continue;
@@ -56,8 +83,7 @@ void add_extension_hashes(Needs& needs, const std::string& text) {
 }
 
 // [{"type": "lora", "weight": 0.8, "modelVersionId": 123, "modelName": "Fox"}]
-void add_civitai_resources(Needs& needs, const std::string& text) {
-  const json resources = json::parse(text, nullptr, false);
+void add_civitai_resources(Needs& needs, const json& resources) {
   if (!resources.is_array()) return;
   for (const auto& item : resources) {
     if (!item.is_object()) continue;
@@ -79,15 +105,15 @@ void add_civitai_resources(Needs& needs, const std::string& text) {
 
 }  // namespace
 
-std::vector<NeededFile> needed_files(const prompt::Infotext& infotext) {
+std::vector<NeededFile> needed_files(const std::string& text) {
+  const prompt::Infotext infotext = prompt::parse_infotext(text);
   Needs needs;
   add_tags(needs, infotext.prompt);
   if (const std::string* hires = infotext.find("Hires prompt")) add_tags(needs, *hires);
   add_hashes(needs, infotext, "Lora hashes", "lora");
   add_hashes(needs, infotext, "TI hashes", "embedding");
-  if (const std::string* hashes = infotext.find("Hashes")) add_extension_hashes(needs, *hashes);
-  if (const std::string* resources = infotext.find("Civitai resources"))
-    add_civitai_resources(needs, *resources);
+  add_extension_hashes(needs, json_behind(text, ", Hashes: "));
+  add_civitai_resources(needs, json_behind(text, ", Civitai resources: "));
   const std::string *model = infotext.find("Model"), *hash = infotext.find("Model hash");
   if (model != nullptr || hash != nullptr) {
     NeededFile& file = needs.add("checkpoint", model == nullptr ? "" : *model);
@@ -96,17 +122,16 @@ std::vector<NeededFile> needed_files(const prompt::Infotext& infotext) {
   return std::move(needs.list);
 }
 
-prompt::Infotext infotext_of(const std::string& file_or_text) {
+std::string infotext_of(const std::string& file_or_text) {
   std::error_code failure;
   // Long prompts are no file names, and asking the system for one is an error of its own.
-  if (file_or_text.size() > 4096 || !fs::is_regular_file(file_or_text, failure))
-    return prompt::parse_infotext(file_or_text);
+  if (file_or_text.size() > 4096 || !fs::is_regular_file(file_or_text, failure)) return file_or_text;
   const std::string extension = prompt::lower(fs::path(file_or_text).extension().string());
-  if (extension == ".txt") return prompt::parse_infotext(read_file(file_or_text, 1 << 20));
+  if (extension == ".txt") return read_file(file_or_text, 1 << 20);
   const auto text = image::load_parameters(file_or_text);
   if (!text)
     throw Error(kBadInput, "{}: holds no settings; only pictures saved with theirs do.", file_or_text);
-  return prompt::parse_infotext(*text);
+  return *text;
 }
 
 }  // namespace lowrank::cli

@@ -7,8 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "prompt/infotext.h"
-
 namespace lowrank::cli {
 
 struct NeededFile {

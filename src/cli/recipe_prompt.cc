@@ -4,6 +4,7 @@
 
 #include "cli/prompt_resources.h"
 #include "prompt/extra_networks.h"
+#include "prompt/infotext.h"
 #include "prompt/text.h"
 
 namespace lowrank::cli {
@@ -20,8 +21,7 @@ std::string local_name(const library::RecipeLora& lora, const library::Library& 
   if (!by_hash) return lora.name;
   const auto by_name = library.find_lora(lora.name);
   if (by_name && by_name->record.id == by_hash->id) return lora.name;
-  const auto meant = library.find_lora(by_hash->name);
-  return meant && meant->record.id == by_hash->id ? by_hash->name : library::Library::relative_name(*by_hash);
+  return library.prompt_name(*by_hash);
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ void apply_recipes(Invocation& invocation) {
   std::string prompt = invocation.value("prompt"), negative = invocation.value("negative");
   if (invocation.has("from")) {
     // The picture's own words, unless others are given beside it.
-    const auto infotext = infotext_of(invocation.value("from"));
+    const auto infotext = prompt::parse_infotext(infotext_of(invocation.value("from")));
     if (!invocation.has("prompt")) prompt = infotext.prompt;
     if (!invocation.has("negative")) negative = infotext.negative_prompt;
   }

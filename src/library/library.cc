@@ -100,6 +100,11 @@ std::vector<Record> Library::select(std::string_view where,
   return records;
 }
 
+std::string Library::prompt_name(const Record& record) const {
+  const auto meant = find_lora(record.name);
+  return meant && meant->record.id == record.id ? record.name : relative_name(record);
+}
+
 std::optional<FoundLora> Library::find_lora(std::string_view name) const {
   if (name.empty()) return std::nullopt;
   const auto bind_name = [&](Statement& statement) { statement.bind(1, name).bind(2, name); };

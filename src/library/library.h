@@ -59,6 +59,9 @@ class Library {
   // Below its LoRA folder, without extension: unique, and understood in prompts.
   static std::string relative_name(const Record& record);
 
+  // The shortest name by which a prompt means this file.
+  std::string prompt_name(const Record& record) const;
+
   // The LoRA that NAME means: by A1111's rule first (lora_folder.h), then by a former name, then as a hash of
   // at least eight digits. nullopt: there is none.
   std::optional<FoundLora> find_lora(std::string_view name) const;

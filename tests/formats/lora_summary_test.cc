@@ -53,19 +53,26 @@ TEST(LoraSummary, EqualsTheStrictReadingOfEveryKind) {
   const std::vector<std::vector<Named>> files = {
       {{m + ".lora_down.weight", {4, 768}}, {m + ".lora_up.weight", {8, 4}}},
       {{m + ".lora_down.weight", {4, 768, 3, 3}}, {m + ".lora_up.weight", {8, 4, 1, 1}}},
-      {{m + ".hada_w1_a", {8, 3}}, {m + ".hada_w1_b", {3, 1024}}, {m + ".hada_w2_a", {8, 3}}, {m + ".hada_w2_b", {3, 1024}}},
+      {{m + ".hada_w1_a", {8, 3}},
+       {m + ".hada_w1_b", {3, 1024}},
+       {m + ".hada_w2_a", {8, 3}},
+       {m + ".hada_w2_b", {3, 1024}}},
       {{m + ".lokr_w1", {2, 2}}, {m + ".lokr_w2_a", {4, 5}}, {m + ".lokr_w2_b", {5, 384}}},
       {{m + ".weight", {768}}, {m + ".on_input", {1}}},
       {{m + ".diff", {8, 768}}},
       {{m + ".w_norm", {8}}, {m + ".b_norm", {8}}},
-      {{m + ".a1.weight", {768, 3}}, {m + ".a2.weight", {3, 768}}, {m + ".b1.weight", {8, 3}}, {m + ".b2.weight", {3, 768}}},
+      {{m + ".a1.weight", {768, 3}},
+       {m + ".a2.weight", {3, 768}},
+       {m + ".b1.weight", {8, 3}},
+       {m + ".b2.weight", {3, 768}}},
       {{m + ".oft_blocks", {2, 4, 4}}},
       {{m + ".oft_blocks", {1, 2, 4, 4}}},
       {{"unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight", {2, 16}},
        {"unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_B.weight", {16, 2}}},
       {{"lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight", {2, 16}},
        {"lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", {16, 2}},
-       {m + ".lora_down.weight", {4, 2048}}, {m + ".lora_up.weight", {8, 4}}},
+       {m + ".lora_down.weight", {4, 2048}},
+       {m + ".lora_up.weight", {8, 4}}},
   };
   const TemporaryFolder folder;
   int number = 0;
@@ -77,13 +84,15 @@ TEST(LoraSummary, EqualsTheStrictReadingOfEveryKind) {
 }
 
 TEST(SafetensorsSkim, RefusesWhatIsNotOfTheUsualForm) {
-  for (const char* text : {"", "[]", "{", R"({"a":1})", R"({"a":{"dtype":"F16","shape":[1],"data_offsets":[0]}})",
-                           R"({"a":{"dtype":"F16","shape":[-1],"data_offsets":[0,2]}})",
-                           R"({"a\"":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}})",
-                           R"({"a":{"dtype":"F16","shape":[99999999999999999999],"data_offsets":[0,2]}})",
-                           R"({"__metadata__":{"a":{"b":"c"}}})", R"({"__metadata__":{"a":"b)", R"({"a":{"dtype":"F16"}} x)"})
+  for (const char* text :
+       {"", "[]", "{", R"({"a":1})", R"({"a":{"dtype":"F16","shape":[1],"data_offsets":[0]}})",
+        R"({"a":{"dtype":"F16","shape":[-1],"data_offsets":[0,2]}})",
+        R"({"a\"":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}})",
+        R"({"a":{"dtype":"F16","shape":[99999999999999999999],"data_offsets":[0,2]}})",
+        R"({"__metadata__":{"a":{"b":"c"}}})", R"({"__metadata__":{"a":"b)", R"({"a":{"dtype":"F16"}} x)"})
     EXPECT_FALSE(skim_safetensors(text)) << text;
-  const auto header = skim_safetensors(R"( { "a" : {"data_offsets":[0,4],"shape":[2],"dtype":"F16"} , "__metadata__":{"x":"}"} } )");
+  const auto header = skim_safetensors(
+      R"( { "a" : {"data_offsets":[0,4],"shape":[2],"dtype":"F16"} , "__metadata__":{"x":"}"} } )");
   ASSERT_TRUE(header);
   EXPECT_EQ(header->tensors.at(0).key, "a");
   EXPECT_EQ(header->data_bytes, 4);
@@ -118,8 +127,11 @@ TEST(LoraFit, TellsWhyAModuleHasNoPlace) {
   const TemporaryFolder folder;
   const std::string m = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k";
   write_named(folder.path() / "wide.safetensors",
-              {{m + ".lora_down.weight", {4, 2048}}, {m + ".lora_up.weight", {640, 4}},
-               {"lora_unet_nowhere.lora_down.weight", {4, 8}}, {"lora_unet_nowhere.lora_up.weight", {8, 4}}}, {});
+              {{m + ".lora_down.weight", {4, 2048}},
+               {m + ".lora_up.weight", {640, 4}},
+               {"lora_unet_nowhere.lora_down.weight", {4, 8}},
+               {"lora_unet_nowhere.lora_up.weight", {8, 4}}},
+              {});
   const LoraFit fit = fit_lora(open_lora(folder.path() / "wide.safetensors"), open_checkpoint(tiny_model()));
   EXPECT_FALSE(fit.applies());
   ASSERT_EQ(fit.unmet.size(), 2u);

@@ -51,7 +51,9 @@ class LibraryTest : public testing::Test {
     for (int i = 0; i < 8; ++i) text += static_cast<char>(header.size() >> (8 * i) & 0xFF);
     return text + header + std::string(static_cast<std::size_t>(4 * cross + 1280), fill);
   }
-  void put(const std::string& relative, const std::string& content) const { write_file(lora(relative), content); }
+  void put(const std::string& relative, const std::string& content) const {
+    write_file(lora(relative), content);
+  }
   static std::vector<std::string> names(const std::vector<Record>& records) {
     std::vector<std::string> out;
     for (const auto& record : records) out.push_back(Library::relative_name(record));
@@ -72,7 +74,8 @@ class LibraryTest : public testing::Test {
 };
 
 TEST_F(LibraryTest, ReadsFamilyKindRankAndCardOfEachFile) {
-  put("a/fox.safetensors", bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"red fox\":5}}","modelspec.title":"Fox"})"));
+  put("a/fox.safetensors",
+      bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"red fox\":5}}","modelspec.title":"Fox"})"));
   put("b.safetensors", bytes("{}", 1, 2048));
   const auto records = open().find({});
   ASSERT_THAT(names(records), ElementsAre("a/fox", "b"));
@@ -152,9 +155,11 @@ TEST_F(LibraryTest, HashesAreForgottenWithTheContent) {
   EXPECT_EQ(open().resolve("a").record.sha256, "");
 }
 
-// The worked file of the formats' description: 68 bytes, SHA-256 b145d4c1…, tensors 6b60ada8…, nothing at 1 MB.
+// The worked file of the formats' description: 68 bytes, SHA-256 b145d4c1…, tensors 6b60ada8…, nothing at 1
+// MB.
 TEST_F(LibraryTest, HashesEqualTheWorkedValuesAndNothingHasNone) {
-  std::string file("\x38\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}  ", 64);
+  std::string file("\x38\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}  ",
+                   64);
   file += std::string("\0\x3c\0\x40", 4);
   put("worked.safetensors", file);
   const FileHashes hashes = hash_file(lora("worked.safetensors"));
@@ -181,7 +186,8 @@ TEST_F(LibraryTest, AHardLinkIsNotHashedTwice) {
 }
 
 TEST_F(LibraryTest, FindsByEveryHash) {
-  put("fox.safetensors", bytes(R"({"sshs_model_hash":"00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"})"));
+  put("fox.safetensors",
+      bytes(R"({"sshs_model_hash":"00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"})"));
   const auto library = open();
   EXPECT_EQ(found(library, "001122334455"), "fox by hash");  // stated in the metadata: no hashing needed
   const Record record = hashed(library, "fox");
@@ -243,8 +249,10 @@ TEST_F(LibraryTest, DuplicatesAreFilesAndTensors) {
 TEST_F(LibraryTest, FiltersNarrow) {
   put("style/soft.safetensors", bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"snow\":5,\"Red Fox\":2}}"})"));
   put("hat.safetensors", bytes("{}", 1, 2048));
-  put("hat.json", R"({"type":"clothing","rating":3,"activation text":"wearing a hat","tags":["head wear"],"notes":"very nice"})");
-  put("hat.civitai.info", R"({"baseModel":"Pony","trainedWords":["hat","a hat"],"model":{"name":"Hats","tags":["style"]}})");
+  put("hat.json",
+      R"({"type":"clothing","rating":3,"activation text":"wearing a hat","tags":["head wear"],"notes":"very nice"})");
+  put("hat.civitai.info",
+      R"({"baseModel":"Pony","trainedWords":["hat","a hat"],"model":{"name":"Hats","tags":["style"]}})");
   put("broken.safetensors", "no");
   const auto library = open();
   EXPECT_THAT(names(library.find({.words = "nic"})), ElementsAre("hat"));
@@ -280,16 +288,18 @@ TEST_F(LibraryTest, TheUsersTypeWinsThenCivitaisThenAGuessThatSaysSo) {
 
 TEST_F(LibraryTest, OddNamesWork) {
   const std::string longest = std::string(255 - 12, 'x') + ".safetensors";
-  for (const std::string& name : {std::string("-dash.safetensors"), std::string("new\nline.safetensors"),
-                                  std::string("狐 fuchs ß.safetensors"), std::string("bad \xff\xfe.safetensors"),
-                                  std::string("quote'\".safetensors"), longest})
+  for (const std::string& name :
+       {std::string("-dash.safetensors"), std::string("new\nline.safetensors"),
+        std::string("狐 fuchs ß.safetensors"), std::string("bad \xff\xfe.safetensors"),
+        std::string("quote'\".safetensors"), longest})
     put(name, bytes());
   fs::create_directory_symlink(lora(""), lora("loop"));
   fs::create_symlink(lora("nowhere"), lora("dangling.safetensors"));
   const auto library = open();
   EXPECT_EQ(library.find({}).size(), 6u);
-  for (const std::string& name : {std::string("-dash"), std::string("new\nline"), std::string("狐 fuchs ß"),
-                                  std::string("bad \xff\xfe"), std::string("quote'\""), longest.substr(0, 243)})
+  for (const std::string& name :
+       {std::string("-dash"), std::string("new\nline"), std::string("狐 fuchs ß"),
+        std::string("bad \xff\xfe"), std::string("quote'\""), longest.substr(0, 243)})
     EXPECT_TRUE(library.find_lora(name)) << name;
   EXPECT_THAT(names(library.find({.words = "fuchs"})), ElementsAre("狐 fuchs ß"));
   EXPECT_EQ(open().last_scan().read, 0);
@@ -366,8 +376,15 @@ TEST_F(LibraryTest, TwoLibrariesAtOnceSeeEachOthersWriting) {
 TEST_F(LibraryTest, EditsKeepUnknownFieldsAndStayInStepWithLoraManager) {
   put("fox.safetensors", bytes());
   put("fox.json", R"({"vae":"x","notes":"old","preferred weight":0.5,"list":[1,{"a":null}]})");
-  put("fox.metadata.json", R"({"favorite":true,"notes":"old","usage_tips":"{\"clip_skip\":2}","civitai":{"id":7}})");
-  edit_card(lora("fox.safetensors"), {.notes = "new", .preferred_weight = 0.8, .rating = 5, .type = "style", .tags = std::vector<std::string>{"a", "b"}}, {});
+  put("fox.metadata.json",
+      R"({"favorite":true,"notes":"old","usage_tips":"{\"clip_skip\":2}","civitai":{"id":7}})");
+  edit_card(lora("fox.safetensors"),
+            {.notes = "new",
+             .preferred_weight = 0.8,
+             .rating = 5,
+             .type = "style",
+             .tags = std::vector<std::string>{"a", "b"}},
+            {});
   EXPECT_EQ(read_file(lora("fox.json")), R"({
     "vae": "x",
     "notes": "new",
@@ -386,7 +403,8 @@ TEST_F(LibraryTest, EditsKeepUnknownFieldsAndStayInStepWithLoraManager) {
     "type": "style"
 })");
   const std::string manager = read_file(lora("fox.metadata.json"));
-  for (const char* part : {R"("favorite": true)", R"("notes": "new")", R"("id": 7)", R"(\"strength\":0.8)", R"(\"clip_skip\":2)"})
+  for (const char* part : {R"("favorite": true)", R"("notes": "new")", R"("id": 7)", R"(\"strength\":0.8)",
+                           R"(\"clip_skip\":2)"})
     EXPECT_THAT(manager, HasSubstr(part));
   const Record record = open().resolve("fox").record;
   EXPECT_EQ(record.rating, 5);

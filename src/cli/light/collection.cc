@@ -160,10 +160,7 @@ std::string type_text(const Record& record) {
 }
 
 std::string tag_text(const library::Library& library, const Record& record) {
-  std::string name = record.name;
-  const auto meant = library.find_lora(name);
-  if (!meant || meant->record.id != record.id) name = library::Library::relative_name(record);
-  return fmt::format("<lora:{}:{}>", name, weight_text(record.weight));
+  return fmt::format("<lora:{}:{}>", library.prompt_name(record), weight_text(record.weight));
 }
 
 std::string prompt_line(const library::Library& library, const Record& record) {

@@ -21,6 +21,8 @@ int lora_rate(const Invocation& invocation);
 int lora_preview(const Invocation& invocation);
 int lora_dedupe(const Invocation& invocation);
 int lora_missing(const Invocation& invocation);
+int lora_import(const Invocation& invocation);
+int lora_check_updates(const Invocation& invocation);
 int lora_why(const Invocation& invocation);
 int recipe_save(const Invocation& invocation);
 int recipe_list(const Invocation& invocation);

@@ -4,7 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
-#include <thread>
+#include <optional>
 
 #include "base/error.h"
 #include "cli/light/collection.h"
@@ -156,6 +156,9 @@ int lora_scan(const Invocation& invocation) {
   const bool is_quiet = invocation.has("json") || invocation.has("quiet");
   ProgressLine line(is_quiet ? nullptr : stderr);
   const library::ScanOptions options{.threads = 0, .progress = &line, .stop = signal.token()};
+  // Before the first look, so that nothing falls in between.
+  std::optional<library::Watcher> watcher;
+  if (invocation.has("watch")) watcher.emplace(data);
   Library library = Library::open(data, options,
                                   invocation.has("rebuild") ? library::Rebuild::kYes : library::Rebuild::kNo);
   line.clear();
@@ -163,10 +166,9 @@ int lora_scan(const Invocation& invocation) {
     fmt::print(stderr, "warning: {}\n", printable(problem));
   const std::int64_t hashed = invocation.has("hash") ? hash_all(library, signal.token(), is_quiet) : 0;
   print_scan(invocation, library.last_scan(), hashed, seconds());
-  if (!invocation.has("watch")) return 0;
+  if (!watcher) return 0;
   std::fflush(stdout);
-  library::Watcher watcher(data);
-  while (watcher.wait(signal.token())) {
+  while (watcher->wait(signal.token())) {
     const auto report = library.rescan({.threads = 0, .progress = nullptr, .stop = signal.token()});
     if (report.read == 0 && report.gone == 0 && report.renamed == 0) continue;
     const std::int64_t more = invocation.has("hash") ? hash_all(library, signal.token(), true) : 0;

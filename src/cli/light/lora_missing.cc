@@ -48,6 +48,10 @@ std::string where_to_get(const Library& library, const NeededFile& needed) {
                              : fmt::format("no hash is given; search for '{}' on civitai.com", needed.name);
 }
 
+std::string doubt(const Record& record) {
+  return record.sha256.empty() ? ", its hash is not known yet" : ", but its hash is another";
+}
+
 // A hash decides before a name: equal names may mean different files.
 Answer answer_for(const Library& library, const NeededFile& needed) {
   Answer answer{.needed = needed, .found = std::nullopt, .how = {}, .where = {}};
@@ -66,6 +70,10 @@ Answer answer_for(const Library& library, const NeededFile& needed) {
     answer.how = "name";
     answer.found = std::move(other);
   }
+  // The text's hash met no known one, so the name is all there is.
+  const bool is_by_name = answer.found && answer.how != "hash" && answer.how != "Civitai version";
+  if (is_by_name && !needed.hash.empty() && !library.find_hash(needed.hash, needed.kind))
+    answer.how += doubt(*answer.found);
   if (!answer.found) answer.where = where_to_get(library, needed);
   return answer;
 }
@@ -92,7 +100,7 @@ std::vector<NeededFile> asked_files(const Invocation& invocation, const Library&
   for (const std::string& place : invocation.places) {
     if (place == "-") {
       const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
-      add(needed_files(prompt::parse_infotext(text)));
+      add(needed_files(text));
     } else {
       add(needed_files(infotext_of(place)));
     }

@@ -15,6 +15,7 @@
 #include "cli/recipe_prompt.h"
 #include "cli/text_table.h"
 #include "library/recipe.h"
+#include "prompt/infotext.h"
 
 namespace lowrank::cli {
 namespace {
@@ -51,11 +52,12 @@ void fill_in(RecipeLora& lora, const Library& library) {
 }
 
 Recipe recipe_of_picture(const std::string& file) {
-  const prompt::Infotext infotext = infotext_of(file);
+  const std::string text = infotext_of(file);
+  const prompt::Infotext infotext = prompt::parse_infotext(text);
   const PromptParts parts = split_prompt(infotext.prompt);
   Recipe recipe{
       .name = {}, .prompt = parts.prompt, .negative_prompt = infotext.negative_prompt, .loras = parts.loras};
-  for (const NeededFile& needed : needed_files(infotext))
+  for (const NeededFile& needed : needed_files(text))
     for (RecipeLora& lora : recipe.loras)
       if (needed.kind == "lora" && lora.name == needed.name) lora.hash = needed.hash;
   return recipe;

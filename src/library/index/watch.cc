@@ -45,11 +45,14 @@ Watcher::~Watcher() {
   if (events_ >= 0) ::close(events_);
 }
 
-void Watcher::watch_folders() {
-  if (events_ < 0) return;
+bool Watcher::watch_folders() {
+  if (events_ < 0) return false;
+  bool has_new = false;
   const auto watch = [&](const std::filesystem::path& folder) {
     // Too many folders for the system's limit: those without a watch are found by looking now and then.
-    if (::inotify_add_watch(events_, folder.c_str(), kEvents) < 0 && errno != ENOENT) sees_all_ = false;
+    const int number = ::inotify_add_watch(events_, folder.c_str(), kEvents);
+    if (number < 0 && errno != ENOENT) sees_all_ = false;
+    if (number >= 0) has_new = watched_.insert(number).second || has_new;
   };
   // A place that is made later appears in the folder above it.
   watch(data_.root);
@@ -60,6 +63,7 @@ void Watcher::watch_folders() {
         place, folder, [&](Listing&& listing) { watch(folder / listing.relative); },
         [](const std::string&, const std::string&) {});
   }
+  return has_new;
 }
 
 bool Watcher::drain() {
@@ -87,9 +91,10 @@ bool Watcher::wait(const std::stop_token& stop) {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(wake, &one, sizeof(one));
   });
-  watch_folders();
-  const auto begin = Clock::now();
   std::optional<Clock::time_point> first, last;  // of the burst
+  const auto begin = Clock::now();
+  // What came into a new folder before it was watched told nobody.
+  if (watch_folders()) first = last = begin;
   while (!stop.stop_requested()) {
     const auto now = Clock::now();
     if (first && (now - *last >= timing_.quiet || now - *first >= timing_.longest)) return true;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <set>
 #include <stop_token>
 
 #include "library/data_dir.h"
@@ -27,12 +28,13 @@ class Watcher {
   bool wait(const std::stop_token& stop);
 
  private:
-  void watch_folders();
-  bool drain();  // true: something that concerns the collection was among the events
+  bool watch_folders();  // true: there are folders that were not watched before
+  bool drain();          // true: something that concerns the collection was among the events
 
   const DataDir data_;
   const WatchTiming timing_;
   int events_ = -1;
+  std::set<int> watched_;  // inotify's numbers of the folders
   bool sees_all_ = true;
 };
 
