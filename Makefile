@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 
 PACKAGES := build-essential cmake ninja-build ccache pkg-config git nodejs npm \
   libtorch-dev libopenblas-dev libdnnl-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libssl-dev \
-  libcpp-httplib-dev libsqlite3-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libgtest-dev libgmock-dev libbenchmark-dev \
+  libcpp-httplib-dev libsqlite3-dev libcurl4-openssl-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libgtest-dev libgmock-dev libbenchmark-dev \
   clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 python3
 STARTER_PACKAGES := librsvg2-bin webp
 
@@ -27,8 +27,9 @@ build: setup  ## build the program in build/release
 demo: build  ## pictures without and with a LoRA from the models that ship, in outputs/demo
 	@tools/demo.sh
 
-bench: build  ## seconds and memory of a 512x512 picture, beside peers where they are installed (bench/run.sh)
+bench: build  ## a 512x512 picture beside peers where they are installed, and a collection of 10,000 LoRAs
 	@bench/run.sh
+	@bench/collection.sh
 
 starter: build  ## retrain the starter model and its LoRAs from nothing (hours; goes on where it stopped)
 	@tools/setup.sh $(STARTER_PACKAGES)
@@ -38,7 +39,7 @@ starter: build  ## retrain the starter model and its LoRAs from nothing (hours; 
 TESTED := weights_tests formats_tests prompt_tests sampling_tests model_golden_tests adapter_tests adapter_golden_tests \
   adapter_slow_tests pipeline_tests pipeline_golden_tests training_tests library_tests image_tests e2e_tests
 # The tests that run the real program.
-PROGRAM_TESTS := e2e_txt2img_test cli_tests layer_tests
+PROGRAM_TESTS := e2e_txt2img_test cli_tests collection_tests import_tests layer_tests
 
 test: setup  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
 	@[ -f build/dev/build.ninja ] || cmake --preset dev

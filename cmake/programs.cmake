@@ -18,7 +18,7 @@ endif()
 
 file(GLOB_RECURSE engine_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/engine/*.cc)
 if(LOWRANK_ENGINE AND engine_sources)
-  add_library(lowrank_engine SHARED ${engine_sources})
+  add_library(lowrank_engine SHARED ${engine_sources} ${CMAKE_SOURCE_DIR}/src/cli/stop_signal.cc)
   target_include_directories(lowrank_engine PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
   set_target_properties(lowrank_engine PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin
     INSTALL_RPATH "${LOWRANK_TORCH_LIB_DIR}")
@@ -59,6 +59,14 @@ if(LOWRANK_TESTS AND TARGET lowrank AND TARGET lowrank_engine)
   endforeach()
   add_test(NAME layer_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/check_layers.py ${CMAKE_SOURCE_DIR} --no-compile)
   set_tests_properties(layer_tests PROPERTIES LABELS fast)
+endif()
+
+# The collection needs no engine.
+if(LOWRANK_TESTS AND TARGET lowrank)
+  foreach(name collection import)
+    add_test(NAME ${name}_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/${name}_test.py $<TARGET_FILE:lowrank> ${CMAKE_SOURCE_DIR})
+    set_tests_properties(${name}_tests PROPERTIES LABELS e2e)
+  endforeach()
 endif()
 
 include(GNUInstallDirs)

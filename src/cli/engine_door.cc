@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "cli/recipe_prompt.h"
 #include "cli/seam.h"
 #include "library/data_dir.h"
 
@@ -51,7 +52,9 @@ std::vector<std::string> engine_words(const Invocation& invocation) {
 
 }  // namespace
 
-int run_in_engine(const Invocation& invocation) {
+int run_in_engine(const Invocation& asked) {
+  Invocation invocation = asked;
+  apply_recipes(invocation);
   const nlohmann::json request = {{"command", invocation.command->name}, {"words", engine_words(invocation)}};
   const std::string text = request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   setenv("OMP_WAIT_POLICY", "passive", 0);

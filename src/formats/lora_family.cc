@@ -18,31 +18,6 @@ std::int64_t dimension(const LoraEntry& entry, std::string_view part, std::size_
   return place->second.shape[index];
 }
 
-// Input width of the layer an entry changes; 0 when its tensors do not tell.
-std::int64_t input_width(const LoraEntry& entry) {
-  switch (entry.kind) {
-    case AdapterKind::kLora:
-    case AdapterKind::kLocon:
-      return dimension(entry, "lora_down.weight", 1);
-    case AdapterKind::kLoha:
-      return dimension(entry, "hada_w1_b", 1);
-    case AdapterKind::kLokr: {
-      const auto first = dimension(entry, entry.parts.contains("lokr_w1") ? "lokr_w1" : "lokr_w1_b", 1);
-      const auto second = dimension(entry, entry.parts.contains("lokr_w2") ? "lokr_w2" : "lokr_w2_b", 1);
-      return first < (1 << 24) && second < (1 << 24) ? first * second : 0;
-    }
-    case AdapterKind::kFull:
-      return dimension(entry, "diff", 1);
-    case AdapterKind::kIa3:
-    case AdapterKind::kNorm:
-    case AdapterKind::kGlora:
-    case AdapterKind::kOft:
-    case AdapterKind::kBoft:
-      return 0;
-  }
-  return 0;
-}
-
 // Only SDXL stacks several transformer blocks in one attention.
 bool is_deep_transformer(std::string_view name) {
   constexpr std::string_view kWord = "transformer_blocks_";
@@ -107,9 +82,38 @@ Verdict by_metadata(const std::map<std::string, std::string>& metadata) {
 
 }  // namespace
 
+std::int64_t input_width(const LoraEntry& entry) {
+  switch (entry.kind) {
+    case AdapterKind::kLora:
+    case AdapterKind::kLocon:
+      return dimension(entry, "lora_down.weight", 1);
+    case AdapterKind::kLoha:
+      return dimension(entry, "hada_w1_b", 1);
+    case AdapterKind::kLokr: {
+      const auto first = dimension(entry, entry.parts.contains("lokr_w1") ? "lokr_w1" : "lokr_w1_b", 1);
+      const auto second = dimension(entry, entry.parts.contains("lokr_w2") ? "lokr_w2" : "lokr_w2_b", 1);
+      return first < (1 << 24) && second < (1 << 24) ? first * second : 0;
+    }
+    case AdapterKind::kFull:
+      return dimension(entry, "diff", 1);
+    case AdapterKind::kIa3:
+    case AdapterKind::kNorm:
+    case AdapterKind::kGlora:
+    case AdapterKind::kOft:
+    case AdapterKind::kBoft:
+      return 0;
+  }
+  return 0;
+}
+
 void recognise_base_model(LoraFile& lora, bool has_second_encoder) {
+  recognise_base_model(lora, has_second_encoder, lora.file->metadata());
+}
+
+void recognise_base_model(LoraFile& lora, bool has_second_encoder,
+                          const std::map<std::string, std::string>& facts) {
   Verdict keys = by_keys(lora, has_second_encoder);
-  Verdict metadata = by_metadata(lora.file->metadata());
+  Verdict metadata = by_metadata(facts);
   if (keys.model == BaseModel::kOther) {
     lora.base_model = metadata.model;
     lora.base_model_reason = metadata.reason.empty() ? keys.reason

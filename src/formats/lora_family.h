@@ -1,6 +1,7 @@
 // Which Stable Diffusion a LoRA was made for, told by its layers' names and widths, else by its metadata.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "formats/lora_file.h"
@@ -10,5 +11,11 @@ namespace lowrank::formats {
 // Sets base_model and base_model_reason. Names and shapes are certain and win over metadata; a contradiction
 // is added to the reason. `has_second_encoder` tells of keys for the second text encoder.
 void recognise_base_model(LoraFile& lora, bool has_second_encoder);
+// The same with the metadata given, for entries that were read without their file.
+void recognise_base_model(LoraFile& lora, bool has_second_encoder,
+                          const std::map<std::string, std::string>& metadata);
+
+// Input width of the layer that an entry changes; 0 when its tensors do not tell.
+std::int64_t input_width(const LoraEntry& entry);
 
 }  // namespace lowrank::formats

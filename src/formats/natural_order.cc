@@ -43,4 +43,34 @@ bool natural_less(std::string_view a, std::string_view b) {
   return a < b;
 }
 
+std::string natural_key(std::string_view name) {
+  std::string key;
+  for (std::size_t i = 0; i < name.size();) {
+    if (is_digit(name[i])) {
+      // A run of digits: the mark '0', its length without leading zeros in base 255 (longer is more), its
+      // digits.
+      const std::string_view digits = take_digits(name, i);
+      key += '0';
+      for (std::size_t length = digits.size();; length -= 254) {
+        key += static_cast<char>(length >= 255 ? 255 : length);
+        if (length < 255) break;
+      }
+      key += digits;
+      continue;
+    }
+    // Zero is kept for the end of the name, so that a name comes before those that go on.
+    if (name[i] == '/') {
+      key += "\x01\x01";
+    } else if (name[i] == '\x01') {
+      key += "\x01\x02";
+    } else {
+      key += lower(name[i]);
+    }
+    ++i;
+  }
+  key += '\0';
+  key += name;
+  return key;
+}
+
 }  // namespace lowrank::formats

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "formats/natural_order.h"
+#include "library/index/walk.h"
 #include "library/near_names.h"
 
 namespace lowrank::library {
@@ -24,24 +25,6 @@ std::string lower_ascii(std::string_view text) {
   for (char& c : out)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   return out;
-}
-
-std::vector<fs::path> weight_files(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code failure;
-  fs::recursive_directory_iterator it(folder, fs::directory_options::follow_directory_symlink, failure);
-  for (; !failure && it != fs::recursive_directory_iterator(); it.increment(failure)) {
-    std::error_code ignored;
-    if (it.depth() > 32) it.disable_recursion_pending();  // a link that leads round in a circle
-    const std::string extension = lower_ascii(it->path().extension().string());
-    if ((extension == ".safetensors" || extension == ".pt" || extension == ".ckpt") &&
-        it->is_regular_file(ignored))
-      files.push_back(it->path());
-  }
-  std::ranges::sort(files, [](const fs::path& a, const fs::path& b) {
-    return formats::natural_less(a.string(), b.string());
-  });
-  return files;
 }
 
 // Takes the strings of `__metadata__` and stops reading behind it, or at the first sign of a broken header.
@@ -111,36 +94,67 @@ std::map<std::string, std::string> safetensors_metadata(const fs::path& path) {
   return sax.found;
 }
 
+std::string prompt_alias(const fs::path& path, const std::map<std::string, std::string>& metadata) {
+  if (const auto alias = metadata.find("ss_output_name"); alias != metadata.end() && !alias->second.empty())
+    return alias->second;
+  const std::string name = path.stem().string();
+  for (const std::string_view common : {"pytorch_lora_weights", "adapter_model"}) {
+    if (name != common) continue;
+    const fs::path folder = path.parent_path().filename();
+    // PEFT keeps one adapter per component in folders of these names.
+    return (folder == "unet" || folder == "text_encoder" ? path.parent_path().parent_path().filename()
+                                                         : folder)
+        .string();
+  }
+  return name;
+}
+
+LoraFolder::LoraFolder(std::vector<LoraPlace> places) : files_(std::move(places)), forbidden_{"none"} {
+  for (std::size_t index = 0; index < files_.size(); ++index) {
+    const LoraPlace& place = files_[index];
+    if (by_alias_.contains(place.alias)) forbidden_.insert(lower_ascii(place.alias));
+    by_name_[place.name] = index;
+    by_alias_[place.name] = index;
+    by_alias_[place.alias] = index;
+  }
+}
+
 LoraFolder LoraFolder::scan(const std::vector<fs::path>& folders) {
-  LoraFolder result;
-  result.forbidden_ = {"none"};
+  std::vector<LoraPlace> places;
+  std::vector<fs::path> scanned;
   for (const fs::path& folder : folders) {
     if (folder.empty()) continue;
-    result.folders_.push_back(folder);
-    for (const fs::path& file : weight_files(folder)) {
-      LoraPlace place{.path = file,
-                      .name = file.stem().string(),
-                      .alias = "",
-                      .relative = file.lexically_relative(folder).replace_extension().generic_string()};
-      if (lower_ascii(file.extension().string()) == ".safetensors") {
-        const auto metadata = safetensors_metadata(file);
-        if (const auto alias = metadata.find("ss_output_name"); alias != metadata.end())
-          place.alias = alias->second;
-      }
-      if (place.alias.empty()) place.alias = place.name;
-      const std::size_t index = result.files_.size();
-      if (result.by_alias_.contains(place.alias)) result.forbidden_.insert(lower_ascii(place.alias));
-      result.by_name_[place.name] = index;
-      result.by_alias_[place.name] = index;
-      result.by_alias_[place.alias] = index;
-      result.files_.push_back(std::move(place));
+    scanned.push_back(folder);
+    std::vector<fs::path> files;
+    walk(
+        place_named("lora"), folder,
+        [&](Listing&& listing) {
+          for (const ListedFile& file : listing.models)
+            files.push_back(folder / listing.relative / file.name);
+        },
+        [](const std::string&, const std::string&) {});
+    std::ranges::sort(files, [](const fs::path& a, const fs::path& b) {
+      return formats::natural_less(a.string(), b.string());
+    });
+    for (const fs::path& file : files) {
+      const bool has_metadata = lower_ascii(file.extension().string()) == ".safetensors";
+      places.push_back({.path = file,
+                        .name = file.stem().string(),
+                        .alias = prompt_alias(file, has_metadata ? safetensors_metadata(file)
+                                                                 : std::map<std::string, std::string>()),
+                        .relative = file.lexically_relative(folder).replace_extension().generic_string()});
     }
   }
+  LoraFolder result(std::move(places));
+  result.folders_ = std::move(scanned);
   return result;
 }
 
 LoraFolder LoraFolder::scan(const DataDir& data) {
-  return scan(std::vector<fs::path>{data.starter_loras(), data.loras()});
+  std::vector<fs::path> folders;
+  for (const PlaceRow& place : place_table())
+    if (place.kind == "lora") folders.push_back(folder_of(place, data));
+  return scan(folders);
 }
 
 std::optional<fs::path> LoraFolder::find(std::string_view name) const {
@@ -160,7 +174,8 @@ fs::path LoraFolder::resolve(std::string_view name) const {
     if (place.alias != place.name) known.push_back(place.alias);
   }
   const auto near = near_names(name, known);
-  const std::string folder = folders_.empty() ? "models/Lora" : folders_.back().string();
+  const std::string folder =
+      folders_.empty() ? "models/Lora" : folders_[folders_.size() > 1 ? 1 : 0].string();
   if (!near.empty())
     throw Error(kNotFound, "there is no LoRA '{}' in {}: did you mean {}?", name, folder,
                 fmt::join(near, " or "));

@@ -1,5 +1,4 @@
-// The LoRAs of a data folder and the names by which a prompt may call them, as A1111's built-in Lora
-// extension resolves `<lora:NAME:…>`.
+// The names by which a prompt may call LoRAs, as A1111's built-in Lora extension resolves `<lora:NAME:…>`.
 #pragma once
 
 #include <filesystem>
@@ -23,6 +22,10 @@ struct LoraPlace {
 
 class LoraFolder {
  public:
+  LoraFolder() : forbidden_{"none"} {}
+  // The places in the order in which they were scanned: of equal names the last wins.
+  explicit LoraFolder(std::vector<LoraPlace> places);
+
   // All .safetensors, .pt and .ckpt files (extensions without regard to case) in the folders and below, each
   // folder in natural path order, links followed. Of a file only the metadata is read; a file that cannot be
   // read keeps its name as alias. Missing folders hold nothing.
@@ -48,6 +51,11 @@ class LoraFolder {
   std::map<std::string, std::size_t, std::less<>> by_name_, by_alias_;  // → files_
   std::set<std::string, std::less<>> forbidden_;                        // lower case
 };
+
+// What a LoRA may be called besides its file's name: ss_output_name; for a file that bears the name which
+// diffusers or PEFT give to all of theirs, the folder it lies in; else the file's name.
+std::string prompt_alias(const std::filesystem::path& path,
+                         const std::map<std::string, std::string>& metadata);
 
 // `__metadata__` of a safetensors file, read without looking at its tensors; empty when the file has none or
 // is broken.

@@ -46,7 +46,8 @@ class LowrankTest(unittest.TestCase):
         (models / "Lora" / "broken.safetensors").write_bytes(b"\xff" * 20)
 
     def run_lowrank(self, *words, status=0):
-        environment = dict(os.environ, LC_ALL="C.UTF-8", XDG_CACHE_HOME=str(self.folder / "cache"))
+        environment = dict(os.environ, LC_ALL="C.UTF-8", XDG_CACHE_HOME=str(self.folder / "cache"),
+                           XDG_DATA_HOME=str(self.folder / "data"), XDG_CONFIG_HOME=str(self.folder / "config"))
         environment.pop("LOWRANK_DATA_DIR", None)
         result = subprocess.run([LOWRANK, *words], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
                                 capture_output=True, timeout=60)
@@ -78,7 +79,7 @@ class LowrankTest(unittest.TestCase):
     def test_bad_words(self):
         self.refused("txt2imgg", says="Did you mean txt2img?")
         self.refused("lora", "lst", says="Did you mean list?")
-        self.refused("lora", says="needs one of list, show, inspect")
+        self.refused("lora", says="needs one of list, find, scan")
         self.refused("lora", "list", "extra", says="one word too many")
         self.refused("lora", "list", "--jsn", says="--json")
         self.refused("lora", "list", "--json=yes", says="takes no value")
@@ -126,7 +127,7 @@ class LowrankTest(unittest.TestCase):
         sidecar = {"activation text": "foxy", "preferred weight": 0.7, "description": "red \x1b[31m"}
         (self.folder / "models" / "Lora" / "attention.json").write_text(json.dumps(sidecar))
         text = self.run_lowrank("lora", "show", "attention").stdout
-        self.assertIn("<lora:attention:0.7> foxy", text)
+        self.assertIn("foxy, <lora:attention:0.7>", text)
         self.assertNotIn("\x1b", text)
         shown = json.loads(self.run_lowrank("lora", "show", "attention", "--json").stdout)
         self.assertEqual(shown["activation_text"], "foxy")

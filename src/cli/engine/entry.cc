@@ -16,9 +16,9 @@
 #include "base/error.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
-#include "cli/engine/stop_signal.h"
 #include "cli/engine/train_lora.h"
 #include "cli/seam.h"
+#include "cli/stop_signal.h"
 #include "pipeline/blas_check.h"
 
 namespace lowrank::cli {
@@ -58,8 +58,8 @@ Request read_request(const char* text) {
   return {json.at("command").get<std::string>(), json.at("words").get<std::vector<std::string>>()};
 }
 
-// Activations of a step are of a few sizes that come back at once. glibc's defaults give them to the kernel and take
-// them again, page fault by page fault; kept, they cost nothing.
+// Activations of a step are of a few sizes that come back at once. glibc's defaults give them to the kernel
+// and take them again, page fault by page fault; kept, they cost nothing.
 void keep_freed_memory() {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());

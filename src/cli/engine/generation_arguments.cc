@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "image/codec.h"
+#include "library/library.h"
 #include "pipeline/field_table.h"
 #include "pipeline/metadata.h"
 #include "prompt/infotext.h"
@@ -120,6 +121,22 @@ std::vector<Option> split_words(std::span<const std::string> words, std::string_
   return options;
 }
 
+// LoRAs that bear other names here are found by the hashes that the picture carries.
+void use_local_names(prompt::Infotext& infotext, const std::filesystem::path& data_dir) {
+  const std::string* listed = infotext.find("Lora hashes");
+  if (listed == nullptr) return;
+  const auto hashes = prompt::parse_hash_list(*listed);
+  const auto library = library::Library::open(library::find_data_dir(data_dir.string()));
+  prompt::localise_lora_names(infotext, [&](std::string_view hash) -> std::optional<std::string> {
+    const auto here = library.find_hash(hash);
+    if (!here) return std::nullopt;
+    for (const auto& [name, listed_hash] : hashes)
+      if (listed_hash == hash)
+        if (const auto meant = library.find_lora(name); meant && meant->record.id == here->id) return name;
+    return library.prompt_name(*here);
+  });
+}
+
 void repeat_picture(GenerationArguments& arguments) {
   const auto text = image::load_parameters(arguments.from);
   if (!text)
@@ -127,6 +144,7 @@ void repeat_picture(GenerationArguments& arguments) {
                 "{}: holds no parameters text to repeat; only pictures saved with their settings do.",
                 arguments.from.string());
   prompt::Infotext infotext = prompt::parse_infotext(*text);
+  use_local_names(infotext, arguments.data_dir);
   for (const auto& label : pipeline::apply_metadata(arguments.request, infotext))
     arguments.notes.push_back(fmt::format("{}: '{}' is unknown to LowRank, so the picture may differ.",
                                           arguments.from.string(), label));

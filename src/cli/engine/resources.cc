@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "library/data_dir.h"
-#include "library/lora_folder.h"
+#include "library/library.h"
 #include "library/near_names.h"
 #include "prompt/text.h"
 
@@ -83,15 +83,20 @@ fs::path find_checkpoint(const library::DataDir& data, const std::string& asked)
   throw Error(kNotFound, "there is no checkpoint '{}': {}", asked, suggestion(name, stems(files), folder));
 }
 
-// Looks again when a name is missing or its file has gone: files may be added while a session lives.
+// By name, alias, path, former name or hash, from the index of the collection. Looks again when a name is
+// missing or its file has gone: files may be added while a session lives.
 pipeline::LoraFinder lora_finder(const library::DataDir& data) {
-  return [data, folder = std::make_shared<std::optional<library::LoraFolder>>()](const std::string& name) {
-    if (*folder) {
-      const auto known = (*folder)->find(name);
-      if (known && fs::exists(*known)) return *known;
+  return [data, library = std::make_shared<std::optional<library::Library>>()](const std::string& name) {
+    if (!*library) {
+      library->emplace(library::Library::open(data));
+    } else {
+      if (const auto known = (*library)->find_lora(name)) {
+        const fs::path path = (*library)->path_of(known->record);
+        if (fs::exists(path)) return path;
+      }
+      (*library)->rescan();
     }
-    *folder = library::LoraFolder::scan(data);
-    return (*folder)->resolve(name);
+    return (*library)->path_of((*library)->resolve(name).record);
   };
 }
 

@@ -3,36 +3,21 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <filesystem>
 #include <set>
 
 #include "base/error.h"
+#include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
 #include "formats/checkpoint.h"
 #include "library/data_dir.h"
-#include "library/near_names.h"
 
 namespace lowrank::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string_view base_name(formats::BaseModel base) {
-  switch (base) {
-    case formats::BaseModel::kSd1:
-      return "SD 1.x";
-    case formats::BaseModel::kSd2:
-      return "SD 2.x";
-    case formats::BaseModel::kSdxl:
-      return "SDXL";
-    case formats::BaseModel::kOther:
-      break;
-  }
-  return "other";
-}
 
 std::uint64_t bytes_of(const formats::Checkpoint& checkpoint) {
   std::uint64_t bytes = 0;
@@ -40,36 +25,16 @@ std::uint64_t bytes_of(const formats::Checkpoint& checkpoint) {
   return bytes;
 }
 
-std::string date_text(const fs::path& path) {
+std::string file_date(const fs::path& path) {
   std::error_code failure;
   const auto time = fs::last_write_time(path, failure);
   if (failure) return "";
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(std::chrono::file_clock::to_sys(time));
-  std::tm local{};
-  char text[32];
-  localtime_r(&seconds, &local);
-  return std::string(text, std::strftime(text, sizeof(text), "%Y-%m-%d", &local));
+  return date_text(std::chrono::system_clock::to_time_t(std::chrono::file_clock::to_sys(time)));
 }
 
 std::string name_of(const fs::path& path) {
   std::error_code failure;
   return fs::is_directory(path, failure) ? path.filename().string() : path.stem().string();
-}
-
-fs::path find_model(const library::DataDir& data, const std::string& name) {
-  std::error_code failure;
-  if (!name.empty() && fs::exists(name, failure)) return name;
-  std::vector<std::string> known;
-  for (const auto& file : library::all_checkpoints(data)) {
-    if (name_of(file) == name || file.filename() == name ||
-        file.lexically_relative(data.checkpoints()).generic_string() == name)
-      return file;
-    known.push_back(name_of(file));
-  }
-  const std::string near = library::did_you_mean(name, known);
-  throw Error(kNotFound, "there is no checkpoint '{}', neither as a file nor in {}.{}", name,
-              data.checkpoints().string(),
-              near.empty() ? " 'lowrank model list' shows what is there." : near);
 }
 
 struct Part {
@@ -125,11 +90,11 @@ int model_list(const Invocation& invocation) {
                     {"layout", layout},
                     {"bytes", bytes_of(checkpoint)}});
       rows.push_back({is_default, name_of(file), std::string(base_name(checkpoint.base_model)),
-                      size_text(bytes_of(checkpoint)), types_of(checkpoint.unet), date_text(file),
+                      size_text(bytes_of(checkpoint)), types_of(checkpoint.unet), file_date(file),
                       file.string()});
     } catch (const Error& error) {
       entry["error"] = error.what();
-      rows.push_back({is_default, name_of(file), "unusable", "", "", date_text(file), error.what()});
+      rows.push_back({is_default, name_of(file), "unusable", "", "", file_date(file), error.what()});
     }
     list.push_back(std::move(entry));
   }

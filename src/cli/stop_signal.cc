@@ -1,4 +1,4 @@
-#include "cli/engine/stop_signal.h"
+#include "cli/stop_signal.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,0 +1,242 @@
+#include "cli/light/collection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+
+#include "base/error.h"
+#include "library/index/place_table.h"
+#include "library/index/read_record.h"
+#include "library/near_names.h"
+#include "library/sidecar/lora_type.h"
+#include "prompt/text.h"
+
+namespace lowrank::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using library::Record;
+using nlohmann::ordered_json;
+
+// The first second of a day, local time.
+std::int64_t seconds_of(const std::string& text, std::string_view label) {
+  std::tm day{};
+  char rest = 0;
+  if (std::sscanf(text.c_str(), "%4d-%2d-%2d%c", &day.tm_year, &day.tm_mon, &day.tm_mday, &rest) != 3 ||
+      day.tm_mon < 1 || day.tm_mon > 12 || day.tm_mday < 1 || day.tm_mday > 31)
+    throw Error(kBadInput, "--{} is '{}', but must be a day such as 2026-01-31.", label, text);
+  day.tm_year -= 1900;
+  day.tm_mon -= 1;
+  day.tm_isdst = -1;
+  return std::mktime(&day);
+}
+
+library::SortBy sort_of(const std::string& text) {
+  if (text == "added") return library::SortBy::kAdded;
+  if (text == "date") return library::SortBy::kChanged;
+  if (text == "size") return library::SortBy::kSize;
+  if (text == "rating") return library::SortBy::kRating;
+  return library::SortBy::kName;
+}
+
+std::string lower_squeezed(std::string_view text) {
+  std::string out;
+  for (const char c : prompt::lower(text))
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) out += c;
+  return out;
+}
+
+}  // namespace
+
+library::Library open_library(const Invocation& invocation) {
+  auto library = library::Library::open(library::find_data_dir(invocation.value("data-dir")));
+  for (const auto& problem : library.last_scan().problems) fmt::print(stderr, "warning: {}\n", problem);
+  return library;
+}
+
+library::Query query_of(const Invocation& invocation, const library::Library& library) {
+  library::Query query{.kind = "lora"};
+  if (invocation.has("type")) {
+    const std::string type = invocation.value("type");
+    query.type = type == "none" ? type : std::string(library::type_meant_by(type));
+    if (query.type.empty())
+      throw Error(kBadInput, "--type is '{}', but must be one of {} or none.", type,
+                  fmt::join(library::lora_types(), ", "));
+  }
+  query.base_model = invocation.value("base");
+  query.tag = invocation.value("tag");
+  query.trigger = invocation.value("trigger");
+  if (invocation.has("rating")) query.min_rating = std::stoi(invocation.value("rating"));
+  if (invocation.has("since")) query.since = seconds_of(invocation.value("since"), "since");
+  if (invocation.has("until")) query.until = seconds_of(invocation.value("until"), "until") + 86'399;
+  if (invocation.has("min-size")) query.min_bytes = bytes_of(invocation.value("min-size"), "min-size");
+  if (invocation.has("max-size")) query.max_bytes = bytes_of(invocation.value("max-size"), "max-size");
+  if (invocation.has("fits"))
+    query.fits = fit_of(library, find_model(library.data(), invocation.value("fits")));
+  if (invocation.has("limit")) query.limit = std::stoll(invocation.value("limit"));
+  query.sort = sort_of(invocation.value("sort"));
+  return query;
+}
+
+fs::path find_model(const library::DataDir& data, const std::string& name) {
+  if (name.empty() || name == "default") {
+    if (const fs::path file = library::default_checkpoint(data); !file.empty()) return file;
+    throw Error(kNotFound, "there is no checkpoint in {}; put one there, or name a file.",
+                data.checkpoints().string());
+  }
+  std::error_code failure;
+  if (fs::exists(name, failure)) return name;
+  std::vector<std::string> known;
+  for (const auto& file : library::all_checkpoints(data)) {
+    const std::string own = fs::is_directory(file, failure) ? file.filename().string() : file.stem().string();
+    if (own == name || file.filename() == name ||
+        file.lexically_relative(data.checkpoints()).generic_string() == name)
+      return file;
+    known.push_back(own);
+  }
+  const std::string near = library::did_you_mean(name, known);
+  throw Error(kNotFound, "there is no checkpoint '{}', neither as a file nor in {}.{}", name,
+              data.checkpoints().string(),
+              near.empty() ? " 'lowrank model list' shows what is there." : near);
+}
+
+library::Fit fit_of(const library::Library& library, const fs::path& checkpoint) {
+  std::error_code failure;
+  for (const Record& record : library.find({.kind = "checkpoint"}))
+    if (fs::equivalent(library.path_of(record), checkpoint, failure))
+      return {record.architecture, record.cross_width, record.text_width};
+  // The starter, or a file from elsewhere.
+  formats::LoraSummariser summariser;
+  Record record;
+  library::read_record(library::place_named("checkpoint"), checkpoint, {}, summariser, record);
+  if (!record.problem.empty()) throw Error(kBadInput, "{}", record.problem);
+  return {record.architecture, record.cross_width, record.text_width};
+}
+
+std::string_view base_name(formats::BaseModel base) {
+  switch (base) {
+    case formats::BaseModel::kSd1:
+      return "SD 1.x";
+    case formats::BaseModel::kSd2:
+      return "SD 2.x";
+    case formats::BaseModel::kSdxl:
+      return "SDXL";
+    case formats::BaseModel::kOther:
+      break;
+  }
+  return "other";
+}
+
+std::string base_text(const Record& record) {
+  // Of a family with many offspring (Pony, Illustrious) the name tells more than the family.
+  const std::string said = lower_squeezed(record.base_model);
+  const bool is_plain =
+      said.empty() || said == "unknown" || said.starts_with("sd") || said.starts_with("stable");
+  if (!is_plain) return record.base_model;
+  if (record.architecture == "SD1") return "SD 1.x";
+  if (record.architecture == "SD2") return "SD 2.x";
+  if (!record.architecture.empty()) return record.architecture;
+  return record.base_model.empty() || said == "unknown" ? "other" : record.base_model;
+}
+
+std::string rank_text(std::int64_t low, std::int64_t high) {
+  if (high == 0) return "";
+  return low == high ? fmt::format("{}", low) : fmt::format("{} to {}", low, high);
+}
+
+std::string trigger_text(const Record& record) {
+  if (!record.activation.empty()) return record.activation;
+  if (const auto words = library::list_of(record.triggers); !words.empty())
+    return fmt::format("{}", fmt::join(words, ", "));
+  const auto counts = library::counts_of(record.caption_tags);
+  return counts.empty() ? "" : counts.front().first;
+}
+
+std::string type_text(const Record& record) {
+  return record.type_origin == "guess" ? record.type + "?" : record.type;
+}
+
+std::string tag_text(const library::Library& library, const Record& record) {
+  return fmt::format("<lora:{}:{}>", library.prompt_name(record), weight_text(record.weight));
+}
+
+std::string prompt_line(const library::Library& library, const Record& record) {
+  const std::string words = trigger_text(record), tag = tag_text(library, record);
+  return words.empty() ? tag : fmt::format("{}, {}", words, tag);
+}
+
+std::string stars(std::int64_t rating) {
+  std::string text;
+  for (std::int64_t i = 0; i < rating; ++i) text += "★";
+  return text;
+}
+
+std::string date_text(std::int64_t seconds) {
+  const std::time_t time = seconds;
+  std::tm local{};
+  char text[32];
+  localtime_r(&time, &local);
+  return std::string(text, std::strftime(text, sizeof(text), "%Y-%m-%d", &local));
+}
+
+std::string weight_text(double weight) {
+  return weight == 0 ? "1" : fmt::format("{}", weight);
+}
+
+ordered_json record_json(const library::Library& library, const Record& record) {
+  const fs::path path = library.path_of(record);
+  ordered_json json = {
+      {"name", record.name},   {"alias", record.alias}, {"relative", library::Library::relative_name(record)},
+      {"path", path.string()}, {"bytes", record.size},  {"modified", record.mtime_ns / 1'000'000'000},
+      {"added", record.added}};
+  if (!record.problem.empty()) json["error"] = record.problem;
+  if (!record.title.empty()) json["title"] = record.title;
+  json.update({{"kind", record.kinds},
+               {"rank", rank_text(record.rank_low, record.rank_high)},
+               {"base_model", base_text(record)},
+               {"architecture", record.architecture},
+               {"type", record.type},
+               {"type_origin", record.type_origin},
+               {"trigger", trigger_text(record)},
+               {"trigger_words", library::list_of(record.triggers)},
+               {"tags", library::list_of(record.tags)},
+               {"preferred_weight", record.weight},
+               {"rating", record.rating},
+               {"notes", record.notes},
+               {"preview", record.preview.empty() ? "" : (path.parent_path() / record.preview).string()},
+               {"source", record.source}});
+  auto hashes = ordered_json::object();
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) hashes[name] = value;
+  };
+  add("sha256", record.sha256);
+  add("autov1", record.autov1);
+  add("autov2", record.sha256.substr(0, 10));
+  const std::string& lora_hash = record.sshs.size() >= 12 ? record.sshs : record.addnet;
+  add("autov3", record.addnet.substr(0, 12));
+  add("lora_hash", lora_hash.substr(0, 12));
+  add("sshs_legacy", record.sshs_legacy);
+  json["hashes"] = std::move(hashes);
+  return json;
+}
+
+std::int64_t bytes_of(const std::string& text, std::string_view label) {
+  struct Unit {
+    std::string_view name;
+    double bytes;
+  };
+  static constexpr Unit kUnits[] = {{"", 1},    {"b", 1},    {"k", 1e3}, {"kb", 1e3},
+                                    {"m", 1e6}, {"mb", 1e6}, {"g", 1e9}, {"gb", 1e9}};
+  const auto split = std::min(text.find_first_not_of("0123456789. "), text.size());
+  const auto number = prompt::parse_number(text.substr(0, split));
+  const std::string unit = prompt::lower(prompt::trim(std::string_view(text).substr(split)));
+  const auto found = std::ranges::find(kUnits, unit, &Unit::name);
+  if (!number || *number < 0 || *number > 1e15 || found == std::end(kUnits))
+    throw Error(kBadInput, "--{} is '{}', but must be a size such as 200MB.", label, text);
+  return static_cast<std::int64_t>(std::llround(*number * found->bytes));
+}
+
+}  // namespace lowrank::cli

@@ -1,0 +1,163 @@
+// `lowrank lora tag|type|note|rate|preview`: what a user says of a LoRA, written beside its file.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "cli/light/collection.h"
+#include "cli/light/commands.h"
+#include "cli/light/json_text.h"
+#include "cli/text_table.h"
+#include "image/codec.h"
+#include "library/lora_card.h"
+#include "library/sidecar/card_edit.h"
+#include "prompt/text.h"
+
+namespace lowrank::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using library::CardEdit;
+using library::Library;
+using library::Record;
+
+// Writes the edit, reads it back into the index, and says where it stands.
+int write_edit(const Invocation& invocation, Library& library, const Record& record, const CardEdit& edit) {
+  const fs::path file = library::edit_card(library.path_of(record), edit, library.overlay_of(record));
+  library.reread(record);
+  const Record after = library.resolve(Library::relative_name(record)).record;
+  if (invocation.has("json")) {
+    auto json = record_json(library, after);
+    json["written"] = file.string();
+    print_json(json);
+    return 0;
+  }
+  std::string facts;
+  const auto add = [&](std::string_view label, const std::string& value) {
+    if (!value.empty()) facts += fmt::format("  {:<14} {}\n", label, printable(value));
+  };
+  add("type", type_text(after));
+  add("tags", fmt::format("{}", fmt::join(library::list_of(after.tags), ", ")));
+  add("rating", stars(after.rating));
+  add("notes", after.notes);
+  add("in a prompt", prompt_line(library, after));
+  fmt::print("{}: written to {}\n{}", printable(Library::relative_name(after)), file.string(), facts);
+  return 0;
+}
+
+double weight_of(const std::string& text) {
+  const auto weight = prompt::parse_number(text);
+  if (!weight || *weight < -10 || *weight > 10)
+    throw Error(kBadInput, "--weight is '{}', but must be a number between -10 and 10; 0 takes it away.",
+                text);
+  return *weight;
+}
+
+}  // namespace
+
+int lora_tag(const Invocation& invocation) {
+  Library library = open_library(invocation);
+  const Record record = library.resolve(invocation.places.front()).record;
+  auto tags = library::list_of(record.tags);
+  for (std::size_t i = 1; i < invocation.places.size(); ++i) {
+    const std::string tag(prompt::trim(invocation.places[i]));
+    if (tag.empty() || tag.size() > 200) throw Error(kBadInput, "a tag must have 1 to 200 bytes.");
+    const auto at = std::ranges::find(tags, tag);
+    if (invocation.has("remove")) {
+      if (at == tags.end()) throw Error(kNotFound, "'{}' has no tag '{}' to remove.", record.name, tag);
+      tags.erase(at);
+    } else if (at == tags.end()) {
+      tags.push_back(tag);
+    }
+  }
+  if (invocation.places.size() == 1) {
+    if (invocation.has("json")) {
+      print_json({{"name", record.name}, {"tags", tags}});
+    } else {
+      for (const auto& tag : tags) fmt::print("{}\n", printable(tag));
+    }
+    return 0;
+  }
+  return write_edit(invocation, library, record, {.tags = tags});
+}
+
+int lora_type(const Invocation& invocation) {
+  Library library = open_library(invocation);
+  const Record record = library.resolve(invocation.places.front()).record;
+  const std::string& asked = invocation.places[1];
+  if (asked == "auto") return write_edit(invocation, library, record, {.type = ""});
+  const auto type = library::type_meant_by(asked);
+  if (type.empty())
+    throw Error(kBadInput, "'{}' is no type; it must be one of {}, or auto to let the files tell.", asked,
+                fmt::join(library::lora_types(), ", "));
+  return write_edit(invocation, library, record, {.type = std::string(type)});
+}
+
+int lora_note(const Invocation& invocation) {
+  Library library = open_library(invocation);
+  const Record record = library.resolve(invocation.places.front()).record;
+  CardEdit edit;
+  if (invocation.places.size() > 1)
+    edit.notes = invocation.has("append") && !record.notes.empty()
+                     ? record.notes + "\n" + invocation.places[1]
+                     : invocation.places[1];
+  if (invocation.has("trigger")) edit.activation_text = invocation.value("trigger");
+  if (invocation.has("negative")) edit.negative_text = invocation.value("negative");
+  if (invocation.has("description")) edit.description = invocation.value("description");
+  if (invocation.has("weight")) edit.preferred_weight = weight_of(invocation.value("weight"));
+  const bool is_edit =
+      edit.notes || edit.activation_text || edit.negative_text || edit.description || edit.preferred_weight;
+  if (is_edit) return write_edit(invocation, library, record, edit);
+  if (invocation.has("json")) {
+    print_json({{"name", record.name}, {"notes", record.notes}});
+  } else {
+    fmt::print("{}{}", printable(record.notes), record.notes.empty() ? "" : "\n");
+  }
+  return 0;
+}
+
+int lora_rate(const Invocation& invocation) {
+  Library library = open_library(invocation);
+  const Record record = library.resolve(invocation.places.front()).record;
+  const auto rating = prompt::parse_integer(invocation.places[1]);
+  if (!rating || *rating < 0 || *rating > 5)
+    throw Error(kBadInput, "the rating is '{}', but must be 1 to 5, or 0 to take it away.",
+                invocation.places[1]);
+  return write_edit(invocation, library, record, {.rating = *rating});
+}
+
+int lora_preview(const Invocation& invocation) {
+  Library library = open_library(invocation);
+  const Record record = library.resolve(invocation.places.front()).record;
+  const fs::path path = library.path_of(record);
+  fs::path shown = record.preview.empty() ? fs::path() : path.parent_path() / record.preview;
+  if (invocation.places.size() > 1) {
+    const fs::path& source = invocation.places[1];
+    const auto picture = image::load_picture(source);
+    // A1111 looks for NAME.png first, so that is the name to take; the settings inside the picture travel
+    // with it.
+    shown = library::sidecar_path(path, ".png");
+    image::save_picture(shown, picture,
+                        {.format = image::PictureFormat::kPng,
+                         .quality = 80,
+                         .parameters = image::load_parameters(source).value_or("")});
+    library.reread(record);
+  } else if (invocation.has("remove")) {
+    if (shown.empty()) throw Error(kNotFound, "'{}' has no preview to remove.", record.name);
+    std::error_code failure;
+    if (!fs::remove(shown, failure))
+      throw Error(kIo, "{}: cannot be removed ({}).", shown.string(), failure.message());
+    library.reread(record);
+    shown.clear();
+  }
+  if (invocation.has("json")) {
+    print_json({{"name", record.name}, {"preview", shown.string()}});
+  } else if (shown.empty()) {
+    fmt::print("'{}' has no preview.\n", printable(record.name));
+  } else {
+    fmt::print("{}\n", printable(shown.string()));
+  }
+  return 0;
+}
+
+}  // namespace lowrank::cli

@@ -1,0 +1,387 @@
+#include "formats/lora_summary.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "formats/kind_table.h"
+#include "formats/lora_family.h"
+#include "formats/naming_table.h"
+#include "formats/safetensors_skim.h"
+#include "formats/single_file.h"
+
+namespace lowrank::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
+constexpr std::size_t kMaxRemembered = 50'000;  // keys; a collection of SD 1.x and SDXL LoRAs has some 8,000
+constexpr int kUnknown = -1;
+
+// What a key means, found once.
+struct KeyMeaning {
+  int module = kUnknown;
+  int part = kUnknown;
+  std::string foreign;  // the architecture that it betrays
+};
+
+struct ModuleMeaning {
+  ModuleTarget target = ModuleTarget::kUnet;
+  std::string flat;
+  bool tells_family = false;  // lora_family.cc looks at it
+};
+
+// In one file.
+struct ModuleState {
+  std::uint64_t parts = 0;  // bit: place of the part in Memory::parts
+  int first = kUnknown;     // of its tensors; they are chained
+};
+
+std::int64_t digest(std::string_view bytes) {
+  std::uint64_t hash = 0x9E3779B97F4A7C15ull ^ bytes.size();
+  while (!bytes.empty()) {
+    std::uint64_t word = 0;
+    const std::size_t length = std::min<std::size_t>(8, bytes.size());
+    std::memcpy(&word, bytes.data(), length);
+    const auto product = static_cast<unsigned __int128>(hash ^ word) * 0xD6E8FEB86659FD93ull;
+    hash = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64) ^ (hash << 1);
+    bytes.remove_prefix(length);
+  }
+  const auto value = static_cast<std::int64_t>(hash);
+  return value == 0 ? 1 : value;
+}
+
+// The JSON header; nullopt when the file does not begin like a safetensors file.
+struct HeaderText {
+  std::string text;
+  std::uint64_t file_size = 0;
+};
+std::optional<HeaderText> read_header(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0)
+    throw Error(errno == ENOENT ? kNotFound : kIo, "{}: cannot be opened ({}).", path.string(),
+                std::strerror(errno));
+  struct Closer {
+    int descriptor;
+    ~Closer() { ::close(descriptor); }
+  } closer{descriptor};
+  const auto read_all = [&](char* to, std::size_t size, off_t at) {
+    while (size > 0) {
+      const ssize_t done = ::pread(descriptor, to, size, at);
+      if (done < 0 && errno == EINTR) continue;
+      if (done <= 0) return false;
+      to += done;
+      at += done;
+      size -= static_cast<std::size_t>(done);
+    }
+    return true;
+  };
+  struct stat status {};
+  std::uint64_t length = 0;
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 9)
+    return std::nullopt;
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (!read_all(reinterpret_cast<char*>(&length), 8, 0) || length == 0 || length > kMaxHeaderBytes ||
+      length > size - 8)
+    return std::nullopt;
+  HeaderText header{.text = std::string(static_cast<std::size_t>(length), '\0'), .file_size = size};
+  if (!read_all(header.text.data(), header.text.size(), 8) || header.text[0] != '{') return std::nullopt;
+  return header;
+}
+
+std::map<std::string, std::string> read_metadata(std::string_view text) {
+  std::map<std::string, std::string> found;
+  if (text.empty()) return found;
+  const auto object = nlohmann::json::parse(text, nullptr, false);
+  if (!object.is_object()) return found;
+  for (const auto& [key, value] : object.items())
+    if (value.is_string()) found[key] = value.get<std::string>();
+  return found;
+}
+
+bool tells_family(std::string_view flat) {
+  return flat.ends_with("attn2_to_k") || flat.ends_with("attn2_to_v") || flat.ends_with("self_attn_q_proj") ||
+         flat.find("transformer_blocks_1") != std::string_view::npos;
+}
+
+}  // namespace
+
+std::string_view architecture_name(BaseModel model) {
+  switch (model) {
+    case BaseModel::kSd1:
+      return "SD1";
+    case BaseModel::kSd2:
+      return "SD2";
+    case BaseModel::kSdxl:
+      return "SDXL";
+    case BaseModel::kOther:
+      break;
+  }
+  return "";
+}
+
+struct LoraSummariser::Memory {
+  std::unordered_map<std::string_view, KeyMeaning> keys;
+  std::vector<std::unique_ptr<std::string>> owned;  // the texts behind `keys`
+  std::unordered_map<std::string, int> module_places;
+  std::vector<ModuleMeaning> modules;
+  std::vector<std::string_view> parts;  // names of the suffix table, each once
+  struct KindMask {
+    AdapterKind kind;
+    std::vector<std::uint64_t> needs;  // of each one bit must be there
+  };
+  std::vector<KindMask> kinds;
+  std::vector<ModuleState> states;
+  std::vector<int> touched, next;  // modules of the file; per tensor the next of its module
+  std::vector<int> part_of;        // per tensor
+
+  Memory() {
+    for (const SuffixRow& row : suffix_table())
+      if (std::ranges::find(parts, row.part) == parts.end()) parts.push_back(row.part);
+    LOWRANK_CHECK(parts.size() <= 64);
+    for (const KindRow& row : kind_table()) {
+      KindMask mask{row.kind, {}};
+      for (const auto& names : row.needs) {
+        std::uint64_t bits = 0;
+        for (const auto name : names) bits |= bit(name);
+        mask.needs.push_back(bits);
+      }
+      kinds.push_back(std::move(mask));
+    }
+  }
+
+  int part_place(std::string_view part) const {
+    return static_cast<int>(std::ranges::find(parts, part) - parts.begin());
+  }
+  std::uint64_t bit(std::string_view part) const { return std::uint64_t{1} << part_place(part); }
+
+  KeyMeaning understand(std::string_view key) {
+    KeyMeaning meaning;
+    const auto split = split_key(key);
+    if (const auto architecture = foreign_architecture(key); architecture && split)
+      meaning.foreign = *architecture;
+    if (key.starts_with("bundle_emb.") || !split) return meaning;
+    const auto name = name_of_module(split->module);
+    if (!name) return meaning;
+    const std::string place = fmt::format("{} {}", static_cast<int>(name->target), name->flat);
+    const auto [at, is_new] = module_places.emplace(place, static_cast<int>(modules.size()));
+    if (is_new) modules.push_back({name->target, name->flat, tells_family(name->flat)});
+    meaning.module = at->second;
+    meaning.part = part_place(split->part);
+    return meaning;
+  }
+
+  const KeyMeaning& meaning_of(std::string_view key) {
+    if (const auto found = keys.find(key); found != keys.end()) return found->second;
+    if (keys.size() >= kMaxRemembered) forget();
+    owned.push_back(std::make_unique<std::string>(key));
+    return keys.emplace(*owned.back(), understand(key)).first->second;
+  }
+
+  void forget() {
+    keys.clear();
+    owned.clear();
+  }
+};
+
+LoraSummariser::LoraSummariser() : memory_(std::make_unique<Memory>()) {}
+LoraSummariser::~LoraSummariser() = default;
+
+namespace {
+
+// The first shape of a part among a module's tensors.
+struct ModuleTensors {
+  const SkimmedHeader& header;
+  const std::vector<int>& next;
+  const std::vector<int>& part_of;
+  int first;
+
+  const SkimmedTensor* find(int part) const {
+    for (int i = first; i != kUnknown; i = next[static_cast<std::size_t>(i)])
+      if (part_of[static_cast<std::size_t>(i)] == part) return &header.tensors[static_cast<std::size_t>(i)];
+    return nullptr;
+  }
+};
+
+bool is_convolution(const SkimmedTensor& down) {
+  return down.dimensions == 4 && (down.shape[2] > 1 || down.shape[3] > 1);
+}
+
+}  // namespace
+
+LoraSummary LoraSummariser::read(const fs::path& path) {
+  Memory& memory = *memory_;
+  LoraSummary summary;
+  // What the strict reader makes of it: errors in its words, pickles, headers of an unusual form.
+  const auto read_strictly = [&] {
+    try {
+      const LoraFile lora = open_lora(path);
+      summary.architecture = architecture_name(lora.base_model);
+      summary.base_reason = lora.base_model_reason;
+      summary.metadata = lora.file->metadata();
+      for (const LoraEntry& entry : lora.entries) {
+        if (std::ranges::find(summary.kinds, entry.kind) == summary.kinds.end())
+          summary.kinds.push_back(entry.kind);
+        ++(entry.component == Component::kUnet ? summary.unet_modules : summary.text_modules);
+        if (entry.rank == 0) continue;
+        summary.rank_low = summary.rank_low == 0 ? entry.rank : std::min(summary.rank_low, entry.rank);
+        summary.rank_high = std::max(summary.rank_high, entry.rank);
+      }
+      for (const LoraEntry& entry : lora.entries) {
+        if (entry.name.ends_with("attn2_to_k") && summary.cross_width == 0)
+          summary.cross_width = input_width(entry);
+        if (entry.name.ends_with("self_attn_q_proj") && summary.text_width == 0)
+          summary.text_width = input_width(entry);
+      }
+      std::ranges::sort(summary.kinds);
+    } catch (const Error& error) {
+      summary.problem = error.what();
+    }
+    return summary;
+  };
+
+  std::optional<HeaderText> header;
+  try {
+    header = read_header(path);
+  } catch (const Error& error) {
+    summary.problem = error.what();
+    return summary;
+  }
+  const auto skimmed = header ? skim_safetensors(header->text) : std::nullopt;
+  if (!skimmed) return read_strictly();
+  summary.header_digest = digest(header->text);
+  if (static_cast<std::uint64_t>(skimmed->data_bytes) != header->file_size - 8 - header->text.size())
+    return read_strictly();
+  summary.metadata = read_metadata(skimmed->metadata);
+
+  memory.states.resize(memory.modules.size());
+  for (const int module : memory.touched) memory.states[static_cast<std::size_t>(module)] = {};
+  memory.touched.clear();
+  memory.next.assign(skimmed->tensors.size(), kUnknown);
+  memory.part_of.assign(skimmed->tensors.size(), kUnknown);
+  bool has_second_encoder = false;
+  for (std::size_t i = 0; i < skimmed->tensors.size(); ++i) {
+    const KeyMeaning& meaning = memory.meaning_of(skimmed->tensors[i].key);
+    if (!meaning.foreign.empty()) {
+      summary.architecture = meaning.foreign;
+      return read_strictly();
+    }
+    if (meaning.module == kUnknown) continue;
+    if (memory.states.size() < memory.modules.size()) memory.states.resize(memory.modules.size());
+    ModuleState& state = memory.states[static_cast<std::size_t>(meaning.module)];
+    if (state.first == kUnknown) memory.touched.push_back(meaning.module);
+    state.parts |= std::uint64_t{1} << meaning.part;
+    memory.part_of[i] = meaning.part;
+    memory.next[i] = state.first;
+    state.first = static_cast<int>(i);
+  }
+  if (memory.touched.empty()) return read_strictly();
+
+  LoraFile telling;  // only the entries that tell the family
+  const std::uint64_t plain = memory.bit("weight") | memory.bit("bias");
+  std::uint64_t kinds_seen = 0;
+  for (const int place : memory.touched) {
+    const ModuleMeaning& module = memory.modules[static_cast<std::size_t>(place)];
+    const ModuleState& state = memory.states[static_cast<std::size_t>(place)];
+    if ((state.parts & ~plain) == 0) continue;
+    if (module.target == ModuleTarget::kSecondTextEncoder) {
+      has_second_encoder = true;
+      continue;
+    }
+    const ModuleTensors tensors{*skimmed, memory.next, memory.part_of, state.first};
+    std::optional<AdapterKind> kind;
+    for (const auto& row : memory.kinds) {
+      if (!std::ranges::all_of(row.needs, [&](std::uint64_t bits) { return (state.parts & bits) != 0; }))
+        continue;
+      if (row.kind == AdapterKind::kLora &&
+          ((state.parts & memory.bit("lora_mid.weight")) != 0 ||
+           is_convolution(*tensors.find(memory.part_place("lora_down.weight")))))
+        continue;
+      if (row.kind == AdapterKind::kOft) {
+        const auto* blocks = tensors.find(memory.part_place("oft_blocks"));
+        if (blocks != nullptr && blocks->dimensions == 4) continue;
+      }
+      kind = row.kind;
+      break;
+    }
+    if (!kind) continue;
+    kinds_seen |= std::uint64_t{1} << static_cast<int>(*kind);
+    ++(module.target == ModuleTarget::kUnet ? summary.unet_modules : summary.text_modules);
+    const auto first_dimension = [&](std::initializer_list<std::string_view> parts) -> std::int64_t {
+      for (const auto part : parts)
+        if (const auto* tensor = tensors.find(memory.part_place(part));
+            tensor != nullptr && tensor->dimensions > 0)
+          return tensor->shape[0];
+      return 0;
+    };
+    std::int64_t rank = 0;
+    switch (*kind) {
+      case AdapterKind::kLora:
+      case AdapterKind::kLocon:
+        rank = first_dimension({"lora_down.weight"});
+        break;
+      case AdapterKind::kLoha:
+        rank = first_dimension({"hada_w1_b"});
+        break;
+      case AdapterKind::kLokr:
+        if ((state.parts & memory.bit("lokr_w2")) == 0) rank = first_dimension({"lokr_w2_b"});
+        if (rank == 0 && (state.parts & memory.bit("lokr_w1")) == 0) rank = first_dimension({"lokr_w1_b"});
+        break;
+      case AdapterKind::kGlora: {
+        const auto* b1 = tensors.find(memory.part_place("b1.weight"));
+        const auto* b2 = tensors.find(memory.part_place("b2.weight"));
+        // Old LyCORIS keeps the pair transposed (lora_file.cc).
+        rank = b2->shape[1] == b1->shape[0] ? b1->shape[0] : b2->shape[0];
+        break;
+      }
+      case AdapterKind::kIa3:
+      case AdapterKind::kFull:
+      case AdapterKind::kNorm:
+      case AdapterKind::kOft:
+      case AdapterKind::kBoft:
+        break;
+    }
+    if (rank > 0) {
+      summary.rank_low = summary.rank_low == 0 ? rank : std::min(summary.rank_low, rank);
+      summary.rank_high = std::max(summary.rank_high, rank);
+    }
+    if (!module.tells_family) continue;
+    LoraEntry entry{
+        .module = {},
+        .component = module.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder,
+        .name = module.flat,
+        .kind = *kind,
+        .parts = {},
+        .alpha = std::nullopt};
+    for (int i = state.first; i != kUnknown; i = memory.next[static_cast<std::size_t>(i)]) {
+      const SkimmedTensor& tensor = skimmed->tensors[static_cast<std::size_t>(i)];
+      weights::TensorView view;
+      view.shape.assign(tensor.shape.begin(), tensor.shape.begin() + tensor.dimensions);
+      entry.parts.emplace(memory.parts[static_cast<std::size_t>(memory.part_of[static_cast<std::size_t>(i)])],
+                          std::move(view));
+    }
+    if (entry.name.ends_with("attn2_to_k") && summary.cross_width == 0)
+      summary.cross_width = input_width(entry);
+    if (entry.name.ends_with("self_attn_q_proj") && summary.text_width == 0)
+      summary.text_width = input_width(entry);
+    telling.entries.push_back(std::move(entry));
+  }
+  for (const auto& row : memory.kinds)
+    if ((kinds_seen >> static_cast<int>(row.kind) & 1) != 0) summary.kinds.push_back(row.kind);
+  if (summary.kinds.empty() && !has_second_encoder) return read_strictly();
+  recognise_base_model(telling, has_second_encoder, summary.metadata);
+  summary.architecture = architecture_name(telling.base_model);
+  summary.base_reason = telling.base_model_reason;
+  return summary;
+}
+
+}  // namespace lowrank::formats

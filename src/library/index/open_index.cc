@@ -1,0 +1,139 @@
+#include "library/index/open_index.h"
+
+#include <fmt/format.h>
+#include <sys/vfs.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace lowrank::library {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Migration {
+  std::string_view name, sql;
+};
+constexpr Migration kMigrations[] = {
+#include "library_migrations.inc"
+};
+
+// WAL needs memory shared between processes, which network file systems lack.
+bool is_network(const fs::path& folder) {
+  struct statfs status {};
+  if (::statfs(folder.empty() ? "." : folder.c_str(), &status) != 0) return false;
+  constexpr std::array<unsigned long, 6> kNetworks = {0x6969,     0xFF534D42, 0xFE534D42, 0x517B,
+                                                      0x01021997, 0x65735546};  // NFS, CIFS, SMB, 9p, FUSE
+  for (const auto magic : kNetworks)
+    if (static_cast<unsigned long>(status.f_type) == magic) return true;
+  return false;
+}
+
+void migrate(const Database& database, const fs::path& file) {
+  const auto version = database.number("PRAGMA user_version");
+  if (version == schema_version()) return;
+  if (version > schema_version())
+    throw Error(kUnsupported,
+                "{}: was made by a newer LowRank (index version {}, this one knows {}); use that one, or set "
+                "LOWRANK_INDEX to another file.",
+                file.string(), version, schema_version());
+  Transaction transaction(database);
+  // Another process may have been first.
+  for (auto next = database.number("PRAGMA user_version"); next < schema_version(); ++next)
+    database.execute(std::string(kMigrations[static_cast<std::size_t>(next)].sql));
+  database.execute(fmt::format("PRAGMA user_version = {}", schema_version()));
+  transaction.commit();
+}
+
+Database open_file(const fs::path& file) {
+  Database database(file, file.empty() ? Access::kMemory : Access::kWrite);
+  if (!file.empty()) {
+    database.execute(is_network(file.parent_path()) ? "PRAGMA journal_mode = TRUNCATE"
+                                                    : "PRAGMA journal_mode = WAL");
+    // In WAL mode NORMAL keeps the index whole whatever happens; only the last writes may be lost, and the
+    // files still have them.
+    database.execute("PRAGMA synchronous = NORMAL");
+  }
+  migrate(database, file);
+  return database;
+}
+
+void remove_index(const fs::path& file) {
+  std::error_code ignored;
+  for (const char* ending : {"", "-wal", "-shm", "-journal"}) fs::remove(file.string() + ending, ignored);
+}
+
+constexpr const char* kCarriedColumns = "place, relative, size, mtime, inode, sha256, autov1, addnet, added";
+
+}  // namespace
+
+int schema_version() {
+  return static_cast<int>(std::size(kMigrations));
+}
+
+Database open_index(const fs::path& file) {
+  try {
+    return open_file(file);
+  } catch (const Error& error) {
+    // Damaged beyond use. It holds nothing that the files do not say.
+    if (file.empty() || error.code() != kConflict) throw;
+  }
+  remove_index(file);
+  return open_file(file);
+}
+
+Database rebuild_index(const fs::path& file) {
+  if (file.empty()) return open_file(file);
+  const fs::path old = file.string() + ".old";
+  std::error_code failure;
+  remove_index(old);
+  if (fs::exists(file, failure)) {
+    // Folded into one file, so that it can be moved.
+    try {
+      open_index(file).execute("PRAGMA journal_mode = DELETE");
+      fs::rename(file, old);
+    } catch (const std::exception&) {
+      // Nothing can be carried over from what cannot be opened.
+    }
+  }
+  remove_index(file);
+  Database database = open_file(file);
+  if (!fs::exists(old, failure)) return database;
+  try {
+    database.execute(fmt::format("ATTACH '{}' AS old", [&] {
+      std::string quoted;
+      for (const char c : old.string()) quoted += c == '\'' ? "''" : std::string(1, c);
+      return quoted;
+    }()));
+    database.execute(
+        fmt::format("CREATE TEMP TABLE carried AS SELECT {} FROM old.file WHERE gone IS NULL;"
+                    "CREATE TEMP TABLE carried_name AS SELECT f.place, f.relative, n.name, n.since FROM "
+                    "old.former_name n "
+                    "JOIN old.file f ON f.id = n.file;"
+                    "DETACH old;",
+                    kCarriedColumns));
+  } catch (const Error&) {
+    // A broken old index: former names are lost, everything else comes from the files.
+  }
+  remove_index(old);
+  return database;
+}
+
+void carry_over(const Database& database) {
+  if (database.number("SELECT count(*) FROM temp.sqlite_master WHERE name = 'carried'") == 0) return;
+  database.execute(
+      "UPDATE file SET sha256 = c.sha256, autov1 = c.autov1, addnet = c.addnet, added = c.added FROM carried "
+      "c "
+      "WHERE c.place = file.place AND c.relative = file.relative AND c.size = file.size AND c.mtime = "
+      "file.mtime "
+      "AND c.inode = file.inode;"
+      "INSERT OR IGNORE INTO former_name (file, name, since) SELECT file.id, n.name, n.since FROM "
+      "carried_name n "
+      "JOIN file ON file.place = n.place AND file.relative = n.relative;"
+      "DROP TABLE carried; DROP TABLE carried_name;");
+}
+
+}  // namespace lowrank::library

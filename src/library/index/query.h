@@ -1,0 +1,42 @@
+// Questions to the index: words and filters in, records out.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "library/index/record.h"
+
+namespace lowrank::library {
+
+enum class SortBy { kName, kRelevance, kAdded, kChanged, kSize, kRating };
+
+// What a checkpoint takes, for "which LoRAs fit it". Widths of 0 are not asked for.
+struct Fit {
+  std::string architecture;
+  std::int64_t cross_width = 0, text_width = 0;
+};
+
+struct Query {
+  std::string kind = "lora";    // of the place table
+  std::string words = {};       // all must occur, each may be the beginning of a word
+  std::string type = {};        // exactly; "none": those without a type
+  std::string base_model = {};  // architecture or base model as people write it: "sd1", "SD 1.5", "pony"
+  std::string tag = {}, trigger = {};  // exactly, without regard to case
+  int min_rating = 0;
+  std::optional<std::int64_t> since = {}, until = {};  // seconds since 1970, first seen in between
+  std::optional<std::int64_t> min_bytes = {}, max_bytes = {};
+  std::optional<Fit> fits = {};
+  bool only_usable = false;
+  SortBy sort = SortBy::kName;
+  std::int64_t limit = 0;  // 0: all
+};
+
+std::vector<Record> run_query(const Database& database, const Query& query);
+
+// Whether a LoRA meets layers of these widths; the reason when it does not, "" when it does.
+std::string misfit(const Record& lora, const Fit& fit);
+
+}  // namespace lowrank::library

@@ -1,0 +1,350 @@
+#include "library/index/scan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "base/sha256.h"
+#include "formats/natural_order.h"
+#include "library/index/read_record.h"
+#include "library/index/state_dir.h"
+#include "library/index/walk.h"
+
+namespace lowrank::library {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Files read and written together: enough to keep the threads busy, few enough to lose little when killed.
+constexpr std::size_t kPiece = 256;
+
+using FolderKey = std::pair<std::string, std::string>;  // place, folder
+
+// What the index remembers of a file, as far as it tells whether the file changed.
+struct Known {
+  std::int64_t id = 0, size = 0, mtime_ns = 0, inode = 0, stamp = 0;
+};
+
+struct ChangedListing {
+  const PlaceRow* place = nullptr;
+  Listing listing;
+  std::set<std::string, std::less<>> names;  // of all files in the folder
+};
+
+// A file that must be read.
+struct Fresh {
+  const ChangedListing* folder = nullptr;
+  const ListedFile* file = nullptr;
+  std::int64_t stamp = 0;
+};
+
+std::string joined(const std::string& folder, const std::string& name) {
+  return folder.empty() ? name : folder + "/" + name;
+}
+
+std::int64_t hash_text(std::string_view text, std::uint64_t hash) {
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ull;
+  return static_cast<std::int64_t>(hash);
+}
+
+// Of the files beside a model that begin with its name.
+std::int64_t stamp_of(const std::string& stem, const std::map<std::string, const ListedFile*>& beside) {
+  std::int64_t sum = 0;
+  const std::string begin = stem + ".";
+  for (auto it = beside.lower_bound(begin); it != beside.end() && it->first.starts_with(begin); ++it) {
+    const ListedFile& file = *it->second;
+    const auto hash =
+        hash_text(fmt::format("{} {} {}", file.name, file.size, file.mtime_ns), 0xCBF29CE484222325ull);
+    sum = static_cast<std::int64_t>(static_cast<std::uint64_t>(sum) + static_cast<std::uint64_t>(hash));
+  }
+  return sum;
+}
+
+class Scan {
+ public:
+  Scan(const Database& database, const DataDir& data, const ScanOptions& options)
+      : database_(database), data_(data), options_(options), overlay_(overlay_folder(data)) {}
+
+  ScanReport run() {
+    list_folders();
+    if (changed_.empty() && vanished_folders_.empty()) return std::move(report_);
+    find_differences();
+    mark_gone();
+    read_fresh();
+    return std::move(report_);
+  }
+
+ private:
+  void list_folders() {
+    std::map<FolderKey, std::int64_t> known;
+    auto statement = database_.prepare("SELECT place, relative, fingerprint FROM folder");
+    while (statement.step()) known[{statement.text(0), statement.text(1)}] = statement.integer(2);
+    for (const PlaceRow& place : place_table()) {
+      std::vector<std::string> unreadable;
+      walk(
+          place, folder_of(place, data_),
+          [&](Listing&& listing) {
+            ++report_.folders;
+            const auto found = known.find({std::string(place.name), listing.relative});
+            const bool is_same = found != known.end() && found->second == listing.fingerprint;
+            if (found != known.end()) known.erase(found);
+            if (is_same) return;
+            auto& changed = changed_.emplace_back(std::make_unique<ChangedListing>());
+            changed->place = &place;
+            changed->listing = std::move(listing);
+          },
+          [&](const std::string& relative, const std::string& problem) {
+            report_.problems.push_back(problem);
+            unreadable.push_back(relative);
+          });
+      // What lies in a folder that cannot be read just now is not gone.
+      std::erase_if(known, [&](const auto& item) {
+        const auto& [key, fingerprint] = item;
+        return key.first == place.name && std::ranges::any_of(unreadable, [&](const std::string& folder) {
+                 return folder.empty() || key.second == folder || key.second.starts_with(folder + "/");
+               });
+      });
+    }
+    for (const auto& [key, fingerprint] : known) vanished_folders_.push_back(key);
+    report_.changed_folders = static_cast<std::int64_t>(changed_.size());
+  }
+
+  std::map<std::string, Known> known_in(std::string_view place, const std::string& folder) const {
+    std::map<std::string, Known> known;
+    auto statement = database_.prepare(
+        "SELECT relative, id, size, mtime, inode, stamp FROM file WHERE place = ? AND folder = ? AND gone IS "
+        "NULL");
+    statement.bind(1, place).bind(2, folder);
+    while (statement.step())
+      known[statement.text(0)] = {statement.integer(1), statement.integer(2), statement.integer(3),
+                                  statement.integer(4), statement.integer(5)};
+    return known;
+  }
+
+  void find_differences() {
+    for (const auto& [place, folder] : vanished_folders_)
+      for (const auto& [relative, known] : known_in(place, folder)) gone_.push_back(known.id);
+    for (auto& changed : changed_) {
+      Listing& listing = changed->listing;
+      auto known = known_in(changed->place->name, listing.relative);
+      std::map<std::string, const ListedFile*> beside;
+      for (const ListedFile& file : listing.beside) {
+        beside.emplace(file.name, &file);
+        changed->names.insert(file.name);
+      }
+      for (const ListedFile& file : listing.models) {
+        changed->names.insert(file.name);
+        const auto found = known.find(relative_of(*changed, file));
+        const auto stamp = stamp_of(model_name(*changed->place, file.name), beside);
+        if (found != known.end()) {
+          const Known before = found->second;
+          known.erase(found);
+          if (before.size == file.size && before.mtime_ns == file.mtime_ns && before.inode == file.inode &&
+              before.stamp == stamp)
+            continue;
+        }
+        fresh_.push_back({.folder = changed.get(), .file = &file, .stamp = stamp});
+      }
+      for (const auto& [relative, before] : known) gone_.push_back(before.id);
+    }
+  }
+
+  static std::string relative_of(const ChangedListing& changed, const ListedFile& file) {
+    return changed.listing.is_one_model ? changed.listing.relative
+                                        : joined(changed.listing.relative, file.name);
+  }
+
+  void mark_gone() {
+    if (gone_.empty() && vanished_folders_.empty()) return;
+    Transaction transaction(database_);
+    auto mark = database_.prepare("UPDATE file SET gone = ? WHERE id = ?");
+    for (const auto id : gone_) mark.bind(1, static_cast<std::int64_t>(std::time(nullptr))).bind(2, id).run();
+    auto forget = database_.prepare("DELETE FROM folder WHERE place = ? AND relative = ?");
+    for (const auto& [place, folder] : vanished_folders_) forget.bind(1, place).bind(2, folder).run();
+    transaction.commit();
+    report_.gone = static_cast<std::int64_t>(gone_.size());
+  }
+
+  void read_fresh() {
+    has_gone_ = database_.number("SELECT EXISTS (SELECT 1 FROM file WHERE gone IS NOT NULL)") != 0;
+    const auto total = static_cast<std::int64_t>(fresh_.size());
+    std::size_t folder = 0;
+    for (std::size_t begin = 0; begin < fresh_.size() || folder < changed_.size(); begin += kPiece) {
+      throw_if_stopped(options_.stop);
+      const std::size_t end = std::min(begin + kPiece, fresh_.size());
+      if (begin < end) read_piece(begin, end);
+      // A folder counts as seen once all its files are written.
+      const ChangedListing* next = end < fresh_.size() ? fresh_[end].folder : nullptr;
+      Transaction transaction(database_);
+      auto remember =
+          database_.prepare("INSERT OR REPLACE INTO folder (place, relative, fingerprint) VALUES (?, ?, ?)");
+      for (; folder < changed_.size() && changed_[folder].get() != next; ++folder)
+        remember.bind(1, changed_[folder]->place->name)
+            .bind(2, changed_[folder]->listing.relative)
+            .bind(3, changed_[folder]->listing.fingerprint)
+            .run();
+      transaction.commit();
+      if (options_.progress != nullptr)
+        options_.progress->update("reading headers", std::min(static_cast<std::int64_t>(end), total), total);
+      if (end >= fresh_.size() && folder >= changed_.size()) break;
+    }
+    report_.read = total;
+  }
+
+  void read_piece(std::size_t begin, std::size_t end) {
+    std::vector<Record> records(end - begin);
+    // Each thread keeps what it has learned of key names: files are dealt out in four runs.
+    constexpr std::size_t kRuns = 4;
+    while (summarisers_.size() < kRuns) summarisers_.push_back(std::make_unique<formats::LoraSummariser>());
+    for (std::size_t i = begin; i < end; ++i) prepare(fresh_[i], records[i - begin]);
+    parallel_for(static_cast<std::int64_t>(kRuns), options_.threads, [&](std::int64_t run) {
+      for (std::size_t i = begin + static_cast<std::size_t>(run); i < end; i += kRuns)
+        read_one(fresh_[i], *summarisers_[static_cast<std::size_t>(run)], records[i - begin]);
+    });
+    Transaction transaction(database_);
+    RecordWriter writer(database_);
+    for (std::size_t i = begin; i < end; ++i) {
+      follow_rename(fresh_[i], records[i - begin]);
+      writer.write(records[i - begin]);
+    }
+    transaction.commit();
+  }
+
+  // The row that the file has, or one that is new.
+  void prepare(const Fresh& fresh, Record& record) {
+    const std::string relative = relative_of(*fresh.folder, *fresh.file);
+    auto statement = database_.prepare(
+        fmt::format("SELECT {} FROM file WHERE place = ? AND relative = ?", record_column_list()));
+    statement.bind(1, fresh.folder->place->name).bind(2, relative);
+    if (statement.step()) record = read_record_row(statement);
+    const ListedFile& file = *fresh.file;
+    const bool is_same = record.id != 0 && record.size == file.size && record.mtime_ns == file.mtime_ns &&
+                         record.inode == file.inode;
+    if (!is_same) record.sha256 = record.autov1 = record.addnet = "";
+    if (record.id == 0) {
+      record.added = static_cast<std::int64_t>(std::time(nullptr));
+    } else {
+      auto names = database_.prepare("SELECT name FROM former_name WHERE file = ?");
+      names.bind(1, record.id);
+      while (names.step()) former_[record.id].push_back(names.text(0));
+    }
+    record.place = fresh.folder->place->name;
+    record.folder = fresh.folder->listing.relative;
+    record.relative = relative;
+    record.sort_key = formats::natural_key(relative);
+    record.size = file.size;
+    record.mtime_ns = file.mtime_ns;
+    record.inode = file.inode;
+    record.device = file.device;
+    record.stamp = fresh.stamp;
+  }
+
+  void read_one(const Fresh& fresh, formats::LoraSummariser& summariser, Record& record) const {
+    const PlaceRow& place = *fresh.folder->place;
+    const fs::path folder = folder_of(place, data_);
+    CardSources sources{.folder = fresh.folder->listing.relative,
+                        .former = {},
+                        .overlay = overlay_sidecar(overlay_, place, record.relative),
+                        .listed = &fresh.folder->names};
+    if (record.id != 0) sources.former = former_paths(record, folder);
+    read_record(place, folder / record.relative, sources, summariser, record);
+  }
+
+  // Paths under which a file was known before: their sidecars may still lie there.
+  std::vector<fs::path> former_paths(const Record& record, const fs::path& folder) const {
+    std::vector<fs::path> paths;
+    const auto found = former_.find(record.id);
+    if (found != former_.end())
+      for (const std::string& name : found->second)
+        paths.push_back(folder / (name + fs::path(record.relative).extension().string()));
+    return paths;
+  }
+
+  // A new path whose file is one that has gone from elsewhere: the row goes on under the new name.
+  void follow_rename(const Fresh& fresh, Record& record) {
+    if (!has_gone_ || record.id != 0) return;
+    auto statement = database_.prepare(
+        "SELECT id, place, relative, name, inode, device, mtime, header, sha256, added FROM file "
+        "WHERE gone IS NOT NULL AND size = ? ORDER BY gone DESC");
+    statement.bind(1, record.size);
+    while (statement.step()) {
+      const bool is_same_file = statement.integer(4) == record.inode &&
+                                statement.integer(5) == record.device &&
+                                statement.integer(6) == record.mtime_ns;
+      if (!is_same_file && !has_same_content(statement, record)) continue;
+      adopt(statement, record, fresh);
+      return;
+    }
+  }
+
+  bool has_same_content(const Statement& gone, Record& record) {
+    if (gone.integer(7) != record.header) return false;
+    const std::string sha256 = gone.text(8);
+    // Without a hash of the lost file its header and date must do; a copy tool that keeps dates keeps both.
+    if (sha256.empty()) return record.header != 0 && gone.integer(6) == record.mtime_ns;
+    try {
+      record.sha256 =
+          sha256_file_hex(folder_of(place_named(record.place), data_) / record.relative, options_.stop);
+    } catch (const Error&) {
+      return false;
+    }
+    return record.sha256 == sha256;
+  }
+
+  void adopt(const Statement& gone, Record& record, const Fresh& fresh) {
+    const std::int64_t id = gone.integer(0);
+    auto before = database_.prepare(fmt::format("SELECT {} FROM file WHERE id = ?", record_column_list()));
+    before.bind(1, id);
+    if (!before.step()) return;
+    const Record old = read_record_row(before);
+    record.id = id;
+    record.added = old.added;
+    record.sha256 = old.sha256;
+    record.autov1 = old.autov1;
+    record.addnet = old.addnet;
+    auto remember =
+        database_.prepare("INSERT OR IGNORE INTO former_name (file, name, since) VALUES (?, ?, ?)");
+    const std::string relative = fs::path(old.relative).replace_extension().generic_string();
+    for (const std::string& name : {old.name, relative})
+      remember.bind(1, id).bind(2, name).bind(3, static_cast<std::int64_t>(std::time(nullptr))).run();
+    ++report_.renamed;
+    --report_.gone;
+    // What was written beside the old name still holds.
+    const PlaceRow& place = *fresh.folder->place;
+    const fs::path folder = folder_of(place, data_);
+    CardSources sources{.folder = record.folder,
+                        .former = {folder_of(place_named(old.place), data_) / old.relative},
+                        .overlay = overlay_sidecar(overlay_, place, record.relative),
+                        .listed = &fresh.folder->names};
+    read_record(place, folder / record.relative, sources, *summarisers_.front(), record);
+  }
+
+  const Database& database_;
+  const DataDir& data_;
+  const ScanOptions& options_;
+  const fs::path overlay_;
+  ScanReport report_;
+  std::vector<std::unique_ptr<ChangedListing>> changed_;
+  std::vector<FolderKey> vanished_folders_;
+  std::vector<Fresh> fresh_;  // in the order of changed_
+  std::vector<std::int64_t> gone_;
+  std::map<std::int64_t, std::vector<std::string>> former_;  // id → names, of files being read
+  std::vector<std::unique_ptr<formats::LoraSummariser>> summarisers_;
+  bool has_gone_ = false;
+};
+
+}  // namespace
+
+ScanReport scan(const Database& database, const DataDir& data, const ScanOptions& options) {
+  return Scan(database, data, options).run();
+}
+
+}  // namespace lowrank::library

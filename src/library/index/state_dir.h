@@ -1,0 +1,27 @@
+// Where LowRank keeps what is not the user's own files: the index, which can be lost, and what the user wrote
+// about files in folders that cannot be written.
+#pragma once
+
+#include <filesystem>
+
+#include "library/data_dir.h"
+#include "library/index/place_table.h"
+
+namespace lowrank::library {
+
+// $LOWRANK_INDEX, else one file per data folder below $XDG_CACHE_HOME/lowrank (~/.cache/lowrank). Empty when
+// there is no place to write: the index then lives in memory.
+std::filesystem::path index_file(const DataDir& data);
+
+// A folder that mirrors the data folder, below $XDG_DATA_HOME/lowrank (~/.local/share/lowrank). It exists
+// only once something was written there. Empty when there is no home.
+std::filesystem::path overlay_folder(const DataDir& data);
+
+// Where in it the words about one file stand; empty when `overlay` is.
+std::filesystem::path overlay_sidecar(const std::filesystem::path& overlay, const PlaceRow& place,
+                                      const std::filesystem::path& relative);
+
+// $XDG_CONFIG_HOME/lowrank (~/.config/lowrank); empty when there is no home.
+std::filesystem::path config_folder();
+
+}  // namespace lowrank::library

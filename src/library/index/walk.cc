@@ -1,0 +1,143 @@
+#include "library/index/walk.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include "formats/natural_order.h"
+
+namespace lowrank::library {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMaxDepth = 32;
+
+std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
+  const auto product = static_cast<unsigned __int128>(hash ^ value) * 0xD6E8FEB86659FD93ull;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64) ^ (hash << 1);
+}
+
+std::uint64_t mix(std::uint64_t hash, std::string_view text) {
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ull;
+  return hash;
+}
+
+// Summed over a folder, so that the order in which the system lists it does not count.
+std::uint64_t fingerprint_of(const ListedFile& file) {
+  std::uint64_t hash = mix(0xCBF29CE484222325ull, file.name);
+  for (const auto value : {file.size, file.mtime_ns, file.inode, file.device})
+    hash = mix(hash, static_cast<std::uint64_t>(value));
+  return hash;
+}
+
+class Walker {
+ public:
+  Walker(const PlaceRow& place, const std::function<void(Listing&&)>& take,
+         const std::function<void(const std::string&, const std::string&)>& on_problem)
+      : place_(place), take_(take), on_problem_(on_problem) {}
+
+  // `parent` and `name` open the folder; `relative` names it below the place.
+  void visit(int parent, const char* name, const std::string& relative, int depth) {
+    const int descriptor = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat status {};
+    DIR* folder = descriptor < 0 ? nullptr : ::fdopendir(descriptor);
+    if (folder == nullptr || ::fstat(descriptor, &status) != 0) {
+      if (errno != ENOENT || depth > 0)
+        on_problem_(relative,
+                    fmt::format("folder '{}' cannot be read ({}).", relative, std::strerror(errno)));
+      if (folder != nullptr)
+        ::closedir(folder);
+      else if (descriptor >= 0)
+        ::close(descriptor);
+      return;
+    }
+    if (seen_.insert({status.st_dev, status.st_ino}).second) list(folder, relative, depth);
+    ::closedir(folder);
+  }
+
+ private:
+  void list(DIR* folder, const std::string& relative, int depth) {
+    const int descriptor = ::dirfd(folder);
+    Listing listing{.relative = relative, .models = {}, .beside = {}, .is_one_model = false};
+    std::vector<std::string> folders;
+    std::uint64_t sum = 0;
+    bool is_diffusers = false;
+    const auto add = [&](const char* name, std::vector<ListedFile>& to) {
+      struct stat status {};
+      if (::fstatat(descriptor, name, &status, 0) != 0 || !S_ISREG(status.st_mode)) return false;
+      const ListedFile& file = to.emplace_back(
+          ListedFile{name, status.st_size, status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec,
+                     static_cast<std::int64_t>(status.st_ino), static_cast<std::int64_t>(status.st_dev)});
+      sum += fingerprint_of(file);
+      return true;
+    };
+    while (const dirent* entry = ::readdir(folder)) {
+      const std::string_view name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      if (is_folder(descriptor, *entry)) {
+        folders.emplace_back(name);
+      } else if (is_model_file(place_, name)) {
+        add(entry->d_name, listing.models);
+      } else if (may_be_sidecar(name)) {
+        add(entry->d_name, listing.beside);
+        is_diffusers = is_diffusers || name == "model_index.json";
+      }
+    }
+    listing.is_one_model = is_diffusers && place_.kind == "checkpoint" && depth > 0;
+    const bool goes_on = !listing.is_one_model && depth < kMaxDepth;
+    if (listing.is_one_model) listing.models = {as_model(listing, relative)};
+    listing.fingerprint = static_cast<std::int64_t>(sum);
+    take_(std::move(listing));
+    if (!goes_on) return;
+    std::ranges::sort(folders, formats::natural_less);
+    for (const std::string& name : folders)
+      visit(descriptor, name.c_str(), relative.empty() ? name : relative + "/" + name, depth + 1);
+  }
+
+  static bool is_folder(int descriptor, const dirent& entry) {
+    if (entry.d_name[0] == '.') return false;  // .git and the like hold no models
+    if (entry.d_type == DT_DIR) return true;
+    if (entry.d_type != DT_LNK && entry.d_type != DT_UNKNOWN) return false;
+    struct stat status {};
+    return ::fstatat(descriptor, entry.d_name, &status, 0) == 0 && S_ISDIR(status.st_mode);
+  }
+
+  // A diffusers folder stands for itself, dated by its model_index.json.
+  static ListedFile as_model(const Listing& listing, const std::string& relative) {
+    ListedFile model;
+    for (const ListedFile& file : listing.beside)
+      if (file.name == "model_index.json") model = file;
+    model.name = fs::path(relative).filename().string();
+    return model;
+  }
+
+  const PlaceRow& place_;
+  const std::function<void(Listing&&)>& take_;
+  const std::function<void(const std::string&, const std::string&)>& on_problem_;
+  std::set<std::pair<dev_t, ino_t>> seen_;
+};
+
+}  // namespace
+
+bool may_be_sidecar(std::string_view name) {
+  static constexpr std::array<std::string_view, 8> kEndings = {".json", ".info", ".txt",  ".png",
+                                                               ".jpg",  ".jpeg", ".webp", ".gif"};
+  return std::ranges::any_of(kEndings, [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
+void walk(const PlaceRow& place, const fs::path& folder, const std::function<void(Listing&&)>& take,
+          const std::function<void(const std::string& relative, const std::string& problem)>& on_problem) {
+  if (folder.empty()) return;
+  Walker(place, take, on_problem).visit(AT_FDCWD, folder.c_str(), "", 0);
+}
+
+}  // namespace lowrank::library

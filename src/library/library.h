@@ -1,0 +1,100 @@
+// The collection: an index over the files of a data folder, brought up to date when it is opened, and the
+// questions that people ask of it. The files stay the truth; the index can be thrown away at any time.
+//
+//   auto library = Library::open(find_data_dir(""));
+//   auto fox = library.resolve("fox");                   // by name, alias, path, former name or hash
+//   auto styles = library.find({.type = "style"});
+//
+// One thread at a time; several processes may have one open.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "library/data_dir.h"
+#include "library/index/hashing.h"
+#include "library/index/query.h"
+#include "library/index/scan.h"
+#include "library/lora_card.h"
+
+namespace lowrank::library {
+
+enum class Rebuild { kNo, kYes };
+
+struct FoundLora {
+  Record record;
+  std::string how;  // "name", "path", "former name", "hash"
+};
+
+// Files whose content is the same, and names that several files claim.
+struct DuplicateGroup {
+  std::vector<Record> files;  // two or more
+  bool is_whole_file = true;  // false: equal tensors, other metadata
+};
+struct NameConflict {
+  std::string name;
+  std::vector<Record> claimants;       // two or more
+  std::optional<std::int64_t> winner;  // id of the one that <lora:NAME:1> takes; nullopt: none of them
+};
+
+class Library {
+ public:
+  // Opens the index of the data folder and scans. A damaged index is made anew; kYes makes it anew in any
+  // case, and carries former names and hashes over. Throws Error(kUnsupported) when a newer LowRank made the
+  // index.
+  static Library open(const DataDir& data, const ScanOptions& options = {}, Rebuild rebuild = Rebuild::kNo);
+
+  ScanReport rescan(const ScanOptions& options = {});
+  // Reads one file and what lies beside it anew, whatever its dates say.
+  void reread(const Record& record);
+  const ScanReport& last_scan() const { return last_scan_; }
+  const DataDir& data() const { return data_; }
+
+  std::vector<Record> find(const Query& query) const { return run_query(database_, query); }
+  std::filesystem::path path_of(const Record& record) const;
+  // Below its LoRA folder, without extension: unique, and understood in prompts.
+  static std::string relative_name(const Record& record);
+
+  // The shortest name by which a prompt means this file.
+  std::string prompt_name(const Record& record) const;
+
+  // The LoRA that NAME means: by A1111's rule first (lora_folder.h), then by a former name, then as a hash of
+  // at least eight digits. nullopt: there is none.
+  std::optional<FoundLora> find_lora(std::string_view name) const;
+  // The same, else the file at the path NAME. Throws Error(kNotFound) with the names that come near.
+  FoundLora resolve(std::string_view name) const;
+  // By any hash that is known, of the kind "lora" or another; a shorter hash meets the longer one that it
+  // begins.
+  std::optional<Record> find_hash(std::string_view hash, std::string_view kind = "lora") const;
+  std::optional<Record> find_civitai_version(std::int64_t version) const;
+  std::vector<std::string> former_names(const Record& record) const;
+
+  // Hashes this file when it is not yet known. False with the reason in `problem`.
+  bool hash(Record& record, std::string& problem, const std::stop_token& stop = {}) const;
+  std::vector<Record> unhashed(std::string_view kind) const;
+  // Groups by content, of files whose hashes are known. Same-sized files without hashes are in suspects().
+  std::vector<DuplicateGroup> duplicates() const;
+  std::vector<Record> suspects() const;
+  std::vector<NameConflict> conflicts() const;
+  // Files that were there once; the newest loss first.
+  std::vector<Record> gone() const;
+
+  // Where the words about a file may stand, for read_lora_card().
+  CardSources card_sources(const Record& record) const;
+  // Where edits go when the file's folder cannot be written.
+  std::filesystem::path overlay_of(const Record& record) const;
+
+ private:
+  Library(DataDir data, Database database) : data_(std::move(data)), database_(std::move(database)) {}
+  std::vector<Record> select(std::string_view where, const std::function<void(Statement&)>& bind = {}) const;
+
+  DataDir data_;
+  Database database_;
+  ScanReport last_scan_;
+};
+
+}  // namespace lowrank::library

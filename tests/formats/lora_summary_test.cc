@@ -1,0 +1,144 @@
+// The quick look equals the strict reading on every kind of adapter.
+#include "formats/lora_summary.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "formats/crafted_models.h"
+#include "formats/kind_table.h"
+#include "formats/lora_family.h"
+#include "formats/lora_fit.h"
+#include "formats/natural_order.h"
+#include "formats/safetensors_skim.h"
+
+namespace lowrank::formats {
+namespace {
+
+void expect_equal_to_strict_reading(const std::filesystem::path& path) {
+  LoraSummariser summariser;
+  const LoraFile lora = open_lora(path);
+  for (int round = 0; round < 2; ++round) {  // the second time names are remembered
+    const LoraSummary summary = summariser.read(path);
+    EXPECT_EQ(summary.problem, "");
+    EXPECT_EQ(summary.architecture, architecture_name(lora.base_model)) << path;
+    EXPECT_EQ(summary.base_reason, lora.base_model_reason);
+    EXPECT_EQ(summary.metadata, lora.file->metadata());
+    std::set<AdapterKind> kinds;
+    std::int64_t low = 0, high = 0, unet = 0;
+    for (const auto& entry : lora.entries) {
+      kinds.insert(entry.kind);
+      unet += entry.component == Component::kUnet ? 1 : 0;
+      if (entry.rank == 0) continue;
+      low = low == 0 ? entry.rank : std::min(low, entry.rank);
+      high = std::max(high, entry.rank);
+    }
+    EXPECT_EQ(std::set<AdapterKind>(summary.kinds.begin(), summary.kinds.end()), kinds);
+    EXPECT_EQ(summary.rank_low, low);
+    EXPECT_EQ(summary.rank_high, high);
+    EXPECT_EQ(summary.unet_modules, unet);
+    EXPECT_EQ(summary.text_modules, static_cast<std::int64_t>(lora.entries.size()) - unet);
+  }
+}
+
+TEST(LoraSummary, EqualsTheStrictReadingOfTheReferenceFiles) {
+  for (const char* name : {"lora_attn", "locon_all", "loha_attn", "lokr_all", "full_attn", "lora_te"})
+    expect_equal_to_strict_reading(fixture(fmt::format("sd15-tiny/sd15-tiny-{}.safetensors", name)));
+}
+
+TEST(LoraSummary, EqualsTheStrictReadingOfEveryKind) {
+  const std::string m = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k";
+  const std::vector<std::vector<Named>> files = {
+      {{m + ".lora_down.weight", {4, 768}}, {m + ".lora_up.weight", {8, 4}}},
+      {{m + ".lora_down.weight", {4, 768, 3, 3}}, {m + ".lora_up.weight", {8, 4, 1, 1}}},
+      {{m + ".hada_w1_a", {8, 3}},
+       {m + ".hada_w1_b", {3, 1024}},
+       {m + ".hada_w2_a", {8, 3}},
+       {m + ".hada_w2_b", {3, 1024}}},
+      {{m + ".lokr_w1", {2, 2}}, {m + ".lokr_w2_a", {4, 5}}, {m + ".lokr_w2_b", {5, 384}}},
+      {{m + ".weight", {768}}, {m + ".on_input", {1}}},
+      {{m + ".diff", {8, 768}}},
+      {{m + ".w_norm", {8}}, {m + ".b_norm", {8}}},
+      {{m + ".a1.weight", {768, 3}},
+       {m + ".a2.weight", {3, 768}},
+       {m + ".b1.weight", {8, 3}},
+       {m + ".b2.weight", {3, 768}}},
+      {{m + ".oft_blocks", {2, 4, 4}}},
+      {{m + ".oft_blocks", {1, 2, 4, 4}}},
+      {{"unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight", {2, 16}},
+       {"unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_B.weight", {16, 2}}},
+      {{"lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight", {2, 16}},
+       {"lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", {16, 2}},
+       {m + ".lora_down.weight", {4, 2048}},
+       {m + ".lora_up.weight", {8, 4}}},
+  };
+  const TemporaryFolder folder;
+  int number = 0;
+  for (const auto& tensors : files) {
+    const auto path = folder.path() / fmt::format("{}.safetensors", number++);
+    write_named(path, tensors, {{"ss_v2", "False"}, {"quote", "a \"b\" {c} \\ ü"}});
+    expect_equal_to_strict_reading(path);
+  }
+}
+
+TEST(SafetensorsSkim, RefusesWhatIsNotOfTheUsualForm) {
+  for (const char* text :
+       {"", "[]", "{", R"({"a":1})", R"({"a":{"dtype":"F16","shape":[1],"data_offsets":[0]}})",
+        R"({"a":{"dtype":"F16","shape":[-1],"data_offsets":[0,2]}})",
+        R"({"a\"":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}})",
+        R"({"a":{"dtype":"F16","shape":[99999999999999999999],"data_offsets":[0,2]}})",
+        R"({"__metadata__":{"a":{"b":"c"}}})", R"({"__metadata__":{"a":"b)", R"({"a":{"dtype":"F16"}} x)"})
+    EXPECT_FALSE(skim_safetensors(text)) << text;
+  const auto header = skim_safetensors(
+      R"( { "a" : {"data_offsets":[0,4],"shape":[2],"dtype":"F16"} , "__metadata__":{"x":"}"} } )");
+  ASSERT_TRUE(header);
+  EXPECT_EQ(header->tensors.at(0).key, "a");
+  EXPECT_EQ(header->data_bytes, 4);
+  EXPECT_EQ(header->metadata, R"({"x":"}"})");
+}
+
+TEST(NaturalKey, OrdersAsNaturalLess) {
+  std::mt19937 random(7);
+  constexpr std::string_view kLetters = "aAbB/019._\x01\xff";
+  const auto draw = [&] {
+    std::string name;
+    for (auto length = random() % 7; length > 0; --length) name += kLetters[random() % kLetters.size()];
+    return name;
+  };
+  for (int i = 0; i < 20000; ++i) {
+    const std::string a = draw(), b = draw();
+    ASSERT_EQ(natural_less(a, b), natural_key(a) < natural_key(b)) << a << " | " << b;
+  }
+}
+
+TEST(LoraFit, TheReferenceAdaptersFitTheTinyModelInFull) {
+  const auto checkpoint = open_checkpoint(tiny_model());
+  for (const char* name : {"lora_attn", "locon_all", "loha_attn", "lokr_all", "full_attn", "lora_te"}) {
+    const auto lora = open_lora(fixture(fmt::format("sd15-tiny/sd15-tiny-{}.safetensors", name)));
+    const LoraFit fit = fit_lora(lora, checkpoint);
+    EXPECT_EQ(static_cast<std::size_t>(fit.applied_unet + fit.applied_text), lora.entries.size()) << name;
+    EXPECT_TRUE(fit.unmet.empty()) << fit.unmet.front().module << ": " << fit.unmet.front().reason;
+  }
+}
+
+TEST(LoraFit, TellsWhyAModuleHasNoPlace) {
+  const TemporaryFolder folder;
+  const std::string m = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k";
+  write_named(folder.path() / "wide.safetensors",
+              {{m + ".lora_down.weight", {4, 2048}},
+               {m + ".lora_up.weight", {640, 4}},
+               {"lora_unet_nowhere.lora_down.weight", {4, 8}},
+               {"lora_unet_nowhere.lora_up.weight", {8, 4}}},
+              {});
+  const LoraFit fit = fit_lora(open_lora(folder.path() / "wide.safetensors"), open_checkpoint(tiny_model()));
+  EXPECT_FALSE(fit.applies());
+  ASSERT_EQ(fit.unmet.size(), 2u);
+  EXPECT_NE(fit.unmet[0].reason.find("640 x 2048"), std::string::npos);
+  EXPECT_EQ(fit.unmet[1].reason, "the checkpoint has no such layer");
+  EXPECT_NE(fit.family.find("SDXL"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lowrank::formats

@@ -1,0 +1,438 @@
+// The index against files that are made, changed, renamed and removed under it.
+#include "library/library.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/sha256.h"
+#include "library/index/open_index.h"
+#include "library/index/state_dir.h"
+#include "library/sidecar/card_edit.h"
+
+namespace lowrank::library {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class LibraryTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("lowrank_index_" + std::to_string(getpid()));
+    fs::remove_all(root_);
+    fs::create_directories(root_ / "data/models/Lora");
+    setenv("LOWRANK_INDEX", (root_ / "index.sqlite").c_str(), 1);
+    setenv("XDG_DATA_HOME", (root_ / "home").c_str(), 1);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  fs::path lora(const std::string& relative) const { return root_ / "data/models/Lora" / relative; }
+  DataDir data() const { return {.root = root_ / "data", .starter = {}}; }
+  Library open() const { return Library::open(data()); }
+
+  // A LoRA of one module; `fill` makes its tensors differ. Written from the format's description.
+  std::string bytes(const std::string& metadata = "{}", char fill = 1, int cross = 768) const {
+    const std::string module = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k";
+    std::string header = R"({"__metadata__":)" + metadata + R"(,")" + module +
+                         R"(.lora_down.weight":{"dtype":"F16","shape":[2,)" + std::to_string(cross) +
+                         R"(],"data_offsets":[0,)" + std::to_string(4 * cross) + R"(]},")" + module +
+                         R"(.lora_up.weight":{"dtype":"F16","shape":[320,2],"data_offsets":[)" +
+                         std::to_string(4 * cross) + "," + std::to_string(4 * cross + 1280) + "]}}";
+    std::string text;
+    for (int i = 0; i < 8; ++i) text += static_cast<char>(header.size() >> (8 * i) & 0xFF);
+    return text + header + std::string(static_cast<std::size_t>(4 * cross + 1280), fill);
+  }
+  void put(const std::string& relative, const std::string& content) const {
+    write_file(lora(relative), content);
+  }
+  static std::vector<std::string> names(const std::vector<Record>& records) {
+    std::vector<std::string> out;
+    for (const auto& record : records) out.push_back(Library::relative_name(record));
+    return out;
+  }
+  static std::string found(const Library& library, std::string_view name) {
+    const auto lora = library.find_lora(name);
+    return lora ? Library::relative_name(lora->record) + " by " + lora->how : "";
+  }
+  static Record hashed(const Library& library, const std::string& name) {
+    Record record = library.resolve(name).record;
+    std::string problem;
+    EXPECT_TRUE(library.hash(record, problem)) << problem;
+    return record;
+  }
+
+  fs::path root_;
+};
+
+TEST_F(LibraryTest, ReadsFamilyKindRankAndCardOfEachFile) {
+  put("a/fox.safetensors",
+      bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"red fox\":5}}","modelspec.title":"Fox"})"));
+  put("b.safetensors", bytes("{}", 1, 2048));
+  const auto records = open().find({});
+  ASSERT_THAT(names(records), ElementsAre("a/fox", "b"));
+  EXPECT_EQ(records[0].architecture, "SD1");
+  EXPECT_EQ(records[0].kinds, "LoRA");
+  EXPECT_EQ(records[0].rank_high, 2);
+  EXPECT_EQ(records[0].title, "Fox");
+  EXPECT_EQ(records[0].caption_tags, R"([["red fox",5]])");
+  EXPECT_EQ(records[1].architecture, "SDXL");
+  EXPECT_EQ(records[1].cross_width, 2048);
+}
+
+TEST_F(LibraryTest, ReadsOnlyWhatIsNewOrChanged) {
+  put("a.safetensors", bytes());
+  put("sub/b.safetensors", bytes());
+  EXPECT_EQ(open().last_scan().read, 2);
+  EXPECT_EQ(open().last_scan().changed_folders, 0);
+  put("sub/b.safetensors", bytes("{}", 2, 1024));
+  const auto library = open();
+  EXPECT_EQ(library.last_scan().read, 1);
+  EXPECT_EQ(library.last_scan().changed_folders, 1);
+  EXPECT_EQ(library.resolve("b").record.architecture, "SD2");
+}
+
+// A1111 writes its sidecars in place, which leaves the folder's own date alone.
+TEST_F(LibraryTest, ASidecarWrittenInPlaceIsSeen) {
+  put("a.safetensors", bytes());
+  put("a.json", R"({"activation text":"one"})");
+  EXPECT_EQ(open().resolve("a").record.activation, "one");
+  std::ofstream(lora("a.json"), std::ios::trunc) << R"({"activation text":"three"})";
+  EXPECT_EQ(open().resolve("a").record.activation, "three");
+}
+
+TEST_F(LibraryTest, ARenameIsFollowedAndKeepsHashesAndSidecars) {
+  put("old.safetensors", bytes());
+  put("old.json", R"({"notes":"mine","rating":4})");
+  const std::string sha = hashed(open(), "old").sha256;
+  fs::create_directories(lora("new place"));
+  fs::rename(lora("old.safetensors"), lora("new place/vulpes.safetensors"));
+  const auto library = open();
+  EXPECT_EQ(library.last_scan().renamed, 1);
+  EXPECT_EQ(found(library, "old"), "new place/vulpes by former name");
+  const Record record = library.resolve("vulpes").record;
+  EXPECT_EQ(record.sha256, sha);
+  EXPECT_EQ(record.notes, "mine");
+  EXPECT_EQ(record.rating, 4);
+  EXPECT_THAT(library.former_names(record), ElementsAre("old"));
+  EXPECT_THAT(library.gone(), IsEmpty());
+}
+
+// A move to another disk makes a new inode and perhaps a new date: only the content tells.
+TEST_F(LibraryTest, AMoveAcrossDisksIsFollowedByHash) {
+  put("old.safetensors", bytes());
+  hashed(open(), "old");
+  fs::remove(lora("old.safetensors"));
+  EXPECT_EQ(open().last_scan().gone, 1);
+  put("other.safetensors", bytes("{}", 7));  // same size, other bytes
+  put("new.safetensors", bytes());
+  const auto library = open();
+  EXPECT_EQ(library.last_scan().renamed, 1);
+  EXPECT_EQ(found(library, "old"), "new by former name");
+}
+
+TEST_F(LibraryTest, AFileThatComesBackKeepsItsHash) {
+  put("a.safetensors", bytes());
+  const std::string sha = hashed(open(), "a").sha256;
+  fs::rename(lora("a.safetensors"), root_ / "elsewhere");
+  EXPECT_THAT(names(open().gone()), ElementsAre("a"));
+  fs::rename(root_ / "elsewhere", lora("a.safetensors"));
+  EXPECT_EQ(open().resolve("a").record.sha256, sha);
+}
+
+TEST_F(LibraryTest, HashesAreForgottenWithTheContent) {
+  put("a.safetensors", bytes());
+  hashed(open(), "a");
+  put("a.safetensors", bytes("{}", 9));
+  EXPECT_EQ(open().resolve("a").record.sha256, "");
+}
+
+// The worked file of the formats' description: 68 bytes, SHA-256 b145d4c1…, tensors 6b60ada8…, nothing at 1
+// MB.
+TEST_F(LibraryTest, HashesEqualTheWorkedValuesAndNothingHasNone) {
+  std::string file("\x38\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}  ",
+                   64);
+  file += std::string("\0\x3c\0\x40", 4);
+  put("worked.safetensors", file);
+  const FileHashes hashes = hash_file(lora("worked.safetensors"));
+  EXPECT_EQ(hashes.sha256, "b145d4c154796c1a0e38ef561ae175a6fc7a49ca5c502f1eba4e518211a74222");
+  EXPECT_EQ(hashes.addnet, "6b60ada811679b7b8aeee509afcdd89fde521eef8c3686639eb8c923d109c639");
+  EXPECT_EQ(hashes.autov1, "");
+  put("empty.safetensors", "");
+  EXPECT_EQ(hash_file(lora("empty.safetensors")).sha256, "");
+  put("headeronly.safetensors", std::string("\x02\0\0\0\0\0\0\0{}", 10));
+  EXPECT_EQ(hash_file(lora("headeronly.safetensors")).addnet, "");
+}
+
+TEST_F(LibraryTest, AHardLinkIsNotHashedTwice) {
+  put("a.safetensors", bytes());
+  fs::create_hard_link(lora("a.safetensors"), lora("b.safetensors"));
+  const auto library = open();
+  Record a = hashed(library, "a"), b = library.resolve("b").record;
+  // Were the file read again, this would find it gone.
+  fs::rename(lora("a.safetensors"), root_ / "x");
+  std::ofstream(lora("a.safetensors")) << "other";
+  std::string problem;
+  ASSERT_TRUE(library.hash(b, problem)) << problem;
+  EXPECT_EQ(b.sha256, a.sha256);
+}
+
+TEST_F(LibraryTest, FindsByEveryHash) {
+  put("fox.safetensors",
+      bytes(R"({"sshs_model_hash":"00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"})"));
+  const auto library = open();
+  EXPECT_EQ(found(library, "001122334455"), "fox by hash");  // stated in the metadata: no hashing needed
+  const Record record = hashed(library, "fox");
+  for (const std::string& hash : {record.sha256, record.sha256.substr(0, 10), record.addnet.substr(0, 12)})
+    EXPECT_EQ(found(library, hash), "fox by hash") << hash;
+  std::string upper = record.sha256;
+  for (char& c : upper) c = static_cast<char>(std::toupper(c));
+  EXPECT_EQ(found(library, upper), "fox by hash");
+  EXPECT_EQ(found(library, record.sha256.substr(0, 7)), "");
+  EXPECT_EQ(found(library, "0011223344_5"), "");
+}
+
+// prompt.md §3.4; the same cases as for LoraFolder, through the index.
+TEST_F(LibraryTest, NamesFollowA1111) {
+  put("one/fox.safetensors", bytes(R"({"ss_output_name":"Last"})"));
+  put("two/fox.safetensors", bytes());
+  put("three.safetensors", bytes(R"({"ss_output_name":"Last"})"));
+  put("four.safetensors", bytes(R"({"ss_output_name":"vier"})"));
+  const auto library = open();
+  EXPECT_EQ(found(library, "fox"), "two/fox by name");
+  EXPECT_EQ(found(library, "one/fox"), "one/fox by path");
+  EXPECT_EQ(found(library, "one/fox.safetensors"), "one/fox by path");
+  EXPECT_EQ(found(library, "vier"), "four by alias");
+  EXPECT_EQ(found(library, "Vier"), "");
+  EXPECT_EQ(found(library, "Last"), "");
+  const auto conflicts = library.conflicts();
+  ASSERT_EQ(conflicts.size(), 2u);
+  EXPECT_EQ(conflicts[0].name, "Last");
+  EXPECT_FALSE(conflicts[0].winner);
+  EXPECT_EQ(conflicts[1].name, "fox");
+  EXPECT_TRUE(conflicts[1].winner);
+}
+
+TEST_F(LibraryTest, AMissingNameIsToldWithItsNeighbours) {
+  put("attention.safetensors", bytes());
+  try {
+    open().resolve("attentio");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("did you mean attention?"));
+  }
+}
+
+TEST_F(LibraryTest, DuplicatesAreFilesAndTensors) {
+  put("a.safetensors", bytes());
+  put("b.safetensors", bytes());
+  put("c.safetensors", bytes(R"({"x":"y"})"));
+  const auto library = open();
+  EXPECT_THAT(names(library.suspects()), ElementsAre("a", "b"));
+  for (const char* name : {"a", "b", "c"}) hashed(library, name);
+  const auto groups = library.duplicates();
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_TRUE(groups[0].is_whole_file);
+  EXPECT_THAT(names(groups[0].files), ElementsAre("a", "b"));
+  EXPECT_FALSE(groups[1].is_whole_file);
+  EXPECT_THAT(names(groups[1].files), ElementsAre("a", "b", "c"));
+}
+
+TEST_F(LibraryTest, FiltersNarrow) {
+  put("style/soft.safetensors", bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"snow\":5,\"Red Fox\":2}}"})"));
+  put("hat.safetensors", bytes("{}", 1, 2048));
+  put("hat.json",
+      R"({"type":"clothing","rating":3,"activation text":"wearing a hat","tags":["head wear"],"notes":"very nice"})");
+  put("hat.civitai.info",
+      R"({"baseModel":"Pony","trainedWords":["hat","a hat"],"model":{"name":"Hats","tags":["style"]}})");
+  put("broken.safetensors", "no");
+  const auto library = open();
+  EXPECT_THAT(names(library.find({.words = "nic"})), ElementsAre("hat"));
+  EXPECT_THAT(names(library.find({.words = "red fo"})), ElementsAre("style/soft"));
+  EXPECT_THAT(names(library.find({.words = "\" OR * ( AND"})), IsEmpty());
+  EXPECT_THAT(names(library.find({.type = "style"})), ElementsAre("style/soft"));
+  EXPECT_THAT(names(library.find({.type = "clothing"})), ElementsAre("hat"));
+  EXPECT_THAT(names(library.find({.base_model = "pony"})), ElementsAre("hat"));
+  EXPECT_THAT(names(library.find({.base_model = "SDXL"})), ElementsAre("hat"));
+  EXPECT_THAT(names(library.find({.tag = "red fox"})), ElementsAre("style/soft"));
+  EXPECT_THAT(names(library.find({.tag = "red"})), IsEmpty());
+  EXPECT_THAT(names(library.find({.tag = "head wear"})), ElementsAre("hat"));
+  EXPECT_THAT(names(library.find({.trigger = "A Hat"})), ElementsAre("hat"));
+  EXPECT_THAT(names(library.find({.min_rating = 3})), ElementsAre("hat"));
+  EXPECT_THAT(names(library.find({.max_bytes = 100})), ElementsAre("broken"));
+  EXPECT_THAT(names(library.find({.fits = Fit{"SD1", 768, 768}})), ElementsAre("style/soft"));
+  EXPECT_THAT(names(library.find({.only_usable = true, .limit = 1})), ElementsAre("hat"));
+  EXPECT_THAT(names(library.find({.until = 1000})), IsEmpty());
+}
+
+TEST_F(LibraryTest, TheUsersTypeWinsThenCivitaisThenAGuessThatSaysSo) {
+  put("a_style.safetensors", bytes());
+  put("b.safetensors", bytes());
+  put("b.civitai.info", R"({"model":{"tags":["poses"]}})");
+  put("c_style.safetensors", bytes());
+  put("c_style.json", R"({"type":"object"})");
+  put("d.safetensors", bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"1girl\":9,\"red\":3}}"})"));
+  put("e.safetensors", bytes());
+  std::vector<std::string> types;
+  for (const Record& record : open().find({})) types.push_back(record.type + " " + record.type_origin);
+  EXPECT_THAT(types, ElementsAre("style guess", "pose civitai", "object user", "character guess", " "));
+}
+
+TEST_F(LibraryTest, OddNamesWork) {
+  const std::string longest = std::string(255 - 12, 'x') + ".safetensors";
+  for (const std::string& name :
+       {std::string("-dash.safetensors"), std::string("new\nline.safetensors"),
+        std::string("狐 fuchs ß.safetensors"), std::string("bad \xff\xfe.safetensors"),
+        std::string("quote'\".safetensors"), longest})
+    put(name, bytes());
+  fs::create_directory_symlink(lora(""), lora("loop"));
+  fs::create_symlink(lora("nowhere"), lora("dangling.safetensors"));
+  const auto library = open();
+  EXPECT_EQ(library.find({}).size(), 6u);
+  for (const std::string& name :
+       {std::string("-dash"), std::string("new\nline"), std::string("狐 fuchs ß"),
+        std::string("bad \xff\xfe"), std::string("quote'\""), longest.substr(0, 243)})
+    EXPECT_TRUE(library.find_lora(name)) << name;
+  EXPECT_THAT(names(library.find({.words = "fuchs"})), ElementsAre("狐 fuchs ß"));
+  EXPECT_EQ(open().last_scan().read, 0);
+}
+
+TEST_F(LibraryTest, BrokenFilesSayWhy) {
+  put("empty.safetensors", "");
+  put("cut.safetensors", bytes().substr(0, 400));
+  put("page.safetensors", "<!DOCTYPE html><html></html>");
+  put("flux.safetensors", [] {
+    const std::string header =
+        R"({"lora_unet_double_blocks_0_img_attn_proj.alpha":{"dtype":"F32","shape":[],"data_offsets":[0,4]}})";
+    return std::string(1, static_cast<char>(header.size())) + std::string(7, '\0') + header + "abcd";
+  }());
+  for (const Record& record : open().find({})) EXPECT_NE(record.problem, "") << record.relative;
+  EXPECT_EQ(open().resolve("flux").record.architecture, "FLUX");
+  EXPECT_THAT(open().resolve("cut").record.problem, HasSubstr("truncated"));
+}
+
+TEST_F(LibraryTest, OtherModelsAreIndexedToo) {
+  write_file(root_ / "data/models/Stable-diffusion/sub/sd.safetensors", "x");
+  write_file(root_ / "data/models/VAE/a.vae.pt", "x");
+  write_file(root_ / "data/embeddings/bad.pt", "x");
+  write_file(root_ / "data/models/ESRGAN/4x.pth", "x");
+  const auto library = open();
+  EXPECT_THAT(names(library.find({.kind = "checkpoint"})), ElementsAre("sub/sd"));
+  EXPECT_THAT(names(library.find({.kind = "vae"})), ElementsAre("a.vae"));
+  EXPECT_THAT(names(library.find({.kind = "embedding"})), ElementsAre("bad"));
+  EXPECT_THAT(names(library.find({.kind = "upscaler"})), ElementsAre("4x"));
+  EXPECT_THAT(library.find({}), IsEmpty());
+}
+
+TEST_F(LibraryTest, ADamagedIndexIsMadeAnew) {
+  put("a.safetensors", bytes());
+  open();
+  write_file(root_ / "index.sqlite", std::string(8192, 'z'));
+  EXPECT_THAT(names(open().find({})), ElementsAre("a"));
+}
+
+TEST_F(LibraryTest, AnIndexOfTheFutureIsLeftAlone) {
+  open();
+  { Database(root_ / "index.sqlite", Access::kWrite).execute("PRAGMA user_version = 999"); }
+  EXPECT_THROW(open(), Error);
+}
+
+TEST_F(LibraryTest, ARebuildCarriesHashesAndFormerNamesOver) {
+  put("old.safetensors", bytes());
+  const std::string sha = hashed(open(), "old").sha256;
+  fs::rename(lora("old.safetensors"), lora("new.safetensors"));
+  open();
+  const auto library = Library::open(data(), {}, Rebuild::kYes);
+  EXPECT_EQ(found(library, "old"), "new by former name");
+  EXPECT_EQ(library.resolve("new").record.sha256, sha);
+}
+
+TEST_F(LibraryTest, WithoutAPlaceToWriteTheIndexLivesInMemory) {
+  put("a.safetensors", bytes());
+  unsetenv("LOWRANK_INDEX");
+  setenv("XDG_CACHE_HOME", "/proc/no-such-place", 1);
+  EXPECT_THAT(names(open().find({})), ElementsAre("a"));
+}
+
+TEST_F(LibraryTest, TwoLibrariesAtOnceSeeEachOthersWriting) {
+  const auto first = open(), second = open();
+  put("a.safetensors", bytes());
+  Library third = open();
+  EXPECT_THAT(names(first.find({})), ElementsAre("a"));
+  put("b.safetensors", bytes());
+  Library fourth = open();
+  third.rescan();
+  EXPECT_THAT(names(second.find({})), ElementsAre("a", "b"));
+}
+
+TEST_F(LibraryTest, EditsKeepUnknownFieldsAndStayInStepWithLoraManager) {
+  put("fox.safetensors", bytes());
+  put("fox.json", R"({"vae":"x","notes":"old","preferred weight":0.5,"list":[1,{"a":null}]})");
+  put("fox.metadata.json",
+      R"({"favorite":true,"notes":"old","usage_tips":"{\"clip_skip\":2}","civitai":{"id":7}})");
+  edit_card(lora("fox.safetensors"),
+            {.notes = "new",
+             .preferred_weight = 0.8,
+             .rating = 5,
+             .type = "style",
+             .tags = std::vector<std::string>{"a", "b"}},
+            {});
+  EXPECT_EQ(read_file(lora("fox.json")), R"({
+    "vae": "x",
+    "notes": "new",
+    "preferred weight": 0.8,
+    "list": [
+        1,
+        {
+            "a": null
+        }
+    ],
+    "tags": [
+        "a",
+        "b"
+    ],
+    "rating": 5,
+    "type": "style"
+})");
+  const std::string manager = read_file(lora("fox.metadata.json"));
+  for (const char* part : {R"("favorite": true)", R"("notes": "new")", R"("id": 7)", R"(\"strength\":0.8)",
+                           R"(\"clip_skip\":2)"})
+    EXPECT_THAT(manager, HasSubstr(part));
+  const Record record = open().resolve("fox").record;
+  EXPECT_EQ(record.rating, 5);
+  EXPECT_EQ(record.tags, R"(["a","b"])");
+  put("broken.safetensors", bytes());
+  put("broken.json", "[1]");
+  EXPECT_THROW(edit_card(lora("broken.safetensors"), {.notes = "x"}, {}), Error);
+  EXPECT_EQ(read_file(lora("broken.json")), "[1]");
+}
+
+// The fields of ComfyUI-Lora-Manager, docs/metadata-json-schema.md of its repository.
+TEST_F(LibraryTest, LoraManagersFileIsRead) {
+  put("fox.safetensors", bytes());
+  put("fox.metadata.json",
+      R"({"file_name":"fox","model_name":"Red Fox","base_model":"Illustrious","notes":"n","tags":["animal"],)"
+      R"("usage_tips":"{\"strength\":0.6}","trainedWords":[],"civitai":{"id":11,"modelId":22,"trainedWords":["foxy"],)"
+      R"("creator":{"username":"ann"}}})");
+  const Record record = open().resolve("fox").record;
+  EXPECT_EQ(record.title, "Red Fox");
+  EXPECT_EQ(record.base_model, "Illustrious");
+  EXPECT_EQ(record.notes, "n");
+  EXPECT_EQ(record.weight, 0.6);
+  EXPECT_EQ(record.triggers, R"(["foxy"])");
+  EXPECT_EQ(record.tags, R"(["animal"])");
+  EXPECT_EQ(record.creator, "ann");
+  EXPECT_EQ(record.civitai_model, 22);
+  EXPECT_EQ(record.civitai_version, 11);
+}
+
+}  // namespace
+}  // namespace lowrank::library
