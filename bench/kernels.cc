@@ -23,6 +23,7 @@
 #include "kernels/fma_peak.h"
 #include "kernels/norm.h"
 #include "kernels/product.h"
+#include "kernels/winograd.h"
 
 namespace lowrank::kernels {
 namespace {
@@ -110,6 +111,11 @@ void bench_layers(const Run& run) {
       print(run, layer.name, kernel->name, 2e-9 * static_cast<double>(rows * packed.depth() * layer.outputs),
             seconds);
     }
+    if (!winograd_pays(map, window, packed, simd_block_kernel())) continue;
+    const double seconds = fastest_seconds(
+        run, [&] { winograd(map, window, packed, result.data(), Start::kZero, {}, run.threads); });
+    print(run, layer.name, "wino", 2e-9 * static_cast<double>(rows * packed.depth() * layer.outputs),
+          seconds);
   }
 }
 

@@ -141,6 +141,7 @@ LoadedModel& Session::use_model(const GenerationRequest& request) {
   auto loaded = std::make_unique<LoadedModel>(load_model(path, vae));
   loras_.forget();
   conditioning_cache_.clear();
+  loaded->prepare();
   model_ = std::move(loaded);
   embeddings_ = read_embeddings(resources_.embeddings, model_->text_encoder->width());
   return *model_;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <optional>
 
+#include "kernels/winograd.h"
 #include "naive.h"
 
 namespace lowrank::kernels {
@@ -220,6 +221,39 @@ TEST(Product, ConvolvesWithAnyStridePaddingAndUpsampling) {
       std::vector<float> result(static_cast<std::size_t>(rows * c.outputs));
       product({{{&left, &packed}}}, rows, result.data(), c.outputs, {}, 2, kernel);
       EXPECT_TRUE(close(result, naive_convolution(c, x, w)));
+    }
+  });
+}
+
+TEST(Winograd, EqualsPlainConvolution) {
+  constexpr Padding kOne{1, 1, 1, 1};
+  const ConvolutionCase cases[] = {
+      {1, 1, 1, 1, 1, 3, 1, kOne, 1, 1},        {2, 5, 7, 4, 20, 3, 1, kOne, 5, 7},
+      {1, 4, 4, 81, 16, 3, 1, kOne, 4, 4},      {3, 9, 10, 33, 70, 3, 1, kOne, 9, 10},
+      {1, 3, 5, 17, 5, 3, 1, kOne, 6, 10},      {1, 40, 44, 20, 65, 3, 1, kOne, 40, 44},
+      {1, 6, 6, 5, 6, 3, 1, {0, 1, 0, 1}, 6, 6}};
+  for_each_kernel([&](const BlockKernel&) {
+    for (const ConvolutionCase& c : cases) {
+      SCOPED_TRACE(::testing::Message()
+                   << c.height << "x" << c.width << ", " << c.inputs << " to " << c.outputs);
+      const auto x = random_numbers(c.batch * c.height * c.width * c.inputs, 18);
+      const auto w = random_numbers(c.outputs * c.inputs * 9, 19), bias = random_numbers(c.outputs, 20);
+      const Map map{x.data(), c.batch, c.height, c.width, c.inputs};
+      const Window window = make_window(3, 3, 1, c.padding, c.height, c.width, c.seen_height, c.seen_width);
+      const PackedWeights packed(w.data(), Number::kFloat32, {c.outputs, c.inputs, 9}, PanelOrder::kPlain, 1);
+      auto exact = naive_convolution(c, x, w);
+      const auto begin = random_numbers(static_cast<std::int64_t>(exact.size()), 21);
+      for (std::size_t i = 0; i < exact.size(); ++i)
+        exact[i] += static_cast<double>(begin[i]) +
+                    static_cast<double>(bias[i % static_cast<std::size_t>(c.outputs)]);
+      std::optional<std::vector<float>> first;
+      for (const int threads : {1, 2}) {
+        std::vector<float> result = begin;
+        winograd(map, window, packed, result.data(), Start::kResult, {.bias = bias.data()}, threads);
+        EXPECT_TRUE(close(result, exact, 1e-5));
+        if (!first) first = result;
+        EXPECT_EQ(result, *first);
+      }
     }
   });
 }

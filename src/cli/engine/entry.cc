@@ -69,7 +69,7 @@ int run(const Request& request) {
   for (const EngineCommand& command : kCommands) {
     if (command.name != request.command) continue;
     if (const auto warning = pipeline::slow_blas_warning()) fmt::print(stderr, "warning: {}\n", *warning);
-    if (command.name.starts_with("train")) keep_freed_memory();
+    keep_freed_memory();
     const StopSignal signal;
     return command.run({request.words, signal.token()});
   }
