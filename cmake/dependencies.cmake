@@ -13,6 +13,7 @@ pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
 find_package(SQLite3 REQUIRED)
 # Headers only: libcurl is opened when something is fetched, so that no other command pays for loading it.
 find_path(LOWRANK_CURL_INCLUDE curl/curl.h REQUIRED)
+pkg_check_modules(HIGHWAY REQUIRED IMPORTED_TARGET libhwy)
 
 if(LOWRANK_TESTS)
   find_package(GTest REQUIRED)

@@ -26,16 +26,17 @@ LowRankBranch::LowRankBranch(const model::Layer& layer, std::span<const Weighted
     ups.push_back(factors->up.narrow(1, 0, rank).to(at::kFloat).reshape({weight.size(0), rank}) *
                   (factors->scale * factor_weight));
   }
-  down_ = at::cat(downs, 0);
-  up_ = at::cat(ups, 1);
-  if (!is_convolution_) return;
-  down_ = down_.reshape({down_.size(0), weight.size(1), weight.size(2), weight.size(3)});
-  up_ = up_.unsqueeze(-1).unsqueeze(-1);
+  at::Tensor down = at::cat(downs, 0), up = at::cat(ups, 1);
+  if (is_convolution_) {
+    down = down.reshape({down.size(0), weight.size(1), weight.size(2), weight.size(3)});
+    up = up.unsqueeze(-1).unsqueeze(-1);
+  }
+  factors_ = {model::ops::Weight(down), model::ops::Weight(up)};
 }
 
 at::Tensor LowRankBranch::add_to(at::Tensor y, const at::Tensor& x) const {
   const at::ScalarType type = y.scalar_type();
-  const at::Tensor input = x.to(type), down = down_.to(type), up = up_.to(type);
+  const at::Tensor input = x.to(type), down = factors_.down.tensor.to(type), up = factors_.up.tensor.to(type);
   if (is_convolution_) {
     const at::Tensor delta = at::conv2d(at::conv2d(input, down, {}, geometry_.stride, geometry_.padding), up);
     return at::GradMode::is_enabled() ? y + delta : y.add_(delta);

@@ -26,12 +26,12 @@ class LowRankBranch final : public model::LayerPatch {
   // For a linear or convolution layer; scale and weight are folded into `up`. Factors are copied, in float32.
   LowRankBranch(const model::Layer& layer, std::span<const WeightedFactors> changes);
   at::Tensor add_to(at::Tensor y, const at::Tensor& x) const override;
+  const model::ops::LowRank* low_rank() const override { return &factors_; }
 
  private:
   bool is_convolution_;
   model::LayerGeometry geometry_;
-  at::Tensor down_;  // [R, in] or [R, in, kh, kw]
-  at::Tensor up_;    // [out, R] or [out, R, 1, 1]
+  model::ops::LowRank factors_;
 };
 
 }  // namespace lowrank::adapter

@@ -1,5 +1,5 @@
-// The one door to threads outside libtorch. Work is cut the same way whatever the thread count, so results do not
-// depend on it.
+// The one door to threads outside libtorch. Work is cut the same way whatever the thread count, so results do
+// not depend on it.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,9 @@
 
 namespace lowrank {
 
-// Calls body(i) for i in [0, count), on at most `threads` threads (0: all cores). Waits for all; the first
-// exception is rethrown here. body must not care about order.
+// Calls body(i) for i in [0, count), on at most `threads` threads (0: all cores), of which the caller is one.
+// Waits for all; the first exception is rethrown here. body must not care about order. The helpers sleep
+// between calls; while they work for one caller, a second caller does its work alone.
 void parallel_for(std::int64_t count, int threads, const std::function<void(std::int64_t)>& body);
 
 }  // namespace lowrank

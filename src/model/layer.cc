@@ -18,14 +18,15 @@ Layer::Layer(formats::LayerAddress address, LayerKind kind, LayerGeometry geomet
     : address_(std::move(address)),
       kind_(kind),
       geometry_(geometry),
-      weight_(std::move(weight)),
+      base_(std::move(weight)),
       bias_(std::move(bias)),
       policy_(std::move(policy)) {}
 
 // Wrapping around: the input is continued by more than a kernel's reach, run as ever, and what the zeros outside touched
 // is cut off. So patches wrap around too, without knowing of it.
-at::Tensor Layer::operator()(const at::Tensor& x) const {
-  if (kind_ != LayerKind::kConv2d || !policy_->wraps_around || geometry_.padding == 0) return run(x);
+at::Tensor Layer::operator()(const at::Tensor& x, const ops::Fused& fused) const {
+  const bool wraps = kind_ == LayerKind::kConv2d && policy_->wraps_around && geometry_.padding > 0;
+  if (!wraps || geometry_.far_side_only) return run(x, fused);
   const std::int64_t cut = geometry_.padding, reach = cut * geometry_.stride;
   const auto continued = [&](const at::Tensor& t, std::int64_t dim) {
     std::vector<at::Tensor> parts;
@@ -36,34 +37,52 @@ at::Tensor Layer::operator()(const at::Tensor& x) const {
       parts.push_back(t.narrow(dim, 0, std::min(left, t.size(dim))));
     return at::cat(parts, dim);
   };
-  const at::Tensor y = run(continued(continued(x, 2), 3));
-  return y.narrow(2, cut, y.size(2) - 2 * cut).narrow(3, cut, y.size(3) - 2 * cut).contiguous();
+  const at::Tensor in = ops::upsample(x, fused);
+  const at::Tensor y = run(continued(continued(in, 2), 3), {});
+  return ops::finish(y.narrow(2, cut, y.size(2) - 2 * cut).narrow(3, cut, y.size(3) - 2 * cut).clone(), fused);
 }
 
-at::Tensor Layer::run(const at::Tensor& x) const {
-  const at::Tensor& w = slot_.derived_weight.defined() ? slot_.derived_weight : weight_;
+at::Tensor Layer::run(const at::Tensor& x, const ops::Fused& fused) const {
+  const ops::Weight& w = derived_.tensor.defined() ? derived_ : base_;
   const at::Tensor& b = slot_.derived_bias.defined() ? slot_.derived_bias : bias_;
-  at::Tensor y;
   switch (kind_) {
     case LayerKind::kLinear:
-      y = ops::linear(x, w, b, policy_->compute);
-      break;
     case LayerKind::kConv2d:
-      y = ops::conv2d(x, w, b, geometry_.stride, geometry_.padding, policy_->compute);
       break;
     case LayerKind::kLayerNorm:
-      return ops::layer_norm(x, w, b, geometry_.eps);
+      return ops::layer_norm(x, w.tensor, b, geometry_.eps);
     case LayerKind::kGroupNorm:
-      return ops::group_norm(x, geometry_.groups, w, b, geometry_.eps);
+      return ops::group_norm(x, geometry_.groups, w.tensor, b, geometry_.eps, fused.activation);
     case LayerKind::kEmbedding:
-      return at::embedding(w, x).to(at::kFloat);
+      return at::embedding(w.tensor, x).to(at::kFloat);
   }
-  for (const auto& patch : slot_.patches) y = patch->add_to(std::move(y), x);
-  return y;
+  std::vector<const ops::LowRank*> low_rank;
+  for (const auto& patch : slot_.patches)
+    if (const ops::LowRank* part = patch->low_rank()) low_rank.push_back(part);
+  const auto product = [&](const at::Tensor& in, std::span<const ops::LowRank* const> parts,
+                           const ops::Fused& after) {
+    if (kind_ == LayerKind::kLinear) return ops::linear(in, w, b, parts, after, policy_->compute);
+    const ops::ConvGeometry geometry{geometry_.stride, geometry_.padding, geometry_.far_side_only};
+    return ops::conv2d(in, w, b, parts, geometry, after, policy_->compute);
+  };
+  if (low_rank.size() == slot_.patches.size()) return product(x, low_rank, fused);
+  const at::Tensor in = ops::upsample(x, fused);
+  at::Tensor y = product(in, {}, {});
+  for (const auto& patch : slot_.patches) y = patch->add_to(std::move(y), in);
+  return ops::finish(std::move(y), fused);
+}
+
+void Layer::prepare() const {
+  if (kind_ == LayerKind::kLinear || kind_ == LayerKind::kConv2d) ops::prepare(base_, geometry_.gated);
+}
+
+void Layer::set_slot(Slot slot) {
+  slot_ = std::move(slot);
+  derived_ = ops::Weight(slot_.derived_weight);
 }
 
 void Layer::adopt(at::Tensor weight, at::Tensor bias) {
-  weight_ = std::move(weight);
+  base_ = ops::Weight(std::move(weight));
   bias_ = std::move(bias);
 }
 
@@ -89,7 +108,9 @@ LayerBuilder::LayerBuilder(formats::Component component, const tensor::StateDict
                            std::shared_ptr<const ComputePolicy> policy)
     : component_(component), state_(state), layers_(layers), policy_(std::move(policy)) {}
 
-bool LayerBuilder::has(const std::string& path) const { return state_.contains(path + ".weight"); }
+bool LayerBuilder::has(const std::string& path) const {
+  return state_.contains(path + ".weight");
+}
 
 bool LayerBuilder::any(const std::string& prefix) const {
   const auto it = state_.lower_bound(prefix);
@@ -102,33 +123,47 @@ std::int64_t LayerBuilder::count(const std::string& prefix) const {
   return n;
 }
 
-Layer* LayerBuilder::make(const std::string& path, LayerKind kind, std::int64_t rank, LayerGeometry geometry) {
+Layer* LayerBuilder::make(const std::string& path, LayerKind kind, std::int64_t rank,
+                          LayerGeometry geometry) {
   const auto weight = state_.find(path + ".weight");
   if (weight == state_.end()) {
-    throw Error(kBadInput, "the {} lacks the parameter '{}.weight'; the checkpoint is incomplete or not of this family.",
+    throw Error(kBadInput,
+                "the {} lacks the parameter '{}.weight'; the checkpoint is incomplete or not of this family.",
                 component_name(component_), path);
   }
   if (weight->second.dim() != rank || !weight->second.is_floating_point() || weight->second.numel() == 0) {
-    throw Error(kBadInput, "the {} parameter '{}.weight' has {} dimensions of type {} where {} of a float type are needed.",
-                component_name(component_), path, weight->second.dim(),
-                at::toString(weight->second.scalar_type()), rank);
+    throw Error(
+        kBadInput,
+        "the {} parameter '{}.weight' has {} dimensions of type {} where {} of a float type are needed.",
+        component_name(component_), path, weight->second.dim(), at::toString(weight->second.scalar_type()),
+        rank);
   }
   const auto bias = state_.find(path + ".bias");
   const at::Tensor b = bias == state_.end() ? at::Tensor() : bias->second;
   if (b.defined() && (b.dim() != 1 || b.size(0) != weight->second.size(0) || !b.is_floating_point())) {
-    throw Error(kBadInput, "the {} parameter '{}.bias' does not fit its weight: {} elements where {} are needed.",
+    throw Error(kBadInput,
+                "the {} parameter '{}.bias' does not fit its weight: {} elements where {} are needed.",
                 component_name(component_), path, b.numel(), weight->second.size(0));
   }
   if (kind == LayerKind::kConv2d) geometry.padding = weight->second.size(2) / 2;
   auto& slot = layers_[path];
   LOWRANK_CHECK(slot == nullptr);
-  slot = std::make_unique<Layer>(formats::LayerAddress{component_, path}, kind, geometry, weight->second, b, policy_);
+  slot = std::make_unique<Layer>(formats::LayerAddress{component_, path}, kind, geometry, weight->second, b,
+                                 policy_);
   return slot.get();
 }
 
-Layer* LayerBuilder::linear(const std::string& path) { return make(path, LayerKind::kLinear, 2, {}); }
+Layer* LayerBuilder::linear(const std::string& path) {
+  return make(path, LayerKind::kLinear, 2, {});
+}
+Layer* LayerBuilder::gated_linear(const std::string& path) {
+  return make(path, LayerKind::kLinear, 2, {.gated = true});
+}
 Layer* LayerBuilder::conv(const std::string& path, std::int64_t stride) {
   return make(path, LayerKind::kConv2d, 4, {.stride = stride});
+}
+Layer* LayerBuilder::halving_conv(const std::string& path) {
+  return make(path, LayerKind::kConv2d, 4, {.stride = 2, .far_side_only = true});
 }
 Layer* LayerBuilder::conv_or_linear(const std::string& path) {
   const auto weight = state_.find(path + ".weight");
@@ -145,6 +180,8 @@ Layer* LayerBuilder::group_norm(const std::string& path, double eps) {
 Layer* LayerBuilder::layer_norm(const std::string& path) {
   return make(path, LayerKind::kLayerNorm, 1, {.eps = 1e-5});
 }
-Layer* LayerBuilder::embedding(const std::string& path) { return make(path, LayerKind::kEmbedding, 2, {}); }
+Layer* LayerBuilder::embedding(const std::string& path) {
+  return make(path, LayerKind::kEmbedding, 2, {});
+}
 
 }  // namespace lowrank::model

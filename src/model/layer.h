@@ -1,5 +1,6 @@
-// A layer: immutable base weights and one slot for what is added to it at run time. The model knows no adapters; it
-// only knows that a slot may hold a patch (added to the output) or derived weights (used in place of the base).
+// A layer: immutable base weights and one slot for what is added to it at run time. The model knows no
+// adapters; it only knows that a slot may hold a patch (added to the output) or derived weights (used in
+// place of the base).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "formats/layer_address.h"
+#include "model/ops.h"
 #include "tensor/state_dict.h"
 
 namespace lowrank::model {
@@ -22,12 +24,15 @@ class Layer;
 // What a patch may do to a linear or convolution layer. Implemented in adapter/, unknown to the model.
 struct LayerPatch {
   virtual ~LayerPatch() = default;
-  // Returns y with the patch's contribution for input x added. y [.., out] or [B, out, H', W'] is the base layer's
-  // output for x; y's storage may be reused when gradients are off. Must not touch the base weight.
+  // Returns y with the patch's contribution for input x added. y [.., out] or [B, out, H', W'] is the base
+  // layer's output for x; y's storage may be reused when gradients are off. Must not touch the base weight.
   virtual at::Tensor add_to(at::Tensor y, const at::Tensor& x) const = 0;
+  // The same as factors, where the patch is nothing else: then the layer's own product takes them along.
+  virtual const ops::LowRank* low_rank() const { return nullptr; }
 };
 
-// How products are formed, shared by all layers of a model: float32, or bfloat16 for mixed-precision training.
+// How products are formed, shared by all layers of a model: float32, or bfloat16 for mixed-precision
+// training.
 struct ComputePolicy {
   at::ScalarType compute = at::kFloat;
   bool wraps_around = false;  // convolutions continue at the opposite edge instead of with zeros ("tiling")
@@ -37,48 +42,57 @@ struct ComputePolicy {
 struct LayerGeometry {
   std::int64_t stride = 1;
   std::int64_t padding = 0;
-  std::int64_t groups = 32;  // of a group norm
-  double eps = 1e-5;         // of a norm
+  bool far_side_only = false;  // one row and column of padding at the far end, and none elsewhere
+  bool gated = false;          // a linear layer whose outputs are values and their gates (GEGLU)
+  std::int64_t groups = 32;    // of a group norm
+  double eps = 1e-5;           // of a norm
 };
 
 class Layer {
  public:
-  Layer(formats::LayerAddress address, LayerKind kind, LayerGeometry geometry, at::Tensor weight, at::Tensor bias,
-        std::shared_ptr<const ComputePolicy> policy);
+  Layer(formats::LayerAddress address, LayerKind kind, LayerGeometry geometry, at::Tensor weight,
+        at::Tensor bias, std::shared_ptr<const ComputePolicy> policy);
 
-  // x as the kind demands: linear [.., in], convolution and group norm [B, C, H, W], layer norm [.., C], embedding
-  // int64 ids [..].
-  at::Tensor operator()(const at::Tensor& x) const;
+  // x as the kind demands: linear [.., in], convolution and group norm [B, C, H, W], layer norm [.., C],
+  // embedding int64 ids [..]. What is `fused` is done in the same pass where possible; a norm knows only the
+  // activation.
+  at::Tensor operator()(const at::Tensor& x, const ops::Fused& fused = {}) const;
 
   const formats::LayerAddress& address() const { return address_; }
   LayerKind kind() const { return kind_; }
   const LayerGeometry& geometry() const { return geometry_; }
   const ComputePolicy& policy() const { return *policy_; }
   // As stored: any float type, read-only bytes when mapped. Bias undefined when the layer has none.
-  const at::Tensor& weight() const { return weight_; }
+  const at::Tensor& weight() const { return base_.tensor; }
   const at::Tensor& bias() const { return bias_; }
 
-  // The slot. Derived weights (either may be undefined: then the base one is used) come first, patches are added to
-  // the output of whichever weight was used, in order.
+  // The slot. Derived weights (either may be undefined: then the base one is used) come first, patches are
+  // added to the output of whichever weight was used, in order.
   struct Slot {
     at::Tensor derived_weight, derived_bias;
     std::vector<std::shared_ptr<const LayerPatch>> patches;
   };
-  void set_slot(Slot slot) { slot_ = std::move(slot); }
-  void clear_slot() { slot_ = {}; }
+  void set_slot(Slot slot);
+  void clear_slot() { set_slot({}); }
   const Slot& slot() const { return slot_; }
+
+  // Derives now what a product without gradients would derive at its first use. The stored weight is then
+  // read no more, and its pages may go.
+  void prepare() const;
 
   // For training from scratch and for keeping a small model widened: replaces the stored tensors themselves.
   void adopt(at::Tensor weight, at::Tensor bias);
 
  private:
-  at::Tensor run(const at::Tensor& x) const;
+  at::Tensor run(const at::Tensor& x, const ops::Fused& fused) const;
   formats::LayerAddress address_;
   LayerKind kind_;
   LayerGeometry geometry_;
-  at::Tensor weight_, bias_;
+  ops::Weight base_;
+  at::Tensor bias_;
   std::shared_ptr<const ComputePolicy> policy_;
   Slot slot_;
+  ops::Weight derived_;  // the slot's weight
 };
 
 // All layers of one component by their canonical path, in byte order of the paths.
@@ -103,8 +117,10 @@ class LayerBuilder {
 
   // Each throws Error(kBadInput) naming the missing or misshapen parameter.
   Layer* linear(const std::string& path);
+  Layer* gated_linear(const std::string& path);
   Layer* conv(const std::string& path, std::int64_t stride = 1);  // padding keeps the size at stride 1
-  Layer* conv_or_linear(const std::string& path);                  // by the weight's rank
+  Layer* halving_conv(const std::string& path);                   // stride 2, padded at the far side only
+  Layer* conv_or_linear(const std::string& path);                 // by the weight's rank
   Layer* group_norm(const std::string& path, double eps);
   Layer* layer_norm(const std::string& path);
   Layer* embedding(const std::string& path);

@@ -1,35 +1,100 @@
-// The tensor operations of the model, in one place: the only file that chooses between libtorch and our own kernels.
-// All take and return tensors in NCHW or [B, N, C] order. `compute` is the type in which products are formed; norms
-// and softmax always run in float32. Differentiable when gradients are on.
+// The tensor operations of the model, in one place: the only file that chooses between libtorch and our own
+// kernels. All take and return tensors in NCHW or [B, N, C] order. `compute` is the type in which products
+// are formed; norms and softmax always run in float32. Differentiable when gradients are on.
+//
+// Note [channels last]: without gradients, on the CPU and in float32, the kernels run. Maps then lie in
+// memory as [B, H, W, C] (at::MemoryFormat::ChannelsLast), so that a map and the rows [B, H·W, C] of a
+// transformer are the same bytes, and whatever follows a product (Fused) is done while its result is in the
+// cache.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+
+namespace lowrank::kernels {
+class PackedWeights;
+}
 
 namespace lowrank::model::ops {
 
-// x [.., in] · wᵀ + b, w [out, in] of any float type. Result in `compute`.
-at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, at::ScalarType compute);
+// A weight [out, in] or [out, in, kh, kw] of any float type, and what the kernels derive from it at first
+// use. Not to be used by two threads at once.
+class Weight {
+ public:
+  Weight() = default;
+  explicit Weight(at::Tensor stored) : tensor(std::move(stored)) {}
+  at::Tensor tensor;
 
-// x [B, in, H, W] ⊛ w [out, in, kh, kw] + b.
-at::Tensor conv2d(const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, std::int64_t stride,
-                  std::int64_t padding, at::ScalarType compute);
+  // In the kernels' order of panels. Made again when the weight was written to.
+  const kernels::PackedWeights& packed(bool gated) const;
 
-// Group normalisation (Wu & He 2018) over `groups` groups of channels of x [B, C, H, W]; float32.
-at::Tensor group_norm(const at::Tensor& x, std::int64_t groups, const at::Tensor& w, const at::Tensor& b, double eps);
+ private:
+  mutable std::shared_ptr<const kernels::PackedWeights> packed_;
+  mutable const void* packed_from_ = nullptr;
+  mutable std::int64_t packed_version_ = 0;
+};
+
+// Derives what a product without gradients needs, where the kernels can take this weight.
+void prepare(const Weight& weight, bool gated);
+
+// kGeglu (Shazeer 2020): of 2n outputs the first n are values, the others their gates; value · gelu(gate).
+enum class Activation { kNone, kSilu, kGelu, kQuickGelu, kGeglu };
+
+// What belongs to one call of a layer:
+//   y = activation(layer(upsampled x) + per_image) + residual
+struct Fused {
+  Activation activation = Activation::kNone;
+  at::Tensor per_image = {};  // [B, out]: added at every place of image b
+  at::Tensor residual = {};   // as y
+  // A convolution only. Size to which x is brought first, by the nearest pixel.
+  std::optional<std::pair<std::int64_t, std::int64_t>> upsample_to = {};
+};
+
+// Padding of a convolution: the same on all sides, or one row and column at the far end only.
+struct ConvGeometry {
+  std::int64_t stride = 1, padding = 0;
+  bool far_side_only = false;
+};
+
+// up · (down · x), added to a layer's output before what is fused.
+struct LowRank {
+  Weight down;  // [R, in] or [R, in, kh, kw]
+  Weight up;    // [out, R] or [out, R, 1, 1]
+};
+
+// x [.., in] · wᵀ + b. Result in `compute`.
+at::Tensor linear(const at::Tensor& x, const Weight& w, const at::Tensor& b,
+                  std::span<const LowRank* const> low_rank, const Fused& fused, at::ScalarType compute);
+
+// x [B, in, H, W] ⊛ w + b.
+at::Tensor conv2d(const at::Tensor& x, const Weight& w, const at::Tensor& b,
+                  std::span<const LowRank* const> low_rank, const ConvGeometry& geometry, const Fused& fused,
+                  at::ScalarType compute);
+
+// What `fused` asks for, done to a finished y [.., out] or [B, out, H, W]; upsample_to is not looked at.
+at::Tensor finish(at::Tensor y, const Fused& fused);
+at::Tensor upsample(const at::Tensor& x, const Fused& fused);
+
+// Group normalisation (Wu & He 2018) over `groups` groups of channels of x [B, C, H, W], then `activation`
+// (none or SiLU); float32.
+at::Tensor group_norm(const at::Tensor& x, std::int64_t groups, const at::Tensor& w, const at::Tensor& b,
+                      double eps, Activation activation = Activation::kNone);
 
 // Layer normalisation over the last dimension; float32.
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, double eps);
 
 at::Tensor silu(const at::Tensor& x);
-at::Tensor gelu(const at::Tensor& x);        // exact, with erf
-at::Tensor quick_gelu(const at::Tensor& x);  // x · sigmoid(1.702 x), as OpenAI's CLIP
 
 enum class Mask { kNone, kCausal };
 
-// Scaled dot-product attention with `heads` heads: q [B, N, C], k and v [B, M, C] → [B, N, C]. Without gradients the
-// score matrix is formed in strips of queries, so that it never exceeds some 64 MB.
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads, Mask mask);
+// Scaled dot-product attention with `heads` heads: q [B, N, C], k and v [B, M, C] → [B, N, C]. Without
+// gradients the score matrix is never formed as a whole.
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
+                     Mask mask);
 
 }  // namespace lowrank::model::ops

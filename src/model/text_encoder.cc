@@ -40,8 +40,8 @@ at::Tensor TextEncoder::hidden(const at::Tensor& ids, std::int64_t layers,
     const Block& b = blocks_[static_cast<std::size_t>(n)];
     const at::Tensor h = (*b.norm1)(x);
     const at::Tensor attended = ops::attention((*b.q)(h), (*b.k)(h), (*b.v)(h), heads_, ops::Mask::kCausal);
-    x = x + (*b.out)(attended);
-    x = x + (*b.fc2)(ops::quick_gelu((*b.fc1)((*b.norm2)(x))));
+    x = (*b.out)(attended, {.residual = x});
+    x = (*b.fc2)((*b.fc1)((*b.norm2)(x), {.activation = ops::Activation::kQuickGelu}), {.residual = x});
   }
   return x;
 }
@@ -50,7 +50,8 @@ at::Tensor TextEncoder::encode(const at::Tensor& ids, int clip_skip,
                                const std::vector<Replacement>& replacements) const {
   const std::int64_t layers = depth() - (clip_skip - 1);
   if (clip_skip < 1 || layers < 1)
-    throw Error(kBadInput, "clip skip {} is out of range: this text encoder has {} layers.", clip_skip, depth());
+    throw Error(kBadInput, "clip skip {} is out of range: this text encoder has {} layers.", clip_skip,
+                depth());
   return (*final_norm_)(hidden(ids, layers, replacements));
 }
 

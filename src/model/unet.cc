@@ -44,8 +44,8 @@ struct Upsample : UNet::Part {
   Layer* conv;
   explicit Upsample(Layer* c) : conv(c) {}
   at::Tensor forward(const at::Tensor& x, const Inputs&, at::IntArrayRef size) const override {
-    return (*conv)(at::upsample_nearest2d(x, size.empty() ? at::IntArrayRef({x.size(2) * 2, x.size(3) * 2}) : size))
-        .to(at::kFloat);
+    const auto larger = size.empty() ? std::pair(x.size(2) * 2, x.size(3) * 2) : std::pair(size[0], size[1]);
+    return (*conv)(x, {.upsample_to = larger}).to(at::kFloat);
   }
 };
 
@@ -60,20 +60,25 @@ struct ResBlock : UNet::Part {
     if (build.has(p + "skip_connection")) skip = build.conv(p + "skip_connection");
   }
   at::Tensor forward(const at::Tensor& x, const Inputs& in, at::IntArrayRef) const override {
-    at::Tensor h = (*conv1)(ops::silu((*norm1)(x)));
-    h = h + (*time)(in.embedding).unsqueeze(-1).unsqueeze(-1);
-    h = (*conv2)(ops::silu((*norm2)(h)));
-    return (skip != nullptr ? (*skip)(x) : x) + h;
+    const ops::Fused silu{.activation = ops::Activation::kSilu};
+    const at::Tensor h = (*conv1)((*norm1)(x, silu), {.per_image = (*time)(in.embedding)});
+    return (*conv2)((*norm2)(h, silu), {.residual = skip != nullptr ? (*skip)(x) : x});
   }
 };
 
 struct CrossAttention {
   Layer *q, *k, *v, *out;
   CrossAttention(LayerBuilder& build, const std::string& p)
-      : q(build.linear(p + "to_q")), k(build.linear(p + "to_k")), v(build.linear(p + "to_v")),
+      : q(build.linear(p + "to_q")),
+        k(build.linear(p + "to_k")),
+        v(build.linear(p + "to_v")),
         out(build.linear(p + "to_out.0")) {}
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context, std::int64_t heads) const {
-    return (*out)(ops::attention((*q)(x), (*k)(context), (*v)(context), heads, ops::Mask::kNone));
+  // x + attention of h to `context`.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& h, const at::Tensor& context,
+                        std::int64_t heads) const {
+    const at::Tensor attended =
+        ops::attention((*q)(h), (*k)(context), (*v)(context), heads, ops::Mask::kNone);
+    return (*out)(attended, {.residual = x});
   }
 };
 
@@ -84,16 +89,15 @@ struct TransformerBlock {
       : norm1(build.layer_norm(p + "norm1")),
         norm2(build.layer_norm(p + "norm2")),
         norm3(build.layer_norm(p + "norm3")),
-        gate_in(build.linear(p + "ff.net.0.proj")),
+        gate_in(build.gated_linear(p + "ff.net.0.proj")),
         ff_out(build.linear(p + "ff.net.2")),
         self(build, p + "attn1."),
         cross(build, p + "attn2.") {}
   at::Tensor operator()(at::Tensor x, const at::Tensor& context, std::int64_t heads) const {
-    at::Tensor h = (*norm1)(x);
-    x = x + self(h, h, heads);
-    x = x + cross((*norm2)(x), context, heads);
-    const auto halves = (*gate_in)((*norm3)(x)).chunk(2, -1);  // GEGLU (Shazeer 2020): value · gelu(gate)
-    return x + (*ff_out)(halves[0] * ops::gelu(halves[1]));
+    const at::Tensor h = (*norm1)(x);
+    x = self(x, h, h, heads);
+    x = cross(x, (*norm2)(x), context, heads);
+    return (*ff_out)((*gate_in)((*norm3)(x), {.activation = ops::Activation::kGeglu}), {.residual = x});
   }
 };
 
@@ -112,7 +116,8 @@ struct SpatialTransformer : UNet::Part {
     const std::int64_t inner = proj_in->weight().size(0);
     if (inner % heads != 0) {
       throw Error(kUnsupported,
-                  "the U-Net block '{}' is {} wide, which its {} attention heads do not divide; state the head count in "
+                  "the U-Net block '{}' is {} wide, which its {} attention heads do not divide; state the "
+                  "head count in "
                   "the checkpoint's metadata as lowrank.unet_heads.",
                   p, inner, heads);
     }
@@ -128,7 +133,7 @@ struct SpatialTransformer : UNet::Part {
     h = linear ? (*proj_in)(rows(h)) : rows((*proj_in)(h));
     h = h.to(at::kFloat).contiguous();
     for (const auto& block : blocks) h = block(h, in.context, heads);
-    return x + (linear ? map((*proj_out)(h)) : (*proj_out)(map(h)));
+    return linear ? map((*proj_out)(h, {.residual = rows(x)})) : (*proj_out)(map(h), {.residual = x});
   }
 };
 
@@ -170,7 +175,8 @@ UNet::UNet(const tensor::StateDict& state, std::optional<int> heads) : heads_(he
   for (std::int64_t n = 0; n < outputs; ++n)
     output_.push_back(build_stage(build, "output_blocks." + std::to_string(n) + "."));
   if (inputs == 0 || inputs != outputs)
-    throw Error(kBadInput, "the U-Net has {} input and {} output blocks; the two counts must agree.", inputs, outputs);
+    throw Error(kBadInput, "the U-Net has {} input and {} output blocks; the two counts must agree.", inputs,
+                outputs);
   out_norm_ = build.group_norm("out.0", 1e-5);
   out_conv_ = build.conv("out.2");
   model_channels_ = time1_->weight().size(1);
@@ -181,8 +187,8 @@ UNet::UNet(const tensor::StateDict& state, std::optional<int> heads) : heads_(he
 
 at::Tensor timestep_embedding(const at::Tensor& timesteps, std::int64_t width) {
   const std::int64_t half = width / 2;
-  const at::Tensor frequencies =
-      at::exp(at::arange(half, timesteps.options().dtype(at::kFloat)) * (-std::log(10000.0) / static_cast<double>(half)));
+  const at::Tensor frequencies = at::exp(at::arange(half, timesteps.options().dtype(at::kFloat)) *
+                                         (-std::log(10000.0) / static_cast<double>(half)));
   const at::Tensor angles = timesteps.to(at::kFloat).unsqueeze(1) * frequencies.unsqueeze(0);
   at::Tensor embedding = at::cat({at::cos(angles), at::sin(angles)}, 1);
   if (width % 2 != 0) embedding = at::constant_pad_nd(embedding, {0, 1});
@@ -192,8 +198,9 @@ at::Tensor timestep_embedding(const at::Tensor& timesteps, std::int64_t width) {
 at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
                          const Observer& observer) const {
   LOWRANK_CHECK(x.dim() == 4 && x.size(1) == in_channels_ && context.size(2) == context_width_);
+  const ops::Fused silu{.activation = ops::Activation::kSilu};
   const at::Tensor embedding =
-      ops::silu((*time2_)(ops::silu((*time1_)(timestep_embedding(timesteps, model_channels_)))));
+      (*time2_)((*time1_)(timestep_embedding(timesteps, model_channels_), silu), silu);
   const Inputs in{embedding, context};
   std::vector<at::Tensor> skips;
   at::Tensor h = x.to(at::kFloat);
@@ -213,7 +220,7 @@ at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, const
     if (!skips.empty()) size = {skips.back().size(2), skips.back().size(3)};
     run(stage, size);
   }
-  return (*out_conv_)(ops::silu((*out_norm_)(h))).to(at::kFloat);
+  return (*out_conv_)((*out_norm_)(h, {.activation = ops::Activation::kSilu})).to(at::kFloat).contiguous();
 }
 
 }  // namespace lowrank::model

@@ -12,6 +12,7 @@ namespace lowrank::model {
 namespace {
 
 constexpr double kEps = 1e-6;
+const ops::Fused kSilu{.activation = ops::Activation::kSilu};
 
 Vae::ResBlock res_block(LayerBuilder& build, const std::string& p) {
   return {build.group_norm(p + "norm1", kEps), build.conv(p + "conv1"), build.group_norm(p + "norm2", kEps),
@@ -38,7 +39,7 @@ Vae::Half half(LayerBuilder& build, const std::string& p, bool down) {
     for (std::int64_t j = 0; j < attentions; ++j)
       level.attentions.push_back(attention(build, at + "attn." + std::to_string(j) + "."));
     const std::string resample = at + (down ? "downsample.conv" : "upsample.conv");
-    if (build.has(resample)) level.resample = build.conv(resample, down ? 2 : 1);
+    if (build.has(resample)) level.resample = down ? build.halving_conv(resample) : build.conv(resample);
     half.levels.push_back(std::move(level));
   }
   // The decoder numbers its levels from the picture inwards, data pass them from the latent outwards.
@@ -52,8 +53,8 @@ Vae::Half half(LayerBuilder& build, const std::string& p, bool down) {
 }
 
 at::Tensor run(const Vae::ResBlock& b, const at::Tensor& x) {
-  const at::Tensor h = (*b.conv1)(ops::silu((*b.norm1)(x)));
-  return (b.shortcut != nullptr ? (*b.shortcut)(x) : x) + (*b.conv2)(ops::silu((*b.norm2)(h)));
+  const at::Tensor h = (*b.conv1)((*b.norm1)(x, kSilu));
+  return (*b.conv2)((*b.norm2)(h, kSilu), {.residual = b.shortcut != nullptr ? (*b.shortcut)(x) : x});
 }
 
 // Single-head self-attention over all places.
@@ -62,7 +63,8 @@ at::Tensor run(const Vae::Attention& a, const at::Tensor& x) {
   const auto rows = [](const at::Tensor& t) { return t.flatten(2).transpose(1, 2); };
   const bool linear = a.q->kind() == LayerKind::kLinear;
   const auto project = [&](const Layer& layer) { return linear ? layer(rows(h)) : rows(layer(h)); };
-  const at::Tensor attended = ops::attention(project(*a.q), project(*a.k), project(*a.v), 1, ops::Mask::kNone);
+  const at::Tensor attended =
+      ops::attention(project(*a.q), project(*a.k), project(*a.v), 1, ops::Mask::kNone);
   const auto map = [&](const at::Tensor& t) { return t.transpose(1, 2).reshape_as(x); };
   return x + (linear ? map((*a.out)(attended)) : (*a.out)(map(attended)));
 }
@@ -98,28 +100,22 @@ at::Tensor Vae::decode(const at::Tensor& latent) const {
   x = run_mid(decoder_, x);
   for (const Level& level : decoder_.levels) {
     x = run_level(level, x);
-    if (level.resample != nullptr) {
-      x = (*level.resample)(at::upsample_nearest2d(x, at::IntArrayRef({x.size(2) * 2, x.size(3) * 2})));
-    }
+    if (level.resample != nullptr)
+      x = (*level.resample)(x, {.upsample_to = std::pair(x.size(2) * 2, x.size(3) * 2)});
   }
-  return (*decoder_.conv_out)(ops::silu((*decoder_.norm_out)(x))).to(at::kFloat);
+  return (*decoder_.conv_out)((*decoder_.norm_out)(x, kSilu)).to(at::kFloat).contiguous();
 }
 
 at::Tensor Vae::encode_moments(const at::Tensor& picture) const {
   at::Tensor x = (*encoder_.conv_in)(picture.to(at::kFloat));
   for (const Level& level : encoder_.levels) {
     x = run_level(level, x);
-    if (level.resample != nullptr) {
-      // The reference pads one row and column at the far end only, then convolves without padding.
-      const Layer& conv = *level.resample;
-      const Layer::Slot& slot = conv.slot();
-      LOWRANK_CHECK(slot.patches.empty() && !slot.derived_weight.defined());
-      x = ops::conv2d(at::constant_pad_nd(x, {0, 1, 0, 1}), conv.weight(), conv.bias(), 2, 0, conv.policy().compute);
-    }
+    // The reference pads one row and column at the far end only, then convolves without padding.
+    if (level.resample != nullptr) x = (*level.resample)(x);
   }
   x = run_mid(encoder_, x);
-  x = (*encoder_.conv_out)(ops::silu((*encoder_.norm_out)(x)));
-  return (*quant_)(x).to(at::kFloat);
+  x = (*encoder_.conv_out)((*encoder_.norm_out)(x, kSilu));
+  return (*quant_)(x).to(at::kFloat).contiguous();
 }
 
 }  // namespace lowrank::model

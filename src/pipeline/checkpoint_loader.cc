@@ -16,14 +16,6 @@
 namespace lowrank::pipeline {
 namespace {
 
-constexpr std::int64_t kWidenBelowBytes = std::int64_t{1} << 30;
-
-void widen_if_small(model::LayerMap& layers) {
-  std::int64_t bytes = 0;
-  for (const auto& parameter : model::parameters(layers)) bytes += parameter.tensor.numel() * 4;
-  if (bytes < kWidenBelowBytes) model::widen(layers);
-}
-
 tensor::StateDict state_of(const formats::ParameterViews& views, const formats::Checkpoint& checkpoint) {
   const auto owners =
       std::make_shared<const std::vector<std::shared_ptr<const weights::TensorFile>>>(checkpoint.files);
@@ -52,9 +44,7 @@ void require_clip_vocabulary(const model::TextEncoder& encoder, const std::files
 
 std::unique_ptr<model::Vae> build_vae(const formats::Checkpoint& source) {
   try {
-    auto vae = std::make_unique<model::Vae>(state_of(source.vae, source));
-    widen_if_small(vae->layers());
-    return vae;
+    return std::make_unique<model::Vae>(state_of(source.vae, source));
   } catch (const Error& error) {
     throw error.during(fmt::format("loading the VAE of {}", source.path.string()));
   }
@@ -63,9 +53,7 @@ std::unique_ptr<model::Vae> build_vae(const formats::Checkpoint& source) {
 template <typename Component, typename... Args>
 std::unique_ptr<Component> build(const formats::ParameterViews& views, const formats::Checkpoint& source,
                                  Args... args) {
-  auto component = std::make_unique<Component>(state_of(views, source), args...);
-  widen_if_small(component->layers());
-  return component;
+  return std::make_unique<Component>(state_of(views, source), args...);
 }
 
 std::uint64_t bytes_of(const model::LayerMap& layers) {
@@ -109,6 +97,21 @@ void LoadedModel::release_mapped_weights() const {
   }
 }
 
+void LoadedModel::prepare() const {
+  constexpr std::int64_t kReleaseEvery = std::int64_t{128} << 20;
+  std::int64_t read = 0;
+  for (const auto* layers : {&text_encoder->layers(), &unet->layers()}) {
+    for (const auto& [name_of_layer, layer] : *layers) {
+      layer->prepare();
+      read += static_cast<std::int64_t>(layer->weight().nbytes());
+      if (read < kReleaseEvery) continue;
+      release_mapped_weights();
+      read = 0;
+    }
+  }
+  release_mapped_weights();
+}
+
 std::uint64_t LoadedModel::parameter_bytes() const {
   return bytes_of(text_encoder->layers()) + bytes_of(unet->layers()) + bytes_of(vae->layers());
 }
@@ -143,7 +146,6 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
     require_fit(*loaded.unet, *loaded.vae, path);
   }
   loaded.files = checkpoint.files;
-  loaded.release_mapped_weights();  // what was widened has been read for the last time
   loaded.hash = std::make_unique<FileHash>(path);
   return loaded;
 }

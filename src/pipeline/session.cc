@@ -86,6 +86,7 @@ ResidentModel& Session::bring(const Place& place) {
   }
   residents_.push_back(std::make_unique<ResidentModel>(load_model(place.checkpoint, place.vae),
                                                        resources_.lora, resources_.embeddings));
+  residents_.back()->loaded.prepare();
   return *residents_.back();
 }
 

@@ -89,6 +89,8 @@ TEST_F(Stack, FiftyRandomChangesLeaveWeightsAndOutputsBitIdentical) {
   EXPECT_TRUE(at::equal(model_.run_text_encoder(), text_before));
 }
 
+// 1e-4 where products are formed in another order: on some processors they are good for 16 bits
+// (Note [split numbers] in kernels/block_amx.cc), and a model of many layers adds up to some 3e-5.
 TEST_F(Stack, DerivedAndBesideGiveTheSameOutput) {
   for (const RandomKind kind : kKinds) {
     const std::vector<ActiveAdapter> active = {
@@ -102,8 +104,8 @@ TEST_F(Stack, DerivedAndBesideGiveTheSameOutput) {
     apply(beside, active);
     EXPECT_GT(beside.summary().branch_layers, 0);
     const std::string name = fmt::format("kind {}", static_cast<int>(kind));
-    EXPECT_TRUE(lowrank::testing::expect_close(model_.run_unet(), unet, {.rel = 1e-5}, name));
-    EXPECT_TRUE(lowrank::testing::expect_close(model_.run_text_encoder(), text, {.rel = 1e-5}, name));
+    EXPECT_TRUE(lowrank::testing::expect_close(model_.run_unet(), unet, {.rel = 1e-4}, name));
+    EXPECT_TRUE(lowrank::testing::expect_close(model_.run_text_encoder(), text, {.rel = 1e-4}, name));
   }
 }
 
@@ -123,7 +125,7 @@ TEST_F(Stack, SetsAreMergedAsTheFormulasSay) {
     const model::UNet merged(state);
     EXPECT_TRUE(
         lowrank::testing::expect_close(ours, merged.forward(model_.x, model_.timesteps, model_.context),
-                                       {.rel = 1e-5}, fmt::format("kind {}", static_cast<int>(kind))));
+                                       {.rel = 1e-4}, fmt::format("kind {}", static_cast<int>(kind))));
     stack.clear();
   }
 }
@@ -134,7 +136,7 @@ TEST_F(Stack, TheSameLoraTwiceActsTwice) {
   apply(stack, {{.adapter = lora, .te = 0.5, .unet = 0.5}, {.adapter = lora, .te = 0.3, .unet = 0.3}});
   const at::Tensor twice = model_.run_unet();
   apply(stack, {{.adapter = lora, .te = 0.8, .unet = 0.8}});
-  EXPECT_TRUE(lowrank::testing::expect_close(twice, model_.run_unet(), {.rel = 1e-5}));
+  EXPECT_TRUE(lowrank::testing::expect_close(twice, model_.run_unet(), {.rel = 1e-4}));
 }
 
 TEST_F(Stack, AdditiveKindsComeBeforeWeightDependentOnesWhateverTheOrder) {

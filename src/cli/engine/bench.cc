@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <ctime>
+
 #include "base/error.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/generation_arguments.h"
@@ -19,6 +21,12 @@ double peak_gigabytes() {
   return static_cast<double>(usage.ru_maxrss) / (1024.0 * 1024.0);
 }
 
+double processor_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
 }  // namespace
 
 int bench(const CommandCall& call) {
@@ -32,7 +40,7 @@ int bench(const CommandCall& call) {
                             {.threads = arguments.threads, .version = version_text()});
 
   ProgressBar bar(stderr);
-  double previous = 0, fastest = 0, sum = 0;
+  double previous = 0, fastest = 0, sum = 0, processor = 0, processor_before = 0;
   int steps = 0;
   pipeline::Listener listener;
   listener.on_step = [&](const pipeline::StepEvent& event) {
@@ -41,6 +49,9 @@ int bench(const CommandCall& call) {
     previous = event.seconds;
     fastest = steps == 0 ? seconds : std::min(fastest, seconds);
     sum += seconds;
+    const double processor_now = processor_seconds();
+    if (steps > 0) processor = processor_now - processor_before;
+    processor_before = processor_now;
     ++steps;
   };
   const auto result = session.generate(request, listener, call.stop);
@@ -58,6 +69,7 @@ int bench(const CommandCall& call) {
   fmt::print("text encoder      {:8.3f} s\n", result.seconds_text);
   fmt::print("{} {:8.3f} s fastest, {:.3f} s mean of {}\n",
              guided ? "CFG step         " : "step (CFG 1)     ", fastest, sum / steps, steps);
+  if (steps > 1) fmt::print("processor time    {:8.3f} s in the last step, all threads\n", processor);
   fmt::print("VAE decode        {:8.3f} s a picture\n", result.seconds_decode / pictures);
   fmt::print("peak memory       {:8.3f} GB\n", peak_gigabytes());
   return 0;

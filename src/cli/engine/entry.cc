@@ -70,7 +70,7 @@ int run(const Request& request) {
   for (const EngineCommand& command : kCommands) {
     if (command.name != request.command) continue;
     if (const auto warning = pipeline::slow_blas_warning()) fmt::print(stderr, "warning: {}\n", *warning);
-    if (command.name.starts_with("train") || command.name == "serve") keep_freed_memory();
+    keep_freed_memory();
     const StopSignal signal;
     return command.run({request.words, signal.token()});
   }

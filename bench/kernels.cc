@@ -1,0 +1,178 @@
+// How near the kernels come to the limit of this machine: GFLOP/s for each kind of layer of Stable
+// Diffusion 1.5 at 512×512 with guidance, as a share of the peak of float32 multiply-add, measured in the
+// same run.
+//
+//   kernel_bench [THREADS] [REPETITIONS] [wall|cpu]
+//
+// "cpu" counts processor time, shared out evenly: on a machine that is busy with other work, wall time says
+// little.
+#include <fmt/format.h>
+#include <hwy/targets.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <ctime>
+#include <functional>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/parallel.h"
+#include "kernels/attention.h"
+#include "kernels/fma_peak.h"
+#include "kernels/norm.h"
+#include "kernels/product.h"
+#include "kernels/winograd.h"
+
+namespace lowrank::kernels {
+namespace {
+
+struct Run {
+  int threads, repetitions;
+  bool cpu_time;
+  double peak;  // GFLOP/s
+
+  double now() const {
+    timespec time{};
+    clock_gettime(cpu_time ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &time);
+    return (static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec)) /
+           (cpu_time ? threads : 1);
+  }
+};
+
+double fastest_seconds(const Run& run, const std::function<void()>& body) {
+  double best = 1e30;
+  for (int i = 0; i < run.repetitions; ++i) {
+    const double start = run.now();
+    body();
+    best = std::min(best, run.now() - start);
+  }
+  return best;
+}
+
+void print(const Run& run, std::string_view what, std::string_view kernel, double gflop, double seconds) {
+  fmt::print("{:<44} {:<5} {:9.2f} ms {:8.1f} GFLOP/s {:5.0f} % of peak\n", what, kernel, seconds * 1e3,
+             gflop / seconds, 100 * gflop / seconds / run.peak);
+}
+
+std::vector<float> numbers(std::int64_t count) {
+  std::vector<float> all(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<float>(i * 7919 % 2003) / 1001.5F - 1;
+  return all;
+}
+
+// Weights of 16 bits, as checkpoints have them: the pattern is that of small float16 numbers.
+PackedWeights weights(WeightShape shape, PanelOrder order, int threads) {
+  std::vector<std::uint16_t> halves(static_cast<std::size_t>(shape.outputs * shape.inputs * shape.taps));
+  for (std::size_t i = 0; i < halves.size(); ++i)
+    halves[i] = static_cast<std::uint16_t>(0x2000 + i * 7919 % 0x400);
+  return PackedWeights(halves.data(), Number::kFloat16, shape, order, threads);
+}
+
+struct LayerSize {
+  const char* name;
+  std::int64_t side, inputs, outputs, kernel;
+  bool gated = false;
+};
+constexpr LayerSize kLayers[] = {
+    {"convolution 3x3, 64x64, 320 to 320", 64, 320, 320, 3},
+    {"convolution 3x3, 64x64, 960 to 320", 64, 960, 320, 3},
+    {"convolution 3x3, 32x32, 640 to 640", 32, 640, 640, 3},
+    {"convolution 3x3, 16x16, 1280 to 1280", 16, 1280, 1280, 3},
+    {"convolution 3x3, 8x8, 1280 to 1280", 8, 1280, 1280, 3},
+    {"linear, 64x64, 320 to 320", 64, 320, 320, 1},
+    {"linear GEGLU, 64x64, 320 to 2560", 64, 320, 2560, 1, true},
+    {"linear, 64x64, 1280 to 320", 64, 1280, 320, 1},
+    {"linear, 16x16, 1280 to 1280", 16, 1280, 1280, 1},
+    {"linear GEGLU, 16x16, 1280 to 10240", 16, 1280, 10240, 1, true},
+};
+
+void bench_layers(const Run& run) {
+  for (const LayerSize& layer : kLayers) {
+    const std::int64_t rows = 2 * layer.side * layer.side, taps = layer.kernel * layer.kernel;
+    const auto x = numbers(rows * layer.inputs);
+    const PackedWeights packed = weights({layer.outputs, layer.inputs, taps},
+                                         layer.gated ? PanelOrder::kGated : PanelOrder::kPlain, run.threads);
+    const Map map{x.data(), 2, layer.side, layer.side, layer.inputs};
+    const std::int64_t pad = layer.kernel / 2;
+    const Window window = make_window(layer.kernel, layer.kernel, 1, {pad, pad, pad, pad}, layer.side,
+                                      layer.side, layer.side, layer.side);
+    const LeftFactor left = layer.kernel == 1 ? LeftFactor::matrix(x.data(), layer.inputs, layer.inputs)
+                                              : LeftFactor::convolution(map, window);
+    const std::int64_t columns = layer.gated ? layer.outputs / 2 : layer.outputs;
+    std::vector<float> result(static_cast<std::size_t>(rows * columns));
+    const std::array<Term, 1> terms = {{{&left, &packed}}};
+    for (const BlockKernel* kernel : block_kernels()) {
+      const double seconds = fastest_seconds(run, [&] {
+        product(terms, rows, result.data(), columns,
+                {.activation = layer.gated ? Activation::kGated : Activation::kNone}, run.threads, *kernel);
+      });
+      print(run, layer.name, kernel->name, 2e-9 * static_cast<double>(rows * packed.depth() * layer.outputs),
+            seconds);
+    }
+    if (!winograd_pays(map, window, packed, simd_block_kernel())) continue;
+    const double seconds = fastest_seconds(
+        run, [&] { winograd(map, window, packed, result.data(), Start::kZero, {}, run.threads); });
+    print(run, layer.name, "wino", 2e-9 * static_cast<double>(rows * packed.depth() * layer.outputs),
+          seconds);
+  }
+}
+
+void bench_attention(const Run& run) {
+  struct Case {
+    const char* name;
+    AttentionShape shape;
+  };
+  for (const auto& [name, s] : {Case{"attention, 64x64, 8 heads of 40", {2, 8, 4096, 4096, 40}},
+                                {"attention, 64x64 to 77, 8 heads of 40", {2, 8, 4096, 77, 40}},
+                                {"attention, 32x32, 8 heads of 80", {2, 8, 1024, 1024, 80}},
+                                {"attention, 64x64, 1 head of 512", {1, 1, 4096, 4096, 512}}}) {
+    const std::int64_t width = s.heads * s.head;
+    const auto q = numbers(s.batch * s.queries * width), k = numbers(s.batch * s.keys * width);
+    std::vector<float> result(q.size());
+    for (const BlockKernel* kernel : block_kernels()) {
+      const double seconds = fastest_seconds(
+          run, [&] { attention(q.data(), k.data(), k.data(), s, result.data(), run.threads, *kernel); });
+      print(run, name, kernel->name, 4e-9 * static_cast<double>(s.batch * s.queries * s.keys * width),
+            seconds);
+    }
+  }
+}
+
+void bench_norms(const Run& run) {
+  const std::int64_t pixels = 4096, channels = 320, batch = 2;
+  const auto x = numbers(batch * pixels * channels), scale = numbers(channels);
+  std::vector<float> result(x.size());
+  const double bytes = static_cast<double>(x.size()) * 4;
+  const NormWeights weights{scale.data(), scale.data(), 1e-5};
+  const auto show = [&](const char* name, double passes, double seconds) {
+    fmt::print("{:<50} {:9.2f} ms {:8.1f} GB/s\n", name, seconds * 1e3, passes * bytes / seconds * 1e-9);
+  };
+  show("group norm and SiLU, 64x64, 320", 3, fastest_seconds(run, [&] {
+         group_norm(x.data(), batch, pixels, channels, 32, weights, AfterNorm::kSilu, result.data(),
+                    run.threads);
+       }));
+  show("layer norm, 64x64, 320", 2, fastest_seconds(run, [&] {
+         layer_norm(x.data(), batch * pixels, channels, weights, result.data(), run.threads);
+       }));
+}
+
+}  // namespace
+}  // namespace lowrank::kernels
+
+int main(int argc, char** argv) {
+  using namespace lowrank::kernels;
+  Run run{.threads = argc > 1 ? std::atoi(argv[1]) : static_cast<int>(std::thread::hardware_concurrency()),
+          .repetitions = argc > 2 ? std::atoi(argv[2]) : 3,
+          .cpu_time = argc > 3 && std::string_view(argv[3]) == "cpu",
+          .peak = 0};
+  const double start = run.now();
+  const double flop = fma_flops(run.threads);
+  run.peak = flop * 1e-9 / (run.now() - start);
+  fmt::print("float32 multiply-add peak {:.1f} GFLOP/s on {} threads\n", run.peak, run.threads);
+  bench_layers(run);
+  bench_attention(run);
+  bench_norms(run);
+  return 0;
+}

@@ -1,0 +1,80 @@
+// The innermost product, and the two formats that it reads: everything heavy in this room (linear layers,
+// convolutions, attention) is cut into blocks, laid into these formats, and multiplied here. There is one
+// implementation in portable SIMD and one for the matrix unit of recent Intel processors; nobody above knows
+// which one runs.
+//
+//   left block    up to kBlockRows rows of up to kBlockDepth numbers, kRowBytes apart
+//   right block   panels of kPanel columns, each [depth][kPanel], depth rounded up to a multiple of
+//   kDepthStep result        float32 rows of panels · kPanel numbers
+//
+// A number takes four bytes in either format: a float, or two bfloat16 (Note [split numbers] in
+// block_amx.cc). Rows past the last and depth past the end must hold finite numbers and zeros respectively:
+// see pad_rows, finish_depth.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace lowrank::kernels {
+
+constexpr std::int64_t kPanel = 16;
+constexpr std::int64_t kBlockDepth =
+    320;  // a panel pair, 40 KB, stays in a level-1 cache; divides SD's widths
+constexpr std::int64_t kDepthStep = 32;
+constexpr std::int64_t kBlockRows = 192;
+constexpr std::int64_t kRowBytes =
+    kBlockDepth * 4 + 64;  // an odd number of cache lines: rows do not share cache sets
+
+// Bytes of a right block, and of one of its panels.
+constexpr std::int64_t round_up(std::int64_t n, std::int64_t step) {
+  return (n + step - 1) / step * step;
+}
+constexpr std::int64_t panel_bytes(std::int64_t depth) {
+  return round_up(depth, kDepthStep) * kPanel * 4;
+}
+
+// How a stored weight is written.
+enum class Number { kFloat32, kFloat16, kBfloat16 };
+constexpr std::int64_t bytes_of(Number number) {
+  return number == Number::kFloat32 ? 4 : 2;
+}
+
+struct BlockKernel {
+  std::string_view name;
+
+  // Lays `count` floats of each of `rows` rows into a left block, at depth `at`. A null pointer means zeros.
+  void (*pack_rows)(const float* const* source, std::int64_t rows, std::int64_t count, std::int64_t at,
+                    void* block);
+  // Zeros from depth `depth` to the next multiple of kDepthStep.
+  void (*finish_depth)(std::int64_t rows, std::int64_t depth, void* block);
+
+  // Lays one panel, `depth` × kPanel numbers in that order, from stored weights.
+  void (*pack_panel)(const void* source, Number number, std::int64_t depth, void* panel);
+  // The same from rows of floats, `stride` apart, of which only the first `columns` ≤ kPanel count; the rest
+  // is zero.
+  void (*pack_columns)(const float* source, std::int64_t stride, std::int64_t depth, std::int64_t columns,
+                       void* panel);
+  // The same, transposed: column c of the panel is the row source + c · stride of `depth` floats.
+  void (*pack_transposed)(const float* source, std::int64_t stride, std::int64_t depth, std::int64_t columns,
+                          void* panel);
+
+  // result [rows, panels · kPanel] = (add ? result : 0) + left · right. Result rows are `stride` floats
+  // apart, and there is room for rows rounded up to a multiple of 32.
+  void (*multiply)(const void* left, std::int64_t rows, const void* right, std::int64_t panels,
+                   std::int64_t depth, float* result, std::int64_t stride, bool add);
+};
+
+// The fastest one this processor has.
+const BlockKernel& block_kernel();
+
+// All that run here, portable SIMD first: for tests and benchmarks.
+std::vector<const BlockKernel*> block_kernels();
+
+// Portable SIMD on the best instruction set at hand; null when the processor or the system lacks the matrix
+// unit.
+const BlockKernel& simd_block_kernel();
+const BlockKernel* amx_block_kernel();
+
+}  // namespace lowrank::kernels
