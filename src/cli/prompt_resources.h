@@ -18,10 +18,10 @@ struct NeededFile {
 
 // Each once, LoRAs first in the order of their tags. Read are `Lora hashes`, `TI hashes`, `Model`, `Model
 // hash`, the `Hashes` of A1111's Civitai extension and the `Civitai resources` of civitai.com.
-std::vector<NeededFile> needed_files(const prompt::Infotext& infotext);
+std::vector<NeededFile> needed_files(const std::string& infotext);
 
-// The infotext of a picture, of a text file, or the text itself when it names no file. Throws Error for a
+// The settings text of a picture, of a text file, or the text itself when it names no file. Throws Error for a
 // picture without settings.
-prompt::Infotext infotext_of(const std::string& file_or_text);
+std::string infotext_of(const std::string& file_or_text);
 
 }  // namespace lowrank::cli

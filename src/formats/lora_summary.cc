@@ -198,57 +198,187 @@ LoraSummariser::~LoraSummariser() = default;
 
 namespace {
 
-// The first shape of a part among a module's tensors.
-struct ModuleTensors {
-  const SkimmedHeader& header;
-  const std::vector<int>& next;
-  const std::vector<int>& part_of;
-  int first;
-
-  const SkimmedTensor* find(int part) const {
-    for (int i = first; i != kUnknown; i = next[static_cast<std::size_t>(i)])
-      if (part_of[static_cast<std::size_t>(i)] == part) return &header.tensors[static_cast<std::size_t>(i)];
-    return nullptr;
-  }
-};
+using Memory = LoraSummariser::Memory;
 
 bool is_convolution(const SkimmedTensor& down) {
   return down.dimensions == 4 && (down.shape[2] > 1 || down.shape[3] > 1);
 }
 
+void widen_ranks(LoraSummary& summary, std::int64_t rank) {
+  if (rank <= 0) return;
+  summary.rank_low = summary.rank_low == 0 ? rank : std::min(summary.rank_low, rank);
+  summary.rank_high = std::max(summary.rank_high, rank);
+}
+
+void take_widths(LoraSummary& summary, const LoraEntry& entry) {
+  if (entry.name.ends_with("attn2_to_k") && summary.cross_width == 0)
+    summary.cross_width = input_width(entry);
+  if (entry.name.ends_with("self_attn_q_proj") && summary.text_width == 0)
+    summary.text_width = input_width(entry);
+}
+
+// What the strict reader makes of a file: errors in its words, pickles, headers of an unusual form.
+void read_strictly(const fs::path& path, LoraSummary& summary) {
+  try {
+    const LoraFile lora = open_lora(path);
+    summary.architecture = architecture_name(lora.base_model);
+    summary.base_reason = lora.base_model_reason;
+    summary.metadata = lora.file->metadata();
+    for (const LoraEntry& entry : lora.entries) {
+      if (std::ranges::find(summary.kinds, entry.kind) == summary.kinds.end())
+        summary.kinds.push_back(entry.kind);
+      ++(entry.component == Component::kUnet ? summary.unet_modules : summary.text_modules);
+      widen_ranks(summary, entry.rank);
+      take_widths(summary, entry);
+    }
+    std::ranges::sort(summary.kinds);
+  } catch (const Error& error) {
+    summary.problem = error.what();
+  }
+}
+
+// One header of the usual form, looked through.
+class Glance {
+ public:
+  Glance(Memory& memory, const SkimmedHeader& header) : memory_(memory), header_(header) {}
+
+  // Chains the tensors of each module. The architecture that a key betrays when it is not Stable Diffusion;
+  // "" else.
+  std::string sort_tensors() {
+    for (const int module : memory_.touched) memory_.states[static_cast<std::size_t>(module)] = {};
+    memory_.touched.clear();
+    memory_.next.assign(header_.tensors.size(), kUnknown);
+    memory_.part_of.assign(header_.tensors.size(), kUnknown);
+    for (std::size_t i = 0; i < header_.tensors.size(); ++i) {
+      const KeyMeaning& meaning = memory_.meaning_of(header_.tensors[i].key);
+      if (!meaning.foreign.empty()) return meaning.foreign;
+      if (meaning.module == kUnknown) continue;
+      if (memory_.states.size() < memory_.modules.size()) memory_.states.resize(memory_.modules.size());
+      ModuleState& state = memory_.states[static_cast<std::size_t>(meaning.module)];
+      if (state.first == kUnknown) memory_.touched.push_back(meaning.module);
+      state.parts |= std::uint64_t{1} << meaning.part;
+      memory_.part_of[i] = meaning.part;
+      memory_.next[i] = state.first;
+      state.first = static_cast<int>(i);
+    }
+    return "";
+  }
+
+  // False: no module is of a kind that is known.
+  bool read_modules(LoraSummary& summary) {
+    const std::uint64_t plain = memory_.bit("weight") | memory_.bit("bias");
+    for (const int place : memory_.touched) {
+      const ModuleMeaning& module = memory_.modules[static_cast<std::size_t>(place)];
+      const ModuleState& state = memory_.states[static_cast<std::size_t>(place)];
+      if ((state.parts & ~plain) == 0) continue;  // parameters of a model, no adapter
+      if (module.target == ModuleTarget::kSecondTextEncoder) {
+        has_second_encoder_ = true;
+      } else if (const auto kind = kind_of(state)) {
+        kinds_ |= std::uint64_t{1} << static_cast<int>(*kind);
+        ++(module.target == ModuleTarget::kUnet ? summary.unet_modules : summary.text_modules);
+        widen_ranks(summary, rank_of(*kind, state));
+        if (!module.tells_family) continue;
+        telling_.entries.push_back(entry_of(module, state, *kind));
+        take_widths(summary, telling_.entries.back());
+      }
+    }
+    for (const auto& row : memory_.kinds)
+      if ((kinds_ >> static_cast<int>(row.kind) & 1) != 0) summary.kinds.push_back(row.kind);
+    if (summary.kinds.empty() && !has_second_encoder_) return false;
+    recognise_base_model(telling_, has_second_encoder_, summary.metadata);
+    summary.architecture = architecture_name(telling_.base_model);
+    summary.base_reason = telling_.base_model_reason;
+    return true;
+  }
+
+ private:
+  const SkimmedTensor* find(const ModuleState& state, std::string_view part) const {
+    const int wanted = memory_.part_place(part);
+    for (int i = state.first; i != kUnknown; i = memory_.next[static_cast<std::size_t>(i)])
+      if (memory_.part_of[static_cast<std::size_t>(i)] == wanted)
+        return &header_.tensors[static_cast<std::size_t>(i)];
+    return nullptr;
+  }
+
+  // lora_file.cc's rule, on bits instead of names.
+  std::optional<AdapterKind> kind_of(const ModuleState& state) const {
+    for (const auto& row : memory_.kinds) {
+      if (!std::ranges::all_of(row.needs, [&](std::uint64_t bits) { return (state.parts & bits) != 0; }))
+        continue;
+      if (row.kind == AdapterKind::kLora && ((state.parts & memory_.bit("lora_mid.weight")) != 0 ||
+                                             is_convolution(*find(state, "lora_down.weight"))))
+        continue;  // the next row is LoCon
+      if (row.kind == AdapterKind::kOft) {
+        const SkimmedTensor* blocks = find(state, "oft_blocks");
+        if (blocks != nullptr && blocks->dimensions == 4) continue;  // staged: BOFT
+      }
+      return row.kind;
+    }
+    return std::nullopt;
+  }
+
+  std::int64_t first_dimension(const ModuleState& state, std::string_view part) const {
+    const SkimmedTensor* tensor = find(state, part);
+    return tensor == nullptr || tensor->dimensions == 0 ? 0 : tensor->shape[0];
+  }
+
+  std::int64_t rank_of(AdapterKind kind, const ModuleState& state) const {
+    switch (kind) {
+      case AdapterKind::kLora:
+      case AdapterKind::kLocon:
+        return first_dimension(state, "lora_down.weight");
+      case AdapterKind::kLoha:
+        return first_dimension(state, "hada_w1_b");
+      case AdapterKind::kLokr: {
+        const bool has_w1 = (state.parts & memory_.bit("lokr_w1")) != 0,
+                   has_w2 = (state.parts & memory_.bit("lokr_w2")) != 0;
+        const std::int64_t rank = has_w2 ? 0 : first_dimension(state, "lokr_w2_b");
+        return rank != 0 || has_w1 ? rank : first_dimension(state, "lokr_w1_b");
+      }
+      case AdapterKind::kGlora: {
+        const SkimmedTensor *b1 = find(state, "b1.weight"), *b2 = find(state, "b2.weight");
+        // Old LyCORIS keeps the pair transposed.
+        return b2->shape[1] == b1->shape[0] ? b1->shape[0] : b2->shape[0];
+      }
+      case AdapterKind::kIa3:
+      case AdapterKind::kFull:
+      case AdapterKind::kNorm:
+      case AdapterKind::kOft:
+      case AdapterKind::kBoft:
+        return 0;
+    }
+    return 0;
+  }
+
+  LoraEntry entry_of(const ModuleMeaning& module, const ModuleState& state, AdapterKind kind) const {
+    LoraEntry entry{
+        .module = {},
+        .component = module.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder,
+        .name = module.flat,
+        .kind = kind,
+        .parts = {},
+        .alpha = std::nullopt};
+    for (int i = state.first; i != kUnknown; i = memory_.next[static_cast<std::size_t>(i)]) {
+      const SkimmedTensor& tensor = header_.tensors[static_cast<std::size_t>(i)];
+      weights::TensorView view;
+      view.shape.assign(tensor.shape.begin(), tensor.shape.begin() + tensor.dimensions);
+      const int part = memory_.part_of[static_cast<std::size_t>(i)];
+      entry.parts.emplace(memory_.parts[static_cast<std::size_t>(part)], std::move(view));
+    }
+    return entry;
+  }
+
+  Memory& memory_;
+  const SkimmedHeader& header_;
+  LoraFile telling_;  // only the entries that tell the family
+  std::uint64_t kinds_ = 0;
+  bool has_second_encoder_ = false;
+};
+
 }  // namespace
 
 LoraSummary LoraSummariser::read(const fs::path& path) {
-  Memory& memory = *memory_;
   LoraSummary summary;
-  // What the strict reader makes of it: errors in its words, pickles, headers of an unusual form.
-  const auto read_strictly = [&] {
-    try {
-      const LoraFile lora = open_lora(path);
-      summary.architecture = architecture_name(lora.base_model);
-      summary.base_reason = lora.base_model_reason;
-      summary.metadata = lora.file->metadata();
-      for (const LoraEntry& entry : lora.entries) {
-        if (std::ranges::find(summary.kinds, entry.kind) == summary.kinds.end())
-          summary.kinds.push_back(entry.kind);
-        ++(entry.component == Component::kUnet ? summary.unet_modules : summary.text_modules);
-        if (entry.rank == 0) continue;
-        summary.rank_low = summary.rank_low == 0 ? entry.rank : std::min(summary.rank_low, entry.rank);
-        summary.rank_high = std::max(summary.rank_high, entry.rank);
-      }
-      for (const LoraEntry& entry : lora.entries) {
-        if (entry.name.ends_with("attn2_to_k") && summary.cross_width == 0)
-          summary.cross_width = input_width(entry);
-        if (entry.name.ends_with("self_attn_q_proj") && summary.text_width == 0)
-          summary.text_width = input_width(entry);
-      }
-      std::ranges::sort(summary.kinds);
-    } catch (const Error& error) {
-      summary.problem = error.what();
-    }
-    return summary;
-  };
-
   std::optional<HeaderText> header;
   try {
     header = read_header(path);
@@ -256,131 +386,19 @@ LoraSummary LoraSummariser::read(const fs::path& path) {
     summary.problem = error.what();
     return summary;
   }
+  if (header) summary.header_digest = digest(header->text);
   const auto skimmed = header ? skim_safetensors(header->text) : std::nullopt;
-  if (!skimmed) return read_strictly();
-  summary.header_digest = digest(header->text);
-  if (static_cast<std::uint64_t>(skimmed->data_bytes) != header->file_size - 8 - header->text.size())
-    return read_strictly();
-  summary.metadata = read_metadata(skimmed->metadata);
-
-  memory.states.resize(memory.modules.size());
-  for (const int module : memory.touched) memory.states[static_cast<std::size_t>(module)] = {};
-  memory.touched.clear();
-  memory.next.assign(skimmed->tensors.size(), kUnknown);
-  memory.part_of.assign(skimmed->tensors.size(), kUnknown);
-  bool has_second_encoder = false;
-  for (std::size_t i = 0; i < skimmed->tensors.size(); ++i) {
-    const KeyMeaning& meaning = memory.meaning_of(skimmed->tensors[i].key);
-    if (!meaning.foreign.empty()) {
-      summary.architecture = meaning.foreign;
-      return read_strictly();
+  const bool is_whole = skimmed && static_cast<std::uint64_t>(skimmed->data_bytes) ==
+                                       header->file_size - 8 - header->text.size();
+  if (is_whole) {
+    Glance glance(*memory_, *skimmed);
+    summary.architecture = glance.sort_tensors();
+    if (summary.architecture.empty()) {
+      summary.metadata = read_metadata(skimmed->metadata);
+      if (!memory_->touched.empty() && glance.read_modules(summary)) return summary;
     }
-    if (meaning.module == kUnknown) continue;
-    if (memory.states.size() < memory.modules.size()) memory.states.resize(memory.modules.size());
-    ModuleState& state = memory.states[static_cast<std::size_t>(meaning.module)];
-    if (state.first == kUnknown) memory.touched.push_back(meaning.module);
-    state.parts |= std::uint64_t{1} << meaning.part;
-    memory.part_of[i] = meaning.part;
-    memory.next[i] = state.first;
-    state.first = static_cast<int>(i);
   }
-  if (memory.touched.empty()) return read_strictly();
-
-  LoraFile telling;  // only the entries that tell the family
-  const std::uint64_t plain = memory.bit("weight") | memory.bit("bias");
-  std::uint64_t kinds_seen = 0;
-  for (const int place : memory.touched) {
-    const ModuleMeaning& module = memory.modules[static_cast<std::size_t>(place)];
-    const ModuleState& state = memory.states[static_cast<std::size_t>(place)];
-    if ((state.parts & ~plain) == 0) continue;
-    if (module.target == ModuleTarget::kSecondTextEncoder) {
-      has_second_encoder = true;
-      continue;
-    }
-    const ModuleTensors tensors{*skimmed, memory.next, memory.part_of, state.first};
-    std::optional<AdapterKind> kind;
-    for (const auto& row : memory.kinds) {
-      if (!std::ranges::all_of(row.needs, [&](std::uint64_t bits) { return (state.parts & bits) != 0; }))
-        continue;
-      if (row.kind == AdapterKind::kLora &&
-          ((state.parts & memory.bit("lora_mid.weight")) != 0 ||
-           is_convolution(*tensors.find(memory.part_place("lora_down.weight")))))
-        continue;
-      if (row.kind == AdapterKind::kOft) {
-        const auto* blocks = tensors.find(memory.part_place("oft_blocks"));
-        if (blocks != nullptr && blocks->dimensions == 4) continue;
-      }
-      kind = row.kind;
-      break;
-    }
-    if (!kind) continue;
-    kinds_seen |= std::uint64_t{1} << static_cast<int>(*kind);
-    ++(module.target == ModuleTarget::kUnet ? summary.unet_modules : summary.text_modules);
-    const auto first_dimension = [&](std::initializer_list<std::string_view> parts) -> std::int64_t {
-      for (const auto part : parts)
-        if (const auto* tensor = tensors.find(memory.part_place(part));
-            tensor != nullptr && tensor->dimensions > 0)
-          return tensor->shape[0];
-      return 0;
-    };
-    std::int64_t rank = 0;
-    switch (*kind) {
-      case AdapterKind::kLora:
-      case AdapterKind::kLocon:
-        rank = first_dimension({"lora_down.weight"});
-        break;
-      case AdapterKind::kLoha:
-        rank = first_dimension({"hada_w1_b"});
-        break;
-      case AdapterKind::kLokr:
-        if ((state.parts & memory.bit("lokr_w2")) == 0) rank = first_dimension({"lokr_w2_b"});
-        if (rank == 0 && (state.parts & memory.bit("lokr_w1")) == 0) rank = first_dimension({"lokr_w1_b"});
-        break;
-      case AdapterKind::kGlora: {
-        const auto* b1 = tensors.find(memory.part_place("b1.weight"));
-        const auto* b2 = tensors.find(memory.part_place("b2.weight"));
-        // Old LyCORIS keeps the pair transposed (lora_file.cc).
-        rank = b2->shape[1] == b1->shape[0] ? b1->shape[0] : b2->shape[0];
-        break;
-      }
-      case AdapterKind::kIa3:
-      case AdapterKind::kFull:
-      case AdapterKind::kNorm:
-      case AdapterKind::kOft:
-      case AdapterKind::kBoft:
-        break;
-    }
-    if (rank > 0) {
-      summary.rank_low = summary.rank_low == 0 ? rank : std::min(summary.rank_low, rank);
-      summary.rank_high = std::max(summary.rank_high, rank);
-    }
-    if (!module.tells_family) continue;
-    LoraEntry entry{
-        .module = {},
-        .component = module.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder,
-        .name = module.flat,
-        .kind = *kind,
-        .parts = {},
-        .alpha = std::nullopt};
-    for (int i = state.first; i != kUnknown; i = memory.next[static_cast<std::size_t>(i)]) {
-      const SkimmedTensor& tensor = skimmed->tensors[static_cast<std::size_t>(i)];
-      weights::TensorView view;
-      view.shape.assign(tensor.shape.begin(), tensor.shape.begin() + tensor.dimensions);
-      entry.parts.emplace(memory.parts[static_cast<std::size_t>(memory.part_of[static_cast<std::size_t>(i)])],
-                          std::move(view));
-    }
-    if (entry.name.ends_with("attn2_to_k") && summary.cross_width == 0)
-      summary.cross_width = input_width(entry);
-    if (entry.name.ends_with("self_attn_q_proj") && summary.text_width == 0)
-      summary.text_width = input_width(entry);
-    telling.entries.push_back(std::move(entry));
-  }
-  for (const auto& row : memory.kinds)
-    if ((kinds_seen >> static_cast<int>(row.kind) & 1) != 0) summary.kinds.push_back(row.kind);
-  if (summary.kinds.empty() && !has_second_encoder) return read_strictly();
-  recognise_base_model(telling, has_second_encoder, summary.metadata);
-  summary.architecture = architecture_name(telling.base_model);
-  summary.base_reason = telling.base_model_reason;
+  read_strictly(path, summary);
   return summary;
 }
 

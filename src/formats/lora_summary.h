@@ -37,8 +37,9 @@ class LoraSummariser {
   // Never throws for what the file holds: `problem` says it. Not for several threads at once.
   LoraSummary read(const std::filesystem::path& path);
 
+  struct Memory;  // of key names met before
+
  private:
-  struct Memory;
   std::unique_ptr<Memory> memory_;
 };
 

@@ -236,6 +236,12 @@ std::vector<Record> Library::suspects() const {
 }
 
 std::vector<NameConflict> Library::conflicts() const {
+  auto claimed = database_.prepare(
+      fmt::format("SELECT claim FROM (SELECT name AS claim FROM file WHERE gone IS NULL AND {0} UNION ALL "
+                  "SELECT alias FROM file WHERE gone IS NULL AND {0} AND alias <> name) "
+                  "GROUP BY claim HAVING count(*) > 1 LIMIT 1",
+                  kIsLora));
+  if (!claimed.step()) return {};
   std::map<std::string, std::vector<Record>> claims;
   auto records = select(fmt::format("gone IS NULL AND {}", kIsLora));
   std::ranges::sort(records, scanned_before);
