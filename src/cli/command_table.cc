@@ -20,6 +20,9 @@ const std::vector<std::string> kSamplers = {"DPM++ 2M",   "DPM++ SDE",    "DPM++
                                             "LMS",        "Heun",         "DPM2",         "DPM2 a",
                                             "DPM fast",   "DPM adaptive", "Restart",      "DDIM",
                                             "DDIM CFG++", "PLMS",         "UniPC",        "LCM"};
+const std::vector<std::string> kLatentUpscalers = {
+    "Latent",           "Latent (antialiased)",   "Latent (bicubic)", "Latent (bicubic antialiased)",
+    "Latent (nearest)", "Latent (nearest-exact)", "Lanczos",          "Nearest"};
 const std::vector<std::string> kSchedulers = {
     "Automatic",       "Uniform",     "Karras",     "Exponential",
     "Polyexponential", "SGM Uniform", "KL Optimal", "Align Your Steps",
@@ -45,6 +48,35 @@ const std::vector<OptionRow> kGeneration = {
     {.flag = "device", .value = "NAME", .help = "where to compute", .standard = "cpu", .choices = {"cpu"}},
     kJson,
     {.flag = "quiet", .letter = 'q', .help = "show no progress"},
+};
+
+const OptionRow kOutput = {.flag = "output", .letter = 'o', .value = "PATTERN", .help = "file to write, or a folder with '/' at its end", .kind = kFile};
+const OptionRow kInit = {.flag = "init", .letter = 'i', .value = "FILE", .help = "picture to start from", .kind = kFile, .aliases = {"init-images"}};
+const OptionRow kMask = {.flag = "mask", .letter = 'm', .value = "FILE", .help = "light where the picture is made anew; or transparency", .kind = kFile};
+const OptionRow kNoSheet = {.flag = "no-sheet", .help = "save the pictures only, no sheet of all"};
+
+const std::vector<OptionRow> kImg2imgOptions = {
+    {.flag = "init", .letter = 'i', .value = "FILE", .help = "picture to start from, or a folder of pictures, one after the other", .kind = kFile, .aliases = {"init-images"}, .is_repeatable = true},
+    {.flag = "mask", .letter = 'm', .value = "FILE", .help = "light where the picture is made anew, or transparency; a folder of masks named like the pictures", .kind = kFile},
+};
+const std::vector<OptionRow> kXyzOptions = {
+    {.flag = "x", .value = "AXIS", .help = "across: \"NAME: VALUES\""},
+    {.flag = "y", .value = "AXIS", .help = "downwards"},
+    {.flag = "z", .value = "AXIS", .help = "sheet below sheet"},
+    kInit, kMask, kNoSheet,
+};
+const std::vector<OptionRow> kMatrixOptions = {
+    {.flag = "vary-negative", .help = "combine the parts of the negative prompt instead"},
+    {.flag = "parts-first", .help = "put the chosen parts before the first one"},
+    {.flag = "join-by-blank", .help = "join the parts by a blank instead of a comma"},
+    {.flag = "different-seeds", .help = "another seed for each picture"},
+    kInit, kMask, kNoSheet,
+};
+const std::vector<OptionRow> kPromptsOptions = {
+    {.flag = "file", .letter = 'f', .value = "FILE", .help = "one prompt a line, or options such as --prompt \"a fox\" --steps 30", .kind = kFile},
+    {.flag = "iterate-seed", .help = "one seed more for each line"},
+    {.flag = "same-seed", .help = "one random seed for all lines"},
+    kInit, kMask, kNoSheet,
 };
 
 const std::vector<OptionRow> kTrainLora = {
@@ -218,9 +250,23 @@ OptionRow field_option(const pipeline::FieldRow& row) {
   return option;
 }
 
-std::vector<OptionRow> generation_options() {
-  std::vector<OptionRow> options;
-  for (const auto& row : pipeline::field_table()) options.push_back(field_option(row));
+enum class Wants { kTxt2img, kImg2img, kBoth };
+
+// Fields that only one of the two kinds of generation reads.
+bool is_for(const pipeline::FieldRow& row, Wants wants) {
+  const std::string_view api = row.api;
+  const bool hires = api.starts_with("hr_") || api.starts_with("firstphase_") || api == "enable_hr" ||
+                     api == "hires_fix_refiner_pass";
+  const bool image = api.starts_with("mask_") || api.starts_with("inpaint") || api == "resize_mode" ||
+                     api == "upscaler_for_img2img" || api == "img2img_fix_steps" || api == "initial_noise_multiplier";
+  return (wants != Wants::kImg2img || !hires) && (wants != Wants::kTxt2img || !image);
+}
+
+// The fields of a generation, what a command adds of its own, and what all of them share.
+std::vector<OptionRow> generation_options(Wants wants, const std::vector<OptionRow>& own = {}) {
+  std::vector<OptionRow> options = own;
+  for (const auto& row : pipeline::field_table())
+    if (is_for(row, wants)) options.push_back(field_option(row));
   options.insert(options.end(), kGeneration.begin(), kGeneration.end());
   for (OptionRow& option : options) {
     if (option.flag == "prompt") option.letter = 'p';
@@ -229,6 +275,10 @@ std::vector<OptionRow> generation_options() {
     if (option.flag == "height") option.letter = 'H';
     if (option.flag == "sampler") option.choices = kSamplers, option.standard = kSamplers.front();
     if (option.flag == "scheduler") option.choices = kSchedulers;
+    if (option.flag == "hires-sampler") option.choices = kSamplers;
+    if (option.flag == "hires-scheduler") option.choices = kSchedulers;
+    if (option.flag == "hires-upscaler") option.choices = kLatentUpscalers;
+    if (option.flag == "hires-refiner") option.choices = {"first pass", "second pass", "both passes"};
     if (option.flag == "rng") option.choices = {"GPU", "NV", "CPU"};
     if (option.flag == "emphasis") option.choices = {"Original", "No norm", "Ignore", "None"};
     if (option.flag == "noise-schedule") option.choices = {"Default", "Zero Terminal SNR"};
@@ -236,9 +286,31 @@ std::vector<OptionRow> generation_options() {
   return options;
 }
 
+std::vector<OptionRow> extras_options() {
+  std::vector<OptionRow> options;
+  for (const auto& row : pipeline::extras_field_table()) {
+    OptionRow option{.flag = std::string(row.flag), .value = row.is_switch() ? "" : "N", .help = std::string(row.help)};
+    option.standard = pipeline::field_text(pipeline::ExtrasRequest{}, row).value_or("");
+    if (!row.words.empty() || std::holds_alternative<std::string pipeline::ExtrasRequest::*>(row.member)) {
+      option.value = "TEXT";
+      option.choices.assign(row.words.begin(), row.words.end());
+    } else if (!row.is_switch()) {
+      option.kind = kNumber;
+      option.min = row.min;
+      option.max = row.max;
+    }
+    options.push_back(option);
+  }
+  options.insert(options.end(), {kOutput,
+                                 {.flag = "format", .value = "NAME", .help = "kind of file (default: by the ending of --output, else png)", .choices = {"png", "jpg", "jpeg", "webp"}, .only_choices = true},
+                                 {.flag = "quality", .value = "N", .help = "of jpg and webp", .kind = kInteger, .min = 1, .max = 100, .standard = "80"},
+                                 kDataDir, kThreads, kJson, {.flag = "quiet", .letter = 'q', .help = "show no progress"}});
+  return options;
+}
+
 // clang-format off
 std::vector<CommandRow> make_table() {
-  const std::vector<OptionRow> generation = generation_options();
+  const std::vector<OptionRow> generation = generation_options(Wants::kTxt2img);
   const PlaceRow files = {.name = "FILE", .help = "a picture", .kind = kFile, .is_repeatable = true};
   return {
       {.name = "txt2img", .summary = "make pictures from a prompt", .side = Side::kEngine, .options = generation,
@@ -247,6 +319,25 @@ std::vector<CommandRow> make_table() {
                     {"txt2img -p \"a fox\" --sampler \"Euler a\" --steps 30 --size 512x768 --batch-count 4", "four pictures with seeds one apart"},
                     {"txt2img --from fox.png --seed 43 -o other.png", "the same settings, another seed"}},
        .more = "Without --width and --height the picture gets the checkpoint's own size: 512 x 512 for Stable Diffusion 1.x, 128 x 128 for the starter model. Ctrl-C stops within a step and leaves no broken file."},
+      {.name = "img2img", .summary = "make pictures from pictures, whole or under a mask", .side = Side::kEngine, .options = generation_options(Wants::kImg2img, kImg2imgOptions),
+       .examples = {{"img2img -i fox.png -p \"a red fox, oil painting\" --denoising 0.6 -o painted.png", "the same fox, painted"},
+                    {"img2img -i fox.png -m mask.png -p \"a hat\" --inpaint-padding 32 -o hat.png", "only what is light in the mask, enlarged while it is worked on"},
+                    {"img2img -i photos/ -p \"watercolour\" --denoising 0.5 -o painted/[name]", "every picture of a folder"},
+                    {"img2img --from hat.png -i fox.png -m mask.png --seed 7", "the settings of a picture again, with another seed"}},
+       .more = "Of the steps about --denoising times as many are made, as in A1111; --fix-steps makes all. Without --width and --height the result has the init picture's size; with a mask and the inpaint area 'Only masked' the region is worked on in the checkpoint's own size and put back. A mask is light where the picture is made anew; a picture with transparency is a mask by what is opaque. Inpainting checkpoints, whose U-Net has 9 input channels, are recognised."},
+      {.name = "extras", .summary = "enlarge finished pictures", .side = Side::kEngine, .places = {files}, .options = extras_options(),
+       .examples = {{"extras fox.png --upscaler Lanczos --scale 2 -o large.png", ""},
+                    {"extras photos/ --upscaler 4x-UltraSharp --width 2048 --height 2048 -o large/", "every picture of a folder, with a model of models/ESRGAN"}},
+       .more = "Upscalers: None, Lanczos, Nearest, and models of the ESRGAN form (ESRGAN, BSRGAN, Real-ESRGAN) in models/ESRGAN and models/RealESRGAN, named without their ending. --width or --height enlarge to a size, which --crop False only has covered. By a factor, sides are rounded down to multiples of 8, as in A1111."},
+      {.name = "xyz", .summary = "plot pictures over one, two or three axes of settings", .side = Side::kEngine, .options = generation_options(Wants::kBoth, kXyzOptions),
+       .examples = {{"xyz -p \"a red fox\" --x \"Steps: 10, 20, 30\" --y \"CFG Scale: 3-9 [3]\"", "nine pictures and a sheet"},
+                    {"xyz -p \"a red fox <lora:3dmm:0.5>\" --x \"Prompt S/R: 0.5, 0.75, 1\" --y \"Seed: 1-4\"", "how a LoRA's weight shows"}},
+       .more = "An axis is NAME: VALUES. Names are A1111's (Seed, Steps, CFG Scale, Sampler, Schedule type, Checkpoint name, Prompt S/R, Prompt order, Denoising, Clip skip, Size, Hires upscaler, VAE, Styles …) or any option of this command. Values stand between commas; numbers also as 1-5, 1-10 (+3) or 1-10 [4]. All pictures share one seed."},
+      {.name = "matrix", .summary = "combine parts of a prompt in every way", .side = Side::kEngine, .options = generation_options(Wants::kBoth, kMatrixOptions),
+       .examples = {{"matrix -p \"a fox|red|in the snow\"", "a fox; a fox, red; a fox, in the snow; a fox, red, in the snow"}}},
+      {.name = "prompts", .summary = "make pictures of the prompts in a file", .side = Side::kEngine, .options = generation_options(Wants::kBoth, kPromptsOptions),
+       .examples = {{"prompts -f prompts.txt --steps 25 -o outputs/", ""}},
+       .more = "A line is a prompt, or options for it as A1111 reads them: --prompt \"a fox\" --negative_prompt \"blurry\" --seed 7 --sampler_name \"Euler a\". What a line leaves out is taken from the command."},
       {.name = "train lora", .summary = "train a LoRA on a folder of pictures", .side = Side::kEngine, .options = kTrainLora,
        .examples = {{"train lora --train-data-dir pictures --output-name fox --network-dim 8 --max-train-steps 400", "pictures/10_foxy/*.png with captions beside them become <lora:fox:1>"}},
        .more = "Options bear kohya's names; underscores may stand for hyphens. A stopped run goes on from its last state when it is started again with the same options."},

@@ -44,9 +44,15 @@ std::vector<std::string> engine_words(const Invocation& invocation) {
       for (const auto& value : given->second) words.insert(words.end(), {"--" + option.flag, value});
     }
   }
+  const auto add_places = [&] {
+    if (invocation.places.empty()) return;
+    words.emplace_back("--");
+    words.insert(words.end(), invocation.places.begin(), invocation.places.end());
+  };
   if (takes_data_dir)
     words.insert(words.end(),
                  {"--data-dir", library::find_data_dir(invocation.value("data-dir")).root.string()});
+  add_places();
   return words;
 }
 

@@ -4,6 +4,7 @@
 //   ROOT/models/Stable-diffusion   checkpoints        ROOT/embeddings   textual inversions
 //   ROOT/models/Lora               LoRAs              ROOT/styles.csv   styles
 //   ROOT/models/VAE                VAEs               ROOT/outputs      pictures
+//   ROOT/models/ESRGAN, RealESRGAN upscalers
 #pragma once
 
 #include <filesystem>
@@ -19,6 +20,9 @@ struct DataDir {
   std::filesystem::path checkpoints() const { return root / "models" / "Stable-diffusion"; }
   std::filesystem::path loras() const { return root / "models" / "Lora"; }
   std::filesystem::path vaes() const { return root / "models" / "VAE"; }
+  std::vector<std::filesystem::path> upscalers() const {
+    return {root / "models" / "ESRGAN", root / "models" / "RealESRGAN"};
+  }
   std::filesystem::path embeddings() const { return root / "embeddings"; }
   std::filesystem::path styles() const { return root / "styles.csv"; }
   std::filesystem::path outputs() const { return root / "outputs"; }

@@ -73,7 +73,7 @@ bool is_silent(std::string_view label) {
       "Model hash", "VAE hash",    "Lora hashes",    "TI hashes",      "Version",
       "User",       "Lora report", "Lora not found", "Size",           "Seed resize from",
       "Lora",       "Time taken",  "Hires resize",   "Init image hash"};
-  return std::ranges::find(kSilent, label) != kSilent.end();
+  return label.starts_with("Postprocess") || std::ranges::find(kSilent, label) != kSilent.end();
 }
 
 std::string size_text(int width, int height) {

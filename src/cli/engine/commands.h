@@ -14,6 +14,11 @@ struct CommandCall {
 };
 
 int txt2img(const CommandCall& call);
+int img2img(const CommandCall& call);
+int extras(const CommandCall& call);
+int xyz(const CommandCall& call);
+int matrix(const CommandCall& call);
+int prompts(const CommandCall& call);
 int bench(const CommandCall& call);
 int model_random(const CommandCall& call);
 int train_base(const CommandCall& call);

@@ -41,6 +41,11 @@ struct EngineCommand {
 
 constexpr EngineCommand kCommands[] = {
     {"txt2img", txt2img},
+    {"img2img", img2img},
+    {"extras", extras},
+    {"xyz", xyz},
+    {"matrix", matrix},
+    {"prompts", prompts},
     {"bench", bench},
     {"model random", model_random},
     {"train lora", run_train_lora},

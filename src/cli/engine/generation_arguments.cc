@@ -68,6 +68,19 @@ constexpr OwnOption kOwnOptions[] = {
     {"preview", true, [](A& a, const std::string& v) { a.preview = v; }},
     {"from", true, [](A& a, const std::string& v) { a.from = v; }},
     {"json", false, [](A& a, const std::string&) { a.json = true; }},
+    {"init", true, [](A& a, const std::string& v) { a.init.emplace_back(v); }},
+    {"mask", true, [](A& a, const std::string& v) { a.mask = v; }},
+    {"x", true, [](A& a, const std::string& v) { a.x_axis = v; }},
+    {"y", true, [](A& a, const std::string& v) { a.y_axis = v; }},
+    {"z", true, [](A& a, const std::string& v) { a.z_axis = v; }},
+    {"no-sheet", false, [](A& a, const std::string&) { a.no_sheet = true; }},
+    {"file", true, [](A& a, const std::string& v) { a.prompts_file = v; }},
+    {"iterate-seed", false, [](A& a, const std::string&) { a.iterate_seed = true; }},
+    {"same-seed", false, [](A& a, const std::string&) { a.same_seed = true; }},
+    {"parts-first", false, [](A& a, const std::string&) { a.matrix_at_start = true; }},
+    {"vary-negative", false, [](A& a, const std::string&) { a.matrix_negative = true; }},
+    {"join-by-blank", false, [](A& a, const std::string&) { a.matrix_blank = true; }},
+    {"different-seeds", false, [](A& a, const std::string&) { a.different_seeds = true; }},
     {"quiet", false, [](A& a, const std::string&) { a.quiet = true; }},
 };
 
@@ -137,7 +150,7 @@ void use_local_names(prompt::Infotext& infotext, const std::filesystem::path& da
   });
 }
 
-void repeat_picture(GenerationArguments& arguments) {
+void repeat_picture(GenerationArguments& arguments, std::string_view command) {
   const auto text = image::load_parameters(arguments.from);
   if (!text)
     throw Error(kBadInput,
@@ -148,6 +161,11 @@ void repeat_picture(GenerationArguments& arguments) {
   for (const auto& label : pipeline::apply_metadata(arguments.request, infotext))
     arguments.notes.push_back(fmt::format("{}: '{}' is unknown to LowRank, so the picture may differ.",
                                           arguments.from.string(), label));
+  if (const std::string* hash = infotext.find("Init image hash")) arguments.init_hash = *hash;
+  if (pipeline::is_img2img(infotext) && arguments.init.empty())
+    arguments.notes.push_back(fmt::format(
+        "{}: was made from another picture, which {} does not have; give it with 'lowrank img2img --init'.",
+        arguments.from.string(), command));
 }
 
 }  // namespace
@@ -158,7 +176,7 @@ GenerationArguments parse_generation(std::span<const std::string> words, std::st
   for (const Option& option : options)
     if (option.own != nullptr) option.own->set(arguments, option.value);
   const auto [width, height] = std::pair(arguments.request.width, arguments.request.height);
-  if (!arguments.from.empty()) repeat_picture(arguments);
+  if (!arguments.from.empty()) repeat_picture(arguments, command);
   if (width > 0) arguments.request.width = width;
   if (height > 0) arguments.request.height = height;
   for (const Option& option : options)

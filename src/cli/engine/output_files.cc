@@ -50,10 +50,10 @@ bool is_picture_extension(const std::string& extension) {
 
 }  // namespace
 
-OutputFiles::OutputFiles(const GenerationArguments& arguments)
+OutputFiles::OutputFiles(const GenerationArguments& arguments, std::string_view folder)
     : pattern_(arguments.output), quality_(arguments.quality), pictures_(arguments.request.picture_count()) {
   if (pattern_.empty()) {
-    pattern_ = (arguments.data_dir / "outputs/txt2img-images/[date]/[number]-[seed]").string();
+    pattern_ = (arguments.data_dir / "outputs" / folder / "[date]/[number]-[seed]").string();
   } else if (pattern_.ends_with('/') || fs::is_directory(pattern_)) {
     pattern_ = (fs::path(pattern_) / "[number]-[seed]").string();
   } else if (const std::string extension = fs::path(pattern_).extension().string();
@@ -70,7 +70,7 @@ OutputFiles::OutputFiles(const GenerationArguments& arguments)
   if (extension_.empty()) extension_ = "." + asked;
 }
 
-std::string OutputFiles::name(const pipeline::GeneratedPicture& picture) const {
+std::string OutputFiles::name(const pipeline::GeneratedPicture& picture, const std::string& picture_name) const {
   const prompt::Infotext infotext = prompt::parse_infotext(picture.metadata);
   const auto entry = [&](std::string_view label) {
     const std::string* value = infotext.find(label);
@@ -80,6 +80,7 @@ std::string OutputFiles::name(const pipeline::GeneratedPicture& picture) const {
   if (pictures_ > 1 && picture.index > 0 && name.find("[number]") == std::string::npos &&
       name.find("[index]") == std::string::npos && name.find("[seed]") == std::string::npos)
     name += fmt::format("-{}", picture.index + 1);
+  replace_all(name, "[name]", as_name(picture_name));
   replace_all(name, "[seed]", std::to_string(picture.seed));
   replace_all(name, "[index]", std::to_string(picture.index + 1));
   replace_all(name, "[width]", std::to_string(picture.picture.width));
@@ -94,8 +95,8 @@ std::string OutputFiles::name(const pipeline::GeneratedPicture& picture) const {
   return name + extension_;
 }
 
-fs::path OutputFiles::save(const pipeline::GeneratedPicture& picture) {
-  fs::path path = name(picture);
+fs::path OutputFiles::save(const pipeline::GeneratedPicture& picture, const std::string& picture_name) {
+  fs::path path = name(picture, picture_name);
   image::save_picture(path, picture.picture,
                       {.format = format_, .quality = quality_, .parameters = picture.metadata});
   return path;

@@ -22,6 +22,7 @@ ProgressBar::ProgressBar(std::FILE* out) : out_(out), is_terminal_(isatty(fileno
 std::string ProgressBar::text(const pipeline::StepEvent& event, int bar_width) {
   std::string line;
   if (event.batches > 1) line += fmt::format("batch {}/{} ", event.batch + 1, event.batches);
+  if (event.pass > 0) line += "hires fix ";
   const double per_second = event.seconds > 0 ? event.step / event.seconds : 0;
   const std::string speed = per_second >= 1 || per_second == 0 ? fmt::format("{:.2f} steps/s", per_second)
                                                                : fmt::format("{:.1f} s/step", 1 / per_second);
@@ -36,8 +37,10 @@ std::string ProgressBar::text(const pipeline::StepEvent& event, int bar_width) {
 }
 
 void ProgressBar::show(const pipeline::StepEvent& event) {
+  const std::string series =
+      series_.second > 1 ? fmt::format("picture {}/{} ", series_.first, series_.second) : "";
   if (is_terminal_) {
-    fmt::print(out_, "\r\x1b[K{}", text(event, 24));
+    fmt::print(out_, "\r\x1b[K{}{}", series, text(event, 24));
     drawn_ = true;
     if (event.step == event.steps) {
       fmt::print(out_, "\n");
@@ -49,7 +52,7 @@ void ProgressBar::show(const pipeline::StepEvent& event) {
   const auto now = std::chrono::steady_clock::now();
   if (event.step != event.steps && now - last_line_ < std::chrono::seconds(5)) return;
   last_line_ = now;
-  fmt::print(out_, "{}\n", text(event, 0));
+  fmt::print(out_, "{}{}\n", series, text(event, 0));
   std::fflush(out_);
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "formats/upscaler_file.h"
 #include "library/data_dir.h"
 #include "library/library.h"
 #include "library/near_names.h"
@@ -126,6 +127,12 @@ pipeline::Resources resources(const fs::path& data_dir) {
   found.lora = lora_finder(data);
   found.vae = [folder = data.vaes()](const std::string& name, const fs::path& checkpoint) {
     return find_vae(folder, name, checkpoint);
+  };
+  found.upscalers = [folders = data.upscalers()] {
+    std::vector<fs::path> files;
+    for (const auto& folder : folders)
+      for (auto& file : formats::find_upscalers(folder)) files.push_back(std::move(file));
+    return files;
   };
   found.embeddings = data.embeddings();
   found.styles = data.styles();

@@ -75,7 +75,9 @@ std::string result_json(const pipeline::GenerationResult& result,
                        {{"load", result.seconds_load},
                         {"loras", result.seconds_loras},
                         {"text", result.seconds_text},
+                        {"encode", result.seconds_encode},
                         {"sample", result.seconds_sample},
+                        {"upscale", result.seconds_upscale},
                         {"decode", result.seconds_decode}}},
                       {"unet_passes", result.unet_passes}};
   return whole.dump(2, ' ', false, Json::error_handler_t::replace);

@@ -1,0 +1,133 @@
+// `lowrank extras`: finished pictures are made larger.
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "cli/engine/commands.h"
+#include "cli/engine/resources.h"
+#include "cli/engine/word_reader.h"
+#include "image/codec.h"
+#include "library/picture_files.h"
+#include "pipeline/extras.h"
+#include "pipeline/field_table.h"
+#include "prompt/text.h"
+
+namespace lowrank::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Arguments {
+  pipeline::ExtrasRequest request;
+  std::vector<fs::path> pictures;
+  fs::path data_dir = ".";
+  std::string output, format;
+  int quality = 80, threads = 0;
+  bool json = false, quiet = false;
+};
+
+const pipeline::ExtrasFieldRow* field(std::string_view flag) {
+  for (const auto& row : pipeline::extras_field_table())
+    if (row.flag == flag) return &row;
+  return nullptr;
+}
+
+Arguments parse(std::span<const std::string> words) {
+  Arguments a;
+  WordReader reader(words, "extras");
+  while (reader.next()) {
+    const std::string& flag = reader.flag();
+    if (flag.empty()) {
+      a.pictures.emplace_back(reader.word());
+    } else if (const auto* row = field(flag)) {
+      const bool is_switch = row->is_switch();
+      pipeline::set_field(a.request, *row, is_switch ? std::string("true") : reader.value(), "--" + flag);
+      if (flag == "width" || flag == "height") a.request.resize_mode = 1;
+    } else if (flag == "data-dir") {
+      a.data_dir = reader.value();
+    } else if (flag == "output") {
+      a.output = reader.value();
+    } else if (flag == "format") {
+      a.format = reader.value();
+    } else if (flag == "quality") {
+      a.quality = reader.whole_number(1, 100);
+    } else if (flag == "threads") {
+      a.threads = reader.whole_number(0, 1024);
+    } else if (flag == "json") {
+      a.json = true;
+    } else if (flag == "quiet") {
+      a.quiet = true;
+    } else {
+      reader.refuse();
+    }
+  }
+  return a;
+}
+
+// A picture's settings stay with it; what was done since is added.
+std::string with_info(const fs::path& picture, const std::string& info) {
+  const auto text = image::load_parameters(picture);
+  if (!text || text->empty()) return info;
+  return info.empty() ? *text : *text + ", " + info;
+}
+
+fs::path target(const Arguments& a, const fs::path& picture, std::string extension) {
+  if (!a.format.empty()) extension = "." + prompt::lower(a.format);
+  const bool is_folder = !a.output.empty() && (a.output.ends_with('/') || fs::is_directory(a.output));
+  if (!a.output.empty() && !is_folder) {
+    const fs::path file = a.output;
+    if (a.pictures.size() > 1)
+      throw Error(kBadInput, "--output names one file for {} pictures; name a folder, with '/' at its end.",
+                  a.pictures.size());
+    return file.has_extension() ? file : fs::path(file.string() + extension);
+  }
+  const fs::path folder = is_folder ? fs::path(a.output) : a.data_dir / "outputs/extras-images";
+  fs::path file = folder / (picture.stem().string() + extension);
+  // Never over the picture itself, nor over another one of the default folder.
+  for (int n = 2; fs::exists(file) && (!is_folder || fs::equivalent(file, picture)); ++n)
+    file = folder / fmt::format("{}-{}{}", picture.stem().string(), n, extension);
+  return file;
+}
+
+}  // namespace
+
+int extras(const CommandCall& call) {
+  Arguments a = parse(call.words);
+  a.pictures = library::expand_pictures(a.pictures);
+  if (a.pictures.empty()) throw Error(kBadInput, "extras needs a picture, or a folder of pictures.");
+  pipeline::check_request(a.request);
+  if (a.request.upscaler_1 == "None")
+    throw Error(kBadInput, "nothing to do: name what enlarges with --upscaler, for example Lanczos.");
+  if (a.threads > 0) at::set_num_threads(a.threads);
+  pipeline::Upscalers upscalers(resources(a.data_dir).upscalers);
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < a.pictures.size(); ++i) {
+    throw_if_stopped(call.stop);
+    const fs::path& picture = a.pictures[i];
+    if (!a.quiet && a.pictures.size() > 1)
+      fmt::print(stderr, "picture {}/{} {}\n", i + 1, a.pictures.size(), picture.string());
+    const auto result = pipeline::run_extras(a.request, image::load_picture(picture), upscalers, call.stop);
+    const fs::path file = target(a, picture, ".png");
+    image::save_picture(file, result.picture,
+                        {.format = image::picture_format(file.extension().string().substr(1)),
+                         .quality = a.quality,
+                         .parameters = with_info(picture, result.info)});
+    if (!a.json) fmt::print("{}  {}x{}\n", file.string(), result.picture.width, result.picture.height);
+    all.push_back({{"file", file.string()},
+                   {"from", picture.string()},
+                   {"width", result.picture.width},
+                   {"height", result.picture.height},
+                   {"info", result.info}});
+  }
+  if (a.json)
+    fmt::print("{}\n", nlohmann::ordered_json{{"pictures", all}}.dump(
+                           2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  return 0;
+}
+
+}  // namespace lowrank::cli

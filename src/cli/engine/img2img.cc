@@ -1,0 +1,69 @@
+// `lowrank img2img`: pictures become other pictures, whole or under a mask; a folder of them one after the
+// other.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+
+#include "base/error.h"
+#include "cli/engine/commands.h"
+#include "cli/engine/generation_arguments.h"
+#include "cli/engine/picture_maker.h"
+#include "image/codec.h"
+#include "library/picture_files.h"
+#include "pipeline/init_pictures.h"
+
+namespace lowrank::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The mask of a picture: --mask itself, or the file of the same stem in the folder that it names. A folder
+// without one leaves the picture unmasked only when that is said; here it is an error.
+std::optional<image::Mask> mask_for(const fs::path& mask, const fs::path& picture) {
+  if (mask.empty()) return std::nullopt;
+  if (!fs::is_directory(mask)) return image::load_mask(mask);
+  for (const auto& file : library::picture_files(mask))
+    if (file.stem() == picture.stem()) return image::load_mask(file);
+  throw Error(kNotFound, "there is no mask for {} in {}; name it alike.", picture.string(), mask.string());
+}
+
+// Says so when --from names settings that were made from another picture than the one given.
+void compare_hash(const GenerationArguments& arguments, const image::Picture& picture, const fs::path& file) {
+  if (arguments.init_hash.empty() || arguments.init_hash == pipeline::init_picture_hash(picture)) return;
+  fmt::print(stderr, "warning: {}: is not the picture that {} was made from, so the result will differ.\n",
+             file.string(), arguments.from.string());
+}
+
+}  // namespace
+
+int img2img(const CommandCall& call) {
+  const GenerationArguments arguments = parse_generation(call.words, "img2img");
+  pipeline::check_request(arguments.request);
+  const auto pictures = library::expand_pictures(arguments.init);
+  if (pictures.empty())
+    throw Error(kBadInput, "img2img needs a picture to start from: --init FILE, or a folder of pictures.");
+  PictureMaker maker(arguments, "img2img-images", call.stop);
+  std::vector<MadePictures> series;
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    pipeline::GenerationRequest request = arguments.request;
+    request.init_images = {image::load_picture(pictures[i])};
+    request.mask = mask_for(arguments.mask, pictures[i]);
+    compare_hash(arguments, request.init_images.front(), pictures[i]);
+    if (pictures.size() > 1) maker.announce(i + 1, pictures.size());
+    series.push_back(maker.make(request, pictures[i].stem().string()));
+    if (pictures.size() > 1)
+      for (auto& picture : series.back().result.pictures)
+        picture.picture.rgb.clear();  // saved; a folder may be large
+  }
+  if (series.size() == 1) {
+    maker.print(series.front());
+  } else {
+    maker.print(series, "");
+  }
+  return 0;
+}
+
+}  // namespace lowrank::cli

@@ -1,0 +1,89 @@
+#include "cli/engine/picture_maker.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "adapter/report.h"
+#include "base/error.h"
+#include "cli/engine/commands.h"
+#include "cli/engine/resources.h"
+#include "cli/engine/result_json.h"
+#include "image/codec.h"
+
+namespace lowrank::cli {
+namespace {
+
+void print_files(const MadePictures& made) {
+  for (std::size_t i = 0; i < made.files.size(); ++i)
+    fmt::print("{}  seed {}\n", made.files[i].string(), made.result.pictures[i].seed);
+}
+
+void print_warnings(const pipeline::GenerationResult& result) {
+  for (const auto& warning : result.warnings) fmt::print(stderr, "warning: {}\n", warning);
+}
+
+}  // namespace
+
+PictureMaker::PictureMaker(const GenerationArguments& arguments, std::string_view folder,
+                           std::stop_token stop)
+    : arguments_(arguments),
+      output_(arguments, folder),
+      session_(resources(arguments.data_dir), {.threads = arguments.threads, .version = version_text()}),
+      stop_(std::move(stop)),
+      bar_(stderr) {
+  for (const auto& note : arguments.notes) fmt::print(stderr, "warning: {}\n", note);
+}
+
+MadePictures PictureMaker::make(const pipeline::GenerationRequest& request, const std::string& name) {
+  MadePictures made;
+  pipeline::Listener listener;
+  listener.preview = arguments_.preview.empty() ? pipeline::Preview::kNone : pipeline::Preview::kEachStep;
+  listener.on_step = [&](const pipeline::StepEvent& event) {
+    if (!arguments_.quiet) bar_.show(event);
+    if (event.preview) {
+      const std::string extension = arguments_.preview.extension().string();
+      const auto format = image::picture_format(extension.empty() ? "png" : extension.substr(1));
+      image::save_picture(arguments_.preview, *event.preview,
+                          {.format = format, .quality = 80, .parameters = ""});
+    }
+  };
+  listener.on_picture = [&](const pipeline::GeneratedPicture& picture) {
+    made.files.push_back(output_.save(picture, name));
+  };
+  made.result = session_.generate(request, listener, stop_);
+  bar_.clear();
+  return made;
+}
+
+void PictureMaker::print(const MadePictures& made) {
+  print_warnings(made.result);
+  if (arguments_.json) {
+    fmt::print("{}\n", result_json(made.result, made.files));
+    return;
+  }
+  for (const auto& report : made.result.loras) fmt::print("{}", adapter::text(report));
+  for (const auto& missing : made.result.missing_loras)
+    fmt::print("Lora not found: {} ({})\n", missing.name, missing.reason);
+  print_files(made);
+}
+
+void PictureMaker::print(const std::vector<MadePictures>& series, const std::filesystem::path& sheet) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const MadePictures& made : series) {
+    print_warnings(made.result);
+    if (arguments_.json) all.push_back(nlohmann::ordered_json::parse(result_json(made.result, made.files)));
+    if (!arguments_.json) print_files(made);
+  }
+  if (arguments_.json) {
+    nlohmann::ordered_json whole = {{"results", std::move(all)}};
+    whole["sheet"] = sheet.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(sheet.string());
+    fmt::print("{}\n", whole.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  } else if (!sheet.empty()) {
+    fmt::print("{}  all on one sheet\n", sheet.string());
+  }
+}
+
+}  // namespace lowrank::cli

@@ -1,0 +1,49 @@
+// What all commands that generate have in common: a session, progress on standard error, files for finished
+// pictures.
+#pragma once
+
+#include <filesystem>
+#include <stop_token>
+#include <string_view>
+#include <vector>
+
+#include "cli/engine/generation_arguments.h"
+#include "cli/engine/output_files.h"
+#include "cli/engine/progress_bar.h"
+#include "pipeline/session.h"
+
+namespace lowrank::cli {
+
+struct MadePictures {
+  pipeline::GenerationResult result;
+  std::vector<std::filesystem::path> files;  // of result.pictures, in order
+};
+
+class PictureMaker {
+ public:
+  // `folder`: of the default output, below the data folder: "txt2img-images". Prints the arguments' notes.
+  // Nothing is loaded yet.
+  PictureMaker(const GenerationArguments& arguments, std::string_view folder, std::stop_token stop);
+
+  // Makes and saves. `name`: what [name] in the output pattern stands for.
+  MadePictures make(const pipeline::GenerationRequest& request, const std::string& name = "");
+
+  // In a series: which of how many requests comes next, for the progress.
+  void announce(std::size_t number, std::size_t count) { bar_.set_series(number, count); }
+
+  // What the pictures came to, for people or with --json for programs.
+  void print(const MadePictures& made);
+  // Of a series: its pictures one after the other and the sheet; "" when there is none.
+  void print(const std::vector<MadePictures>& series, const std::filesystem::path& sheet);
+
+  pipeline::Session& session() { return session_; }
+
+ private:
+  const GenerationArguments& arguments_;
+  OutputFiles output_;
+  pipeline::Session session_;
+  std::stop_token stop_;
+  ProgressBar bar_;
+};
+
+}  // namespace lowrank::cli

@@ -1,0 +1,16 @@
+// Pictures in folders, by their endings.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+namespace lowrank::library {
+
+// .png, .jpg, .jpeg and .webp in `folder`, not below it, in natural order. Throws Error(kNotFound) when the
+// folder is missing.
+std::vector<std::filesystem::path> picture_files(const std::filesystem::path& folder);
+
+// Each path as it is, but a folder as its pictures. Throws Error(kNotFound) for a folder without any.
+std::vector<std::filesystem::path> expand_pictures(const std::vector<std::filesystem::path>& paths);
+
+}  // namespace lowrank::library

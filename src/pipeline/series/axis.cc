@@ -1,0 +1,295 @@
+#include "pipeline/series/axis.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <regex>
+
+#include "base/error.h"
+#include "pipeline/field_table.h"
+#include "prompt/infotext.h"
+#include "prompt/text.h"
+
+namespace lowrank::pipeline {
+namespace {
+
+struct LabelRow {
+  std::string_view label;
+  std::string_view api;
+};
+
+// A1111's labels that are fields here.
+constexpr LabelRow kLabels[] = {
+    {"Seed", "seed"},
+    {"Var. seed", "subseed"},
+    {"Var. strength", "subseed_strength"},
+    {"Steps", "steps"},
+    {"Hires steps", "hr_second_pass_steps"},
+    {"CFG Scale", "cfg_scale"},
+    {"Sampler", "sampler_name"},
+    {"Hires sampler", "hr_sampler_name"},
+    {"Checkpoint name", "sd_model_checkpoint"},
+    {"Negative Guidance minimum sigma", "s_min_uncond"},
+    {"Sigma Churn", "s_churn"},
+    {"Sigma min", "s_tmin"},
+    {"Sigma max", "s_tmax"},
+    {"Sigma noise", "s_noise"},
+    {"Schedule type", "scheduler"},
+    {"Schedule min sigma", "sigma_min"},
+    {"Schedule max sigma", "sigma_max"},
+    {"Schedule rho", "rho"},
+    {"Beta schedule alpha", "beta_dist_alpha"},
+    {"Beta schedule beta", "beta_dist_beta"},
+    {"Eta", "eta"},
+    {"Clip skip", "CLIP_stop_at_last_layers"},
+    {"Denoising", "denoising_strength"},
+    {"Initial noise multiplier", "initial_noise_multiplier"},
+    {"Extra noise", "img2img_extra_noise"},
+    {"Hires upscaler", "hr_upscaler"},
+    {"Cond. Image Mask Weight", "inpainting_mask_weight"},
+    {"VAE", "sd_vae"},
+    {"Styles", "styles"},
+    {"Always discard next-to-last sigma", "always_discard_next_to_last_sigma"},
+    {"SGM noise multiplier", "sgm_noise_multiplier"},
+    {"Refiner checkpoint", "refiner_checkpoint"},
+    {"Refiner switch at", "refiner_switch_at"},
+    {"RNG source", "randn_source"},
+};
+constexpr std::string_view kReplace = "Prompt S/R", kOrder = "Prompt order", kSize = "Size";
+constexpr std::size_t kMaxValues = 1000, kMaxOrdered = 6;
+
+template <typename Member>
+bool is_whole(const Member& member) {
+  return std::holds_alternative<int GenerationRequest::*>(member) ||
+         std::holds_alternative<std::int64_t GenerationRequest::*>(member);
+}
+template <typename Member>
+bool is_fraction(const Member& member) {
+  return std::holds_alternative<Decimal GenerationRequest::*>(member) ||
+         std::holds_alternative<std::optional<Decimal> GenerationRequest::*>(member);
+}
+
+double number(const std::string& text, std::string_view label) {
+  std::string plain = text;
+  std::erase_if(plain, [](char c) { return c == ' ' || c == '+'; });
+  const auto value = prompt::parse_number(plain);
+  if (!value) throw Error(kBadInput, "the values of '{}' hold '{}', which is no number.", label, text);
+  return *value;
+}
+
+std::string number_text(double value, bool whole) {
+  if (whole) return fmt::format("{}", static_cast<std::int64_t>(value));
+  return prompt::number_text(std::round(value * 1e8) / 1e8);  // 0.3, not 0.30000000000000004
+}
+
+// 1-5, 1-10 (+3), 1-10 [4] → the numbers; nullopt: not a range. Ends of whole numbers belong to the range;
+// with fractions the reference goes on to less than end + step.
+std::optional<std::vector<std::string>> expand_range(const std::string& text, bool whole,
+                                                     std::string_view label) {
+  static const std::regex kPattern(
+      R"(\s*([+-]?\s*\d+(?:\.\d*)?)\s*-\s*([+-]?\s*\d+(?:\.\d*)?)\s*(?:\(([+-]\d+(?:\.\d*)?)\s*\)|\[(\d+)\s*\])?\s*)");
+  std::smatch m;
+  if (!std::regex_match(text, m, kPattern)) return std::nullopt;
+  const double first = number(m[1].str(), label), last = number(m[2].str(), label);
+  std::vector<std::string> values;
+  if (m[4].matched) {
+    const double count = number(m[4].str(), label);
+    if (count > static_cast<double>(kMaxValues))
+      throw Error(kBadInput, "the range '{}' of '{}' has more than {} values.", text, label, kMaxValues);
+    const auto n = static_cast<int>(count);
+    for (int i = 0; i < n; ++i)
+      values.push_back(number_text(n == 1 ? first : first + (last - first) * i / (n - 1), whole));
+    return values;
+  }
+  const double step = m[3].matched ? number(m[3].str(), label) : 1;
+  if (step == 0) throw Error(kBadInput, "the range '{}' of '{}' has a step of 0.", text, label);
+  const double end = whole ? last + 1 : last + step;
+  const double count = std::ceil((end - first) / step);
+  if (count > static_cast<double>(kMaxValues))
+    throw Error(kBadInput, "the range '{}' of '{}' has more than {} values.", text, label, kMaxValues);
+  for (int i = 0; i < static_cast<int>(count); ++i) values.push_back(number_text(first + step * i, whole));
+  return values;
+}
+
+std::vector<std::string> numbers(const std::vector<std::string>& items, bool whole, std::string_view label) {
+  std::vector<std::string> values;
+  for (const std::string& item : items) {
+    if (item.empty()) continue;
+    if (auto range = expand_range(item, whole, label)) {
+      values.insert(values.end(), range->begin(), range->end());
+    } else {
+      values.push_back(item);
+    }
+  }
+  return values;
+}
+
+// All orders of the items, in the order of Python's itertools.permutations.
+std::vector<std::string> orders(const std::vector<std::string>& items) {
+  if (items.size() > kMaxOrdered)
+    throw Error(kBadInput, "'{}' has {} parts; at most {} can be brought into all orders.", kOrder,
+                items.size(), kMaxOrdered);
+  std::vector<std::size_t> places(items.size());
+  for (std::size_t i = 0; i < places.size(); ++i) places[i] = i;
+  std::vector<std::string> all;
+  do {
+    std::string order;
+    for (const std::size_t place : places) order += (order.empty() ? "" : ",") + items[place];
+    all.push_back(order);
+  } while (std::ranges::next_permutation(places).found);
+  return all;
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  for (auto at = text.find(from); at != std::string::npos && !from.empty();
+       at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+  return text;
+}
+
+// The parts that `order` names, wherever they stand in the prompt, change places so that they come in this
+// order. Source: apply_order.
+void reorder(std::string& prompt, const std::vector<std::string>& order) {
+  std::vector<std::pair<std::size_t, std::string>> found;
+  for (const std::string& part : order) {
+    const auto at = prompt.find(part);
+    if (part.empty() || at == std::string::npos)
+      throw Error(kBadInput, "'{}' did not find '{}' in the prompt.", kOrder, part);
+    found.emplace_back(at, part);
+  }
+  std::ranges::stable_sort(found, {}, &std::pair<std::size_t, std::string>::first);
+  std::string rest = prompt, built;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const auto at = rest.find(found[i].second);
+    if (at == std::string::npos) throw Error(kBadInput, "the parts of '{}' overlap in the prompt.", kOrder);
+    built += rest.substr(0, at) + order[i];
+    rest = rest.substr(at + found[i].second.size());
+  }
+  prompt = built + rest;
+}
+
+void set_size(GenerationRequest& request, const std::string& value) {
+  const auto side = [&](std::string_view text) {
+    const int pixels = prompt::parse_integer(text).value_or(0);
+    if (pixels < 8 || pixels > 4096)
+      throw Error(kBadInput, "'{}' is no size; write WIDTHxHEIGHT in pixels, such as 512x768.", value);
+    return pixels;
+  };
+  const auto x = std::min(value.find('x'), value.size());
+  request.width = side(std::string_view(value).substr(0, x));
+  request.height = side(std::string_view(value).substr(std::min(x + 1, value.size())));
+}
+
+const FieldRow* field_named(std::string_view name) {
+  const auto row = std::ranges::find_if(
+      kLabels, [&](const LabelRow& l) { return prompt::lower(l.label) == prompt::lower(name); });
+  if (row != std::end(kLabels)) return field_by_api(row->api);
+  const FieldRow* field = field_by_api(name);
+  if (field == nullptr) field = field_by_flag(name);
+  if (field == nullptr) field = field_by_infotext(name);
+  return field;
+}
+
+}  // namespace
+
+std::vector<std::string_view> axis_labels() {
+  std::vector<std::string_view> labels = {kReplace, kOrder, kSize};
+  for (const LabelRow& row : kLabels) labels.push_back(row.label);
+  return labels;
+}
+
+std::vector<std::string> split_csv(std::string_view text) {
+  std::vector<std::string> items;
+  std::string item;
+  bool quoted = false, at_start = true;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c != '"') {
+        item += c;
+      } else if (i + 1 < text.size() && text[i + 1] == '"') {
+        item += text[++i];
+      } else {
+        quoted = false;
+      }
+    } else if (c == ',' || c == '\n') {
+      items.emplace_back(prompt::trim(item));
+      item.clear();
+      at_start = true;
+    } else if (at_start && c == ' ') {
+      continue;
+    } else if (at_start && c == '"') {
+      quoted = true;
+      at_start = false;
+    } else {
+      item += c;
+      at_start = false;
+    }
+  }
+  if (!text.empty()) items.emplace_back(prompt::trim(item));
+  return items;
+}
+
+Axis parse_axis(std::string_view name, std::string_view values) {
+  const std::string wanted = prompt::lower(prompt::trim(name));
+  const std::vector<std::string> items = split_csv(values);
+  Axis axis;
+  if (wanted == prompt::lower(kReplace)) {
+    axis = {.kind = Axis::Kind::kPromptReplace, .label = std::string(kReplace), .api = "", .values = items};
+  } else if (wanted == prompt::lower(kOrder)) {
+    axis = {
+        .kind = Axis::Kind::kPromptOrder, .label = std::string(kOrder), .api = "", .values = orders(items)};
+  } else if (wanted == prompt::lower(kSize)) {
+    axis = {.kind = Axis::Kind::kSize, .label = std::string(kSize), .api = "", .values = items};
+  } else {
+    const FieldRow* field = field_named(prompt::trim(name));
+    if (field == nullptr)
+      throw Error(kBadInput, "there is no axis '{}'; choose one of {}, or a field of a generation.", name,
+                  fmt::join(axis_labels(), ", "));
+    const bool whole = is_whole(field->member), fraction = is_fraction(field->member);
+    axis = {.kind = Axis::Kind::kField,
+            .label = std::string(prompt::trim(name)),
+            .api = std::string(field->api),
+            .values = whole || fraction ? numbers(items, whole, name) : items};
+  }
+  if (axis.values.empty()) throw Error(kBadInput, "the axis '{}' has no values.", name);
+  if (axis.values.size() > kMaxValues)
+    throw Error(kBadInput, "the axis '{}' has {} values; at most {} are drawn.", name, axis.values.size(),
+                kMaxValues);
+  return axis;
+}
+
+void apply_axis(GenerationRequest& request, const Axis& axis, std::size_t index) {
+  const std::string& value = axis.values.at(index);
+  switch (axis.kind) {
+    case Axis::Kind::kPromptReplace: {
+      const std::string& from = axis.values.front();
+      if (request.prompt.find(from) == std::string::npos &&
+          request.negative_prompt.find(from) == std::string::npos)
+        throw Error(kBadInput, "'{}' did not find '{}' in prompt or negative prompt.", axis.label, from);
+      request.prompt = replaced(request.prompt, from, value);
+      request.negative_prompt = replaced(request.negative_prompt, from, value);
+      return;
+    }
+    case Axis::Kind::kPromptOrder:
+      return reorder(request.prompt, split_csv(value));
+    case Axis::Kind::kSize:
+      return set_size(request, value);
+    case Axis::Kind::kField: {
+      const FieldRow* field = field_by_api(axis.api);
+      if (axis.api == "styles") request.styles.clear();
+      return set_field(request, *field, value, axis.label);
+    }
+  }
+}
+
+std::string axis_caption(const Axis& axis, std::size_t index) {
+  const std::string& value = axis.values.at(index);
+  const bool is_plain = axis.kind == Axis::Kind::kPromptReplace || axis.kind == Axis::Kind::kPromptOrder ||
+                        axis.api == "sampler_name" || axis.api == "sd_model_checkpoint";
+  return is_plain ? value : fmt::format("{}: {}", axis.label, value);
+}
+
+}  // namespace lowrank::pipeline

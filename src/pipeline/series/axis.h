@@ -1,0 +1,40 @@
+// One axis of an X/Y/Z plot: what changes along it, and through which values. Source: A1111's
+// scripts/xyz_grid.py.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pipeline/request.h"
+
+namespace lowrank::pipeline {
+
+struct Axis {
+  enum class Kind { kField, kPromptReplace, kPromptOrder, kSize };
+  Kind kind = Kind::kField;
+  std::string label;                // as it stands over the pictures: "Steps"
+  std::string api;                  // kField: the row of the field table
+  std::vector<std::string> values;  // kPromptOrder: a comma-separated order each
+};
+
+// `name` is A1111's label ("CFG Scale", "Prompt S/R", "Checkpoint name" …), or a field by its API name or
+// flag. `values` is A1111's text: items between commas, quotes around one that holds a comma; whole numbers
+// also as 1-5, 1-10 (+3) or 1-10 [4] (that many, evenly), fractions likewise. Throws Error(kBadInput) naming
+// what is not understood.
+Axis parse_axis(std::string_view name, std::string_view values);
+
+// The request with the axis' value number `index`. Throws Error(kBadInput) when the value does not fit, or
+// "Prompt S/R" does not find what it is to replace.
+void apply_axis(GenerationRequest& request, const Axis& axis, std::size_t index);
+
+// "Steps: 20"; for prompts just the value.
+std::string axis_caption(const Axis& axis, std::size_t index);
+
+// All labels that parse_axis() knows, fields aside.
+std::vector<std::string_view> axis_labels();
+
+// Items between commas, as Python's csv reader with skipinitialspace splits them, each trimmed.
+std::vector<std::string> split_csv(std::string_view text);
+
+}  // namespace lowrank::pipeline

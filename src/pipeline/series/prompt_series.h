@@ -1,0 +1,27 @@
+// Several requests from one text: A1111's "Prompt matrix" and "Prompts from file".
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pipeline/request.h"
+
+namespace lowrank::pipeline {
+
+// "a fox|red|in the snow" → all 2ⁿ combinations of the parts behind the first: "a fox", "a fox, red", … A
+// part may be placed before the first instead, and joined by a blank. Source: A1111's
+// scripts/prompt_matrix.py.
+struct MatrixOptions {
+  bool at_start = false;
+  bool joined_by_blank = false;
+};
+std::vector<std::string> prompt_matrix(std::string_view text, const MatrixOptions& options);
+
+// One request per line that is not empty, each `base` with what the line says. A line without "--" is a
+// prompt; others are options as A1111's script reads them: --prompt and --negative_prompt take words up to
+// the next option, any other field of the request by its API name or flag takes one, quotes as in a shell.
+// Throws Error(kBadInput) naming the line. Source: A1111's scripts/prompts_from_file.py.
+std::vector<GenerationRequest> prompts_from_lines(std::string_view lines, const GenerationRequest& base);
+
+}  // namespace lowrank::pipeline
