@@ -243,7 +243,7 @@ at::Tensor Session::sample(Job& job, int batch) {
 
 void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
   const Stopwatch watch(job.result.seconds_decode);
-  job.model.release_mapped_weights();  // the VAE's large maps take the U-Net's place
+  job.model.make_room();  // the VAE's maps are the largest of all
   for (int i = 0; i < job.request.batch_size; ++i) {
     throw_if_stopped(job.stop);
     const int index = batch * job.request.batch_size + i;
