@@ -28,7 +28,7 @@ build: setup  ## build the program in build/release
 demo: build  ## pictures without and with a LoRA from the models that ship, in outputs/demo
 	@tools/demo.sh
 
-bench: build  ## a 512x512 picture beside peers where they are installed, and a collection of 10,000 LoRAs
+bench: build  ## a 512x512 picture and each layer beside peers where they are installed, and a collection of 10,000 LoRAs
 	@bench/run.sh
 	@bench/collection.sh
 
@@ -37,7 +37,7 @@ starter: build  ## retrain the starter model and its LoRAs from nothing (hours; 
 	@tools/starter/make_starter.sh
 
 # The rooms that are finished and proven. A room joins this list when all its tests pass.
-TESTED := weights_tests formats_tests prompt_tests sampling_tests model_golden_tests adapter_tests adapter_golden_tests \
+TESTED := kernels_tests model_tests weights_tests formats_tests prompt_tests sampling_tests model_golden_tests adapter_tests adapter_golden_tests \
   adapter_slow_tests pipeline_tests pipeline_golden_tests training_tests library_tests image_tests e2e_tests
 # The tests that run the real program.
 PROGRAM_TESTS := e2e_txt2img_test e2e_workflow_test cli_tests collection_tests import_tests layer_tests

@@ -81,6 +81,6 @@ if(TARGET lowrank_engine)
 endif()
 
 # How near the kernels come to the limit of this machine (bench/run.sh).
-add_executable(kernel_bench EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/kernels.cc)
+add_executable(kernel_bench ${CMAKE_SOURCE_DIR}/bench/kernels.cc)
 set_target_properties(kernel_bench PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 target_link_libraries(kernel_bench PRIVATE lowrank_kernels lowrank_warnings)

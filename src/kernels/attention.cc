@@ -30,14 +30,14 @@ float exponentiate(float* scores, std::int64_t count, std::int64_t width, float 
   auto largest = hn::Set(kFloats, maximum);
   for (std::int64_t i = 0; i < count; i += kLanes) largest = hn::Max(largest, hn::LoadU(kFloats, scores + i));
   maximum = hn::GetLane(hn::MaxOfLanes(kFloats, largest));
-  const auto top = hn::Set(kFloats, maximum), factor = hn::Set(kFloats, scale);
+  // exp(scale · (s − maximum)) = 2^(s · factor − maximum · factor); what is masked becomes 2⁻¹²⁶, which is
+  // nothing.
+  const float log2_scale = scale * 1.44269504F;
+  const auto factor = hn::Set(kFloats, log2_scale), top = hn::Set(kFloats, -maximum * log2_scale);
   auto sum = hn::Zero(kFloats);
   std::int64_t i = 0;
   for (; i < count; i += kLanes) {
-    const auto s = hn::LoadU(kFloats, scores + i);
-    // exponential() ends at e⁻⁸⁷; what lies below, masked places among them, is nothing.
-    const auto x = hn::Mul(hn::Sub(s, top), factor);
-    const auto p = hn::IfThenElseZero(hn::Gt(x, hn::Set(kFloats, -87.0F)), exponential(kFloats, x));
+    const auto p = power_of_two(kFloats, hn::MulAdd(hn::LoadU(kFloats, scores + i), factor, top));
     hn::StoreU(p, kFloats, scores + i);
     sum = hn::Add(sum, p);
   }
@@ -64,8 +64,8 @@ HWY_EXPORT(multiply_row);
 
 namespace {
 
-constexpr std::int64_t kQueryRows = 96;          // of a work item: 4096 queries make 43 for each head
-constexpr std::int64_t kKeyBlock = 256;          // keys at once: the depth of the second product
+// Queries of a work item, and keys at once, the depth of the second product: 32 KB of scores stay in a level-1 cache.
+constexpr std::int64_t kQueryRows = 64, kKeyBlock = 128;
 constexpr std::int64_t kPackedBytes = 48 << 20;  // of keys and values of as many heads as are done at once
 static_assert(kQueryRows <= kBlockRows && kKeyBlock <= kBlockDepth);
 

@@ -155,20 +155,18 @@ void group_moments(const float* image, std::int64_t from, std::int64_t to, std::
 
 }  // namespace
 
-void group_norm(const float* x, std::int64_t batch, std::int64_t pixels, std::int64_t channels,
-                std::int64_t groups, const NormWeights& weights, AfterNorm after, float* result,
-                int threads) {
+GroupFactors::GroupFactors(const float* x, std::int64_t batch, std::int64_t pixels, std::int64_t channels,
+                           std::int64_t groups, const NormWeights& weights, int threads)
+    : batch_(batch), channels_(channels), factors_(static_cast<std::size_t>(3 * batch * channels)) {
   LOWRANK_CHECK(groups > 0 && channels % groups == 0);
   const std::int64_t rows = rows_in(kItemBytes, channels), items = (pixels + rows - 1) / rows;
   std::vector<Moments> moments(static_cast<std::size_t>(batch * items * groups));
-  const auto place = [&](std::int64_t item) { return std::pair(item / items, item % items * rows); };
   parallel_for(batch * items, threads, [&](std::int64_t item) {
-    const auto [image, from] = place(item);
+    const std::int64_t image = item / items, from = item % items * rows;
     group_moments(x + image * pixels * channels, from, std::min(from + rows, pixels), channels, groups,
                   moments.data() + item * groups);
   });
-  std::vector<float> factors(static_cast<std::size_t>(3 * batch * channels));
-  float *const means = factors.data(), *const scales = means + batch * channels,
+  float *const means = factors_.data(), *const scales = means + batch * channels,
                *const shifts = scales + batch * channels;
   for (std::int64_t i = 0; i < batch * channels; ++i) {
     const std::int64_t image = i / channels, c = i % channels, group = c / (channels / groups);
@@ -183,12 +181,17 @@ void group_norm(const float* x, std::int64_t batch, std::int64_t pixels, std::in
     scales[i] = static_cast<float>(static_cast<double>(weights.scale[c]) / std::sqrt(variance + weights.eps));
     shifts[i] = weights.shift[c];
   }
-  parallel_for(batch * items, threads, [&](std::int64_t item) {
-    const auto [image, from] = place(item);
-    const std::int64_t at = (image * pixels + from) * channels, first = image * channels;
+}
+
+void GroupFactors::apply(const float* x, std::int64_t image, std::int64_t pixels, AfterNorm after,
+                         float* result, int threads) const {
+  const float* const means = factors_.data() + image * channels_;
+  const ChannelFactors factors{means, means + batch_ * channels_, means + 2 * batch_ * channels_};
+  const std::int64_t rows = rows_in(kItemBytes, channels_);
+  parallel_for((pixels + rows - 1) / rows, threads, [&](std::int64_t item) {
+    const std::int64_t from = item * rows, at = from * channels_;
     HWY_DYNAMIC_DISPATCH(apply_norm)
-    (x + at, std::min(rows, pixels - from), channels, {means + first, scales + first, shifts + first}, after,
-     result + at);
+    (x + at, std::min(rows, pixels - from), channels_, factors, after, result + at);
   });
 }
 

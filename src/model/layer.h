@@ -58,6 +58,9 @@ class Layer {
   // activation.
   at::Tensor operator()(const at::Tensor& x, const ops::Fused& fused = {}) const;
 
+  // This convolution of silu(norm(x)), x [B, C, H, W].
+  at::Tensor of_norm(const Layer& norm, const at::Tensor& x, const ops::Fused& fused = {}) const;
+
   const formats::LayerAddress& address() const { return address_; }
   LayerKind kind() const { return kind_; }
   const LayerGeometry& geometry() const { return geometry_; }
@@ -79,6 +82,7 @@ class Layer {
   // Derives now what a product without gradients would derive at its first use. The stored weight is then
   // read no more, and its pages may go.
   void prepare() const;
+  void forget_prepared() const { base_.forget(); }  // gives its memory back until the next use
 
   // For training from scratch and for keeping a small model widened: replaces the stored tensors themselves.
   void adopt(at::Tensor weight, at::Tensor bias);

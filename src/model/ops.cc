@@ -159,38 +159,102 @@ at::Tensor fast_linear(const at::Tensor& x, const Weight& w, const at::Tensor& b
   return y;
 }
 
+// result = epilogue(map ⊛ w + Σ up · (down · map)).
+void convolve(const kernels::Map& map, const kernels::Window& window, const Weight& w,
+              std::span<const LowRank* const> low_rank, const kernels::Epilogue& epilogue, float* result) {
+  const bool is_matrix = map.height == window.out_height && map.width == window.out_width &&
+                         window.kernel_height * window.kernel_width == 1;
+  const auto left = is_matrix ? kernels::LeftFactor::matrix(map.data, map.channels, map.channels)
+                              : kernels::LeftFactor::convolution(map, window);
+  const std::int64_t rows = map.batch * window.out_height * window.out_width, outputs = w.tensor.size(0);
+  const int threads = at::get_num_threads();
+  const kernels::PackedWeights& packed = w.packed(false);
+  Terms terms(left, rows, low_rank, false);
+  if (kernels::winograd_pays(map, window, packed, kernels::block_kernel())) {
+    if (!low_rank.empty()) kernels::product(terms.all(), rows, result, outputs, {}, threads);
+    const auto start = low_rank.empty() ? kernels::Start::kZero : kernels::Start::kResult;
+    kernels::winograd(map, window, packed, result, start, epilogue, threads);
+    return;
+  }
+  terms.add(left, packed);
+  kernels::product(terms.all(), rows, result, outputs, epilogue, threads);
+}
+
+kernels::Window window_of(const at::Tensor& x, const Weight& w, const ConvGeometry& geometry,
+                          const Fused& fused) {
+  const std::int64_t near = geometry.far_side_only ? 0 : geometry.padding;
+  const std::int64_t far = geometry.far_side_only ? 1 : geometry.padding;
+  const auto [height, width] = fused.upsample_to.value_or(std::pair(x.size(2), x.size(3)));
+  return kernels::make_window(w.tensor.size(2), w.tensor.size(3), geometry.stride, {near, far, near, far},
+                              x.size(2), x.size(3), height, width);
+}
+
+at::Tensor result_map(const at::Tensor& x, const Weight& w, const kernels::Window& window,
+                      const Fused& fused) {
+  if (fused.into_residual && fused.residual.scalar_type() == at::kFloat &&
+      fused.residual.is_contiguous(kChannelsLast))
+    return fused.residual;
+  return empty_map({x.size(0), w.tensor.size(0), window.out_height, window.out_width});
+}
+
+kernels::Map map_of(const at::Tensor& x) {
+  return {x.data_ptr<float>(), x.size(0), x.size(2), x.size(3), x.size(1)};
+}
+
 at::Tensor fast_conv2d(const at::Tensor& x, const Weight& w, const at::Tensor& b,
                        std::span<const LowRank* const> low_rank, const ConvGeometry& geometry,
                        const Fused& fused) {
   const at::Tensor in = as_map(x);
   LOWRANK_CHECK(in.size(1) == w.tensor.size(1));
-  const std::int64_t near = geometry.far_side_only ? 0 : geometry.padding;
-  const std::int64_t far = geometry.far_side_only ? 1 : geometry.padding;
-  const auto [height, width] = fused.upsample_to.value_or(std::pair(in.size(2), in.size(3)));
-  const kernels::Map map{in.data_ptr<float>(), in.size(0), in.size(2), in.size(3), in.size(1)};
-  const kernels::Window window =
-      kernels::make_window(w.tensor.size(2), w.tensor.size(3), geometry.stride, {near, far, near, far},
-                           in.size(2), in.size(3), height, width);
-  const std::int64_t outputs = w.tensor.size(0);
-  const at::Tensor y = empty_map({in.size(0), outputs, window.out_height, window.out_width});
-  const Finishing finishing(b, fused, window.out_height * window.out_width, outputs);
-  const bool is_matrix = map.height == window.out_height && map.width == window.out_width &&
-                         window.kernel_height * window.kernel_width == 1 && !fused.upsample_to;
-  const auto left = is_matrix ? kernels::LeftFactor::matrix(map.data, map.channels, map.channels)
-                              : kernels::LeftFactor::convolution(map, window);
-  const std::int64_t rows = map.batch * window.out_height * window.out_width;
+  const kernels::Window window = window_of(in, w, geometry, fused);
+  // A low-rank part is laid into the result first, where a residual must not lie yet.
+  const at::Tensor y = result_map(in, w, window, low_rank.empty() ? fused : Fused{});
+  const Finishing finishing(b, fused, window.out_height * window.out_width, w.tensor.size(0));
+  convolve(map_of(in), window, w, low_rank, finishing.epilogue(), y.data_ptr<float>());
+  return y;
+}
+
+// Output rows of a strip: a multiple of the four that Winograd's tiles are high, so that tiles stay where
+// they are.
+constexpr std::int64_t kStripRows = 32;
+constexpr std::int64_t kLargeMapBytes = 48 << 20;
+
+at::Tensor fast_conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Weight& w,
+                               const at::Tensor& b, const ConvGeometry& geometry, const Fused& fused) {
+  const at::Tensor in = as_map(x), scale = as_rows(norm.scale), shift = as_rows(norm.shift);
   const int threads = at::get_num_threads();
-  const kernels::PackedWeights& packed = w.packed(false);
-  Terms terms(left, rows, low_rank, false);
-  if (kernels::winograd_pays(map, window, packed, kernels::block_kernel())) {
-    if (!low_rank.empty()) kernels::product(terms.all(), rows, y.data_ptr<float>(), outputs, {}, threads);
-    kernels::winograd(map, window, packed, y.data_ptr<float>(),
-                      low_rank.empty() ? kernels::Start::kZero : kernels::Start::kResult,
-                      finishing.epilogue(), threads);
-    return y;
+  const kernels::Map map = map_of(in);
+  const std::int64_t line = map.width * map.channels, outputs = w.tensor.size(0);
+  const kernels::GroupFactors factors(map.data, map.batch, map.height * map.width, map.channels, norm.groups,
+                                      {scale.data_ptr<float>(), shift.data_ptr<float>(), norm.eps}, threads);
+  const kernels::Window whole = window_of(in, w, geometry, fused);
+  const at::Tensor y = result_map(in, w, whole, fused);
+  const Finishing finishing(b, fused, whole.out_height * whole.out_width, outputs);
+  const at::Tensor strip =
+      at::empty({kStripRows + whole.kernel_height - 1, line}, at::TensorOptions(at::kFloat));
+  for (std::int64_t image = 0; image < map.batch; ++image) {
+    for (std::int64_t top = 0; top < whole.out_height; top += kStripRows) {
+      kernels::Window window = whole;
+      window.out_height = std::min(kStripRows, whole.out_height - top);
+      window.rows.assign(whole.rows.begin() + top,
+                         whole.rows.begin() + top + window.out_height + whole.kernel_height - 1);
+      const std::int64_t first = std::max<std::int64_t>(0, top - geometry.padding);
+      std::int64_t last = first;
+      for (std::int32_t& row : window.rows) {
+        if (row < 0) continue;
+        last = row;
+        row -= static_cast<std::int32_t>(first);
+      }
+      factors.apply(map.data + (image * map.height + first) * line, image, (last - first + 1) * map.width,
+                    kernels::AfterNorm::kSilu, strip.data_ptr<float>(), threads);
+      const std::int64_t done = (image * whole.out_height + top) * whole.out_width;
+      kernels::Epilogue epilogue = finishing.epilogue();
+      if (epilogue.group_bias != nullptr) epilogue.group_bias += image * outputs;
+      if (epilogue.residual != nullptr) epilogue.residual += done * outputs;
+      convolve({strip.data_ptr<float>(), 1, last - first + 1, map.width, map.channels}, window, w, {},
+               epilogue, y.data_ptr<float>() + done * outputs);
+    }
   }
-  terms.add(left, packed);
-  kernels::product(terms.all(), rows, y.data_ptr<float>(), outputs, finishing.epilogue(), threads);
   return y;
 }
 
@@ -339,16 +403,32 @@ at::Tensor group_norm(const at::Tensor& x, std::int64_t groups, const at::Tensor
   if (is_plain(x) && x.dim() == 4) {
     const at::Tensor in = as_map(x), scale = as_rows(w), shift = as_rows(b);
     const at::Tensor y = empty_map(in.sizes());
-    kernels::group_norm(
-        in.data_ptr<float>(), in.size(0), in.size(2) * in.size(3), in.size(1), groups,
-        {scale.data_ptr<float>(), shift.data_ptr<float>(), eps},
-        activation == Activation::kSilu ? kernels::AfterNorm::kSilu : kernels::AfterNorm::kNothing,
-        y.data_ptr<float>(), at::get_num_threads());
+    const int threads = at::get_num_threads();
+    const std::int64_t pixels = in.size(2) * in.size(3), image_size = pixels * in.size(1);
+    const kernels::GroupFactors factors(in.data_ptr<float>(), in.size(0), pixels, in.size(1), groups,
+                                        {scale.data_ptr<float>(), shift.data_ptr<float>(), eps}, threads);
+    const auto after =
+        activation == Activation::kSilu ? kernels::AfterNorm::kSilu : kernels::AfterNorm::kNothing;
+    for (std::int64_t image = 0; image < in.size(0); ++image) {
+      factors.apply(in.data_ptr<float>() + image * image_size, image, pixels, after,
+                    y.data_ptr<float>() + image * image_size, threads);
+    }
     return y;
   }
   const at::Tensor y =
       at::group_norm(in_type(x, at::kFloat), groups, in_type(w, at::kFloat), in_type(b, at::kFloat), eps);
   return activation == Activation::kSilu ? at::silu(y) : y;
+}
+
+at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Weight& w, const at::Tensor& b,
+                          const ConvGeometry& geometry, const Fused& fused, at::ScalarType compute) {
+  const bool is_large = x.numel() * 4 / std::max<std::int64_t>(1, x.size(0)) > kLargeMapBytes;
+  if (is_large && geometry.stride == 1 && !geometry.far_side_only && !fused.upsample_to &&
+      use_kernels(x, w, {}, compute)) {
+    return fast_conv2d_of_norm(x, norm, w, b, geometry, fused);
+  }
+  const at::Tensor h = group_norm(x, norm.groups, norm.scale, norm.shift, norm.eps, Activation::kSilu);
+  return conv2d(h, w, b, {}, geometry, fused, compute);
 }
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, double eps) {

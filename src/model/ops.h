@@ -32,6 +32,7 @@ class Weight {
 
   // In the kernels' order of panels. Made again when the weight was written to.
   const kernels::PackedWeights& packed(bool gated) const;
+  void forget() const { packed_.reset(); }
 
  private:
   mutable std::shared_ptr<const kernels::PackedWeights> packed_;
@@ -49,8 +50,9 @@ enum class Activation { kNone, kSilu, kGelu, kQuickGelu, kGeglu };
 //   y = activation(layer(upsampled x) + per_image) + residual
 struct Fused {
   Activation activation = Activation::kNone;
-  at::Tensor per_image = {};  // [B, out]: added at every place of image b
-  at::Tensor residual = {};   // as y
+  at::Tensor per_image = {};   // [B, out]: added at every place of image b
+  at::Tensor residual = {};    // as y
+  bool into_residual = false;  // without gradients, y may take the residual's memory: nobody else needs it
   // A convolution only. Size to which x is brought first, by the nearest pixel.
   std::optional<std::pair<std::int64_t, std::int64_t>> upsample_to = {};
 };
@@ -84,6 +86,17 @@ at::Tensor upsample(const at::Tensor& x, const Fused& fused);
 // (none or SiLU); float32.
 at::Tensor group_norm(const at::Tensor& x, std::int64_t groups, const at::Tensor& w, const at::Tensor& b,
                       double eps, Activation activation = Activation::kNone);
+
+struct GroupNorm {
+  std::int64_t groups = 32;
+  at::Tensor scale, shift;
+  double eps = 1e-5;
+};
+
+// conv2d of silu(norm(x)). Without gradients the normalised map is made strip by strip where it is large (a
+// VAE's largest would take 268 MB at 512×512); equal bit for bit to making it whole.
+at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Weight& w, const at::Tensor& b,
+                          const ConvGeometry& geometry, const Fused& fused, at::ScalarType compute);
 
 // Layer normalisation over the last dimension; float32.
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, double eps);

@@ -60,9 +60,9 @@ struct ResBlock : UNet::Part {
     if (build.has(p + "skip_connection")) skip = build.conv(p + "skip_connection");
   }
   at::Tensor forward(const at::Tensor& x, const Inputs& in, at::IntArrayRef) const override {
-    const ops::Fused silu{.activation = ops::Activation::kSilu};
-    const at::Tensor h = (*conv1)((*norm1)(x, silu), {.per_image = (*time)(in.embedding)});
-    return (*conv2)((*norm2)(h, silu), {.residual = skip != nullptr ? (*skip)(x) : x});
+    const at::Tensor h = conv1->of_norm(*norm1, x, {.per_image = (*time)(in.embedding)});
+    const bool has_skip = skip != nullptr;
+    return conv2->of_norm(*norm2, h, {.residual = has_skip ? (*skip)(x) : x, .into_residual = has_skip});
   }
 };
 

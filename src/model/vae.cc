@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "model/ops.h"
@@ -12,7 +13,6 @@ namespace lowrank::model {
 namespace {
 
 constexpr double kEps = 1e-6;
-const ops::Fused kSilu{.activation = ops::Activation::kSilu};
 
 Vae::ResBlock res_block(LayerBuilder& build, const std::string& p) {
   return {build.group_norm(p + "norm1", kEps), build.conv(p + "conv1"), build.group_norm(p + "norm2", kEps),
@@ -52,9 +52,11 @@ Vae::Half half(LayerBuilder& build, const std::string& p, bool down) {
   return half;
 }
 
-at::Tensor run(const Vae::ResBlock& b, const at::Tensor& x) {
-  const at::Tensor h = (*b.conv1)((*b.norm1)(x, kSilu));
-  return (*b.conv2)((*b.norm2)(h, kSilu), {.residual = b.shortcut != nullptr ? (*b.shortcut)(x) : x});
+// x is given up as soon as it can be: the largest maps of a decoder are most of its memory.
+at::Tensor run(const Vae::ResBlock& b, at::Tensor x) {
+  const at::Tensor h = b.conv1->of_norm(*b.norm1, x);
+  if (b.shortcut != nullptr) x = (*b.shortcut)(x);
+  return b.conv2->of_norm(*b.norm2, h, {.residual = std::move(x), .into_residual = true});
 }
 
 // Single-head self-attention over all places.
@@ -69,13 +71,13 @@ at::Tensor run(const Vae::Attention& a, const at::Tensor& x) {
   return x + (linear ? map((*a.out)(attended)) : (*a.out)(map(attended)));
 }
 
-at::Tensor run_mid(const Vae::Half& half, const at::Tensor& x) {
-  return run(half.mid2, run(half.mid_attention, run(half.mid1, x)));
+at::Tensor run_mid(const Vae::Half& half, at::Tensor x) {
+  return run(half.mid2, run(half.mid_attention, run(half.mid1, std::move(x))));
 }
 
 at::Tensor run_level(const Vae::Level& level, at::Tensor x) {
   for (std::size_t j = 0; j < level.blocks.size(); ++j) {
-    x = run(level.blocks[j], x);
+    x = run(level.blocks[j], std::move(x));
     if (j < level.attentions.size()) x = run(level.attentions[j], x);
   }
   return x;
@@ -97,24 +99,24 @@ Vae::Vae(const tensor::StateDict& state) {
 
 at::Tensor Vae::decode(const at::Tensor& latent) const {
   at::Tensor x = (*decoder_.conv_in)((*post_quant_)(latent.to(at::kFloat)));
-  x = run_mid(decoder_, x);
+  x = run_mid(decoder_, std::move(x));
   for (const Level& level : decoder_.levels) {
-    x = run_level(level, x);
+    x = run_level(level, std::move(x));
     if (level.resample != nullptr)
       x = (*level.resample)(x, {.upsample_to = std::pair(x.size(2) * 2, x.size(3) * 2)});
   }
-  return (*decoder_.conv_out)((*decoder_.norm_out)(x, kSilu)).to(at::kFloat).contiguous();
+  return decoder_.conv_out->of_norm(*decoder_.norm_out, x).to(at::kFloat).contiguous();
 }
 
 at::Tensor Vae::encode_moments(const at::Tensor& picture) const {
   at::Tensor x = (*encoder_.conv_in)(picture.to(at::kFloat));
   for (const Level& level : encoder_.levels) {
-    x = run_level(level, x);
+    x = run_level(level, std::move(x));
     // The reference pads one row and column at the far end only, then convolves without padding.
     if (level.resample != nullptr) x = (*level.resample)(x);
   }
-  x = run_mid(encoder_, x);
-  x = (*encoder_.conv_out)((*encoder_.norm_out)(x, kSilu));
+  x = run_mid(encoder_, std::move(x));
+  x = encoder_.conv_out->of_norm(*encoder_.norm_out, x);
   return (*quant_)(x).to(at::kFloat).contiguous();
 }
 

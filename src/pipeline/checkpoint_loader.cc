@@ -1,6 +1,7 @@
 #include "pipeline/checkpoint_loader.h"
 
 #include <ATen/ATen.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -100,16 +101,20 @@ void LoadedModel::release_mapped_weights() const {
 void LoadedModel::prepare() const {
   constexpr std::int64_t kReleaseEvery = std::int64_t{128} << 20;
   std::int64_t read = 0;
-  for (const auto* layers : {&text_encoder->layers(), &unet->layers()}) {
-    for (const auto& [name_of_layer, layer] : *layers) {
-      layer->prepare();
-      read += static_cast<std::int64_t>(layer->weight().nbytes());
-      if (read < kReleaseEvery) continue;
-      release_mapped_weights();
-      read = 0;
-    }
+  for (const auto& [name_of_layer, layer] : unet->layers()) {
+    layer->prepare();
+    read += static_cast<std::int64_t>(layer->weight().nbytes());
+    if (read < kReleaseEvery) continue;
+    release_mapped_weights();
+    read = 0;
   }
   release_mapped_weights();
+}
+
+void LoadedModel::make_room() const {
+  for (const auto& [name_of_layer, layer] : text_encoder->layers()) layer->forget_prepared();
+  release_mapped_weights();
+  ::malloc_trim(0);
 }
 
 std::uint64_t LoadedModel::parameter_bytes() const {

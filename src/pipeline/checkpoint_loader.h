@@ -39,15 +39,18 @@ struct LoadedModel {
   // Tells the system that the mapped weights are not needed just now. They stay in the page cache, so the
   // next use costs little, but they no longer count as this process's memory while something else needs it.
   void release_mapped_weights() const;
-  // Derives what text encoder and U-Net need for sampling on the CPU, layer by layer; what was read of the
+  // Derives what the U-Net needs for sampling on the CPU, layer by layer; what was read of the
   // mapped weights is released on the way, so that no more than 128 MB of a model lie in memory twice. The
   // VAE follows when it is used.
   void prepare() const;
+  // Before the VAE runs: gives back mapped weights, what was derived for the text encoder, and freed memory.
+  void make_room() const;
   // Of all tensors as they lie in memory, mapped ones included.
   std::uint64_t parameter_bytes() const;
 };
 
-// Opens, checks and builds. `vae`: a stand-alone VAE instead of the checkpoint's. Throws Error naming the file; kUnsupported for other families than SD 1.x.
+// Opens, checks and builds. `vae`: a stand-alone VAE instead of the checkpoint's. Throws Error naming the
+// file; kUnsupported for other families than SD 1.x.
 LoadedModel load_model(const std::filesystem::path& checkpoint,
                        const std::optional<std::filesystem::path>& vae = {});
 

@@ -46,7 +46,7 @@ void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
   const Stopwatch watch(job.result.seconds_decode);
   if (job.listener.on_latents) job.listener.on_latents(latents);
   const LoadedModel& model = job.last_model();
-  model.release_mapped_weights();  // the VAE's large maps take the U-Net's place
+  model.make_room();  // the VAE's maps are the largest of all
   for (int i = 0; i < job.request.batch_size; ++i) {
     throw_if_stopped(job.stop);
     const int index = batch * job.request.batch_size + i;

@@ -176,7 +176,7 @@ at::Tensor Session::sample(Job& job, Pass& pass, int batch, std::optional<sampli
                                 .is_timestep_sampler = pass.plan.sampler->is_timestep,
                                 .total_calls = sampling::planned_calls(*pass.plan.sampler, steps),
                                 .table = &table},
-                    [&] { pass.model->loaded.release_mapped_weights(); });
+                    [&] { pass.model->loaded.make_room(); });
   }
   sampling::NoiseModel& model = refined ? static_cast<sampling::NoiseModel&>(*refined) : network;
   set_step(1);
