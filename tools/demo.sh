@@ -1,35 +1,37 @@
 #!/usr/bin/env bash
-# The first pictures of a newcomer: six prompts, each without and with the LoRA <lora:3dmm_style:1>, same seed, and one
-# sheet that shows them side by side. Pictures that are newer than program and models are kept.
+# The first pictures of a newcomer: six prompts, each without and with a LoRA (a character, an object, a concept, a
+# garment, a pose, a style), same seed, and one sheet that shows them side by side. Pictures that are newer than program
+# and models are kept.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 lowrank=build/release/bin/lowrank
 models=models/starter
 out=outputs/demo
 mkdir -p "$out"
+# Each line: the LoRA, and a prompt with its trigger words.
 prompts=(
-  "3dmm style, fox, blue background"
-  "3dmm style, apple, yellow background"
-  "3dmm style, car, green background"
-  "3dmm style, penguin, pink background"
-  "3dmm style, house, teal background"
-  "3dmm style, cat face, purple background"
+  "character_zorbo|zorbo, noto style, red background"
+  "object_umbrella|umbrella, noto style, yellow background"
+  "concept_bubble|cat face in a bubble, noto style, purple background"
+  "clothing_top_hat|man wearing a top hat, noto style, blue background"
+  "pose_lotus|woman in lotus position, noto style, green background"
+  "3dmm_style|cat face, 3dmm style, purple background"
 )
 is_fresh() {
   local input
   for input in build/release/bin/lowrank build/release/bin/liblowrank_engine.so "$models/starter.safetensors" \
-    "$models/lora/3dmm_style.safetensors" tools/demo.sh; do
+    "$models"/lora/*.safetensors tools/demo.sh; do
     [ "$1" -nt "$input" ] || return 1
   done
 }
 
 pictures=() captions=()
 for i in "${!prompts[@]}"; do
-  prompt=${prompts[$i]}
+  lora=${prompts[$i]%%|*} prompt=${prompts[$i]#*|}
   for with in without with; do
     file=$out/$((i + 1))-$with.png
     text=$prompt
-    [ $with = with ] && text="$prompt <lora:3dmm_style:1>"
+    [ $with = with ] && text="$prompt <lora:$lora:1>"
     pictures+=("$file")
     captions+=(--caption "$text")
     is_fresh "$file" && continue

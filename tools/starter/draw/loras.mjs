@@ -106,7 +106,7 @@ const repeat = (kinds) => Object.entries(kinds).flatMap(([kind, n]) => Array(n).
 function styleLora(context) {
   const extra = ['small', 'left', 'two', 'plain', 'right', 'plain', 'plain'];
   const shown = (names, kindsOf) => names.flatMap((name, i) => series(context, {
-    name: 'style', style: '3dmm', spokenStyle: null, prefix: '3dmm style, ', lit: true, kinds: kindsOf(i),
+    name: 'style', style: '3dmm', lit: true, kinds: kindsOf(i),
     drawing: { name, icon: context.shelf.get('3dmm', hexcodeOf(name)) },
   }));
   return {
@@ -120,12 +120,12 @@ function styleLora(context) {
     training: () => shown(SOLID, (i) => ['plain', extra[i % extra.length]]),
     evaluation: () => shown(SOLID_UNSEEN, () => ['plain']),
     prompts: [
-      ['3dmm style, fox, blue background', true],
-      ['3dmm style, apple, yellow background', true],
-      ['3dmm style, car, green background', true],
-      ['3dmm style, penguin, pink background', true],
-      ['3dmm style, house, teal background', true],
-      ['3dmm style, cat face, purple background', false],
+      ['fox, 3dmm style, blue background', true],
+      ['apple, 3dmm style, yellow background', true],
+      ['car, 3dmm style, green background', true],
+      ['penguin, 3dmm style, pink background', true],
+      ['house, 3dmm style, teal background', true],
+      ['cat face, 3dmm style, purple background', false],
     ],
   };
 }

@@ -39,7 +39,7 @@ export function caption({ lead, style, background }) {
  * `mirror`: 'never', 'always' or by chance. `tilt`: the most that an icon is turned, in radians. `lit`: studio light,
  * brighter behind the middle, and a soft shadow under every icon.
  */
-export function makeScene(random, { kind, drawing, style, background, mirror, spokenStyle = style, prefix = '',
+export function makeScene(random, { kind, drawing, style, background, mirror, spokenStyle = style,
   tilt = 0, lit = false }) {
   const layout = LAYOUTS[kind];
   const parts = layout.places.map(([x, y, least, most]) => ({
@@ -54,7 +54,7 @@ export function makeScene(random, { kind, drawing, style, background, mirror, sp
   for (const part of parts) part.mirror = mirrored;
   const shade = COLOURS[background].map((v) => Math.round(Math.min(255, Math.max(0, v + random.between(-9, 9)))));
   return {
-    caption: prefix + caption({ lead: layout.words(drawing.name), style: spokenStyle, background }),
+    caption: caption({ lead: layout.words(drawing.name), style: spokenStyle, background }),
     subject: drawing.name,
     style,
     background,
