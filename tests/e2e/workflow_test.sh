@@ -63,7 +63,7 @@ run extras 0 extras --data-dir "$work/data" "$work/plain.png" --upscaler 4x-tiny
 "$lowrank" png-info "$work/large.png" | grep -q "Denoising strength: 0.5" || fail "extras loses the picture's settings"
 run extras_folder 0 extras --data-dir "$work/data" "$work/photos" --upscaler Lanczos --width 64 --height 64 -o "$work/scaled/" --json
 [ "$(size "$work/scaled/a.png")" = 64x64 ] && [ "$(size "$work/scaled/b.png")" = 64x64 ] || fail "extras does not take a folder"
-run extras_unknown 1 extras --data-dir "$work/data" "$picture" --upscaler Nonsense -o "$work/x.png"
+run extras_unknown 2 extras --data-dir "$work/data" "$picture" --upscaler Nonsense -o "$work/x.png"
 grep -q "4x-tiny" "$work/out/extras_unknown.stderr" || fail "an unknown upscaler is not answered with those that there are"
 
 run xyz 0 xyz "${common[@]}" --size 64x64 -p "a fox" --x "Steps: 1-2" --y "CFG Scale: 3, 7" -o "$work/xyz/[index]-[steps]-[cfg]" --json

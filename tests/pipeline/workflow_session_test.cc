@@ -192,7 +192,7 @@ TEST(Workflow, TheHiresPassIsReportedAndItsLorasAreOff) {
   const auto result = session.generate(request, listener);
   EXPECT_EQ(second, 3);
   ASSERT_EQ(result.loras.size(), 1u);
-  EXPECT_EQ(result.loras[0].name, "loha_attn");
+  EXPECT_THAT(result.loras[0].name, HasSubstr("loha_attn"));
   EXPECT_EQ(result.pictures.at(0).picture.width, 80);
   EXPECT_EQ(session.generate(tiny_request()).pictures.at(0).picture, before);
 }
@@ -247,9 +247,9 @@ TEST(Workflow, BadRequestsAreOneSentence) {
       HasSubstr("no checkpoint 'none'"));
   EXPECT_THAT(error_of(session, with(tiny_request(),
                                      [](auto& r) {
-                                       r.refiner_checkpoint = "none", r.refiner_switch_at = Decimal(0.5);
+                                       r.refiner_checkpoint = "missing", r.refiner_switch_at = Decimal(0.5);
                                      })),
-              HasSubstr("no checkpoint 'none'"));
+              HasSubstr("no checkpoint 'missing'"));
   EXPECT_THAT(error_of(session, with(from_picture(), [](auto& r) { r.denoising_strength = Decimal(1.5); })),
               HasSubstr("--denoising is 1.5"));
   EXPECT_THAT(error_of(session, with(from_picture(), [](auto& r) { r.upscaler_for_img2img = "Foo"; })),
