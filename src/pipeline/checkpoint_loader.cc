@@ -113,6 +113,8 @@ void LoadedModel::prepare() const {
 
 void LoadedModel::make_room() const {
   for (const auto& [name_of_layer, layer] : text_encoder->layers()) layer->forget_prepared();
+  for (const auto& [name_of_layer, layer] : vae->layers())
+    if (!name_of_layer.starts_with("encoder.")) layer->prepare();
   release_mapped_weights();
   ::malloc_trim(0);
 }

@@ -43,7 +43,8 @@ struct LoadedModel {
   // mapped weights is released on the way, so that no more than 128 MB of a model lie in memory twice. The
   // VAE follows when it is used.
   void prepare() const;
-  // Before the VAE runs: gives back mapped weights, what was derived for the text encoder, and freed memory.
+  // Before the VAE decodes: derives what it needs, and gives back mapped weights, what was derived for the text
+  // encoder, and freed memory.
   void make_room() const;
   // Of all tensors as they lie in memory, mapped ones included.
   std::uint64_t parameter_bytes() const;
