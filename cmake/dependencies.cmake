@@ -28,9 +28,10 @@ if(LOWRANK_ENGINE)
   find_path(LOWRANK_TORCH_INCLUDE ATen/ATen.h PATH_SUFFIXES include torch/include REQUIRED)
   message(STATUS "libtorch: ${LOWRANK_TORCH_CPU}")
   add_library(lowrank_torch INTERFACE)
-  if(EXISTS ${LOWRANK_TORCH_INCLUDE}/fmt)
-    # Newer libtorch brings headers of its own fmt, which would hide those of the library that we link.
-    find_path(LOWRANK_FMT_INCLUDE fmt/format.h PATHS /usr/include NO_DEFAULT_PATH REQUIRED)
+  # A newer libtorch, in a folder of its own, brings headers of its own fmt, which would hide those of the library that we
+  # link.
+  find_path(LOWRANK_FMT_INCLUDE fmt/format.h PATHS /usr/include NO_DEFAULT_PATH REQUIRED)
+  if(EXISTS ${LOWRANK_TORCH_INCLUDE}/fmt AND NOT LOWRANK_TORCH_INCLUDE STREQUAL LOWRANK_FMT_INCLUDE)
     file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/own_fmt)
     file(CREATE_LINK ${LOWRANK_FMT_INCLUDE}/fmt ${CMAKE_BINARY_DIR}/own_fmt/fmt SYMBOLIC)
     target_include_directories(lowrank_torch SYSTEM BEFORE INTERFACE ${CMAKE_BINARY_DIR}/own_fmt)
