@@ -29,15 +29,15 @@ Upscaler::Conv Upscaler::conv(const tensor::StateDict& state, const std::string&
   const at::Tensor w = weight->second.to(at::kFloat), b = bias->second.to(at::kFloat);
   if (w.dim() != 4 || w.size(2) != 3 || w.size(3) != 3 || b.dim() != 1 || b.size(0) != w.size(0))
     throw Error(kBadInput, "the upscaler's layer '{}' is no 3×3 convolution with a bias that fits it.", name);
-  return {w, b};
+  return {ops::Weight(w), b};
 }
 
 at::Tensor Upscaler::Conv::operator()(const at::Tensor& x) const {
-  if (x.size(1) != weight.size(1))
+  if (x.size(1) != weight.tensor.size(1))
     throw Error(kBadInput,
                 "a layer of the upscaler expects {} channels where {} come; the file mixes two models.",
-                weight.size(1), x.size(1));
-  return ops::conv2d(x, weight, bias, 1, 1, at::kFloat);
+                weight.tensor.size(1), x.size(1));
+  return ops::conv2d(x, weight, bias, {}, {.stride = 1, .padding = 1}, {}, at::kFloat);
 }
 
 Upscaler::Upscaler(const tensor::StateDict& state) {
@@ -56,13 +56,13 @@ Upscaler::Upscaler(const tensor::StateDict& state) {
     doublings_.push_back(conv(state, "conv_up" + std::to_string(n)));
   hr_ = conv(state, "conv_hr");
   last_ = conv(state, "conv_last");
-  const std::int64_t folded = first_.weight.size(1) / 3;
-  if (last_.weight.size(0) != 3 || (folded != 1 && folded != 4 && folded != 16) ||
-      first_.weight.size(1) % 3 != 0)
+  const std::int64_t folded = first_.weight.tensor.size(1) / 3;
+  if (last_.weight.tensor.size(0) != 3 || (folded != 1 && folded != 4 && folded != 16) ||
+      first_.weight.tensor.size(1) % 3 != 0)
     throw Error(
         kUnsupported,
         "the upscaler takes {} channels and gives {}; only models from colour to colour are supported.",
-        first_.weight.size(1), last_.weight.size(0));
+        first_.weight.tensor.size(1), last_.weight.tensor.size(0));
   unshuffle_ = folded == 1 ? 1 : folded == 4 ? 2 : 4;
   scale_ = (1 << doublings_.size()) / unshuffle_;
   if (scale_ < 1) throw Error(kUnsupported, "the upscaler makes pictures smaller; its file is damaged.");

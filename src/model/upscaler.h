@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "model/ops.h"
 #include "tensor/state_dict.h"
 
 namespace lowrank::model {
@@ -26,7 +27,8 @@ class Upscaler {
 
  private:
   struct Conv {
-    at::Tensor weight, bias;
+    ops::Weight weight;
+    at::Tensor bias;
     at::Tensor operator()(const at::Tensor& x) const;
   };
   using DenseBlock = std::vector<Conv>;  // five
@@ -36,8 +38,8 @@ class Upscaler {
   Conv first_, trunk_, hr_, last_;
   std::vector<std::vector<DenseBlock>> body_;  // three dense blocks each
   std::vector<Conv> doublings_;
-  int unshuffle_ =
-      1;  // pixels of each side that are folded into channels first: Real-ESRGAN's 2× and 1× models
+  // Pixels of each side that are folded into channels first: Real-ESRGAN's 2× and 1× models.
+  int unshuffle_ = 1;
   int scale_ = 4;
 };
 
