@@ -35,24 +35,30 @@ def modules():
             yield f"{prefix}_{part}", i, o
 
 
-def header(rank, metadata, layers):
-    entries, offset = {"__metadata__": metadata}, 0
+def entries(rank, layers):
+    """The tensors of a header as JSON text without its brackets, and the bytes that they describe."""
+    listed, offset = {}, 0
     for name, i, o in layers:
         for suffix, shape in ((".alpha", []), (".lora_down.weight", [rank, i]), (".lora_up.weight", [o, rank])):
             length = 2
             for dimension in shape:
                 length *= dimension
-            entries[name + suffix] = {"dtype": "F16", "shape": shape, "data_offsets": [offset, offset + length]}
+            listed[name + suffix] = {"dtype": "F16", "shape": shape, "data_offsets": [offset, offset + length]}
             offset += length
-    text = json.dumps(entries, separators=(",", ":")).encode()
+    return json.dumps(listed, separators=(",", ":"))[1:-1], offset
+
+
+def header(metadata, listed):
+    text = f'{{"__metadata__":{json.dumps(metadata, separators=(",", ":"))},{listed}}}'.encode()
     text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text, offset
+    return struct.pack("<Q", len(text)) + text
 
 
 def main():
     root = pathlib.Path(sys.argv[1]) / "models" / "Lora"
     count = int(sys.argv[2]) if len(sys.argv) > 2 and sys.argv[2].isdigit() else 10_000
     layers = list(modules())
+    tensors = [entries(4 << k, layers) for k in range(4)]
     for n in range(count):
         thing, style = THINGS[n % 10], STYLES[n // 10 % 5]
         folder = root / f"set {n % 97:02}"
@@ -60,7 +66,8 @@ def main():
         tags = {f"{thing}": 90, f"{style} of a {thing}": 80, **{f"tag {(7 * n + i) % 900}": 60 - i for i in range(48)}}
         metadata = {"ss_output_name": f"{thing}-{n}", "ss_network_module": "networks.lora", "ss_base_model_version": "sd_v1", "ss_steps": "1600",
                     "ss_tag_frequency": json.dumps({f"10_{thing}": tags}), "ss_session_id": str(n)}
-        head, length = header(4 << n % 4, metadata, layers)
+        listed, length = tensors[n % 4]
+        head = header(metadata, listed)
         path = folder / f"{thing}_{style}_{n:05}.safetensors"
         with open(path, "wb") as file:
             file.write(head)

@@ -20,8 +20,8 @@ struct NeededFile {
 // hash`, the `Hashes` of A1111's Civitai extension and the `Civitai resources` of civitai.com.
 std::vector<NeededFile> needed_files(const std::string& infotext);
 
-// The settings text of a picture, of a text file, or the text itself when it names no file. Throws Error for a
-// picture without settings.
+// The settings text of a picture, of a text file, or the text itself when it names no file. Throws Error for
+// a picture without settings.
 std::string infotext_of(const std::string& file_or_text);
 
 }  // namespace lowrank::cli
