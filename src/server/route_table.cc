@@ -1,5 +1,6 @@
 #include "server/route_table.h"
 
+#include "server/engine/extras_order.h"
 #include "server/fields/generation_parameters.h"
 #include "server/routes/routes.h"
 
@@ -13,6 +14,8 @@ constexpr RouteRow kRoutes[] = {
     // A1111: pictures
     {"POST", "/sdapi/v1/txt2img", txt2img, "Make pictures from a prompt", "application/json", txt2img_parameters},
     {"POST", "/sdapi/v1/img2img", img2img, "Make pictures from pictures", "application/json", img2img_parameters},
+    {"POST", "/sdapi/v1/extra-single-image", extra_single, "Make a picture larger", "application/json", extras_parameters},
+    {"POST", "/sdapi/v1/extra-batch-images", extra_batch, "Make pictures larger", "application/json", extras_batch_parameters},
     {"POST", "/sdapi/v1/png-info", png_info, "Read the settings inside a picture", "application/json", png_info_parameters},
     {"POST", "/sdapi/v1/interrogate", interrogate, "There is no captioner: 404", "application/json", interrogate_parameters},
     // A1111: progress

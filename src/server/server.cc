@@ -133,7 +133,7 @@ class Server::Impl {
                  .options = settings_,
                  .catalog = catalog_,
                  .outputs = outputs_,
-                 .resources = std::move(resources),
+                 .resources = with_upscalers(std::move(resources)),
                  .session = {.threads = options.threads, .version = options.version},
                  .limits = options.limits}),
         services_{.options = options_,
@@ -185,6 +185,11 @@ class Server::Impl {
   }
 
  private:
+  pipeline::Resources with_upscalers(pipeline::Resources resources) {
+    if (!resources.upscalers) resources.upscalers = [this] { return catalog_.upscaler_files(); };
+    return resources;
+  }
+
   static std::string refusal_text(int status) {
     switch (status) {
       case 408:

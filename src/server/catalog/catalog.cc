@@ -13,7 +13,21 @@ namespace fs = std::filesystem;
 
 bool is_weight_file(const fs::path& path) {
   const std::string extension = prompt::lower(path.extension().string());
-  return extension == ".safetensors" || extension == ".ckpt" || extension == ".pt";
+  return extension == ".safetensors" || extension == ".ckpt" || extension == ".pt" || extension == ".pth";
+}
+
+// In `folder` and below, in byte order of their paths.
+std::vector<fs::path> weight_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code failure;
+  for (fs::recursive_directory_iterator it(folder, fs::directory_options::follow_directory_symlink, failure), end;
+       !failure && it != end; it.increment(failure)) {
+    std::error_code ignored;
+    if (it.depth() > 32) it.disable_recursion_pending();  // a link that leads round in a circle
+    if (it->is_regular_file(ignored) && is_weight_file(it->path())) files.push_back(it->path());
+  }
+  std::ranges::sort(files);
+  return files;
 }
 
 }  // namespace
@@ -78,18 +92,19 @@ std::optional<CheckpointEntry> Catalog::default_checkpoint() {
 }
 
 std::vector<fs::path> Catalog::vaes() const {
-  std::vector<fs::path> files;
-  std::error_code failure;
-  for (fs::recursive_directory_iterator
-           it(data_.vaes(), fs::directory_options::follow_directory_symlink, failure),
-       end;
-       !failure && it != end; it.increment(failure)) {
-    std::error_code ignored;
-    if (it.depth() > 32) it.disable_recursion_pending();
-    if (it->is_regular_file(ignored) && is_weight_file(it->path())) files.push_back(it->path());
-  }
-  std::ranges::sort(files);
+  return weight_files(data_.vaes());
+}
+
+std::vector<fs::path> Catalog::upscaler_files() const {
+  std::vector<fs::path> files = weight_files(data_.root / "models" / "ESRGAN");
+  for (auto& file : weight_files(data_.root / "models" / "RealESRGAN")) files.push_back(file);
   return files;
+}
+
+std::vector<std::string> Catalog::upscaler_names() const {
+  std::vector<std::string> names = {"None", "Lanczos", "Nearest"};
+  for (const auto& file : upscaler_files()) names.push_back(file.stem().string());
+  return names;
 }
 
 std::optional<fs::path> Catalog::find_vae(const std::string& name) const {

@@ -41,6 +41,11 @@ class Catalog {
   std::vector<std::filesystem::path> vaes() const;
   std::optional<std::filesystem::path> find_vae(const std::string& name) const;
 
+  // Upscaler models: models/ESRGAN and models/RealESRGAN.
+  std::vector<std::filesystem::path> upscaler_files() const;
+  // "None", "Lanczos", "Nearest", then the files' stems.
+  std::vector<std::string> upscaler_names() const;
+
   const library::DataDir& data() const { return data_; }
   // Files below the checkpoint folders that have the right to be shown: links resolved, inside one of the
   // folders.

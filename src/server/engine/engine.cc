@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "server/engine/extras_order.h"
 #include "server/engine/generation_answer.h"
 #include "server/http/refusal.h"
 
@@ -21,7 +22,7 @@ std::shared_ptr<Outcome> failure(const std::exception_ptr& thrown) {
   } catch (const Refusal& refusal) {
     return Outcome::of(JobState::kFailed, refusal.status(), refusal.detail());
   } catch (const Error& error) {
-    if (error.code() == kCancelled) return Outcome::of(JobState::kCancelled, 503, "cancelled");
+    if (error.code() == kCancelled) return Outcome::of(JobState::kCancelled, 409, "cancelled");
     return Outcome::of(JobState::kFailed, http_status(error.code()), error.what());
   } catch (const std::bad_alloc&) {
     return Outcome::of(JobState::kFailed, 500, kNoMemory);
@@ -95,6 +96,7 @@ void Engine::run_job(const RunningJob& job) {
 std::shared_ptr<Outcome> Engine::outcome_of(const RunningJob& job) {
   if (job.order.kind == "txt2img") return generate(job, GenerationKind::kText);
   if (job.order.kind == "img2img") return generate(job, GenerationKind::kImage);
+  if (job.order.kind == "extras") return extras(job);
   if (job.order.kind == "train") return train(job);
   throw Refusal(422, fmt::format("there is no kind of job called '{}'.", job.order.kind));
 }
@@ -103,7 +105,8 @@ std::shared_ptr<Outcome> Engine::generate(const RunningJob& job, GenerationKind 
   const GenerationOrder order =
       read_generation(kind, parse_json(job.order.request), parts_.options, parts_.catalog, parts_.limits);
   if (order.keeps_overrides) parts_.options.set(RequestJson(order.overrides));
-  board_.begin(job.id, job.order.task_id, job.order.kind, order.request.batch_count);
+  board_.begin(job.id, job.order.task_id, job.order.kind,
+               order.request.batch_count * (order.request.enable_hr ? 2 : 1));
 
   pipeline::GenerationResult finished;  // what a cancelled generation leaves
   pipeline::Listener listener;
@@ -116,7 +119,12 @@ std::shared_ptr<Outcome> Engine::generate(const RunningJob& job, GenerationKind 
   int sampling_steps = 0;
   listener.on_step = [&](const pipeline::StepEvent& event) {
     sampling_steps = event.steps > 0 ? event.steps : order.request.steps;
-    board_.step(event.batch, event.batches, event.step, sampling_steps);
+    board_.step({.batch = event.batch,
+                 .batches = event.batches,
+                 .pass = event.pass,
+                 .passes = event.passes,
+                 .step = event.step,
+                 .steps = sampling_steps});
     if (event.preview) board_.show(*event.preview);
     const ProgressSnapshot now = board_.snapshot();
     parts_.events.add("progress", job.id,
@@ -161,6 +169,24 @@ std::shared_ptr<Outcome> Engine::generate(const RunningJob& job, GenerationKind 
   return outcome;
 }
 
+std::shared_ptr<Outcome> Engine::extras(const RunningJob& job) {
+  const ExtrasOrder order = read_extras(parse_json(job.order.request), parts_.options,
+                                        session().upscalers().names(), parts_.limits);
+  board_.begin(job.id, job.order.task_id, job.order.kind, static_cast<int>(order.pictures.size()));
+  auto outcome = std::make_shared<Outcome>();
+  for (std::size_t i = 0; i < order.pictures.size(); ++i) {
+    board_.step({.batch = static_cast<int>(i), .batches = static_cast<int>(order.pictures.size())});
+    const auto larger =
+        run_extras(order, order.pictures[i], session().upscalers(), job.control->stop.get_token());
+    if (order.shows_results) outcome->pictures.push_back(encode_for_answer(larger, "", parts_.options.all()));
+    if (job.control->interrupt) break;
+  }
+  std::string html;
+  for (const auto& note : order.notes) html += "<p>" + note.get<std::string>() + "</p>";
+  outcome->answer = {{"html_info", html}};
+  return outcome;
+}
+
 void Engine::save(const GenerationOrder& order, const pipeline::GeneratedPicture& picture) {
   const EncodedPicture file = encode_for_answer(picture.picture, picture.metadata, order.options);
   const char* folder = order.kind == GenerationKind::kText ? "txt2img-images" : "img2img-images";
@@ -188,6 +214,16 @@ void Engine::run_task(std::function<void(pipeline::Session&)> task,
   } catch (const std::future_error&) {
     throw Refusal(503, "the server is stopping.");
   }
+}
+
+void Engine::load(const pipeline::GenerationRequest& request, const std::function<bool()>& is_client_gone) {
+  run_task(
+      [this, request](pipeline::Session& session) {
+        session.use_model(request);
+        const std::lock_guard lock(mutex_);
+        resident_ = request.checkpoint;
+      },
+      is_client_gone);
 }
 
 void Engine::unload(const std::function<bool()>& is_client_gone) {

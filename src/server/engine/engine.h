@@ -42,6 +42,8 @@ class Engine {
 
   // Runs on the engine's thread between jobs. Waits until it has, or `is_client_gone`; throws what it throws.
   void run_task(std::function<void(pipeline::Session&)> task, const std::function<bool()>& is_client_gone);
+  // Loads the request's checkpoint unless it is resident.
+  void load(const pipeline::GenerationRequest& request, const std::function<bool()>& is_client_gone);
   // Frees the model's memory; the next job loads it again.
   void unload(const std::function<bool()>& is_client_gone);
 
@@ -60,6 +62,7 @@ class Engine {
   std::shared_ptr<Outcome> outcome_of(const RunningJob& job);
   std::shared_ptr<Outcome> generate(const RunningJob& job, GenerationKind kind);
   std::shared_ptr<Outcome> train(const RunningJob& job);
+  std::shared_ptr<Outcome> extras(const RunningJob& job);
   pipeline::Session& session();
   void save(const GenerationOrder& order, const pipeline::GeneratedPicture& picture);
 

@@ -40,12 +40,12 @@ void ProgressBoard::begin(const std::string& job_id, const std::string& task_id,
   preview_ = nullptr;
 }
 
-void ProgressBoard::step(int batch, int batches, int step, int steps) {
+void ProgressBoard::step(const ProgressStep& step) {
   const std::lock_guard lock(mutex_);
-  now_.job_no = batch;
-  now_.sampling_step = std::min(step, std::max(0, steps - 1));
-  now_.sampling_steps = steps;
-  if (batches > 1) now_.job = fmt::format("Batch {} out of {}", batch + 1, batches);
+  now_.job_no = step.batch * step.passes + step.pass;
+  now_.sampling_step = std::min(step.step, std::max(0, step.steps - 1));
+  now_.sampling_steps = step.steps;
+  if (step.batches > 1) now_.job = fmt::format("Batch {} out of {}", step.batch + 1, step.batches);
 }
 
 void ProgressBoard::say(const std::string& text) {

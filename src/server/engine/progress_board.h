@@ -28,10 +28,15 @@ struct ProgressSnapshot {
   double eta() const;       // seconds left, 0: not known
 };
 
+struct ProgressStep {
+  int batch = 0, batches = 1, pass = 0, passes = 1;  // from 0; hires fix makes two passes
+  int step = 0, steps = 0;
+};
+
 class ProgressBoard {
  public:
   void begin(const std::string& job_id, const std::string& task_id, const std::string& kind, int job_count);
-  void step(int batch, int batches, int step, int steps);
+  void step(const ProgressStep& step);
   void say(const std::string& text);
   void show(image::Picture preview);
   void mark(bool skipped, bool interrupted);

@@ -22,7 +22,7 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
   hooks.control.stop = job.control->stop.get_token();
   hooks.control.save_every = order.state_every_steps;
   hooks.control.report = [&](const training::TrainEvent& event) {
-    board_.step(0, 1, static_cast<int>(event.step), static_cast<int>(event.steps));
+    board_.step({.step = static_cast<int>(event.step), .steps = static_cast<int>(event.steps)});
     parts_.events.add("progress", job.id,
                       {{"id", job.id},
                        {"progress", board_.snapshot().progress()},

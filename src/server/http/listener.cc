@@ -101,9 +101,15 @@ class Listener::Impl : public httplib::Server {
   }
 
   int port() const { return port_; }
-  void run() { listen_after_bind(); }
+  void run() {
+    has_begun_ = true;
+    if (!is_stopping_) listen_after_bind();
+    has_ended_ = true;
+  }
   void request_stop() {
     is_stopping_ = true;
+    // cpp-httplib forgets a stop that comes before its loop runs.
+    while (has_begun_ && !has_ended_ && !is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
     stop();
   }
   bool is_stopping() const { return is_stopping_; }
@@ -267,7 +273,7 @@ class Listener::Impl : public httplib::Server {
   std::unique_ptr<SSL_CTX, FreeTls> tls_;
   std::atomic<std::size_t> bodies_{0};
   std::atomic<int> open_{0};
-  std::atomic<bool> is_stopping_{false};
+  std::atomic<bool> is_stopping_{false}, has_begun_{false}, has_ended_{false};
   int port_ = 0;
 };
 

@@ -113,7 +113,9 @@ void JobQueue::end(const std::string& id, const std::shared_ptr<const Outcome>& 
     return;
   }
   try {
-    end_locked(id, outcome);
+    // The engine says "cancelled"; here it is known why.
+    const bool stops = is_stopping_ && outcome->state == JobState::kCancelled;
+    end_locked(id, stops ? Outcome::of(JobState::kCancelled, 503, "the server is stopping.") : outcome);
     store_.drop_old(options_.retention, now());
   } catch (const Error& error) {
     // The disk is full, most likely. A failure takes no room; the waiting client must hear of it in any case.
@@ -151,7 +153,7 @@ Cancelled JobQueue::cancel(const std::string& id) {
   if (waiting == waiting_.end()) return store_.view(id) ? Cancelled::kHadEnded : Cancelled::kUnknown;
   waiting_bytes_ -= waiting->bytes;
   waiting_.erase(waiting);
-  end_locked(id, Outcome::of(JobState::kCancelled, 503, "cancelled while it waited"));
+  end_locked(id, Outcome::of(JobState::kCancelled, 409, "cancelled while it waited"));
   return Cancelled::kAtOnce;
 }
 

@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "server/engine/extras_order.h"
 #include "server/engine/training_order.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
@@ -19,7 +20,8 @@ std::string new_task_id(const std::string& kind) {
   return fmt::format("task({}-{})", kind, letters);
 }
 
-Reply generate(Services& services, const Call& call, const std::string& kind) {
+// Puts the call's body into the queue and waits for the job's end.
+std::shared_ptr<const Outcome> run_here(Services& services, const Call& call, const std::string& kind) {
   if (call.body.empty()) refuse_field("", "field required", "value_error.missing");
   const RequestJson request = parse_json(call.body);
   JobOrder order{.kind = kind,
@@ -28,13 +30,16 @@ Reply generate(Services& services, const Call& call, const std::string& kind) {
                  .is_attached = true,
                  .idempotency_key = ""};
   const auto ticket = services.queue.submit(order);
-  const auto outcome = wait_for_client(services, call, ticket.id);
-  return a1111_reply(*outcome);
+  return wait_for_client(services, call, ticket.id);
 }
 
 }  // namespace
 
 std::string check_order(Services& services, const std::string& kind, const RequestJson& request) {
+  if (kind == "extras") {
+    read_extras(request, services.settings, services.catalog.upscaler_names(), services.options.limits);
+    return new_task_id(kind);
+  }
   if (kind == "train") {
     read_training(request, services.catalog);
     return new_task_id(kind);
@@ -71,12 +76,27 @@ Reply a1111_reply(const Outcome& outcome) {
   return json_reply(whole);
 }
 
+Reply extra_single(Services& services, const Call& call) {
+  const auto outcome = run_here(services, call, "extras");
+  if (outcome->state != JobState::kCompleted) return error_reply(outcome->status, outcome->detail);
+  const std::string image = outcome->pictures.empty() ? "" : base64(outcome->pictures.front().bytes);
+  return json_reply({{"html_info", outcome->answer.at("html_info")}, {"image", image}});
+}
+
+Reply extra_batch(Services& services, const Call& call) {
+  const auto outcome = run_here(services, call, "extras");
+  if (outcome->state != JobState::kCompleted) return error_reply(outcome->status, outcome->detail);
+  Json images = Json::array();
+  for (const auto& picture : outcome->pictures) images.push_back(base64(picture.bytes));
+  return json_reply({{"html_info", outcome->answer.at("html_info")}, {"images", images}});
+}
+
 Reply txt2img(Services& services, const Call& call) {
-  return generate(services, call, "txt2img");
+  return a1111_reply(*run_here(services, call, "txt2img"));
 }
 
 Reply img2img(Services& services, const Call& call) {
-  return generate(services, call, "img2img");
+  return a1111_reply(*run_here(services, call, "img2img"));
 }
 
 }  // namespace lowrank::server

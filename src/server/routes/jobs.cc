@@ -16,7 +16,7 @@ constexpr ParameterRow kSubmit[] = {
     {.name = "kind",
      .type = kString,
      .standard = "\"txt2img\"",
-     .help = "txt2img, img2img or train",
+     .help = "txt2img, img2img, extras or train",
      .max_length = 32},
     {.name = "request",
      .type = kObject,
@@ -129,8 +129,8 @@ Reply submit_job(Services& services, const Call& call) {
   const Json body = read_parameters(kSubmit, whole, faults);
   faults.throw_if_any();
   const std::string kind = body["kind"].get<std::string>();
-  if (kind != "txt2img" && kind != "img2img" && kind != "train")
-    refuse_field("kind", "must be txt2img, img2img or train", "value_error.const");
+  if (kind != "txt2img" && kind != "img2img" && kind != "extras" && kind != "train")
+    refuse_field("kind", "must be txt2img, img2img, extras or train", "value_error.const");
   const RequestJson& request = whole["request"];
   JobOrder order{
       .kind = kind, .request = request.dump(), .task_id = "", .is_attached = false, .idempotency_key = ""};

@@ -11,6 +11,8 @@ namespace lowrank::server {
 // generate.cc: A1111's pictures, answered on the connection that asked.
 Reply txt2img(Services& services, const Call& call);
 Reply img2img(Services& services, const Call& call);
+Reply extra_single(Services& services, const Call& call);
+Reply extra_batch(Services& services, const Call& call);
 // Waits for an attached job; the job is cancelled when the client goes away.
 std::shared_ptr<const Outcome> wait_for_client(Services& services, const Call& call,
                                                const std::string& job_id);

@@ -19,8 +19,7 @@ void load_chosen(Services& services, const Call& call) {
   const std::string vae = services.settings.text("sd_vae");
   if (const auto file = services.catalog.find_vae(vae)) request.vae = file->string();
   if (vae == "None") request.vae = vae;
-  services.engine.run_task([request](pipeline::Session& session) { session.use_model(request); },
-                           call.is_client_gone);
+  services.engine.load(request, call.is_client_gone);
 }
 
 }  // namespace
