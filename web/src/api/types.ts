@@ -119,8 +119,9 @@ export interface PictureParameters {
   parameters: Record<string, string>;
 }
 
-/** How the server reads a prompt; see src/prompt/explain.h. */
+/** How the server reads a prompt. */
 export interface PromptExplanation {
   tokens: number;
   limit: number;
+  warnings: string[];
 }

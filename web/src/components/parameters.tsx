@@ -4,7 +4,9 @@ import { change } from '../lib/form';
 import type { Form } from '../lib/form';
 import { useStore } from '../lib/store';
 import { Check, NumberField, Select, Slider } from './fields';
+import type { Axis } from '../lib/plot';
 import { Icon } from './icon';
+import { PlotPanel } from './plot_panel';
 import { Failed } from './states';
 
 /** The model that the next pictures are made with: options of the server, so they hold for all its clients. */
@@ -44,11 +46,14 @@ export function ModelChoice() {
 }
 
 /** A1111's parameters; the rarer ones behind folds. */
-export function Parameters({ form }: { form: Form }) {
+export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: Axis, z: Axis) => void }) {
   const all = ready(useStore(choices));
   const isImage = form.mode !== 'txt2img';
+  // One checkpoint is no choice: then it stands with the rarer things.
+  const hasModels = (all?.checkpoints.length ?? 0) > 1;
   return (
     <div class="parameters">
+      {hasModels && <ModelChoice />}
       <div class="pair">
         <NumberField label="Width" value={form.width} min={64} max={4096} step={8} onChange={(width) => change({ width })} />
         <NumberField label="Height" value={form.height} min={64} max={4096} step={8} onChange={(height) => change({ height })}>
@@ -117,7 +122,7 @@ export function Parameters({ form }: { form: Form }) {
       )}
       <details>
         <summary>More</summary>
-        <ModelChoice />
+        {!hasModels && <ModelChoice />}
         <div class="pair">
           <Select label="Schedule type" value={form.scheduler} choices={all?.schedulers ?? [form.scheduler]}
             onChange={(scheduler) => change({ scheduler })} />
@@ -135,6 +140,7 @@ export function Parameters({ form }: { form: Form }) {
         </div>
         <Check label="Tiling: the picture continues over its edges" value={form.tiling} onChange={(tiling) => change({ tiling })} />
       </details>
+      <PlotPanel onPlot={onPlot} />
     </div>
   );
 }

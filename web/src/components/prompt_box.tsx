@@ -1,5 +1,6 @@
 import { useEffect, useId, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, api } from '../api/client';
+import type { PromptExplanation } from '../api/types';
 import { changeWeight, complete, mistakes, pieces, wordBefore } from '../lib/prompt';
 import type { Completion } from '../lib/prompt';
 
@@ -24,7 +25,8 @@ export function PromptBox({ label, value, onChange, completions, placeholder, ro
   const [chosen, setChosen] = useState(0);
   const tokens = useTokens(value);
   const coloured = useMemo(() => pieces(value), [value]);
-  const wrong = useMemo(() => mistakes(value), [value]);
+  const own = useMemo(() => mistakes(value), [value]);
+  const wrong = own.length > 0 ? own : tokens?.warnings ?? [];
   const word = caret === null ? null : wordBefore(value, caret);
   const offers = word ? complete(completions, word.word, word.isTag) : [];
 
@@ -127,10 +129,10 @@ export function PromptBox({ label, value, onChange, completions, placeholder, ro
 }
 
 /** The number of tokens as the server counts them, a moment after writing; null while it is not known. */
-function useTokens(text: string): { tokens: number; limit: number } | null {
-  const [count, setCount] = useState<{ tokens: number; limit: number } | null>(null);
+function useTokens(text: string): PromptExplanation | null {
+  const [count, setCount] = useState<PromptExplanation | null>(null);
   useEffect(() => {
-    if (text.trim() === '') return setCount({ tokens: 0, limit: 75 });
+    if (text.trim() === '') return setCount({ tokens: 0, limit: 75, warnings: [] });
     let isOld = false;
     const timer = setTimeout(async () => {
       try {

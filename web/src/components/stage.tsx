@@ -27,6 +27,8 @@ export function Stage({ jobs, notes, shown, onShow }: Props) {
   const group = job ? notes[job.id]?.group : undefined;
   const members = group ? drawings.filter((j) => notes[j.id]?.group === group) : [];
   const active = job && isUnfinished(job) ? job : members.find((j) => j.state === 'running') ?? null;
+  // A comparison speaks of the side with the LoRAs.
+  const told = members.find((j) => notes[j.id]?.label === 'with LoRA' && j.state === 'completed') ?? job;
   const finished = drawings.filter((j) => j.state === 'completed').slice(0, 24);
   return (
     <section class="stage" aria-label="Picture">
@@ -41,7 +43,7 @@ export function Stage({ jobs, notes, shown, onShow }: Props) {
       )}
       {active && <JobProgressView key={active.id} job={active} />}
       {members.length > 1 && <GroupView jobs={members} onShow={onShow} />}
-      {job && !active && <Ended job={job} isGrouped={members.length > 1 && !notes[job.id]?.plot} />}
+      {told && job && !active && <Ended job={notes[job.id]?.plot ? job : told} isGrouped={members.length > 1 && !notes[job.id]?.plot} />}
       <QueueList jobs={drawings} shown={job?.id ?? ''} onShow={onShow} />
       {finished.length > 1 && (
         <ul class="strip" aria-label="Last pictures">

@@ -46,11 +46,11 @@ export function loraTags(prompt: string): LoraTag[] {
       const value = number(named.get(key), NaN);
       return value >= 0 && value < 1 ? value : null;
     };
-    const others = parts.filter((part) => {
-      const [key = ''] = part.split('=', 1);
-      if (!part.includes('=')) return placed.indexOf(part) > 2;
-      return !['te', 'unet'].includes(key) && !(['start', 'stop'].includes(key) && share(key) !== null);
-    });
+    const isShare = (key: string) => (key === 'start' || key === 'stop') && share(key) !== null;
+    const others = [
+      ...placed.filter((part, i) => i > 2 || (i > 0 && part.trim() !== '' && !Number.isFinite(Number(part)))),
+      ...[...named].filter(([key]) => key !== 'te' && key !== 'unet' && !isShare(key)).map(([key, value]) => `${key}=${value}`),
+    ];
     tags.push({
       name: placed[0] ?? '',
       te,
@@ -70,10 +70,13 @@ const short = (value: number) => String(Math.round(value * 100) / 100);
 /** Writes a tag as A1111 reads it; the shortest form that says the same. */
 export function tagText(tag: Omit<LoraTag, 'from' | 'to'>): string {
   let text = `<lora:${tag.name}:${short(tag.te)}`;
-  if (tag.unet !== tag.te) text += `:${short(tag.unet)}`;
+  // Behind items that are known by their place, the place of this one must be filled.
+  const isPlaced = tag.others.some((item) => !item.includes('='));
+  if (tag.unet !== tag.te || isPlaced) text += `:${short(tag.unet)}`;
+  text = [text, ...tag.others].join(':');
   if (tag.start !== null && tag.start > 0) text += `:start=${short(tag.start)}`;
   if (tag.stop !== null && tag.stop < 1) text += `:stop=${short(tag.stop)}`;
-  return `${[text, ...tag.others].join(':')}>`;
+  return `${text}>`;
 }
 
 export function replaceTag(prompt: string, tag: LoraTag, change: Partial<LoraTag>): string {

@@ -2,7 +2,6 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { LoraChips } from '../components/lora_chips';
 import { LoraShelf } from '../components/lora_shelf';
 import { Parameters } from '../components/parameters';
-import { PlotPanel } from '../components/plot_panel';
 import { PromptBox } from '../components/prompt_box';
 import { SourcePicker } from '../components/source_picker';
 import { Stage } from '../components/stage';
@@ -70,6 +69,8 @@ export function CreatePage() {
     const problem = list.map((entry) => fault(entry.form, from)).find(Boolean);
     if (problem) return setWrong(problem);
     setSending(true);
+    // Where the picture is not in sight, go and see it come.
+    if (innerWidth <= 680) document.querySelector('.stage')?.scrollIntoView();
     const group = list.length > 1 ? `group-${Date.now()}` : undefined;
     try {
       for (const entry of list) {
@@ -113,6 +114,7 @@ export function CreatePage() {
 
   return (
     <div class="create">
+      <div class="create-side">
       <form
         class="create-form" aria-label="What to draw"
         onSubmit={(e) => {
@@ -150,14 +152,16 @@ export function CreatePage() {
         <div class="generate">
           <button type="submit" class="primary" disabled={isSending || !jobs.isOnline}>
             Generate
-            {waiting > 0 && <span class="count">+{waiting} waiting</span>}
+            {waiting > 0 && <span class="count">{waiting} in the queue</span>}
           </button>
           {tags.length > 0 && <Check label="Also without LoRA, to compare" value={f.compare} onChange={(compare) => change({ compare })} />}
           {wrong && <Failed sentence={wrong} />}
         </div>
-        <Parameters form={f} />
-        <PlotPanel onPlot={plot} />
       </form>
+      <section class="create-settings" aria-label="Parameters">
+        <Parameters form={f} onPlot={plot} />
+      </section>
+      </div>
       <Stage jobs={jobs} notes={notes} shown={shown} onShow={setShown} />
       <LoraShelf />
     </div>
