@@ -9,10 +9,10 @@ PREFIX ?= /usr/local
 PACKAGES := build-essential cmake ninja-build ccache pkg-config git nodejs npm \
   libtorch-dev libopenblas-dev libdnnl-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libssl-dev \
   libcpp-httplib-dev libsqlite3-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libgtest-dev libgmock-dev libbenchmark-dev \
-  clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 python3
+  clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 python3 chromium
 STARTER_PACKAGES := librsvg2-bin webp
 
-.PHONY: help setup build demo bench starter test test-fast sanitize fuzz install format tidy clean
+.PHONY: help setup build demo bench starter page test test-fast sanitize fuzz install format tidy clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -21,7 +21,10 @@ help:  ## this list
 setup:  ## install Debian's packages that are missing (asks sudo when needed)
 	@tools/setup.sh $(PACKAGES)
 
-build: setup  ## build the program in build/release
+page: setup  ## build the web page in web/dist, which the program carries inside
+	@tools/page.sh
+
+build: page  ## build the program in build/release
 	@tools/build.sh release $(JOBS)
 
 demo: build  ## pictures without and with a LoRA from the models that ship, in outputs/demo
@@ -40,10 +43,12 @@ TESTED := weights_tests formats_tests prompt_tests sampling_tests model_golden_t
 # The tests that run the real program.
 PROGRAM_TESTS := e2e_txt2img_test cli_tests layer_tests
 
-test: setup  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
+test: page  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
 	@[ -f build/dev/build.ninja ] || cmake --preset dev
 	cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine $(TESTED)
 	OMP_WAIT_POLICY=passive ctest --test-dir build/dev --output-on-failure -j1 -R '^($(subst $(eval) ,|,$(TESTED) $(PROGRAM_TESTS)))$$'
+	@tools/page.sh test
+	@LOWRANK_BIN=$(CURDIR)/build/dev/bin/lowrank tools/page.sh journeys
 	@tools/sanitize.sh $(JOBS)
 	@FUZZ_SECONDS=10 tools/fuzz.sh $(JOBS)
 
@@ -67,4 +72,4 @@ tidy:  ## clang-tidy over the sources (slow)
 	@run-clang-tidy-14 -quiet -p build/dev 'src/(base|weights|formats|prompt|image|library)/.*'
 
 clean:  ## remove what was built
-	rm -rf build
+	rm -rf build web/dist web/node_modules
