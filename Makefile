@@ -11,9 +11,10 @@ PACKAGES := build-essential cmake ninja-build ccache pkg-config git nodejs npm \
   libcpp-httplib-dev libsqlite3-dev libcurl4-openssl-dev libhwy-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libgtest-dev \
   libgmock-dev libbenchmark-dev \
   clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 python3
+TEST_PACKAGES := chromium
 STARTER_PACKAGES := librsvg2-bin webp
 
-.PHONY: help setup build demo bench starter test test-fast sanitize fuzz install format tidy clean
+.PHONY: help setup build demo bench starter page test test-fast sanitize fuzz install format tidy clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -22,7 +23,10 @@ help:  ## this list
 setup:  ## install Debian's packages that are missing (asks sudo when needed)
 	@tools/setup.sh $(PACKAGES)
 
-build: setup  ## build the program in build/release
+page: setup  ## build the web page in web/dist, which the program carries inside
+	@tools/page.sh
+
+build: page  ## build the program in build/release
 	@tools/build.sh release $(JOBS)
 
 demo: build  ## pictures without and with a LoRA from the models that ship, in outputs/demo
@@ -44,10 +48,13 @@ TESTED := kernels_tests model_tests weights_tests formats_tests prompt_tests sam
 PROGRAM_TESTS := e2e_txt2img_test e2e_workflow_test cli_tests collection_tests import_tests serve_api_test serve_queue_test \
   serve_safety_test serve_clients_test layer_tests
 
-test: setup  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
+test: page  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
+	@tools/setup.sh $(TEST_PACKAGES)
 	@[ -f build/dev/build.ninja ] || cmake --preset dev
 	cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine $(TESTED)
 	OMP_WAIT_POLICY=passive ctest --test-dir build/dev --output-on-failure -j1 -R '^($(subst $(eval) ,|,$(TESTED) $(PROGRAM_TESTS)))$$'
+	@tools/page.sh test
+	@LOWRANK_BIN=$(CURDIR)/build/dev/bin/lowrank tools/page.sh journeys
 	@tools/sanitize.sh $(JOBS)
 	@FUZZ_SECONDS=10 tools/fuzz.sh $(JOBS)
 
@@ -71,4 +78,4 @@ tidy:  ## clang-tidy over the sources (slow)
 	@run-clang-tidy-14 -quiet -p build/dev 'src/(base|weights|formats|prompt|image|library)/.*'
 
 clean:  ## remove what was built
-	rm -rf build
+	rm -rf build web/dist web/node_modules

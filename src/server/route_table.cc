@@ -83,6 +83,8 @@ constexpr RouteRow kRoutes[] = {
     {"POST", "/v1/jobs/{id}/cancel", cancel_job, "Cancel a job"},
     {"DELETE", "/v1/jobs/{id}", delete_job, "Forget a job that has ended, and its result"},
     {"GET", "/v1/events", all_events, "Server-sent events of all jobs", "text/event-stream"},
+    // The prompt
+    {"POST", "/v1/prompt/tokens", prompt_tokens, "How many tokens a prompt has", "application/json", prompt_tokens_parameters},
     // The collection and what was made
     {"GET", "/v1/loras", lora_cards, "LoRA cards", "application/json", nullptr, lora_query},
     {"GET", "/v1/loras/{name}", lora_detail, "Everything known about a LoRA"},

@@ -30,6 +30,10 @@ Reply skip(Services& services, const Call& call);
 ParameterRows progress_query();
 ParameterRows internal_progress_parameters();
 
+// prompt.cc
+Reply prompt_tokens(Services& services, const Call& call);
+ParameterRows prompt_tokens_parameters();
+
 // lists.cc: what there is to choose from.
 Reply sd_models(Services& services, const Call& call);
 Reply sd_vaes(Services& services, const Call& call);

@@ -1,0 +1,106 @@
+import type { Job, JobResult, LoraCardData, LoraDetail, OutputFile, PictureParameters, PromptExplanation } from './types';
+
+/** What went wrong, in the server's own sentence. `status` is 0 when the server cannot be reached. */
+export class ApiError extends Error {
+  constructor(message: string, readonly status: number) {
+    super(message);
+  }
+}
+
+export const UNREACHABLE = 'The server cannot be reached. The page goes on by itself when it is back.';
+
+/** The sentence in an error answer of any of the server's forms. */
+export function errorSentence(body: unknown, status: number): string {
+  if (body && typeof body === 'object') {
+    const { detail, error, errors, message } = body as Record<string, unknown>;
+    if (Array.isArray(detail)) {
+      return detail
+        .map((fault: { loc?: unknown[]; msg?: string }) => {
+          const field = Array.isArray(fault.loc) ? fault.loc[fault.loc.length - 1] : '';
+          return [field, fault.msg].filter(Boolean).join(': ');
+        })
+        .join('; ');
+    }
+    for (const text of [errors, detail, message, error]) if (typeof text === 'string' && text) return text;
+  }
+  return `The server answered ${status} without a reason.`;
+}
+
+async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  } catch {
+    throw new ApiError(UNREACHABLE, 0);
+  }
+  const text = await response.text();
+  let answer: unknown = text;
+  try {
+    answer = text === '' ? null : JSON.parse(text);
+  } catch {
+    if (response.status >= 500) throw new ApiError(UNREACHABLE, 0);
+  }
+  if (!response.ok) throw new ApiError(errorSentence(answer, response.status), response.status);
+  return answer as T;
+}
+
+const get = <T>(path: string) => call<T>('GET', path);
+const post = <T>(path: string, body: unknown = {}) => call<T>('POST', path, body);
+
+export interface NamedThing {
+  name: string;
+}
+
+export interface Checkpoint {
+  title: string;
+  model_name: string;
+  hash: string | null;
+}
+
+export interface Style extends NamedThing {
+  prompt: string;
+  negative_prompt: string;
+}
+
+export const api = {
+  health: () => get<{ status: string; version: string; model: string; waiting: number }>('/healthz'),
+
+  submit: (kind: Job['kind'], request: unknown, key: string) =>
+    post<Job>('/v1/jobs', { kind, request, idempotency_key: key }),
+  jobs: (limit = 60) => get<{ jobs: Job[]; waiting: number }>(`/v1/jobs?limit=${limit}`),
+  job: (id: string) => get<Job>(`/v1/jobs/${id}`),
+  result: (id: string) => get<JobResult>(`/v1/jobs/${id}/result?images=false`),
+  cancel: (id: string) => post<Job>(`/v1/jobs/${id}/cancel`),
+  forget: (id: string) => call<unknown>('DELETE', `/v1/jobs/${id}`),
+  pictureUrl: (id: string, index: number) => `/v1/jobs/${id}/pictures/${index}`,
+  previewUrl: (id: string, preview: number) => `/v1/jobs/${id}/preview?n=${preview}`,
+
+  loras: () => get<{ loras: LoraCardData[]; total: number }>('/v1/loras'),
+  lora: (relative: string) => get<LoraDetail>(`/v1/loras/${encodeURIComponent(relative)}`),
+  editLora: (relative: string, change: Record<string, unknown>) =>
+    call<LoraCardData>('PATCH', `/v1/loras/${encodeURIComponent(relative)}`, change),
+
+  outputs: (limit: number, offset: number) =>
+    get<{ outputs: OutputFile[]; total: number }>(`/v1/outputs?limit=${limit}&offset=${offset}`),
+  deleteOutput: (name: string) =>
+    call<unknown>('DELETE', `/v1/outputs/${name.split('/').map(encodeURIComponent).join('/')}`),
+  pictureParameters: (image: string) => post<PictureParameters>('/sdapi/v1/png-info', { image }),
+
+  checkpoints: () => get<Checkpoint[]>('/sdapi/v1/sd-models'),
+  vaes: () => get<{ model_name: string }[]>('/sdapi/v1/sd-vae'),
+  samplers: () => get<NamedThing[]>('/sdapi/v1/samplers'),
+  schedulers: () => get<(NamedThing & { label: string })[]>('/sdapi/v1/schedulers'),
+  upscalers: () => get<NamedThing[]>('/sdapi/v1/upscalers'),
+  latentUpscalers: () => get<NamedThing[]>('/sdapi/v1/latent-upscale-modes'),
+  styles: () => get<Style[]>('/sdapi/v1/prompt-styles'),
+  embeddings: () => get<{ loaded: Record<string, unknown> }>('/sdapi/v1/embeddings'),
+  options: () => get<Record<string, unknown>>('/sdapi/v1/options'),
+  setOptions: (options: Record<string, unknown>) => post<unknown>('/sdapi/v1/options', options),
+  memory: () => get<{ ram: { free: number; used: number; total: number } }>('/sdapi/v1/memory'),
+  unload: () => post<unknown>('/sdapi/v1/unload-checkpoint'),
+  tokens: (prompt: string) => post<PromptExplanation>('/v1/prompt/tokens', { prompt }),
+};

@@ -1,0 +1,129 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { Icon } from './components/icon';
+import { PictureDialog } from './components/picture_dialog';
+import { loadChoices, loadLoras } from './lib/collection';
+import { isUnfinished, queue, watchQueue } from './lib/queue';
+import { PAGES, route, routeUrl } from './lib/route';
+import { useStore } from './lib/store';
+import { CreatePage } from './pages/create';
+import { LorasPage } from './pages/loras';
+import { ResultsPage } from './pages/results';
+import { SettingsPage } from './pages/settings';
+import { TrainPage } from './pages/train';
+
+const NAMES = { create: 'Create', loras: 'LoRAs', results: 'Results', train: 'Train', settings: 'Settings' } as const;
+const VIEWS = { create: CreatePage, loras: LorasPage, results: ResultsPage, train: TrainPage, settings: SettingsPage };
+
+/** The frame: navigation, whether the server is there, and pictures dropped anywhere. */
+export function App() {
+  const { page } = useStore(route);
+  const { isOnline, jobs } = useStore(queue);
+  const wasOnline = useRef(true);
+  const main = useRef<HTMLElement>(null);
+  useEffect(() => {
+    void loadChoices();
+    void loadLoras();
+    void watchQueue();
+    const look = () => {
+      if (document.hidden) return;
+      void watchQueue();
+      void loadLoras();
+    };
+    document.addEventListener('visibilitychange', look);
+    return () => document.removeEventListener('visibilitychange', look);
+  }, []);
+  useEffect(() => {
+    // Files may have come and gone while the server was away.
+    if (isOnline && !wasOnline.current) {
+      void loadChoices();
+      void loadLoras();
+    }
+    wasOnline.current = isOnline;
+  }, [isOnline]);
+  useEffect(() => {
+    const running = jobs.find((job) => job.state === 'running');
+    const share = running?.progress ? `${Math.round(running.progress.progress * 100)} % · ` : '';
+    document.title = `${share}${NAMES[page]} · LowRank`;
+  }, [page, jobs]);
+  const View = VIEWS[page];
+  const busy = jobs.some(isUnfinished);
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(e) => {
+        e.preventDefault();
+        main.current?.focus();
+      }}>Skip to the content</a>
+      <header class="top">
+        <a class="brand" href={routeUrl('create')}>
+          <img src="/icon.svg" alt="" width={28} height={28} />
+          <span>LowRank</span>
+        </a>
+        <nav aria-label="Pages">
+          {PAGES.map((name) => (
+            <a key={name} href={routeUrl(name)} aria-current={name === page ? 'page' : undefined}>
+              <Icon name={name} />
+              <span>{NAMES[name]}</span>
+            </a>
+          ))}
+        </nav>
+        <span class={isOnline ? (busy ? 'presence presence-busy' : 'presence') : 'presence presence-off'} role="status">
+          {isOnline ? (busy ? 'Drawing' : 'Ready') : 'Server away'}
+        </span>
+      </header>
+      {!isOnline && (
+        <div class="notice notice-bad offline" role="alert">
+          <Icon name="warning" />
+          <p>The server cannot be reached. The page goes on by itself when it is back; what you have written stays.</p>
+        </div>
+      )}
+      <main id="main" ref={main} tabIndex={-1}>
+        <View />
+      </main>
+      <DropAnywhere />
+    </>
+  );
+}
+
+/** A picture dropped or pasted anywhere is opened with its settings. */
+function DropAnywhere() {
+  const [file, setFile] = useState<File | null>(null);
+  const [isOver, setOver] = useState(false);
+  useEffect(() => {
+    const take = (list: FileList | undefined | null) => {
+      const picture = [...(list ?? [])].find((f) => f.type.startsWith('image/'));
+      if (picture) setFile(picture);
+      return picture !== undefined;
+    };
+    const over = (e: DragEvent) => {
+      if (![...(e.dataTransfer?.types ?? [])].includes('Files')) return;
+      e.preventDefault();
+      setOver(true);
+    };
+    const leave = (e: DragEvent) => {
+      if (e.relatedTarget === null) setOver(false);
+    };
+    const drop = (e: DragEvent) => {
+      setOver(false);
+      if (take(e.dataTransfer?.files)) e.preventDefault();
+    };
+    const paste = (e: ClipboardEvent) => {
+      if (take(e.clipboardData?.files)) e.preventDefault();
+    };
+    addEventListener('dragover', over);
+    addEventListener('dragleave', leave);
+    addEventListener('drop', drop);
+    addEventListener('paste', paste);
+    return () => {
+      removeEventListener('dragover', over);
+      removeEventListener('dragleave', leave);
+      removeEventListener('drop', drop);
+      removeEventListener('paste', paste);
+    };
+  }, []);
+  return (
+    <>
+      {isOver && <div class="drop-cover" aria-hidden="true">Drop the picture to read its settings</div>}
+      {file && <PictureDialog key={file.name + file.lastModified} picture={file} name={file.name} onClose={() => setFile(null)} />}
+    </>
+  );
+}

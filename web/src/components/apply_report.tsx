@@ -1,0 +1,69 @@
+import type { ResultInfo } from '../api/types';
+import { percent } from '../lib/words';
+import { Icon } from './icon';
+
+/** What each LoRA did to the model, and why not: the server's apply report. */
+export function ApplyReport({ info }: { info: ResultInfo['lowrank'] }) {
+  const { loras, missing_loras: missing, warnings } = info;
+  if (loras.length + missing.length + warnings.length === 0) return null;
+  const largest = Math.max(1e-9, ...loras.flatMap((l) => Object.values(l.blocks).map((b) => b.relative)));
+  return (
+    <section class="report" aria-label="What the LoRAs did">
+      <h3>What the LoRAs did</h3>
+      {missing.map((lora) => (
+        <div class="report-lora report-bad" key={lora.name}>
+          <p class="report-name"><Icon name="warning" /> {lora.name} <span>is missing</span></p>
+          <p>{lora.reason}</p>
+        </div>
+      ))}
+      {loras.map((lora, i) => {
+        const problems = lora.skipped + lora.unknown;
+        const modules = lora.modules.unet.applied + lora.modules.text_encoder.applied;
+        return (
+          <div class={modules === 0 || problems > 0 ? 'report-lora report-warn' : 'report-lora'} key={lora.name + i}>
+            <p class="report-name">
+              <Icon name={modules === 0 || problems > 0 ? 'warning' : 'done'} /> {lora.name}
+              <span>{modules === 0 ? 'changed nothing' : 'applied'}</span>
+            </p>
+            <p>
+              {Object.keys(lora.kinds).join(' + ') || 'No known kind'}, rank {Object.keys(lora.ranks).join(', ') || '–'} ·{' '}
+              {lora.modules.unet.applied} of {lora.modules.unet.modules} U-Net modules at {lora.unet}
+              {lora.modules.text_encoder.modules > 0 &&
+                `, ${lora.modules.text_encoder.applied} of ${lora.modules.text_encoder.modules} in the text encoder at ${lora.te}`}
+              {' '}· changes the weights by {(lora.relative_change * 100).toFixed(1)} %
+            </p>
+            {Object.keys(lora.blocks).length > 0 && (
+              <details>
+                <summary>Change per block</summary>
+                <ul class="blocks">
+                  {Object.entries(lora.blocks).map(([block, { relative }]) => (
+                    <li key={block}>
+                      <span>{block}</span>
+                      <span class="bar" style={{ '--share': percent(relative / largest) }} aria-hidden="true" />
+                      <span>{(relative * 100).toFixed(1)} %</span>
+                    </li>
+                  ))}
+                </ul>
+              </details>
+            )}
+            {problems > 0 && (
+              <details open={modules === 0}>
+                <summary>{lora.skipped} keys skipped, {lora.unknown} unknown</summary>
+                <ul class="reasons">
+                  {lora.skipped_modules.slice(0, 50).map((entry) => (
+                    <li key={entry.module}><code>{entry.module}</code> {entry.reason}</li>
+                  ))}
+                  {lora.unknown_keys.slice(0, 50).map((key) => <li key={key}><code>{key}</code> is unknown</li>)}
+                </ul>
+              </details>
+            )}
+            {lora.notes.map((note) => <p key={note}>{note}</p>)}
+          </div>
+        );
+      })}
+      {warnings.map((warning) => (
+        <p class="report-warning" key={warning}><Icon name="warning" /> {warning}</p>
+      ))}
+    </section>
+  );
+}

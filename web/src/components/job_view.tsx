@@ -1,0 +1,100 @@
+import { useEffect, useState } from 'preact/hooks';
+import { api } from '../api/client';
+import type { Job, JobResult, ResultInfo } from '../api/types';
+import { sentence } from '../lib/collection';
+import type { Loaded } from '../lib/collection';
+import { isUnfinished, sent, watchQueue } from '../lib/queue';
+import { useStore } from '../lib/store';
+import { duration, percent } from '../lib/words';
+import { Failed } from './states';
+
+/** The answer of a completed job, asked for once. */
+export function useResult(job: Job | null): Loaded<ResultInfo> {
+  const [loaded, setLoaded] = useState<{ id: string; is: Loaded<ResultInfo> }>({ id: '', is: { state: 'loading' } });
+  const id = job?.state === 'completed' && job.kind !== 'train' ? job.id : '';
+  useEffect(() => {
+    if (!id) return;
+    let isOld = false;
+    const done = (is: Loaded<ResultInfo>) => !isOld && setLoaded({ id, is });
+    api.result(id).then(
+      (result: JobResult) => done({ state: 'ready', value: JSON.parse(result.info) as ResultInfo }),
+      (error: unknown) => done({ state: 'failed', sentence: sentence(error) }),
+    );
+    return () => {
+      isOld = true;
+    };
+  }, [id]);
+  return loaded.id === id ? loaded.is : { state: 'loading' };
+}
+
+/** How far a job is: picture so far, bar, steps, time left, cancel. */
+export function JobProgressView({ job }: { job: Job }) {
+  const note = useStore(sent)[job.id];
+  const [stopping, setStopping] = useState(false);
+  const [wrong, setWrong] = useState('');
+  const p = job.progress;
+  const share = p?.progress ?? 0;
+  const words =
+    job.state === 'queued'
+      ? job.position && job.position > 1 ? `Waits: place ${job.position} in the queue` : 'Waits: next in the queue'
+      : p && p.steps > 0
+        ? `Step ${p.step} of ${p.steps}${p.batches > 1 ? `, batch ${p.batch + 1} of ${p.batches}` : ''}`
+        : p?.text || 'Preparing';
+  return (
+    <div class="running">
+      <div class="running-picture" style={{ aspectRatio: `${note?.width ?? 1} / ${note?.height ?? 1}` }}>
+        {p && p.preview > 0 ? (
+          <img src={api.previewUrl(job.id, p.preview)} alt="The picture so far" />
+        ) : (
+          <span class="shimmer" aria-hidden="true" />
+        )}
+      </div>
+      <div class="running-line">
+        <div class="running-words">
+          <strong>{words}</strong>
+          <span>{job.state === 'running' && p && p.eta > 0 ? `about ${duration(p.eta)} left` : ''}</span>
+        </div>
+        <progress value={share} max={1} aria-label="Progress">{percent(share)}</progress>
+        <button
+          type="button" class="small" disabled={stopping}
+          onClick={async () => {
+            setStopping(true);
+            try {
+              await api.cancel(job.id);
+            } catch (error) {
+              setWrong(sentence(error));
+            }
+            void watchQueue();
+          }}
+        >
+          {stopping ? 'Stopping …' : 'Cancel'}
+        </button>
+      </div>
+      {wrong && <Failed sentence={wrong} />}
+    </div>
+  );
+}
+
+/** The jobs that wait or run behind the one in sight, each with its own way out. */
+export function QueueList({ jobs, shown, onShow }: { jobs: Job[]; shown: string; onShow: (id: string) => void }) {
+  const notes = useStore(sent);
+  const waiting = jobs.filter((job) => isUnfinished(job)).reverse();
+  if (waiting.length < 2) return null;
+  return (
+    <section class="queue" aria-label="Queue">
+      <h3>Queue <span class="count">{waiting.length}</span></h3>
+      <ul>
+        {waiting.map((job) => (
+          <li key={job.id} aria-current={job.id === shown ? 'true' : undefined}>
+            <button type="button" class="queue-name" onClick={() => onShow(job.id)}>
+              {job.state === 'running' ? '▸ ' : ''}{notes[job.id]?.label ?? notes[job.id]?.prompt ?? job.kind}
+            </button>
+            <button type="button" class="small quiet" onClick={() => void api.cancel(job.id).then(watchQueue, watchQueue)}>
+              Cancel<span class="unseen"> {notes[job.id]?.prompt ?? job.kind}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,80 @@
+import { useState } from 'preact/hooks';
+import type { LoraCardData } from '../api/types';
+import { findLora } from '../lib/collection';
+import { loraTags, removeLora, replaceTag } from '../lib/prompt';
+import type { LoraTag } from '../lib/prompt';
+import { Slider } from './fields';
+import { Icon } from './icon';
+
+interface Props {
+  prompt: string;
+  onPrompt: (prompt: string) => void;
+  /** null while the collection is not known: then nothing is called missing. */
+  loras: LoraCardData[] | null;
+}
+
+/** The LoRAs of the prompt, each with its weight under the finger. */
+export function LoraChips({ prompt, onPrompt, loras }: Props) {
+  const tags = loraTags(prompt);
+  if (tags.length === 0) return null;
+  return (
+    <ul class="chips" aria-label="LoRAs in the prompt">
+      {tags.map((tag, i) => (
+        <Chip
+          key={`${tag.name}${i}`} tag={tag} lora={loras ? findLora(loras, tag.name) : undefined} isMissing={loras !== null && !findLora(loras, tag.name)}
+          onChange={(change) => onPrompt(replaceTag(prompt, tag, change))}
+          onRemove={() => {
+            const lora = loras && findLora(loras, tag.name);
+            onPrompt(removeLora(prompt, tag.name, lora ? lora.trigger : ''));
+          }}
+        />
+      ))}
+    </ul>
+  );
+}
+
+interface ChipProps {
+  tag: LoraTag;
+  lora: LoraCardData | undefined;
+  isMissing: boolean;
+  onChange: (change: Partial<LoraTag>) => void;
+  onRemove: () => void;
+}
+
+function Chip({ tag, lora, isMissing, onChange, onRemove }: ChipProps) {
+  const [isOpen, setOpen] = useState(tag.te !== tag.unet || tag.start !== null || tag.stop !== null);
+  const isSplit = isOpen;
+  return (
+    <li class={isMissing ? 'chip chip-missing' : 'chip'}>
+      <div class="chip-head">
+        {lora?.preview && <img src={lora.preview} alt="" width={32} height={32} />}
+        <span class="chip-name">{tag.name || '(no name)'}</span>
+        <button type="button" class="small quiet" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+          {isOpen ? 'Less' : 'More'}<span class="unseen"> about {tag.name}</span>
+        </button>
+        <button type="button" class="icon-button" onClick={onRemove} aria-label={`Remove ${tag.name}`}>
+          <Icon name="close" />
+        </button>
+      </div>
+      {isMissing && <p class="chip-wrong"><Icon name="warning" /> There is no LoRA of this name in the collection.</p>}
+      {lora && !lora.fits && <p class="chip-wrong"><Icon name="warning" /> {lora.fits_reason}</p>}
+      {!isSplit && (
+        <Slider label="Weight" value={tag.te} min={-1} max={2} step={0.05} onChange={(w) => onChange({ te: w, unet: w })} />
+      )}
+      {isSplit && (
+        <>
+          <Slider label="U-Net" value={tag.unet} min={-1} max={2} step={0.05} onChange={(unet) => onChange({ unet })} />
+          <Slider label="Text encoder" value={tag.te} min={-1} max={2} step={0.05} onChange={(te) => onChange({ te })} />
+          <Slider
+            label="Starts at, % of the steps" value={Math.round((tag.start ?? 0) * 100)} min={0} max={95} step={5}
+            onChange={(v) => onChange({ start: v === 0 ? null : v / 100 })}
+          />
+          <Slider
+            label="Stops at, % of the steps" value={Math.round((tag.stop ?? 1) * 100)} min={5} max={100} step={5}
+            onChange={(v) => onChange({ stop: v === 100 ? null : v / 100 })}
+          />
+        </>
+      )}
+    </li>
+  );
+}

@@ -1,0 +1,63 @@
+import { useState } from 'preact/hooks';
+import { loadLoras, loras, ready, tagName } from '../lib/collection';
+import { change, form } from '../lib/form';
+import { NO_FILTER, filterLoras } from '../lib/lora_filter';
+import { addLora, loraTags, removeLora } from '../lib/prompt';
+import { go, routeUrl } from '../lib/route';
+import { useStore } from '../lib/store';
+import type { LoraCardData } from '../api/types';
+import { Icon } from './icon';
+import { LoraCard } from './lora_card';
+import { Empty, Failed, Loading } from './states';
+
+/** Puts a LoRA into the prompt of Create's form, or takes it out again. */
+export function useLoraToggle(): { isActive: (lora: LoraCardData) => boolean; toggle: (lora: LoraCardData) => void } {
+  const { prompt } = useStore(form);
+  const list = ready(useStore(loras)) ?? [];
+  const names = new Set(loraTags(prompt).map((tag) => tag.name));
+  const isActive = (lora: LoraCardData) => names.has(tagName(list, lora)) || names.has(lora.alias);
+  return {
+    isActive,
+    toggle: (lora) => {
+      const name = tagName(list, lora);
+      if (!isActive(lora)) return change({ prompt: addLora(prompt, name, lora.preferred_weight ?? 1, lora.trigger) });
+      change({ prompt: removeLora(removeLora(prompt, name, lora.trigger), lora.alias, '') });
+    },
+  };
+}
+
+/** How many cards the shelf beside the picture shows; the rest is on the LoRAs page. */
+const SHELF = 60;
+
+/** The LoRAs within reach while writing a prompt. */
+export function LoraShelf() {
+  const loaded = useStore(loras);
+  const { isActive, toggle } = useLoraToggle();
+  const [text, setText] = useState('');
+  const found = loaded.state === 'ready' ? filterLoras(loaded.value, { ...NO_FILTER, text }) : [];
+  return (
+    <aside class="shelf" aria-label="LoRAs">
+      <div class="shelf-head">
+        <h2>LoRAs</h2>
+        <a href={routeUrl('loras')}>All {loaded.state === 'ready' ? loaded.value.length : ''}</a>
+      </div>
+      <label class="search">
+        <Icon name="search" />
+        <span class="unseen">Search LoRAs</span>
+        <input type="search" placeholder="Search" value={text} onInput={(e) => setText(e.currentTarget.value)} />
+      </label>
+      {loaded.state === 'loading' && <Loading what="LoRAs" />}
+      {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void loadLoras()} />}
+      {loaded.state === 'ready' && loaded.value.length === 0 && (
+        <Empty title="No LoRAs yet"><p>Put .safetensors files into models/Lora.</p></Empty>
+      )}
+      {loaded.state === 'ready' && loaded.value.length > 0 && found.length === 0 && <Empty title={`Nothing matches “${text}”`} />}
+      <ul class="cards">
+        {found.slice(0, SHELF).map((lora) => (
+          <LoraCard key={lora.relative} lora={lora} isActive={isActive(lora)} onToggle={() => toggle(lora)} onDetails={() => go('loras', lora.relative)} />
+        ))}
+      </ul>
+      {found.length > SHELF && <p class="hint">{found.length - SHELF} more on the LoRAs page.</p>}
+    </aside>
+  );
+}

@@ -1,0 +1,146 @@
+import { useState } from 'preact/hooks';
+import { choices, ready, sentence, setOptions } from '../lib/collection';
+import { change } from '../lib/form';
+import type { Form } from '../lib/form';
+import { useStore } from '../lib/store';
+import { Check, NumberField, Select, Slider } from './fields';
+import type { Axis } from '../lib/plot';
+import { Icon } from './icon';
+import { PlotPanel } from './plot_panel';
+import { Failed } from './states';
+
+/** The model that the next pictures are made with: options of the server, so they hold for all its clients. */
+export function ModelChoice() {
+  const all = ready(useStore(choices));
+  const [busy, setBusy] = useState(false);
+  const [wrong, setWrong] = useState('');
+  const set = async (options: Record<string, unknown>) => {
+    setBusy(true);
+    try {
+      await setOptions(options);
+      setWrong('');
+    } catch (error) {
+      setWrong(sentence(error));
+    }
+    setBusy(false);
+  };
+  const named = String(all?.options['sd_model_checkpoint'] ?? '');
+  const found = all?.checkpoints.find((c) => c.title === named || c.title.split(' [')[0] === named.split(' [')[0]);
+  return (
+    <div class="model-choice">
+      <div class="pair">
+        <Select
+          label="Checkpoint" disabled={busy || !all} value={found?.title ?? all?.checkpoints[0]?.title ?? ''}
+          choices={(all?.checkpoints ?? []).map((c) => ({ value: c.title, label: c.model_name }))}
+          onChange={(title) => void set({ sd_model_checkpoint: title })}
+        />
+        <Select
+          label="VAE" disabled={busy || !all} value={String(all?.options['sd_vae'] ?? 'Automatic')}
+          choices={['Automatic', 'None', ...(all?.vaes ?? [])]} onChange={(vae) => void set({ sd_vae: vae })}
+        />
+      </div>
+      {busy && <p class="hint" role="status">Loading the model …</p>}
+      {wrong && <Failed sentence={wrong} />}
+    </div>
+  );
+}
+
+/** A1111's parameters; the rarer ones behind folds. */
+export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: Axis, z: Axis) => void }) {
+  const all = ready(useStore(choices));
+  const isImage = form.mode !== 'txt2img';
+  // One checkpoint is no choice: then it stands with the rarer things.
+  const hasModels = (all?.checkpoints.length ?? 0) > 1;
+  return (
+    <div class="parameters">
+      {hasModels && <ModelChoice />}
+      <div class="pair">
+        <NumberField label="Width" value={form.width} min={64} max={4096} step={8} onChange={(width) => change({ width })} />
+        <NumberField label="Height" value={form.height} min={64} max={4096} step={8} onChange={(height) => change({ height })}>
+          <button type="button" class="icon-button" aria-label="Swap width and height" title="Swap width and height"
+            onClick={() => change({ width: form.height, height: form.width })}>
+            <Icon name="swap" />
+          </button>
+        </NumberField>
+      </div>
+      <Slider label="Sampling steps" value={form.steps} min={1} max={150} onChange={(steps) => change({ steps })} />
+      <Slider label="CFG Scale" value={form.cfg_scale} min={1} max={30} step={0.5} onChange={(cfg_scale) => change({ cfg_scale })} />
+      {isImage && (
+        <Slider label="Denoising strength" value={form.denoising_strength} min={0} max={1} step={0.01}
+          onChange={(denoising_strength) => change({ denoising_strength })} />
+      )}
+      <div class="pair">
+        <NumberField label="Seed" value={form.seed} min={-1} max={4294967295} onChange={(seed) => change({ seed })}>
+          <button type="button" class="icon-button" aria-label="Random seed" title="Random seed" onClick={() => change({ seed: -1 })}>
+            <Icon name="dice" />
+          </button>
+        </NumberField>
+        <Select label="Sampling method" value={form.sampler_name} choices={all?.samplers ?? [form.sampler_name]}
+          onChange={(sampler_name) => change({ sampler_name })} />
+      </div>
+      <div class="pair">
+        <NumberField label="Batch count" value={form.n_iter} min={1} max={100} onChange={(n_iter) => change({ n_iter })} />
+        <NumberField label="Batch size" value={form.batch_size} min={1} max={8} onChange={(batch_size) => change({ batch_size })} />
+      </div>
+      {form.mode === 'inpaint' && (
+        <details open>
+          <summary>Inpaint</summary>
+          <div class="pair">
+            <Select label="Masked content" value={String(form.inpainting_fill)}
+              choices={['fill', 'original', 'latent noise', 'latent nothing'].map((label, i) => ({ value: String(i), label }))}
+              onChange={(v) => change({ inpainting_fill: Number(v) })} />
+            <Select label="Inpaint area" value={form.inpaint_full_res ? 'masked' : 'whole'}
+              choices={[{ value: 'whole', label: 'Whole picture' }, { value: 'masked', label: 'Only masked' }]}
+              onChange={(v) => change({ inpaint_full_res: v === 'masked' })} />
+          </div>
+          <Slider label="Mask blur" value={form.mask_blur} min={0} max={64} onChange={(mask_blur) => change({ mask_blur })} />
+          {form.inpaint_full_res && (
+            <Slider label="Only masked padding, pixels" value={form.inpaint_full_res_padding} min={0} max={256} step={4}
+              onChange={(inpaint_full_res_padding) => change({ inpaint_full_res_padding })} />
+          )}
+          <Check label="Inpaint not masked" value={form.inpainting_mask_invert}
+            onChange={(inpainting_mask_invert) => change({ inpainting_mask_invert })} />
+        </details>
+      )}
+      {!isImage && (
+        <details open={form.enable_hr}>
+          <summary>Hires. fix {form.enable_hr && <span class="tag-on">on</span>}</summary>
+          <Check label="Draw small first, then enlarge and refine" value={form.enable_hr} onChange={(enable_hr) => change({ enable_hr })} />
+          {form.enable_hr && (
+            <>
+              <Select label="Upscaler" value={form.hr_upscaler} choices={all?.upscalers ?? [form.hr_upscaler]}
+                onChange={(hr_upscaler) => change({ hr_upscaler })} />
+              <Slider label="Upscale by" value={form.hr_scale} min={1} max={4} step={0.05} onChange={(hr_scale) => change({ hr_scale })} />
+              <Slider label="Hires steps (0: as many)" value={form.hr_second_pass_steps} min={0} max={150}
+                onChange={(hr_second_pass_steps) => change({ hr_second_pass_steps })} />
+              <Slider label="Denoising strength" value={form.denoising_strength} min={0} max={1} step={0.01}
+                onChange={(denoising_strength) => change({ denoising_strength })} />
+              <p class="hint">{Math.floor((form.width * form.hr_scale) / 8) * 8} × {Math.floor((form.height * form.hr_scale) / 8) * 8} pixels</p>
+            </>
+          )}
+        </details>
+      )}
+      <details>
+        <summary>More</summary>
+        {!hasModels && <ModelChoice />}
+        <div class="pair">
+          <Select label="Schedule type" value={form.scheduler} choices={all?.schedulers ?? [form.scheduler]}
+            onChange={(scheduler) => change({ scheduler })} />
+          <NumberField label="Clip skip" value={form.clip_skip} min={1} max={12} onChange={(clip_skip) => change({ clip_skip })} />
+        </div>
+        {isImage && (
+          <Select label="Resize mode" value={String(form.resize_mode)}
+            choices={['Just resize', 'Crop and resize', 'Resize and fill', 'Just resize (latent upscale)'].map((label, i) => ({ value: String(i), label }))}
+            onChange={(v) => change({ resize_mode: Number(v) })} />
+        )}
+        <div class="pair">
+          <NumberField label="Variation seed" value={form.subseed} min={-1} max={4294967295} onChange={(subseed) => change({ subseed })} />
+          <NumberField label="Variation strength" value={form.subseed_strength} min={0} max={1} step={0.05}
+            onChange={(subseed_strength) => change({ subseed_strength })} />
+        </div>
+        <Check label="Tiling: the picture continues over its edges" value={form.tiling} onChange={(tiling) => change({ tiling })} />
+      </details>
+      <PlotPanel onPlot={onPlot} />
+    </div>
+  );
+}

@@ -1,0 +1,121 @@
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { api } from '../api/client';
+import type { PictureParameters } from '../api/types';
+import { findLora, loras, ready, sentence } from '../lib/collection';
+import type { Loaded } from '../lib/collection';
+import { change, fromInfotext } from '../lib/form';
+import { dataUrl } from '../lib/picture_file';
+import { loraTags } from '../lib/prompt';
+import { go } from '../lib/route';
+import { useStore } from '../lib/store';
+import { Icon } from './icon';
+import { useAsSource } from './source_picker';
+import { Failed, Loading } from './states';
+
+interface Props {
+  /** A file of the user's, or the address of a picture on the server. */
+  picture: Blob | string;
+  name: string;
+  onClose: () => void;
+  /** Buttons of the place it was opened from. */
+  children?: ComponentChildren;
+  onKey?: (key: string) => void;
+}
+
+/** A picture in large with the settings inside it: read, copied, sent on. */
+export function PictureDialog({ picture, name, onClose, children, onKey }: Props) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [url, setUrl] = useState(typeof picture === 'string' ? picture : '');
+  const [read, setRead] = useState<Loaded<PictureParameters>>({ state: 'loading' });
+  const [said, setSaid] = useState('');
+  const cards = ready(useStore(loras));
+  useEffect(() => {
+    if (dialog.current && !dialog.current.open) dialog.current.showModal();
+  }, []);
+  useEffect(() => {
+    let isOld = false;
+    setRead({ state: 'loading' });
+    setSaid('');
+    const object = typeof picture === 'string' ? picture : URL.createObjectURL(picture);
+    setUrl(object);
+    dataUrl(picture)
+      .then((data) => api.pictureParameters(data))
+      .then(
+        (value) => !isOld && setRead({ state: 'ready', value }),
+        (error: unknown) => !isOld && setRead({ state: 'failed', sentence: sentence(error) }),
+      );
+    return () => {
+      isOld = true;
+      if (typeof picture !== 'string') URL.revokeObjectURL(object);
+    };
+  }, [picture]);
+
+  const found = read.state === 'ready' ? read.value : null;
+  const missing = cards && found ? loraTags(found.parameters['Prompt'] ?? '').filter((t) => !findLora(cards, t.name)) : [];
+  const leave = (then: () => void) => {
+    then();
+    onClose();
+    go('create');
+  };
+  const asSource = async (mode: 'img2img' | 'inpaint') => {
+    try {
+      await useAsSource(picture);
+      leave(() => change({ ...(found?.info ? { prompt: fromInfotext(found.parameters).prompt ?? '' } : {}), mode }));
+    } catch (error) {
+      setRead({ state: 'failed', sentence: sentence(error) });
+    }
+  };
+  return (
+    <dialog
+      ref={dialog} class="viewer" aria-label={name} onClose={onClose}
+      onKeyDown={(e) => onKey?.(e.key)}
+      onClick={(e) => {
+        if (e.target === dialog.current) dialog.current?.close();
+      }}
+    >
+      <div class="viewer-picture">{url && <img src={url} alt={name} />}</div>
+      <div class="viewer-side">
+        <div class="panel-head">
+          <h2>{name}</h2>
+          <button type="button" class="icon-button" aria-label="Close" onClick={() => dialog.current?.close()}><Icon name="close" /></button>
+        </div>
+        {read.state === 'loading' && <Loading what="settings" />}
+        {read.state === 'failed' && <Failed sentence={read.sentence} />}
+        {found && !found.info && <p class="hint">No settings are kept in this picture.</p>}
+        {missing.map((tag) => (
+          <div class="notice notice-bad" key={tag.from}>
+            <Icon name="warning" />
+            <p>It was made with the LoRA <strong>{tag.name}</strong>, which is not in the collection.</p>
+          </div>
+        ))}
+        <div class="row actions">
+          <button type="button" class="primary small" disabled={!found?.info}
+            onClick={() => found && leave(() => change({ ...fromInfotext(found.parameters), mode: 'txt2img' }))}>
+            Use these settings
+          </button>
+          <button type="button" class="small" onClick={() => void asSource('img2img')}>To image</button>
+          <button type="button" class="small" onClick={() => void asSource('inpaint')}>To inpaint</button>
+          <button type="button" class="small" disabled={!found?.info}
+            onClick={() => found && void navigator.clipboard.writeText(found.info).then(() => setSaid('Copied.'), () => setSaid('The browser does not allow copying.'))}>
+            Copy settings
+          </button>
+          {children}
+        </div>
+        <p class="hint" role="status">{said}</p>
+        {found?.info && (
+          <>
+            <h3>Prompt</h3>
+            <p class="viewer-prompt">{found.parameters['Prompt']}</p>
+            {found.parameters['Negative prompt'] && <><h3>Negative prompt</h3><p class="viewer-prompt">{found.parameters['Negative prompt']}</p></>}
+            <dl class="facts">
+              {['Steps', 'Sampler', 'Schedule type', 'CFG scale', 'Seed', 'Size', 'Model', 'Denoising strength', 'Lora hashes', 'Version']
+                .filter((label) => found.parameters[label] !== undefined)
+                .map((label) => <><dt key={label}>{label}</dt><dd>{String(found.parameters[label])}</dd></>)}
+            </dl>
+          </>
+        )}
+      </div>
+    </dialog>
+  );
+}

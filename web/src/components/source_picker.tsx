@@ -1,0 +1,59 @@
+import { useRef, useState } from 'preact/hooks';
+import { sentence } from '../lib/collection';
+import { change, form, source } from '../lib/form';
+import { dataUrl, formSize, pictureSize } from '../lib/picture_file';
+import { useStore } from '../lib/store';
+import { MaskEditor } from './mask_editor';
+import { Failed } from './states';
+
+/** Takes a picture as the one that img2img or inpaint starts from; the form's size follows it. */
+export async function useAsSource(from: Blob | string): Promise<void> {
+  const url = await dataUrl(from);
+  const { width, height } = await pictureSize(url);
+  source.set({ image: url, mask: '' });
+  change(formSize(width, height, Math.max(512, form.get().width, form.get().height)));
+}
+
+/** Chooses the picture to start from and, for inpaint, paints the mask on it. */
+export function SourcePicker({ withMask }: { withMask: boolean }) {
+  const from = useStore(source);
+  const file = useRef<HTMLInputElement>(null);
+  const [wrong, setWrong] = useState('');
+  const choose = async (chosen: File | undefined) => {
+    if (!chosen) return;
+    try {
+      await useAsSource(chosen);
+      setWrong('');
+    } catch (error) {
+      setWrong(sentence(error));
+    }
+  };
+  return (
+    <section class="source" aria-label="Picture to start from">
+      {wrong && <Failed sentence={wrong} />}
+      {!from.image && (
+        <button type="button" class="drop" onClick={() => file.current?.click()}>
+          <strong>Choose a picture</strong>
+          <span>or send one here from Results</span>
+        </button>
+      )}
+      {from.image && withMask && (
+        <MaskEditor image={from.image} mask={from.mask} onMask={(mask) => source.set((old) => ({ ...old, mask }))} />
+      )}
+      {from.image && !withMask && <img class="source-picture" src={from.image} alt="The picture to start from" />}
+      {from.image && (
+        <div class="row">
+          <button type="button" class="small" onClick={() => file.current?.click()}>Another picture</button>
+          <button type="button" class="small" onClick={() => source.set({ image: '', mask: '' })}>Take it away</button>
+        </div>
+      )}
+      <input
+        ref={file} type="file" accept="image/png,image/jpeg,image/webp" hidden aria-label="Picture to start from"
+        onChange={(e) => {
+          void choose(e.currentTarget.files?.[0]);
+          e.currentTarget.value = '';
+        }}
+      />
+    </section>
+  );
+}

@@ -1,0 +1,118 @@
+import { useEffect, useState } from 'preact/hooks';
+import { api } from '../api/client';
+import type { Job } from '../api/types';
+import { change } from '../lib/form';
+import { isUnfinished } from '../lib/queue';
+import type { Queue, Sent } from '../lib/queue';
+import { duration, title } from '../lib/words';
+import { ApplyReport } from './apply_report';
+import { GroupView } from './group_view';
+import { JobProgressView, QueueList, useResult } from './job_view';
+import { useAsSource } from './source_picker';
+import { Empty, Failed, Loading } from './states';
+
+interface Props {
+  jobs: Queue;
+  notes: Record<string, Sent>;
+  /** Id of the chosen job; '' for the one that runs, or else the newest. */
+  shown: string;
+  onShow: (id: string) => void;
+}
+
+/** Where the picture appears: the running job, what came of it, and a strip of the last ones. */
+export function Stage({ jobs, notes, shown, onShow }: Props) {
+  const drawings = jobs.jobs.filter((job) => job.kind !== 'train');
+  const running = drawings.find((job) => job.state === 'running');
+  const job = drawings.find((j) => j.id === shown) ?? running ?? drawings.find((j) => j.state === 'completed') ?? drawings[0] ?? null;
+  const group = job ? notes[job.id]?.group : undefined;
+  const members = group ? drawings.filter((j) => notes[j.id]?.group === group) : [];
+  const active = job && isUnfinished(job) ? job : members.find((j) => j.state === 'running') ?? null;
+  // A comparison speaks of the side with the LoRAs.
+  const told = members.find((j) => notes[j.id]?.label === 'with LoRA' && j.state === 'completed') ?? job;
+  const finished = drawings.filter((j) => j.state === 'completed').slice(0, 24);
+  return (
+    <section class="stage" aria-label="Picture">
+      <p class="unseen" aria-live="polite">
+        {job?.state === 'completed' ? 'The picture is ready.' : job?.state === 'failed' ? `It failed: ${job.error}` : ''}
+      </p>
+      {!jobs.isLoaded && <Loading what="your pictures" />}
+      {jobs.isLoaded && !job && (
+        <Empty title="Your picture appears here">
+          <p>Write what to draw, press a LoRA if you like, and press Generate.</p>
+        </Empty>
+      )}
+      {active && <JobProgressView key={active.id} job={active} />}
+      {members.length > 1 && <GroupView jobs={members} onShow={onShow} />}
+      {told && job && !active && <Ended job={notes[job.id]?.plot ? job : told} isGrouped={members.length > 1 && !notes[job.id]?.plot} />}
+      <QueueList jobs={drawings} shown={job?.id ?? ''} onShow={onShow} />
+      {finished.length > 1 && (
+        <ul class="strip" aria-label="Last pictures">
+          {finished.map((j) => (
+            <li key={j.id}>
+              <button type="button" class="picture-button" aria-current={j.id === job?.id ? 'true' : undefined} onClick={() => onShow(j.id)}>
+                <img src={api.pictureUrl(j.id, 0)} alt={title(notes[j.id]?.prompt ?? 'Picture')} width={72} height={72} loading="lazy" />
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
+  const result = useResult(job);
+  const [index, setIndex] = useState(0);
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    setIndex(0);
+    setCopied(false);
+  }, [job.id]);
+  if (job.state === 'failed') return <Failed sentence={job.error ?? 'The job failed.'} />;
+  if (job.state === 'cancelled') return <Empty title="Cancelled">{job.error && <p>{job.error}</p>}</Empty>;
+  const info = result.state === 'ready' ? result.value : null;
+  const at = Math.min(index, Math.max(0, job.pictures - 1));
+  const url = api.pictureUrl(job.id, at);
+  const infotext = info?.infotexts[at] ?? '';
+  const seed = info?.all_seeds[Math.max(0, at - (info.index_of_first_image || 0))];
+  return (
+    <div class="ended">
+      {!isGrouped && job.pictures > 0 && (
+        <a class="main-picture" href={url} target="_blank" rel="noreferrer">
+          <img src={url} alt={title(info?.prompt ?? '')} />
+        </a>
+      )}
+      {job.pictures > 1 && (
+        <div class="strip">
+          {Array.from({ length: job.pictures }, (_, i) => (
+            <button key={i} type="button" class="picture-button" aria-current={i === at ? 'true' : undefined} onClick={() => setIndex(i)}>
+              <img src={api.pictureUrl(job.id, i)} alt={`Picture ${i + 1}`} width={72} height={72} loading="lazy" />
+            </button>
+          ))}
+        </div>
+      )}
+      {job.pictures > 0 && (
+        <div class="row actions">
+          <a class="button small" href={url} download={`lowrank-${seed ?? job.id}.png`}>Download</a>
+          <button type="button" class="small" disabled={seed === undefined} onClick={() => seed !== undefined && change({ seed })}>Keep seed</button>
+          <button type="button" class="small" onClick={() => void useAsSource(url).then(() => change({ mode: 'img2img' }))}>To image</button>
+          <button type="button" class="small" onClick={() => void useAsSource(url).then(() => change({ mode: 'inpaint' }))}>To inpaint</button>
+          <button type="button" class="small" disabled={!infotext}
+            onClick={() => void navigator.clipboard.writeText(infotext).then(() => setCopied(true), () => setCopied(false))}>
+            {copied ? 'Copied' : 'Copy settings'}
+          </button>
+        </div>
+      )}
+      {result.state === 'failed' && <Failed sentence={result.sentence} />}
+      {info && <ApplyReport info={info.lowrank} />}
+      {infotext && (
+        <details class="infotext">
+          <summary>
+            Settings · seed {seed} {job.started && job.finished ? `· took ${duration(job.finished - job.started)}` : ''}
+          </summary>
+          <pre>{infotext}</pre>
+        </details>
+      )}
+    </div>
+  );
+}

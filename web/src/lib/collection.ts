@@ -1,0 +1,75 @@
+import { api } from '../api/client';
+import type { Checkpoint, Style } from '../api/client';
+import type { LoraCardData } from '../api/types';
+import { createStore } from './store';
+
+/** A thing that is asked from the server: not here yet, here, or refused with a sentence. */
+export type Loaded<T> = { state: 'loading' } | { state: 'ready'; value: T } | { state: 'failed'; sentence: string };
+
+export const sentence = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+export const loras = createStore<Loaded<LoraCardData[]>>({ state: 'loading' });
+
+export async function loadLoras(): Promise<void> {
+  try {
+    loras.set({ state: 'ready', value: (await api.loras()).loras });
+  } catch (error) {
+    // Cards that are on the screen stay there while the server is away.
+    if (loras.get().state !== 'ready') loras.set({ state: 'failed', sentence: sentence(error) });
+  }
+}
+
+/** The choices of the form. */
+export interface Choices {
+  checkpoints: Checkpoint[];
+  vaes: string[];
+  samplers: string[];
+  schedulers: string[];
+  upscalers: string[];
+  styles: Style[];
+  embeddings: string[];
+  options: Record<string, unknown>;
+}
+
+export const choices = createStore<Loaded<Choices>>({ state: 'loading' });
+
+export async function loadChoices(): Promise<void> {
+  try {
+    const [checkpoints, vaes, samplers, schedulers, upscalers, latent, styles, embeddings, options] = await Promise.all([
+      api.checkpoints(), api.vaes(), api.samplers(), api.schedulers(), api.upscalers(), api.latentUpscalers(),
+      api.styles(), api.embeddings(), api.options(),
+    ]);
+    choices.set({
+      state: 'ready',
+      value: {
+        checkpoints,
+        vaes: vaes.map((v) => v.model_name),
+        samplers: samplers.map((s) => s.name),
+        schedulers: schedulers.map((s) => s.label),
+        upscalers: [...latent.map((u) => u.name), ...upscalers.map((u) => u.name).filter((n) => n !== 'None')],
+        styles,
+        embeddings: Object.keys(embeddings.loaded),
+        options,
+      },
+    });
+  } catch (error) {
+    if (choices.get().state !== 'ready') choices.set({ state: 'failed', sentence: sentence(error) });
+  }
+}
+
+export const ready = <T>(loaded: Loaded<T>): T | null => (loaded.state === 'ready' ? loaded.value : null);
+
+export async function setOptions(options: Record<string, unknown>): Promise<void> {
+  await api.setOptions(options);
+  await loadChoices();
+}
+
+/** The LoRA that a tag's name means, as the server looks names up: name, alias, or folder/name. */
+export function findLora(list: LoraCardData[], name: string): LoraCardData | undefined {
+  return list.find((l) => l.name === name) ?? list.find((l) => l.alias === name || l.relative === name);
+}
+
+/** The LoRA's name as a tag writes it: the plain name, with its folder when another one has the same. */
+export function tagName(list: LoraCardData[], lora: LoraCardData): string {
+  return list.filter((l) => l.name === lora.name).length > 1 ? lora.relative : lora.name;
+}

@@ -1,0 +1,182 @@
+import { keep, readKept } from './kept';
+import { createStore } from './store';
+
+/** Everything that Create's form holds. Names and defaults are A1111's. */
+export interface Form {
+  mode: 'txt2img' | 'img2img' | 'inpaint';
+  prompt: string;
+  negative_prompt: string;
+  styles: string[];
+  sampler_name: string;
+  scheduler: string;
+  steps: number;
+  width: number;
+  height: number;
+  cfg_scale: number;
+  seed: number;
+  subseed: number;
+  subseed_strength: number;
+  n_iter: number;
+  batch_size: number;
+  clip_skip: number;
+  tiling: boolean;
+  enable_hr: boolean;
+  hr_scale: number;
+  hr_upscaler: string;
+  hr_second_pass_steps: number;
+  denoising_strength: number;
+  resize_mode: number;
+  mask_blur: number;
+  inpainting_fill: number;
+  inpaint_full_res: boolean;
+  inpaint_full_res_padding: number;
+  inpainting_mask_invert: boolean;
+  compare: boolean;
+}
+
+export const STANDARD: Form = {
+  mode: 'txt2img',
+  prompt: '',
+  negative_prompt: '',
+  styles: [],
+  sampler_name: 'DPM++ 2M',
+  scheduler: 'Automatic',
+  steps: 20,
+  width: 512,
+  height: 512,
+  cfg_scale: 7,
+  seed: -1,
+  subseed: -1,
+  subseed_strength: 0,
+  n_iter: 1,
+  batch_size: 1,
+  clip_skip: 1,
+  tiling: false,
+  enable_hr: false,
+  hr_scale: 2,
+  hr_upscaler: 'Latent',
+  hr_second_pass_steps: 0,
+  denoising_strength: 0.75,
+  resize_mode: 0,
+  mask_blur: 4,
+  inpainting_fill: 1,
+  inpaint_full_res: false,
+  inpaint_full_res_padding: 32,
+  inpainting_mask_invert: false,
+  compare: false,
+};
+
+/** What a newcomer with nothing but the starter model finds in the form: one press gives a picture. */
+export const STARTER_FORM: Partial<Form> = {
+  prompt: 'a red fox, noto style, blue background',
+  width: 128,
+  height: 128,
+};
+
+export const form = createStore<Form>({ ...STANDARD, ...readKept<Partial<Form>>('form', {}) });
+form.subscribe(() => keep('form', form.get()));
+
+export const isFirstVisit = () => localStorage.getItem('lowrank.form') === null;
+
+export function change(part: Partial<Form>): void {
+  form.set((old) => ({ ...old, ...part }));
+}
+
+/** Pictures that img2img and inpaint start from; too large for the browser's small store, so not kept. */
+export interface Source {
+  /** data: URL, or '' when none is chosen. */
+  image: string;
+  /** White where to repaint; data: URL of a PNG. */
+  mask: string;
+}
+
+export const source = createStore<Source>({ image: '', mask: '' });
+
+/** The request that /v1/jobs takes for this form. */
+export function requestOf(f: Form, from: Source): { kind: 'txt2img' | 'img2img'; request: Record<string, unknown> } {
+  const common: Record<string, unknown> = {
+    prompt: f.prompt,
+    negative_prompt: f.negative_prompt,
+    styles: f.styles,
+    sampler_name: f.sampler_name,
+    scheduler: f.scheduler,
+    steps: f.steps,
+    width: f.width,
+    height: f.height,
+    cfg_scale: f.cfg_scale,
+    seed: f.seed,
+    n_iter: f.n_iter,
+    batch_size: f.batch_size,
+    clip_skip: f.clip_skip,
+    tiling: f.tiling,
+    save_images: true,
+    send_images: true,
+  };
+  if (f.subseed_strength > 0) Object.assign(common, { subseed: f.subseed, subseed_strength: f.subseed_strength });
+  if (f.mode === 'txt2img') {
+    if (f.enable_hr)
+      Object.assign(common, {
+        enable_hr: true,
+        hr_scale: f.hr_scale,
+        hr_upscaler: f.hr_upscaler,
+        hr_second_pass_steps: f.hr_second_pass_steps,
+        denoising_strength: f.denoising_strength,
+      });
+    return { kind: 'txt2img', request: common };
+  }
+  Object.assign(common, {
+    init_images: [from.image],
+    denoising_strength: f.denoising_strength,
+    resize_mode: f.resize_mode,
+  });
+  if (f.mode === 'inpaint')
+    Object.assign(common, {
+      mask: from.mask,
+      mask_blur: f.mask_blur,
+      inpainting_fill: f.inpainting_fill,
+      inpaint_full_res: f.inpaint_full_res,
+      inpaint_full_res_padding: f.inpaint_full_res_padding,
+      inpainting_mask_invert: f.inpainting_mask_invert ? 1 : 0,
+    });
+  return { kind: 'img2img', request: common };
+}
+
+/** What must be put right before Generate, as a sentence; null when nothing. */
+export function fault(f: Form, from: Source): string | null {
+  if (f.mode !== 'txt2img' && !from.image) return 'Choose a picture to start from.';
+  if (f.mode === 'inpaint' && !from.mask) return 'Paint over what shall be drawn anew.';
+  if (f.width < 64 || f.height < 64) return 'Width and height must be at least 64.';
+  return null;
+}
+
+/** Form fields out of a picture's infotext as /sdapi/v1/png-info reads it; what is not said stays as it is. */
+export function fromInfotext(parameters: Record<string, string>): Partial<Form> {
+  const part: Partial<Form> = {};
+  const text = (label: string) => parameters[label];
+  const value = (label: string) => {
+    const n = Number(text(label));
+    return text(label) !== undefined && Number.isFinite(n) ? n : undefined;
+  };
+  const put = <K extends keyof Form>(key: K, found: Form[K] | undefined) => {
+    if (found !== undefined) part[key] = found;
+  };
+  put('prompt', text('Prompt'));
+  put('negative_prompt', text('Negative prompt'));
+  put('sampler_name', text('Sampler'));
+  put('scheduler', text('Schedule type'));
+  put('steps', value('Steps'));
+  put('cfg_scale', value('CFG scale'));
+  put('seed', value('Seed'));
+  put('clip_skip', value('Clip skip'));
+  put('denoising_strength', value('Denoising strength'));
+  put('subseed', value('Variation seed'));
+  put('subseed_strength', value('Variation seed strength'));
+  const size = /^(\d+)x(\d+)$/.exec(text('Size') ?? '');
+  put('width', size ? Number(size[1]) : value('Size-1'));
+  put('height', size ? Number(size[2]) : value('Size-2'));
+  const scale = value('Hires upscale');
+  part.enable_hr = scale !== undefined;
+  put('hr_scale', scale);
+  put('hr_upscaler', text('Hires upscaler'));
+  return part;
+}

@@ -1,0 +1,280 @@
+// The prompt language as far as the page needs it: colours, LoRA tags, weights, mistakes. The server's reading
+// (src/prompt) is the one that counts; this one only helps to write.
+
+export interface LoraTag {
+  name: string;
+  /** Weights of text encoder and U-Net. */
+  te: number;
+  unet: number;
+  /** Share of the steps, 0 … 1, when the tag says so. */
+  start: number | null;
+  stop: number | null;
+  /** Items that the page has no slider for (dyn, lbw, step …), kept as written. */
+  others: string[];
+  /** Where the tag stands in the text. */
+  from: number;
+  to: number;
+}
+
+export type PieceKind = 'text' | 'lora' | 'bracket' | 'weighted' | 'lowered' | 'break' | 'mistake' | 'comment';
+
+export interface Piece {
+  kind: PieceKind;
+  text: string;
+  /** What is wrong, for mistakes. */
+  hint?: string;
+}
+
+const TAG = /<([a-z]+):([^<>]*)>/gi;
+
+const number = (text: string | undefined, standard: number): number => {
+  const value = text === undefined || text.trim() === '' ? NaN : Number(text);
+  return Number.isFinite(value) ? value : standard;
+};
+
+/** All `<lora:…>` and `<lyco:…>` tags of a prompt. */
+export function loraTags(prompt: string): LoraTag[] {
+  const tags: LoraTag[] = [];
+  for (const match of prompt.matchAll(TAG)) {
+    if (!/^(lora|lyco)$/i.test(match[1]!)) continue;
+    const parts = match[2]!.split(':');
+    const named = new Map(parts.filter((p) => p.includes('=')).map((p) => p.split('=', 2) as [string, string]));
+    const placed = parts.filter((p) => !p.includes('='));
+    const te = number(named.get('te') ?? placed[1], 1);
+    // Numbers of 1 and above are steps, not shares of them: they stay as they are written.
+    const share = (key: string) => {
+      const value = number(named.get(key), NaN);
+      return value >= 0 && value < 1 ? value : null;
+    };
+    const isShare = (key: string) => (key === 'start' || key === 'stop') && share(key) !== null;
+    const others = [
+      ...placed.filter((part, i) => i > 2 || (i > 0 && part.trim() !== '' && !Number.isFinite(Number(part)))),
+      ...[...named].filter(([key]) => key !== 'te' && key !== 'unet' && !isShare(key)).map(([key, value]) => `${key}=${value}`),
+    ];
+    tags.push({
+      name: placed[0] ?? '',
+      te,
+      unet: number(named.get('unet') ?? placed[2], te),
+      start: share('start'),
+      stop: share('stop'),
+      others,
+      from: match.index,
+      to: match.index + match[0].length,
+    });
+  }
+  return tags;
+}
+
+const short = (value: number) => String(Math.round(value * 100) / 100);
+
+/** Writes a tag as A1111 reads it; the shortest form that says the same. */
+export function tagText(tag: Omit<LoraTag, 'from' | 'to'>): string {
+  let text = `<lora:${tag.name}:${short(tag.te)}`;
+  // Behind items that are known by their place, the place of this one must be filled.
+  const isPlaced = tag.others.some((item) => !item.includes('='));
+  if (tag.unet !== tag.te || isPlaced) text += `:${short(tag.unet)}`;
+  text = [text, ...tag.others].join(':');
+  if (tag.start !== null && tag.start > 0) text += `:start=${short(tag.start)}`;
+  if (tag.stop !== null && tag.stop < 1) text += `:stop=${short(tag.stop)}`;
+  return `${text}>`;
+}
+
+export function replaceTag(prompt: string, tag: LoraTag, change: Partial<LoraTag>): string {
+  return prompt.slice(0, tag.from) + tagText({ ...tag, ...change }) + prompt.slice(tag.to);
+}
+
+const tidy = (prompt: string) =>
+  prompt.replace(/,\s*(?=,)/g, '').replace(/[ \t]{2,}/g, ' ').replace(/^[\s,]+|[\s,]+$/g, '');
+
+const plainWords = (text: string) => text.toLowerCase().replace(/[()[\]]/g, '');
+
+/** Whether the prompt, tags left out, says these words already. */
+export function mentions(prompt: string, words: string): boolean {
+  return plainWords(prompt.replace(TAG, ' ')).includes(plainWords(words).trim());
+}
+
+export function addLora(prompt: string, name: string, weight: number, trigger: string): string {
+  const tag = tagText({ name, te: weight, unet: weight, start: null, stop: null, others: [] });
+  let text = prompt.trim().replace(/,$/, '');
+  if (trigger && !mentions(text, trigger)) text = text ? `${trigger}, ${text}` : trigger;
+  return text ? `${text} ${tag}` : tag;
+}
+
+/** Takes out a LoRA's tags and, unless `trigger` is empty, its trigger words. */
+export function removeLora(prompt: string, name: string, trigger: string): string {
+  let text = prompt;
+  for (const tag of loraTags(prompt).reverse())
+    if (tag.name === name) text = text.slice(0, tag.from) + text.slice(tag.to);
+  if (trigger) {
+    const words = trigger.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    text = text.replace(new RegExp(`(^|,)\\s*${words}\\s*(?=,|$|<)`, 'i'), '$1');
+  }
+  return tidy(text);
+}
+
+/** Cuts a prompt into pieces for colouring. Joined, their texts are the prompt. */
+export function pieces(prompt: string): Piece[] {
+  const out: Piece[] = [];
+  const add = (kind: PieceKind, text: string, hint?: string) => {
+    const last = out[out.length - 1];
+    if (last && last.kind === kind && kind !== 'bracket' && kind !== 'lora' && last.hint === hint) last.text += text;
+    else if (text) out.push(hint ? { kind, text, hint } : { kind, text });
+  };
+  const wrong = mismatched(prompt);
+  const depth: string[] = [];
+  let i = 0;
+  while (i < prompt.length) {
+    const rest = prompt.slice(i);
+    const tag = /^<([a-z]+):([^<>]*)>/i.exec(rest);
+    const c = prompt[i]!;
+    const inside: PieceKind = depth.includes('(') ? 'weighted' : depth.includes('[') ? 'lowered' : 'text';
+    if (tag) {
+      const known = /^(lora|lyco|hypernet)$/i.test(tag[1]!);
+      if (known && tag[2]!.trim()) add('lora', tag[0]);
+      else add('mistake', tag[0], known ? 'This tag names nothing.' : `There is no tag “${tag[1]}”.`);
+      i += tag[0].length;
+    } else if (/^<(lora|lyco):/i.test(rest)) {
+      const end = /[\s,]|$/.exec(rest.slice(6))!.index + 6;
+      add('mistake', rest.slice(0, end), 'This tag is not closed with “>”.');
+      i += end;
+    } else if (c === '\\' && i + 1 < prompt.length) {
+      add(inside, prompt.slice(i, i + 2));
+      i += 2;
+    } else if ('()[]'.includes(c)) {
+      const hint = wrong.get(i);
+      if (hint) add('mistake', c, hint);
+      else {
+        add('bracket', c);
+        if (c === '(' || c === '[') depth.push(c);
+        else depth.pop();
+      }
+      i += 1;
+    } else if (/^BREAK\b/.test(rest) && !/\w/.test(prompt[i - 1] ?? '')) {
+      add('break', 'BREAK');
+      i += 5;
+    } else {
+      add(inside, c);
+      i += 1;
+    }
+  }
+  return out;
+}
+
+/** Places of brackets without a partner, each with what is wrong. */
+function mismatched(prompt: string): Map<number, string> {
+  const open: { at: number; c: string }[] = [];
+  const wrong = new Map<number, string>();
+  for (let i = 0; i < prompt.length; ++i) {
+    const c = prompt[i]!;
+    if (c === '\\') ++i;
+    else if (c === '(' || c === '[') open.push({ at: i, c });
+    else if (c === ')' || c === ']') {
+      const partner = c === ')' ? '(' : '[';
+      const last = open[open.length - 1];
+      if (last?.c === partner) open.pop();
+      else wrong.set(i, `“${c}” closes nothing here.`);
+    }
+  }
+  for (const { at, c } of open) wrong.set(at, `“${c}” is never closed.`);
+  return wrong;
+}
+
+/** The mistakes of a prompt, one sentence each. */
+export function mistakes(prompt: string): string[] {
+  return [...new Set(pieces(prompt).flatMap((piece) => (piece.hint ? [piece.hint] : [])))];
+}
+
+export interface Edit {
+  text: string;
+  from: number;
+  to: number;
+}
+
+// A1111's keyedit: Ctrl-Up and Ctrl-Down change the weight of the selection, of the bracket that the caret is in, or of
+// the word under it. Tags of extra networks move by half as much.
+export function changeWeight(text: string, from: number, to: number, direction: 1 | -1): Edit {
+  const step = 0.1;
+  for (const match of text.matchAll(TAG)) {
+    const start = match.index;
+    const end = start + match[0].length;
+    if (from < start || to > end) continue;
+    const tag = loraTags(match[0])[0];
+    if (!tag) break;
+    const next = Math.round((tag.te + direction * 0.05) * 100) / 100;
+    const written = tagText({ ...tag, te: next, unet: Math.round((tag.unet + direction * 0.05) * 100) / 100 });
+    return { text: text.slice(0, start) + written + text.slice(end), from: start, to: start + written.length };
+  }
+  const around = enclosing(text, from, to);
+  if (around) {
+    const inner = text.slice(around.open + 1, around.close);
+    const weight = /:\s*([+-]?[\d.]+)\s*$/.exec(inner);
+    const body = weight ? inner.slice(0, weight.index) : inner;
+    const old = weight ? Number(weight[1]) : 1.1;
+    const next = Math.round((old + direction * step) * 100) / 100;
+    const written = next === 1 ? body : `(${body}:${short(next)})`;
+    const start = next === 1 ? around.open : around.open + 1;
+    return {
+      text: text.slice(0, around.open) + written + text.slice(around.close + 1),
+      from: start,
+      to: start + body.length,
+    };
+  }
+  let a = from;
+  let b = to;
+  if (a === b) {
+    const stop = /[\s,.()[\]<>|:]/;
+    while (a > 0 && !stop.test(text[a - 1]!)) --a;
+    while (b < text.length && !stop.test(text[b]!)) ++b;
+  }
+  while (b > a && /\s/.test(text[b - 1]!)) --b;
+  while (a < b && /\s/.test(text[a]!)) ++a;
+  if (a === b) return { text, from, to };
+  const body = text.slice(a, b);
+  return {
+    text: `${text.slice(0, a)}(${body}:${short(1 + direction * step)})${text.slice(b)}`,
+    from: a + 1,
+    to: a + 1 + body.length,
+  };
+}
+
+function enclosing(text: string, from: number, to: number): { open: number; close: number } | null {
+  const open: number[] = [];
+  let best: { open: number; close: number } | null = null;
+  for (let i = 0; i < text.length; ++i) {
+    if (text[i] === '\\') ++i;
+    else if (text[i] === '(') open.push(i);
+    else if (text[i] === ')' && open.length > 0) {
+      const start = open.pop()!;
+      if (start < from && i >= to && (!best || start > best.open)) best = { open: start, close: i };
+    }
+  }
+  return best;
+}
+
+export interface Completion {
+  kind: 'LoRA' | 'trigger' | 'embedding' | 'style';
+  label: string;
+  /** What takes the place of the half-written word. */
+  insert: string;
+  detail: string;
+}
+
+/** The half-written word before the caret: after `<` or `<lora:` names only, otherwise back to a comma. */
+export function wordBefore(text: string, caret: number): { word: string; from: number; isTag: boolean } {
+  const before = text.slice(0, caret);
+  const tag = /<(?:(?:l|lo|lor|lora):?)?([^<>:,]*)$/i.exec(before);
+  if (tag && before.slice(tag.index).length > 0)
+    return { word: tag[1] ?? '', from: tag.index, isTag: true };
+  const word = /[^,\n()[\]|<>]*$/.exec(before)![0].trimStart();
+  return { word, from: caret - word.length, isTag: false };
+}
+
+export function complete(all: Completion[], word: string, isTag: boolean): Completion[] {
+  const wanted = word.toLowerCase();
+  if (!isTag && wanted.length < 2) return [];
+  return all
+    .filter((c) => (!isTag || c.kind === 'LoRA') && c.label.toLowerCase().includes(wanted))
+    .filter((c) => c.label.toLowerCase() !== wanted || c.kind !== 'trigger')
+    .sort((a, b) => Number(b.label.toLowerCase().startsWith(wanted)) - Number(a.label.toLowerCase().startsWith(wanted)))
+    .slice(0, 8);
+}

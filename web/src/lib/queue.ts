@@ -1,0 +1,58 @@
+import { ApiError, api } from '../api/client';
+import type { Job } from '../api/types';
+import { keep, readKept } from './kept';
+import { createStore } from './store';
+
+/** What of the server's queue the page shows. */
+export interface Queue {
+  jobs: Job[];
+  isLoaded: boolean;
+  /** false while the server cannot be reached; asking goes on. */
+  isOnline: boolean;
+}
+
+export const queue = createStore<Queue>({ jobs: [], isLoaded: false, isOnline: true });
+export const isUnfinished = (job: Job) => job.state === 'queued' || job.state === 'running';
+
+/** Jobs that the page started, with what is worth remembering of their form. */
+export interface Sent {
+  prompt: string;
+  width: number;
+  height: number;
+  /** "without LoRAs" of a comparison, or a cell of a plot. */
+  label?: string;
+  group?: string;
+  plot?: { x: string; y: string; z: string; xName: string; yName: string; zName: string };
+}
+
+export const sent = createStore<Record<string, Sent>>(readKept('sent', {}));
+sent.subscribe(() => keep('sent', Object.fromEntries(Object.entries(sent.get()).slice(-200))));
+
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** Asks for the jobs now, and again: soon while something runs, seldom otherwise. */
+export async function watchQueue(): Promise<void> {
+  clearTimeout(timer);
+  let pause = 4000;
+  try {
+    const { jobs } = await api.jobs();
+    queue.set({ jobs, isLoaded: true, isOnline: true });
+    if (jobs.some(isUnfinished)) pause = 600;
+  } catch (error) {
+    const gone = error instanceof ApiError && error.status === 0;
+    queue.set((old) => ({ ...old, isOnline: !gone }));
+    pause = 1500;
+  }
+  clearTimeout(timer);
+  timer = setTimeout(() => void watchQueue(), document.hidden ? Math.max(pause, 4000) : pause);
+}
+
+/** Puts a job into the server's queue. Throws ApiError. */
+export async function send(kind: Job['kind'], request: Record<string, unknown>, note: Sent): Promise<Job> {
+  const key = `page-${Date.now()}-${Math.random().toString(36).slice(2)}`;
+  const job = await api.submit(kind, request, key);
+  sent.set((old) => ({ ...old, [job.id]: note }));
+  queue.set((old) => ({ ...old, jobs: [job, ...old.jobs] }));
+  void watchQueue();
+  return job;
+}

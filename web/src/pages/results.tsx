@@ -1,0 +1,112 @@
+import { useEffect, useState } from 'preact/hooks';
+import { api } from '../api/client';
+import type { OutputFile } from '../api/types';
+import { Compare } from '../components/compare';
+import { PictureDialog } from '../components/picture_dialog';
+import { Empty, Failed, Loading } from '../components/states';
+import { sentence } from '../lib/collection';
+import type { Loaded } from '../lib/collection';
+import { pictureSize } from '../lib/picture_file';
+import { queue } from '../lib/queue';
+import { routeUrl } from '../lib/route';
+import { useStore } from '../lib/store';
+
+const PAGE = 60;
+const plainName = (file: OutputFile) => file.name.split('/').pop() ?? file.name;
+
+/** All saved pictures, newest first; two of them can be laid on top of each other. */
+export function ResultsPage() {
+  const [loaded, setLoaded] = useState<Loaded<{ outputs: OutputFile[]; total: number }>>({ state: 'loading' });
+  const [open, setOpen] = useState<number | null>(null);
+  const [isPicking, setPicking] = useState(false);
+  const [picked, setPicked] = useState<OutputFile[]>([]);
+  const [wrong, setWrong] = useState('');
+  const [limit, setLimit] = useState(PAGE);
+  const done = useStore(queue).jobs.filter((job) => job.state === 'completed').length;
+  const load = () =>
+    api.outputs(limit, 0).then(
+      (value) => setLoaded({ state: 'ready', value }),
+      (error: unknown) => setLoaded((old) => (old.state === 'ready' ? old : { state: 'failed', sentence: sentence(error) })),
+    );
+  useEffect(() => void load(), [done, limit]);
+  const list = loaded.state === 'ready' ? loaded.value.outputs : [];
+  const total = loaded.state === 'ready' ? loaded.value.total : 0;
+  const file = open === null ? undefined : list[open];
+  const step = (by: number) => setOpen((at) => (at === null ? at : Math.min(list.length - 1, Math.max(0, at + by))));
+  const remove = async (gone: OutputFile) => {
+    if (!confirm(`Delete ${plainName(gone)}? It cannot be brought back.`)) return;
+    try {
+      await api.deleteOutput(gone.name);
+      setOpen(null);
+      await load();
+    } catch (error) {
+      setWrong(sentence(error));
+    }
+  };
+  return (
+    <div class="results">
+      <div class="page-head">
+        <h1>Results</h1>
+        {total > 0 && <span class="hint">{total}</span>}
+        {total > 1 && (
+          <button type="button" class="small" aria-pressed={isPicking} onClick={() => {
+            setPicking(!isPicking);
+            setPicked([]);
+          }}>
+            Compare two
+          </button>
+        )}
+      </div>
+      {isPicking && picked.length < 2 && <p class="hint" role="status">Choose {picked.length === 0 ? 'two pictures' : 'one more picture'}.</p>}
+      {wrong && <Failed sentence={wrong} />}
+      {picked.length === 2 && <PickedPair pair={picked as [OutputFile, OutputFile]} />}
+      {loaded.state === 'loading' && <Loading what="pictures" />}
+      {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void load()} />}
+      {loaded.state === 'ready' && total === 0 && (
+        <Empty title="No pictures yet"><p><a href={routeUrl('create')}>Make the first one.</a> Or drop a picture anywhere on this page to read its settings.</p></Empty>
+      )}
+      <ul class="gallery">
+        {list.map((entry, i) => (
+          <li key={entry.name}>
+            <button
+              type="button" class="picture-button" aria-pressed={isPicking ? picked.includes(entry) : undefined}
+              onClick={() => {
+                if (!isPicking) return setOpen(i);
+                setPicked((old) => (old.includes(entry) ? old.filter((p) => p !== entry) : [...old.slice(-1), entry]));
+              }}
+            >
+              <img src={entry.url} alt={plainName(entry)} width={240} height={240} loading="lazy" />
+            </button>
+          </li>
+        ))}
+      </ul>
+      {total > list.length && <button type="button" class="more" onClick={() => setLimit(limit + PAGE)}>Show more</button>}
+      {file && (
+        <PictureDialog
+          picture={file.url} name={plainName(file)} onClose={() => setOpen(null)}
+          onKey={(key) => {
+            if (key === 'ArrowRight') step(1);
+            if (key === 'ArrowLeft') step(-1);
+            if (key === 'Delete') void remove(file);
+          }}
+        >
+          <a class="button small" href={file.url} download={plainName(file)}>Download</a>
+          <button type="button" class="small danger" onClick={() => void remove(file)}>Delete</button>
+          <button type="button" class="small" disabled={open === 0} onClick={() => step(-1)}>Newer</button>
+          <button type="button" class="small" disabled={open === list.length - 1} onClick={() => step(1)}>Older</button>
+        </PictureDialog>
+      )}
+    </div>
+  );
+}
+
+function PickedPair({ pair: [left, right] }: { pair: [OutputFile, OutputFile] }) {
+  const [size, setSize] = useState<{ width: number; height: number } | null>(null);
+  useEffect(() => void pictureSize(left.url).then(setSize, () => setSize({ width: 1, height: 1 })), [left.url]);
+  if (!size) return <Loading what="both" />;
+  return (
+    <div class="picked">
+      <Compare left={{ url: left.url, label: plainName(left) }} right={{ url: right.url, label: plainName(right) }} {...size} />
+    </div>
+  );
+}

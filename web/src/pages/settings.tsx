@@ -1,0 +1,89 @@
+import { useEffect, useState } from 'preact/hooks';
+import { api } from '../api/client';
+import { ModelChoice } from '../components/parameters';
+import { Check, NumberField, Segments, Select } from '../components/fields';
+import { Failed, Loading } from '../components/states';
+import { choices, loadChoices, sentence, setOptions } from '../lib/collection';
+import { THEMES, theme } from '../lib/theme';
+import type { Theme } from '../lib/theme';
+import { useStore } from '../lib/store';
+import { bytes } from '../lib/words';
+
+/** Looks of the page, the model, and the server's options that a person changes. */
+export function SettingsPage() {
+  const loaded = useStore(choices);
+  const look = useStore(theme);
+  const [wrong, setWrong] = useState('');
+  const [ram, setRam] = useState<{ used: number; total: number } | null>(null);
+  const [version, setVersion] = useState('');
+  const look_at_memory = () => api.memory().then((m) => setRam(m.ram), () => setRam(null));
+  useEffect(() => {
+    void look_at_memory();
+    api.health().then((h) => setVersion(h.version), () => setVersion(''));
+  }, []);
+  const set = async (options: Record<string, unknown>) => {
+    try {
+      await setOptions(options);
+      setWrong('');
+    } catch (error) {
+      setWrong(sentence(error));
+    }
+  };
+  const options = loaded.state === 'ready' ? loaded.value.options : null;
+  const text = (name: string) => String(options?.[name] ?? '');
+  const flag = (name: string) => options?.[name] === true;
+  return (
+    <div class="settings narrow">
+      <div class="page-head"><h1>Settings</h1></div>
+      <section class="block">
+        <h2>Appearance</h2>
+        <Segments label="Colours" value={look} choices={THEMES} onChange={(value: Theme) => theme.set(value)} />
+      </section>
+      {loaded.state === 'loading' && <Loading what="settings" />}
+      {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void loadChoices()} />}
+      {wrong && <Failed sentence={wrong} />}
+      {loaded.state === 'ready' && (
+        <>
+          <section class="block">
+            <h2>Model</h2>
+            {loaded.value.checkpoints.length === 0 && <Failed sentence="There is no checkpoint. Put one into models/Stable-diffusion of the data folder." />}
+            <ModelChoice />
+            <div class="row">
+              <button type="button" class="small" onClick={() => void loadChoices()}>Look for new files</button>
+              <button type="button" class="small" onClick={() => void api.unload().then(look_at_memory, (e: unknown) => setWrong(sentence(e)))}>Free its memory</button>
+              {ram && <span class="hint">The server uses {bytes(ram.used)} of {bytes(ram.total)}.</span>}
+            </div>
+          </section>
+          <section class="block">
+            <h2>Pictures</h2>
+            <div class="pair">
+              <Select label="File format" value={text('samples_format')} choices={['png', 'jpg', 'webp']} onChange={(v) => void set({ samples_format: v })} />
+              <NumberField label="Quality of JPEG and WebP" value={Number(text('jpeg_quality')) || 80} min={1} max={100} onChange={(v) => void set({ jpeg_quality: v })} />
+            </div>
+            <Check label="Write the settings into each picture" value={flag('enable_pnginfo')} onChange={(v) => void set({ enable_pnginfo: v })} />
+            <Check label="Write them into a text file as well" value={flag('save_txt')} onChange={(v) => void set({ save_txt: v })} />
+            <Check label="Show the picture while it is drawn" value={flag('live_previews_enable')} onChange={(v) => void set({ live_previews_enable: v })} />
+            <Check label="Make a grid of several pictures" value={flag('return_grid')} onChange={(v) => void set({ return_grid: v })} />
+          </section>
+          <section class="block">
+            <h2>Prompts</h2>
+            <div class="pair">
+              <Select label="Emphasis" value={text('emphasis')} choices={['Original', 'No norm', 'Ignore', 'None']} onChange={(v) => void set({ emphasis: v })} />
+              <Select label="Random numbers" value={text('randn_source')} choices={['GPU', 'CPU', 'NV']} onChange={(v) => void set({ randn_source: v })} />
+            </div>
+          </section>
+        </>
+      )}
+      <section class="block">
+        <h2>Keys</h2>
+        <dl class="facts">
+          <dt><kbd>Ctrl</kbd> <kbd>Enter</kbd></dt><dd>Generate</dd>
+          <dt><kbd>Ctrl</kbd> <kbd>↑</kbd> <kbd>↓</kbd></dt><dd>Weight of the word, the selection or the LoRA tag</dd>
+          <dt><kbd>&lt;</kbd></dt><dd>Offers LoRAs</dd>
+          <dt><kbd>←</kbd> <kbd>→</kbd> <kbd>Delete</kbd></dt><dd>In Results: the next pictures; remove</dd>
+        </dl>
+      </section>
+      <p class="hint">{version} · <a href="/docs">API</a></p>
+    </div>
+  );
+}
