@@ -22,11 +22,14 @@ Layer::Layer(formats::LayerAddress address, LayerKind kind, LayerGeometry geomet
       bias_(std::move(bias)),
       policy_(std::move(policy)) {}
 
+bool Layer::wraps_around() const {
+  return kind_ == LayerKind::kConv2d && policy_->wraps_around && geometry_.padding > 0 && !geometry_.far_side_only;
+}
+
 // Wrapping around: the input is continued by more than a kernel's reach, run as ever, and what the zeros outside touched
 // is cut off. So patches wrap around too, without knowing of it.
 at::Tensor Layer::operator()(const at::Tensor& x, const ops::Fused& fused) const {
-  const bool wraps = kind_ == LayerKind::kConv2d && policy_->wraps_around && geometry_.padding > 0;
-  if (!wraps || geometry_.far_side_only) return run(x, fused);
+  if (!wraps_around()) return run(x, fused);
   const std::int64_t cut = geometry_.padding, reach = cut * geometry_.stride;
   const auto continued = [&](const at::Tensor& t, std::int64_t dim) {
     std::vector<at::Tensor> parts;
@@ -77,7 +80,7 @@ at::Tensor Layer::of_norm(const Layer& norm, const at::Tensor& x, const ops::Fus
   const bool is_base = slot_.patches.empty() && !slot_.derived_weight.defined() &&
                        !slot_.derived_bias.defined() && !norm.slot_.derived_weight.defined() &&
                        !norm.slot_.derived_bias.defined();
-  if (!is_base) return (*this)(norm(x, {.activation = ops::Activation::kSilu}), fused);
+  if (!is_base || wraps_around()) return (*this)(norm(x, {.activation = ops::Activation::kSilu}), fused);
   const ops::GroupNorm parameters{norm.geometry_.groups, norm.weight(), norm.bias(), norm.geometry_.eps};
   const ops::ConvGeometry geometry{geometry_.stride, geometry_.padding, geometry_.far_side_only};
   return ops::conv2d_of_norm(x, parameters, base_, bias_, geometry, fused, policy_->compute);

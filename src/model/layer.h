@@ -88,6 +88,7 @@ class Layer {
   void adopt(at::Tensor weight, at::Tensor bias);
 
  private:
+  bool wraps_around() const;
   at::Tensor run(const at::Tensor& x, const ops::Fused& fused) const;
   formats::LayerAddress address_;
   LayerKind kind_;
