@@ -54,7 +54,7 @@ const journeys = {
   'from the first visit to the first picture': async () => {
     await open('');
     await page.waitForFunction(() => document.querySelector('.prompt textarea').value !== '');
-    assert.equal(await page.getByLabel('Width').inputValue(), '128');
+    assert.equal(await page.getByLabel('Width', { exact: true }).inputValue(), '128');
     await page.locator('.tokens').first().waitFor();
     await setSteps(2);
     await generate();
