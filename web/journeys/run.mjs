@@ -30,9 +30,13 @@ page.on('request', (request) => {
 });
 
 const prompt = () => page.getByLabel('Prompt', { exact: true });
-const generate = () => page.getByRole('button', { name: /^Generate/ }).click();
+const press = () => page.getByRole('button', { name: /^Generate/ }).click();
+/** Presses Generate and waits until the server has the job. */
+const generate = () =>
+  Promise.all([page.waitForResponse((r) => r.url().endsWith('/v1/jobs') && r.request().method() === 'POST'), press()]);
 const setSteps = (steps) => page.getByLabel('Sampling steps', { exact: true }).fill(String(steps));
 const finished = async () => {
+  while ((await jobs()).some((job) => job.state === 'queued' || job.state === 'running')) await page.waitForTimeout(300);
   await page.waitForFunction(() => document.querySelector('.presence')?.textContent === 'Ready' && !document.querySelector('.running'), null, { timeout: PATIENCE });
 };
 const jobs = async () => (await (await fetch(`${address}/v1/jobs`)).json()).jobs;
@@ -127,7 +131,7 @@ const journeys = {
     await page.getByRole('button', { name: 'To inpaint' }).click();
     const canvas = page.locator('.mask canvas');
     await canvas.waitFor();
-    await generate();
+    await press();
     await page.getByText('Paint over what shall be drawn anew.').waitFor();
     await canvas.scrollIntoViewIfNeeded();
     const box = await canvas.boundingBox();
