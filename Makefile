@@ -39,9 +39,9 @@ starter: build  ## retrain the starter model and its LoRAs from nothing (hours; 
 
 # The rooms that are finished and proven. A room joins this list when all its tests pass.
 TESTED := weights_tests formats_tests prompt_tests sampling_tests model_golden_tests adapter_tests adapter_golden_tests \
-  adapter_slow_tests pipeline_tests pipeline_golden_tests training_tests library_tests image_tests e2e_tests
+  adapter_slow_tests pipeline_tests pipeline_golden_tests training_tests library_tests image_tests server_tests e2e_tests
 # The tests that run the real program.
-PROGRAM_TESTS := e2e_txt2img_test cli_tests layer_tests
+PROGRAM_TESTS := e2e_txt2img_test cli_tests layer_tests serve_api_test serve_queue_test serve_safety_test serve_clients_test
 
 test: page  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
 	@[ -f build/dev/build.ninja ] || cmake --preset dev

@@ -22,7 +22,7 @@ struct GenerationRequest {
   std::vector<std::string> styles;  // names in styles.csv, applied in order
 
   // How to sample. Empty sampler: A1111's first, DPM++ 2M.
-  int steps = 20;       // 1 … 150
+  int steps = 20;       // 1 … 1000
   std::string sampler;  // A1111's label or alias; may carry a schedule: "DPM++ 2M Karras"
   std::string scheduler = "Automatic";
   Decimal cfg_scale = 7;      // 1: one U-Net pass without the negative prompt

@@ -113,7 +113,6 @@ class Reader {
   void take_infotext() {
     if (!given(body_, "infotext")) return;
     prompt::Infotext infotext = prompt::parse_infotext(parameter("infotext").get<std::string>());
-    prompt::add_infotext_defaults(infotext);
     GenerationRequest from = request_;
     try {
       for (const auto& label : pipeline::apply_metadata(from, infotext))
