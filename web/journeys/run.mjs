@@ -210,7 +210,7 @@ const journeys = {
     assert.equal(await prompt().inputValue(), 'what I was writing');
     await page.reload();
     assert.equal(await prompt().inputValue(), 'what I was writing');
-    await page.waitForFunction(() => document.querySelector('.presence')?.textContent === 'Ready', null, { timeout: PATIENCE });
+    await finished();
     const [last] = await jobs();
     assert.equal(last.state, 'completed');
     await setSteps(20);
