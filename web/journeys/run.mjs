@@ -151,7 +151,7 @@ const journeys = {
     const [last] = await jobs();
     assert.equal(last.kind, 'img2img');
     assert.equal(last.state, 'completed');
-    await page.getByText('Text', { exact: true }).click();
+    await page.getByRole('radio', { name: 'Text' }).check();
   },
 
   'a plot of weights': async () => {
