@@ -14,7 +14,7 @@ PACKAGES := build-essential cmake ninja-build ccache pkg-config git nodejs npm \
 TEST_PACKAGES := chromium
 STARTER_PACKAGES := librsvg2-bin webp
 
-.PHONY: help setup build demo bench starter page test test-fast sanitize fuzz install format tidy clean
+.PHONY: help setup build demo bench starter page journeys test test-fast sanitize fuzz install format tidy clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -54,13 +54,16 @@ test: page  ## build everything and run all tests, the light rooms also under sa
 	cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine $(TESTED)
 	OMP_WAIT_POLICY=passive ctest --test-dir build/dev --output-on-failure -j1 -R '^($(subst $(eval) ,|,$(TESTED) $(PROGRAM_TESTS)))$$'
 	@tools/page.sh test
-	@LOWRANK_BIN=$(CURDIR)/build/dev/bin/lowrank tools/page.sh journeys
 	@tools/sanitize.sh $(JOBS)
 	@FUZZ_SECONDS=10 tools/fuzz.sh $(JOBS)
 
 test-fast: setup  ## only the tests that take seconds
 	@tools/build.sh dev $(JOBS)
 	ctest --test-dir build/dev --output-on-failure -j1 -L fast
+
+journeys: page  ## the page in real Chromium against the program of build/dev
+	@cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine
+	@LOWRANK_BIN=$(CURDIR)/build/dev/bin/lowrank tools/page.sh journeys
 
 sanitize: setup  ## the rooms above the engine line under address, undefined-behaviour and thread sanitizers
 	@tools/sanitize.sh $(JOBS)

@@ -30,9 +30,13 @@ page.on('request', (request) => {
 });
 
 const prompt = () => page.getByLabel('Prompt', { exact: true });
-const generate = () => page.getByRole('button', { name: /^Generate/ }).click();
+const press = () => page.getByRole('button', { name: /^Generate/ }).click();
+/** Presses Generate and waits until the server has the job. */
+const generate = () =>
+  Promise.all([page.waitForResponse((r) => r.url().endsWith('/v1/jobs') && r.request().method() === 'POST'), press()]);
 const setSteps = (steps) => page.getByLabel('Sampling steps', { exact: true }).fill(String(steps));
 const finished = async () => {
+  while ((await jobs()).some((job) => job.state === 'queued' || job.state === 'running')) await page.waitForTimeout(300);
   await page.waitForFunction(() => document.querySelector('.presence')?.textContent === 'Ready' && !document.querySelector('.running'), null, { timeout: PATIENCE });
 };
 const jobs = async () => (await (await fetch(`${address}/v1/jobs`)).json()).jobs;
@@ -54,7 +58,7 @@ const journeys = {
   'from the first visit to the first picture': async () => {
     await open('');
     await page.waitForFunction(() => document.querySelector('.prompt textarea').value !== '');
-    assert.equal(await page.getByLabel('Width').inputValue(), '128');
+    assert.equal(await page.getByLabel('Width', { exact: true }).inputValue(), '128');
     await page.locator('.tokens').first().waitFor();
     await setSteps(2);
     await generate();
@@ -127,7 +131,7 @@ const journeys = {
     await page.getByRole('button', { name: 'To inpaint' }).click();
     const canvas = page.locator('.mask canvas');
     await canvas.waitFor();
-    await generate();
+    await press();
     await page.getByText('Paint over what shall be drawn anew.').waitFor();
     await canvas.scrollIntoViewIfNeeded();
     const box = await canvas.boundingBox();
@@ -147,7 +151,7 @@ const journeys = {
     const [last] = await jobs();
     assert.equal(last.kind, 'img2img');
     assert.equal(last.state, 'completed');
-    await page.getByText('Text', { exact: true }).click();
+    await page.getByRole('radio', { name: 'Text' }).check();
   },
 
   'a plot of weights': async () => {
@@ -206,7 +210,7 @@ const journeys = {
     assert.equal(await prompt().inputValue(), 'what I was writing');
     await page.reload();
     assert.equal(await prompt().inputValue(), 'what I was writing');
-    await page.waitForFunction(() => document.querySelector('.presence')?.textContent === 'Ready', null, { timeout: PATIENCE });
+    await finished();
     const [last] = await jobs();
     assert.equal(last.state, 'completed');
     await setSteps(20);

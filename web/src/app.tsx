@@ -17,7 +17,7 @@ const VIEWS = { create: CreatePage, loras: LorasPage, results: ResultsPage, trai
 /** The frame: navigation, whether the server is there, and pictures dropped anywhere. */
 export function App() {
   const { page } = useStore(route);
-  const { isOnline, jobs } = useStore(queue);
+  const { isOnline, isLoaded, jobs } = useStore(queue);
   const wasOnline = useRef(true);
   const main = useRef<HTMLElement>(null);
   useEffect(() => {
@@ -67,7 +67,7 @@ export function App() {
           ))}
         </nav>
         <span class={isOnline ? (busy ? 'presence presence-busy' : 'presence') : 'presence presence-off'} role="status">
-          {isOnline ? (busy ? 'Drawing' : 'Ready') : 'Server away'}
+          {!isOnline ? 'Server away' : busy ? 'Drawing' : isLoaded ? 'Ready' : 'Connecting'}
         </span>
       </header>
       {!isOnline && (
