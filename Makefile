@@ -49,7 +49,6 @@ PROGRAM_TESTS := e2e_txt2img_test e2e_workflow_test cli_tests collection_tests i
   serve_safety_test serve_clients_test layer_tests
 
 test: page  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
-	@tools/setup.sh $(TEST_PACKAGES)
 	@[ -f build/dev/build.ninja ] || cmake --preset dev
 	cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine $(TESTED)
 	OMP_WAIT_POLICY=passive ctest --test-dir build/dev --output-on-failure -j1 -R '^($(subst $(eval) ,|,$(TESTED) $(PROGRAM_TESTS)))$$'
@@ -62,6 +61,7 @@ test-fast: setup  ## only the tests that take seconds
 	ctest --test-dir build/dev --output-on-failure -j1 -L fast
 
 journeys: page  ## the page in real Chromium against the program of build/dev
+	@tools/setup.sh $(TEST_PACKAGES)
 	@cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine
 	@LOWRANK_BIN=$(CURDIR)/build/dev/bin/lowrank tools/page.sh journeys
 
