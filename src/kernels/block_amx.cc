@@ -10,7 +10,8 @@
 // some five times faster than one of AVX-512's.
 #include "kernels/block_kernel.h"
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
+// Clang does not know push_options: it takes the portable version.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
 
 #include <immintrin.h>
 #include <sys/syscall.h>

@@ -107,7 +107,7 @@ class Scan {
           });
       // What lies in a folder that cannot be read just now is not gone.
       std::erase_if(known, [&](const auto& item) {
-        const auto& [key, fingerprint] = item;
+        const auto& key = item.first;  // no structured binding: clang 14 does not capture those
         return key.first == place.name && std::ranges::any_of(unreadable, [&](const std::string& folder) {
                  return folder.empty() || key.second == folder || key.second.starts_with(folder + "/");
                });
