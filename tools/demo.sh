@@ -40,7 +40,7 @@ for i in "${!prompts[@]}"; do
   done
 done
 sheet=$out/contact-sheet.png
-is_fresh "$sheet" || "$lowrank" contact-sheet --columns 2 -o "$sheet" "${captions[@]}" "${pictures[@]}"
+is_fresh "$sheet" || "$lowrank" contact-sheet --columns 4 -o "$sheet" "${captions[@]}" "${pictures[@]}"
 echo
 echo "What the LoRA did to the first picture:"
 cat "${pictures[1]%.png}.report"
@@ -51,5 +51,5 @@ Two pictures of the same prompt and seed, without and with a LoRA:
   ${pictures[1]}
 Six such pairs on one sheet:
   $sheet
-Next: $lowrank lora list; $lowrank txt2img --help
+Next: $lowrank serve (the web page, http://127.0.0.1:7860); $lowrank lora list; $lowrank txt2img --help
 TEXT
