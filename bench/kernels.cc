@@ -125,9 +125,9 @@ void bench_attention(const Run& run) {
     AttentionShape shape;
   };
   for (const Case& each : {Case{"attention, 64x64, 8 heads of 40", {2, 8, 4096, 4096, 40}},
-                                {"attention, 64x64 to 77, 8 heads of 40", {2, 8, 4096, 77, 40}},
-                                {"attention, 32x32, 8 heads of 80", {2, 8, 1024, 1024, 80}},
-                                {"attention, 64x64, 1 head of 512", {1, 1, 4096, 4096, 512}}}) {
+                           {"attention, 64x64 to 77, 8 heads of 40", {2, 8, 4096, 77, 40}},
+                           {"attention, 32x32, 8 heads of 80", {2, 8, 1024, 1024, 80}},
+                           {"attention, 64x64, 1 head of 512", {1, 1, 4096, 4096, 512}}}) {
     const AttentionShape& s = each.shape;
     const std::int64_t width = s.heads * s.head;
     const auto q = numbers(s.batch * s.queries * width), k = numbers(s.batch * s.keys * width);

@@ -61,7 +61,8 @@ if(LOWRANK_TESTS AND TARGET lowrank AND TARGET lowrank_engine)
     ${CMAKE_SOURCE_DIR}/tests/fixtures ${CMAKE_BINARY_DIR}/tests)
   set_tests_properties(serve_clients_test PROPERTIES LABELS e2e)
   add_test(NAME layer_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/check_layers.py ${CMAKE_SOURCE_DIR} --no-compile)
-  set_tests_properties(layer_tests PROPERTIES LABELS fast)
+  add_test(NAME format_tests COMMAND bash ${CMAKE_SOURCE_DIR}/tools/format.sh --check)
+  set_tests_properties(layer_tests format_tests PROPERTIES LABELS fast)
 endif()
 
 # The collection needs no engine.

@@ -41,7 +41,8 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     const ssize_t done = ::write(descriptor_, bytes.data(), bytes.size());
     if (done < 0) {
       if (errno == EINTR) continue;
-      throw Error(kIo, "{}: writing failed ({}); nothing was changed.", target_.string(), std::strerror(errno));
+      throw Error(kIo, "{}: writing failed ({}); nothing was changed.", target_.string(),
+                  std::strerror(errno));
     }
     bytes = bytes.subspan(static_cast<std::size_t>(done));
   }
@@ -59,7 +60,8 @@ void AtomicFile::commit() {
   if (!synced || ::rename(temporary_.c_str(), target_.c_str()) != 0) {
     const int why = synced ? errno : reason;
     ::unlink(temporary_.c_str());
-    throw Error(kIo, "{}: could not be put in place ({}); nothing was changed.", target_.string(), std::strerror(why));
+    throw Error(kIo, "{}: could not be put in place ({}); nothing was changed.", target_.string(),
+                std::strerror(why));
   }
 }
 
@@ -73,8 +75,8 @@ std::string read_file(const fs::path& path, std::size_t max_bytes) {
   const auto mapped = MappedFile::open(path);
   const auto bytes = mapped->bytes();
   if (bytes.size() > max_bytes)
-    throw Error(kBadInput, "{}: has {} bytes, more than the {} expected of such a file.", path.string(), bytes.size(),
-                max_bytes);
+    throw Error(kBadInput, "{}: has {} bytes, more than the {} expected of such a file.", path.string(),
+                bytes.size(), max_bytes);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 

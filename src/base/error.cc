@@ -4,7 +4,9 @@
 
 namespace lowrank {
 
-Error Error::during(const std::string& doing) const { return Error(code_, "while {}: {}", doing, message_); }
+Error Error::during(const std::string& doing) const {
+  return Error(code_, "while {}: {}", doing, message_);
+}
 
 int exit_status(ErrorCode code) {
   switch (code) {
@@ -25,7 +27,8 @@ int exit_status(ErrorCode code) {
 void fail_check(const char* condition, const char* file, int line) {
   std::string_view name(file);
   if (const auto at = name.rfind("src/"); at != std::string_view::npos) name.remove_prefix(at);
-  throw Error(kInternal, "internal error: {} does not hold at {}:{}; please report this.", condition, name, line);
+  throw Error(kInternal, "internal error: {} does not hold at {}:{}; please report this.", condition, name,
+              line);
 }
 
 }  // namespace lowrank

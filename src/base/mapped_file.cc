@@ -26,7 +26,8 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
     const int reason = errno;
     if (reason == ENOENT || reason == ENOTDIR)
       throw Error(kNotFound, "{}: there is no such file; check the name.", path.string());
-    throw Error(kIo, "{}: cannot be opened ({}); check its permissions.", path.string(), std::strerror(reason));
+    throw Error(kIo, "{}: cannot be opened ({}); check its permissions.", path.string(),
+                std::strerror(reason));
   }
   struct stat status {};
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {

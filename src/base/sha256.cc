@@ -32,14 +32,17 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 
 std::string sha256_file_hex(const std::filesystem::path& path, const std::stop_token& stop) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(kNotFound, "{}: the file cannot be opened; check that it exists and may be read.", path.string());
+  if (!file)
+    throw Error(kNotFound, "{}: the file cannot be opened; check that it exists and may be read.",
+                path.string());
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   LOWRANK_CHECK(context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
   std::vector<char> piece(1 << 20);
   while (file) {
     throw_if_stopped(stop);
     file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-    LOWRANK_CHECK(EVP_DigestUpdate(context.get(), piece.data(), static_cast<std::size_t>(file.gcount())) == 1);
+    LOWRANK_CHECK(EVP_DigestUpdate(context.get(), piece.data(), static_cast<std::size_t>(file.gcount())) ==
+                  1);
   }
   if (!file.eof()) throw Error(kIo, "{}: reading failed; check the disk.", path.string());
   Digest digest{};

@@ -217,8 +217,7 @@ const std::vector<OptionRow> kExplain = {
 std::string value_word(const pipeline::FieldRow& row) {
   const pipeline::FieldMember& member = row.member;
   if (row.is_switch()) return "";
-  if (!row.words.empty() ||
-      std::holds_alternative<std::string pipeline::GenerationRequest::*>(member) ||
+  if (!row.words.empty() || std::holds_alternative<std::string pipeline::GenerationRequest::*>(member) ||
       std::holds_alternative<std::vector<std::string> pipeline::GenerationRequest::*>(member))
     return "TEXT";
   return "N";
@@ -258,7 +257,8 @@ bool is_for(const pipeline::FieldRow& row, Wants wants) {
   const bool hires = api.starts_with("hr_") || api.starts_with("firstphase_") || api == "enable_hr" ||
                      api == "hires_fix_refiner_pass";
   const bool image = api.starts_with("mask_") || api.starts_with("inpaint") || api == "resize_mode" ||
-                     api == "upscaler_for_img2img" || api == "img2img_fix_steps" || api == "initial_noise_multiplier";
+                     api == "upscaler_for_img2img" || api == "img2img_fix_steps" ||
+                     api == "initial_noise_multiplier";
   return (wants != Wants::kImg2img || !hires) && (wants != Wants::kTxt2img || !image);
 }
 
@@ -289,7 +289,8 @@ std::vector<OptionRow> generation_options(Wants wants, const std::vector<OptionR
 std::vector<OptionRow> extras_options() {
   std::vector<OptionRow> options;
   for (const auto& row : pipeline::extras_field_table()) {
-    OptionRow option{.flag = std::string(row.flag), .value = row.is_switch() ? "" : "N", .help = std::string(row.help)};
+    OptionRow option{
+        .flag = std::string(row.flag), .value = row.is_switch() ? "" : "N", .help = std::string(row.help)};
     option.standard = pipeline::field_text(pipeline::ExtrasRequest{}, row).value_or("");
     if (!row.words.empty() || std::holds_alternative<std::string pipeline::ExtrasRequest::*>(row.member)) {
       option.value = "TEXT";
@@ -302,9 +303,22 @@ std::vector<OptionRow> extras_options() {
     options.push_back(option);
   }
   options.insert(options.end(), {kOutput,
-                                 {.flag = "format", .value = "NAME", .help = "kind of file (default: by the ending of --output, else png)", .choices = {"png", "jpg", "jpeg", "webp"}, .only_choices = true},
-                                 {.flag = "quality", .value = "N", .help = "of jpg and webp", .kind = kInteger, .min = 1, .max = 100, .standard = "80"},
-                                 kDataDir, kThreads, kJson, {.flag = "quiet", .letter = 'q', .help = "show no progress"}});
+                                 {.flag = "format",
+                                  .value = "NAME",
+                                  .help = "kind of file (default: by the ending of --output, else png)",
+                                  .choices = {"png", "jpg", "jpeg", "webp"},
+                                  .only_choices = true},
+                                 {.flag = "quality",
+                                  .value = "N",
+                                  .help = "of jpg and webp",
+                                  .kind = kInteger,
+                                  .min = 1,
+                                  .max = 100,
+                                  .standard = "80"},
+                                 kDataDir,
+                                 kThreads,
+                                 kJson,
+                                 {.flag = "quiet", .letter = 'q', .help = "show no progress"}});
   return options;
 }
 

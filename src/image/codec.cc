@@ -16,7 +16,8 @@ constexpr std::uint64_t kMaxSide = 16384, kMaxPixels = 100'000'000;
 
 std::optional<PictureFormat> recognise(Bytes bytes) {
   const auto starts = [&](std::size_t at, std::string_view magic) {
-    return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
+    return bytes.size() >= at + magic.size() &&
+           std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
   };
   if (starts(0, "\x89PNG\r\n\x1a\n")) return PictureFormat::kPng;
   if (starts(0, "\xff\xd8\xff")) return PictureFormat::kJpeg;
@@ -70,14 +71,15 @@ Mask mask_of(const Rgba& rgba) {
 
 void check_size(std::uint64_t width, std::uint64_t height, const std::string& name) {
   if (width == 0 || height == 0 || width > kMaxSide || height > kMaxSide || width * height > kMaxPixels) {
-    throw Error(kBadInput, "{}: is {}×{} pixels; at most {} a side and {} million in all are read.", name, width, height,
-                kMaxSide, kMaxPixels / 1'000'000);
+    throw Error(kBadInput, "{}: is {}×{} pixels; at most {} a side and {} million in all are read.", name,
+                width, height, kMaxSide, kMaxPixels / 1'000'000);
   }
 }
 
 PictureFormat picture_format(std::string_view name) {
   std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (lower == "png") return PictureFormat::kPng;
   if (lower == "jpg" || lower == "jpeg") return PictureFormat::kJpeg;
   if (lower == "webp") return PictureFormat::kWebp;

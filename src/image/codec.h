@@ -27,7 +27,7 @@ PictureFormat picture_format(std::string_view name);
 
 struct EncodeOptions {
   PictureFormat format = PictureFormat::kPng;
-  int quality = 80;         // 1…100, JPEG and WebP; WebP at 100 is lossless
+  int quality = 80;             // 1…100, JPEG and WebP; WebP at 100 is lossless
   std::string parameters = {};  // UTF-8; empty: no text is stored
 };
 

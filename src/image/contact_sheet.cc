@@ -45,7 +45,9 @@ void write(Picture& sheet, const std::string& text, int x, int y) {
     const Glyph& columns = glyph(c);
     for (int dx = 0; dx < 5; ++dx) {
       for (int dy = 0; dy < 7; ++dy) {
-        if (((columns[static_cast<std::size_t>(dx)] >> dy) & 1) == 0 || x + dx >= sheet.width || y + dy >= sheet.height) continue;
+        if (((columns[static_cast<std::size_t>(dx)] >> dy) & 1) == 0 || x + dx >= sheet.width ||
+            y + dy >= sheet.height)
+          continue;
         std::fill_n(sheet.pixel(x + dx, y + dy), 3, std::uint8_t{32});
       }
     }
@@ -69,7 +71,8 @@ Picture contact_sheet(const std::vector<SheetCell>& cells, int columns) {
   const int step_x = width + kMargin, step_y = height + kMargin + static_cast<int>(lines) * kLineHeight;
   Picture sheet = Picture::blank(columns * step_x + kMargin, rows * step_y + kMargin);
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    const int x = kMargin + static_cast<int>(i) % columns * step_x, y = kMargin + static_cast<int>(i) / columns * step_y;
+    const int x = kMargin + static_cast<int>(i) % columns * step_x,
+              y = kMargin + static_cast<int>(i) / columns * step_y;
     paste(sheet, cells[i].picture, x, y);
     int line_y = y + height + 3;
     for (const std::string& line : wrap(cells[i].caption, letters)) {

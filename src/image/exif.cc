@@ -9,7 +9,9 @@ constexpr std::uint32_t kReplacement = 0xFFFD;
 
 void append_utf8(std::string& out, std::uint32_t code) {
   if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) code = kReplacement;
-  const auto put = [&](std::uint32_t byte) { out.push_back(static_cast<char>(static_cast<unsigned char>(byte))); };
+  const auto put = [&](std::uint32_t byte) {
+    out.push_back(static_cast<char>(static_cast<unsigned char>(byte)));
+  };
   if (code < 0x80) {
     put(code);
   } else if (code < 0x800) {
@@ -29,7 +31,9 @@ void append_utf8(std::string& out, std::uint32_t code) {
 
 // The next code point of UTF-8 text, kReplacement where it is ill-formed (over-long and surrogates too); advances `at`.
 std::uint32_t next_utf8(std::string_view text, std::size_t& at) {
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i])); };
+  const auto byte = [&](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i]));
+  };
   const std::uint32_t lead = byte(at++);
   if (lead < 0x80) return lead;
   const int extra = lead >= 0xF0 && lead < 0xF8 ? 3 : lead >= 0xE0 ? 2 : lead >= 0xC2 ? 1 : 0;
@@ -64,7 +68,8 @@ bool is_little_endian(std::span<const std::uint8_t> bytes, bool little_tiff) {
 std::string utf16_to_utf8(std::span<const std::uint8_t> bytes, bool little_tiff) {
   bool little = is_little_endian(bytes, little_tiff);
   std::size_t at = 0;
-  if (bytes.size() >= 2 && ((bytes[0] == 0xFE && bytes[1] == 0xFF) || (bytes[0] == 0xFF && bytes[1] == 0xFE))) {
+  if (bytes.size() >= 2 &&
+      ((bytes[0] == 0xFE && bytes[1] == 0xFF) || (bytes[0] == 0xFF && bytes[1] == 0xFE))) {
     little = bytes[0] == 0xFF;
     at = 2;
   }
@@ -94,7 +99,8 @@ class Tiff {
     if (bytes.size() >= 8) little_ = bytes[0] == 'I';
   }
   bool valid() const {
-    return bytes_.size() >= 8 && bytes_[0] == bytes_[1] && (bytes_[0] == 'I' || bytes_[0] == 'M') && u16(2) == 42;
+    return bytes_.size() >= 8 && bytes_[0] == bytes_[1] && (bytes_[0] == 'I' || bytes_[0] == 'M') &&
+           u16(2) == 42;
   }
   bool is_little_endian() const { return little_; }
   std::uint32_t u16(std::size_t at) const { return number(at, 2); }
@@ -169,7 +175,8 @@ std::vector<std::uint8_t> exif_with_comment(std::string_view text) {
 }
 
 std::optional<std::string> comment_of_exif(std::span<const std::uint8_t> bytes) {
-  if (bytes.size() >= 6 && std::string_view(reinterpret_cast<const char*>(bytes.data()), 4) == "Exif") bytes = bytes.subspan(6);
+  if (bytes.size() >= 6 && std::string_view(reinterpret_cast<const char*>(bytes.data()), 4) == "Exif")
+    bytes = bytes.subspan(6);
   const Tiff tiff(bytes);
   if (!tiff.valid()) return std::nullopt;
   const auto exif = tiff.find(tiff.u32(4), 0x8769);

@@ -18,8 +18,9 @@ struct ErrorManager {
   jpeg_error_mgr base;
   jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
-  bool damaged;      // pixels were made up
-  bool ended_early;  // the data ended before its end marker: a missing marker only, unless progressive or arithmetic
+  bool damaged;  // pixels were made up
+  bool
+      ended_early;  // the data ended before its end marker: a missing marker only, unless progressive or arithmetic
 };
 void on_error(j_common_ptr info) {
   auto* manager = reinterpret_cast<ErrorManager*>(info->err);
@@ -95,8 +96,8 @@ bool write_all(jpeg_compress_struct& info, ErrorManager& manager, const Picture&
 
 std::vector<std::uint8_t> encode_jpeg(const Picture& picture, int quality, const std::string& parameters) {
   if (picture.width > JPEG_MAX_DIMENSION || picture.height > JPEG_MAX_DIMENSION) {
-    throw Error(kUnsupported, "a picture of {}×{} cannot be written as JPEG (at most {} a side); use PNG.", picture.width,
-                picture.height, JPEG_MAX_DIMENSION);
+    throw Error(kUnsupported, "a picture of {}×{} cannot be written as JPEG (at most {} a side); use PNG.",
+                picture.width, picture.height, JPEG_MAX_DIMENSION);
   }
   std::vector<std::uint8_t> exif;
   if (!parameters.empty()) {
@@ -104,7 +105,8 @@ std::vector<std::uint8_t> encode_jpeg(const Picture& picture, int quality, const
     const auto tiff = exif_with_comment(parameters);
     exif.insert(exif.end(), tiff.begin(), tiff.end());
     if (exif.size() > 65533) {
-      throw Error(kUnsupported, "the parameters text has {} bytes, more than a JPEG can carry; use PNG or WebP.",
+      throw Error(kUnsupported,
+                  "the parameters text has {} bytes, more than a JPEG can carry; use PNG or WebP.",
                   parameters.size());
     }
   }
@@ -113,7 +115,8 @@ std::vector<std::uint8_t> encode_jpeg(const Picture& picture, int quality, const
   info.err = prepare(manager);
   unsigned char* buffer = nullptr;
   unsigned long size = 0;
-  const bool done = write_all(info, manager, picture, quality, exif.data(), static_cast<unsigned>(exif.size()), &buffer, &size);
+  const bool done = write_all(info, manager, picture, quality, exif.data(),
+                              static_cast<unsigned>(exif.size()), &buffer, &size);
   std::vector<std::uint8_t> out;
   if (done) out.assign(buffer, buffer + size);
   jpeg_destroy_compress(&info);
@@ -154,7 +157,8 @@ std::optional<std::string> jpeg_parameters(Bytes bytes) {
     const std::size_t length = (std::size_t{bytes[at + 2]} << 8) | bytes[at + 3];
     if (marker == 0xDA || length < 2 || length > bytes.size() - at - 2) break;
     const Bytes body = bytes.subspan(at + 4, length - 2);
-    if (marker == 0xE1 && body.size() > 6 && std::memcmp(body.data(), "Exif\0\0", 6) == 0) return comment_of_exif(body.subspan(6));
+    if (marker == 0xE1 && body.size() > 6 && std::memcmp(body.data(), "Exif\0\0", 6) == 0)
+      return comment_of_exif(body.subspan(6));
     at += 2 + length;
   }
   return std::nullopt;

@@ -14,8 +14,16 @@ struct Picture {
   std::vector<std::uint8_t> rgb;  // height · width · 3, rows from the top
 
   static Picture blank(int width, int height, std::uint8_t value = 255);
-  std::uint8_t* pixel(int x, int y) { return &rgb[(static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)) * 3]; }
-  const std::uint8_t* pixel(int x, int y) const { return &rgb[(static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)) * 3]; }
+  std::uint8_t* pixel(int x, int y) {
+    return &rgb[(static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
+                 static_cast<std::size_t>(x)) *
+                3];
+  }
+  const std::uint8_t* pixel(int x, int y) const {
+    return &rgb[(static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
+                 static_cast<std::size_t>(x)) *
+                3];
+  }
   friend bool operator==(const Picture&, const Picture&) = default;
 };
 

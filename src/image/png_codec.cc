@@ -93,7 +93,8 @@ bool set_transforms(Reader& reader) {
   png_set_add_alpha(reader.png, 0xFF, PNG_FILLER_AFTER);
   png_set_interlace_handling(reader.png);
   png_read_update_info(reader.png, reader.info);
-  return png_get_rowbytes(reader.png, reader.info) == std::size_t{4} * png_get_image_width(reader.png, reader.info);
+  return png_get_rowbytes(reader.png, reader.info) ==
+         std::size_t{4} * png_get_image_width(reader.png, reader.info);
 }
 
 [[noreturn]] void refuse(const std::string& name, const Report& report) {
@@ -106,7 +107,8 @@ std::map<std::string, std::string> texts_of(const Reader& reader) {
   const int count = png_get_text(reader.png, reader.info, &entries, nullptr);
   for (int i = 0; i < count; ++i) {
     const png_text& entry = entries[i];
-    const bool international = entry.compression == PNG_ITXT_COMPRESSION_NONE || entry.compression == PNG_ITXT_COMPRESSION_zTXt;
+    const bool international =
+        entry.compression == PNG_ITXT_COMPRESSION_NONE || entry.compression == PNG_ITXT_COMPRESSION_zTXt;
     const std::string text(entry.text, international ? entry.itxt_length : entry.text_length);
     texts.emplace(entry.key, international ? valid_utf8(text) : latin1_to_utf8(text));
   }
@@ -115,7 +117,8 @@ std::map<std::string, std::string> texts_of(const Reader& reader) {
 
 // NovelAI keeps the prompt in Description and the rest as JSON in Comment.
 std::optional<std::string> novelai_parameters(const std::map<std::string, std::string>& texts) {
-  const auto software = texts.find("Software"), description = texts.find("Description"), comment = texts.find("Comment");
+  const auto software = texts.find("Software"), description = texts.find("Description"),
+             comment = texts.find("Comment");
   if (software == texts.end() || software->second != "NovelAI" || comment == texts.end()) return std::nullopt;
   const auto json = nlohmann::json::parse(comment->second, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return std::nullopt;
@@ -126,15 +129,17 @@ std::optional<std::string> novelai_parameters(const std::map<std::string, std::s
   };
   std::string sampler = text("sampler");
   if (sampler == "k_euler_ancestral") sampler = "Euler a";
-  return fmt::format("{}\nNegative prompt: {}\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Clip skip: 2, ENSD: 31337",
-                     description == texts.end() ? "" : description->second, text("uc"), text("steps"),
-                     sampler.empty() ? "Euler a" : sampler, text("scale"), text("seed"));
+  return fmt::format(
+      "{}\nNegative prompt: {}\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Clip skip: 2, ENSD: 31337",
+      description == texts.end() ? "" : description->second, text("uc"), text("steps"),
+      sampler.empty() ? "Euler a" : sampler, text("scale"), text("seed"));
 }
 
 bool write_all(png_structp png, png_infop info, const Picture& picture, png_textp text) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
-  png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width), static_cast<png_uint_32>(picture.height), 8,
-               PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width), static_cast<png_uint_32>(picture.height),
+               8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+               PNG_FILTER_TYPE_DEFAULT);
   if (text != nullptr) png_set_text(png, info, text, 1);
   png_write_info(png, info);
   for (int y = 0; y < picture.height; ++y) png_write_row(png, picture.pixel(0, y));

@@ -15,10 +15,13 @@ std::vector<std::uint8_t> encode_webp(const Picture& picture, int quality, const
   const int stride = picture.width * 3;
   const std::size_t size =
       quality >= 100 ? WebPEncodeLosslessRGB(picture.rgb.data(), picture.width, picture.height, stride, &data)
-                     : WebPEncodeRGB(picture.rgb.data(), picture.width, picture.height, stride, static_cast<float>(quality), &data);
+                     : WebPEncodeRGB(picture.rgb.data(), picture.width, picture.height, stride,
+                                     static_cast<float>(quality), &data);
   const std::unique_ptr<std::uint8_t, decltype(&WebPFree)> owner(data, WebPFree);
   if (size == 0)
-    throw Error(kUnsupported, "a picture of {}×{} cannot be written as WebP (at most 16,383 a side); use PNG.", picture.width, picture.height);
+    throw Error(kUnsupported,
+                "a picture of {}×{} cannot be written as WebP (at most 16,383 a side); use PNG.",
+                picture.width, picture.height);
   if (parameters.empty()) return {data, data + size};
   const auto exif = exif_with_comment(parameters);
   const std::unique_ptr<WebPMux, decltype(&WebPMuxDelete)> mux(WebPMuxNew(), WebPMuxDelete);
@@ -40,9 +43,11 @@ Rgba decode_webp(Bytes bytes, const std::string& name) {
     throw Error(kBadInput, "{}: the WebP cannot be read; the file is damaged.", name);
   check_size(static_cast<std::uint64_t>(features.width), static_cast<std::uint64_t>(features.height), name);
   int width = 0, height = 0;
-  const std::unique_ptr<std::uint8_t, decltype(&WebPFree)> rgba(WebPDecodeRGBA(bytes.data(), bytes.size(), &width, &height), WebPFree);
+  const std::unique_ptr<std::uint8_t, decltype(&WebPFree)> rgba(
+      WebPDecodeRGBA(bytes.data(), bytes.size(), &width, &height), WebPFree);
   if (!rgba) throw Error(kBadInput, "{}: the WebP cannot be read; the file is damaged, or animated.", name);
-  const std::size_t size = std::size_t{4} * static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
+  const std::size_t size =
+      std::size_t{4} * static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
   return {width, height, {rgba.get(), rgba.get() + size}};
 }
 

@@ -23,7 +23,8 @@ Layer::Layer(formats::LayerAddress address, LayerKind kind, LayerGeometry geomet
       policy_(std::move(policy)) {}
 
 bool Layer::wraps_around() const {
-  return kind_ == LayerKind::kConv2d && policy_->wraps_around && geometry_.padding > 0 && !geometry_.far_side_only;
+  return kind_ == LayerKind::kConv2d && policy_->wraps_around && geometry_.padding > 0 &&
+         !geometry_.far_side_only;
 }
 
 // Wrapping around: the input is continued by more than a kernel's reach, run as ever, and what the zeros outside touched
@@ -34,7 +35,8 @@ at::Tensor Layer::operator()(const at::Tensor& x, const ops::Fused& fused) const
   const auto continued = [&](const at::Tensor& t, std::int64_t dim) {
     std::vector<at::Tensor> parts;
     for (std::int64_t left = reach; left > 0; left -= std::min(left, t.size(dim)))
-      parts.insert(parts.begin(), t.narrow(dim, t.size(dim) - std::min(left, t.size(dim)), std::min(left, t.size(dim))));
+      parts.insert(parts.begin(),
+                   t.narrow(dim, t.size(dim) - std::min(left, t.size(dim)), std::min(left, t.size(dim))));
     parts.push_back(t);
     for (std::int64_t left = reach; left > 0; left -= std::min(left, t.size(dim)))
       parts.push_back(t.narrow(dim, 0, std::min(left, t.size(dim))));
@@ -42,7 +44,8 @@ at::Tensor Layer::operator()(const at::Tensor& x, const ops::Fused& fused) const
   };
   const at::Tensor in = ops::upsample(x, fused);
   const at::Tensor y = run(continued(continued(in, 2), 3), {});
-  return ops::finish(y.narrow(2, cut, y.size(2) - 2 * cut).narrow(3, cut, y.size(3) - 2 * cut).clone(), fused);
+  return ops::finish(y.narrow(2, cut, y.size(2) - 2 * cut).narrow(3, cut, y.size(3) - 2 * cut).clone(),
+                     fused);
 }
 
 at::Tensor Layer::run(const at::Tensor& x, const ops::Fused& fused) const {

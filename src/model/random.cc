@@ -26,7 +26,8 @@ class Collector {
   void linear(const std::string& path, std::int64_t out, std::int64_t in, bool bias = true) {
     weights(path, {out, in}, in, out, bias, false);
   }
-  void conv(const std::string& path, std::int64_t out, std::int64_t in, std::int64_t kernel, bool zero = false) {
+  void conv(const std::string& path, std::int64_t out, std::int64_t in, std::int64_t kernel,
+            bool zero = false) {
     weights(path, {out, in, kernel, kernel}, in * kernel * kernel, out, true, zero);
   }
   void embedding(const std::string& path, std::int64_t rows, std::int64_t width) {
@@ -37,8 +38,8 @@ class Collector {
   void add(std::string name, std::vector<std::int64_t> shape, Init init, double scale) {
     out_.push_back({component_, std::move(name), std::move(shape), init, scale});
   }
-  void weights(const std::string& path, std::vector<std::int64_t> shape, std::int64_t fan_in, std::int64_t out,
-               bool bias, bool zero) {
+  void weights(const std::string& path, std::vector<std::int64_t> shape, std::int64_t fan_in,
+               std::int64_t out, bool bias, bool zero) {
     const double bound = 1.0 / std::sqrt(static_cast<double>(fan_in));
     add(path + ".weight", std::move(shape), zero ? Init::kZeros : Init::kUniform, bound);
     if (bias) add(path + ".bias", {out}, zero ? Init::kZeros : Init::kUniform, bound);
@@ -62,7 +63,8 @@ void collect_text(const ModelSpec& s, Collector c) {
   c.norm("final_layer_norm", s.text_width);
 }
 
-void collect_unet_res(Collector& c, const std::string& p, std::int64_t in, std::int64_t out, std::int64_t time) {
+void collect_unet_res(Collector& c, const std::string& p, std::int64_t in, std::int64_t out,
+                      std::int64_t time) {
   c.norm(p + "in_layers.0", in);
   c.conv(p + "in_layers.2", out, in, 3);
   c.linear(p + "emb_layers.1", out, time);
@@ -90,7 +92,9 @@ void collect_transformer(Collector& c, const std::string& p, std::int64_t width,
 
 void collect_unet(const ModelSpec& s, Collector c) {
   const std::int64_t time = 4 * s.unet_channels, levels = static_cast<std::int64_t>(s.unet_mult.size());
-  const auto width = [&](std::int64_t level) { return s.unet_channels * s.unet_mult[static_cast<std::size_t>(level)]; };
+  const auto width = [&](std::int64_t level) {
+    return s.unet_channels * s.unet_mult[static_cast<std::size_t>(level)];
+  };
   c.linear("time_embed.0", time, s.unet_channels);
   c.linear("time_embed.2", time, time);
   c.conv("input_blocks.0.0", s.unet_channels, s.in_channels, 3);
@@ -115,7 +119,8 @@ void collect_unet(const ModelSpec& s, Collector c) {
   block = 0;
   for (std::int64_t level = levels - 1; level >= 0; --level) {
     for (std::int64_t j = 0; j <= s.unet_blocks; ++j, ++block) {
-      collect_unet_res(c, fmt::format("output_blocks.{}.0.", block), channels + skips.back(), width(level), time);
+      collect_unet_res(c, fmt::format("output_blocks.{}.0.", block), channels + skips.back(), width(level),
+                       time);
       skips.pop_back();
       channels = width(level);
       int part = 1;
@@ -146,7 +151,9 @@ void collect_vae_middle(Collector& c, const std::string& p, std::int64_t width) 
 
 void collect_vae(const ModelSpec& s, Collector c) {
   const std::int64_t levels = static_cast<std::int64_t>(s.vae_mult.size());
-  const auto width = [&](std::int64_t level) { return s.vae_channels * s.vae_mult[static_cast<std::size_t>(level)]; };
+  const auto width = [&](std::int64_t level) {
+    return s.vae_channels * s.vae_mult[static_cast<std::size_t>(level)];
+  };
   c.conv("encoder.conv_in", s.vae_channels, 3, 3);
   std::int64_t channels = s.vae_channels;
   for (std::int64_t i = 0; i < levels; ++i) {
@@ -186,15 +193,28 @@ std::uint64_t name_hash(std::string_view name) {
 ModelSpec model_spec(std::string_view name) {
   if (name == "sd15") return {};
   if (name == "starter") {
-    return {.text_width = 128, .text_layers = 4, .unet_channels = 64, .unet_mult = {1, 2, 2},
-            .unet_attention = {false, true, true},
-            // GroupNorm always has 32 groups: with 32 channels at full size it would be an instance norm before the
-            // last convolution and erase flat colours, so there are 64.
-            .vae_channels = 32, .vae_blocks = 1, .vae_mult = {2, 2, 3, 3}};
+    return {
+        .text_width = 128,
+        .text_layers = 4,
+        .unet_channels = 64,
+        .unet_mult = {1, 2, 2},
+        .unet_attention = {false, true, true},
+        // GroupNorm always has 32 groups: with 32 channels at full size it would be an instance norm before the
+        // last convolution and erase flat colours, so there are 64.
+        .vae_channels = 32,
+        .vae_blocks = 1,
+        .vae_mult = {2, 2, 3, 3}};
   }
   if (name == "tiny") {
-    return {.text_width = 64, .text_layers = 2, .unet_channels = 32, .unet_blocks = 1, .unet_mult = {1, 2},
-            .unet_attention = {true, false}, .vae_channels = 32, .vae_blocks = 1, .vae_mult = {1, 1, 1, 1}};
+    return {.text_width = 64,
+            .text_layers = 2,
+            .unet_channels = 32,
+            .unet_blocks = 1,
+            .unet_mult = {1, 2},
+            .unet_attention = {true, false},
+            .vae_channels = 32,
+            .vae_blocks = 1,
+            .vae_mult = {1, 1, 1, 1}};
   }
   throw Error(kBadInput, "there is no model shape '{}'; choose sd15, starter or tiny.", name);
 }

@@ -32,10 +32,10 @@ ModelSpec model_spec(std::string_view name);
 
 struct ParameterSpec {
   formats::Component component;
-  std::string name;                 // canonical
+  std::string name;  // canonical
   std::vector<std::int64_t> shape;
   enum class Init { kOnes, kZeros, kUniform, kNormal } init;
-  double scale;                     // bound of kUniform, deviation of kNormal
+  double scale;  // bound of kUniform, deviation of kNormal
 };
 
 // All parameters in the order in which the components are built.

@@ -27,10 +27,12 @@ class TextEncoder {
 
   // ids int64 [chunks, 77] → float32 [chunks, 77, width]. Clip skip 1: output of the last layer; c > 1: the hidden
   // state c − 1 layers before it. Both then pass through the final layer norm.
-  at::Tensor encode(const at::Tensor& ids, int clip_skip = 1, const std::vector<Replacement>& replacements = {}) const;
+  at::Tensor encode(const at::Tensor& ids, int clip_skip = 1,
+                    const std::vector<Replacement>& replacements = {}) const;
 
   // Hidden state after `layers` layers, without the final norm (0: the embeddings).
-  at::Tensor hidden(const at::Tensor& ids, std::int64_t layers, const std::vector<Replacement>& replacements = {}) const;
+  at::Tensor hidden(const at::Tensor& ids, std::int64_t layers,
+                    const std::vector<Replacement>& replacements = {}) const;
 
   std::int64_t width() const { return width_; }
   std::int64_t depth() const { return static_cast<std::int64_t>(blocks_.size()); }

@@ -17,7 +17,8 @@ using R = GenerationRequest;
 using E = ExtrasRequest;
 
 // A1111's words where it writes words for numbers.
-constexpr std::string_view kResizeModes[] = {"Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)"};
+constexpr std::string_view kResizeModes[] = {"Just resize", "Crop and resize", "Resize and fill",
+                                             "Just resize (latent upscale)"};
 constexpr std::string_view kFills[] = {"fill", "original", "latent noise", "latent nothing"};
 constexpr std::string_view kInpaintAreas[] = {"Whole picture", "Only masked"};
 constexpr std::string_view kMaskModes[] = {"Inpaint masked", "Inpaint not masked"};

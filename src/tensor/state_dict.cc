@@ -89,15 +89,17 @@ at::Tensor as_tensor(const weights::TensorView& view, std::shared_ptr<const void
     std::memcpy(copy.data_ptr(), data, view.bytes.size());
     return copy;
   }
-  return at::from_blob(data, view.shape, [owner = std::move(owner)](void*) {}, at::TensorOptions(*type));
+  return at::from_blob(
+      data, view.shape, [owner = std::move(owner)](void*) {}, at::TensorOptions(*type));
 }
 
 weights::TensorView as_view(const std::string& name, const at::Tensor& tensor) {
   LOWRANK_CHECK(tensor.is_contiguous() && tensor.device().is_cpu());
-  return {.name = name,
-          .dtype = dtype_of(tensor),
-          .shape = tensor.sizes().vec(),
-          .bytes = {static_cast<const std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())}};
+  return {
+      .name = name,
+      .dtype = dtype_of(tensor),
+      .shape = tensor.sizes().vec(),
+      .bytes = {static_cast<const std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())}};
 }
 
 void save_state_dict(const std::string& path, const StateDict& state,

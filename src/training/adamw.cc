@@ -65,8 +65,8 @@ void AdamW::step(double learning_rate) {
     factors.learning_rate = static_cast<float>(rate / correction1);
     if (w.dim() >= 2) factors.keep = static_cast<float>(1 - rate * options_.weight_decay);
     at::parallel_for(0, w.numel(), 1 << 16, [&](std::int64_t from, std::int64_t to) {
-      kernels::adamw_update(w.data_ptr<float>() + from, m_[i].data_ptr<float>() + from, v_[i].data_ptr<float>() + from,
-                            g.data_ptr<float>() + from, to - from, factors);
+      kernels::adamw_update(w.data_ptr<float>() + from, m_[i].data_ptr<float>() + from,
+                            v_[i].data_ptr<float>() + from, g.data_ptr<float>() + from, to - from, factors);
     });
     w.mutable_grad() = at::Tensor();
   }
@@ -86,7 +86,8 @@ void AdamW::load(const tensor::StateDict& state, std::int64_t steps) {
   const auto take = [&](const std::string& name, at::Tensor& into) {
     const auto found = state.find(name);
     if (found == state.end() || found->second.sizes() != into.sizes())
-      throw Error(kBadInput, "the training state lacks '{}' in the right shape; it belongs to another run.", name);
+      throw Error(kBadInput, "the training state lacks '{}' in the right shape; it belongs to another run.",
+                  name);
     into.copy_(found->second);
   };
   for (std::size_t i = 0; i < parameters_.size(); ++i) {

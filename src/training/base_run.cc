@@ -31,10 +31,12 @@ std::vector<fs::path> picture_files(const fs::path& folder) {
   std::error_code problem;
   for (const auto& entry : fs::directory_iterator(folder, problem)) {
     const std::string extension = entry.path().extension().string();
-    if (extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".webp") files.push_back(entry.path());
+    if (extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".webp")
+      files.push_back(entry.path());
   }
   if (files.empty())
-    throw Error(kNotFound, "{}: holds no pictures; name a folder of PNG, JPEG or WebP files.", folder.string());
+    throw Error(kNotFound, "{}: holds no pictures; name a folder of PNG, JPEG or WebP files.",
+                folder.string());
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -121,9 +123,12 @@ struct Models {
 Models new_models(const BaseRunOptions& options, const model::ModelSpec& spec, const RunControl& control) {
   const fs::path vae = options.work / "vae.safetensors";
   if (!fs::exists(vae)) train_autoencoder(options, spec, vae, control);
-  const auto random = [&](Component component) { return model::random_state(spec, component, options.base.seed); };
+  const auto random = [&](Component component) {
+    return model::random_state(spec, component, options.base.seed);
+  };
   return {std::make_unique<model::TextEncoder>(random(Component::kTextEncoder)),
-          std::make_unique<model::UNet>(random(Component::kUnet)), std::make_unique<model::Vae>(load_state(vae))};
+          std::make_unique<model::UNet>(random(Component::kUnet)),
+          std::make_unique<model::Vae>(load_state(vae))};
 }
 
 Models models_of(const fs::path& checkpoint) {
@@ -139,15 +144,19 @@ void run_base_training(const BaseRunOptions& options, const RunControl& control)
   Models models = options.start.empty() ? new_models(options, spec, control) : models_of(options.start);
   if (!fs::exists(latents_path)) {
     const auto files = picture_files(options.pictures);
-    const at::Tensor ids = captions_of(files);  // before the long work, so that a missing caption is told at once
+    const at::Tensor ids =
+        captions_of(files);  // before the long work, so that a missing caption is told at once
     tensor::save_state_dict(latents_path.string(),
                             {{"latents", encode_latents(*models.vae, load_pictures(files))}, {"ids", ids}});
   }
   const tensor::StateDict cached = load_state(latents_path);
-  const CaptionedLatents data{.latents = cached.at("latents"), .mirrored = {}, .ids = cached.at("ids"),
+  const CaptionedLatents data{.latents = cached.at("latents"),
+                              .mirrored = {},
+                              .ids = cached.at("ids"),
                               .empty_ids = caption_ids(prompt::Tokenizer(), "")};
   for (model::LayerMap* layers : {&models.text->layers(), &models.unet->layers()}) model::widen(*layers);
-  train_base(*models.text, *models.unet, data, options.base, options.work / "base-state.safetensors", control);
+  train_base(*models.text, *models.unet, data, options.base, options.work / "base-state.safetensors",
+             control);
 
   tensor::StateDict checkpoint;
   add_component(checkpoint, Component::kTextEncoder, models.text->layers());

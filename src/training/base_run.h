@@ -11,12 +11,14 @@
 namespace lowrank::training {
 
 struct BaseRunOptions {
-  std::filesystem::path pictures;      // PNG, JPEG or WebP files of one size, each with a .txt caption beside it
-  std::filesystem::path vae_pictures;  // for the autoencoder, no captions needed; empty: the same as `pictures`
-  std::filesystem::path work;          // states and caches are kept here
-  std::filesystem::path start;         // a checkpoint to go on from: its autoencoder is kept, the rest learns on; empty: from nothing
-  std::filesystem::path out;           // the checkpoint, float16
-  std::string shape = "starter";       // model::model_spec
+  std::filesystem::path pictures;  // PNG, JPEG or WebP files of one size, each with a .txt caption beside it
+  std::filesystem::path
+      vae_pictures;            // for the autoencoder, no captions needed; empty: the same as `pictures`
+  std::filesystem::path work;  // states and caches are kept here
+  std::filesystem::path
+      start;  // a checkpoint to go on from: its autoencoder is kept, the rest learns on; empty: from nothing
+  std::filesystem::path out;      // the checkpoint, float16
+  std::string shape = "starter";  // model::model_spec
   VaeTrainOptions vae;
   BaseTrainOptions base;
 };

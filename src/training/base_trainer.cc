@@ -39,13 +39,15 @@ Batch draw_batch(const CaptionedLatents& data, const BaseTrainOptions& options, 
   batch.latents = data.latents.index_select(0, rows);
   const at::Tensor chance = at::empty({2, options.batch}).uniform_(0, 1, generator);
   if (data.mirrored.defined()) {
-    batch.latents = at::where((chance[0] < 0.5).view({-1, 1, 1, 1}), data.mirrored.index_select(0, rows), batch.latents);
+    batch.latents =
+        at::where((chance[0] < 0.5).view({-1, 1, 1, 1}), data.mirrored.index_select(0, rows), batch.latents);
   }
   batch.ids = at::where((chance[1] < options.empty_caption_rate).view({-1, 1}), data.empty_ids.view({1, -1}),
                         data.ids.index_select(0, rows));
   batch.noise = at::empty(batch.latents.sizes()).normal_(0, 1, generator);
   if (options.noise_offset > 0)
-    batch.noise += options.noise_offset * at::empty({options.batch, batch.latents.size(1), 1, 1}).normal_(0, 1, generator);
+    batch.noise += options.noise_offset *
+                   at::empty({options.batch, batch.latents.size(1), 1, 1}).normal_(0, 1, generator);
   batch.timesteps = at::randint(0, 1000, {options.batch}, generator, integers);
   return batch;
 }
@@ -53,7 +55,8 @@ Batch draw_batch(const CaptionedLatents& data, const BaseTrainOptions& options, 
 }  // namespace
 
 void train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLatents& data,
-                const BaseTrainOptions& options, const std::filesystem::path& state_path, const RunControl& control) {
+                const BaseTrainOptions& options, const std::filesystem::path& state_path,
+                const RunControl& control) {
   auto parameters = all_parameters(text, unet);
   const std::map<std::string, std::string> facts = {{"lowrank.phase", "base"},
                                                     {"lowrank.seed", std::to_string(options.seed)}};
@@ -94,18 +97,20 @@ void train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLate
     const Batch batch = draw_batch(data, options, step_generator(options.seed, step));
     const at::Tensor noisy = add_noise(batch.latents, batch.noise, batch.timesteps, alphas);
     const at::Tensor eps = unet.forward(noisy, batch.timesteps.to(at::kFloat), text.encode(batch.ids));
-    const at::Tensor loss =
-        weighted_mse(eps, batch.noise, truncated_snr_weight(batch.timesteps, alphas, options.min_snr, options.max_snr));
+    const at::Tensor loss = weighted_mse(
+        eps, batch.noise, truncated_snr_weight(batch.timesteps, alphas, options.min_snr, options.max_snr));
     loss.backward();
     optimiser.clip_gradients(options.gradient_clip);
-    const double rate = options.learning_rate * learning_rate_factor("cosine", step, options.steps, options.warmup);
+    const double rate =
+        options.learning_rate * learning_rate_factor("cosine", step, options.steps, options.warmup);
     optimiser.step(rate);
     {
       const at::NoGradGuard no_grad;
-      const double keep = std::min(options.ema, static_cast<double>(step + 1) / static_cast<double>(step + 10));
+      const double keep =
+          std::min(options.ema, static_cast<double>(step + 1) / static_cast<double>(step + 10));
       for (std::size_t i = 0; i < parameters.size(); ++i) {
-        kernels::move_average(average[i].data_ptr<float>(), parameters[i].tensor.data_ptr<float>(), average[i].numel(),
-                              static_cast<float>(1 - keep));
+        kernels::move_average(average[i].data_ptr<float>(), parameters[i].tensor.data_ptr<float>(),
+                              average[i].numel(), static_cast<float>(1 - keep));
       }
     }
     meter.add(loss.item<double>());

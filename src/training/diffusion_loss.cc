@@ -22,7 +22,8 @@ at::Tensor min_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas,
   return truncated_snr_weight(timesteps, alphas, 0, gamma);
 }
 
-at::Tensor truncated_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double low, double high) {
+at::Tensor truncated_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double low,
+                                double high) {
   const at::Tensor a = alphas.index_select(0, timesteps);
   const at::Tensor snr = a / (1 - a);
   return snr.clamp(low, high) / snr;

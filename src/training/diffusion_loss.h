@@ -21,7 +21,8 @@ at::Tensor min_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas,
 // The same with a floor: clamp(SNR, low, high) / SNR, so that the error in x₀ never weighs less than `low`. In ε alone
 // the noisiest steps, which must take the picture's colours and layout from the caption, weigh next to nothing
 // ("truncated SNR", Salimans & Ho 2022, arXiv:2202.00512).
-at::Tensor truncated_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double low, double high);
+at::Tensor truncated_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double low,
+                                double high);
 
 // Mean over the batch of weight · mean squared error, float32 scalar. weight [B].
 at::Tensor weighted_mse(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& weight);

@@ -18,7 +18,8 @@ namespace lowrank::training {
 inline double learning_rate_factor(std::string_view schedule, std::int64_t step, std::int64_t steps,
                                    std::int64_t warmup) {
   if (step < warmup) return static_cast<double>(step + 1) / static_cast<double>(warmup);
-  const double progress = static_cast<double>(step - warmup) / static_cast<double>(std::max<std::int64_t>(1, steps - warmup));
+  const double progress =
+      static_cast<double>(step - warmup) / static_cast<double>(std::max<std::int64_t>(1, steps - warmup));
   if (schedule == "constant" || schedule == "constant_with_warmup") return 1.0;
   if (schedule == "linear") return std::max(0.0, 1.0 - progress);
   if (schedule == "cosine") return 0.5 * (1.0 + std::cos(std::numbers::pi * std::min(1.0, progress)));

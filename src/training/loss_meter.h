@@ -9,7 +9,9 @@ namespace lowrank::training {
 class LossMeter {
  public:
   void add(double loss) {
-    average_ = count_ == 0 ? loss : average_ + (loss - average_) * (count_ < 50 ? 1.0 / static_cast<double>(count_ + 1) : 0.02);
+    average_ = count_ == 0 ? loss
+                           : average_ + (loss - average_) *
+                                            (count_ < 50 ? 1.0 / static_cast<double>(count_ + 1) : 0.02);
     ++count_;
   }
   double average() const { return average_; }

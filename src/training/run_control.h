@@ -10,10 +10,10 @@
 namespace lowrank::training {
 
 struct TrainEvent {
-  std::string phase;           // "vae", "base", "lora"
-  std::int64_t step = 0;       // finished steps
+  std::string phase;      // "vae", "base", "lora"
+  std::int64_t step = 0;  // finished steps
   std::int64_t steps = 0;
-  double loss = 0;             // moving average
+  double loss = 0;  // moving average
   double learning_rate = 0;
   double steps_per_second = 0;
 };

@@ -29,7 +29,8 @@ std::optional<TrainState> load_train_state(const std::filesystem::path& path,
   for (const auto& [key, value] : facts) {
     const auto found = state.facts.find(key);
     if (found == state.facts.end() || found->second != value) {
-      throw Error(kBadInput, "{}: was saved with {} = {}, but this run has {}; use the same settings or another folder.",
+      throw Error(kBadInput,
+                  "{}: was saved with {} = {}, but this run has {}; use the same settings or another folder.",
                   path.string(), key, found == state.facts.end() ? "nothing" : found->second, value);
     }
   }

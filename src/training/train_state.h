@@ -16,8 +16,8 @@
 namespace lowrank::training {
 
 struct TrainState {
-  std::int64_t step = 0;                         // finished steps
-  std::map<std::string, std::string> facts;      // settings that must agree on resume
+  std::int64_t step = 0;                     // finished steps
+  std::map<std::string, std::string> facts;  // settings that must agree on resume
   tensor::StateDict tensors;
 };
 

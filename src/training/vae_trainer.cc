@@ -49,7 +49,9 @@ at::Tensor differences(const at::Tensor& a, const at::Tensor& b) {
 
 }  // namespace
 
-at::Tensor to_signed(const at::Tensor& pictures) { return pictures.to(at::kFloat).div(127.5).sub(1.0); }
+at::Tensor to_signed(const at::Tensor& pictures) {
+  return pictures.to(at::kFloat).div(127.5).sub(1.0);
+}
 
 void train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOptions& options,
                const std::filesystem::path& state_path, const RunControl& control) {
@@ -86,18 +88,21 @@ void train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOption
     }
     at::Generator generator = step_generator(options.seed, step);
     const bool whole = step >= options.steps - options.full_size_steps;
-    const at::Tensor x = whole ? crops(pictures, std::max<std::int64_t>(1, options.batch / 4), pictures.size(2), generator)
-                               : crops(pictures, options.batch, options.crop, generator);
+    const at::Tensor x =
+        whole ? crops(pictures, std::max<std::int64_t>(1, options.batch / 4), pictures.size(2), generator)
+              : crops(pictures, options.batch, options.crop, generator);
     const auto moments = vae.encode_moments(x).chunk(2, 1);
     const at::Tensor log_variance = moments[1].clamp(-30, 20);
     const at::Tensor noise = at::empty_like(moments[0]).normal_(0, 1, generator);
     const at::Tensor y = vae.decode(moments[0] + at::exp(0.5 * log_variance) * noise);
-    const at::Tensor kl = 0.5 * (moments[0].square() + log_variance.exp() - 1 - log_variance).sum({1, 2, 3}).mean();
+    const at::Tensor kl =
+        0.5 * (moments[0].square() + log_variance.exp() - 1 - log_variance).sum({1, 2, 3}).mean();
     const at::Tensor loss = (x - y).abs().mean() + 2 * (x - y).square().mean() +
                             options.difference_weight * differences(x, y) + options.kl_weight * kl;
     loss.backward();
     optimiser.clip_gradients(1.0);
-    const double rate = options.learning_rate * learning_rate_factor("cosine", step, options.steps, options.warmup);
+    const double rate =
+        options.learning_rate * learning_rate_factor("cosine", step, options.steps, options.warmup);
     optimiser.step(rate);
     meter.add(loss.item<double>());
     control.report({"vae", step + 1, options.steps, meter.average(), rate, meter.steps_per_second()});
@@ -112,7 +117,8 @@ at::Tensor encode_latents(const model::Vae& vae, const at::Tensor& pictures, std
   std::vector<at::Tensor> parts;
   for (std::int64_t from = 0; from < pictures.size(0); from += batch) {
     const std::int64_t count = std::min(batch, pictures.size(0) - from);
-    parts.push_back(vae.encode_moments(to_signed(pictures.narrow(0, from, count))).chunk(2, 1)[0] * kLatentScale);
+    parts.push_back(vae.encode_moments(to_signed(pictures.narrow(0, from, count))).chunk(2, 1)[0] *
+                    kLatentScale);
   }
   return at::cat(parts);
 }

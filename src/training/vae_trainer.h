@@ -18,7 +18,7 @@ struct VaeTrainOptions {
   std::int64_t full_size_steps = 200;  // the last steps see whole pictures, at a quarter of the batch
   double learning_rate = 1.5e-3, kl_weight = 1e-6, difference_weight = 1.0;
   std::uint64_t seed = 1;
-  bool mixed_precision = true;         // products in bfloat16
+  bool mixed_precision = true;  // products in bfloat16
 };
 
 // pictures uint8 [N, 3, H, W]. The VAE's layers must be widened (model::widen). State is kept in `state_path`: an

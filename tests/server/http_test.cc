@@ -19,8 +19,14 @@ std::string decoded(std::string_view text) {
 
 // The vectors of RFC 4648 §10.
 TEST(Base64, EqualsTheStandardsVectors) {
-  for (const auto& [plain, coded] : std::vector<std::pair<std::string, std::string>>{
-           {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}}) {
+  for (const auto& [plain, coded] :
+       std::vector<std::pair<std::string, std::string>>{{"", ""},
+                                                        {"f", "Zg=="},
+                                                        {"fo", "Zm8="},
+                                                        {"foo", "Zm9v"},
+                                                        {"foob", "Zm9vYg=="},
+                                                        {"fooba", "Zm9vYmE="},
+                                                        {"foobar", "Zm9vYmFy"}}) {
     EXPECT_EQ(base64(std::string_view(plain)), coded);
     EXPECT_EQ(decoded(coded), plain);
   }
@@ -65,9 +71,11 @@ TEST(Access, OnlyAWholeRightLoginOpens) {
 }
 
 TEST(Access, LoopbackNamesAreToldFromOthers) {
-  for (const char* own : {"localhost", "LOCALHOST:7860", "127.0.0.1:1", "[::1]:7860", "app.localhost", "127.8.9.1"})
+  for (const char* own :
+       {"localhost", "LOCALHOST:7860", "127.0.0.1:1", "[::1]:7860", "app.localhost", "127.8.9.1"})
     EXPECT_TRUE(is_loopback_name(host_name(own))) << own;
-  for (const char* other : {"", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0", "10.0.0.1", "[::2]"})
+  for (const char* other : {"", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0",
+                            "10.0.0.1", "[::2]"})
     EXPECT_FALSE(is_loopback_name(host_name(other))) << other;
 }
 
@@ -87,7 +95,10 @@ TEST(Access, OriginsAreComparedWhole) {
 }
 
 TEST(JsonBody, DepthIsBounded) {
-  const auto nested = [](int depth) { return std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']'); };
+  const auto nested = [](int depth) {
+    return std::string(static_cast<std::size_t>(depth), '[') +
+           std::string(static_cast<std::size_t>(depth), ']');
+  };
   EXPECT_NO_THROW(parse_json(nested(64)));
   EXPECT_THROW(parse_json(nested(65)), Refusal);
   EXPECT_NO_THROW(parse_json("\"" + std::string(1000, '[') + "\\\"[\""));  // brackets inside a string
@@ -111,8 +122,10 @@ TEST(Parameters, WrongTypesAreMendedAsPydanticDoes) {
   EXPECT_EQ(read(R"({"prompt": 12})")["prompt"], "12");
   EXPECT_EQ(read(R"({"steps": null})")["steps"], 50);
   EXPECT_EQ(read(R"({"seed": "9223372036854775807"})")["seed"], INT64_MAX);
-  for (const char* wrong : {R"({"steps": 7.5})", R"({"steps": "x"})", R"({"steps": []})", R"({"cfg_scale": "inf"})", R"({"cfg_scale": "nan"})",
-                            R"({"tiling": 2})", R"({"prompt": []})", R"({"styles": "a"})", R"({"seed": 9223372036854775808})", "[]"})
+  for (const char* wrong :
+       {R"({"steps": 7.5})", R"({"steps": "x"})", R"({"steps": []})", R"({"cfg_scale": "inf"})",
+        R"({"cfg_scale": "nan"})", R"({"tiling": 2})", R"({"prompt": []})", R"({"styles": "a"})",
+        R"({"seed": 9223372036854775808})", "[]"})
     EXPECT_THROW(read(wrong), Refusal) << wrong;
 }
 

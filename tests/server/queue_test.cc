@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 class JobQueueTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("lowrank-queue-" + std::to_string(::getpid()) + "-" + testing::UnitTest::GetInstance()->current_test_info()->name());
+    folder_ = fs::temp_directory_path() / ("lowrank-queue-" + std::to_string(::getpid()) + "-" +
+                                           testing::UnitTest::GetInstance()->current_test_info()->name());
     fs::remove_all(folder_);
   }
   void TearDown() override { fs::remove_all(folder_); }
@@ -24,7 +25,11 @@ class JobQueueTest : public testing::Test {
     return std::make_unique<JobQueue>(folder_ / "queue.sqlite", options, events_);
   }
   static JobOrder order(std::string request = "{}", bool is_attached = false, std::string key = "") {
-    return {.kind = "txt2img", .request = std::move(request), .task_id = "", .is_attached = is_attached, .idempotency_key = std::move(key)};
+    return {.kind = "txt2img",
+            .request = std::move(request),
+            .task_id = "",
+            .is_attached = is_attached,
+            .idempotency_key = std::move(key)};
   }
   static std::shared_ptr<Outcome> done(std::size_t bytes = 10) {
     auto outcome = std::make_shared<Outcome>();
@@ -66,7 +71,8 @@ TEST_F(JobQueueTest, AnEndedJobDoesNotEndAgain) {
 
 TEST_F(JobQueueTest, AfterADeathRunningJobsWaitAgainAndAttachedOnesEnd) {
   auto queue = open();
-  const auto running = queue->submit(order()).id, waiting = queue->submit(order()).id, attached = queue->submit(order("{}", true)).id;
+  const auto running = queue->submit(order()).id, waiting = queue->submit(order()).id,
+             attached = queue->submit(order("{}", true)).id;
   ASSERT_EQ(queue->take()->job->id, running);
   queue = open();
   EXPECT_EQ(queue->view(running)->state, JobState::kQueued);
@@ -173,7 +179,8 @@ TEST_F(JobQueueTest, EventsAreNumberedAndCanBeFollowedFromAnyPoint) {
   EXPECT_EQ(events_.next(number, two, std::chrono::milliseconds(1))->name, "queued");
   number = 0;
   std::vector<std::string> names;
-  while (const auto event = events_.next(number, one, std::chrono::milliseconds(1))) names.push_back(event->name);
+  while (const auto event = events_.next(number, one, std::chrono::milliseconds(1)))
+    names.push_back(event->name);
   EXPECT_EQ(names, (std::vector<std::string>{"queued", "cancelled"}));
 }
 

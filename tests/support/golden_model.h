@@ -32,7 +32,8 @@ struct GoldenModel {
         model.goldens = weights::TensorFile::open(entry.path());
       }
     }
-    if (!model.goldens) throw std::runtime_error(model.folder.string() + " holds no NAME-goldens.safetensors");
+    if (!model.goldens)
+      throw std::runtime_error(model.folder.string() + " holds no NAME-goldens.safetensors");
     return model;
   }
 

@@ -70,7 +70,8 @@ OutputFiles::OutputFiles(const GenerationArguments& arguments, std::string_view 
   if (extension_.empty()) extension_ = "." + asked;
 }
 
-std::string OutputFiles::name(const pipeline::GeneratedPicture& picture, const std::string& picture_name) const {
+std::string OutputFiles::name(const pipeline::GeneratedPicture& picture,
+                              const std::string& picture_name) const {
   const prompt::Infotext infotext = prompt::parse_infotext(picture.metadata);
   const auto entry = [&](std::string_view label) {
     const std::string* value = infotext.find(label);

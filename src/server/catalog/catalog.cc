@@ -20,7 +20,8 @@ bool is_weight_file(const fs::path& path) {
 std::vector<fs::path> weight_files(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code failure;
-  for (fs::recursive_directory_iterator it(folder, fs::directory_options::follow_directory_symlink, failure), end;
+  for (fs::recursive_directory_iterator it(folder, fs::directory_options::follow_directory_symlink, failure),
+       end;
        !failure && it != end; it.increment(failure)) {
     std::error_code ignored;
     if (it.depth() > 32) it.disable_recursion_pending();  // a link that leads round in a circle

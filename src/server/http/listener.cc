@@ -109,7 +109,8 @@ class Listener::Impl : public httplib::Server {
   void request_stop() {
     is_stopping_ = true;
     // cpp-httplib forgets a stop that comes before its loop runs.
-    while (has_begun_ && !has_ended_ && !is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    while (has_begun_ && !has_ended_ && !is_running())
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
     stop();
   }
   bool is_stopping() const { return is_stopping_; }

@@ -5,9 +5,10 @@
 #include <vector>
 
 // The assembler reads the files: the compiler never sees their bytes.
-#define EMBED(symbol, file)                                                                                   \
-  __asm__(".section .rodata\n" #symbol "_begin:\n.incbin \"" file "\"\n" #symbol "_end:\n.byte 0\n.previous\n"); \
-  extern "C" __attribute__((visibility("hidden"))) const char symbol##_begin[];                               \
+#define EMBED(symbol, file)                                                      \
+  __asm__(".section .rodata\n" #symbol "_begin:\n.incbin \"" file "\"\n" #symbol \
+          "_end:\n.byte 0\n.previous\n");                                        \
+  extern "C" __attribute__((visibility("hidden"))) const char symbol##_begin[];  \
   extern "C" __attribute__((visibility("hidden"))) const char symbol##_end[];
 #include "embedded_files.inc"
 #undef EMBED
@@ -31,11 +32,16 @@ const EmbeddedFile* find_embedded(std::string_view path) {
 
 std::string_view embedded_mime(std::string_view path) {
   constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
-      {".html", "text/html; charset=utf-8"}, {".js", "text/javascript; charset=utf-8"},
-      {".css", "text/css; charset=utf-8"},   {".json", "application/json"},
-      {".svg", "image/svg+xml"},             {".png", "image/png"},
-      {".webp", "image/webp"},               {".ico", "image/x-icon"},
-      {".woff2", "font/woff2"},              {".txt", "text/plain; charset=utf-8"},
+      {".html", "text/html; charset=utf-8"},
+      {".js", "text/javascript; charset=utf-8"},
+      {".css", "text/css; charset=utf-8"},
+      {".json", "application/json"},
+      {".svg", "image/svg+xml"},
+      {".png", "image/png"},
+      {".webp", "image/webp"},
+      {".ico", "image/x-icon"},
+      {".woff2", "font/woff2"},
+      {".txt", "text/plain; charset=utf-8"},
       {".webmanifest", "application/manifest+json"}};
   for (const auto& [ending, mime] : kTypes)
     if (path.ends_with(ending)) return mime;

@@ -7,7 +7,7 @@
 namespace lowrank::server {
 
 struct EmbeddedFile {
-  std::string_view path;   // "/assets/index-1a2b.js"
+  std::string_view path;  // "/assets/index-1a2b.js"
   std::string_view bytes;
 };
 

@@ -73,7 +73,11 @@ Reply schedulers(Services&, const Call&) {
 Reply upscalers(Services& services, const Call&) {
   Json list = Json::array();
   for (const char* name : {"None", "Lanczos", "Nearest"})
-    list.push_back({{"name", name}, {"model_name", nullptr}, {"model_path", nullptr}, {"model_url", nullptr}, {"scale", 4.0}});
+    list.push_back({{"name", name},
+                    {"model_name", nullptr},
+                    {"model_path", nullptr},
+                    {"model_url", nullptr},
+                    {"scale", 4.0}});
   for (const auto& file : services.catalog.upscaler_files())
     list.push_back({{"name", file.stem().string()},
                     {"model_name", file.stem().string()},

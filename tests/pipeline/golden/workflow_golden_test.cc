@@ -122,8 +122,8 @@ TEST_P(Workflow, EqualsTheReference) {
   // An upscaler model's picture is cut to 8 bits and encoded again: one pixel that falls to the next level moves the
   // latents further than sums in another order do.
   const double tolerance = GetParam() == "hires-model" ? 1e-3 : 2e-4;
-  EXPECT_TRUE(
-      testing::expect_close(latents, tensor::as_tensor(*goldens->find(GetParam()), goldens), {.rel = tolerance}));
+  EXPECT_TRUE(testing::expect_close(latents, tensor::as_tensor(*goldens->find(GetParam()), goldens),
+                                    {.rel = tolerance}));
   ASSERT_EQ(static_cast<int>(result.pictures.size()), request.batch_size);
   for (std::size_t i = 0; i < result.pictures.size(); ++i) {
     const auto golden =
