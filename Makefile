@@ -41,7 +41,7 @@ starter: build  ## retrain the starter model and its LoRAs from nothing (hours; 
 	@tools/starter/make_starter.sh
 
 # The rooms that are finished and proven. A room joins this list when all its tests pass.
-TESTED := kernels_tests model_tests weights_tests formats_tests prompt_tests sampling_tests model_golden_tests adapter_tests \
+TESTED := kernels_tests tensor_tests model_tests weights_tests formats_tests prompt_tests sampling_tests model_golden_tests adapter_tests \
   adapter_golden_tests adapter_slow_tests pipeline_tests pipeline_golden_tests training_tests library_tests image_tests \
   server_tests e2e_tests
 # The tests that run the real program.

@@ -181,7 +181,7 @@ void attention(const float* q, const float* k, const float* v, const AttentionSh
   const PackedKeys packed(shape, kernel);
   const std::int64_t stride = shape.heads * shape.head, heads = shape.batch * shape.heads;
   const std::int64_t at_once = std::clamp<std::int64_t>(kPackedBytes / packed.bytes(), 1, heads);
-  const Buffer keys(at_once * packed.bytes());
+  std::byte* const keys = scratch(3, at_once * packed.bytes());
   const std::int64_t strips = (shape.queries + kQueryRows - 1) / kQueryRows;
   // First float of a head in a tensor of `rows` rows.
   const auto start = [&](std::int64_t head, std::int64_t rows) {
@@ -192,13 +192,13 @@ void attention(const float* q, const float* k, const float* v, const AttentionSh
     parallel_for(count * packed.blocks(), threads, [&](std::int64_t item) {
       const std::int64_t head = item / packed.blocks(), block = item % packed.blocks();
       packed.pack(k + start(from + head, shape.keys), v + start(from + head, shape.keys), stride, block,
-                  keys.data() + head * packed.bytes() + block * packed.block_bytes());
+                  keys + head * packed.bytes() + block * packed.block_bytes());
     });
     parallel_for(count * strips, threads, [&](std::int64_t item) {
       const std::int64_t head = item / strips, row = item % strips * kQueryRows;
       const std::int64_t at = start(from + head, shape.queries) + row * stride;
       attend(q + at, result + at, stride, row, std::min(kQueryRows, shape.queries - row), shape, packed,
-             keys.data() + head * packed.bytes(), kernel);
+             keys + head * packed.bytes(), kernel);
     });
   }
 }

@@ -166,10 +166,20 @@ HWY_EXPORT(add_row);
 namespace {
 
 constexpr std::int64_t kFrequencies = 36;
-// A work item: tiles × outputs, and the inputs that are transformed at once. Transformed inputs, filters and
-// sums then take about 0.9, 0.7 and 0.9 MB. Four frequencies share the rows of one left block.
-constexpr std::int64_t kTiles = 96, kItemPanels = 4, kInputs = kBlockDepth / 4;
-static_assert(kTiles <= kBlockRows && kTiles % 32 == 0);
+// Tiles are taken in chunks whose transformed inputs stay in a level-3 cache and are made once, for all
+// outputs; a work item is a strip of panels against one chunk, and makes its transformed filters.
+constexpr std::int64_t kChunkTiles = 192, kChunkBytes = 32 << 20, kItemPanels = 5;
+constexpr std::int64_t kTilesAtOnce = 8;  // transformed by one thread
+// Between one frequency and the next: a cache line more than a multiple of 4096, so that the 36 that are
+// written or read together do not share the sets of a level-1 cache.
+constexpr std::int64_t kOff = 64;
+static_assert(kChunkTiles <= kBlockRows && kChunkTiles % 32 == 0);
+
+// `length` cut into equal parts of at most `largest`, each but the last a multiple of `step`.
+std::int64_t part_of(std::int64_t length, std::int64_t largest, std::int64_t step) {
+  const std::int64_t parts = (length + largest - 1) / largest;
+  return round_up((length + parts - 1) / parts, step);
+}
 
 class Convolution {
  public:
@@ -190,13 +200,9 @@ class Convolution {
     return {tile / (across_ * down_), tile / across_ % down_ * 4, tile % across_ * 4};
   }
 
-  // Frequency f of tile t: row t of left block f / 4, from depth f % 4 · kInputs on.
-  static float* left_of(std::byte* lefts, std::int64_t f) {
-    return reinterpret_cast<float*>(lefts + f / 4 * kTiles * kRowBytes) + f % 4 * kInputs;
-  }
-
+  // Frequency f of the tile goes to row `row` of left block f; blocks are block_bytes apart.
   void transform_tile(std::int64_t tile, std::int64_t row, std::int64_t from, std::int64_t depth,
-                      std::byte* lefts) const {
+                      std::byte* blocks, std::int64_t block_bytes) const {
     const auto [image, y0, x0] = place(tile);
     std::array<const float*, kFrequencies> pixels;
     std::array<float*, kFrequencies> to;
@@ -205,7 +211,7 @@ class Convolution {
       pixels[static_cast<std::size_t>(i)] =
           y < 0 || x < 0 ? nullptr
                          : map_.data + ((image * map_.height + y) * map_.width + x) * map_.channels + from;
-      to[static_cast<std::size_t>(i)] = left_of(lefts, i) + row * (kRowBytes / 4);
+      to[static_cast<std::size_t>(i)] = reinterpret_cast<float*>(blocks + i * block_bytes + row * kRowBytes);
     }
     HWY_DYNAMIC_DISPATCH(transform_input)(pixels.data(), depth, to.data());
   }
@@ -263,35 +269,49 @@ void winograd(const Map& map, const Window& window, const PackedWeights& weights
                 weights.shape().inputs == map.channels && epilogue.activation != Activation::kGated);
   const Convolution convolution(map, window, weights);
   const BlockKernel& kernel = simd_block_kernel();
-  const std::int64_t blocks = (convolution.tiles() + kTiles - 1) / kTiles;
-  const std::int64_t strips = (weights.panels() + kItemPanels - 1) / kItemPanels;
-  const std::int64_t inputs = map.channels, steps = (inputs + kInputs - 1) / kInputs;
-  const std::int64_t step = round_up((inputs + steps - 1) / steps, kPanel);
-  parallel_for(blocks * strips, threads, [&](std::int64_t item) {
-    const std::int64_t tile = item % blocks * kTiles, tiles = std::min(kTiles, convolution.tiles() - tile);
-    const std::int64_t panel = item / blocks * kItemPanels,
-                       panels = std::min(kItemPanels, weights.panels() - panel);
-    const std::int64_t width = panels * kPanel, sums_of_one = kTiles * width;
-    std::byte* const lefts = scratch(0, kFrequencies / 4 * kTiles * kRowBytes);
-    float* const filters = reinterpret_cast<float*>(scratch(1, kFrequencies * panels * panel_bytes(kInputs)));
-    float* const sums = reinterpret_cast<float*>(scratch(2, kFrequencies * sums_of_one * 4));
-    for (std::int64_t from = 0; from < inputs; from += step) {
-      const std::int64_t depth = std::min(step, inputs - from), floats = panel_bytes(depth) / 4;
-      for (std::int64_t t = 0; t < tiles; ++t) convolution.transform_tile(tile + t, t, from, depth, lefts);
-      for (std::int64_t p = 0; p < panels; ++p) {
-        HWY_DYNAMIC_DISPATCH(transform_panel)
-        (weights.at(panel + p, from), weights.number(), depth, inputs * kPanel, filters + p * floats,
-         panels * floats);
+  const std::int64_t inputs = map.channels, step = part_of(inputs, kBlockDepth, kPanel),
+                     steps = (inputs + step - 1) / step;
+  const std::int64_t bytes_of_tile = steps * kFrequencies * kRowBytes;
+  const std::int64_t chunk =
+      part_of(convolution.tiles(),
+              std::clamp(kChunkBytes / bytes_of_tile / 32 * 32, std::int64_t{32}, kChunkTiles), 8);
+  const std::int64_t block_bytes = round_up(round_up(chunk, 32) * kRowBytes, 4096) + kOff,
+                     step_bytes = kFrequencies * block_bytes;
+  std::byte* const lefts = scratch(3, steps * step_bytes);
+  const std::int64_t strip = part_of(weights.panels(), kItemPanels, 1),
+                     strips = (weights.panels() + strip - 1) / strip;
+  for (std::int64_t first = 0; first < convolution.tiles(); first += chunk) {
+    const std::int64_t tiles = std::min(chunk, convolution.tiles() - first);
+    parallel_for((tiles + kTilesAtOnce - 1) / kTilesAtOnce, threads, [&](std::int64_t item) {
+      for (std::int64_t t = item * kTilesAtOnce; t < std::min(tiles, (item + 1) * kTilesAtOnce); ++t)
+        for (std::int64_t s = 0; s < steps; ++s)
+          convolution.transform_tile(first + t, t, s * step, std::min(step, inputs - s * step),
+                                     lefts + s * step_bytes, block_bytes);
+    });
+    parallel_for(strips, threads, [&](std::int64_t item) {
+      const std::int64_t panel = item * strip, panels = std::min(strip, weights.panels() - panel);
+      const std::int64_t width = panels * kPanel, sums_of_one = round_up(tiles * width, 1024) + kOff / 4;
+      const std::int64_t filters_of_one = round_up(panels * panel_bytes(step), 4096) / 4 + kOff / 4;
+      float* const filters = reinterpret_cast<float*>(scratch(1, kFrequencies * filters_of_one * 4));
+      float* const sums = reinterpret_cast<float*>(scratch(2, kFrequencies * (sums_of_one + 32 * width) * 4));
+      for (std::int64_t s = 0; s < steps; ++s) {
+        const std::int64_t from = s * step, depth = std::min(step, inputs - from);
+        const std::int64_t floats = panel_bytes(depth) / 4;
+        for (std::int64_t p = 0; p < panels; ++p) {
+          HWY_DYNAMIC_DISPATCH(transform_panel)
+          (weights.at(panel + p, from), weights.number(), depth, inputs * kPanel, filters + p * floats,
+           filters_of_one);
+        }
+        for (std::int64_t f = 0; f < kFrequencies; ++f) {
+          kernel.multiply(lefts + s * step_bytes + f * block_bytes, tiles, filters + f * filters_of_one,
+                          panels, depth, sums + f * sums_of_one, width, s > 0);
+        }
       }
-      for (std::int64_t f = 0; f < kFrequencies; ++f) {
-        kernel.multiply(Convolution::left_of(lefts, f), tiles, filters + f * panels * floats, panels, depth,
-                        sums + f * sums_of_one, width, from > 0);
-      }
-    }
-    for (std::int64_t t = 0; t < tiles; ++t)
-      convolution.finish_tile(tile + t, sums + t * width, sums_of_one, panel, panels, start, epilogue,
-                              result);
-  });
+      for (std::int64_t t = 0; t < tiles; ++t)
+        convolution.finish_tile(first + t, sums + t * width, sums_of_one, panel, panels, start, epilogue,
+                                result);
+    });
+  }
 }
 
 }  // namespace lowrank::kernels

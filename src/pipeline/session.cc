@@ -13,6 +13,7 @@
 #include "pipeline/complete_request.h"
 #include "pipeline/generation_job.h"
 #include "pipeline/hires.h"
+#include "tensor/large_blocks.h"
 
 namespace lowrank::pipeline {
 namespace {
@@ -49,6 +50,7 @@ Session::Session(Resources resources, SessionOptions options)
     : resources_(std::move(resources)), options_(std::move(options)), upscalers_(resources_.upscalers) {
   const auto cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   at::set_num_threads(options_.threads > 0 ? options_.threads : cores);
+  tensor::keep_large_blocks();
 }
 
 Session::~Session() = default;
@@ -70,6 +72,7 @@ GenerationResult Session::generate(const GenerationRequest& request, const Liste
     finish_batch(job, batch, latents);
   }
   report_loras(job);
+  tensor::release_large_blocks();
   return std::move(job.result);
 }
 

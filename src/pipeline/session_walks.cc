@@ -11,6 +11,7 @@
 #include "pipeline/hires.h"
 #include "pipeline/latent_picture.h"
 #include "pipeline/refiner.h"
+#include "tensor/large_blocks.h"
 
 namespace lowrank::pipeline {
 namespace {
@@ -208,6 +209,7 @@ at::Tensor Session::sample(Job& job, Pass& pass, int batch, std::optional<sampli
     pass.sampled = {.latent = std::move(early.latent)};
     pass.ended_early = true;
   }
+  tensor::release_large_blocks();  // pictures need blocks of other sizes
   job.result.unet_passes += network.passes() + (refiner ? refiner->passes() : 0);
   pass.padded = network.padded();
   pass.has_switched = refined && refined->has_switched();
