@@ -235,6 +235,11 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
       checkpoint.files.push_back(std::move(file));
     }
   }
+  // Said only where it is another than SD 1.x's, whose latents have a known colour preview.
+  const json vae = read_config(folder / "vae" / "config.json");
+  if (const auto scale = vae.find("scaling_factor");
+      scale != vae.end() && scale->is_number() && scale->get<double>() != 0.18215)
+    checkpoint.metadata.emplace("lowrank.latent_scale", fmt::format("{}", scale->get<double>()));
   apply_metadata(checkpoint);
   return checkpoint;
 }

@@ -2,10 +2,12 @@
 // type in which they were stored. Made once per layer; the numbers are unchanged.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 
 #include "kernels/block_kernel.h"
-#include "kernels/buffer.h"
 
 namespace lowrank::kernels {
 
@@ -17,16 +19,30 @@ struct WeightShape {
   std::int64_t outputs = 0, inputs = 0, taps = 1;  // stored as [outputs][inputs][taps]
 };
 
+// Bytes that the weights take when packed.
+std::int64_t packed_bytes(Number number, const WeightShape& shape, PanelOrder order);
+
+// Memory of somebody else, of packed_bytes() bytes and aligned to 64; `owner` keeps it alive.
+template <typename Byte>
+struct Borrowed {
+  std::span<Byte> bytes;
+  std::shared_ptr<const void> owner;
+};
+
 class PackedWeights {
  public:
-  PackedWeights(const void* weights, Number number, WeightShape shape, PanelOrder order, int threads);
+  // Packs `weights`, in memory of its own or into `memory`.
+  PackedWeights(const void* weights, Number number, WeightShape shape, PanelOrder order, int threads,
+                Borrowed<std::byte> memory = {});
+  // Packed before, and kept somewhere.
+  PackedWeights(Borrowed<const std::byte> packed, Number number, WeightShape shape, PanelOrder order);
 
   const WeightShape& shape() const { return shape_; }
   PanelOrder order() const { return order_; }
   Number number() const { return number_; }
   std::int64_t depth() const { return shape_.inputs * shape_.taps; }
   std::int64_t panels() const { return panels_; }
-  std::int64_t bytes() const { return data_.bytes(); }
+  std::int64_t bytes() const { return packed_bytes(number_, shape_, order_); }
   // Numbers of panel `panel` from depth `depth` on.
   const void* at(std::int64_t panel, std::int64_t depth) const;
 
@@ -35,7 +51,8 @@ class PackedWeights {
   PanelOrder order_;
   Number number_;
   std::int64_t panels_;
-  Buffer data_;
+  std::shared_ptr<const void> owner_;
+  const std::byte* data_;
 };
 
 }  // namespace lowrank::kernels

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "kernels/buffer.h"
 #include "kernels/epilogue.h"
 
 namespace lowrank::kernels {

@@ -93,6 +93,19 @@ void Layer::prepare() const {
   if (kind_ == LayerKind::kLinear || kind_ == LayerKind::kConv2d) ops::prepare(base_, geometry_.gated);
 }
 
+std::int64_t Layer::prepared_bytes() const {
+  const bool is_product = kind_ == LayerKind::kLinear || kind_ == LayerKind::kConv2d;
+  return is_product ? base_.packed_bytes(geometry_.gated) : 0;
+}
+
+void Layer::prepare_in(const kernels::Borrowed<std::byte>& memory) const {
+  base_.pack_into(geometry_.gated, memory);
+}
+
+void Layer::adopt_prepared(const kernels::Borrowed<const std::byte>& memory) const {
+  base_.adopt_packed(geometry_.gated, memory);
+}
+
 void Layer::set_slot(Slot slot) {
   slot_ = std::move(slot);
   derived_ = ops::Weight(slot_.derived_weight);

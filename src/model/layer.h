@@ -83,6 +83,11 @@ class Layer {
   // Derives now what a product without gradients would derive at its first use. The stored weight is then
   // read no more, and its pages may go.
   void prepare() const;
+  // The same with memory of somebody else: how much it takes (0: nothing is derived), made there, or found
+  // there as it was made for an equal layer before.
+  std::int64_t prepared_bytes() const;
+  void prepare_in(const kernels::Borrowed<std::byte>& memory) const;
+  void adopt_prepared(const kernels::Borrowed<const std::byte>& memory) const;
   void forget_prepared() const { base_.forget(); }  // gives its memory back until the next use
 
   // For training from scratch and for keeping a small model widened: replaces the stored tensors themselves.

@@ -322,20 +322,51 @@ at::Tensor slow_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
 
 }  // namespace
 
+namespace {
+
+kernels::PanelOrder order_of(bool gated) {
+  return gated ? kernels::PanelOrder::kGated : kernels::PanelOrder::kPlain;
+}
+
+kernels::WeightShape shape_of(const at::Tensor& w) {
+  return {w.size(0), w.size(1), w.numel() / w.size(0) / w.size(1)};
+}
+
+}  // namespace
+
+bool Weight::is_packed(bool gated) const {
+  return packed_ != nullptr && packed_from_ == tensor.data_ptr() &&
+         packed_version_ == static_cast<std::int64_t>(tensor._version()) &&
+         packed_->order() == order_of(gated);
+}
+
+void Weight::set_packed(std::shared_ptr<const kernels::PackedWeights> packed) const {
+  packed_ = std::move(packed);
+  packed_from_ = tensor.data_ptr();
+  packed_version_ = static_cast<std::int64_t>(tensor._version());
+}
+
 const kernels::PackedWeights& Weight::packed(bool gated) const {
-  const auto order = gated ? kernels::PanelOrder::kGated : kernels::PanelOrder::kPlain;
-  const auto version = static_cast<std::int64_t>(tensor._version());
-  if (packed_ == nullptr || packed_from_ != tensor.data_ptr() || packed_version_ != version ||
-      packed_->order() != order) {
+  if (!is_packed(gated)) {
     packed_.reset();
-    const kernels::WeightShape shape{tensor.size(0), tensor.size(1),
-                                     tensor.numel() / tensor.size(0) / tensor.size(1)};
-    packed_ = std::make_shared<const kernels::PackedWeights>(tensor.data_ptr(), *number_of(tensor), shape,
-                                                             order, at::get_num_threads());
-    packed_from_ = tensor.data_ptr();
-    packed_version_ = version;
+    pack_into(gated, {});
   }
   return *packed_;
+}
+
+std::int64_t Weight::packed_bytes(bool gated) const {
+  return is_fixed(*this) ? kernels::packed_bytes(*number_of(tensor), shape_of(tensor), order_of(gated)) : 0;
+}
+
+void Weight::pack_into(bool gated, const kernels::Borrowed<std::byte>& memory) const {
+  set_packed(std::make_shared<const kernels::PackedWeights>(tensor.data_ptr(), *number_of(tensor),
+                                                            shape_of(tensor), order_of(gated),
+                                                            at::get_num_threads(), memory));
+}
+
+void Weight::adopt_packed(bool gated, const kernels::Borrowed<const std::byte>& packed) const {
+  set_packed(std::make_shared<const kernels::PackedWeights>(packed, *number_of(tensor), shape_of(tensor),
+                                                            order_of(gated)));
 }
 
 void prepare(const Weight& weight, bool gated) {

@@ -10,6 +10,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -18,7 +19,9 @@
 
 namespace lowrank::kernels {
 class PackedWeights;
-}
+template <typename Byte>
+struct Borrowed;
+}  // namespace lowrank::kernels
 
 namespace lowrank::model::ops {
 
@@ -34,7 +37,15 @@ class Weight {
   const kernels::PackedWeights& packed(bool gated) const;
   void forget() const { packed_.reset(); }
 
+  // Bytes of that; 0 when the kernels cannot take this weight.
+  std::int64_t packed_bytes(bool gated) const;
+  // Packs into somebody's memory; takes what was packed from an equal weight before.
+  void pack_into(bool gated, const kernels::Borrowed<std::byte>& memory) const;
+  void adopt_packed(bool gated, const kernels::Borrowed<const std::byte>& packed) const;
+
  private:
+  bool is_packed(bool gated) const;
+  void set_packed(std::shared_ptr<const kernels::PackedWeights> packed) const;
   mutable std::shared_ptr<const kernels::PackedWeights> packed_;
   mutable const void* packed_from_ = nullptr;
   mutable std::int64_t packed_version_ = 0;

@@ -98,17 +98,8 @@ void LoadedModel::release_mapped_weights() const {
   }
 }
 
-void LoadedModel::prepare() const {
-  constexpr std::int64_t kReleaseEvery = std::int64_t{128} << 20;
-  std::int64_t read = 0;
-  for (const auto& [name_of_layer, layer] : unet->layers()) {
-    layer->prepare();
-    read += static_cast<std::int64_t>(layer->weight().nbytes());
-    if (read < kReleaseEvery) continue;
-    release_mapped_weights();
-    read = 0;
-  }
-  release_mapped_weights();
+void LoadedModel::prepare(PackedCache& cache) const {
+  cache.prepare(unet->layers(), files, [this] { release_mapped_weights(); });
 }
 
 void LoadedModel::make_room() const {

@@ -14,6 +14,7 @@
 #include "model/unet.h"
 #include "model/vae.h"
 #include "pipeline/file_hash.h"
+#include "pipeline/packed_cache.h"
 
 namespace lowrank::pipeline {
 
@@ -39,10 +40,10 @@ struct LoadedModel {
   // Tells the system that the mapped weights are not needed just now. They stay in the page cache, so the
   // next use costs little, but they no longer count as this process's memory while something else needs it.
   void release_mapped_weights() const;
-  // Derives what the U-Net needs for sampling on the CPU, layer by layer; what was read of the
+  // Derives what the U-Net needs for sampling on the CPU, or finds it in the cache; what was read of the
   // mapped weights is released on the way, so that no more than 128 MB of a model lie in memory twice. The
   // VAE follows when it is used.
-  void prepare() const;
+  void prepare(PackedCache& cache) const;
   // Before the VAE decodes: derives what it needs, and gives back mapped weights, what was derived for the text
   // encoder, and freed memory.
   void make_room() const;

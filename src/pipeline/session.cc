@@ -47,7 +47,10 @@ void require_like(const LoadedModel& first, const LoadedModel& other) {
 }  // namespace
 
 Session::Session(Resources resources, SessionOptions options)
-    : resources_(std::move(resources)), options_(std::move(options)), upscalers_(resources_.upscalers) {
+    : resources_(std::move(resources)),
+      options_(std::move(options)),
+      packed_(options_.packed_cache),
+      upscalers_(resources_.upscalers) {
   const auto cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   at::set_num_threads(options_.threads > 0 ? options_.threads : cores);
   tensor::keep_large_blocks();
@@ -94,7 +97,7 @@ ResidentModel& Session::bring(const Place& place) {
   }
   residents_.push_back(std::make_unique<ResidentModel>(load_model(place.checkpoint, place.vae),
                                                        resources_.lora, resources_.embeddings));
-  residents_.back()->loaded.prepare();
+  residents_.back()->loaded.prepare(packed_);
   return *residents_.back();
 }
 

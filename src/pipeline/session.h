@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/packed_cache.h"
 #include "pipeline/request.h"
 #include "pipeline/resident_model.h"
 #include "pipeline/result.h"
@@ -36,6 +37,7 @@ struct Resources {
 struct SessionOptions {
   int threads = 0;      // 0: all cores. Applies to the whole process, as libtorch's setting does
   std::string version;  // for the metadata: "LowRank 0.1.0"
+  PackedCacheOptions packed_cache = {};
 };
 
 class Session {
@@ -91,6 +93,7 @@ class Session {
   SessionOptions options_;
   std::vector<std::unique_ptr<ResidentModel>> residents_;
   ResidentModel* base_ = nullptr;  // among them: the one that a request without a checkpoint's name gets
+  PackedCache packed_;
   Upscalers upscalers_;
   prompt::Tokenizer tokenizer_;
 };

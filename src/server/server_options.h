@@ -26,6 +26,7 @@ struct ServerOptions {
   std::string access_log = "-";  // "-": standard error, "": none, else a file
   int threads = 0;
   std::string version;
+  pipeline::PackedCacheOptions packed_cache;
   std::size_t body_bytes = 256u << 20;
   int connections = 256;
   GenerationLimits limits;

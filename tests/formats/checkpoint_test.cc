@@ -275,6 +275,14 @@ TEST_F(DiffusersFolder, PredictionTypeIsReadFromTheScheduler) {
   EXPECT_THAT(refusal(), HasSubstr("scheduler_config.json: is not a JSON object"));
 }
 
+TEST_F(DiffusersFolder, TheScaleOfLatentsIsReadFromTheVae) {
+  write_all();
+  folder_.write("vae/config.json", R"({"scaling_factor": 0.18215})");
+  EXPECT_FALSE(open_checkpoint(folder_.path()).metadata.contains("lowrank.latent_scale"));
+  folder_.write("vae/config.json", R"({"scaling_factor": 0.25})");
+  EXPECT_EQ(open_checkpoint(folder_.path()).metadata.at("lowrank.latent_scale"), "0.25");
+}
+
 TEST_F(DiffusersFolder, HeadsAndFamilyAreReadFromTheConfiguration) {
   write_all();
   folder_.write("unet/config.json", R"({"attention_head_dim": [8, 8], "num_attention_heads": null})");

@@ -121,6 +121,23 @@ TEST(Session, GuidanceOneRunsTheUnetOncePerCall) {
   EXPECT_THAT(padded.pictures[0].metadata, HasSubstr("Pad conds: True"));
 }
 
+TEST(Session, ShortcutsChangeThePictureAndAreTold) {
+  Session session = tiny_session();
+  GenerationRequest request = tiny_request();
+  const image::Picture exact = only_picture(session, request);
+  request.step_cache = 2;
+  const GenerationResult cached = session.generate(request);
+  EXPECT_NE(cached.pictures[0].picture, exact);
+  EXPECT_THAT(cached.pictures[0].metadata, HasSubstr("Step cache: 2"));
+  request.step_cache = 1;
+  request.token_merging_ratio = 0.5;
+  const GenerationResult merged = session.generate(request);
+  EXPECT_NE(merged.pictures[0].picture, exact);
+  EXPECT_THAT(merged.pictures[0].metadata, HasSubstr("Token merging ratio: 0.5"));
+  request.token_merging_ratio = 0;
+  EXPECT_EQ(only_picture(session, request), exact);
+}
+
 TEST(Session, GuidanceOneIgnoresTheNegativePrompt) {
   Session session = tiny_session();
   GenerationRequest request = tiny_request();

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "pipeline/session.h"
@@ -30,8 +31,10 @@ inline pipeline::Resources tiny_resources() {
   return resources;
 }
 
-inline pipeline::Session tiny_session(int threads = 1) {
-  return pipeline::Session(tiny_resources(), {.threads = threads, .version = "LowRank test"});
+inline pipeline::Session tiny_session(int threads = 1, pipeline::PackedCacheOptions packed_cache = {}) {
+  return pipeline::Session(
+      tiny_resources(),
+      {.threads = threads, .version = "LowRank test", .packed_cache = std::move(packed_cache)});
 }
 
 inline pipeline::GenerationRequest tiny_request(std::string prompt = "a fox") {

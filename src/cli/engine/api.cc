@@ -115,9 +115,8 @@ struct Session::Engine {
 
 Session::Session(const SessionSettings& settings)
     : engine_(translated([&] {
-        return std::unique_ptr<Engine>(
-            new Engine{pipeline::Session(cli::resources(settings.data_dir),
-                                         {.threads = settings.threads, .version = cli::version_text()})});
+        return std::unique_ptr<Engine>(new Engine{
+            pipeline::Session(cli::resources(settings.data_dir), cli::session_options(settings.threads))});
       })) {}
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;

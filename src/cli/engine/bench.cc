@@ -36,8 +36,7 @@ int bench(const CommandCall& call) {
   if (request.seed < 0) request.seed = 1;
   if (request.sampler.empty()) request.sampler = "Euler";
   if (arguments.request.steps == pipeline::GenerationRequest{}.steps) request.steps = 3;
-  pipeline::Session session(resources(arguments.data_dir),
-                            {.threads = arguments.threads, .version = version_text()});
+  pipeline::Session session(resources(arguments.data_dir), session_options(arguments.threads));
 
   ProgressBar bar(stderr);
   double previous = 0, fastest = 0, sum = 0, processor = 0, processor_before = 0;

@@ -3,14 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "cli/engine/commands.h"
 #include "formats/upscaler_file.h"
 #include "library/data_dir.h"
+#include "library/index/state_dir.h"
 #include "library/library.h"
 #include "library/near_names.h"
 #include "prompt/text.h"
@@ -137,6 +140,18 @@ pipeline::Resources resources(const fs::path& data_dir) {
   found.embeddings = data.embeddings();
   found.styles = data.styles();
   return found;
+}
+
+pipeline::SessionOptions session_options(int threads) {
+  pipeline::SessionOptions options{.threads = threads, .version = version_text()};
+  options.packed_cache.folder = library::packed_folder();
+  if (const char* limit = std::getenv("LOWRANK_PACKED_CACHE_GB"); limit != nullptr && *limit != 0) {
+    const auto gigabytes = prompt::parse_number(limit);
+    if (!gigabytes || *gigabytes < 0 || *gigabytes > 1e6)
+      throw Error(kBadInput, "LOWRANK_PACKED_CACHE_GB is '{}', but must be a number of gigabytes.", limit);
+    options.packed_cache.limit_bytes = static_cast<std::int64_t>(*gigabytes * (1 << 30));
+  }
+  return options;
 }
 
 }  // namespace lowrank::cli

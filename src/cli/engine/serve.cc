@@ -69,6 +69,7 @@ constexpr ServeOption kOptions[] = {
 ServerOptions parse_serve(std::span<const std::string> words) {
   ServerOptions options;
   options.version = version_text();
+  options.packed_cache = session_options(options.threads).packed_cache;
   for (std::size_t i = 0; i < words.size(); ++i) {
     const ServeOption* found = nullptr;
     for (const auto& option : kOptions)

@@ -56,6 +56,11 @@ fs::path overlay_sidecar(const fs::path& overlay, const PlaceRow& place, const f
   return overlay / place.name / relative.parent_path() / (relative.stem().string() + ".json");
 }
 
+fs::path packed_folder() {
+  const fs::path folder = own_folder("XDG_CACHE_HOME", ".cache");
+  return folder.empty() ? folder : folder / "packed";
+}
+
 fs::path config_folder() {
   return own_folder("XDG_CONFIG_HOME", ".config");
 }

@@ -21,6 +21,10 @@ std::filesystem::path overlay_folder(const DataDir& data);
 std::filesystem::path overlay_sidecar(const std::filesystem::path& overlay, const PlaceRow& place,
                                       const std::filesystem::path& relative);
 
+// For weights packed before: $XDG_CACHE_HOME/lowrank/packed (~/.cache/lowrank/packed). Empty when there is no
+// home.
+std::filesystem::path packed_folder();
+
 // $XDG_CONFIG_HOME/lowrank (~/.config/lowrank); empty when there is no home.
 std::filesystem::path config_folder();
 

@@ -57,6 +57,28 @@ TEST_F(ModelGolden, UnetTakesLongContextsAndOtherShapes) {
   EXPECT_TRUE(testing::expect_close(eps, (*golden_)["unet.b.eps"]));
 }
 
+// A remembered pass is exact where nothing has changed since the whole one, and near where little has.
+TEST_F(ModelGolden, StepCacheRemembersTheDeepBlocks) {
+  const model::UNet unet(state(checkpoint_->unet), checkpoint_->unet_heads);
+  const at::Tensor x = (*golden_)["unet.a.x"], t = (*golden_)["unet.a.t"],
+                   text = (*golden_)["unet.a.context"];
+  const at::Tensor exact = unet.forward(x, t, text), moved = x * 1.02,
+                   exact_moved = unet.forward(moved, t, text);
+  model::StepCache cache(2);
+  int blocks = 0;
+  const auto count = [&](std::string_view, const at::Tensor&) { ++blocks; };
+  EXPECT_TRUE(unet.forward(x, t, text, count, &cache).equal(exact));
+  const int all = blocks;
+  EXPECT_TRUE(unet.forward(x, t, text, count, &cache).equal(exact));
+  EXPECT_EQ(blocks - all, 2);
+  EXPECT_TRUE(unet.forward(moved, t, text, {}, &cache).equal(exact_moved));  // a whole one again
+  model::StepCache late(2);
+  unet.forward(x, t, text, {}, &late);
+  const at::Tensor near = unet.forward(moved, t, text, {}, &late);
+  EXPECT_FALSE(near.equal(exact_moved));
+  EXPECT_TRUE(testing::expect_close(near, exact_moved, {.rel = 0.05}));
+}
+
 TEST_F(ModelGolden, VaeDecodesAndEncodesAsTheReference) {
   const model::Vae vae(state(checkpoint_->vae));
   EXPECT_TRUE(testing::expect_close(vae.decode((*golden_)["vae.z"]), (*golden_)["vae.decoded"]));
