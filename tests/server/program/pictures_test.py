@@ -34,6 +34,7 @@ class Pictures(unittest.TestCase):
         cls.server = Served(LOWRANK, FIXTURES, "--access-log", "none")
         checkpoints = cls.server.data / "models/Stable-diffusion"
         shutil.copy(FIXTURES / "sd15-tiny/sd15-tiny.safetensors", checkpoints / "second.safetensors")
+        assert cls.server.post("/sdapi/v1/options", {"sd_model_checkpoint": "sd15-tiny"})[0] == 200
         folder = cls.server.data / "models/ESRGAN"
         folder.mkdir()
         (folder / "4x-tiny.pth").symlink_to((FIXTURES / "upscalers/old-4x.pth").resolve())
@@ -68,8 +69,8 @@ class Pictures(unittest.TestCase):
                                             "0.6", "--hires-steps", "2", "--hires-sampler", "Heun", "--hires-prompt", "a cat <lora:attention:1>"), upscaler)
 
     def test_img2img_equals_the_command_line(self):
-        ours, _ = self.draw("img2img", init_images=[encoded(SOURCE)], width=64, height=48, denoising_strength=0.6, resize_mode=1)
-        self.assertEqual(ours, self.cli("img2img", "-i", str(SOURCE), "--size", "64x48", "--denoising", "0.6", "--resize-mode", "1"))
+        ours, _ = self.draw("img2img", init_images=[encoded(SOURCE)], width=64, height=80, denoising_strength=0.6, resize_mode=1)
+        self.assertEqual(ours, self.cli("img2img", "-i", str(SOURCE), "--size", "64x80", "--denoising", "0.6", "--resize-mode", "1"))
 
     def test_inpainting_equals_the_command_line(self):
         for area, padding in ((True, 8), (False, 0)):
