@@ -62,7 +62,7 @@ const std::vector<OptionRow> kImg2imgOptions = {
 const std::vector<OptionRow> kXyzOptions = {
     {.flag = "x", .value = "AXIS", .help = "across: \"NAME: VALUES\""},
     {.flag = "y", .value = "AXIS", .help = "downwards"},
-    {.flag = "z", .value = "AXIS", .help = "sheet below sheet"},
+    {.flag = "z", .value = "AXIS", .help = "sheet beside sheet"},
     kInit, kMask, kNoSheet,
 };
 const std::vector<OptionRow> kMatrixOptions = {
@@ -351,7 +351,7 @@ std::vector<CommandRow> make_table() {
        .examples = {{"matrix -p \"a fox|red|in the snow\"", "a fox; a fox, red; a fox, in the snow; a fox, red, in the snow"}}},
       {.name = "prompts", .summary = "make pictures of the prompts in a file", .side = Side::kEngine, .options = generation_options(Wants::kBoth, kPromptsOptions),
        .examples = {{"prompts -f prompts.txt --steps 25 -o outputs/", ""}},
-       .more = "A line is a prompt, or options for it as A1111 reads them: --prompt \"a fox\" --negative_prompt \"blurry\" --seed 7 --sampler_name \"Euler a\". What a line leaves out is taken from the command."},
+       .more = "A line is a prompt, or options for it as A1111 reads them: --prompt \"a fox\" --negative_prompt \"blurry\" --seed 7 --sampler_name \"Euler a\". What a line leaves out is taken from the command; the command's prompt stands behind each line's."},
       {.name = "train lora", .summary = "train a LoRA on a folder of pictures", .side = Side::kEngine, .options = kTrainLora,
        .examples = {{"train lora --train-data-dir pictures --output-name fox --network-dim 8 --max-train-steps 400", "pictures/10_foxy/*.png with captions beside them become <lora:fox:1>"}},
        .more = "Options bear kohya's names; underscores may stand for hyphens. A stopped run goes on from its last state when it is started again with the same options."},

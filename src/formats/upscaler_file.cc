@@ -101,12 +101,17 @@ UpscalerFile open_upscaler(const fs::path& path) {
   const OldLayout old = old_layout(*opened.file);
   for (const auto& view : opened.file->tensors())
     opened.parameters.emplace(canonical(without_root(view.name), old), view);
+  // The compact form has nothing but numbered layers; slopes have no bias.
+  if (opened.parameters.contains("body.0.weight") && opened.parameters.contains("body.1.weight") &&
+      !opened.parameters.contains("body.1.bias"))
+    return opened;
   for (const char* needed :
        {"conv_first.weight", "body.0.rdb1.conv1.weight", "conv_body.weight", "conv_last.weight"})
     if (!opened.parameters.contains(needed))
       throw Error(
           kUnsupported,
-          "{}: is no upscaler of the ESRGAN form, it lacks '{}'; ESRGAN, BSRGAN and Real-ESRGAN files work.",
+          "{}: is no upscaler that is known here, it lacks '{}'; ESRGAN, BSRGAN and Real-ESRGAN files "
+          "work.",
           path.string(), needed);
   return opened;
 }

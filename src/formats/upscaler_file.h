@@ -1,4 +1,5 @@
-// Upscaler models of the ESRGAN form as files: three ways to name the same layers, translated to one.
+// Upscaler models as files. Of the ESRGAN form there are three ways to name the same layers, translated to one; the
+// compact form of Real-ESRGAN numbers its layers, body.0, body.1 …
 //
 //   here, and Real-ESRGAN   conv_first  body.N.rdbK.convJ        conv_body   conv_up1 …  conv_hr  conv_last
 //   BSRGAN, RealSR          conv_first  RRDB_trunk.N.RDBK.convJ  trunk_conv  upconv1 …   HRconv   conv_last

@@ -140,6 +140,11 @@ std::optional<std::string> read_parameters(std::span<const std::byte> bytes, con
   return std::nullopt;
 }
 
+PictureItems read_items(std::span<const std::byte> bytes, const std::string& name) {
+  const Bytes data = unsigned_bytes(bytes);
+  return recognise_or_throw(data, name) == PictureFormat::kPng ? png_items(data, name) : PictureItems{};
+}
+
 void save_picture(const std::filesystem::path& path, const Picture& picture, const EncodeOptions& options) {
   std::vector<std::uint8_t> bytes;
   try {

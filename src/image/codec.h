@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "image/mask.h"
@@ -47,6 +48,14 @@ Mask decode_mask(std::span<const std::byte> bytes, const std::string& name);
 // description and JSON comment are translated. Pixels are not looked at. Throws Error(kBadInput) when the bytes are no
 // picture at all.
 std::optional<std::string> read_parameters(std::span<const std::byte> bytes, const std::string& name);
+
+// What else a PNG says about itself, as Pillow names it: its other texts in their order; for JPEG and WebP nothing.
+struct PictureItems {
+  std::vector<std::pair<std::string, std::string>> texts;
+  std::optional<double> gamma;
+  std::optional<std::pair<double, double>> dpi;
+};
+PictureItems read_items(std::span<const std::byte> bytes, const std::string& name);
 
 // Files. Saving is atomic; its errors name the file.
 void save_picture(const std::filesystem::path& path, const Picture& picture, const EncodeOptions& options);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "image/codec.h"
 #include "image/picture.h"
 
 namespace lowrank::image {
@@ -25,6 +26,7 @@ void check_size(std::uint64_t width, std::uint64_t height, const std::string& na
 std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& parameters);
 Rgba decode_png(Bytes bytes, const std::string& name);
 std::optional<std::string> png_parameters(Bytes bytes, const std::string& name);
+PictureItems png_items(Bytes bytes, const std::string& name);
 
 std::vector<std::uint8_t> encode_jpeg(const Picture& picture, int quality, const std::string& parameters);
 Picture decode_jpeg(Bytes bytes, const std::string& name);

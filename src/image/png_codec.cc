@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -101,8 +100,10 @@ bool set_transforms(Reader& reader) {
   throw Error(kBadInput, "{}: the PNG cannot be read ({}); the file is damaged.", name, report.message);
 }
 
-std::map<std::string, std::string> texts_of(const Reader& reader) {
-  std::map<std::string, std::string> texts;
+using Texts = std::vector<std::pair<std::string, std::string>>;
+
+Texts texts_of(const Reader& reader) {
+  Texts texts;
   png_textp entries = nullptr;
   const int count = png_get_text(reader.png, reader.info, &entries, nullptr);
   for (int i = 0; i < count; ++i) {
@@ -110,17 +111,23 @@ std::map<std::string, std::string> texts_of(const Reader& reader) {
     const bool international =
         entry.compression == PNG_ITXT_COMPRESSION_NONE || entry.compression == PNG_ITXT_COMPRESSION_zTXt;
     const std::string text(entry.text, international ? entry.itxt_length : entry.text_length);
-    texts.emplace(entry.key, international ? valid_utf8(text) : latin1_to_utf8(text));
+    texts.emplace_back(entry.key, international ? valid_utf8(text) : latin1_to_utf8(text));
   }
   return texts;
 }
 
+// The first of a key counts; nullptr when there is none.
+const std::string* text_named(const Texts& texts, std::string_view key) {
+  const auto found = std::ranges::find(texts, key, &std::pair<std::string, std::string>::first);
+  return found == texts.end() ? nullptr : &found->second;
+}
+
 // NovelAI keeps the prompt in Description and the rest as JSON in Comment.
-std::optional<std::string> novelai_parameters(const std::map<std::string, std::string>& texts) {
-  const auto software = texts.find("Software"), description = texts.find("Description"),
-             comment = texts.find("Comment");
-  if (software == texts.end() || software->second != "NovelAI" || comment == texts.end()) return std::nullopt;
-  const auto json = nlohmann::json::parse(comment->second, nullptr, /*allow_exceptions=*/false);
+std::optional<std::string> novelai_parameters(const Texts& texts) {
+  const auto *software = text_named(texts, "Software"), *description = text_named(texts, "Description"),
+             *comment = text_named(texts, "Comment");
+  if (software == nullptr || *software != "NovelAI" || comment == nullptr) return std::nullopt;
+  const auto json = nlohmann::json::parse(*comment, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return std::nullopt;
   const auto text = [&](const char* key) {
     const auto found = json.find(key);
@@ -131,7 +138,7 @@ std::optional<std::string> novelai_parameters(const std::map<std::string, std::s
   if (sampler == "k_euler_ancestral") sampler = "Euler a";
   return fmt::format(
       "{}\nNegative prompt: {}\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Clip skip: 2, ENSD: 31337",
-      description == texts.end() ? "" : description->second, text("uc"), text("steps"),
+      description == nullptr ? "" : *description, text("uc"), text("steps"),
       sampler.empty() ? "Euler a" : sampler, text("scale"), text("seed"));
 }
 
@@ -195,8 +202,23 @@ std::optional<std::string> png_parameters(Bytes bytes, const std::string& name) 
   if (png_get_eXIf_1(reader.png, reader.info, &exif_size, &exif) != 0) {
     if (const auto comment = comment_of_exif({exif, exif_size})) return comment;
   }
-  if (const auto found = texts.find("parameters"); found != texts.end()) return found->second;
+  if (const std::string* found = text_named(texts, "parameters")) return *found;
   return novelai_parameters(texts);
+}
+
+PictureItems png_items(Bytes bytes, const std::string& name) {
+  Reader reader(bytes);
+  if (!read_texts(reader)) refuse(name, reader.report);
+  PictureItems items;
+  for (auto& [key, text] : texts_of(reader))
+    if (key != "parameters") items.texts.emplace_back(key, std::move(text));
+  double gamma = 0;
+  if (png_get_gAMA(reader.png, reader.info, &gamma) != 0) items.gamma = gamma;
+  png_uint_32 x = 0, y = 0;
+  int unit = 0;
+  if (png_get_pHYs(reader.png, reader.info, &x, &y, &unit) != 0 && unit == PNG_RESOLUTION_METER)
+    items.dpi = {x * 0.0254, y * 0.0254};
+  return items;
 }
 
 }  // namespace lowrank::image

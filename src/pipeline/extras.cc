@@ -14,10 +14,7 @@ constexpr double kMaxSide = 16384;
 
 image::Picture upscale(const ExtrasRequest& r, const std::string& name, const image::Picture& picture,
                        Upscalers& upscalers, const std::stop_token& stop) {
-  const double scale = r.resize_mode != kToSize
-                           ? r.upscaling_resize.value
-                           : std::max(static_cast<double>(r.upscaling_width) / picture.width,
-                                      static_cast<double>(r.upscaling_height) / picture.height);
+  const double scale = extras_scale(r, picture);
   if (std::max(picture.width, picture.height) * scale > kMaxSide)
     throw Error(kBadInput, "a picture of {}x{} times {:.4g} would have more than {} pixels a side.",
                 picture.width, picture.height, scale, kMaxSide);
@@ -43,6 +40,17 @@ image::Picture blend(const image::Picture& a, const image::Picture& b, double sh
 }
 
 }  // namespace
+
+double extras_scale(const ExtrasRequest& r, const image::Picture& picture) {
+  if (r.resize_mode != kToSize) return r.upscaling_resize.value;
+  return std::max(static_cast<double>(r.upscaling_width) / picture.width,
+                  static_cast<double>(r.upscaling_height) / picture.height);
+}
+
+std::string extras_metadata(const std::optional<std::string>& parameters, const std::string& info) {
+  if (!parameters || parameters->empty()) return info;
+  return info.empty() ? *parameters : *parameters + ", " + info;
+}
 
 ExtrasResult run_extras(const ExtrasRequest& r, const image::Picture& picture, Upscalers& upscalers,
                         const std::stop_token& stop) {

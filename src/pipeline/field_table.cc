@@ -93,6 +93,7 @@ constexpr FieldRow kFields[] = {
     {"resize_mode", "resize-mode", "Resize mode", &R::resize_mode, 0, 3, "how an init picture of another size is fitted", kResizeModes},
     {"upscaler_for_img2img", "upscaler", "Img2img upscaler", &R::upscaler_for_img2img, {}, {}, "what enlarges a small init picture: None, Lanczos, Nearest or a file of models/ESRGAN"},
     {"img2img_fix_steps", "fix-steps", "Img2img fix steps", &R::img2img_fix_steps, {}, {}, "img2img makes all the steps, whatever the denoising strength"},
+    {"img2img_color_correction", "color-correction", "Color correction", &R::color_correction, {}, {}, "img2img keeps the colours of the picture that it starts from"},
     {"initial_noise_multiplier", "noise-multiplier", "Noise multiplier", &R::initial_noise_multiplier, 0, 1.5, "noise that img2img starts with"},
     {"img2img_extra_noise", "extra-noise", "Extra noise", &R::extra_noise, 0, 1, "noise on top of it, also in hires fix"},
     {"mask_blur", "mask-blur", "Mask blur", &R::mask_blur, -1, 64, "softness of the mask's edge, pixels; -1: as --mask-blur-x and --mask-blur-y say"},

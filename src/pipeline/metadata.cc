@@ -67,10 +67,11 @@ std::string hash_list(const std::vector<std::pair<std::string, std::string>>& ha
 
 // Entries that do not change the picture, or are read together with others.
 bool is_silent(std::string_view label) {
-  constexpr std::array<std::string_view, 14> kSilent = {
-      "Model hash", "VAE hash",    "Lora hashes",    "TI hashes",      "Version",
-      "User",       "Lora report", "Lora not found", "Size",           "Seed resize from",
-      "Lora",       "Time taken",  "Hires resize",   "Init image hash"};
+  constexpr std::array<std::string_view, 24> kSilent = {
+      "Model hash",   "VAE hash",        "Lora hashes",    "TI hashes",        "Version",  "User",
+      "Lora report",  "Lora not found",  "Size",           "Seed resize from", "Lora",     "Time taken",
+      "Hires resize", "Init image hash", "Script",         "X Type",           "X Values", "Fixed X Values",
+      "Y Type",       "Y Values",        "Fixed Y Values", "Z Type",           "Z Values", "Fixed Z Values"};
   return label.starts_with("Postprocess") || std::ranges::find(kSilent, label) != kSilent.end();
 }
 
@@ -93,11 +94,13 @@ void write_hires(Writer& w, const GenerationRequest& r) {
   w.always("hr_upscaler");
 }
 
-// Resize mode, upscaler, fixed steps and soft masks are entries of our own: the picture cannot be made again
+// Resize mode, upscaler, fixed steps, colour correction and soft masks are entries of our own: the picture cannot be made again
 // without.
 void write_img2img(Writer& w, const PictureFacts& facts) {
   const GenerationRequest& r = facts.request;
-  for (const auto api : {"resize_mode", "upscaler_for_img2img", "img2img_fix_steps"}) w.unless_default(api);
+  for (const auto api :
+       {"resize_mode", "upscaler_for_img2img", "img2img_fix_steps", "img2img_color_correction"})
+    w.unless_default(api);
   if (!facts.has_mask) return;
   w.when(r.inpainting_mask_invert != 0, {"inpainting_mask_invert"});
   const int x = r.mask_blur >= 0 ? r.mask_blur : r.mask_blur_x,

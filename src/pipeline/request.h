@@ -93,6 +93,7 @@ struct GenerationRequest {
   int resize_mode = 0;  // 0 stretch, 1 crop and resize, 2 resize and fill, 3 resize the latent
   std::string upscaler_for_img2img = "None";  // what enlarges an init picture that is too small
   bool img2img_fix_steps = false;             // make all the steps, whatever the strength
+  bool color_correction = false;              // the result gets the init picture's colours
   Decimal initial_noise_multiplier = 1;
   Decimal extra_noise = 0;  // also of hires fix
 

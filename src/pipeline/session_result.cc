@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/progress.h"
+#include "image/colour_correction.h"
 #include "pipeline/generation_job.h"
 #include "pipeline/latent_picture.h"
 #include "pipeline/metadata.h"
@@ -52,6 +53,10 @@ void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
     const int index = batch * job.request.batch_size + i;
     const PictureSeeds& seeds = job.seeds[static_cast<std::size_t>(index)];
     image::Picture picture = decode_latent(model, latents.narrow(0, i, 1));
+    if (job.request.is_img2img() && job.request.color_correction) {
+      const auto& all = job.init.pictures;
+      picture = image::colour_corrected(picture, all[all.size() == 1 ? 0 : static_cast<std::size_t>(i)]);
+    }
     job.result.pictures.push_back({.picture = put_back(job.init, static_cast<std::size_t>(i), picture),
                                    .metadata = describe(job, seeds),
                                    .index = index,

@@ -87,8 +87,7 @@ const model::Upscaler& Upscalers::load(const std::filesystem::path& path) {
   if (loaded_.model != nullptr && loaded_.path == path && loaded_.time == time) return *loaded_.model;
   const auto opened = formats::open_upscaler(path);
   try {
-    loaded_ = {path, time,
-               std::make_unique<model::Upscaler>(tensor::as_state_dict(opened.parameters, opened.file))};
+    loaded_ = {path, time, model::make_upscaler(tensor::as_state_dict(opened.parameters, opened.file))};
   } catch (const Error& error) {
     throw error.during(fmt::format("loading {}", path.string()));
   }

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/ascii.h"
-
+#include "server/page/html.h"
 #include "server/route_table.h"
 
 namespace lowrank::server {
@@ -54,20 +54,6 @@ Json operation(const RouteRow& row) {
                           {"content", {{"application/json", {{"schema", parameters_schema(row.body())}}}}}};
   out["responses"] = responses;
   if (row.access == Access::kApi) out["security"] = Json::array({{{"basic", Json::array()}}, Json::object()});
-  return out;
-}
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '<') {
-      out += "&lt;";
-    } else if (c == '&') {
-      out += "&amp;";
-    } else {
-      out += c;
-    }
-  }
   return out;
 }
 

@@ -9,7 +9,9 @@
 #include "base/error.h"
 #include "pipeline/field_table.h"
 #include "pipeline/series/axis.h"
+#include "pipeline/series/csv.h"
 #include "pipeline/series/prompt_series.h"
+#include "pipeline/series/series.h"
 #include "prompt/text.h"
 
 namespace lowrank {
@@ -104,6 +106,86 @@ TEST(Axis, NonsenseIsOneSentence) {
   EXPECT_THROW(pipeline::apply_axis(request, pipeline::parse_axis("Steps", "many"), 0), Error);
 }
 
+TEST(Axis, ListsOfChoicesGoThroughTextUnharmed) {
+  const std::vector<std::string> items = {"plain", "with, comma", "a \"quoted\" word", "last"};
+  EXPECT_EQ(pipeline::split_csv(pipeline::joined_csv(items)), items);
+}
+
+TEST(Axis, A1111sNumbersAreKept) {
+  const auto text = pipeline::a1111_axes(false), image = pipeline::a1111_axes(true);
+  EXPECT_EQ(text[0], "Nothing");
+  EXPECT_EQ(text[5], "Hires steps");
+  EXPECT_EQ(image[5], "CFG Scale");
+  EXPECT_EQ(image[6], "Image CFG Scale");
+  EXPECT_EQ(text.back(), "Size");
+  // Those that do not exist here keep their place and are refused.
+  EXPECT_THAT(text, ::testing::Contains("Face restore"));
+  EXPECT_THROW(pipeline::parse_axis("Face restore", "1"), Error);
+}
+
+TEST(Series, CellsRunAlongRowsThenDownThenSheetBySheet) {
+  GenerationRequest base = prompted("a fox");
+  base.seed = 5;
+  const auto series = pipeline::xyz_series(
+      base,
+      {.axes = {pipeline::parse_axis("Steps", "1, 2"), pipeline::parse_axis("Prompt S/R", "fox, cat"),
+                pipeline::parse_axis("Clip skip", "3, 4")}},
+      100);
+  ASSERT_EQ(series.requests.size(), 8u);
+  const auto cell = [&](std::size_t i) {
+    const auto& r = series.requests[i];
+    return std::tuple(r.steps, r.prompt, r.clip_skip, r.seed);
+  };
+  EXPECT_EQ(cell(0), std::tuple(1, "a fox", 3, 5));
+  EXPECT_EQ(cell(1), std::tuple(2, "a fox", 3, 5));
+  EXPECT_EQ(cell(2), std::tuple(1, "a cat", 3, 5));
+  EXPECT_EQ(cell(4), std::tuple(1, "a fox", 4, 5));
+  EXPECT_THAT(series.order, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+  EXPECT_EQ(series.grid->sheets.size(), 2u);
+  EXPECT_EQ(series.grid->columns[1][0].text, "Steps: 2");
+  EXPECT_EQ(series.grid->rows[1][0].text, "cat");
+}
+
+TEST(Series, CheckpointsChangeSeldom) {
+  const auto series = pipeline::xyz_series(
+      prompted("a"),
+      {.axes = {pipeline::parse_axis("Checkpoint name", "a, b"), pipeline::parse_axis("Steps", "1, 2, 3")}},
+      100);
+  EXPECT_THAT(series.order, ElementsAre(0, 2, 4, 1, 3, 5));
+  const auto middle = pipeline::xyz_series(
+      prompted("a"),
+      {.axes = {pipeline::parse_axis("Steps", "1, 2"), pipeline::parse_axis("VAE", "a, b"),
+                pipeline::parse_axis("Seed", "1, 2")}},
+      100);
+  EXPECT_THAT(middle.order, ElementsAre(0, 1, 4, 5, 2, 3, 6, 7));
+}
+
+TEST(Series, TooManyAreRefusedBeforeTheyAreMade) {
+  const auto steps = pipeline::parse_axis("Steps", "1-1000"), seeds = pipeline::parse_axis("Seed", "1-1000");
+  EXPECT_THROW(pipeline::xyz_series(prompted("a"), {.axes = {steps, seeds}}, 256), Error);
+  EXPECT_THROW(pipeline::matrix_series(prompted("a|b|c|d"), {}, 7), Error);
+  EXPECT_THROW(pipeline::prompts_series("a\nb\nc", prompted(""), {}, 2), Error);
+}
+
+TEST(Series, APartOfAMatrixIsStruckThroughWhereItIsLeftOut) {
+  const auto series = pipeline::matrix_series(prompted("a|b|c|d"), {}, 100);
+  const auto& grid = *series.grid;
+  ASSERT_EQ(grid.columns.size(), 4u);  // b and c across, d downwards
+  ASSERT_EQ(grid.rows.size(), 2u);
+  EXPECT_EQ(grid.columns[1][0].text, "b");
+  EXPECT_TRUE(grid.columns[1][0].is_active);
+  EXPECT_FALSE(grid.columns[1][1].is_active);
+  EXPECT_FALSE(grid.rows[0][0].is_active);
+  EXPECT_EQ(series.requests[5].prompt, "a, b, d");
+}
+
+TEST(Series, TheGridsMetadataNameTheAxes) {
+  EXPECT_EQ(
+      pipeline::grid_metadata("a fox\nSteps: 1, Seed: 2, Version: LowRank 1",
+                              {{"Script", "X/Y/Z plot"}, {"X Type", "Steps"}, {"X Values", "1, 2"}}),
+      "a fox\nSteps: 1, Seed: 2, Script: X/Y/Z plot, X Type: Steps, X Values: \"1, 2\", Version: LowRank 1");
+}
+
 TEST(PromptMatrix, CombinesAsTheWebUi) {
   for (const auto& c : cases("matrices"))
     EXPECT_EQ(
@@ -139,6 +221,18 @@ TEST(PromptsFile, PlainLinesArePromptsOverTheBase) {
   EXPECT_EQ(requests[1].steps, 7);
   EXPECT_EQ(requests[2].steps, 3);
   EXPECT_EQ(requests[2].negative_prompt, "blurry");
+}
+
+TEST(PromptsFile, TheBasesPromptStandsBehindOrBefore) {
+  const GenerationRequest base = prompted("in snow", "blurry");
+  const char* lines = "a fox\n--prompt a cat --negative_prompt dark";
+  auto requests = pipeline::prompts_from_lines(lines, base);
+  EXPECT_EQ(requests[0].prompt, "a fox in snow");
+  EXPECT_EQ(requests[1].prompt, "a cat in snow");
+  EXPECT_EQ(requests[1].negative_prompt, "dark blurry");
+  requests = pipeline::prompts_from_lines(lines, base, {.at_end = true});
+  EXPECT_EQ(requests[1].prompt, "in snow a cat");
+  EXPECT_EQ(requests[1].negative_prompt, "blurry dark");
 }
 
 TEST(PromptsFile, ABadLineIsNamed) {

@@ -69,13 +69,6 @@ Arguments parse_extras(std::span<const std::string> words) {
   return a;
 }
 
-// A picture's settings stay with it; what was done since is added.
-std::string with_info(const fs::path& picture, const std::string& info) {
-  const auto text = image::load_parameters(picture);
-  if (!text || text->empty()) return info;
-  return info.empty() ? *text : *text + ", " + info;
-}
-
 fs::path target(const Arguments& a, const fs::path& picture, std::string extension) {
   if (!a.format.empty()) extension = "." + prompt::lower(a.format);
   const bool is_folder = !a.output.empty() && (a.output.ends_with('/') || fs::is_directory(a.output));
@@ -113,10 +106,11 @@ int extras(const CommandCall& call) {
       fmt::print(stderr, "picture {}/{} {}\n", i + 1, a.pictures.size(), picture.string());
     const auto result = pipeline::run_extras(a.request, image::load_picture(picture), upscalers, call.stop);
     const fs::path file = target(a, picture, ".png");
-    image::save_picture(file, result.picture,
-                        {.format = image::picture_format(file.extension().string().substr(1)),
-                         .quality = a.quality,
-                         .parameters = with_info(picture, result.info)});
+    image::save_picture(
+        file, result.picture,
+        {.format = image::picture_format(file.extension().string().substr(1)),
+         .quality = a.quality,
+         .parameters = pipeline::extras_metadata(image::load_parameters(picture), result.info)});
     if (!a.json) fmt::print("{}  {}x{}\n", file.string(), result.picture.width, result.picture.height);
     all.push_back({{"file", file.string()},
                    {"from", picture.string()},

@@ -1,5 +1,4 @@
-#include "cli/engine/series.h"
-
+// `lowrank xyz`, `matrix` and `prompts`: several requests made of one, their pictures laid on a sheet.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,159 +10,142 @@
 
 #include "base/error.h"
 #include "cli/engine/commands.h"
+#include "cli/engine/generation_arguments.h"
+#include "cli/engine/picture_maker.h"
 #include "image/codec.h"
 #include "library/picture_files.h"
 #include "pipeline/field_table.h"
-#include "pipeline/seeds.h"
-#include "pipeline/series/axis.h"
-#include "pipeline/series/prompt_series.h"
+#include "pipeline/series/series.h"
 
 namespace lowrank::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxCells = 2000;
-constexpr double kMaxSheetPixels = 400e6;
+using pipeline::Series;
 
-// Of A1111's grids: all cells share the seed that was drawn for the first.
-void fix_seeds(GenerationArguments& arguments) {
-  const auto seeds = pipeline::picture_seeds(arguments.request);
-  arguments.request.seed = static_cast<std::int64_t>(seeds.front().seed);
-  arguments.request.subseed = static_cast<std::int64_t>(seeds.front().subseed);
-}
+constexpr std::size_t kMostPictures = 2000;
+constexpr double kMaxSheetPixels = 400e6;
 
 fs::path sheet_name(const fs::path& first) {
   return first.parent_path() / (first.stem().string() + "-sheet" + first.extension().string());
 }
 
 // Init picture and mask, where the command was given them.
-void add_pictures(GenerationArguments& arguments) {
-  if (arguments.init.empty()) return;
+pipeline::GenerationRequest given_pictures(const GenerationArguments& arguments) {
+  pipeline::GenerationRequest pictures;
+  if (arguments.init.empty()) return pictures;
   const auto files = library::expand_pictures(arguments.init);
   if (files.size() != 1)
     throw Error(kBadInput, "a series starts from one picture; {} were given.", files.size());
-  arguments.request.init_images = {image::load_picture(files.front())};
-  if (!arguments.mask.empty()) arguments.request.mask = image::load_mask(arguments.mask);
+  pictures.init_images = {image::load_picture(files.front())};
+  if (!arguments.mask.empty()) pictures.mask = image::load_mask(arguments.mask);
+  return pictures;
 }
 
 GenerationArguments series_arguments(const CommandCall& call, const char* command) {
   GenerationArguments arguments = parse_generation(call.words, command);
   pipeline::check_request(arguments.request);
-  add_pictures(arguments);
   return arguments;
 }
 
-std::optional<pipeline::Axis> axis_of(const std::string& text, const char* flag) {
-  if (text.empty()) return std::nullopt;
+pipeline::Axis axis_of(const std::string& text, const char* flag) {
+  if (text.empty()) return {};
   const auto colon = text.find(':');
   if (colon == std::string::npos)
     throw Error(kBadInput, "--{} is '{}', but must be NAME: VALUES, such as \"Steps: 10, 20\".", flag, text);
   return pipeline::parse_axis(text.substr(0, colon), std::string_view(text).substr(colon + 1));
 }
 
-}  // namespace
-
-void make_series(std::vector<SeriesCell> cells, int columns, const GenerationArguments& arguments,
-                 PictureMaker& maker) {
-  if (cells.size() > kMaxCells)
-    throw Error(kBadInput, "that would be {} pictures; at most {} are made in a series.", cells.size(),
-                kMaxCells);
-  for (const SeriesCell& cell : cells) pipeline::check_request(cell.request);
-  std::vector<MadePictures> series;
-  std::vector<image::SheetCell> sheet;
-  double pixels = 0;
-  for (std::size_t i = 0; i < cells.size(); ++i) {
-    maker.announce(i + 1, cells.size());
-    series.push_back(maker.make(cells[i].request));
-    auto& pictures = series.back().result.pictures;
-    pixels += static_cast<double>(pictures.front().picture.rgb.size()) / 3;
-    if (!arguments.no_sheet && pixels <= kMaxSheetPixels)
-      sheet.push_back({.picture = std::move(pictures.front().picture), .caption = cells[i].caption});
-    for (auto& picture : pictures) picture.picture.rgb.clear();
-  }
-  fs::path file;
-  if (sheet.size() > 1 && pixels <= kMaxSheetPixels) {
-    file = sheet_name(series.front().files.front());
-    const std::string extension = file.extension().string();
-    image::save_picture(file, image::contact_sheet(sheet, columns),
-                        {.format = image::picture_format(extension.substr(1)),
-                         .quality = arguments.quality,
-                         .parameters = series.front().result.pictures.front().metadata});
-  }
-  maker.print(series, file);
+// Prompts make no grid; they are written below their pictures.
+image::Picture captioned_sheet(const Series& series, std::vector<MadePictures>& made) {
+  std::vector<image::SheetCell> cells;
+  for (std::size_t i = 0; i < made.size(); ++i)
+    cells.push_back({.picture = std::move(made[i].result.pictures.front().picture),
+                     .caption = series.requests[i].prompt});
+  return image::contact_sheet(cells, std::min<int>(4, static_cast<int>(cells.size())));
 }
 
-int xyz(const CommandCall& call) {
-  GenerationArguments arguments = series_arguments(call, "xyz");
-  fix_seeds(arguments);
-  std::vector<pipeline::Axis> axes;
-  for (const auto& [text, flag] :
-       {std::pair(arguments.x_axis, "x"), {arguments.y_axis, "y"}, {arguments.z_axis, "z"}})
-    if (auto axis = axis_of(text, flag)) axes.push_back(std::move(*axis));
-  if (axes.empty())
-    throw Error(kBadInput, "xyz needs an axis: --x \"Steps: 10, 20, 30\", and --y and --z as you like.");
-  std::vector<SeriesCell> cells = {{arguments.request, ""}};
-  // The last axis is the outermost.
-  for (std::size_t a = 0; a < axes.size(); ++a) {
-    std::vector<SeriesCell> more;
-    for (std::size_t v = 0; v < axes[a].values.size(); ++v) {
-      for (SeriesCell cell : cells) {
-        pipeline::apply_axis(cell.request, axes[a], v);
-        const std::string caption = pipeline::axis_caption(axes[a], v);
-        cell.caption += (cell.caption.empty() ? "" : "; ") + caption;
-        more.push_back(std::move(cell));
-      }
-      if (more.size() > kMaxCells)
-        throw Error(kBadInput, "the axes have more than {} combinations; take fewer values.", kMaxCells);
+image::Picture sheet_of(const Series& series, std::vector<MadePictures>& made) {
+  if (!series.grid) return captioned_sheet(series, made);
+  std::vector<const image::Picture*> pictures;
+  for (const auto& each : made) pictures.push_back(&each.result.pictures.front().picture);
+  return pipeline::draw_sheets(*series.grid, pictures).whole;
+}
+
+// Makes and saves all pictures, and a sheet of the first one of each request; prints them.
+void make_series(const Series& series, const GenerationArguments& arguments, std::string_view folder,
+                 const CommandCall& call) {
+  for (const auto& request : series.requests) pipeline::check_request(request);
+  const pipeline::GenerationRequest pictures = given_pictures(arguments);
+  PictureMaker maker(arguments, folder, call.stop);
+  std::vector<MadePictures> made(series.requests.size());
+  bool has_sheet = !arguments.no_sheet && made.size() > 1;
+  double pixels = 0;
+  std::size_t number = 0;
+  for (const std::size_t i : series.order) {
+    maker.announce(++number, made.size());
+    made[i] = maker.make(pipeline::with_pictures(series.requests[i], pictures));
+    pixels += static_cast<double>(made[i].result.pictures.front().picture.rgb.size()) / 3;
+    if (has_sheet && pixels > kMaxSheetPixels) {
+      has_sheet = false;
+      fmt::print(stderr, "warning: the sheet would be larger than {:.0f} million pixels and is left out.\n",
+                 kMaxSheetPixels / 1e6);
+      for (auto& each : made)
+        for (auto& picture : each.result.pictures) picture.picture.rgb = {};
     }
-    cells = std::move(more);
+    for (auto& picture : made[i].result.pictures)
+      if (!has_sheet || &picture != &made[i].result.pictures.front()) picture.picture.rgb = {};
   }
-  PictureMaker maker(arguments, "xyz-images", call.stop);
-  make_series(std::move(cells), static_cast<int>(axes.front().values.size()), arguments, maker);
+  fs::path file;
+  if (has_sheet) {
+    file = sheet_name(made.front().files.front());
+    std::string metadata = made.front().result.pictures.front().metadata;
+    if (series.grid) metadata = pipeline::grid_metadata(metadata, series.grid->entries);
+    image::save_picture(file, sheet_of(series, made),
+                        {.format = image::picture_format(file.extension().string().substr(1)),
+                         .quality = arguments.quality,
+                         .parameters = metadata});
+  }
+  maker.print(made, file);
+}
+
+}  // namespace
+
+int xyz(const CommandCall& call) {
+  const GenerationArguments arguments = series_arguments(call, "xyz");
+  const pipeline::XyzSettings settings{.axes = {axis_of(arguments.x_axis, "x"),
+                                                axis_of(arguments.y_axis, "y"),
+                                                axis_of(arguments.z_axis, "z")}};
+  if (std::ranges::all_of(settings.axes, [](const auto& axis) { return axis.text.empty(); }))
+    throw Error(kBadInput, "xyz needs an axis: --x \"Steps: 10, 20, 30\", and --y and --z as you like.");
+  make_series(pipeline::xyz_series(arguments.request, settings, kMostPictures), arguments, "xyz-images",
+              call);
   return 0;
 }
 
 int matrix(const CommandCall& call) {
-  GenerationArguments arguments = series_arguments(call, "matrix");
-  fix_seeds(arguments);
-  std::string& prompt =
-      arguments.matrix_negative ? arguments.request.negative_prompt : arguments.request.prompt;
-  const auto prompts = pipeline::prompt_matrix(
-      prompt, {.at_start = arguments.matrix_at_start, .joined_by_blank = arguments.matrix_blank});
-  std::vector<SeriesCell> cells;
-  const std::int64_t seed = arguments.request.seed;
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    prompt = prompts[i];
-    arguments.request.seed = seed + (arguments.different_seeds ? static_cast<std::int64_t>(i) : 0);
-    cells.push_back({arguments.request, prompts[i]});
-  }
-  // Rows as A1111 lays them out: two to the power of half the parts.
-  std::size_t rows = 1;
-  while (rows * rows * 4 <= prompts.size()) rows *= 2;
-  PictureMaker maker(arguments, "matrix-images", call.stop);
-  make_series(std::move(cells), static_cast<int>(prompts.size() / rows), arguments, maker);
+  const GenerationArguments arguments = series_arguments(call, "matrix");
+  const pipeline::MatrixSettings settings{
+      .options = {.at_start = arguments.matrix_at_start, .joined_by_blank = arguments.matrix_blank},
+      .varies_negative = arguments.matrix_negative,
+      .different_seeds = arguments.different_seeds};
+  make_series(pipeline::matrix_series(arguments.request, settings, kMostPictures), arguments, "matrix-images",
+              call);
   return 0;
 }
 
 int prompts(const CommandCall& call) {
-  GenerationArguments arguments = series_arguments(call, "prompts");
+  const GenerationArguments arguments = series_arguments(call, "prompts");
   std::ifstream file(arguments.prompts_file, std::ios::binary);
   if (!file)
     throw Error(kNotFound, "{}: the file with prompts cannot be read; name one with --file.",
                 arguments.prompts_file.string());
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (arguments.same_seed || arguments.iterate_seed) fix_seeds(arguments);
-  auto requests = pipeline::prompts_from_lines(text, arguments.request);
-  std::vector<SeriesCell> cells;
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    if (arguments.iterate_seed && requests[i].seed == arguments.request.seed)
-      requests[i].seed += static_cast<std::int64_t>(i);
-    cells.push_back({requests[i], requests[i].prompt});
-  }
-  const int columns = std::min<int>(4, static_cast<int>(cells.size()));
-  PictureMaker maker(arguments, "txt2img-images", call.stop);
-  make_series(std::move(cells), columns, arguments, maker);
+  const pipeline::LineOptions options{.iterates_seed = arguments.iterate_seed,
+                                      .same_seed = arguments.same_seed};
+  make_series(pipeline::prompts_series(text, arguments.request, options, kMostPictures), arguments,
+              "txt2img-images", call);
   return 0;
 }
 

@@ -9,27 +9,38 @@
 
 #include "base/error.h"
 #include "pipeline/field_table.h"
+#include "pipeline/series/csv.h"
 #include "prompt/infotext.h"
 #include "prompt/text.h"
 
 namespace lowrank::pipeline {
 namespace {
 
+enum class Where { kBoth, kText, kImage };
+
 struct LabelRow {
   std::string_view label;
-  std::string_view api;
+  std::string_view api;  // "": no field here
+  Where where = Where::kBoth;
 };
 
-// A1111's labels that are fields here.
+constexpr std::string_view kNothing = "Nothing", kReplace = "Prompt S/R", kOrder = "Prompt order",
+                           kSize = "Size";
+
+// A1111's axes in its order; clients name them by number.
 constexpr LabelRow kLabels[] = {
+    {kNothing, ""},
     {"Seed", "seed"},
     {"Var. seed", "subseed"},
     {"Var. strength", "subseed_strength"},
     {"Steps", "steps"},
-    {"Hires steps", "hr_second_pass_steps"},
+    {"Hires steps", "hr_second_pass_steps", Where::kText},
     {"CFG Scale", "cfg_scale"},
+    {"Image CFG Scale", "", Where::kImage},
+    {kReplace, ""},
+    {kOrder, ""},
     {"Sampler", "sampler_name"},
-    {"Hires sampler", "hr_sampler_name"},
+    {"Hires sampler", "hr_sampler_name", Where::kText},
     {"Checkpoint name", "sd_model_checkpoint"},
     {"Negative Guidance minimum sigma", "s_min_uncond"},
     {"Sigma Churn", "s_churn"},
@@ -47,17 +58,22 @@ constexpr LabelRow kLabels[] = {
     {"Denoising", "denoising_strength"},
     {"Initial noise multiplier", "initial_noise_multiplier"},
     {"Extra noise", "img2img_extra_noise"},
-    {"Hires upscaler", "hr_upscaler"},
-    {"Cond. Image Mask Weight", "inpainting_mask_weight"},
+    {"Hires upscaler", "hr_upscaler", Where::kText},
+    {"Cond. Image Mask Weight", "inpainting_mask_weight", Where::kImage},
     {"VAE", "sd_vae"},
     {"Styles", "styles"},
+    {"UniPC Order", ""},
+    {"Face restore", ""},
+    {"Token merging ratio", ""},
+    {"Token merging ratio high-res", ""},
     {"Always discard next-to-last sigma", "always_discard_next_to_last_sigma"},
     {"SGM noise multiplier", "sgm_noise_multiplier"},
     {"Refiner checkpoint", "refiner_checkpoint"},
     {"Refiner switch at", "refiner_switch_at"},
     {"RNG source", "randn_source"},
+    {"FP8 mode", ""},
+    {kSize, ""},
 };
-constexpr std::string_view kReplace = "Prompt S/R", kOrder = "Prompt order", kSize = "Size";
 constexpr std::size_t kMaxValues = 1000, kMaxOrdered = 6;
 
 template <typename Member>
@@ -175,7 +191,7 @@ void set_size(GenerationRequest& request, const std::string& value) {
     const int pixels = prompt::parse_integer(text).value_or(0);
     if (pixels < 8 || pixels > 4096)
       throw Error(kBadInput, "'{}' is no size; write WIDTHxHEIGHT in pixels, such as 512x768.", value);
-    return pixels;
+    return pixels / 8 * 8;
   };
   const auto x = std::min(value.find('x'), value.size());
   request.width = side(std::string_view(value).substr(0, x));
@@ -185,7 +201,7 @@ void set_size(GenerationRequest& request, const std::string& value) {
 const FieldRow* field_named(std::string_view name) {
   const auto row = std::ranges::find_if(
       kLabels, [&](const LabelRow& l) { return prompt::lower(l.label) == prompt::lower(name); });
-  if (row != std::end(kLabels)) return field_by_api(row->api);
+  if (row != std::end(kLabels)) return row->api.empty() ? nullptr : field_by_api(row->api);
   const FieldRow* field = field_by_api(name);
   if (field == nullptr) field = field_by_flag(name);
   if (field == nullptr) field = field_by_infotext(name);
@@ -194,65 +210,48 @@ const FieldRow* field_named(std::string_view name) {
 
 }  // namespace
 
+double Axis::cost() const {
+  if (api == "sd_model_checkpoint" || api == "refiner_checkpoint" || api == "hr_checkpoint_name") return 1;
+  return api == "sd_vae" ? 0.7 : 0;
+}
+
 std::vector<std::string_view> axis_labels() {
   std::vector<std::string_view> labels = {kReplace, kOrder, kSize};
-  for (const LabelRow& row : kLabels) labels.push_back(row.label);
+  for (const LabelRow& row : kLabels)
+    if (!row.api.empty()) labels.push_back(row.label);
   return labels;
 }
 
-std::vector<std::string> split_csv(std::string_view text) {
-  std::vector<std::string> items;
-  std::string item;
-  bool quoted = false, at_start = true;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted) {
-      if (c != '"') {
-        item += c;
-      } else if (i + 1 < text.size() && text[i + 1] == '"') {
-        item += text[++i];
-      } else {
-        quoted = false;
-      }
-    } else if (c == ',' || c == '\n') {
-      items.emplace_back(prompt::trim(item));
-      item.clear();
-      at_start = true;
-    } else if (at_start && c == ' ') {
-      continue;
-    } else if (at_start && c == '"') {
-      quoted = true;
-      at_start = false;
-    } else {
-      item += c;
-      at_start = false;
-    }
-  }
-  if (!text.empty()) items.emplace_back(prompt::trim(item));
-  return items;
+std::vector<std::string_view> a1111_axes(bool is_img2img) {
+  std::vector<std::string_view> labels;
+  for (const LabelRow& row : kLabels)
+    if (row.where != (is_img2img ? Where::kText : Where::kImage)) labels.push_back(row.label);
+  return labels;
 }
 
 Axis parse_axis(std::string_view name, std::string_view values) {
   const std::string wanted = prompt::lower(prompt::trim(name));
   const std::vector<std::string> items = split_csv(values);
-  Axis axis;
+  Axis axis{.label = std::string(prompt::trim(name)), .text = std::string(values)};
+  if (wanted == prompt::lower(kNothing)) return Axis{};
   if (wanted == prompt::lower(kReplace)) {
-    axis = {.kind = Axis::Kind::kPromptReplace, .label = std::string(kReplace), .api = "", .values = items};
+    axis.kind = Axis::Kind::kPromptReplace;
+    axis.values = items;
   } else if (wanted == prompt::lower(kOrder)) {
-    axis = {
-        .kind = Axis::Kind::kPromptOrder, .label = std::string(kOrder), .api = "", .values = orders(items)};
+    axis.kind = Axis::Kind::kPromptOrder;
+    axis.values = orders(items);
   } else if (wanted == prompt::lower(kSize)) {
-    axis = {.kind = Axis::Kind::kSize, .label = std::string(kSize), .api = "", .values = items};
+    axis.kind = Axis::Kind::kSize;
+    axis.values = items;
   } else {
     const FieldRow* field = field_named(prompt::trim(name));
     if (field == nullptr)
       throw Error(kBadInput, "there is no axis '{}'; choose one of {}, or a field of a generation.", name,
                   fmt::join(axis_labels(), ", "));
     const bool whole = is_whole(field->member), fraction = is_fraction(field->member);
-    axis = {.kind = Axis::Kind::kField,
-            .label = std::string(prompt::trim(name)),
-            .api = std::string(field->api),
-            .values = whole || fraction ? numbers(items, whole, name) : items};
+    axis.kind = Axis::Kind::kField;
+    axis.api = field->api;
+    axis.values = whole || fraction ? numbers(items, whole, name) : items;
   }
   if (axis.values.empty()) throw Error(kBadInput, "the axis '{}' has no values.", name);
   if (axis.values.size() > kMaxValues)
@@ -264,6 +263,8 @@ Axis parse_axis(std::string_view name, std::string_view values) {
 void apply_axis(GenerationRequest& request, const Axis& axis, std::size_t index) {
   const std::string& value = axis.values.at(index);
   switch (axis.kind) {
+    case Axis::Kind::kNothing:
+      return;
     case Axis::Kind::kPromptReplace: {
       const std::string& from = axis.values.front();
       if (request.prompt.find(from) == std::string::npos &&
@@ -287,8 +288,9 @@ void apply_axis(GenerationRequest& request, const Axis& axis, std::size_t index)
 
 std::string axis_caption(const Axis& axis, std::size_t index) {
   const std::string& value = axis.values.at(index);
-  const bool is_plain = axis.kind == Axis::Kind::kPromptReplace || axis.kind == Axis::Kind::kPromptOrder ||
-                        axis.api == "sampler_name" || axis.api == "sd_model_checkpoint";
+  const bool is_plain = axis.kind == Axis::Kind::kNothing || axis.kind == Axis::Kind::kPromptReplace ||
+                        axis.kind == Axis::Kind::kPromptOrder || axis.api == "sampler_name" ||
+                        axis.api == "sd_model_checkpoint" || axis.api == "refiner_checkpoint";
   return is_plain ? value : fmt::format("{}: {}", axis.label, value);
 }
 

@@ -11,11 +11,16 @@
 namespace lowrank::pipeline {
 
 struct Axis {
-  enum class Kind { kField, kPromptReplace, kPromptOrder, kSize };
-  Kind kind = Kind::kField;
-  std::string label;                // as it stands over the pictures: "Steps"
-  std::string api;                  // kField: the row of the field table
-  std::vector<std::string> values;  // kPromptOrder: a comma-separated order each
+  enum class Kind { kNothing, kField, kPromptReplace, kPromptOrder, kSize };
+  Kind kind = Kind::kNothing;
+  std::string label = "Nothing";           // as it stands over the pictures: "Steps"
+  std::string api = {};                    // kField: the row of the field table
+  std::vector<std::string> values = {""};  // kPromptOrder: a comma-separated order each
+  std::string text = {};                   // the values as they were written
+
+  bool is_seed() const { return api == "seed" || api == "subseed"; }
+  // How much longer than anything else a change takes: a model is read. Source: A1111's cost of an axis.
+  double cost() const;
 };
 
 // `name` is A1111's label ("CFG Scale", "Prompt S/R", "Checkpoint name" …), or a field by its API name or
@@ -28,13 +33,13 @@ Axis parse_axis(std::string_view name, std::string_view values);
 // "Prompt S/R" does not find what it is to replace.
 void apply_axis(GenerationRequest& request, const Axis& axis, std::size_t index);
 
-// "Steps: 20"; for prompts just the value.
+// "Steps: 20"; for prompts just the value, "" for nothing.
 std::string axis_caption(const Axis& axis, std::size_t index);
 
 // All labels that parse_axis() knows, fields aside.
 std::vector<std::string_view> axis_labels();
 
-// Items between commas, as Python's csv reader with skipinitialspace splits them, each trimmed.
-std::vector<std::string> split_csv(std::string_view text);
+// A1111 1.10's axes by their number, "Nothing" first; also those that do not exist here, which parse_axis() refuses.
+std::vector<std::string_view> a1111_axes(bool is_img2img);
 
 }  // namespace lowrank::pipeline

@@ -59,10 +59,17 @@ std::vector<std::string> shell_words(std::string_view line) {
   return words;
 }
 
-GenerationRequest read_line(const std::string& line, const GenerationRequest& base) {
+// A line's prompt, and that of the base on its other side.
+std::string joined(const std::string& line, const std::string& base, const LineOptions& options) {
+  if (line.empty() || base.empty()) return line;
+  return options.at_end ? base + " " + line : line + " " + base;
+}
+
+GenerationRequest read_line(const std::string& line, const GenerationRequest& base,
+                            const LineOptions& options) {
   GenerationRequest request = base;
   if (line.find("--") == std::string::npos) {
-    request.prompt = line;
+    request.prompt = joined(line, base.prompt, options);
     return request;
   }
   const auto words = shell_words(line);
@@ -79,6 +86,8 @@ GenerationRequest read_line(const std::string& line, const GenerationRequest& ba
     if (!name) continue;
     const FieldRow& field = field_of(*name, word);
     if (*name == "styles") request.styles.clear();
+    if (*name == "prompt") value = joined(value, base.prompt, options);
+    if (*name == "negative_prompt") value = joined(value, base.negative_prompt, options);
     set_field(request, field, value, word);
   }
   return request;
@@ -86,14 +95,18 @@ GenerationRequest read_line(const std::string& line, const GenerationRequest& ba
 
 }  // namespace
 
-std::vector<std::string> prompt_matrix(std::string_view text, const MatrixOptions& options) {
+std::vector<std::string> matrix_parts(std::string_view text) {
   std::vector<std::string> parts;
   for (std::size_t from = 0;;) {
     const auto bar = text.find('|', from);
     parts.emplace_back(text.substr(from, bar == std::string_view::npos ? bar : bar - from));
-    if (bar == std::string_view::npos) break;
+    if (bar == std::string_view::npos) return parts;
     from = bar + 1;
   }
+}
+
+std::vector<std::string> prompt_matrix(std::string_view text, const MatrixOptions& options) {
+  const auto parts = matrix_parts(text);
   if (parts.size() > kMaxParts + 1)
     throw Error(
         kBadInput,
@@ -116,8 +129,10 @@ std::vector<std::string> prompt_matrix(std::string_view text, const MatrixOption
   return prompts;
 }
 
-std::vector<GenerationRequest> prompts_from_lines(std::string_view lines, const GenerationRequest& base) {
+std::vector<GenerationRequest> prompts_from_lines(std::string_view lines, const GenerationRequest& base,
+                                                  const LineOptions& options) {
   std::vector<GenerationRequest> requests;
+  GenerationRequest next = base;
   int number = 0;
   for (std::size_t from = 0; from <= lines.size();) {
     const auto end = std::min(lines.find('\n', from), lines.size());
@@ -127,10 +142,11 @@ std::vector<GenerationRequest> prompts_from_lines(std::string_view lines, const 
     if (line.empty()) continue;
     if (requests.size() == kMaxLines) throw Error(kBadInput, "there are more than {} prompts.", kMaxLines);
     try {
-      requests.push_back(read_line(line, base));
+      requests.push_back(read_line(line, next, options));
     } catch (const Error& error) {
       throw error.during(fmt::format("reading line {}", number));
     }
+    if (options.iterates_seed) next.seed += base.picture_count();
   }
   if (requests.empty()) throw Error(kBadInput, "there are no prompts; write one a line.");
   return requests;

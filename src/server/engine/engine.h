@@ -64,7 +64,6 @@ class Engine {
   std::shared_ptr<Outcome> train(const RunningJob& job);
   std::shared_ptr<Outcome> extras(const RunningJob& job);
   pipeline::Session& session();
-  void save(const GenerationOrder& order, const pipeline::GeneratedPicture& picture);
 
   EngineParts parts_;
   ProgressBoard board_;

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-#include "base/error.h"
+#include "pipeline/extras.h"
+#include "pipeline/field_table.h"
 #include "server/engine/request_picture.h"
 
 namespace lowrank::server {
@@ -41,10 +42,14 @@ std::string text_in(const RequestJson& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+ExtrasOrder::Given given_picture(const std::string& text) {
+  return {.picture = request_picture(text), .parameters = request_parameters(text)};
+}
+
 void take_pictures(ExtrasOrder& order, const RequestJson& body) {
   const auto single = body.find("image");
   if (single != body.end() && single->is_string()) {
-    order.pictures.push_back(request_picture(single->get<std::string>()));
+    order.pictures.push_back(given_picture(single->get<std::string>()));
     return;
   }
   const RequestJson list =
@@ -54,14 +59,8 @@ void take_pictures(ExtrasOrder& order, const RequestJson& body) {
   for (const auto& entry : list) {
     if (!entry.is_object()) refuse_field("imageList", "value is not a valid dict", "type_error.dict");
     const std::string data = text_in(entry, "data");
-    order.pictures.push_back(request_picture(data.empty() ? text_in(entry, "image") : data));
+    order.pictures.push_back(given_picture(data.empty() ? text_in(entry, "image") : data));
   }
-}
-
-double factor(const pipeline::ExtrasRequest& request, const image::Picture& picture) {
-  if (request.resize_mode == 0) return request.upscaling_resize.value;
-  return std::max(static_cast<double>(request.upscaling_width) / picture.width,
-                  static_cast<double>(request.upscaling_height) / picture.height);
 }
 
 }  // namespace
@@ -84,14 +83,10 @@ ExtrasOrder read_extras(const RequestJson& body, const OptionStore& options,
   const Json values = read_parameters(kSettings, body, faults);
   faults.throw_if_any();
   auto& request = order.request;
-  request.resize_mode = values["resize_mode"].get<int>();
-  request.upscaling_resize = values["upscaling_resize"].get<double>();
-  request.upscaling_width = values["upscaling_resize_w"].get<int>();
-  request.upscaling_height = values["upscaling_resize_h"].get<int>();
-  request.upscaling_crop = values["upscaling_crop"].get<bool>();
-  request.upscaler_1 = values["upscaler_1"].get<std::string>();
-  request.upscaler_2 = values["upscaler_2"].get<std::string>();
-  request.upscaler_2_visibility = values["extras_upscaler_2_visibility"].get<double>();
+  for (const auto& row : pipeline::extras_field_table())
+    if (const auto value = values.find(std::string(row.api)); value != values.end())
+      pipeline::set_field(request, row, value->is_string() ? value->get<std::string>() : value->dump(),
+                          row.api);
   request.esrgan_tile = options.get("ESRGAN_tile").get<int>();
   request.esrgan_tile_overlap = options.get("ESRGAN_tile_overlap").get<int>();
   order.shows_results = values["show_extras_results"].get<bool>();
@@ -106,8 +101,8 @@ ExtrasOrder read_extras(const RequestJson& body, const OptionStore& options,
     if (values[restorer] != 0.0)
       order.notes.push_back(fmt::format("there is no face restorer: {} was passed over.", restorer));
   take_pictures(order, body);
-  for (const auto& picture : order.pictures) {
-    const double scale = factor(request, picture);
+  for (const auto& [picture, parameters] : order.pictures) {
+    const double scale = pipeline::extras_scale(request, picture);
     const double pixels = picture.width * scale * picture.height * scale;
     if (pixels > static_cast<double>(limits.max_pixels) * 4)
       refuse_field(request.resize_mode == 0 ? "upscaling_resize" : "upscaling_resize_w",
@@ -116,34 +111,6 @@ ExtrasOrder read_extras(const RequestJson& body, const OptionStore& options,
                    "value_error.number.not_le");
   }
   return order;
-}
-
-image::Picture run_extras(const ExtrasOrder& order, const image::Picture& picture,
-                          pipeline::Upscalers& upscalers, const std::stop_token& stop) {
-  const auto& request = order.request;
-  const pipeline::UpscalerTiles tiles{.size = request.esrgan_tile, .overlap = request.esrgan_tile_overlap};
-  const auto upscaled = [&](const std::string& name) {
-    if (name == "None") return picture;
-    image::Picture larger = upscalers.upscale(name, picture, factor(request, picture), tiles, stop);
-    if (request.resize_mode == 0 || !request.upscaling_crop) return larger;
-    image::Picture cropped = image::Picture::blank(request.upscaling_width, request.upscaling_height, 0);
-    image::paste(cropped, larger, request.upscaling_width / 2 - larger.width / 2,
-                 request.upscaling_height / 2 - larger.height / 2);
-    return cropped;
-  };
-  image::Picture first = upscaled(request.upscaler_1);
-  if (request.upscaler_2 == "None" || request.upscaler_2_visibility.value == 0) return first;
-  const image::Picture second = upscaled(request.upscaler_2);
-  if (second.width != first.width || second.height != first.height)
-    throw Error(kBadInput, "the two upscalers give pictures of {}x{} and {}x{}, which cannot be mixed.",
-                first.width, first.height, second.width, second.height);
-  // Pillow's Image.blend: cut off, not rounded.
-  const auto share = static_cast<float>(request.upscaler_2_visibility.value);
-  for (std::size_t i = 0; i < first.rgb.size(); ++i) {
-    const int a = first.rgb[i], b = second.rgb[i];
-    first.rgb[i] = static_cast<std::uint8_t>(static_cast<float>(a) + share * static_cast<float>(b - a));
-  }
-  return first;
 }
 
 }  // namespace lowrank::server

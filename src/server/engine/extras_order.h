@@ -1,12 +1,12 @@
 // A1111's "extras": finished pictures are made larger.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "image/picture.h"
 #include "pipeline/extras_request.h"
-#include "pipeline/upscalers.h"
 #include "server/engine/generation_order.h"
 #include "server/fields/parameter.h"
 
@@ -14,7 +14,11 @@ namespace lowrank::server {
 
 struct ExtrasOrder {
   pipeline::ExtrasRequest request;
-  std::vector<image::Picture> pictures;
+  struct Given {
+    image::Picture picture;
+    std::optional<std::string> parameters;  // the settings inside its file
+  };
+  std::vector<Given> pictures;
   bool shows_results = true;
   Json notes = Json::array();  // what was passed over
 };
@@ -26,9 +30,5 @@ ParameterRows extras_batch_parameters();
 // Throws Refusal 422 naming the field.
 ExtrasOrder read_extras(const RequestJson& body, const OptionStore& options,
                         const std::vector<std::string>& upscalers, const GenerationLimits& limits);
-
-// One picture of the order. Source: A1111's scripts/postprocessing_upscale.py.
-image::Picture run_extras(const ExtrasOrder& order, const image::Picture& picture,
-                          pipeline::Upscalers& upscalers, const std::stop_token& stop);
 
 }  // namespace lowrank::server

@@ -1,8 +1,5 @@
 #include "server/engine/generation_answer.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "image/codec.h"
 #include "prompt/infotext.h"
 #include "prompt/text.h"
@@ -67,21 +64,6 @@ EncodedPicture encode_for_answer(const image::Picture& picture, const std::strin
   return {.mime = mime, .bytes = std::string(bytes.begin(), bytes.end())};
 }
 
-// Source: A1111's modules/images.py, image_grid: round(sqrt(n)) rows, fewer until n is divided evenly.
-image::Picture picture_grid(const std::vector<pipeline::GeneratedPicture>& pictures) {
-  const int count = static_cast<int>(pictures.size());
-  int rows = static_cast<int>(std::lround(std::floor(std::sqrt(count))));
-  while (count % rows != 0) --rows;
-  rows = std::clamp(rows, 1, count);
-  const int columns = (count + rows - 1) / rows;
-  const int width = pictures.front().picture.width, height = pictures.front().picture.height;
-  image::Picture grid = image::Picture::blank(columns * width, rows * height, 0);
-  for (int i = 0; i < count; ++i)
-    image::paste(grid, pictures[static_cast<std::size_t>(i)].picture, i % columns * width,
-                 i / columns * height);
-  return grid;
-}
-
 Json lora_report(const adapter::ApplyReport& report) {
   Json kinds = Json::object(), ranks = Json::object(), blocks = Json::object(), skipped = Json::array();
   for (const auto& [kind, modules] : report.kinds) kinds[kind] = modules;
@@ -109,7 +91,8 @@ Json lora_report(const adapter::ApplyReport& report) {
           {"notes", report.notes}};
 }
 
-Json generation_answer(const GenerationOrder& order, const pipeline::GenerationResult& result, bool has_grid,
+Json generation_answer(const GenerationOrder& order, const pipeline::GenerationResult& result,
+                       const std::vector<std::string>& infotexts, int index_of_first,
                        const std::string& job_timestamp) {
   const auto& request = order.request;
   const auto& first = result.pictures.front();
@@ -118,15 +101,13 @@ Json generation_answer(const GenerationOrder& order, const pipeline::GenerationR
     const std::string* value = infotext.find(label);
     return value == nullptr ? Json() : Json(*value);
   };
-  Json seeds = Json::array(), subseeds = Json::array(), prompts = Json::array(), negatives = Json::array(),
-       infotexts = Json::array();
-  if (has_grid) infotexts.push_back(first.metadata);
+  Json seeds = Json::array(), subseeds = Json::array(), prompts = Json::array(), negatives = Json::array();
   for (const auto& picture : result.pictures) {
     seeds.push_back(picture.seed);
     subseeds.push_back(picture.subseed);
-    prompts.push_back(infotext.prompt);
-    negatives.push_back(infotext.negative_prompt);
-    infotexts.push_back(picture.metadata);
+    const prompt::Infotext own = prompt::parse_infotext(picture.metadata);
+    prompts.push_back(own.prompt);
+    negatives.push_back(own.negative_prompt);
   }
   Json extra = Json::object();
   for (const auto& [label, value] : infotext.entries)
@@ -165,7 +146,7 @@ Json generation_answer(const GenerationOrder& order, const pipeline::GenerationR
       {"seed_resize_from_h", request.seed_resize_height > 0 ? request.seed_resize_height : -1},
       {"denoising_strength", has_strength ? Json(request.denoising_strength.value) : Json()},
       {"extra_generation_params", extra},
-      {"index_of_first_image", has_grid ? 1 : 0},
+      {"index_of_first_image", index_of_first},
       {"infotexts", infotexts},
       {"styles", order.parameters.at("styles").is_array() ? order.parameters.at("styles") : Json::array()},
       {"job_timestamp", job_timestamp},

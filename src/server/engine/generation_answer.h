@@ -12,14 +12,13 @@ namespace lowrank::server {
 EncodedPicture encode_for_answer(const image::Picture& picture, const std::string& infotext,
                                  const Json& options, bool is_grid = false);
 
-// All pictures on one, in rows as square as can be, without captions: A1111's grid.
-image::Picture picture_grid(const std::vector<pipeline::GeneratedPicture>& pictures);
-
 // What one LoRA did, for programs.
 Json lora_report(const adapter::ApplyReport& report);
 
-// `parameters` and `info` of the answer. `has_grid`: the grid stands before the pictures.
-Json generation_answer(const GenerationOrder& order, const pipeline::GenerationResult& result, bool has_grid,
+// `parameters` and `info` of the answer. `infotexts`: one per picture of the answer, grids included;
+// `index_of_first`: A1111's index_of_first_image, 1 when there are grids before the pictures.
+Json generation_answer(const GenerationOrder& order, const pipeline::GenerationResult& result,
+                       const std::vector<std::string>& infotexts, int index_of_first,
                        const std::string& job_timestamp);
 
 }  // namespace lowrank::server

@@ -14,8 +14,9 @@
 #include "prompt/text.h"
 #include "sampling/sampler_table.h"
 #include "sampling/schedules.h"
+#include "server/engine/always_on_scripts.h"
+#include "server/engine/request_names.h"
 #include "server/engine/request_picture.h"
-#include "server/engine/scripts.h"
 #include "server/fields/generation_parameters.h"
 #include "server/options/option_table.h"
 
@@ -34,13 +35,6 @@ std::string text_of(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_float()) return prompt::number_text(value.get<double>());
   return value.dump();
-}
-
-// Names that mean "as in the first pass", or "none".
-std::string without_placeholder(const std::string& name) {
-  for (const char* word : {"Use same checkpoint", "Use same sampler", "Use same scheduler", "None", "none"})
-    if (name == word) return "";
-  return name;
 }
 
 // The server's words for fields whose names here are not those of the field table, or whose meaning is wider.
@@ -82,7 +76,33 @@ class Reader {
     take_styles();
     take_loras();
     faults_.throw_if_any();
-    take_pictures();
+  }
+
+  // A script makes many requests of the one read so far.
+  void take_script(std::size_t most) {
+    const bool is_img2img = order_.kind == GenerationKind::kImage;
+    order_.script = read_script(order_.parameters, is_img2img, request_, most);
+    if (order_.script)
+      for (GenerationRequest& each : order_.script->series.requests) {
+        resolve_names(catalog_, each, request_);
+        each.prompt += lora_tags_;
+      }
+    request_.prompt += lora_tags_;
+  }
+
+  void take_pictures() {
+    if (order_.kind == GenerationKind::kText) {
+      if (const std::string first = parameter_text("firstpass_image"); !first.empty())
+        request_.firstpass_image = request_picture(first);
+      return;
+    }
+    const Json& images = parameter("init_images");
+    if (!images.is_array() || images.empty()) throw Refusal(404, "Init image not found");
+    for (const Json& image : images)
+      request_.init_images.push_back(request_picture(image.get<std::string>()));
+    if (const std::string mask = parameter_text("mask"); !mask.empty()) request_.mask = request_mask(mask);
+    if (const std::string mask = parameter_text("latent_mask"); !mask.empty())
+      request_.latent_mask = request_mask(mask);
   }
 
  private:
@@ -144,17 +164,11 @@ class Reader {
     request_.sampler = name;
     request_.scheduler = schedule;
     if (order_.kind == GenerationKind::kText) {
-      request_.hr_sampler = without_placeholder(parameter_text("hr_sampler_name"));
-      request_.hr_scheduler = without_placeholder(parameter_text("hr_scheduler"));
+      request_.hr_sampler = without_placeholder(text_or("hr_sampler_name", request_.hr_sampler));
+      request_.hr_scheduler = without_placeholder(text_or("hr_scheduler", request_.hr_scheduler));
       if (!request_.hr_sampler.empty() || !request_.hr_scheduler.empty())
         check_sampler(request_.hr_sampler, request_.hr_scheduler);
     }
-  }
-
-  void check_sampler(const std::string& name, const std::string& schedule) {
-    const auto choice = sampling::resolve_sampler(name, schedule, sampling::AutomaticSchedule::kKeepNamed);
-    if (!choice.sampler_known) throw Refusal(400, "Sampler not found");
-    if (!choice.schedule_known) throw Refusal(400, "Scheduler not found");
   }
 
   void take_size() {
@@ -163,13 +177,9 @@ class Reader {
     request_.height = parameter("height").get<int>() / 8 * 8;
   }
 
-  std::string checkpoint_path(const std::string& name, const char* field, Match match) {
-    const auto found = catalog_.find_checkpoint(name, match);
-    if (found) return found->path.string();
-    if (std::string_view(field) == "sd_model_checkpoint")
-      throw Refusal(422, fmt::format("model '{}' not found", name));
-    faults_.add("body", field, fmt::format("model '{}' not found", name), "value_error");
-    return "";
+  // A field of the request, or what the infotext says where the field is not given.
+  std::string text_or(const char* name, const std::string& infotext) const {
+    return given(body_, name) || !given(body_, "infotext") ? parameter_text(name) : infotext;
   }
 
   void take_files() {
@@ -177,29 +187,22 @@ class Reader {
                                   ? infotext_model_
                                   : order_.options.at("sd_model_checkpoint").get<std::string>();
     if (!model.empty()) {
-      request_.checkpoint = checkpoint_path(model, "sd_model_checkpoint", Match::kExact);
+      request_.checkpoint = checkpoint_path(catalog_, model, "sd_model_checkpoint", Match::kExact, faults_);
     } else if (const auto standard = catalog_.default_checkpoint()) {
       request_.checkpoint = standard->path.string();
     } else {
       throw Refusal(422, fmt::format("there is no checkpoint in {}; put one there.",
                                      catalog_.data().checkpoints().string()));
     }
-    const std::string vae = order_.options.at("sd_vae").get<std::string>();
-    if (vae == "None" || vae == "Automatic" || vae.empty()) {
-      request_.vae = vae.empty() ? "Automatic" : vae;
-    } else if (const auto file = catalog_.find_vae(vae)) {
-      request_.vae = file->string();
-    } else {
-      faults_.add("body", "override_settings", fmt::format("VAE '{}' not found", vae), "value_error");
-    }
-    const std::string refiner = without_placeholder(parameter_text("refiner_checkpoint"));
-    request_.refiner_checkpoint =
-        refiner.empty() ? "" : checkpoint_path(refiner, "refiner_checkpoint", Match::kPart);
-    if (order_.kind == GenerationKind::kText) {
-      const std::string second = without_placeholder(parameter_text("hr_checkpoint_name"));
-      request_.hr_checkpoint =
-          second.empty() ? "" : checkpoint_path(second, "hr_checkpoint_name", Match::kPart);
-    }
+    request_.vae =
+        vae_path(catalog_, order_.options.at("sd_vae").get<std::string>(), "override_settings", faults_);
+    const auto other_model = [&](const char* name, const std::string& infotext) {
+      const std::string asked = without_placeholder(text_or(name, infotext));
+      return asked.empty() ? "" : checkpoint_path(catalog_, asked, name, Match::kPart, faults_);
+    };
+    request_.refiner_checkpoint = other_model("refiner_checkpoint", request_.refiner_checkpoint);
+    if (order_.kind == GenerationKind::kText)
+      request_.hr_checkpoint = other_model("hr_checkpoint_name", request_.hr_checkpoint);
   }
 
   // null: the option eta_ancestral, or eta_ddim for the DDIM family, which the pipeline takes by itself.
@@ -243,13 +246,13 @@ class Reader {
       };
       const double weight = number("weight", number("multiplier", 1));
       const double te = number("te", weight), unet = number("unet", weight);
-      request_.prompt +=
+      lora_tags_ +=
           te == unet ? fmt::format("<lora:{}:{}>", name, te) : fmt::format("<lora:{}:{}:{}>", name, te, unet);
     }
     const std::string always = order_.options.at("sd_lora").get<std::string>();
     if (!always.empty() && always != "None" && always.find_first_of("<>:\n") == std::string::npos)
-      request_.prompt += fmt::format("<lora:{}:{}>", always,
-                                     order_.options.at("extra_networks_default_multiplier").get<double>());
+      lora_tags_ += fmt::format("<lora:{}:{}>", always,
+                                order_.options.at("extra_networks_default_multiplier").get<double>());
     request_.allow_missing_loras = parameter("allow_missing_loras").get<bool>();
   }
 
@@ -259,52 +262,15 @@ class Reader {
     return path;
   }
 
-  void take_pictures() {
-    if (order_.kind == GenerationKind::kText) {
-      if (const std::string first = parameter_text("firstpass_image"); !first.empty())
-        request_.firstpass_image = request_picture(first);
-      return;
-    }
-    const Json& images = parameter("init_images");
-    if (!images.is_array() || images.empty()) throw Refusal(404, "Init image not found");
-    for (const Json& image : images)
-      request_.init_images.push_back(request_picture(image.get<std::string>()));
-    if (const std::string mask = parameter_text("mask"); !mask.empty()) request_.mask = request_mask(mask);
-    if (const std::string mask = parameter_text("latent_mask"); !mask.empty())
-      request_.latent_mask = request_mask(mask);
-  }
-
   GenerationOrder& order_;
   GenerationRequest& request_;
   const RequestJson& body_;
   Catalog& catalog_;
   Faults faults_;
   std::string infotext_sampler_, infotext_scheduler_, infotext_model_;
+  std::string lora_tags_;  // of the field `lora` and the option sd_lora: behind every prompt
   bool infotext_size_ = false;
 };
-
-void check_limits(const GenerationRequest& request, const GenerationLimits& limits) {
-  Faults faults;
-  const auto too_much = [&](const char* field, auto value, auto limit, const char* what) {
-    if (value > limit)
-      faults.add("body", field,
-                 fmt::format("{} {} are asked for, but this server allows {}", value, what, limit),
-                 "value_error.number.not_le");
-  };
-  too_much("steps", request.steps, limits.max_steps, "steps");
-  too_much("n_iter", request.picture_count(), limits.max_pictures, "pictures");
-  std::int64_t pixels = std::int64_t{request.width} * request.height;
-  if (request.enable_hr) {
-    const double width =
-        request.hr_resize_x > 0 ? request.hr_resize_x : request.width * request.hr_scale.value;
-    const double height =
-        request.hr_resize_y > 0 ? request.hr_resize_y : request.height * request.hr_scale.value;
-    pixels = std::max(pixels, static_cast<std::int64_t>(width * height));
-  }
-  too_much("width", pixels, limits.max_pixels, "pixels");
-  too_much("batch_size", pixels * request.batch_size, limits.max_batch_pixels, "pixels at once");
-  faults.throw_if_any();
-}
 
 }  // namespace
 
@@ -316,7 +282,7 @@ GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, co
   const ParameterRows rows = kind == GenerationKind::kText ? txt2img_parameters() : img2img_parameters();
   order.parameters = read_parameters(rows, body, faults);
   faults.throw_if_any();
-  check_scripts(body);
+  check_always_on_scripts(body);
   // As in A1111's echo: saving is decided by save_images alone.
   const bool saves = order.flag("save_images");
   order.parameters["do_not_save_samples"] = order.parameters["do_not_save_grid"] = !saves;
@@ -333,13 +299,17 @@ GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, co
     }
   }
   order.options = options.with(known);
-  Reader(order, body, catalog).read();
+  Reader reader(order, body, catalog);
+  reader.read();
   check_limits(order.request, limits);
   try {
     pipeline::check_request(order.request);
+    reader.take_script(static_cast<std::size_t>(limits.max_pictures));
+    if (order.script) check_limits(order.script->series, limits);
   } catch (const Error& error) {
     throw Refusal(422, error.what());
   }
+  reader.take_pictures();
   if (order.parameters["restore_faces"] == true)
     order.warnings.push_back("there is no face restorer: restore_faces was passed over.");
   return order;

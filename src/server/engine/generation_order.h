@@ -2,23 +2,18 @@
 // answer.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "pipeline/request.h"
 #include "server/catalog/catalog.h"
+#include "server/engine/generation_limits.h"
+#include "server/engine/series_scripts.h"
 #include "server/json.h"
 #include "server/options/option_store.h"
 
 namespace lowrank::server {
-
-// What one request may ask of the machine.
-struct GenerationLimits {
-  int max_steps = 1000;
-  int max_pictures = 256;                           // n_iter · batch_size
-  std::int64_t max_pixels = 2048 * 2048;            // of one picture, hires fix included
-  std::int64_t max_batch_pixels = 4 * 2048 * 2048;  // of the pictures that are made together
-};
 
 enum class GenerationKind { kText, kImage };  // txt2img, img2img
 
@@ -28,6 +23,7 @@ struct GenerationOrder {
   Json options;     // with the request's overrides
   Json overrides = Json::object();
   pipeline::GenerationRequest request;
+  std::optional<ScriptOrder> script;  // then its series is made, each with the pictures of `request`
   std::vector<std::string> warnings;  // what was passed over, one sentence each
   bool keeps_overrides = false;       // override_settings_restore_afterwards: false
 

@@ -42,10 +42,14 @@ void ProgressBoard::begin(const std::string& job_id, const std::string& task_id,
 
 void ProgressBoard::step(const ProgressStep& step) {
   const std::lock_guard lock(mutex_);
-  now_.job_no = step.batch * step.passes + step.pass;
+  now_.job_no = step.done + step.batch * step.passes + step.pass;
   now_.sampling_step = std::min(step.step, std::max(0, step.steps - 1));
   now_.sampling_steps = step.steps;
-  if (step.batches > 1) now_.job = fmt::format("Batch {} out of {}", step.batch + 1, step.batches);
+  if (!step.job.empty()) {
+    now_.job = step.job;
+  } else if (step.batches > 1) {
+    now_.job = fmt::format("Batch {} out of {}", step.batch + 1, step.batches);
+  }
 }
 
 void ProgressBoard::say(const std::string& text) {

@@ -31,6 +31,8 @@ struct ProgressSnapshot {
 struct ProgressStep {
   int batch = 0, batches = 1, pass = 0, passes = 1;  // from 0; hires fix makes two passes
   int step = 0, steps = 0;
+  int done = 0;          // jobs of the requests of a series before this one
+  std::string job = {};  // what is being done, instead of "Batch 1 out of 4"
 };
 
 class ProgressBoard {

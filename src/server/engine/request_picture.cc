@@ -46,6 +46,10 @@ image::Picture request_picture(const std::string& text) {
   });
 }
 
+std::optional<std::string> request_parameters(const std::string& text) {
+  return image::read_parameters(picture_bytes(text), "the image");
+}
+
 image::Mask request_mask(const std::string& text) {
   return decoded(text, [](std::span<const std::byte> bytes, const std::string& name) {
     return image::decode_mask(bytes, name);

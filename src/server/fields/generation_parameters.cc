@@ -85,8 +85,8 @@ constexpr ParameterRow kImage[] = {
 constexpr ParameterRow kCommonEnd[] = {
     {.name = "force_task_id", .type = kString, .help = "id for /internal/progress", .max_length = 256},
     {.name = "sampler_index", .type = kString, .standard = "\"Euler\"", .help = "the old name of sampler_name"},
-    {.name = "script_name", .type = kString},
-    {.name = "script_args", .type = kList, .standard = "[]"},
+    {.name = "script_name", .type = kString, .help = "a script of /sdapi/v1/scripts"},
+    {.name = "script_args", .type = kList, .standard = "[]", .help = "its arguments in the order of /sdapi/v1/script-info; those left out have their defaults"},
     {.name = "send_images", .type = kBoolean, .standard = "true"},
     {.name = "save_images", .type = kBoolean, .standard = "false", .help = "write them to the output folders too"},
     {.name = "alwayson_scripts", .type = kObject, .standard = "{}"},

@@ -35,6 +35,7 @@ class Faults {
   void add(const std::string& place, const std::string& field, const std::string& message,
            const std::string& type);
   bool empty() const { return list_.empty(); }
+  std::string first_message() const { return list_.at(0).at("msg").get<std::string>(); }
   // Throws Refusal 422 when there are any.
   void throw_if_any() const;
 

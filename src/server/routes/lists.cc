@@ -2,9 +2,12 @@
 
 #include "base/error.h"
 #include "formats/embedding_file.h"
+#include "pipeline/hires.h"
 #include "prompt/styles.h"
+#include "prompt/text.h"
 #include "sampling/sampler_table.h"
 #include "sampling/schedules.h"
+#include "server/engine/series_scripts.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
@@ -89,9 +92,7 @@ Reply upscalers(Services& services, const Call&) {
 
 Reply latent_upscale_modes(Services&, const Call&) {
   Json list = Json::array();
-  for (const char* name : {"Latent", "Latent (antialiased)", "Latent (bicubic)",
-                           "Latent (bicubic antialiased)", "Latent (nearest)", "Latent (nearest-exact)"})
-    list.push_back({{"name", name}});
+  for (const auto& row : pipeline::latent_upscale_modes()) list.push_back({{"name", row.name}});
   return json_reply(list);
 }
 
@@ -141,7 +142,16 @@ Reply embeddings(Services& services, const Call&) {
 }
 
 Reply scripts(Services&, const Call&) {
-  return json_reply({{"txt2img", Json::array()}, {"img2img", Json::array()}});
+  Json names = Json::array();
+  for (const ScriptRow& row : script_table()) names.push_back(prompt::lower(row.title));
+  return json_reply({{"txt2img", names}, {"img2img", names}});
+}
+
+Reply script_infos(Services&, const Call&) {
+  Json list = Json::array();
+  for (const bool is_img2img : {false, true})
+    for (const ScriptRow& row : script_table()) list.push_back(script_info(row, is_img2img));
+  return json_reply(list);
 }
 
 // Folders are looked at whenever they are asked about; there is nothing to forget.

@@ -46,8 +46,13 @@ Reply png_info(Services&, const Call& call) {
   const Json body = read_body(kPngInfo, call.body);
   const auto bytes = picture_bytes(body["image"].get<std::string>());
   std::string info;
+  Json items = Json::object();
   try {
     info = image::read_parameters(bytes, "the image").value_or("");
+    const image::PictureItems found = image::read_items(bytes, "the image");
+    for (const auto& [key, text] : found.texts) items[key] = text;
+    if (found.gamma) items["gamma"] = *found.gamma;
+    if (found.dpi) items["dpi"] = {found.dpi->first, found.dpi->second};
   } catch (const Error&) {
     throw Refusal(422, "Invalid encoded image");
   }
@@ -59,7 +64,7 @@ Reply png_info(Services&, const Call& call) {
     parameters["Negative prompt"] = infotext.negative_prompt;
     for (const auto& [label, value] : infotext.entries) parameters[label] = value;
   }
-  return json_reply({{"info", info}, {"items", Json::object()}, {"parameters", parameters}});
+  return json_reply({{"info", info}, {"items", items}, {"parameters", parameters}});
 }
 
 Reply interrogate(Services&, const Call& call) {

@@ -45,6 +45,7 @@ Reply empty_list(Services& services, const Call& call);
 Reply prompt_styles(Services& services, const Call& call);
 Reply embeddings(Services& services, const Call& call);
 Reply scripts(Services& services, const Call& call);
+Reply script_infos(Services& services, const Call& call);
 Reply refresh(Services& services, const Call& call);
 Reply controlnet_models(Services& services, const Call& call);
 Reply controlnet_modules(Services& services, const Call& call);

@@ -1,4 +1,4 @@
-// Upscaler models against spandrel and the web UI's tiling (tools/fixtures/make_upscalers.py), in the three
+// Upscaler models against spandrel and the web UI's tiling (tools/fixtures/make_upscalers.py), in the
 // layouts that files come in.
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
@@ -85,6 +85,16 @@ TEST_F(UpscalerModel, TwoTimesWithFoldedPixelsEqualsSpandrel) {
   const auto golden = image::load_picture(kFixtures / "upscalers/real-2x.png");
   EXPECT_LE(largest_difference(run(kFixtures / "upscalers/real-2x.pth", corner(), 2), rounded_down(golden)),
             1);
+}
+
+TEST_F(UpscalerModel, TheCompactFormEqualsSpandrel) {
+  const auto golden = image::load_picture(kFixtures / "upscalers/compact-4x.png");
+  EXPECT_LE(
+      largest_difference(run(kFixtures / "upscalers/compact-4x.pth", corner(), 4), rounded_down(golden)), 1);
+  const auto lacking = renamed("compact-4x.pth", "lacking.safetensors", [](const std::string& key) {
+    return key == "body.3.weight" ? std::string("other") : key;
+  });
+  EXPECT_THROW(run(lacking, corner(), 4), Error);
 }
 
 TEST_F(UpscalerModel, TilesFadeIntoEachOtherAsInTheWebUi) {

@@ -1,4 +1,4 @@
-#include "server/engine/scripts.h"
+#include "server/engine/always_on_scripts.h"
 
 #include <fmt/format.h>
 
@@ -45,11 +45,7 @@ constexpr std::array<std::string_view, 6> kWithoutWork = {"extra options", "hype
 
 }  // namespace
 
-void check_scripts(const RequestJson& body) {
-  const auto script = body.find("script_name");
-  if (script != body.end() && script->is_string() && !script->get_ref<const std::string&>().empty())
-    throw Refusal(422,
-                  fmt::format("Script '{}' not found", script->get_ref<const std::string&>().substr(0, 200)));
+void check_always_on_scripts(const RequestJson& body) {
   const auto always = body.find("alwayson_scripts");
   if (always == body.end() || !always->is_object()) return;
   for (const auto& [name, entry] : always->items()) {

@@ -1,0 +1,36 @@
+// Engine's smaller work on pictures: A1111's extras.
+#include "pipeline/extras.h"
+
+#include <memory>
+#include <string>
+
+#include "server/engine/engine.h"
+#include "server/engine/extras_order.h"
+#include "server/engine/generation_answer.h"
+#include "server/page/html.h"
+
+namespace lowrank::server {
+
+std::shared_ptr<Outcome> Engine::extras(const RunningJob& job) {
+  const ExtrasOrder order = read_extras(parse_json(job.order.request), parts_.options,
+                                        session().upscalers().names(), parts_.limits);
+  board_.begin(job.id, job.order.task_id, job.order.kind, static_cast<int>(order.pictures.size()));
+  auto outcome = std::make_shared<Outcome>();
+  std::string html;
+  for (std::size_t i = 0; i < order.pictures.size(); ++i) {
+    board_.step({.batch = static_cast<int>(i), .batches = static_cast<int>(order.pictures.size())});
+    const auto& [picture, parameters] = order.pictures[i];
+    const auto made =
+        pipeline::run_extras(order.request, picture, session().upscalers(), job.control->stop.get_token());
+    html = "<p>" + escaped(made.info) + "</p>";  // as A1111, of the last picture
+    if (order.shows_results)
+      outcome->pictures.push_back(encode_for_answer(
+          made.picture, pipeline::extras_metadata(parameters, made.info), parts_.options.all()));
+    if (job.control->interrupt) break;
+  }
+  for (const auto& note : order.notes) html += "<p>" + escaped(note.get<std::string>()) + "</p>";
+  outcome->answer = {{"html_info", html}};
+  return outcome;
+}
+
+}  // namespace lowrank::server

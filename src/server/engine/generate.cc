@@ -1,0 +1,170 @@
+// Engine's main work: pictures, one request's or those of a script.
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <utility>
+
+#include "image/grid.h"
+#include "server/engine/engine.h"
+#include "server/engine/generation_answer.h"
+#include "server/engine/picture_maker.h"
+
+namespace lowrank::server {
+namespace {
+
+std::vector<const image::Picture*> pointers(const std::vector<pipeline::GeneratedPicture>& pictures) {
+  std::vector<const image::Picture*> all;
+  for (const auto& picture : pictures) all.push_back(&picture.picture);
+  return all;
+}
+
+// Grids stand before the pictures.
+class AnswerPictures {
+ public:
+  AnswerPictures(const GenerationOrder& order, OutputFolder& outputs) : order_(order), outputs_(outputs) {}
+
+  void add(const pipeline::GeneratedPicture& picture) {
+    pictures.push_back(encode_for_answer(picture.picture, picture.metadata, order_.options));
+    infotexts.push_back(picture.metadata);
+  }
+  void add_grid(const image::Picture& grid, const std::string& infotext, const std::string& name) {
+    index_of_first = 1;
+    pictures.push_back(encode_for_answer(grid, infotext, order_.options, true));
+    infotexts.push_back(infotext);
+    if (order_.flag("save_images") && order_.options.at("grid_save").get<bool>())
+      outputs_.save(order_.kind == GenerationKind::kText ? "txt2img-grids" : "img2img-grids", pictures.back(),
+                    name);
+  }
+
+  std::vector<EncodedPicture> pictures;
+  std::vector<std::string> infotexts;
+  int index_of_first = 0;
+
+ private:
+  const GenerationOrder& order_;
+  OutputFolder& outputs_;
+};
+
+template <typename Item>
+void add_new(std::vector<Item>& all, const std::vector<Item>& more, const auto& same) {
+  for (const Item& item : more)
+    if (std::ranges::none_of(all, [&](const Item& known) { return same(known, item); })) all.push_back(item);
+}
+
+// What is told of a series as a whole.
+void add_account(pipeline::GenerationResult& whole, const pipeline::GenerationResult& part) {
+  add_new(whole.loras, part.loras, [](const auto& a, const auto& b) {
+    return a.name == b.name && a.unet.weight == b.unet.weight &&
+           a.text_encoder.weight == b.text_encoder.weight;
+  });
+  add_new(whole.missing_loras, part.missing_loras,
+          [](const auto& a, const auto& b) { return a.name == b.name; });
+  add_new(whole.warnings, part.warnings, std::equal_to<>());
+  whole.unet_passes += part.unet_passes;
+  for (double pipeline::GenerationResult::*seconds :
+       {&pipeline::GenerationResult::seconds_load, &pipeline::GenerationResult::seconds_loras,
+        &pipeline::GenerationResult::seconds_text, &pipeline::GenerationResult::seconds_sample,
+        &pipeline::GenerationResult::seconds_decode})
+    whole.*seconds += part.*seconds;
+}
+
+// A cell of a plot is one picture: of several, their grid under the first one's metadata.
+pipeline::GeneratedPicture cell_of(pipeline::GenerationResult& made) {
+  if (made.pictures.empty()) return {};
+  pipeline::GeneratedPicture cell = std::move(made.pictures.front());
+  if (made.pictures.size() == 1) return cell;
+  made.pictures.front().picture = std::move(cell.picture);
+  cell.picture = image::picture_grid(pointers(made.pictures));
+  return cell;
+}
+
+void show_series(const ScriptOrder& script, std::vector<pipeline::GeneratedPicture>& cells,
+                 AnswerPictures& answer) {
+  const pipeline::SeriesGrid& grid = *script.series.grid;
+  const auto first = std::ranges::find_if(cells, [](const auto& cell) { return !cell.picture.rgb.empty(); });
+  const auto sheets = pipeline::draw_sheets(grid, pointers(cells));
+  answer.add_grid(sheets.whole, pipeline::grid_metadata(first->metadata, grid.entries),
+                  std::string(script.name));
+  const std::size_t size = grid.columns.size() * grid.rows.size();
+  for (std::size_t i = 0; script.shows_sheets && i < sheets.sheets.size(); ++i) {
+    const std::string& metadata =
+        cells[i * size].metadata.empty() ? first->metadata : cells[i * size].metadata;
+    answer.add_grid(sheets.sheets[i], pipeline::grid_metadata(metadata, grid.sheet_entries),
+                    std::string(script.name));
+  }
+}
+
+using Make = std::function<pipeline::GenerationResult(const pipeline::GenerationRequest&)>;
+
+pipeline::GenerationResult make_single(const GenerationOrder& order, const Make& make,
+                                       AnswerPictures& answer) {
+  auto result = make(order.request);
+  if (order.flag("save_images") && order.options.at("return_grid").get<bool>() &&
+      (result.pictures.size() > 1 || !order.options.at("grid_only_if_multiple").get<bool>()))
+    answer.add_grid(image::picture_grid(pointers(result.pictures)), result.pictures.front().metadata, "grid");
+  for (const auto& picture : result.pictures) answer.add(picture);
+  return result;
+}
+
+// An interruption leaves the cells black that have not been made.
+pipeline::GenerationResult make_series(const GenerationOrder& order, PictureMaker& maker, const Make& make,
+                                       AnswerPictures& answer) {
+  const pipeline::Series& series = order.script->series;
+  std::vector<pipeline::GeneratedPicture> cells(series.requests.size());
+  pipeline::GenerationResult whole;
+  std::size_t number = 0;
+  int jobs = 0;
+  for (const std::size_t i : series.order) {
+    maker.announce(++number, cells.size(), jobs);
+    auto made = make(pipeline::with_pictures(series.requests[i], order.request));
+    jobs += job_count(series.requests[i]);
+    add_account(whole, made);
+    if (series.grid) {
+      cells[i] = cell_of(made);
+    } else {
+      std::ranges::move(made.pictures, std::back_inserter(whole.pictures));
+    }
+    if (maker.is_interrupted()) break;
+  }
+  if (series.grid) {
+    show_series(*order.script, cells, answer);
+    for (auto& cell : cells)
+      if (!cell.picture.rgb.empty()) whole.pictures.push_back(std::move(cell));
+  }
+  if (order.script->shows_pictures)
+    for (const auto& picture : whole.pictures) answer.add(picture);
+  return whole;
+}
+
+int jobs_of(const GenerationOrder& order) {
+  if (!order.script) return job_count(order.request);
+  int jobs = 0;
+  for (const auto& request : order.script->series.requests) jobs += job_count(request);
+  return jobs;
+}
+
+}  // namespace
+
+std::shared_ptr<Outcome> Engine::generate(const RunningJob& job, GenerationKind kind) {
+  const GenerationOrder order =
+      read_generation(kind, parse_json(job.order.request), parts_.options, parts_.catalog, parts_.limits);
+  if (order.keeps_overrides) parts_.options.set(RequestJson(order.overrides));
+  board_.begin(job.id, job.order.task_id, job.order.kind, jobs_of(order));
+  PictureMaker maker({board_, parts_.events, parts_.outputs}, job, order);
+  const auto make = [&](const pipeline::GenerationRequest& request) {
+    auto made = maker.make(session(), request);
+    const std::lock_guard lock(mutex_);
+    resident_ = request.checkpoint;
+    return made;
+  };
+  AnswerPictures answer(order, parts_.outputs);
+  const auto result =
+      order.script ? make_series(order, maker, make, answer) : make_single(order, make, answer);
+  auto outcome = std::make_shared<Outcome>();
+  outcome->answer = generation_answer(order, result, answer.infotexts, answer.index_of_first,
+                                      board_.snapshot().job_timestamp);
+  if (order.flag("send_images")) outcome->pictures = std::move(answer.pictures);
+  return outcome;
+}
+
+}  // namespace lowrank::server

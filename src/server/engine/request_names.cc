@@ -1,0 +1,61 @@
+#include "server/engine/request_names.h"
+
+#include <fmt/format.h>
+
+#include "prompt/text.h"
+#include "sampling/sampler_table.h"
+#include "sampling/schedules.h"
+
+namespace lowrank::server {
+
+std::string without_placeholder(const std::string& name) {
+  for (const char* word : {"Use same checkpoint", "Use same sampler", "Use same scheduler", "None", "none"})
+    if (name == word) return "";
+  return name;
+}
+
+void check_sampler(const std::string& name, const std::string& schedule) {
+  const auto choice = sampling::resolve_sampler(name, schedule, sampling::AutomaticSchedule::kKeepNamed);
+  if (!choice.sampler_known) throw Refusal(400, "Sampler not found");
+  if (!choice.schedule_known) throw Refusal(400, "Scheduler not found");
+}
+
+std::string checkpoint_path(Catalog& catalog, const std::string& name, const char* field, Match match,
+                            Faults& faults) {
+  if (const auto found = catalog.find_checkpoint(name, match)) return found->path.string();
+  const std::string message = fmt::format("model '{}' not found", name.substr(0, 200));
+  if (std::string_view(field) == "sd_model_checkpoint") throw Refusal(422, message);
+  faults.add("body", field, message, "value_error");
+  return "";
+}
+
+std::string vae_path(Catalog& catalog, const std::string& name, const char* field, Faults& faults) {
+  const std::string lower = prompt::lower(name);
+  if (lower.empty() || lower == "automatic" || lower == "auto") return "Automatic";
+  if (lower == "none") return "None";
+  if (const auto file = catalog.find_vae(name)) return file->string();
+  faults.add("body", field, fmt::format("VAE '{}' not found", name.substr(0, 200)), "value_error");
+  return "";
+}
+
+void resolve_names(Catalog& catalog, pipeline::GenerationRequest& request,
+                   const pipeline::GenerationRequest& base) {
+  Faults faults;
+  for (std::string pipeline::GenerationRequest::*model :
+       {&pipeline::GenerationRequest::checkpoint, &pipeline::GenerationRequest::refiner_checkpoint,
+        &pipeline::GenerationRequest::hr_checkpoint}) {
+    if (request.*model == base.*model) continue;
+    const std::string name = without_placeholder(request.*model);
+    request.*model = name.empty() ? "" : checkpoint_path(catalog, name, "script_args", Match::kPart, faults);
+  }
+  if (request.checkpoint.empty()) request.checkpoint = base.checkpoint;
+  if (request.vae != base.vae) request.vae = vae_path(catalog, request.vae, "script_args", faults);
+  faults.throw_if_any();
+  check_sampler(request.sampler, request.scheduler);
+  request.hr_sampler = without_placeholder(request.hr_sampler);
+  request.hr_scheduler = without_placeholder(request.hr_scheduler);
+  if (!request.hr_sampler.empty() || !request.hr_scheduler.empty())
+    check_sampler(request.hr_sampler, request.hr_scheduler);
+}
+
+}  // namespace lowrank::server

@@ -1,0 +1,32 @@
+// Names inside a request that mean files or samplers. A request never names a path: what the catalog does not
+// know is refused.
+#pragma once
+
+#include <string>
+
+#include "pipeline/request.h"
+#include "server/catalog/catalog.h"
+#include "server/http/refusal.h"
+
+namespace lowrank::server {
+
+// "Use same checkpoint", "None" and the like become "".
+std::string without_placeholder(const std::string& name);
+
+// Throws Refusal 400 in A1111's words.
+void check_sampler(const std::string& name, const std::string& schedule);
+
+// The path of a checkpoint; `field` is what named it. Of sd_model_checkpoint an unknown name is refused at once,
+// as A1111 says it; else it is added to the faults and "" returned.
+std::string checkpoint_path(Catalog& catalog, const std::string& name, const char* field, Match match,
+                            Faults& faults);
+
+// "Automatic", "None", or the path of a VAE.
+std::string vae_path(Catalog& catalog, const std::string& name, const char* field, Faults& faults);
+
+// Of a request that a script has changed: the names that are no longer those of `base`, whose own are paths
+// already. Throws Refusal.
+void resolve_names(Catalog& catalog, pipeline::GenerationRequest& request,
+                   const pipeline::GenerationRequest& base);
+
+}  // namespace lowrank::server
