@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/ascii.h"
 #include "library/library.h"
 #include "library/lora_folder.h"
 #include "library/near_names.h"
@@ -20,13 +21,6 @@ bool is_hex(std::string_view text) {
   return std::ranges::all_of(text, [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
   });
-}
-
-std::string lower_ascii(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
 }
 
 }  // namespace

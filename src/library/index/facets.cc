@@ -6,6 +6,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/ascii.h"
 #include "library/index/query.h"
 #include "library/lora_words.h"
 
@@ -26,12 +27,6 @@ std::vector<ValueCount> most_frequent(const Counts& counts, std::size_t most) {
   return list;
 }
 
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return text;
-}
-
 }  // namespace
 
 Facets count_facets(const Database& database, std::size_t max_tags) {
@@ -45,8 +40,8 @@ Facets count_facets(const Database& database, std::size_t max_tags) {
     ++types[statement.text(0)];
     ++bases[base_text(statement.text(1), statement.text(2))];
     std::set<std::string> own;  // what a LoRA has twice counts once
-    for (std::string& tag : list_of(statement.text(3))) own.insert(lower(std::move(tag)));
-    for (const auto& [tag, count] : counts_of(statement.text(4))) own.insert(lower(tag));
+    for (std::string& tag : list_of(statement.text(3))) own.insert(lower_ascii(std::move(tag)));
+    for (const auto& [tag, count] : counts_of(statement.text(4))) own.insert(lower_ascii(tag));
     for (const std::string& tag : own) ++tags[tag];
   }
   tags.erase("");

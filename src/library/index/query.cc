@@ -6,23 +6,17 @@
 #include <functional>
 #include <utility>
 
+#include "base/ascii.h"
 #include "library/index/place_table.h"
 #include "library/lora_words.h"
 
 namespace lowrank::library {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
-
 // "SD 1.5", "sd1" and "SD1" mean one thing.
 std::string squeezed(std::string_view text) {
   std::string out;
-  for (const char c : lower(text))
+  for (const char c : lower_ascii(text))
     if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) out += c;
   return out;
 }
@@ -130,8 +124,8 @@ Conditions conditions_of(const Database& database, const Query& query) {
     where.add(
         "EXISTS (SELECT 1 FROM json_each(file.tags) WHERE lower(value) = ?) OR "
         "EXISTS (SELECT 1 FROM json_each(file.caption_tags) WHERE lower(json_extract(value, '$[0]')) = ?)",
-        lower(query.tag));
-    where.bind(lower(query.tag));
+        lower_ascii(query.tag));
+    where.bind(lower_ascii(query.tag));
   }
   if (!query.trigger.empty()) {
     where.add("file.id IN (SELECT rowid FROM search WHERE search MATCH ?)",
@@ -139,8 +133,8 @@ Conditions conditions_of(const Database& database, const Query& query) {
     where.add(
         "EXISTS (SELECT 1 FROM json_each(file.triggers) WHERE lower(value) = ?) OR instr(lower(activation), "
         "?) > 0",
-        lower(query.trigger));
-    where.bind(lower(query.trigger));
+        lower_ascii(query.trigger));
+    where.bind(lower_ascii(query.trigger));
   }
   if (!query.base_model.empty()) add_base_model(database, query, where);
   if (query.fits) add_fit(*query.fits, where);
