@@ -273,6 +273,14 @@ TEST_F(LibraryTest, FiltersNarrow) {
   EXPECT_THAT(names(library.find({.until = 1000})), IsEmpty());
 }
 
+TEST_F(LibraryTest, WordsInsideANameAreFound) {
+  put("RedFox_v2SDXLBase10.safetensors", bytes());
+  const auto library = open();
+  for (const char* words : {"fox", "red", "RedFox", "redfox_v2", "sdxl", "base", "10", "fox red", "bas"})
+    EXPECT_EQ(library.count({.words = words}), 1) << words;
+  for (const char* words : {"ox", "edfox", "v3"}) EXPECT_EQ(library.count({.words = words}), 0) << words;
+}
+
 TEST_F(LibraryTest, PiecesOfAnAnswerMakeTheWhole) {
   for (const char* name : {"a", "b", "c", "d", "e"})
     put(std::string(name) + ".safetensors", bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"fox\":5}}"})"));

@@ -24,7 +24,13 @@ using library::Library;
 using library::Record;
 using nlohmann::ordered_json;
 
-void print_table(const std::vector<Record>& records) {
+// Why a file cannot be used, without its path, which would leave no room for the reason.
+std::string reason_of(const Library& library, const Record& record) {
+  const std::string path = library.path_of(record).string() + ": ";
+  return record.problem.starts_with(path) ? record.problem.substr(path.size()) : record.problem;
+}
+
+void print_table(const Library& library, const std::vector<Record>& records) {
   std::vector<std::vector<std::string>> rows;
   for (const Record& record : records) {
     const std::string relative = Library::relative_name(record);
@@ -34,7 +40,7 @@ void print_table(const std::vector<Record>& records) {
                     record.problem.empty() ? library::base_text(record) : record.architecture,
                     type_text(record), size_text(static_cast<std::uint64_t>(record.size)),
                     stars(record.rating),
-                    record.problem.empty() ? library::trigger_text(record) : record.problem});
+                    record.problem.empty() ? library::trigger_text(record) : reason_of(library, record)});
   }
   fmt::print("{}", text_table({"NAME", "KIND", "RANK", "BASE", "TYPE", "SIZE", "RATED", "TRIGGER"},
                               std::move(rows)));
@@ -69,7 +75,7 @@ int print_records(const Invocation& invocation, const Library& library, const st
                 {"duplicates", duplicates}});
     return 0;
   }
-  print_table(records);
+  print_table(library, records);
   return 0;
 }
 
