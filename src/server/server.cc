@@ -115,7 +115,7 @@ class Server::Impl {
         hashes_(state_folder(options) / "hashes.json"),
         settings_(state_folder(options) / "options.json"),
         catalog_(library::find_data_dir(options.data_dir.string()), hashes_),
-        loras_(catalog_.data()),
+        collection_(catalog_.data()),
         outputs_(catalog_.data().outputs()),
         queue_(state_folder(options) / "queue.sqlite", options.queue, events_),
         listener_({.address = options.address,
@@ -138,14 +138,16 @@ class Server::Impl {
                              .version = options.version,
                              .packed_cache = options.packed_cache},
                  .limits = options.limits}),
+        imports_({.queue = queue_, .events = events_, .data = catalog_.data(), .version = options.version}),
         services_{.options = options_,
                   .queue = queue_,
                   .events = events_,
                   .settings = settings_,
                   .catalog = catalog_,
-                  .loras = loras_,
+                  .collection = collection_,
                   .outputs = outputs_,
                   .engine = engine_,
+                  .imports = imports_,
                   .metrics = metrics_,
                   .open_connections = [this] { return listener_.open_connections(); },
                   .is_stopping = [this] { return listener_.is_stopping(); },
@@ -287,7 +289,7 @@ class Server::Impl {
     reply.status = 200;
     reply.body = "{}";
     const std::string headers = call.header("access-control-request-headers");
-    reply.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE, OPTIONS");
+    reply.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS");
     if (!headers.empty() && headers.size() < 1024)
       reply.headers.emplace_back("Access-Control-Allow-Headers", headers);
     reply.headers.emplace_back("Access-Control-Max-Age", "600");
@@ -311,11 +313,12 @@ class Server::Impl {
   HashCache hashes_;
   OptionStore settings_;
   Catalog catalog_;
-  LoraShelf loras_;
+  Collection collection_;
   OutputFolder outputs_;
   JobQueue queue_;
   Listener listener_;
   Engine engine_;
+  ImportWorkers imports_;
   Services services_;
 };
 

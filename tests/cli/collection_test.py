@@ -86,6 +86,17 @@ class CollectionTest(unittest.TestCase):
                       ["list", "--type", "x"], ["list", "--since", "yesterday"], ["list", "--max-size", "big"], ["list", "--fits", "nothing"]):
             self.run_lowrank("lora", *words, status=2)
 
+    def test_a_file_that_cannot_be_used_is_shown_with_its_reason(self):
+        self.put("cut.safetensors", safetensors()[:-9])
+        (self.loras / "cut.json").write_text(json.dumps({"notes": "fetch again"}))
+        listed = self.run_lowrank("lora", "list").stdout.splitlines()
+        (line,) = [line for line in listed if line.startswith("cut")]
+        self.assertRegex(line, r"^cut +unusable .* truncated: expected")
+        shown = self.run_lowrank("lora", "show", "cut").stdout
+        self.assertRegex(shown, r"unusable +.*truncated")
+        self.assertIn("fetch again", shown)
+        self.assertIn("truncated", self.json("lora", "show", "cut")["error"])
+
     def test_previews(self):
         self.put("fox.safetensors")
         picture = self.folder / "p.png"

@@ -15,6 +15,7 @@
 #include "cli/text_table.h"
 #include "library/index/state_dir.h"
 #include "library/index/watch.h"
+#include "library/lora_words.h"
 
 namespace lowrank::cli {
 namespace {
@@ -23,16 +24,23 @@ using library::Library;
 using library::Record;
 using nlohmann::ordered_json;
 
-void print_table(const std::vector<Record>& records) {
+// Why a file cannot be used, without its path, which would leave no room for the reason.
+std::string reason_of(const Library& library, const Record& record) {
+  const std::string path = library.path_of(record).string() + ": ";
+  return record.problem.starts_with(path) ? record.problem.substr(path.size()) : record.problem;
+}
+
+void print_table(const Library& library, const std::vector<Record>& records) {
   std::vector<std::vector<std::string>> rows;
   for (const Record& record : records) {
     const std::string relative = Library::relative_name(record);
     rows.push_back({record.alias == record.name ? relative : fmt::format("{} ({})", relative, record.alias),
                     record.problem.empty() ? record.kinds : "unusable",
-                    rank_text(record.rank_low, record.rank_high),
-                    record.problem.empty() ? base_text(record) : record.architecture, type_text(record),
-                    size_text(static_cast<std::uint64_t>(record.size)), stars(record.rating),
-                    record.problem.empty() ? trigger_text(record) : record.problem});
+                    library::rank_text(record.rank_low, record.rank_high),
+                    record.problem.empty() ? library::base_text(record) : record.architecture,
+                    type_text(record), size_text(static_cast<std::uint64_t>(record.size)),
+                    stars(record.rating),
+                    record.problem.empty() ? library::trigger_text(record) : reason_of(library, record)});
   }
   fmt::print("{}", text_table({"NAME", "KIND", "RANK", "BASE", "TYPE", "SIZE", "RATED", "TRIGGER"},
                               std::move(rows)));
@@ -67,7 +75,7 @@ int print_records(const Invocation& invocation, const Library& library, const st
                 {"duplicates", duplicates}});
     return 0;
   }
-  print_table(records);
+  print_table(library, records);
   return 0;
 }
 

@@ -2,14 +2,17 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <map>
 
+#include "base/error.h"
 #include "cli/help.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
-#include "formats/lora_file.h"
 #include "library/lora_card.h"
+#include "library/lora_words.h"
+#include "weights/tensor_file.h"
 
 namespace lowrank::cli {
 namespace {
@@ -42,6 +45,15 @@ std::string how_found(const library::FoundLora& found, const std::string& asked)
   return "";
 }
 
+// Read again: what stands in a header in full is not kept in the index. Of a file that cannot be read, nothing.
+std::map<std::string, std::string> metadata_of(const fs::path& path) {
+  try {
+    return weights::TensorFile::open(path)->metadata();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 int lora_show(const Invocation& invocation) {
@@ -50,9 +62,7 @@ int lora_show(const Invocation& invocation) {
   const library::FoundLora found = library.resolve(asked);
   const Record& record = found.record;
   const fs::path path = library.path_of(record);
-  // The header is read again: what stands in it in full is not kept in the index.
-  const auto lora = formats::open_lora(path);
-  const auto& metadata = lora.file->metadata();
+  const auto metadata = metadata_of(path);
   const auto card = library::read_lora_card(path, metadata, library.card_sources(record));
   const auto former = library.former_names(record);
   const auto fact = [&](const char* key) {
@@ -61,11 +71,11 @@ int lora_show(const Invocation& invocation) {
   };
   if (invocation.has("json")) {
     ordered_json json = record_json(library, record);
-    json.update({{"tag", tag_text(library, record)},
-                 {"prompt", prompt_line(library, record)},
+    json.update({{"tag", library.prompt_tag(record)},
+                 {"prompt", library.prompt_line(record)},
                  {"found_by", found.how},
                  {"former_names", former},
-                 {"base_model_reason", lora.base_model_reason},
+                 {"base_model_reason", record.base_reason},
                  {"type_reason", record.type_reason},
                  {"activation_text", record.activation},
                  {"negative_text", record.negative},
@@ -81,7 +91,8 @@ int lora_show(const Invocation& invocation) {
   print_field("title", record.title == record.name ? "" : record.title);
   print_field("", how_found(found, asked));
   print_field("former names", fmt::format("{}", fmt::join(former, ", ")));
-  print_field("in a prompt", prompt_line(library, record));
+  print_field("unusable", record.problem);
+  print_field("in a prompt", record.problem.empty() ? library.prompt_line(record) : "");
   print_field("trigger words", fmt::format("{}", fmt::join(card.trigger_words, ", ")));
   print_field("negative text", record.negative);
   print_field("type", type_line(record));
@@ -89,11 +100,14 @@ int lora_show(const Invocation& invocation) {
   print_field("tags", fmt::format("{}", fmt::join(card.labels, ", ")));
   print_field("notes", record.notes);
   print_field("description", card.description);
-  const std::string rank = rank_text(record.rank_low, record.rank_high);
+  const std::string rank = library::rank_text(record.rank_low, record.rank_high);
   print_field("kind", rank.empty() ? record.kinds : fmt::format("{}, rank {}", record.kinds, rank));
-  print_field("base model", fmt::format("{} ({})", base_text(record), lora.base_model_reason));
-  print_field("modules", fmt::format("{} of the U-Net, {} of the text encoder", record.unet_modules,
-                                     record.text_modules));
+  print_field("base model", record.base_reason.empty()
+                                ? ""
+                                : fmt::format("{} ({})", library::base_text(record), record.base_reason));
+  if (record.problem.empty())
+    print_field("modules", fmt::format("{} of the U-Net, {} of the text encoder", record.unet_modules,
+                                       record.text_modules));
   print_field("trained on", fact("ss_sd_model_name"));
   const std::string steps = fact("ss_steps"), pictures = fact("ss_num_train_images");
   print_field("training", fmt::format("{}{}", steps.empty() ? "" : steps + " steps",
@@ -103,8 +117,8 @@ int lora_show(const Invocation& invocation) {
   print_field("creator", record.creator);
   print_field("from", record.source);
   print_field("preview", card.preview.string());
-  const std::string& hash = record.sshs.size() >= 12 ? record.sshs : record.addnet;
-  print_field("hashes", fmt::format("{}{}", hash.empty() ? "" : "AutoV3 " + hash.substr(0, 12),
+  const std::string hash = library::lora_hash(record);
+  print_field("hashes", fmt::format("{}{}", hash.empty() ? "" : "AutoV3 " + hash,
                                     record.sha256.empty() ? "" : ", SHA256 " + record.sha256));
   print_field("file",
               fmt::format("{}, {}, {}", path.string(), size_text(static_cast<std::uint64_t>(record.size)),

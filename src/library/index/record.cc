@@ -58,6 +58,29 @@ std::string words_of(const std::vector<std::string>& words) {
   return fmt::format("{}", fmt::join(words, "\n"));
 }
 
+// "RedFox_v2SDXLBase" as "Red Fox_v 2 SDXL Base": the full text splits at blanks and signs only.
+std::string split_name(const std::string& name) {
+  enum Kind { kLower, kUpper, kDigit, kOther };
+  const auto kind_at = [&](std::size_t at) {
+    if (at >= name.size()) return kOther;
+    const char c = name[at];
+    return c >= 'a' && c <= 'z'   ? kLower
+           : c >= 'A' && c <= 'Z' ? kUpper
+           : c >= '0' && c <= '9' ? kDigit
+                                  : kOther;
+  };
+  std::string words;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const Kind before = i == 0 ? kOther : kind_at(i - 1), here = kind_at(i);
+    const bool ends_capitals = before == kUpper && here == kUpper && kind_at(i + 1) == kLower;
+    const bool begins_word =
+        before != kOther && here != kOther && before != here && !(before == kUpper && here == kLower);
+    if (begins_word || ends_capitals) words += ' ';
+    words += name[i];
+  }
+  return words;
+}
+
 }  // namespace
 
 std::span<const ColumnRow> record_columns() {
@@ -162,7 +185,8 @@ std::int64_t RecordWriter::write(const Record& record) {
   std::vector<std::string> tags = list_of(record.tags);
   for (auto& [tag, count] : counts_of(record.caption_tags)) tags.push_back(std::move(tag));
   insert_text_.bind(1, id)
-      .bind(2, words_of({record.relative, record.alias, record.title, record.creator}))
+      .bind(2, words_of({record.relative, record.alias, record.title, record.creator, split_name(record.name),
+                         split_name(record.alias)}))
       .bind(3, words_of(list_of(record.triggers)) + "\n" + record.activation)
       .bind(4, words_of(tags))
       .bind(5, words_of({record.type, record.notes, record.description}))

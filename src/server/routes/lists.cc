@@ -154,8 +154,9 @@ Reply script_infos(Services&, const Call&) {
   return json_reply(list);
 }
 
-// Folders are looked at whenever they are asked about; there is nothing to forget.
-Reply refresh(Services&, const Call&) {
+// The other folders are looked at whenever they are asked about; there is nothing to forget.
+Reply refresh(Services& services, const Call&) {
+  services.collection.refresh();
   return json_reply(nullptr);
 }
 
