@@ -117,6 +117,8 @@ class Server::Impl {
         catalog_(library::find_data_dir(options.data_dir.string()), hashes_),
         loras_(catalog_.data()),
         outputs_(catalog_.data().outputs()),
+        datasets_(catalog_.data()),
+        trainings_(state_folder(options) / "trainings"),
         queue_(state_folder(options) / "queue.sqlite", options.queue, events_),
         listener_({.address = options.address,
                    .port = options.port,
@@ -133,6 +135,7 @@ class Server::Impl {
                  .options = settings_,
                  .catalog = catalog_,
                  .outputs = outputs_,
+                 .trainings = trainings_,
                  .resources = with_upscalers(std::move(resources)),
                  .session = {.threads = options.threads, .version = options.version},
                  .limits = options.limits}),
@@ -143,6 +146,8 @@ class Server::Impl {
                   .catalog = catalog_,
                   .loras = loras_,
                   .outputs = outputs_,
+                  .datasets = datasets_,
+                  .trainings = trainings_,
                   .engine = engine_,
                   .metrics = metrics_,
                   .open_connections = [this] { return listener_.open_connections(); },
@@ -285,7 +290,7 @@ class Server::Impl {
     reply.status = 200;
     reply.body = "{}";
     const std::string headers = call.header("access-control-request-headers");
-    reply.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE, OPTIONS");
+    reply.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS");
     if (!headers.empty() && headers.size() < 1024)
       reply.headers.emplace_back("Access-Control-Allow-Headers", headers);
     reply.headers.emplace_back("Access-Control-Max-Age", "600");
@@ -311,6 +316,8 @@ class Server::Impl {
   Catalog catalog_;
   LoraShelf loras_;
   OutputFolder outputs_;
+  DatasetShelf datasets_;
+  TrainingRuns trainings_;
   JobQueue queue_;
   Listener listener_;
   Engine engine_;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "server/catalog/catalog.h"
+#include "server/catalog/dataset_shelf.h"
 #include "server/catalog/lora_shelf.h"
 #include "server/engine/engine.h"
 #include "server/engine/output_folder.h"
@@ -25,6 +26,8 @@ struct Services {
   Catalog& catalog;
   LoraShelf& loras;
   OutputFolder& outputs;
+  DatasetShelf& datasets;
+  TrainingRuns& trainings;
   Engine& engine;
   Metrics& metrics;
   std::function<int()> open_connections;

@@ -13,8 +13,8 @@ import time
 
 
 class Served:
-    def __init__(self, lowrank, fixtures, *options, data=None):
-        self.lowrank, self.options = str(lowrank), list(options)
+    def __init__(self, lowrank, fixtures, *options, data=None, environment=()):
+        self.lowrank, self.options, self.environment = str(lowrank), list(options), dict(environment)
         self.folder = None if data else tempfile.TemporaryDirectory()
         self.data = pathlib.Path(data or self.folder.name)
         tiny = pathlib.Path(fixtures).resolve() / "sd15-tiny"
@@ -32,7 +32,7 @@ class Served:
         if self.process:
             self.process.stdout.close()
             self.errors.close()
-        environment = dict(os.environ, OMP_WAIT_POLICY="passive")
+        environment = dict(os.environ, OMP_WAIT_POLICY="passive", **self.environment)
         self.errors = open(self.data / "errors.txt", "ab")
         self.process = subprocess.Popen(
             [self.lowrank, "serve", "--port", "0", "--data-dir", str(self.data), *self.options],
