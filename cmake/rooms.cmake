@@ -15,6 +15,15 @@ if(LOWRANK_ENGINE)
   target_precompile_headers(lowrank_aten_pch PRIVATE <ATen/ATen.h>)
 endif()
 
+# Eight files as one, with LOWRANK_UNITY: their headers are read and their templates made once.
+function(lowrank_compile_together target)
+  if(LOWRANK_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    # GCC takes what is included for a header, where a type of no name would be a fault.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
+endfunction()
+
 function(lowrank_room name side)
   cmake_parse_arguments(ROOM "" "" "USES;LINKS" ${ARGN})
   if(side STREQUAL "ENGINE" AND NOT LOWRANK_ENGINE)
@@ -39,6 +48,9 @@ function(lowrank_room name side)
   if(side STREQUAL "ENGINE")
     target_link_libraries(lowrank_${name} PUBLIC lowrank_torch)
     target_precompile_headers(lowrank_${name} REUSE_FROM lowrank_aten_pch)
+  endif()
+  if(NOT name STREQUAL "kernels")  # what Highway compiles once per instruction set must stand alone
+    lowrank_compile_together(lowrank_${name})
   endif()
   lowrank_room_tests(${name} ${side})
 endfunction()

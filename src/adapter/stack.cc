@@ -115,7 +115,6 @@ void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& une
                          model::TextEncoder& text_encoder) {
   // Everything that can be refused is looked at before anything changes.
   Plan unet_plan, text_plan;
-  std::int64_t copies = 0;
   for (std::size_t i = 0; i < active.size(); ++i) {
     for (const Target& target : active[i].adapter->targets()) {
       const bool is_text = target.component == Component::kTextEncoder;
@@ -126,9 +125,7 @@ void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& une
                     "the LoRA '{}' was matched with a model whose layer '{}' is another; match it again.",
                     active[i].adapter->file().name, target.path);
       }
-      auto& changes = (is_text ? text_plan : unet_plan)[layer->second.get()];
-      if (changes.empty()) copies += layer->second->weight().numel() * 4;
-      changes.push_back({&target, i});
+      (is_text ? text_plan : unet_plan)[layer->second.get()].push_back({&target, i});
     }
   }
   if (unet_ != &unet || text_encoder_ != &text_encoder) base_norms_.clear();
@@ -140,12 +137,30 @@ void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& une
     if (active_[i].unet_factor) factors_[i] = active_[i].unet_factor(1, 1);
   unet_plan_ = std::move(unet_plan);
   text_plan_ = std::move(text_plan);
-  beside_ = copies > options_.derived_budget_bytes;
+  copied_ = affordable_copies();
   empty_slots(text_encoder.layers());
   empty_slots(unet.layers());
   summary_ = {};
   fill(text_plan_);
   fill(unet_plan_);
+}
+
+std::set<const Layer*> AdapterStack::affordable_copies() const {
+  std::set<const Layer*> copied;
+  std::int64_t bytes = 0;
+  for (const Plan* plan : {&unet_plan_, &text_plan_}) {
+    std::vector<const Layer*> layers;
+    for (const auto& [layer, changes] : *plan) layers.push_back(layer);
+    std::ranges::sort(layers, {}, [](const Layer* layer) {
+      return std::pair(layer->weight().numel(), std::string_view(layer->address().path));
+    });
+    for (const Layer* layer : layers) {
+      bytes += layer->weight().numel() * 4;
+      if (bytes > options_.derived_budget_bytes) return copied;
+      copied.insert(layer);
+    }
+  }
+  return copied;
 }
 
 void AdapterStack::fill(const Plan& plan) {
@@ -157,14 +172,15 @@ void AdapterStack::fill(const Plan& plan) {
         parts.push_back({&change.target->formula, weight, active_[change.adapter].dyn});
     Layer::Slot slot = without_ours(*layer);
     if (!parts.empty()) {
-      if (beside_ && worth_a_branch(*layer, parts)) {
+      const bool is_copied = copied_.contains(layer);
+      if (!is_copied && worth_a_branch(*layer, parts)) {
         std::vector<WeightedFactors> factors;
         for (const Part& part : parts) factors.push_back({&*part.formula->factors, part.weight, part.dyn});
         slot.patches.insert(slot.patches.begin(), std::make_shared<LowRankBranch>(*layer, factors));
         ++summary_.branch_layers;
       } else {
         slot.derived_weight =
-            derived_weight(*layer, parts, beside_ ? layer->weight().scalar_type() : at::kFloat);
+            derived_weight(*layer, parts, is_copied ? at::kFloat : layer->weight().scalar_type());
         ++summary_.derived_layers;
         summary_.derived_bytes += static_cast<std::int64_t>(slot.derived_weight.nbytes());
       }

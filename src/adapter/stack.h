@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,16 +33,16 @@ struct ActiveAdapter {
 };
 
 // Note [derived or beside]: a layer's change can be added to a float32 copy of its weight (derived weight:
-// costs memory, nothing at run time) or, when it is of low rank, computed beside the layer (branch: costs two
-// thin products at each call, hardly any memory). Measured on 2 cores with the starter model's U-Net, 16×16
-// latents: a branch on its 156 layers makes a pass 12 % slower at rank 16 and 16 % at rank 32, derived
-// weights do not; making them takes 11 ms. For SD 1.5 copies would double the memory, and making branches of
-// rank 32 for all 264 layers takes 30 … 160 ms. So small models derive everything. When the derived weights
-// of all changed layers together would pass `derived_budget_bytes`, low-rank changes run beside their layer
-// instead, unless the concatenated factors would be no smaller than a copy, and weights that must be derived
-// take the base weight's own type (one rounding).
+// costs memory, nothing at run time) or, when it is of low rank, computed beside the layer (branch: two thin
+// products at each call, hardly any memory; of the layer's own time about rank / in + rank / out). Copies of
+// all layers of SD 1.5 would take 3.4 GB. But the small layers are those that see the large maps: a quarter
+// of a gigabyte of copies takes in every attention and feed-forward layer of the two finest levels, where a
+// branch costs most, and what is left is wide, where a branch costs little. So copies are made of the
+// smallest layers first, the U-Net's before the text encoder's (which runs once a prompt), until
+// `derived_budget_bytes` is full; the others run beside their layer, unless their factors would be no smaller
+// than a copy, and weights that must be derived take the base weight's own type (one rounding).
 struct StackOptions {
-  std::int64_t derived_budget_bytes = std::int64_t{384} << 20;  // float32 copies of all changed layers
+  std::int64_t derived_budget_bytes = std::int64_t{256} << 20;  // float32 copies of changed layers
 };
 
 enum class Measure { kNo, kYes };
@@ -80,6 +81,7 @@ class AdapterStack {
   using Plan = std::map<model::Layer*, std::vector<Change>>;
 
   double weight_of(const Change& change) const;
+  std::set<const model::Layer*> affordable_copies() const;
   void fill(const Plan& plan);
   double base_norm_squared(const model::Layer& layer);
   void measure(const ActiveAdapter& active, ApplyReport& report);
@@ -90,7 +92,7 @@ class AdapterStack {
   model::UNet* unet_ = nullptr;
   model::TextEncoder* text_encoder_ = nullptr;
   Plan unet_plan_, text_plan_;
-  bool beside_ = false;  // the outcome of Note [derived or beside]
+  std::set<const model::Layer*> copied_;  // the outcome of Note [derived or beside]
   Summary summary_;
 
   struct BaseNorm {

@@ -137,7 +137,7 @@ std::string foreign_reason(const KindRow& row, std::string_view part) {
   return fmt::format("'{}' beside a {} is not supported", part, row.name);
 }
 
-std::int64_t dimension(const LoraEntry& entry, std::string_view part, std::size_t index) {
+std::int64_t size_of(const LoraEntry& entry, std::string_view part, std::size_t index) {
   const auto place = entry.parts.find(part);
   if (place == entry.parts.end() || place->second.shape.size() <= index) return -1;
   return place->second.shape[index];
@@ -170,7 +170,7 @@ std::vector<RankPair> rank_pairs(const LoraEntry& entry) {
     }
     case AdapterKind::kGlora: {
       // The layout before LyCORIS 1.9 is the transposed one: there b1 and b2 change places.
-      const bool is_old = dimension(entry, "b2.weight", 1) == dimension(entry, "b1.weight", 0);
+      const bool is_old = size_of(entry, "b2.weight", 1) == size_of(entry, "b1.weight", 0);
       if (is_old) return {{"b1.weight", 0, "b2.weight", 1}};
       return {{"b2.weight", 0, "b1.weight", 1}};
     }
@@ -187,8 +187,8 @@ std::vector<RankPair> rank_pairs(const LoraEntry& entry) {
 // Reads rank and alpha into `entry`; the reason when they make no sense.
 std::optional<std::string> read_numbers(LoraEntry& entry) {
   for (const RankPair& pair : rank_pairs(entry)) {
-    const auto first = dimension(entry, pair.first, pair.first_index);
-    const auto second = dimension(entry, pair.second, pair.second_index);
+    const auto first = size_of(entry, pair.first, pair.first_index);
+    const auto second = size_of(entry, pair.second, pair.second_index);
     if (first < 1 || first != second) {
       return fmt::format("the factors do not fit: {} is {}, {} is {}", pair.first,
                          shape_text(entry.parts.find(pair.first)->second.shape), pair.second,

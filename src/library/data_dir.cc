@@ -101,4 +101,9 @@ fs::path default_checkpoint(const DataDir& data) {
                                    [&](const fs::path& file) { return fs::last_write_time(file, failure); });
 }
 
+std::string checkpoint_name(const fs::path& checkpoint) {
+  std::error_code failure;
+  return fs::is_directory(checkpoint, failure) ? checkpoint.filename().string() : checkpoint.stem().string();
+}
+
 }  // namespace lowrank::library

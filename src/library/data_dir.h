@@ -47,4 +47,7 @@ std::vector<std::filesystem::path> all_checkpoints(const DataDir& data);
 // none.
 std::filesystem::path default_checkpoint(const DataDir& data);
 
+// How a checkpoint is called: a file without its ending, or a diffusers folder.
+std::string checkpoint_name(const std::filesystem::path& checkpoint);
+
 }  // namespace lowrank::library

@@ -15,8 +15,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Metadata = std::map<std::string, std::string>;
 
-constexpr std::size_t kMaxSidecarBytes = 16u << 20;
-
 bool file_exists(const fs::path& path) {
   std::error_code failure;
   return fs::is_regular_file(path, failure);

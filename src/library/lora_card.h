@@ -16,6 +16,8 @@
 
 namespace lowrank::library {
 
+constexpr std::size_t kMaxSidecarBytes = 16u << 20;  // what is larger is no card
+
 struct LoraCard {
   std::string title;  // of Civitai's page or modelspec; "" none
   std::string description;

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "formats/natural_order.h"
 #include "library/index/walk.h"
@@ -19,13 +20,6 @@ namespace fs = std::filesystem;
 
 // The reader of safetensors refuses longer headers too.
 constexpr std::uint64_t kMaxHeaderBytes = 100u << 20;
-
-std::string lower_ascii(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 // Takes the strings of `__metadata__` and stops reading behind it, or at the first sign of a broken header.
 class MetadataSax : public nlohmann::json_sax<nlohmann::json> {

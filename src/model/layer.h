@@ -31,11 +31,12 @@ struct LayerPatch {
   virtual const ops::LowRank* low_rank() const { return nullptr; }
 };
 
-// How products are formed, shared by all layers of a model: float32, or bfloat16 for mixed-precision
-// training.
+// How a model computes, shared by all its layers: products in float32, or in bfloat16 for mixed-precision
+// training; and what a user wants otherwise than the checkpoint was trained.
 struct ComputePolicy {
   at::ScalarType compute = at::kFloat;
   bool wraps_around = false;  // convolutions continue at the opposite edge instead of with zeros ("tiling")
+  double merged_tokens = 0;   // share of the tokens merged in the finest self-attentions (token_merging.h)
 };
 
 // Geometry of a convolution, and of a group norm.

@@ -3,11 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <functional>
 #include <string>
 #include <utility>
 
 #include "base/error.h"
 #include "model/ops.h"
+#include "model/token_merging.h"
 
 namespace lowrank::model {
 namespace {
@@ -15,6 +17,8 @@ namespace {
 struct Inputs {
   const at::Tensor& embedding;  // SiLU of the time embedding, [B, 4·channels]
   const at::Tensor& context;    // [B, M, width]
+  std::int64_t finest;          // pixels of the latent
+  double merged_tokens;
 };
 
 }  // namespace
@@ -73,7 +77,7 @@ struct CrossAttention {
         k(build.linear(p + "to_k")),
         v(build.linear(p + "to_v")),
         out(build.linear(p + "to_out.0")) {}
-  // x + attention of h to `context`.
+  // x + attention of h to `context`; without x, if that is undefined.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& h, const at::Tensor& context,
                         std::int64_t heads) const {
     const at::Tensor attended =
@@ -93,9 +97,17 @@ struct TransformerBlock {
         ff_out(build.linear(p + "ff.net.2")),
         self(build, p + "attn1."),
         cross(build, p + "attn2.") {}
-  at::Tensor operator()(at::Tensor x, const at::Tensor& context, std::int64_t heads) const {
-    const at::Tensor h = (*norm1)(x);
-    x = self(x, h, h, heads);
+  // `merging`, if there is any, of the tokens of x.
+  at::Tensor operator()(at::Tensor x, const at::Tensor& context, std::int64_t heads,
+                        const std::function<TokenMerging(const at::Tensor&)>& merging) const {
+    at::Tensor h = (*norm1)(x);
+    if (merging) {
+      const TokenMerging tokens = merging(x);
+      h = tokens.merge(h);
+      x = x + tokens.unmerge(self({}, h, h, heads));
+    } else {
+      x = self(x, h, h, heads);
+    }
     x = cross(x, (*norm2)(x), context, heads);
     return (*ff_out)((*gate_in)((*norm3)(x), {.activation = ops::Activation::kGeglu}), {.residual = x});
   }
@@ -132,7 +144,10 @@ struct SpatialTransformer : UNet::Part {
     at::Tensor h = (*norm)(x);
     h = linear ? (*proj_in)(rows(h)) : rows((*proj_in)(h));
     h = h.to(at::kFloat).contiguous();
-    for (const auto& block : blocks) h = block(h, in.context, heads);
+    std::function<TokenMerging(const at::Tensor&)> merging;
+    if (in.merged_tokens > 0 && height * width == in.finest)
+      merging = [&](const at::Tensor& t) { return TokenMerging(t, height, width, in.merged_tokens); };
+    for (const auto& block : blocks) h = block(h, in.context, heads, merging);
     return linear ? map((*proj_out)(h, {.residual = rows(x)})) : (*proj_out)(map(h), {.residual = x});
   }
 };
@@ -196,30 +211,40 @@ at::Tensor timestep_embedding(const at::Tensor& timesteps, std::int64_t width) {
 }
 
 at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
-                         const Observer& observer) const {
+                         const Observer& observer, StepCache* cache) const {
   LOWRANK_CHECK(x.dim() == 4 && x.size(1) == in_channels_ && context.size(2) == context_width_);
   const ops::Fused silu{.activation = ops::Activation::kSilu};
   const at::Tensor embedding =
       (*time2_)((*time1_)(timestep_embedding(timesteps, model_channels_), silu), silu);
-  const Inputs in{embedding, context};
+  const Inputs in{embedding, context, x.size(2) * x.size(3), policy_->merged_tokens};
   std::vector<at::Tensor> skips;
   at::Tensor h = x.to(at::kFloat);
   const auto run = [&](const Stage& stage, at::IntArrayRef size) {
     for (const auto& part : stage.parts) h = part->forward(h, in, size);
     if (observer) observer(stage.name, h);
   };
-  for (const Stage& stage : input_) {
+  const auto descend = [&](const Stage& stage) {
     run(stage, {});
     skips.push_back(h);
-  }
-  for (const Stage& stage : middle_) run(stage, {});
-  for (const Stage& stage : output_) {
+  };
+  const auto ascend = [&](const Stage& stage) {
     h = at::cat({h, skips.back()}, 1);
     skips.pop_back();
     std::vector<std::int64_t> size;
     if (!skips.empty()) size = {skips.back().size(2), skips.back().size(3)};
     run(stage, size);
+  };
+  const at::Tensor remembered = cache == nullptr ? at::Tensor() : cache->features_for_call();
+  descend(input_.front());
+  if (remembered.defined()) {
+    h = remembered;
+  } else {
+    for (std::size_t i = 1; i < input_.size(); ++i) descend(input_[i]);
+    for (const Stage& stage : middle_) run(stage, {});
+    for (std::size_t i = 0; i + 1 < output_.size(); ++i) ascend(output_[i]);
+    if (cache != nullptr) cache->keep(h);
   }
+  ascend(output_.back());
   return (*out_conv_)((*out_norm_)(h, {.activation = ops::Activation::kSilu})).to(at::kFloat).contiguous();
 }
 

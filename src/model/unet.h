@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "model/layer.h"
+#include "model/step_cache.h"
 
 namespace lowrank::model {
 
@@ -28,8 +29,9 @@ class UNet {
 
   // x [B, 4, h, w], timesteps float [B] (may be fractional), context [B, 77·n, width] → prediction [B, 4, h, w], float32.
   // h and w of any size ≥ 1: where a level's size is odd, up-sampling meets the skip connection's size.
+  // With a cache, most of the blocks may be left out.
   at::Tensor forward(const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
-                     const Observer& observer = {}) const;
+                     const Observer& observer = {}, StepCache* cache = nullptr) const;
 
   std::int64_t in_channels() const { return in_channels_; }
   std::int64_t context_width() const { return context_width_; }

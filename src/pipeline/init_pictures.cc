@@ -13,8 +13,6 @@ namespace {
 
 enum class ResizeMode { kStretch = 0, kCover = 1, kContain = 2, kLatent = 3 };
 
-constexpr int kFillOriginal = 1;
-
 image::Fit fit_of(ResizeMode mode) {
   switch (mode) {
     case ResizeMode::kStretch:

@@ -65,8 +65,6 @@ std::string hash_list(const std::vector<std::pair<std::string, std::string>>& ha
   return list;
 }
 
-constexpr int kFillOriginal = 1;
-
 // Entries that do not change the picture, or are read together with others.
 bool is_silent(std::string_view label) {
   constexpr std::array<std::string_view, 14> kSilent = {
@@ -174,6 +172,9 @@ std::string picture_metadata(const PictureFacts& facts) {
   w.when(r.downcast_alphas, {"use_downcasted_alpha_bar"});
   w.when(facts.padded, {"pad_cond_uncond"});
   w.when(r.old_prompt_editing, {"use_old_scheduling"});
+  w.unless_default("token_merging_ratio");
+  if (r.enable_hr) w.unless_default("token_merging_ratio_hr");
+  w.unless_default("step_cache");
   w.unless_default("comma_padding_backtrack");
   if (r.is_img2img()) w.unless_default("initial_noise_multiplier");
   if (r.enable_hr || r.is_img2img()) w.unless_default("img2img_extra_noise");

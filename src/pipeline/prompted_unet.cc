@@ -59,7 +59,9 @@ at::Tensor PromptedUNet::predict(const at::Tensor& latent, const at::Tensor& tim
   const auto first_uncond = std::ranges::find(rows, BranchRow::kUncond, &BranchRow::piece) - rows.begin();
   const auto run = [&](std::int64_t from, std::int64_t count, const at::Tensor& text) {
     ++passes_;
-    return unet_.forward(x.narrow(0, from, count), timesteps.narrow(0, from, count), text);
+    model::StepCache* const cache =
+        whole_every_ > 1 ? &caches_.try_emplace({from, count}, whole_every_).first->second : nullptr;
+    return unet_.forward(x.narrow(0, from, count), timesteps.narrow(0, from, count), text, {}, cache);
   };
   const auto conds = static_cast<std::int64_t>(first_uncond), all = x.size(0);
   if (conds == 0 || conds == all) return run(0, all, context(rows, call));

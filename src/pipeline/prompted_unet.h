@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -28,9 +29,10 @@ struct PromptConditioning {
 class PromptedUNet : public sampling::NoiseModel {
  public:
   // Both must outlive this object. `extra` [1 or images, c, h, w]: what an inpainting U-Net sees beside the
-  // latent.
-  PromptedUNet(const model::UNet& unet, const PromptConditioning& prompts, at::Tensor extra = {})
-      : unet_(unet), prompts_(prompts), extra_(std::move(extra)) {}
+  // latent. `whole_every` > 1: only every so many calls run the whole U-Net (model/step_cache.h).
+  PromptedUNet(const model::UNet& unet, const PromptConditioning& prompts, at::Tensor extra = {},
+               int whole_every = 1)
+      : unet_(unet), prompts_(prompts), extra_(std::move(extra)), whole_every_(whole_every) {}
 
   at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps,
                      std::span<const sampling::BranchRow> rows, int call) override;
@@ -46,6 +48,8 @@ class PromptedUNet : public sampling::NoiseModel {
   const model::UNet& unet_;
   const PromptConditioning& prompts_;
   at::Tensor extra_;
+  int whole_every_;
+  std::map<std::pair<std::int64_t, std::int64_t>, model::StepCache> caches_;  // by first row and count
   std::int64_t passes_ = 0;
   bool padded_ = false;
 };

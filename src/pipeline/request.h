@@ -15,6 +15,8 @@
 
 namespace lowrank::pipeline {
 
+constexpr int kFillOriginal = 1;  // a value of inpainting_fill
+
 struct GenerationRequest {
   // What to draw.
   std::string prompt;
@@ -60,6 +62,11 @@ struct GenerationRequest {
   bool pad_conds = false;           // equalise prompt and negative prompt with empty chunks
   bool old_prompt_editing = false;  // "Old prompt editing timelines"
   int comma_backtrack = 20;         // "Prompt word wrap length limit", tokens
+
+  // Shortcuts: quicker, another picture (docs/performance.md has the losses).
+  Decimal token_merging_ratio = 0;     // share of the tokens merged in the finest self-attentions, 0 … 0.9
+  Decimal token_merging_ratio_hr = 0;  // the same in hires fix; 0: as the first pass
+  int step_cache = 1;                  // only every so many calls run the whole U-Net
 
   bool tiling = false;  // the picture's edges fit together: convolutions wrap around
 

@@ -25,6 +25,11 @@ prompt::Emphasis emphasis_of(const GenerationRequest& request) {
   return *emphasis;
 }
 
+double merged_tokens(const GenerationRequest& request, bool is_second_pass) {
+  const double second = request.token_merging_ratio_hr.value;
+  return is_second_pass && second > 0 ? second : request.token_merging_ratio.value;
+}
+
 // Two models that take turns on one latent.
 void require_like(const LoadedModel& first, const LoadedModel& other) {
   if (first.prediction == other.prediction && first.latent_scale == other.latent_scale &&
@@ -173,6 +178,7 @@ void Session::activate(Job& job, Pass& pass) {
   const GenerationRequest& request = job.request;
   const auto prepare = [&](ResidentModel& model, PromptConditioning& prompts) {
     model.loaded.set_tiling(request.tiling);
+    model.loaded.unet->policy()->merged_tokens = merged_tokens(request, job.second && &pass == &*job.second);
     const auto parsed = parse_prompt(job, pass, model);
     {
       const Stopwatch watch(job.result.seconds_loras);

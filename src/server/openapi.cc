@@ -3,17 +3,12 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+
 #include "server/route_table.h"
 
 namespace lowrank::server {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
 
 // "/v1/outputs/{*name}" → "/v1/outputs/{name}": OpenAPI knows no rest.
 std::string plain_path(std::string_view path) {
@@ -52,7 +47,7 @@ Json operation(const RouteRow& row) {
       {"501", error},
       {"503", error}};
   if (row.method == "POST" && row.path == "/v1/jobs") responses["202"] = responses["200"];
-  Json out = {{"summary", row.summary}, {"operationId", lower(row.method) + plain_path(row.path)}};
+  Json out = {{"summary", row.summary}, {"operationId", lower_ascii(row.method) + plain_path(row.path)}};
   if (!parameters.empty()) out["parameters"] = parameters;
   if (row.body != nullptr)
     out["requestBody"] = {{"required", true},
@@ -94,7 +89,8 @@ std::string parameter_rows(ParameterRows rows, const char* where) {
 
 Json openapi(const std::string& version) {
   Json paths = Json::object();
-  for (const RouteRow& row : route_table()) paths[plain_path(row.path)][lower(row.method)] = operation(row);
+  for (const RouteRow& row : route_table())
+    paths[plain_path(row.path)][lower_ascii(row.method)] = operation(row);
   return {{"openapi", "3.0.3"},
           {"info",
            {{"title", "LowRank"},

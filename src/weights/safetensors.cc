@@ -21,7 +21,6 @@ static_assert(std::endian::native == std::endian::little, "tensor bytes are used
 
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr std::size_t kMaxEntries = 1'000'000;
-constexpr std::size_t kMaxKeyBytes = 4096;
 constexpr std::size_t kMaxRank = 8;
 constexpr std::uint64_t kMaxDimension = 1ull << 53;
 

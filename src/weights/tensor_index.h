@@ -13,6 +13,8 @@
 
 namespace lowrank::weights {
 
+constexpr std::size_t kMaxKeyBytes = 4096;  // of a tensor's name
+
 class IndexedTensorFile : public TensorFile {
  public:
   struct Contents {

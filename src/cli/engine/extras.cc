@@ -37,7 +37,7 @@ const pipeline::ExtrasFieldRow* field(std::string_view flag) {
   return nullptr;
 }
 
-Arguments parse(std::span<const std::string> words) {
+Arguments parse_extras(std::span<const std::string> words) {
   Arguments a;
   WordReader reader(words, "extras");
   while (reader.next()) {
@@ -97,7 +97,7 @@ fs::path target(const Arguments& a, const fs::path& picture, std::string extensi
 }  // namespace
 
 int extras(const CommandCall& call) {
-  Arguments a = parse(call.words);
+  Arguments a = parse_extras(call.words);
   a.pictures = library::expand_pictures(a.pictures);
   if (a.pictures.empty()) throw Error(kBadInput, "extras needs a picture, or a folder of pictures.");
   pipeline::check_request(a.request);

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "base/error.h"
+#include "cli/engine/word_reader.h"
 #include "image/codec.h"
 #include "library/library.h"
 #include "pipeline/field_table.h"
@@ -19,14 +20,6 @@ namespace {
 
 using pipeline::FieldRow;
 using pipeline::GenerationRequest;
-
-int whole_number(std::string_view text, std::string_view flag, int low, int high) {
-  const auto value = prompt::parse_integer(text);
-  if (!value || *value < low || *value > high)
-    throw Error(kBadInput, "--{} is '{}', but must be a whole number between {} and {}.", flag, text, low,
-                high);
-  return *value;
-}
 
 void set_size(GenerationRequest& request, const std::string& text) {
   const auto x = text.find('x');
@@ -61,9 +54,9 @@ constexpr OwnOption kOwnOptions[] = {
     {"size", true, [](A& a, const std::string& v) { set_size(a.request, v); }},
     {"output", true, [](A& a, const std::string& v) { a.output = v; }},
     {"format", true, [](A& a, const std::string& v) { a.format = v; }},
-    {"quality", true, [](A& a, const std::string& v) { a.quality = whole_number(v, "quality", 1, 100); }},
+    {"quality", true, [](A& a, const std::string& v) { a.quality = whole_number("quality", v, 1, 100); }},
     {"data-dir", true, [](A& a, const std::string& v) { a.data_dir = v; }},
-    {"threads", true, [](A& a, const std::string& v) { a.threads = whole_number(v, "threads", 0, 1024); }},
+    {"threads", true, [](A& a, const std::string& v) { a.threads = whole_number("threads", v, 0, 1024); }},
     {"device", true, [](A&, const std::string& v) { set_device(v); }},
     {"preview", true, [](A& a, const std::string& v) { a.preview = v; }},
     {"from", true, [](A& a, const std::string& v) { a.from = v; }},

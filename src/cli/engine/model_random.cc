@@ -30,7 +30,7 @@ struct Options {
   std::uint64_t seed = 0;
 };
 
-Options parse(std::span<const std::string> words) {
+Options parse_shape(std::span<const std::string> words) {
   Options options;
   std::map<std::string, std::string> values;
   for (std::size_t i = 0; i < words.size(); i += 2) {
@@ -91,7 +91,7 @@ std::string header(const std::map<std::string, ParameterSpec>& parameters, const
 
 int model_random(const CommandCall& call) {
   const at::NoGradGuard no_grad;
-  const Options options = parse(call.words);
+  const Options options = parse_shape(call.words);
   std::map<std::string, ParameterSpec> parameters;  // in the order of the file
   for (const auto& parameter : model::parameter_specs(model::model_spec(options.like)))
     parameters.emplace(std::string(model::checkpoint_root(parameter.component)) + parameter.name,

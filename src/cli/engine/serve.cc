@@ -13,6 +13,7 @@
 #include "cli/engine/browser.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
+#include "cli/engine/word_reader.h"
 #include "prompt/text.h"
 #include "server/server.h"
 
@@ -21,12 +22,8 @@ namespace {
 
 using server::ServerOptions;
 
-std::int64_t whole_number(const std::string& text, std::string_view flag) {
-  std::int64_t value = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failure != std::errc() || end != text.data() + text.size())
-    throw Error(kBadInput, "{} is '{}', but must be a whole number.", flag, text);
-  return value;
+int number(std::string_view flag, std::string_view text) {
+  return whole_number(flag.substr(2), text, 0);
 }
 
 void add_logins(std::vector<server::Login>& logins, const std::string& text, std::string_view flag) {
@@ -44,7 +41,7 @@ struct ServeOption {
 constexpr ServeOption kOptions[] = {
     {"--listen", false, [](ServerOptions& o, const std::string&, std::string_view) { if (o.address == "127.0.0.1") o.address = "0.0.0.0"; }},
     {"--server-name", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.address = t; }},
-    {"--port", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.port = static_cast<int>(whole_number(t, f)); }},
+    {"--port", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.port = number(f, t); }},
     {"--api-auth", true, [](ServerOptions& o, const std::string& t, std::string_view f) { add_logins(o.api_logins, t, f); }},
     {"--api-auth-file", true, [](ServerOptions& o, const std::string& t, std::string_view f) { add_logins(o.api_logins, read_file(t, 1 << 20), f); }},
     {"--gradio-auth", true, [](ServerOptions& o, const std::string& t, std::string_view f) { add_logins(o.page_logins, t, f); }},
@@ -58,21 +55,21 @@ constexpr ServeOption kOptions[] = {
     {"--open", false, [](ServerOptions& o, const std::string&, std::string_view) { o.opens_page = true; }},
     {"--autolaunch", false, [](ServerOptions& o, const std::string&, std::string_view) { o.opens_page = true; }},
     {"--api-server-stop", false, [](ServerOptions& o, const std::string&, std::string_view) { o.may_be_stopped = true; }},
-    {"--max-queue", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.queue.max_waiting = static_cast<int>(whole_number(t, f)); }},
-    {"--max-steps", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.limits.max_steps = static_cast<int>(whole_number(t, f)); }},
-    {"--max-pixels", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.limits.max_pixels = whole_number(t, f); o.limits.max_batch_pixels = 4 * o.limits.max_pixels; }},
-    {"--max-body-mb", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.body_bytes = static_cast<std::size_t>(whole_number(t, f)) << 20; }},
-    {"--max-connections", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.connections = static_cast<int>(whole_number(t, f)); }},
+    {"--max-queue", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.queue.max_waiting = number(f, t); }},
+    {"--max-steps", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.limits.max_steps = number(f, t); }},
+    {"--max-pixels", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.limits.max_pixels = number(f, t); o.limits.max_batch_pixels = 4 * o.limits.max_pixels; }},
+    {"--max-body-mb", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.body_bytes = static_cast<std::size_t>(number(f, t)) << 20; }},
+    {"--max-connections", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.connections = number(f, t); }},
     {"--keep-results-hours", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.queue.retention.seconds = 3600 * prompt::parse_number(t).value_or(24); }},
-    {"--keep-results-mb", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.queue.retention.bytes = whole_number(t, f) << 20; }},
+    {"--keep-results-mb", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.queue.retention.bytes = std::int64_t{number(f, t)} << 20; }},
     {"--state-dir", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.state_dir = t; }},
     {"--access-log", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.access_log = t == "none" ? "" : t; }},
     {"--data-dir", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.data_dir = t; }},
-    {"--threads", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.threads = static_cast<int>(whole_number(t, f)); }},
+    {"--threads", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.threads = number(f, t); }},
 };
 // clang-format on
 
-ServerOptions parse(std::span<const std::string> words) {
+ServerOptions parse_serve(std::span<const std::string> words) {
   ServerOptions options;
   options.version = version_text();
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -91,7 +88,7 @@ ServerOptions parse(std::span<const std::string> words) {
 }  // namespace
 
 int serve(const CommandCall& call) {
-  const ServerOptions options = parse(call.words);
+  const ServerOptions options = parse_serve(call.words);
   std::signal(SIGPIPE, SIG_IGN);  // a client that went away is no reason to end
   server::Server server(options, resources(options.data_dir));
   const bool has_tls = !options.certificate_file.empty();

@@ -10,18 +10,12 @@
 #include "base/error.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/training_bar.h"
+#include "cli/engine/word_reader.h"
 #include "prompt/text.h"
 #include "training/base_run.h"
 
 namespace lowrank::cli {
 namespace {
-
-std::int64_t whole_number(std::string_view flag, const std::string& text, std::int64_t low) {
-  const auto value = prompt::parse_integer(text);
-  if (!value || *value < low || *value > 1'000'000'000)
-    throw Error(kBadInput, "{} is '{}', but must be a whole number of at least {}.", flag, text, low);
-  return *value;
-}
 
 double rate(std::string_view flag, const std::string& text) {
   char* end = nullptr;
@@ -36,7 +30,7 @@ struct Command {
   int threads = 0;
 };
 
-Command parse(std::span<const std::string> words) {
+Command parse_train_base(std::span<const std::string> words) {
   Command command;
   auto& run = command.run;
   for (std::size_t i = 0; i < words.size(); i += 2) {
@@ -56,17 +50,17 @@ Command parse(std::span<const std::string> words) {
     else if (flag == "--shape")
       run.shape = value;
     else if (flag == "--vae-steps")
-      run.vae.steps = whole_number(flag, value, 1);
+      run.vae.steps = whole_number(flag.substr(2), value, 1);
     else if (flag == "--steps")
-      run.base.steps = whole_number(flag, value, 1);
+      run.base.steps = whole_number(flag.substr(2), value, 1);
     else if (flag == "--batch")
-      run.base.batch = whole_number(flag, value, 1);
+      run.base.batch = whole_number(flag.substr(2), value, 1);
     else if (flag == "--learning-rate")
       run.base.learning_rate = rate(flag, value);
     else if (flag == "--seed")
-      run.vae.seed = run.base.seed = static_cast<std::uint64_t>(whole_number(flag, value, 0));
+      run.vae.seed = run.base.seed = static_cast<std::uint64_t>(whole_number(flag.substr(2), value, 0));
     else if (flag == "--threads")
-      command.threads = static_cast<int>(whole_number(flag, value, 0));
+      command.threads = static_cast<int>(whole_number(flag.substr(2), value, 0));
     else
       throw Error(kBadInput, "'{}' is no option of train base; see lowrank train base --help.", flag);
   }
@@ -81,7 +75,7 @@ Command parse(std::span<const std::string> words) {
 }  // namespace
 
 int train_base(const CommandCall& call) {
-  const Command command = parse(call.words);
+  const Command command = parse_train_base(call.words);
   std::error_code problem;
   std::filesystem::create_directories(command.run.work, problem);
   if (problem)

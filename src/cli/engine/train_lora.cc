@@ -3,23 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
 
 #include "base/error.h"
 #include "cli/engine/training_bar.h"
+#include "cli/engine/word_reader.h"
 #include "training/lora_option_table.h"
 
 namespace lowrank::cli {
 namespace {
-
-std::int64_t whole_number(std::string_view text, std::string_view flag, std::int64_t low) {
-  std::int64_t value = 0;
-  const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || stop != text.data() + text.size() || value < low || value > 1'000'000'000)
-    throw Error(kBadInput, "--{} '{}': must be a whole number of at least {}.", flag, text, low);
-  return value;
-}
 
 struct OwnOption {
   std::string_view flag;
@@ -35,14 +27,13 @@ constexpr OwnOption kOwnOptions[] = {
     {"sample-prompts", [](TrainLoraCommand& c, const std::string& t) { c.job.sample_prompts = t; }},
     {"sample-every-n-steps",
      [](TrainLoraCommand& c, const std::string& t) {
-       c.job.sample_every_steps = whole_number(t, "sample-every-n-steps", 0);
+       c.job.sample_every_steps = whole_number("sample-every-n-steps", t, 0);
      }},
     {"state-every-n-steps",
      [](TrainLoraCommand& c, const std::string& t) {
-       c.state_every_steps = whole_number(t, "state-every-n-steps", 1);
+       c.state_every_steps = whole_number("state-every-n-steps", t, 1);
      }},
-    {"threads", [](TrainLoraCommand& c,
-                   const std::string& t) { c.threads = static_cast<int>(whole_number(t, "threads", 0)); }},
+    {"threads", [](TrainLoraCommand& c, const std::string& t) { c.threads = whole_number("threads", t, 0); }},
 };
 
 const OwnOption* own_option(std::string_view flag) {

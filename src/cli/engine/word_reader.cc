@@ -29,17 +29,20 @@ std::string WordReader::value() {
 }
 
 int WordReader::whole_number(int low, int high) {
-  const std::string text = value();
-  const auto number = prompt::parse_integer(text);
-  if (!number || *number < low || *number > high)
-    throw Error(kBadInput, "--{} is '{}', but must be a whole number between {} and {}.", flag_, text, low,
-                high);
-  return *number;
+  return cli::whole_number(flag_, value(), low, high);
 }
 
 void WordReader::refuse() const {
   throw Error(kBadInput, "'{}' is no option of {}; 'lowrank {} --help' lists them.", word(), command_,
               command_);
+}
+
+int whole_number(std::string_view flag, std::string_view text, int low, int high) {
+  const auto number = prompt::parse_integer(text);
+  if (!number || *number < low || *number > high)
+    throw Error(kBadInput, "--{} is '{}', but must be a whole number between {} and {}.", flag, text, low,
+                high);
+  return *number;
 }
 
 }  // namespace lowrank::cli

@@ -30,4 +30,7 @@ class WordReader {
   bool has_attached_ = false, options_ended_ = false;
 };
 
+// The value of --flag as a whole number. Throws Error(kBadInput) when it is none, or out of its range.
+int whole_number(std::string_view flag, std::string_view text, int low, int high = 1'000'000'000);
+
 }  // namespace lowrank::cli

@@ -35,7 +35,7 @@ std::vector<std::string> second_words(const std::string& first) {
   return words;
 }
 
-std::string quoted(std::string_view text) {  // for a shell, in single quotes
+std::string in_quotes(std::string_view text) {  // for a shell, in single quotes
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";
@@ -53,8 +53,8 @@ std::string value_cases(std::string_view files, std::string_view folders, std::s
   for (const auto& command : command_table()) {
     for (const auto& option : command.options) {
       if (option.is_switch()) continue;
-      std::string pattern = quoted(command.name + " --" + option.flag);
-      if (option.letter != 0) pattern += "|" + quoted(fmt::format("{} -{}", command.name, option.letter));
+      std::string pattern = in_quotes(command.name + " --" + option.flag);
+      if (option.letter != 0) pattern += "|" + in_quotes(fmt::format("{} -{}", command.name, option.letter));
       std::string action;
       if (!option.choices.empty()) {
         action = fmt::format(fmt::runtime(choices), lines(option.choices));
@@ -103,22 +103,22 @@ std::string bash_script() {
                       "compopt -o filenames; COMPREPLY=($(compgen -d -- \"$cur\"))", "_lowrank_words {}");
   text += "  esac\n  if [[ $cur == -* ]]; then\n    case $command in\n";
   for (const auto& command : command_table())
-    text += fmt::format("      {}) _lowrank_words {};;\n", quoted(command.name), lines(flags_of(command)));
+    text += fmt::format("      {}) _lowrank_words {};;\n", in_quotes(command.name), lines(flags_of(command)));
   text += "    esac\n    return\n  fi\n  case $command in\n";
   for (const auto& command : command_table()) {
     if (command.places.empty()) continue;
     const auto& place = command.places.front();
     if (!place.choices.empty()) {
-      text += fmt::format("    {}) _lowrank_words {};;\n", quoted(command.name), lines(place.choices));
+      text += fmt::format("    {}) _lowrank_words {};;\n", in_quotes(command.name), lines(place.choices));
     } else if (command.name.starts_with("lora ")) {
       text += fmt::format("    {}) _lowrank_words \"$(lowrank lora list --names 2>/dev/null)\";;\n",
-                          quoted(command.name));
+                          in_quotes(command.name));
     } else if (command.name.starts_with("model ")) {
       text += fmt::format("    {}) _lowrank_words \"$(lowrank model list --names 2>/dev/null)\";;\n",
-                          quoted(command.name));
+                          in_quotes(command.name));
     } else if (place.kind == ValueKind::kFile) {
       text += fmt::format("    {}) compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\"));;\n",
-                          quoted(command.name));
+                          in_quotes(command.name));
     }
   }
   return text + "  esac\n}\ncomplete -F _lowrank lowrank\n";
@@ -133,9 +133,10 @@ std::string zsh_script() {
   for (const auto& first : first_words()) {
     const auto* command = find_command(first);
     text += fmt::format(
-        "      {}\n", quoted(first + ":" +
-                             (command != nullptr ? command->summary
-                                                 : fmt::format("{}", fmt::join(second_words(first), ", ")))));
+        "      {}\n",
+        in_quotes(first + ":" +
+                  (command != nullptr ? command->summary
+                                      : fmt::format("{}", fmt::join(second_words(first), ", ")))));
   }
   text += "    )\n    _describe command commands\n    return\n  fi\n  case $command in\n";
   for (const auto& first : first_words()) {
@@ -148,18 +149,18 @@ std::string zsh_script() {
   text += "  esac\n  case \"$command $prev\" in\n" + value_cases("_files", "_files -/", "_lowrank_words {}");
   text += "  esac\n  if [[ $PREFIX == -* ]]; then\n    case $command in\n";
   for (const auto& command : command_table())
-    text += fmt::format("      {}) _lowrank_words {};;\n", quoted(command.name), lines(flags_of(command)));
+    text += fmt::format("      {}) _lowrank_words {};;\n", in_quotes(command.name), lines(flags_of(command)));
   text += "    esac\n    return\n  fi\n  case $command in\n";
   for (const auto& command : command_table())
     if (!command.places.empty() && !command.places.front().choices.empty())
-      text += fmt::format("    {}) _lowrank_words {};;\n", quoted(command.name),
+      text += fmt::format("    {}) _lowrank_words {};;\n", in_quotes(command.name),
                           lines(command.places.front().choices));
   return text +
          "    *) _files;;\n  esac\n}\nif [[ $funcstack[1] == _lowrank ]]; then _lowrank \"$@\"; else compdef "
          "_lowrank lowrank; fi\n";
 }
 
-std::string fish_quoted(std::string_view text) {
+std::string in_fish_quotes(std::string_view text) {
   std::string out = "'";
   for (const char c : text) out += c == '\'' || c == '\\' ? std::string("\\") + c : std::string(1, c);
   return out + "'";
@@ -172,8 +173,8 @@ std::string fish_script() {
     const auto* command = find_command(first);
     text += fmt::format(
         "complete -c lowrank -n __fish_use_subcommand -a {} -d {}\n", first,
-        fish_quoted(command != nullptr ? command->summary
-                                       : fmt::format("{}", fmt::join(second_words(first), ", "))));
+        in_fish_quotes(command != nullptr ? command->summary
+                                          : fmt::format("{}", fmt::join(second_words(first), ", "))));
   }
   for (const auto& command : command_table()) {
     const auto blank = command.name.find(' ');
@@ -181,12 +182,12 @@ std::string fish_script() {
     if (blank != std::string::npos) {
       const std::string second = command.name.substr(blank + 1);
       text += fmt::format("complete -c lowrank -n {} -a {} -d {}\n",
-                          fish_quoted(when + "; and test (count (commandline -opc)) -eq 2"), second,
-                          fish_quoted(command.summary));
+                          in_fish_quotes(when + "; and test (count (commandline -opc)) -eq 2"), second,
+                          in_fish_quotes(command.summary));
       when += "; and __fish_seen_subcommand_from " + second;
     }
     for (const auto& option : command.options) {
-      text += fmt::format("complete -c lowrank -n {} -l {}", fish_quoted(when), option.flag);
+      text += fmt::format("complete -c lowrank -n {} -l {}", in_fish_quotes(when), option.flag);
       if (option.letter != 0) text += fmt::format(" -s {}", option.letter);
       if (!option.is_switch())
         text += option.kind == ValueKind::kFile || option.kind == ValueKind::kFolder ? " -r -F" : " -x";
@@ -194,16 +195,16 @@ std::string fish_script() {
         std::string choices;
         for (const auto& choice : option.choices)
           choices += (choices.empty() ? "" : " ") + fmt::format("\"{}\"", choice);
-        text += " -a " + fish_quoted(choices);
+        text += " -a " + in_fish_quotes(choices);
       }
-      text += " -d " + fish_quoted(option.help) + "\n";
+      text += " -d " + in_fish_quotes(option.help) + "\n";
     }
     for (const auto& place : command.places) {
       if (!place.choices.empty())
-        text += fmt::format("complete -c lowrank -n {} -a {}\n", fish_quoted(when),
-                            fish_quoted(fmt::format("{}", fmt::join(place.choices, " "))));
+        text += fmt::format("complete -c lowrank -n {} -a {}\n", in_fish_quotes(when),
+                            in_fish_quotes(fmt::format("{}", fmt::join(place.choices, " "))));
       else if (place.kind == ValueKind::kFile)
-        text += fmt::format("complete -c lowrank -n {} -F\n", fish_quoted(when));
+        text += fmt::format("complete -c lowrank -n {} -F\n", in_fish_quotes(when));
     }
   }
   return text;

@@ -26,11 +26,6 @@ fs::path find_file(const library::Library& library, const std::string& name) {
   return library.path_of(library.resolve(name).record);
 }
 
-std::string name_of(const fs::path& path) {
-  std::error_code failure;
-  return fs::is_directory(path, failure) ? path.filename().string() : path.stem().string();
-}
-
 std::string verdict(const LoraFit& fit, std::size_t modules) {
   const auto applied = static_cast<std::size_t>(fit.applied_unet + fit.applied_text);
   if (applied == 0)
@@ -69,7 +64,7 @@ int lora_why(const Invocation& invocation) {
   std::vector<std::vector<std::string>> rows;
   auto others = ordered_json::array();
   for (const fs::path& file : library::all_checkpoints(library.data())) {
-    ordered_json other = {{"name", name_of(file)}, {"path", file.string()}};
+    ordered_json other = {{"name", library::checkpoint_name(file)}, {"path", file.string()}};
     std::string says;
     try {
       const LoraFit own = formats::fit_lora(lora, formats::open_checkpoint(file));
@@ -81,7 +76,7 @@ int lora_why(const Invocation& invocation) {
       other["applies"] = false;
       other["error"] = says;
     }
-    rows.push_back({name_of(file), says});
+    rows.push_back({library::checkpoint_name(file), says});
     others.push_back(std::move(other));
   }
   if (invocation.has("json")) {
@@ -94,7 +89,8 @@ int lora_why(const Invocation& invocation) {
     print_json(json);
     return 0;
   }
-  fmt::print("{} on {} {}\n", printable(lora.name), printable(name_of(model)), verdict(fit, modules));
+  fmt::print("{} on {} {}\n", printable(lora.name), printable(library::checkpoint_name(model)),
+             verdict(fit, modules));
   fmt::print("  made for         {} ({})\n", base_name(lora.base_model), lora.base_model_reason);
   fmt::print("  U-Net            {} modules\n  text encoder     {} modules\n", fit.applied_unet,
              fit.applied_text);

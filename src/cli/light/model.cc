@@ -32,11 +32,6 @@ std::string file_date(const fs::path& path) {
   return date_text(std::chrono::system_clock::to_time_t(std::chrono::file_clock::to_sys(time)));
 }
 
-std::string name_of(const fs::path& path) {
-  std::error_code failure;
-  return fs::is_directory(path, failure) ? path.filename().string() : path.stem().string();
-}
-
 struct Part {
   std::string_view name;
   const formats::ParameterViews* views;
@@ -72,7 +67,8 @@ std::int64_t width_of(const formats::ParameterViews& views, std::string_view nam
 int model_list(const Invocation& invocation) {
   const auto data = library::find_data_dir(invocation.value("data-dir"));
   if (invocation.has("names")) {
-    for (const auto& file : library::all_checkpoints(data)) fmt::print("{}\n", printable(name_of(file)));
+    for (const auto& file : library::all_checkpoints(data))
+      fmt::print("{}\n", printable(library::checkpoint_name(file)));
     return 0;
   }
   const auto chosen = library::default_checkpoint(data);
@@ -81,7 +77,7 @@ int model_list(const Invocation& invocation) {
   for (const auto& file : library::all_checkpoints(data)) {
     const std::string is_default = file == chosen ? "*" : "";
     nlohmann::ordered_json entry = {
-        {"name", name_of(file)}, {"path", file.string()}, {"default", file == chosen}};
+        {"name", library::checkpoint_name(file)}, {"path", file.string()}, {"default", file == chosen}};
     try {
       const auto checkpoint = formats::open_checkpoint(file);
       const std::string layout =
@@ -89,12 +85,13 @@ int model_list(const Invocation& invocation) {
       entry.update({{"base_model", base_name(checkpoint.base_model)},
                     {"layout", layout},
                     {"bytes", bytes_of(checkpoint)}});
-      rows.push_back({is_default, name_of(file), std::string(base_name(checkpoint.base_model)),
-                      size_text(bytes_of(checkpoint)), types_of(checkpoint.unet), file_date(file),
-                      file.string()});
+      rows.push_back({is_default, library::checkpoint_name(file),
+                      std::string(base_name(checkpoint.base_model)), size_text(bytes_of(checkpoint)),
+                      types_of(checkpoint.unet), file_date(file), file.string()});
     } catch (const Error& error) {
       entry["error"] = error.what();
-      rows.push_back({is_default, name_of(file), "unusable", "", "", file_date(file), error.what()});
+      rows.push_back(
+          {is_default, library::checkpoint_name(file), "unusable", "", "", file_date(file), error.what()});
     }
     list.push_back(std::move(entry));
   }

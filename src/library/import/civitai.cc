@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "library/import/file_name.h"
 #include "library/import/json_fields.h"
@@ -11,12 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
 CivitaiFile parse_file(const json& item) {
   const json& hashes = field(item, "hashes");
   const std::string pickle = text_field(item, "pickleScanResult"),
@@ -25,8 +20,8 @@ CivitaiFile parse_file(const json& item) {
                    .type = text_field(item, "type"),
                    .format = text_field(field(item, "metadata"), "format"),
                    .url = text_field(item, "downloadUrl"),
-                   .sha256 = lower(text_field(hashes, "SHA256")),
-                   .autov3 = lower(text_field(hashes, "AutoV3")),
+                   .sha256 = lower_ascii(text_field(hashes, "SHA256")),
+                   .autov3 = lower_ascii(text_field(hashes, "AutoV3")),
                    .size_kb = number_field(item, "sizeKB"),
                    .is_primary = field(item, "primary") == true,
                    .scan = pickle == "Danger" || virus == "Danger" ? "Danger" : virus};

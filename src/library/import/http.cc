@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "library/import/curl_door.h"
@@ -20,13 +21,6 @@ constexpr int kMaxRedirects = 8;
 constexpr long kConnectSeconds = 20;
 constexpr long kStallSeconds = 60;  // without a byte
 constexpr std::size_t kMaxHeaders = 200;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && static_cast<unsigned char>(text.front()) <= 0x20) text.remove_prefix(1);
@@ -58,7 +52,7 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
       std::from_chars(line.data() + space + 1, line.data() + space + 4, transfer.reply.status);
   } else if (const auto colon = line.find(':');
              colon != std::string_view::npos && transfer.reply.headers.size() < kMaxHeaders) {
-    transfer.reply.headers[lower(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
+    transfer.reply.headers[lower_ascii(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
   }
   return line.size();
 }

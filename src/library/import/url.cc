@@ -4,15 +4,10 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace lowrank::library {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
 
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -66,7 +61,7 @@ bool Url::is_loopback() const {
 std::optional<Url> parse_url(std::string_view text) {
   const auto colon = text.find("://");
   if (colon == std::string_view::npos) return std::nullopt;
-  Url url{.scheme = lower(text.substr(0, colon)), .host = {}, .port = {}, .path = "/", .query = {}};
+  Url url{.scheme = lower_ascii(text.substr(0, colon)), .host = {}, .port = {}, .path = "/", .query = {}};
   if (url.scheme != "http" && url.scheme != "https") return std::nullopt;
   // Whatever could end a line of a request, or is no character of an address.
   if (std::ranges::any_of(
@@ -80,7 +75,7 @@ std::optional<Url> parse_url(std::string_view text) {
   if (authority.empty() || authority.find('@') != std::string_view::npos) return std::nullopt;
   const auto bracket = authority.rfind(']');
   const auto port = authority.find(':', bracket == std::string_view::npos ? 0 : bracket);
-  url.host = lower(authority.substr(0, port));
+  url.host = lower_ascii(authority.substr(0, port));
   if (port != std::string_view::npos) url.port = authority.substr(port + 1);
   if (url.host.empty() || !std::ranges::all_of(url.port, [](char c) { return c >= '0' && c <= '9'; }))
     return std::nullopt;

@@ -5,22 +5,16 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/ascii.h"
 #include "library/index/place_table.h"
 
 namespace lowrank::library {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
-
 // "SD 1.5", "sd1" and "SD1" mean one thing.
 std::string squeezed(std::string_view text) {
   std::string out;
-  for (const char c : lower(text))
+  for (const char c : lower_ascii(text))
     if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) out += c;
   return out;
 }
@@ -77,22 +71,22 @@ struct Conditions {
 };
 
 bool holds(const std::vector<std::string>& list, const std::string& wanted) {
-  return std::ranges::any_of(list, [&](const std::string& item) { return lower(item) == wanted; });
+  return std::ranges::any_of(list, [&](const std::string& item) { return lower_ascii(item) == wanted; });
 }
 
 // What SQL cannot ask of lists kept as JSON, and of base models that people spell in many ways.
 bool passes(const Record& record, const Query& query) {
   if (!query.tag.empty()) {
-    const std::string wanted = lower(query.tag);
+    const std::string wanted = lower_ascii(query.tag);
     const auto counts = counts_of(record.caption_tags);
     if (!holds(list_of(record.tags), wanted) &&
-        std::ranges::none_of(counts, [&](const auto& tag) { return lower(tag.first) == wanted; }))
+        std::ranges::none_of(counts, [&](const auto& tag) { return lower_ascii(tag.first) == wanted; }))
       return false;
   }
   if (!query.trigger.empty()) {
-    const std::string wanted = lower(query.trigger);
+    const std::string wanted = lower_ascii(query.trigger);
     if (!holds(list_of(record.triggers), wanted) &&
-        lower(record.activation).find(wanted) == std::string::npos)
+        lower_ascii(record.activation).find(wanted) == std::string::npos)
       return false;
   }
   if (!query.base_model.empty()) {

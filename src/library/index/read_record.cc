@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::size_t kMaxCaptionTags = 64;
-constexpr std::size_t kMaxDescription = 4000;  // bytes; the sidecar keeps the whole
+constexpr std::size_t kKeptDescription = 4000;  // bytes; the sidecar keeps the whole
 
 std::string json_text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -44,7 +44,7 @@ void take_card(const LoraCard& card, Record& record) {
   record.caption_tags = json_text(counts);
   record.activation = card.activation_text;
   record.negative = card.negative_text;
-  record.description = cut(card.description, kMaxDescription);
+  record.description = cut(card.description, kKeptDescription);
   record.notes = card.user_notes;
   record.weight = card.preferred_weight;
   record.rating = card.rating;

@@ -16,8 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-constexpr std::size_t kMaxSidecarBytes = 16u << 20;
-
 // Held while a sidecar is read and written. File systems without locks do without.
 class FolderLock {
  public:

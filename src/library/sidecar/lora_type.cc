@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
+
 namespace lowrank::library {
 namespace {
 
@@ -39,13 +41,6 @@ constexpr std::array kNameHints = {
 // Tags of taggers that stand on pictures of one person.
 constexpr std::array<std::string_view, 4> kPersonTags = {"1girl", "1boy", "solo", "portrait"};
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
-
 // Runs of letters and digits; "3dmm_style" and "3dmmStyle" give 3dmm and style.
 std::vector<std::string> words_of(std::string_view text) {
   std::vector<std::string> words(1);
@@ -77,7 +72,7 @@ std::span<const std::string_view> lora_types() {
 }
 
 std::string_view type_meant_by(std::string_view word) {
-  const std::string wanted = lower(word);
+  const std::string wanted = lower_ascii(word);
   const auto found = std::ranges::find(kMeanings, wanted, &WordRow::word);
   return found == kMeanings.end() ? std::string_view() : found->type;
 }

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "server/http/connection.h"
 #include "server/http/url.h"
@@ -60,12 +61,6 @@ class ThreadPerConnection : public httplib::TaskQueue {
   std::condition_variable changed_;
 };
 
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
 Call call_of(const httplib::Request& request) {
   Target target = parse_target(request.target);
   Call call{.method = request.method,
@@ -74,7 +69,7 @@ Call call_of(const httplib::Request& request) {
             .query = std::move(target.query),
             .headers = {},
             .client = request.remote_addr};
-  for (const auto& [name, value] : request.headers) call.headers.try_emplace(lower(name), value);
+  for (const auto& [name, value] : request.headers) call.headers.try_emplace(lower_ascii(name), value);
   call.is_client_gone = [] { return present == nullptr || present->is_peer_gone(); };
   return call;
 }
@@ -189,7 +184,7 @@ class Listener::Impl : public httplib::Server {
     // No compression: it would cost seconds of processor time for pictures, which hold none.
     for (const char* name : {"Accept-Encoding", "Range"}) request.headers.erase(name);
     request.ranges.clear();
-    const bool is_chunked = lower(request.get_header_value("Transfer-Encoding")) == "chunked";
+    const bool is_chunked = lower_ascii(request.get_header_value("Transfer-Encoding")) == "chunked";
     const bool has_length = request.has_header("Content-Length");
     if (!is_chunked && !has_length)
       request.set_header("Content-Length", "0");  // else it would read until the end

@@ -91,7 +91,9 @@ constexpr OptionRow kOptions[] = {
     {{.name = "api_forbid_local_requests", .type = kBoolean, .standard = "true"}, true},
     {{.name = "api_useragent", .type = kString, .standard = "\"\""}, true},
     {{.name = "sd_unet", .type = kString, .standard = "\"Automatic\""}},
-    {{.name = "token_merging_ratio", .type = kNumber, .standard = "0.0", .min = 0, .max = 1}},
+    {{.name = "token_merging_ratio", .type = kNumber, .standard = "0.0", .min = 0, .max = 0.9}},
+    {{.name = "token_merging_ratio_hr", .type = kNumber, .standard = "0.0", .min = 0, .max = 0.9}},
+    {{.name = "step_cache", .type = kInteger, .standard = "1", .help = "only every so many steps run the whole U-Net", .min = 1, .max = 10}},
     {{.name = "fp8_storage", .type = kString, .standard = "\"Disable\""}},
     {{.name = "cache_fp16_weight", .type = kBoolean, .standard = "false"}},
 };

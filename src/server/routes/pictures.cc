@@ -19,7 +19,7 @@ constexpr ParameterRow kInterrogate[] = {
     {.name = "image", .type = kPicture, .standard = "\"\""},
     {.name = "model", .type = kString, .standard = "\"clip\""},
 };
-constexpr ParameterRow kPage[] = {
+constexpr ParameterRow kPageQuery[] = {
     {.name = "limit", .type = kInteger, .standard = "100", .min = 1, .max = 1000},
     {.name = "offset", .type = kInteger, .standard = "0", .min = 0},
 };
@@ -39,7 +39,7 @@ ParameterRows interrogate_parameters() {
   return kInterrogate;
 }
 ParameterRows page_query() {
-  return kPage;
+  return kPageQuery;
 }
 
 Reply png_info(Services&, const Call& call) {
@@ -70,7 +70,7 @@ Reply interrogate(Services&, const Call& call) {
 
 Reply output_list(Services& services, const Call& call) {
   Faults faults;
-  const Json query = read_query(kPage, call.query, faults);
+  const Json query = read_query(kPageQuery, call.query, faults);
   faults.throw_if_any();
   std::size_t total = 0;
   Json list = Json::array();

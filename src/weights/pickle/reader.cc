@@ -22,7 +22,6 @@ namespace {
 using Bytes = std::span<const std::byte>;
 
 constexpr std::size_t kMaxNotes = 1000;
-constexpr std::size_t kMaxKeyBytes = 4096;
 // Room for tensors that must be rearranged, beyond the size of the file: a stride of 0 repeats elements for
 // free.
 constexpr std::uint64_t kSpareBytes = 1u << 20;
