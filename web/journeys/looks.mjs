@@ -52,6 +52,24 @@ export default {
     await page.setViewportSize({ width: SIZES[0][0], height: SIZES[0][1] });
   },
 
+  'the page asks for nothing that the API does not describe': async (visit) => {
+    const { paths } = await visit.ask('/openapi.json');
+    // Any path would fit that of the page's own files.
+    const rows = Object.entries(paths).filter(([path]) => path !== '/{file}').map(([path, methods]) => ({
+      // The last braces of a path may hold slashes.
+      fits: new RegExp(`^${path.replace(/[.=]/g, '\\$&').replace(/\{\w+\}$/, '.+').replace(/\{\w+\}/g, '[^/]+')}$`),
+      methods,
+    }));
+    assert.ok(visit.asked.size > 10, `only ${visit.asked.size} requests were made`);
+    for (const [key, fields] of visit.asked) {
+      const [method, path] = key.split(' ');
+      const row = rows.find(({ fits, methods }) => fits.test(path) && methods[method.toLowerCase()]);
+      assert.ok(row, `${key} is no route of the API`);
+      const known = row.methods[method.toLowerCase()].requestBody?.content['application/json'].schema.properties ?? {};
+      for (const name of fields) assert.ok(name in known, `${key} knows no field ${name}`);
+    }
+  },
+
   'pictures for the README': async (visit) => {
     const { page, pictures } = visit;
     if (!pictures) return;

@@ -13,6 +13,8 @@ export class Visit {
   static async begin(served) {
     const visit = new Visit();
     visit.served = served;
+    /** What the page has asked the server for: "POST /v1/jobs" → the fields of the bodies it sent. */
+    visit.asked = new Map();
     visit.browser = await chromium.launch({
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
       args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
@@ -26,9 +28,25 @@ export class Visit {
     visit.page.on('request', (request) => {
       const { protocol, host } = new URL(request.url());
       if (protocol.startsWith('http') && host !== new URL(served.address).host) visit.strange.push(`asked ${host}`);
+      if (request.resourceType() === 'fetch' && protocol.startsWith('http')) visit.remember(request);
     });
     visit.page.on('dialog', (dialog) => void dialog.accept());
     return visit;
+  }
+
+  remember(request) {
+    const key = `${request.method()} ${new URL(request.url()).pathname}`;
+    const fields = this.asked.get(key) ?? new Set();
+    this.asked.set(key, fields);
+    if (!request.headers()['content-type']?.includes('json')) return;
+    const body = request.postDataJSON();
+    for (const name of Object.keys(body ?? {})) fields.add(name);
+    // A drawing's order has the fields of A1111's route.
+    const route = { txt2img: 'txt2img', img2img: 'img2img', extras: 'extra-single-image' }[body?.kind];
+    if (!route) return;
+    const inner = this.asked.get(`POST /sdapi/v1/${route}`) ?? new Set();
+    this.asked.set(`POST /sdapi/v1/${route}`, inner);
+    for (const name of Object.keys(body.request)) inner.add(name);
   }
 
   /** Goes to a view: "create", "loras/NAME" … */

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kMaxRepeats = 10'000;
 
 // One part of a path that names something inside its folder.
-bool is_plain(std::string_view part) {
+bool is_path_part(std::string_view part) {
   return !part.empty() && part.front() != '.' && part.find('/') == std::string_view::npos &&
          part.find('\0') == std::string_view::npos && part.size() < 256;
 }
@@ -76,7 +76,7 @@ std::vector<std::string> DatasetShelf::names() const {
 fs::path DatasetShelf::set_folder(const std::string& name) const {
   std::error_code failure;
   fs::path folder = root_ / name;
-  if (!is_plain(name) || !fs::is_directory(folder, failure) || !is_below(folder, root_))
+  if (!is_path_part(name) || !fs::is_directory(folder, failure) || !is_below(folder, root_))
     throw Refusal(404, "there is no training set of this name in the folder train.");
   return folder;
 }
@@ -156,8 +156,9 @@ fs::path DatasetShelf::picture(const std::string& name, const std::string& file)
   const auto slash = file.find('/');
   const fs::path path = set_folder(name) / file;
   std::error_code failure;
-  if (slash == std::string::npos || !is_plain(file.substr(0, slash)) || !is_plain(file.substr(slash + 1)) ||
-      !training::is_picture_name(path) || !fs::is_regular_file(path, failure) || !is_below(path, root_))
+  if (slash == std::string::npos || !is_path_part(file.substr(0, slash)) ||
+      !is_path_part(file.substr(slash + 1)) || !training::is_picture_name(path) ||
+      !fs::is_regular_file(path, failure) || !is_below(path, root_))
     throw Refusal(404, "there is no such picture in the training set.");
   return path;
 }
@@ -181,7 +182,7 @@ void DatasetShelf::rename_folder(const std::string& name, const std::string& fol
   const std::string renamed = folder_name(trigger, repeats);
   const std::lock_guard lock(mutex_);
   std::error_code failure;
-  if (!is_plain(folder) || !fs::is_directory(set / folder, failure) || !is_below(set / folder, root_))
+  if (!is_path_part(folder) || !fs::is_directory(set / folder, failure) || !is_below(set / folder, root_))
     throw Refusal(404, "there is no such folder in the training set.");
   if (renamed == folder) return;
   if (fs::exists(set / renamed, failure))

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_plain(const std::string& name) {
+bool is_run_name(const std::string& name) {
   return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos &&
          name.find('\0') == std::string::npos;
 }
@@ -77,7 +77,7 @@ std::vector<std::string> TrainingRuns::names() const {
 
 std::optional<TrainingRun> TrainingRuns::open(const std::string& name) const {
   std::error_code failure;
-  if (!is_plain(name) || !fs::is_regular_file(folder(name) / "run.json", failure)) return std::nullopt;
+  if (!is_run_name(name) || !fs::is_regular_file(folder(name) / "run.json", failure)) return std::nullopt;
   const Json about = Json::parse(read_file(folder(name) / "run.json"), nullptr, false);
   if (!about.is_object()) return std::nullopt;
   TrainingRun run{.name = name,
@@ -95,14 +95,14 @@ std::optional<TrainingRun> TrainingRuns::open(const std::string& name) const {
 
 std::optional<fs::path> TrainingRuns::sample(const std::string& name, const std::string& file) const {
   std::error_code failure;
-  if (!is_plain(name) || !is_plain(file) || !sample_of(file, name)) return std::nullopt;
+  if (!is_run_name(name) || !is_run_name(file) || !sample_of(file, name)) return std::nullopt;
   fs::path path = samples_folder(name) / file;
   if (!fs::is_regular_file(path, failure) || !is_below(path, root_)) return std::nullopt;
   return path;
 }
 
 void TrainingRuns::forget(const std::string& name) const {
-  LOWRANK_CHECK(is_plain(name));
+  LOWRANK_CHECK(is_run_name(name));
   std::error_code failure;
   fs::remove_all(folder(name), failure);
   if (failure) throw Error(kIo, "{} could not be removed: {}.", folder(name).string(), failure.message());

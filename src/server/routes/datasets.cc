@@ -21,7 +21,7 @@ using enum ParameterType;
 using training::PixelSize;
 
 // The trainer's own options, in its own words.
-constexpr ParameterRow kQuery[] = {
+constexpr ParameterRow kDatasetQuery[] = {
     {.name = "resolution",
      .type = kString,
      .help = "W or W,H: training size; without it no buckets are told"},
@@ -31,7 +31,7 @@ constexpr ParameterRow kQuery[] = {
     {.name = "bucket_reso_steps", .type = kInteger},
     {.name = "bucket_no_upscale", .type = kBoolean, .standard = "false"},
 };
-constexpr ParameterRow kCreate[] = {
+constexpr ParameterRow kDatasetCreate[] = {
     {.name = "name",
      .type = kString,
      .help = "of the folder below train/",
@@ -44,16 +44,16 @@ constexpr ParameterRow kCreate[] = {
      .is_required = true},
     {.name = "repeats", .type = kInteger, .standard = "10", .help = "how often an epoch shows each picture"},
 };
-constexpr ParameterRow kFolder[] = {
+constexpr ParameterRow kDatasetFolder[] = {
     {.name = "folder", .type = kString, .help = "N_TRIGGER as it is now", .is_required = true},
     {.name = "trigger", .type = kString, .max_length = 100, .is_required = true},
     {.name = "repeats", .type = kInteger, .is_required = true},
 };
-constexpr ParameterRow kUpload[] = {
+constexpr ParameterRow kDatasetUpload[] = {
     {.name = "file", .type = kString, .help = "its name; made harmless, and numbered when it is taken"},
     {.name = "folder", .type = kString, .help = "N_TRIGGER of the set; the first when left out"},
 };
-constexpr ParameterRow kPicture[] = {
+constexpr ParameterRow kDatasetPicture[] = {
     {.name = "size",
      .type = kInteger,
      .standard = "256",
@@ -61,13 +61,13 @@ constexpr ParameterRow kPicture[] = {
      .min = 0,
      .max = 2048},
 };
-constexpr ParameterRow kCaption[] = {
+constexpr ParameterRow kDatasetCaption[] = {
     {.name = "caption", .type = kString, .max_length = 65536},
 };
 
 training::BucketOptions bucket_options(const Call& call) {
   training::LoraTrainOptions options;
-  for (const ParameterRow& row : kQuery) {
+  for (const ParameterRow& row : kDatasetQuery) {
     std::string flag(row.name);
     std::ranges::replace(flag, '_', '-');
     if (const std::string value = call.argument(row.name); !value.empty())
@@ -76,20 +76,20 @@ training::BucketOptions bucket_options(const Call& call) {
   return options.data.buckets;
 }
 
-Json size_json(const PixelSize& size) {
+Json pixel_size_json(const PixelSize& size) {
   return {{"width", size.width}, {"height", size.height}};
 }
 
-std::string picture_url(const TrainingSet& set, const SetPicture& picture) {
+std::string set_picture_url(const TrainingSet& set, const SetPicture& picture) {
   return fmt::format("/v1/datasets/{}/pictures/{}?t={:.0f}", percent_encode(set.name, ""),
                      percent_encode(picture.file, "/"), picture.time * 1000);
 }
 
-Json picture_json(const TrainingSet& set, const SetPicture& picture) {
+Json set_picture_json(const TrainingSet& set, const SetPicture& picture) {
   const auto& folder = set.folders[picture.folder];
   return {{"file", picture.file},
           {"folder", folder.folder},
-          {"url", picture_url(set, picture)},
+          {"url", set_picture_url(set, picture)},
           {"caption", picture.caption ? Json(*picture.caption) : Json()},
           {"learned", picture.caption.value_or(folder.trigger)},
           {"repeats", folder.repeats},
@@ -121,7 +121,7 @@ Json set_json(const TrainingSet& set) {
           {"folders", folders_json(set)},
           {"count", set.pictures.size()},
           {"pictures_per_epoch", per_epoch},
-          {"cover", set.pictures.empty() ? Json() : Json(picture_url(set, set.pictures.front()))},
+          {"cover", set.pictures.empty() ? Json() : Json(set_picture_url(set, set.pictures.front()))},
           {"faults", set.faults},
           {"is_ready", set.faults.empty() && faulty == 0 && !set.pictures.empty()}};
 }
@@ -137,7 +137,7 @@ void add_buckets(const TrainingSet& set, const training::BucketOptions& options,
     try {
       const auto place = chooser.choose(picture.size);
       const auto whole = static_cast<double>(place.resized.width * place.resized.height);
-      pictures[i]["bucket"] = size_json(place.bucket);
+      pictures[i]["bucket"] = pixel_size_json(place.bucket);
       pictures[i]["cut"] = 1 - static_cast<double>(place.bucket.width * place.bucket.height) / whole;
       counts[place.bucket] += set.folders[picture.folder].repeats;
     } catch (const Error& error) {
@@ -145,7 +145,7 @@ void add_buckets(const TrainingSet& set, const training::BucketOptions& options,
     }
   }
   for (const auto& [size, count] : counts) {
-    Json bucket = size_json(size);
+    Json bucket = pixel_size_json(size);
     bucket["pictures"] = count;
     buckets.push_back(std::move(bucket));
   }
@@ -154,7 +154,7 @@ void add_buckets(const TrainingSet& set, const training::BucketOptions& options,
 Json detail_json(const TrainingSet& set, const training::BucketOptions& options) {
   Json out = set_json(set);
   Json pictures = Json::array(), buckets = Json::array();
-  for (const auto& picture : set.pictures) pictures.push_back(picture_json(set, picture));
+  for (const auto& picture : set.pictures) pictures.push_back(set_picture_json(set, picture));
   if (options.resolution.width != 0) add_buckets(set, options, pictures, buckets);
   out["pictures"] = std::move(pictures);
   out["buckets"] = std::move(buckets);
@@ -165,28 +165,28 @@ Json one_picture(Services& services, const std::string& name, const std::string&
   const TrainingSet set = services.datasets.open(name);
   const auto found = std::ranges::find(set.pictures, file, &SetPicture::file);
   if (found == set.pictures.end()) throw Refusal(404, "the picture has been removed meanwhile.");
-  return picture_json(set, *found);
+  return set_picture_json(set, *found);
 }
 
 }  // namespace
 
 ParameterRows dataset_query() {
-  return kQuery;
+  return kDatasetQuery;
 }
 ParameterRows dataset_create_parameters() {
-  return kCreate;
+  return kDatasetCreate;
 }
 ParameterRows dataset_folder_parameters() {
-  return kFolder;
+  return kDatasetFolder;
 }
 ParameterRows dataset_upload_query() {
-  return kUpload;
+  return kDatasetUpload;
 }
 ParameterRows dataset_picture_query() {
-  return kPicture;
+  return kDatasetPicture;
 }
 ParameterRows dataset_caption_parameters() {
-  return kCaption;
+  return kDatasetCaption;
 }
 
 Reply dataset_list(Services& services, const Call&) {
@@ -200,14 +200,14 @@ Reply dataset_detail(Services& services, const Call& call) {
 }
 
 Reply dataset_create(Services& services, const Call& call) {
-  const Json body = read_body(kCreate, call.body);
+  const Json body = read_body(kDatasetCreate, call.body);
   const std::string name = body["name"].get<std::string>();
   services.datasets.create(name, body["trigger"].get<std::string>(), body["repeats"].get<std::int64_t>());
   return json_reply(detail_json(services.datasets.open(name), {}), 201);
 }
 
 Reply dataset_rename_folder(Services& services, const Call& call) {
-  const Json body = read_body(kFolder, call.body);
+  const Json body = read_body(kDatasetFolder, call.body);
   services.datasets.rename_folder(call.at("name"), body["folder"].get<std::string>(),
                                   body["trigger"].get<std::string>(), body["repeats"].get<std::int64_t>());
   return json_reply(detail_json(services.datasets.open(call.at("name")), {}));
@@ -223,7 +223,7 @@ Reply dataset_add_picture(Services& services, const Call& call) {
 
 Reply dataset_picture(Services& services, const Call& call) {
   Faults faults;
-  const Json query = read_query(kPicture, call.query, faults);
+  const Json query = read_query(kDatasetPicture, call.query, faults);
   faults.throw_if_any();
   const auto path = services.datasets.picture(call.at("name"), call.at("file"));
   const int side = query["size"].get<int>();
@@ -251,7 +251,7 @@ Reply dataset_delete_picture(Services& services, const Call& call) {
 }
 
 Reply dataset_caption(Services& services, const Call& call) {
-  const Json body = read_body(kCaption, call.body);
+  const Json body = read_body(kDatasetCaption, call.body);
   if (!parse_json(call.body).contains("caption"))
     refuse_field("caption", "field required; null removes the picture's own caption", "value_error.missing");
   std::optional<std::string> caption;

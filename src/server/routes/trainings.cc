@@ -10,7 +10,7 @@ namespace {
 
 using enum ParameterType;
 
-constexpr ParameterRow kQuery[] = {
+constexpr ParameterRow kTrainingQuery[] = {
     {.name = "points",
      .type = kInteger,
      .standard = "500",
@@ -49,7 +49,7 @@ TrainingRun run_of(Services& services, const Call& call) {
 }  // namespace
 
 ParameterRows training_query() {
-  return kQuery;
+  return kTrainingQuery;
 }
 
 Reply training_list(Services& services, const Call&) {
@@ -64,7 +64,7 @@ Reply training_list(Services& services, const Call&) {
 
 Reply training_detail(Services& services, const Call& call) {
   Faults faults;
-  const Json query = read_query(kQuery, call.query, faults);
+  const Json query = read_query(kTrainingQuery, call.query, faults);
   faults.throw_if_any();
   const TrainingRun run = run_of(services, call);
   Json out = run_json(services, run);
