@@ -46,7 +46,7 @@ TESTED := kernels_tests model_tests weights_tests formats_tests prompt_tests sam
   server_tests e2e_tests
 # The tests that run the real program.
 PROGRAM_TESTS := e2e_txt2img_test e2e_workflow_test cli_tests collection_tests import_tests serve_api_test serve_queue_test \
-  serve_safety_test serve_training_test serve_page_test serve_clients_test layer_tests format_tests
+  serve_safety_test serve_collection_test serve_imports_test serve_training_test serve_page_test serve_clients_test layer_tests format_tests
 
 test: page  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
 	@[ -f build/dev/build.ninja ] || cmake --preset dev

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "cli/prompt_resources.h"
+#include "cli/infotext_source.h"
 #include "prompt/extra_networks.h"
 #include "prompt/infotext.h"
 #include "prompt/text.h"

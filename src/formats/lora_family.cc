@@ -127,4 +127,24 @@ void recognise_base_model(LoraFile& lora, bool has_second_encoder,
     lora.base_model_reason += fmt::format(" (although {})", metadata.reason);
 }
 
+std::string_view family_name(BaseModel model) {
+  switch (model) {
+    case BaseModel::kSd1:
+      return "SD 1.x";
+    case BaseModel::kSd2:
+      return "SD 2.x";
+    case BaseModel::kSdxl:
+      return "SDXL";
+    case BaseModel::kOther:
+      break;
+  }
+  return "other";
+}
+
+std::string_view family_name(std::string_view architecture) {
+  if (architecture == "SD1") return family_name(BaseModel::kSd1);
+  if (architecture == "SD2") return family_name(BaseModel::kSd2);
+  return architecture.empty() ? family_name(BaseModel::kOther) : architecture;
+}
+
 }  // namespace lowrank::formats

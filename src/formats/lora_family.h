@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "formats/lora_file.h"
 
@@ -17,5 +18,10 @@ void recognise_base_model(LoraFile& lora, bool has_second_encoder,
 
 // Input width of the layer that an entry changes; 0 when its tensors do not tell.
 std::int64_t input_width(const LoraEntry& entry);
+
+// How people write a family: "SD 1.x", "SD 2.x", "SDXL"; "other" for all else. Of an architecture as LoraSummary names
+// it, where other families keep their own name ("FLUX").
+std::string_view family_name(BaseModel model);
+std::string_view family_name(std::string_view architecture);
 
 }  // namespace lowrank::formats

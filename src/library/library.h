@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "library/data_dir.h"
+#include "library/index/facets.h"
 #include "library/index/hashing.h"
+#include "library/index/place_table.h"
 #include "library/index/query.h"
 #include "library/index/scan.h"
 #include "library/lora_card.h"
@@ -35,6 +37,9 @@ struct DuplicateGroup {
   std::vector<Record> files;  // two or more
   bool is_whole_file = true;  // false: equal tensors, other metadata
 };
+// What one copy would leave free; hard links and links share their bytes.
+std::int64_t wasted_bytes(const DuplicateGroup& group);
+
 struct NameConflict {
   std::string name;
   std::vector<Record> claimants;       // two or more
@@ -55,12 +60,23 @@ class Library {
   const DataDir& data() const { return data_; }
 
   std::vector<Record> find(const Query& query) const { return run_query(database_, query); }
+  // How many find() gives without limit and offset.
+  std::int64_t count(const Query& query) const { return count_hits(database_, query); }
+  Facets facets(std::size_t max_tags) const { return count_facets(database_, max_tags); }
+  // What a checkpoint takes. Throws Error when the file is none.
+  Fit fit_of(const std::filesystem::path& checkpoint) const;
+  // Changes whenever the index does, also by another process.
+  std::int64_t version() const;
+
   std::filesystem::path path_of(const Record& record) const;
   // Below its LoRA folder, without extension: unique, and understood in prompts.
   static std::string relative_name(const Record& record);
 
   // The shortest name by which a prompt means this file.
   std::string prompt_name(const Record& record) const;
+  // `<lora:NAME:PREFERRED WEIGHT>` under that name, and "trigger words, <lora:…>".
+  std::string prompt_tag(const Record& record) const;
+  std::string prompt_line(const Record& record) const;
 
   // The LoRA that NAME means: by A1111's rule first (lora_folder.h), then by a former name, then as a hash of
   // at least eight digits. nullopt: there is none.
@@ -70,13 +86,19 @@ class Library {
   // By any hash that is known, of the kind "lora" or another; a shorter hash meets the longer one that it
   // begins.
   std::optional<Record> find_hash(std::string_view hash, std::string_view kind = "lora") const;
+  std::optional<Record> find_id(std::int64_t id) const;
+  // The record of the file at `path`, whatever way leads there.
+  std::optional<Record> find_path(const std::filesystem::path& path) const;
   std::optional<Record> find_civitai_version(std::int64_t version) const;
   std::vector<std::string> former_names(const Record& record) const;
 
   // Hashes this file when it is not yet known. False with the reason in `problem`.
   bool hash(Record& record, std::string& problem, const std::stop_token& stop = {}) const;
+  // Keeps what hash_file() gave for the record's file, unless the file has changed since.
+  void keep_hashes(const Record& record, const FileHashes& hashes) const;
   std::vector<Record> unhashed(std::string_view kind) const;
-  // Groups by content, of files whose hashes are known. Same-sized files without hashes are in suspects().
+  // Groups by content, of files whose hashes are known. Files without hashes that might be the same (equal in size
+  // and header) are in suspects().
   std::vector<DuplicateGroup> duplicates() const;
   std::vector<Record> suspects() const;
   std::vector<NameConflict> conflicts() const;
@@ -90,6 +112,8 @@ class Library {
 
  private:
   Library(DataDir data, Database database) : data_(std::move(data)), database_(std::move(database)) {}
+  // In the order of scanning: places as in their table, then natural order.
+  static bool scanned_before(const Record& a, const Record& b);
   std::vector<Record> select(std::string_view where, const std::function<void(Statement&)>& bind = {}) const;
 
   DataDir data_;

@@ -115,7 +115,7 @@ class Server::Impl {
         hashes_(state_folder(options) / "hashes.json"),
         settings_(state_folder(options) / "options.json"),
         catalog_(library::find_data_dir(options.data_dir.string()), hashes_),
-        loras_(catalog_.data()),
+        collection_(catalog_.data()),
         outputs_(catalog_.data().outputs()),
         datasets_(catalog_.data()),
         trainings_(state_folder(options) / "trainings"),
@@ -139,16 +139,18 @@ class Server::Impl {
                  .resources = with_upscalers(std::move(resources)),
                  .session = {.threads = options.threads, .version = options.version},
                  .limits = options.limits}),
+        imports_({.queue = queue_, .events = events_, .data = catalog_.data(), .version = options.version}),
         services_{.options = options_,
                   .queue = queue_,
                   .events = events_,
                   .settings = settings_,
                   .catalog = catalog_,
-                  .loras = loras_,
+                  .collection = collection_,
                   .outputs = outputs_,
                   .datasets = datasets_,
                   .trainings = trainings_,
                   .engine = engine_,
+                  .imports = imports_,
                   .metrics = metrics_,
                   .open_connections = [this] { return listener_.open_connections(); },
                   .is_stopping = [this] { return listener_.is_stopping(); },
@@ -314,13 +316,14 @@ class Server::Impl {
   HashCache hashes_;
   OptionStore settings_;
   Catalog catalog_;
-  LoraShelf loras_;
+  Collection collection_;
   OutputFolder outputs_;
   DatasetShelf datasets_;
   TrainingRuns trainings_;
   JobQueue queue_;
   Listener listener_;
   Engine engine_;
+  ImportWorkers imports_;
   Services services_;
 };
 

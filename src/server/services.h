@@ -6,10 +6,11 @@
 #include <string>
 
 #include "server/catalog/catalog.h"
+#include "server/catalog/collection.h"
 #include "server/catalog/dataset_shelf.h"
-#include "server/catalog/lora_shelf.h"
 #include "server/engine/engine.h"
 #include "server/engine/output_folder.h"
+#include "server/imports/import_workers.h"
 #include "server/metrics.h"
 #include "server/options/option_store.h"
 #include "server/queue/event_log.h"
@@ -24,11 +25,12 @@ struct Services {
   EventLog& events;
   OptionStore& settings;
   Catalog& catalog;
-  LoraShelf& loras;
+  Collection& collection;
   OutputFolder& outputs;
   DatasetShelf& datasets;
   TrainingRuns& trainings;
   Engine& engine;
+  ImportWorkers& imports;
   Metrics& metrics;
   std::function<int()> open_connections;
   std::function<bool()> is_stopping;

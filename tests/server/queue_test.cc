@@ -42,6 +42,40 @@ class JobQueueTest : public testing::Test {
   EventLog events_;
 };
 
+TEST_F(JobQueueTest, ImportsHaveALaneOfTheirOwn) {
+  auto queue = open({.max_waiting = 2});
+  const auto import_order = [] {
+    return JobOrder{
+        .kind = "import", .request = "{}", .task_id = "import", .is_attached = false, .idempotency_key = ""};
+  };
+  const auto fetch = queue->submit(import_order()).id, fetch_too = queue->submit(import_order()).id;
+  const auto draw = queue->submit(order()).id;
+  EXPECT_EQ(queue->view(draw)->position, 1);
+  EXPECT_EQ(queue->view(fetch_too)->position, 2);
+  EXPECT_EQ(queue->waiting(), 1);  // what A1111's clients count
+  EXPECT_EQ(queue->pending().size(), 1u);
+  EXPECT_THROW(queue->submit(import_order()), Refusal);
+  const auto fetching = queue->take(Lane::kImports)->job, fetching_too = queue->take(Lane::kImports)->job;
+  const auto drawing = queue->take()->job;
+  EXPECT_EQ(fetching->id, fetch);
+  EXPECT_EQ(fetching_too->id, fetch_too);
+  EXPECT_EQ(drawing->id, draw);
+  EXPECT_EQ(queue->unfinished(), 1);
+  queue->interrupt();
+  EXPECT_TRUE(drawing->control->interrupt);
+  EXPECT_FALSE(fetching->control->interrupt);
+  EXPECT_EQ(queue->cancel(fetch_too), Cancelled::kSoon);
+  EXPECT_TRUE(fetching_too->control->stop.stop_requested());
+  EXPECT_FALSE(fetching->control->stop.stop_requested());
+  queue->end(fetch_too, Outcome::of(JobState::kCancelled, 409, "cancelled"));
+  queue->end(draw, done());
+  EXPECT_EQ(queue->view(fetch)->state, JobState::kRunning);
+  // A start after the process died: the import waits in its lane again.
+  queue = open();
+  EXPECT_EQ(queue->unfinished(), 0);
+  EXPECT_EQ(queue->take(Lane::kImports)->job->id, fetch);
+}
+
 TEST_F(JobQueueTest, JobsComeInOrderAndKeepTheirResults) {
   auto queue = open();
   const auto first = queue->submit(order("{\"a\":1}")).id, second = queue->submit(order()).id;

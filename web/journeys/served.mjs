@@ -56,7 +56,14 @@ export class Served {
   async start() {
     const { child, found } = begin(
       program, ['serve', '--port', String(this.port), '--data-dir', this.folder, '--access-log', 'none'],
-      { OMP_WAIT_POLICY: 'passive', LOWRANK_CIVITAI_URL: this.sitesUrl ?? '', HF_ENDPOINT: this.sitesUrl ?? '', HOME: this.folder },
+      {
+        OMP_WAIT_POLICY: 'passive',
+        LOWRANK_CIVITAI_URL: this.sitesUrl,
+        HF_ENDPOINT: this.sitesUrl,
+        // Index and tokens of its own.
+        HOME: this.folder,
+        ...Object.fromEntries(['XDG_CACHE_HOME', 'XDG_DATA_HOME', 'XDG_CONFIG_HOME'].map((name) => [name, join(this.folder, 'home', name)])),
+      },
       /http:\/\/127\.0\.0\.1:(\d+)/,
     );
     this.server = child;

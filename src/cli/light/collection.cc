@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "library/index/place_table.h"
-#include "library/index/read_record.h"
+#include "library/lora_words.h"
 #include "library/near_names.h"
 #include "library/sidecar/lora_type.h"
 #include "prompt/text.h"
@@ -42,13 +42,6 @@ library::SortBy sort_of(const std::string& text) {
   return library::SortBy::kName;
 }
 
-std::string lower_squeezed(std::string_view text) {
-  std::string out;
-  for (const char c : prompt::lower(text))
-    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) out += c;
-  return out;
-}
-
 }  // namespace
 
 library::Library open_library(const Invocation& invocation) {
@@ -75,7 +68,7 @@ library::Query query_of(const Invocation& invocation, const library::Library& li
   if (invocation.has("min-size")) query.min_bytes = bytes_of(invocation.value("min-size"), "min-size");
   if (invocation.has("max-size")) query.max_bytes = bytes_of(invocation.value("max-size"), "max-size");
   if (invocation.has("fits"))
-    query.fits = fit_of(library, find_model(library.data(), invocation.value("fits")));
+    query.fits = library.fit_of(find_model(library.data(), invocation.value("fits")));
   if (invocation.has("limit")) query.limit = std::stoll(invocation.value("limit"));
   query.sort = sort_of(invocation.value("sort"));
   return query;
@@ -103,69 +96,8 @@ fs::path find_model(const library::DataDir& data, const std::string& name) {
               near.empty() ? " 'lowrank model list' shows what is there." : near);
 }
 
-library::Fit fit_of(const library::Library& library, const fs::path& checkpoint) {
-  std::error_code failure;
-  for (const Record& record : library.find({.kind = "checkpoint"}))
-    if (fs::equivalent(library.path_of(record), checkpoint, failure))
-      return {record.architecture, record.cross_width, record.text_width};
-  // The starter, or a file from elsewhere.
-  formats::LoraSummariser summariser;
-  Record record;
-  library::read_record(library::place_named("checkpoint"), checkpoint, {}, summariser, record);
-  if (!record.problem.empty()) throw Error(kBadInput, "{}", record.problem);
-  return {record.architecture, record.cross_width, record.text_width};
-}
-
-std::string_view base_name(formats::BaseModel base) {
-  switch (base) {
-    case formats::BaseModel::kSd1:
-      return "SD 1.x";
-    case formats::BaseModel::kSd2:
-      return "SD 2.x";
-    case formats::BaseModel::kSdxl:
-      return "SDXL";
-    case formats::BaseModel::kOther:
-      break;
-  }
-  return "other";
-}
-
-std::string base_text(const Record& record) {
-  // Of a family with many offspring (Pony, Illustrious) the name tells more than the family.
-  const std::string said = lower_squeezed(record.base_model);
-  const bool is_plain =
-      said.empty() || said == "unknown" || said.starts_with("sd") || said.starts_with("stable");
-  if (!is_plain) return record.base_model;
-  if (record.architecture == "SD1") return "SD 1.x";
-  if (record.architecture == "SD2") return "SD 2.x";
-  if (!record.architecture.empty()) return record.architecture;
-  return record.base_model.empty() || said == "unknown" ? "other" : record.base_model;
-}
-
-std::string rank_text(std::int64_t low, std::int64_t high) {
-  if (high == 0) return "";
-  return low == high ? fmt::format("{}", low) : fmt::format("{} to {}", low, high);
-}
-
-std::string trigger_text(const Record& record) {
-  if (!record.activation.empty()) return record.activation;
-  if (const auto words = library::list_of(record.triggers); !words.empty())
-    return fmt::format("{}", fmt::join(words, ", "));
-  const auto counts = library::counts_of(record.caption_tags);
-  return counts.empty() ? "" : counts.front().first;
-}
-
 std::string type_text(const Record& record) {
   return record.type_origin == "guess" ? record.type + "?" : record.type;
-}
-
-std::string tag_text(const library::Library& library, const Record& record) {
-  return fmt::format("<lora:{}:{}>", library.prompt_name(record), weight_text(record.weight));
-}
-
-std::string prompt_line(const library::Library& library, const Record& record) {
-  const std::string words = trigger_text(record), tag = tag_text(library, record);
-  return words.empty() ? tag : fmt::format("{}, {}", words, tag);
 }
 
 std::string stars(std::int64_t rating) {
@@ -182,10 +114,6 @@ std::string date_text(std::int64_t seconds) {
   return std::string(text, std::strftime(text, sizeof(text), "%Y-%m-%d", &local));
 }
 
-std::string weight_text(double weight) {
-  return weight == 0 ? "1" : fmt::format("{}", weight);
-}
-
 ordered_json record_json(const library::Library& library, const Record& record) {
   const fs::path path = library.path_of(record);
   ordered_json json = {
@@ -195,12 +123,12 @@ ordered_json record_json(const library::Library& library, const Record& record) 
   if (!record.problem.empty()) json["error"] = record.problem;
   if (!record.title.empty()) json["title"] = record.title;
   json.update({{"kind", record.kinds},
-               {"rank", rank_text(record.rank_low, record.rank_high)},
-               {"base_model", base_text(record)},
+               {"rank", library::rank_text(record.rank_low, record.rank_high)},
+               {"base_model", library::base_text(record)},
                {"architecture", record.architecture},
                {"type", record.type},
                {"type_origin", record.type_origin},
-               {"trigger", trigger_text(record)},
+               {"trigger", library::trigger_text(record)},
                {"trigger_words", library::list_of(record.triggers)},
                {"tags", library::list_of(record.tags)},
                {"preferred_weight", record.weight},
@@ -215,9 +143,8 @@ ordered_json record_json(const library::Library& library, const Record& record) 
   add("sha256", record.sha256);
   add("autov1", record.autov1);
   add("autov2", record.sha256.substr(0, 10));
-  const std::string& lora_hash = record.sshs.size() >= 12 ? record.sshs : record.addnet;
   add("autov3", record.addnet.substr(0, 12));
-  add("lora_hash", lora_hash.substr(0, 12));
+  add("lora_hash", library::lora_hash(record));
   add("sshs_legacy", record.sshs_legacy);
   json["hashes"] = std::move(hashes);
   return json;

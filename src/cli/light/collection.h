@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "cli/invocation.h"
-#include "formats/checkpoint.h"
 #include "library/library.h"
 
 namespace lowrank::cli {
@@ -21,21 +20,11 @@ library::Query query_of(const Invocation& invocation, const library::Library& li
 
 // A checkpoint by name or file; "" or "default": the one taken without being told. Throws Error(kNotFound).
 std::filesystem::path find_model(const library::DataDir& data, const std::string& name);
-library::Fit fit_of(const library::Library& library, const std::filesystem::path& checkpoint);
 
-std::string_view base_name(formats::BaseModel base);         // "SD 1.x"
-std::string base_text(const library::Record& record);        // "SD 1.x", "Pony", "FLUX", "other"
-std::string rank_text(std::int64_t low, std::int64_t high);  // "4", "4 to 16", ""
-std::string trigger_text(const library::Record& record);     // what to add to the prompt, may be ""
 // "style", "style?" for a guess, "" when nothing tells.
 std::string type_text(const library::Record& record);
-// `<lora:NAME:WEIGHT>` under the shortest name that means this file.
-std::string tag_text(const library::Library& library, const library::Record& record);
-// "trigger words, <lora:name:weight>".
-std::string prompt_line(const library::Library& library, const library::Record& record);
 std::string stars(std::int64_t rating);       // "★★★", ""
 std::string date_text(std::int64_t seconds);  // "2026-11-25", local time
-std::string weight_text(double weight);       // "1" when none is stated
 
 nlohmann::ordered_json record_json(const library::Library& library, const library::Record& record);
 

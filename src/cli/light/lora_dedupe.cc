@@ -17,7 +17,7 @@ using library::Library;
 using library::Record;
 using nlohmann::ordered_json;
 
-// Only files that have the same size as another can be the same.
+// Only files that have the same size and header as another can be the same.
 void hash_suspects(const Library& library, bool is_quiet) {
   const StopSignal signal;
   auto suspects = library.suspects();
@@ -37,19 +37,6 @@ ordered_json paths_json(const Library& library, const std::vector<Record>& recor
   auto paths = ordered_json::array();
   for (const Record& record : records) paths.push_back(library.path_of(record).string());
   return paths;
-}
-
-// Hard links and links share their bytes.
-std::int64_t wasted_bytes(const library::DuplicateGroup& group) {
-  std::int64_t bytes = 0;
-  for (std::size_t i = 1; i < group.files.size(); ++i) {
-    bool is_shared = false;
-    for (std::size_t j = 0; j < i; ++j)
-      is_shared = is_shared || (group.files[i].inode == group.files[j].inode &&
-                                group.files[i].device == group.files[j].device);
-    if (!is_shared && group.is_whole_file) bytes += group.files[i].size;
-  }
-  return bytes;
 }
 
 }  // namespace

@@ -2,15 +2,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
-#include "image/codec.h"
 #include "library/lora_card.h"
 #include "library/sidecar/card_edit.h"
+#include "library/sidecar/preview.h"
 #include "prompt/text.h"
 
 namespace lowrank::cli {
@@ -20,6 +22,8 @@ namespace fs = std::filesystem;
 using library::CardEdit;
 using library::Library;
 using library::Record;
+
+constexpr std::size_t kMaxPictureBytes = 256u << 20;
 
 // Writes the edit, reads it back into the index, and says where it stands.
 int write_edit(const Invocation& invocation, Library& library, const Record& record, const CardEdit& edit) {
@@ -40,7 +44,7 @@ int write_edit(const Invocation& invocation, Library& library, const Record& rec
   add("tags", fmt::format("{}", fmt::join(library::list_of(after.tags), ", ")));
   add("rating", stars(after.rating));
   add("notes", after.notes);
-  add("in a prompt", prompt_line(library, after));
+  add("in a prompt", library.prompt_line(after));
   fmt::print("{}: written to {}\n{}", printable(Library::relative_name(after)), file.string(), facts);
   return 0;
 }
@@ -132,15 +136,9 @@ int lora_preview(const Invocation& invocation) {
   const fs::path path = library.path_of(record);
   fs::path shown = record.preview.empty() ? fs::path() : path.parent_path() / record.preview;
   if (invocation.places.size() > 1) {
-    const fs::path& source = invocation.places[1];
-    const auto picture = image::load_picture(source);
-    // A1111 looks for NAME.png first, so that is the name to take; the settings inside the picture travel
-    // with it.
-    shown = library::sidecar_path(path, ".png");
-    image::save_picture(shown, picture,
-                        {.format = image::PictureFormat::kPng,
-                         .quality = 80,
-                         .parameters = image::load_parameters(source).value_or("")});
+    const std::string& source = invocation.places[1];
+    const std::string bytes = read_file(source, kMaxPictureBytes);
+    shown = library::set_preview(path, std::as_bytes(std::span(bytes.data(), bytes.size())), source);
     library.reread(record);
   } else if (invocation.has("remove")) {
     if (shown.empty()) throw Error(kNotFound, "'{}' has no preview to remove.", record.name);

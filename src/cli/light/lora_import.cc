@@ -44,6 +44,7 @@ struct Outcome {
   std::optional<Imported> imported;
   std::string error;
   ErrorCode code = kInternal;
+  std::optional<Record> record = {};  // of what was imported, when it is a part of the collection
 };
 
 Outcome failed(const std::string& label, const Error& error) {
@@ -73,6 +74,19 @@ void fetch_all(const Importer& importer, const std::vector<ImportItem>& items, i
   for (Outcome& outcome : own) outcomes.push_back(std::move(outcome));
 }
 
+// Fills in the LoRAs that the imports became.
+void find_records(Library& library, std::vector<Outcome>& outcomes) {
+  std::vector<Imported> imports;
+  for (const Outcome& outcome : outcomes)
+    if (outcome.imported) imports.push_back(*outcome.imported);
+  const auto records = library::index_imports(library, imports);
+  auto record = records.begin();
+  for (Outcome& outcome : outcomes)
+    if (outcome.imported && (outcome.record = *record++) &&
+        library::place_named(outcome.record->place).kind != "lora")
+      outcome.record.reset();
+}
+
 ordered_json outcome_json(const Outcome& outcome, const Library& library) {
   ordered_json json = {{"source", outcome.label}};
   if (!outcome.imported) {
@@ -86,8 +100,7 @@ ordered_json outcome_json(const Outcome& outcome, const Library& library) {
   json["bytes"] = imported.bytes;
   json["resumed"] = imported.was_resumed;
   json["remarks"] = imported.remarks;
-  for (const Record& record : library.find({.kind = "lora"}))
-    if (library.path_of(record) == imported.path) json["lora"] = record_json(library, record);
+  if (outcome.record) json["lora"] = record_json(library, *outcome.record);
   return json;
 }
 
@@ -100,10 +113,7 @@ void print_outcome(const Outcome& outcome, const Library& library) {
   fmt::print("{}: {}{}\n", imported.state == ImportState::kImported ? "imported" : "already here",
              printable(imported.path.string()),
              imported.was_resumed ? " (went on where an earlier try ended)" : "");
-  std::error_code failure;
-  for (const Record& record : library.find({.kind = "lora"}))
-    if (fs::equivalent(library.path_of(record), imported.path, failure))
-      fmt::print("  in a prompt: {}\n", printable(prompt_line(library, record)));
+  if (outcome.record) fmt::print("  in a prompt: {}\n", printable(library.prompt_line(*outcome.record)));
   for (const std::string& remark : imported.remarks) fmt::print(stderr, "warning: {}\n", printable(remark));
 }
 
@@ -178,7 +188,7 @@ int lora_import(const Invocation& invocation) {
     const int jobs = invocation.has("jobs") ? std::stoi(invocation.value("jobs")) : 3;
     fetch_all(importer, items, jobs, is_json || invocation.has("quiet"), outcomes);
   }
-  library.rescan();
+  find_records(library, outcomes);
   if (is_json) {
     auto list = ordered_json::array();
     for (const Outcome& outcome : outcomes) list.push_back(outcome_json(outcome, library));

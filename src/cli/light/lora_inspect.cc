@@ -10,7 +10,9 @@
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
+#include "formats/lora_family.h"
 #include "formats/lora_file.h"
+#include "library/lora_words.h"
 
 namespace lowrank::cli {
 namespace {
@@ -35,7 +37,7 @@ std::string rank_of(const formats::LoraFile& lora) {
     low = low == 0 ? entry.rank : std::min(low, entry.rank);
     high = std::max(high, entry.rank);
   }
-  return rank_text(low, high);
+  return library::rank_text(low, high);
 }
 
 std::map<std::string, int> kind_counts(const formats::LoraFile& lora) {
@@ -65,7 +67,7 @@ ordered_json inspect_json(const formats::LoraFile& lora) {
   return {{"path", lora.path.string()},
           {"name", lora.name},
           {"alias", lora.alias},
-          {"base_model", base_name(lora.base_model)},
+          {"base_model", formats::family_name(lora.base_model)},
           {"base_model_reason", lora.base_model_reason},
           {"short_hash", formats::lora_short_hash(*lora.file)},
           {"kinds", kind_counts(lora)},
@@ -118,7 +120,7 @@ int lora_inspect(const Invocation& invocation) {
   fmt::print("{}\n{}, {} modules, AutoV3 {}\n\n", lora.path.string(),
              size_text(lora.file->file_bytes().size()), lora.entries.size(),
              formats::lora_short_hash(*lora.file));
-  fmt::print("base model: {} ({})\n\n", base_name(lora.base_model), lora.base_model_reason);
+  fmt::print("base model: {} ({})\n\n", formats::family_name(lora.base_model), lora.base_model_reason);
   if (invocation.has("all")) {
     print_modules(lora);
   } else {

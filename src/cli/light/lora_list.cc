@@ -15,6 +15,7 @@
 #include "cli/text_table.h"
 #include "library/index/state_dir.h"
 #include "library/index/watch.h"
+#include "library/lora_words.h"
 
 namespace lowrank::cli {
 namespace {
@@ -29,10 +30,11 @@ void print_table(const std::vector<Record>& records) {
     const std::string relative = Library::relative_name(record);
     rows.push_back({record.alias == record.name ? relative : fmt::format("{} ({})", relative, record.alias),
                     record.problem.empty() ? record.kinds : "unusable",
-                    rank_text(record.rank_low, record.rank_high),
-                    record.problem.empty() ? base_text(record) : record.architecture, type_text(record),
-                    size_text(static_cast<std::uint64_t>(record.size)), stars(record.rating),
-                    record.problem.empty() ? trigger_text(record) : record.problem});
+                    library::rank_text(record.rank_low, record.rank_high),
+                    record.problem.empty() ? library::base_text(record) : record.architecture,
+                    type_text(record), size_text(static_cast<std::uint64_t>(record.size)),
+                    stars(record.rating),
+                    record.problem.empty() ? library::trigger_text(record) : record.problem});
   }
   fmt::print("{}", text_table({"NAME", "KIND", "RANK", "BASE", "TYPE", "SIZE", "RATED", "TRIGGER"},
                               std::move(rows)));

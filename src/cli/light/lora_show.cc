@@ -10,6 +10,7 @@
 #include "cli/text_table.h"
 #include "formats/lora_file.h"
 #include "library/lora_card.h"
+#include "library/lora_words.h"
 
 namespace lowrank::cli {
 namespace {
@@ -61,8 +62,8 @@ int lora_show(const Invocation& invocation) {
   };
   if (invocation.has("json")) {
     ordered_json json = record_json(library, record);
-    json.update({{"tag", tag_text(library, record)},
-                 {"prompt", prompt_line(library, record)},
+    json.update({{"tag", library.prompt_tag(record)},
+                 {"prompt", library.prompt_line(record)},
                  {"found_by", found.how},
                  {"former_names", former},
                  {"base_model_reason", lora.base_model_reason},
@@ -81,7 +82,7 @@ int lora_show(const Invocation& invocation) {
   print_field("title", record.title == record.name ? "" : record.title);
   print_field("", how_found(found, asked));
   print_field("former names", fmt::format("{}", fmt::join(former, ", ")));
-  print_field("in a prompt", prompt_line(library, record));
+  print_field("in a prompt", library.prompt_line(record));
   print_field("trigger words", fmt::format("{}", fmt::join(card.trigger_words, ", ")));
   print_field("negative text", record.negative);
   print_field("type", type_line(record));
@@ -89,9 +90,9 @@ int lora_show(const Invocation& invocation) {
   print_field("tags", fmt::format("{}", fmt::join(card.labels, ", ")));
   print_field("notes", record.notes);
   print_field("description", card.description);
-  const std::string rank = rank_text(record.rank_low, record.rank_high);
+  const std::string rank = library::rank_text(record.rank_low, record.rank_high);
   print_field("kind", rank.empty() ? record.kinds : fmt::format("{}, rank {}", record.kinds, rank));
-  print_field("base model", fmt::format("{} ({})", base_text(record), lora.base_model_reason));
+  print_field("base model", fmt::format("{} ({})", library::base_text(record), lora.base_model_reason));
   print_field("modules", fmt::format("{} of the U-Net, {} of the text encoder", record.unet_modules,
                                      record.text_modules));
   print_field("trained on", fact("ss_sd_model_name"));
@@ -103,8 +104,8 @@ int lora_show(const Invocation& invocation) {
   print_field("creator", record.creator);
   print_field("from", record.source);
   print_field("preview", card.preview.string());
-  const std::string& hash = record.sshs.size() >= 12 ? record.sshs : record.addnet;
-  print_field("hashes", fmt::format("{}{}", hash.empty() ? "" : "AutoV3 " + hash.substr(0, 12),
+  const std::string hash = library::lora_hash(record);
+  print_field("hashes", fmt::format("{}{}", hash.empty() ? "" : "AutoV3 " + hash,
                                     record.sha256.empty() ? "" : ", SHA256 " + record.sha256));
   print_field("file",
               fmt::format("{}, {}, {}", path.string(), size_text(static_cast<std::uint64_t>(record.size)),

@@ -10,6 +10,7 @@
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
+#include "formats/lora_family.h"
 #include "formats/lora_fit.h"
 
 namespace lowrank::cli {
@@ -80,8 +81,9 @@ int lora_why(const Invocation& invocation) {
     others.push_back(std::move(other));
   }
   if (invocation.has("json")) {
-    ordered_json json = {
-        {"lora", lora.path.string()}, {"model", model.string()}, {"base_model", base_name(lora.base_model)}};
+    ordered_json json = {{"lora", lora.path.string()},
+                         {"model", model.string()},
+                         {"base_model", formats::family_name(lora.base_model)}};
     json.update(fit_json(fit));
     json["verdict"] = verdict(fit, modules);
     json["unknown_keys"] = lora.unknown;
@@ -89,9 +91,8 @@ int lora_why(const Invocation& invocation) {
     print_json(json);
     return 0;
   }
-  fmt::print("{} on {} {}\n", printable(lora.name), printable(library::checkpoint_name(model)),
-             verdict(fit, modules));
-  fmt::print("  made for         {} ({})\n", base_name(lora.base_model), lora.base_model_reason);
+  fmt::print("{} on {} {}\n", printable(lora.name), printable(library::checkpoint_name(model)), verdict(fit, modules));
+  fmt::print("  made for         {} ({})\n", formats::family_name(lora.base_model), lora.base_model_reason);
   fmt::print("  U-Net            {} modules\n  text encoder     {} modules\n", fit.applied_unet,
              fit.applied_text);
   if (!fit.family.empty()) fmt::print("  note             {}\n", fit.family);

@@ -12,6 +12,7 @@
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
 #include "formats/checkpoint.h"
+#include "formats/lora_family.h"
 #include "library/data_dir.h"
 
 namespace lowrank::cli {
@@ -82,12 +83,12 @@ int model_list(const Invocation& invocation) {
       const auto checkpoint = formats::open_checkpoint(file);
       const std::string layout =
           checkpoint.layout == formats::Layout::kSingleFile ? "single file" : "diffusers folder";
-      entry.update({{"base_model", base_name(checkpoint.base_model)},
+      entry.update({{"base_model", formats::family_name(checkpoint.base_model)},
                     {"layout", layout},
                     {"bytes", bytes_of(checkpoint)}});
-      rows.push_back({is_default, library::checkpoint_name(file),
-                      std::string(base_name(checkpoint.base_model)), size_text(bytes_of(checkpoint)),
-                      types_of(checkpoint.unet), file_date(file), file.string()});
+      rows.push_back({is_default, library::checkpoint_name(file), std::string(formats::family_name(checkpoint.base_model)),
+                      size_text(bytes_of(checkpoint)), types_of(checkpoint.unet), file_date(file),
+                      file.string()});
     } catch (const Error& error) {
       entry["error"] = error.what();
       rows.push_back(
@@ -122,7 +123,7 @@ int model_inspect(const Invocation& invocation) {
                                        {"parameters", parameters_of(*part.views)},
                                        {"types", types_of(*part.views)}};
     print_json({{"path", file.string()},
-                {"base_model", base_name(checkpoint.base_model)},
+                {"base_model", formats::family_name(checkpoint.base_model)},
                 {"layout", layout},
                 {"bytes", bytes_of(checkpoint)},
                 {"prediction", is_v ? "v" : "epsilon"},
@@ -133,8 +134,8 @@ int model_inspect(const Invocation& invocation) {
                 {"metadata", checkpoint.metadata}});
     return 0;
   }
-  fmt::print("{}\n{}, {}, {}, {} prediction\n", file.string(), base_name(checkpoint.base_model), layout,
-             size_text(bytes_of(checkpoint)), is_v ? "v" : "epsilon");
+  fmt::print("{}\n{}, {}, {}, {} prediction\n", file.string(), formats::family_name(checkpoint.base_model),
+             layout, size_text(bytes_of(checkpoint)), is_v ? "v" : "epsilon");
   if (width > 0 && text_width > 0)
     fmt::print("U-Net {} wide at its top, text encoder {} wide\n", width, text_width);
   std::vector<std::vector<std::string>> rows;

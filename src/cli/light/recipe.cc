@@ -8,12 +8,14 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "cli/infotext_source.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
-#include "cli/prompt_resources.h"
 #include "cli/recipe_prompt.h"
 #include "cli/text_table.h"
+#include "library/lora_words.h"
+#include "library/needed_files.h"
 #include "library/recipe.h"
 #include "prompt/infotext.h"
 
@@ -44,10 +46,8 @@ void fill_in(RecipeLora& lora, const Library& library) {
   if (!found) return;
   auto record = found->record;
   std::string problem;
-  const std::string stated = record.sshs.size() >= 12 ? record.sshs : record.addnet;
-  if (lora.hash.empty() && stated.empty() && library.hash(record, problem))
-    lora.hash = record.addnet.substr(0, 12);
-  if (lora.hash.empty()) lora.hash = stated.substr(0, 12);
+  if (lora.hash.empty() && library::lora_hash(record).empty()) library.hash(record, problem);
+  if (lora.hash.empty()) lora.hash = library::lora_hash(record);
   if (lora.source.empty()) lora.source = record.source;
 }
 
@@ -57,7 +57,7 @@ Recipe recipe_of_picture(const std::string& file) {
   const PromptParts parts = split_prompt(infotext.prompt);
   Recipe recipe{
       .name = {}, .prompt = parts.prompt, .negative_prompt = infotext.negative_prompt, .loras = parts.loras};
-  for (const NeededFile& needed : needed_files(text))
+  for (const library::NeededFile& needed : library::needed_files(text))
     for (RecipeLora& lora : recipe.loras)
       if (needed.kind == "lora" && lora.name == needed.name) lora.hash = needed.hash;
   return recipe;

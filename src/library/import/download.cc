@@ -15,7 +15,6 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/sha256.h"
-#include "library/index/hashing.h"
 
 namespace lowrank::library {
 namespace {
@@ -281,15 +280,15 @@ Downloaded download(const Http& http, const DownloadRequest& request, const Down
       throw Error(kIo, "{}: has {} bytes where {} were announced; try again.", request.what, result.bytes,
                   *request.size);
     }
-    result.sha256 = hash_file(path, http.stop()).sha256;
-    if (request.sha256.empty() || result.sha256 == request.sha256) return result;
+    result.hashes = hash_file(path, http.stop());
+    if (request.sha256.empty() || result.hashes.sha256 == request.sha256) return result;
     discard_part(path);
     // The beginning may have been of another file.
     if (result.was_resumed && round == 0) continue;
     throw Error(
         kIo,
         "{}: what came is not what was announced (SHA-256 {} instead of {}); it was thrown away, try again.",
-        request.what, result.sha256.substr(0, 12), request.sha256.substr(0, 12));
+        request.what, result.hashes.sha256.substr(0, 12), request.sha256.substr(0, 12));
   }
 }
 

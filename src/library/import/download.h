@@ -10,6 +10,7 @@
 #include <string>
 
 #include "library/import/http.h"
+#include "library/index/hashing.h"
 
 namespace lowrank::library {
 
@@ -29,7 +30,7 @@ using DownloadProgress = std::function<void(std::uint64_t done, std::uint64_t to
 struct Downloaded {
   std::filesystem::path part = {};
   std::uint64_t bytes = 0;
-  std::string sha256 = {};  // of what lies there
+  FileHashes hashes = {};  // of what lies there
   bool was_resumed = false;
   HttpReply reply = {};  // of the last request; empty when nothing had to be fetched
 };

@@ -1,10 +1,12 @@
 #include "library/import/http.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <charconv>
 #include <condition_variable>
+#include <cstdlib>
 #include <ctime>
 #include <memory>
 #include <mutex>
@@ -13,6 +15,8 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "library/import/curl_door.h"
+#include "library/import/inner_address.h"
+#include "library/import/tokens.h"
 
 namespace lowrank::library {
 namespace {
@@ -37,8 +41,10 @@ struct Transfer {
   HttpReply reply;
   const BodySink* sink;
   const std::stop_token* stop;
-  bool was_refused = false;  // by the sink
-  std::exception_ptr thrown;
+  bool may_go_inside = false;  // into this machine's own network
+  bool was_refused = false;    // by the sink
+  bool led_inside = false;
+  std::exception_ptr thrown = {};
 };
 
 std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
@@ -75,6 +81,23 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return static_cast<Transfer*>(user)->stop->stop_requested() ? 1 : 0;
 }
 
+// The address that a name leads to is looked at here, when it is used: asking before would leave time to change it.
+curl_socket_t on_socket(void* user, curlsocktype, curl_sockaddr* address) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  if (!transfer.may_go_inside && is_inner_address(&address->addr)) {
+    transfer.led_inside = true;
+    return CURL_SOCKET_BAD;
+  }
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+// Behind a proxy only the proxy knows whom it speaks to, and its own address is the user's choice.
+bool has_proxy() {
+  for (const char* name : {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"})
+    if (const char* value = std::getenv(name); value != nullptr && *value != 0) return true;
+  return false;
+}
+
 // Retry-After: seconds, or a date.
 std::optional<std::chrono::seconds> retry_after(const std::string& text) {
   if (text.empty()) return std::nullopt;
@@ -85,6 +108,11 @@ std::optional<std::chrono::seconds> retry_after(const std::string& text) {
   std::tm time{};
   if (::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &time) == nullptr) return std::nullopt;
   return std::chrono::seconds(std::max<long>(0, ::timegm(&time) - std::time(nullptr)));
+}
+
+[[noreturn]] void throw_led_inside(const Url& asked, const Url& target) {
+  throw Error(kBadInput, "{}: leads to {}, an address inside this network, so it is not fetched.",
+              asked.shown(), target.host);
 }
 
 }  // namespace
@@ -107,16 +135,22 @@ Http::Http(std::string agent, Patience patience, std::stop_token stop)
 
 std::optional<HttpReply> Http::try_once(const HttpRequest& request, const BodySink& sink,
                                         std::string& why) const {
+  if (!belongs_to(request.url, Site::kCivitai) && !belongs_to(request.url, Site::kHuggingFace))
+    throw Error(kBadInput, "{}: lies neither at Civitai nor at Hugging Face, so it is not fetched.",
+                request.url.origin());
+  const bool may_go_inside = is_at_set_url(request.url);
   const Curl& api = curl();
   const std::unique_ptr<CURL, decltype(api.easy_cleanup)> handle(api.easy_init(), api.easy_cleanup);
   LOWRANK_CHECK(handle != nullptr);
   const std::string token_origin = request.url.origin();
-  Transfer transfer{.reply = {}, .sink = &sink, .stop = &stop_, .was_refused = false, .thrown = nullptr};
+  Transfer transfer{
+      .reply = {}, .sink = &sink, .stop = &stop_, .may_go_inside = may_go_inside || has_proxy()};
   transfer.reply.url = request.url;
   std::string linked_etag;
   for (int hop = 0;; ++hop) {
     throw_if_stopped(stop_);
     const Url& url = transfer.reply.url;
+    if (!may_go_inside && is_inner_host(url.host)) throw_led_inside(request.url, url);
     curl_slist* lines = nullptr;
     const auto add = [&](const std::string& line) { lines = api.slist_append(lines, line.c_str()); };
     // In clear only to this machine itself: anyone on the way could read it.
@@ -142,12 +176,15 @@ std::optional<HttpReply> Http::try_once(const HttpRequest& request, const BodySi
     set(CURLOPT_HEADERDATA, static_cast<void*>(&transfer));
     set(CURLOPT_WRITEFUNCTION, on_body);
     set(CURLOPT_WRITEDATA, static_cast<void*>(&transfer));
+    set(CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(&transfer));
     set(CURLOPT_NOPROGRESS, 0L);
     set(CURLOPT_XFERINFOFUNCTION, on_progress);
     set(CURLOPT_XFERINFODATA, static_cast<void*>(&transfer));
     const CURLcode code = api.easy_perform(handle.get());
     throw_if_stopped(stop_);
     if (transfer.thrown) std::rethrow_exception(transfer.thrown);
+    if (transfer.led_inside && code != CURLE_OK) throw_led_inside(request.url, url);
     if (code != CURLE_OK && !transfer.was_refused) {
       why = api.easy_strerror(code);
       return std::nullopt;

@@ -1,5 +1,7 @@
 // Fetching over HTTP with the patience and the distrust that downloads need: redirects are followed by hand,
-// a token never leaves its own site, what fails in passing is tried again, and every wait can be stopped.
+// a token never leaves its own site, what fails in passing is tried again, and every wait can be stopped. Only
+// addresses of the sites are asked, and no redirect leads into this machine's own network, unless the user has set a
+// base URL there.
 #pragma once
 
 #include <chrono>

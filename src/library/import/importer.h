@@ -15,6 +15,7 @@
 #include "library/import/download.h"
 #include "library/import/hugging_face.h"
 #include "library/import/tokens.h"
+#include "library/index/hashing.h"
 #include "library/library.h"
 
 namespace lowrank::library {
@@ -25,7 +26,9 @@ struct ImportOptions {
   std::string kind = {};          // of the place table, where the site does not tell: "lora"
   bool takes_pickles = false;
   bool with_preview = true;
-  bool is_flat = false;  // straight into models/Lora
+  bool is_flat = false;        // straight into models/Lora
+  bool fetches_again = false;  // also what is here already
+  std::string type = {};       // of a LoRA, instead of what the site says
   std::uint64_t max_bytes = 16ull << 30;
 };
 
@@ -53,9 +56,14 @@ struct Imported {
   ImportState state = ImportState::kImported;
   std::filesystem::path path = {};
   std::uint64_t bytes = 0;
+  FileHashes hashes = {};  // of a file that was fetched
   bool was_resumed = false;
   std::vector<std::string> remarks = {};  // what did not go as wished without spoiling it
 };
+
+// Looks at the folders again and gives the records of what was imported, with the hashes that are known; nullopt for
+// what lies outside of the collection.
+std::vector<std::optional<Record>> index_imports(Library& library, const std::vector<Imported>& imports);
 
 class Importer {
  public:
@@ -82,6 +90,7 @@ class Importer {
   const Http& http() const { return http_; }
 
  private:
+  std::vector<ImportItem> plan_source(const ImportSource& source) const;
   std::vector<ImportItem> plan_civitai(CivitaiVersion version) const;
   std::vector<ImportItem> plan_hugging_face(const HuggingFaceSource& source) const;
   CivitaiVersion civitai_version(const std::string& path, const std::string& what) const;

@@ -30,12 +30,6 @@ std::optional<CivitaiSource> civitai_numbers(std::string_view text) {
   return source;
 }
 
-bool belongs_to(const Url& url, Site site, std::string_view usual_host) {
-  const auto base = parse_url(base_url(site));
-  return url.host == usual_host || url.host.ends_with("." + std::string(usual_host)) ||
-         (base && url.origin() == base->origin());
-}
-
 std::optional<ImportSource> civitai_page(const Url& url) {
   const auto parts = url.segments();
   CivitaiSource source{.model = 0, .version = number_of(url.parameter("modelVersionId"))};
@@ -112,10 +106,18 @@ bool is_hash(std::string_view text) {
 ImportSource recognise_source(const std::string& text) {
   std::error_code failure;
   if (fs::is_regular_file(text, failure)) return FileSource{text};
+  try {
+    return recognise_site_source(text);
+  } catch (const Error& error) {
+    throw Error(error.code(), "{} A file must exist.", error.what());
+  }
+}
+
+ImportSource recognise_site_source(const std::string& text) {
   std::optional<ImportSource> source;
   if (const auto url = parse_url(text)) {
-    if (belongs_to(*url, Site::kCivitai, "civitai.com")) source = civitai_page(*url);
-    if (!source && belongs_to(*url, Site::kHuggingFace, "huggingface.co")) source = hugging_face_page(*url);
+    if (belongs_to(*url, Site::kCivitai)) source = civitai_page(*url);
+    if (!source && belongs_to(*url, Site::kHuggingFace)) source = hugging_face_page(*url);
   } else if (text.starts_with("civitai:")) {
     if (const auto numbers = civitai_numbers(std::string_view(text).substr(8))) source = *numbers;
   } else if (text.starts_with("urn:air:")) {
@@ -133,11 +135,22 @@ ImportSource recognise_source(const std::string& text) {
     source = repo_name(text);
   }
   if (source) return *source;
-  throw Error(kBadInput,
-              "'{}' cannot be imported; give a model page of Civitai or Hugging Face, owner/repo[:file], a "
-              "hash, or a "
-              "file that exists.",
-              text.substr(0, 200));
+  throw Error(
+      kBadInput,
+      "'{}' cannot be imported; give a model page of Civitai or Hugging Face, owner/repo[:file], or a hash.",
+      text.substr(0, 200));
+}
+
+std::string source_text(const ImportSource& source) {
+  if (const auto* page = std::get_if<CivitaiSource>(&source)) {
+    if (page->model == 0) return fmt::format("https://civitai.com/model-versions/{}", page->version);
+    return page->version == 0 ? fmt::format("civitai:{}", page->model)
+                              : fmt::format("civitai:{}@{}", page->model, page->version);
+  }
+  if (const auto* hash = std::get_if<HashSource>(&source)) return hash->hash;
+  if (const auto* hub = std::get_if<HuggingFaceSource>(&source))
+    return fmt::format("hf:{}@{}{}", hub->repo, hub->revision, hub->file.empty() ? "" : ":" + hub->file);
+  return std::get<FileSource>(source).path;
 }
 
 }  // namespace lowrank::library

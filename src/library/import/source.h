@@ -33,5 +33,11 @@ using ImportSource = std::variant<CivitaiSource, HashSource, HuggingFaceSource, 
 // Addresses at the sites' other base URLs ($LOWRANK_CIVITAI_URL, $HF_ENDPOINT) are recognised as theirs.
 // Throws Error(kBadInput) saying what is understood.
 ImportSource recognise_source(const std::string& text);
+// The same without files: for those who may not name any.
+ImportSource recognise_site_source(const std::string& text);
+
+// The shortest form that is understood as the same. It holds nothing but what names the file: an address that was
+// copied with a token in it loses the token.
+std::string source_text(const ImportSource& source);
 
 }  // namespace lowrank::library

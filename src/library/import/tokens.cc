@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <span>
@@ -23,6 +25,7 @@ struct SiteRow {
   std::string_view key;
   std::vector<const char*> variables;
   const char *url_variable, *url;
+  std::vector<std::string_view> domains;
 };
 const SiteRow& row_of(Site site) {
   static const std::vector<SiteRow> kRows = {
@@ -30,12 +33,14 @@ const SiteRow& row_of(Site site) {
        "civitai",
        {"CIVITAI_TOKEN", "CIVITAI_API_KEY"},
        "LOWRANK_CIVITAI_URL",
-       "https://civitai.com"},
+       "https://civitai.com",
+       {"civitai.com"}},
       {Site::kHuggingFace,
        "huggingface",
        {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"},
        "HF_ENDPOINT",
-       "https://huggingface.co"},
+       "https://huggingface.co",
+       {"huggingface.co", "hf.co"}},
   };
   return kRows[site == Site::kCivitai ? 0 : 1];
 }
@@ -88,6 +93,22 @@ std::string base_url(Site site) {
   std::string url = named == nullptr || *named == 0 ? row.url : named;
   while (url.ends_with('/')) url.pop_back();
   return url;
+}
+
+bool belongs_to(const Url& url, Site site) {
+  const auto base = parse_url(base_url(site));
+  return (base && url.origin() == base->origin()) ||
+         std::ranges::any_of(row_of(site).domains, [&](std::string_view domain) {
+           return url.host == domain || url.host.ends_with("." + std::string(domain));
+         });
+}
+
+bool is_at_set_url(const Url& url) {
+  return std::ranges::any_of(std::array{Site::kCivitai, Site::kHuggingFace}, [&](Site site) {
+    const char* named = std::getenv(row_of(site).url_variable);
+    const auto base = parse_url(base_url(site));
+    return named != nullptr && *named != 0 && base && url.origin() == base->origin();
+  });
 }
 
 }  // namespace lowrank::library

@@ -9,6 +9,8 @@
 
 #include <string>
 
+#include "library/import/url.h"
+
 namespace lowrank::library {
 
 enum class Site { kCivitai, kHuggingFace };
@@ -22,5 +24,10 @@ std::string token_places(Site site);
 // https://civitai.com or $LOWRANK_CIVITAI_URL; https://huggingface.co or $HF_ENDPOINT. Without a slash at the
 // end.
 std::string base_url(Site site);
+
+// Whether an address is one of the site's own: its domain and those below, or the base URL that was set.
+bool belongs_to(const Url& url, Site site);
+// Whether it lies at a base URL that the user has set, which may be inside this network.
+bool is_at_set_url(const Url& url);
 
 }  // namespace lowrank::library

@@ -92,6 +92,14 @@ FileHashes hash_file(const fs::path& path, const std::stop_token& stop) {
   return {.sha256 = whole.hex(), .autov1 = part.hex().substr(0, 8), .addnet = behind_header.hex()};
 }
 
+void keep_hashes(const Database& database, const Record& record, const FileHashes& hashes) {
+  auto keep = database.prepare(
+      "UPDATE file SET sha256 = nullif(?, ''), autov1 = nullif(?, ''), addnet = nullif(?, '') "
+      "WHERE id = ? AND size = ? AND mtime = ?");
+  keep.bind(1, hashes.sha256).bind(2, hashes.autov1).bind(3, hashes.addnet);
+  keep.bind(4, record.id).bind(5, record.size).bind(6, record.mtime_ns).run();
+}
+
 bool ensure_hashes(const Database& database, const DataDir& data, Record& record, std::string& problem,
                    const std::stop_token& stop) {
   if (!record.sha256.empty() && (!record.addnet.empty() || record.header == 0)) return true;
@@ -125,11 +133,7 @@ bool ensure_hashes(const Database& database, const DataDir& data, Record& record
   record.sha256 = hashes.sha256;
   record.autov1 = hashes.autov1;
   record.addnet = hashes.addnet;
-  auto keep = database.prepare(
-      "UPDATE file SET sha256 = nullif(?, ''), autov1 = nullif(?, ''), addnet = nullif(?, '') "
-      "WHERE id = ? AND size = ? AND mtime = ?");
-  keep.bind(1, record.sha256).bind(2, record.autov1).bind(3, record.addnet);
-  keep.bind(4, record.id).bind(5, record.size).bind(6, record.mtime_ns).run();
+  keep_hashes(database, record, hashes);
   return !record.sha256.empty();
 }
 

@@ -1,13 +1,12 @@
 #include "library/index/open_index.h"
 
 #include <fmt/format.h>
-#include <sys/vfs.h>
 
-#include <array>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "library/index/network_folder.h"
 
 namespace lowrank::library {
 namespace {
@@ -20,17 +19,6 @@ struct Migration {
 constexpr Migration kMigrations[] = {
 #include "library_migrations.inc"
 };
-
-// WAL needs memory shared between processes, which network file systems lack.
-bool is_network(const fs::path& folder) {
-  struct statfs status {};
-  if (::statfs(folder.empty() ? "." : folder.c_str(), &status) != 0) return false;
-  constexpr std::array<unsigned long, 6> kNetworks = {0x6969,     0xFF534D42, 0xFE534D42, 0x517B,
-                                                      0x01021997, 0x65735546};  // NFS, CIFS, SMB, 9p, FUSE
-  for (const auto magic : kNetworks)
-    if (static_cast<unsigned long>(status.f_type) == magic) return true;
-  return false;
-}
 
 void migrate(const Database& database, const fs::path& file) {
   const auto version = database.number("PRAGMA user_version");
@@ -51,8 +39,8 @@ void migrate(const Database& database, const fs::path& file) {
 Database open_file(const fs::path& file) {
   Database database(file, file.empty() ? Access::kMemory : Access::kWrite);
   if (!file.empty()) {
-    database.execute(is_network(file.parent_path()) ? "PRAGMA journal_mode = TRUNCATE"
-                                                    : "PRAGMA journal_mode = WAL");
+    database.execute(is_network_folder(file.parent_path()) ? "PRAGMA journal_mode = TRUNCATE"
+                                                           : "PRAGMA journal_mode = WAL");
     // In WAL mode NORMAL keeps the index whole whatever happens; only the last writes may be lost, and the
     // files still have them.
     database.execute("PRAGMA synchronous = NORMAL");

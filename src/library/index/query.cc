@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "base/ascii.h"
 #include "library/index/place_table.h"
+#include "library/lora_words.h"
 
 namespace lowrank::library {
 namespace {
@@ -66,54 +68,76 @@ struct Conditions {
   template <typename T>
   void add(std::string_view condition, T value) {
     add(condition);
+    bind(value);
+  }
+  template <typename T>
+  void bind(T value) {
     binds.push_back([value](Statement& statement, int place) { statement.bind(place, value); });
   }
 };
 
-bool holds(const std::vector<std::string>& list, const std::string& wanted) {
-  return std::ranges::any_of(list, [&](const std::string& item) { return lower_ascii(item) == wanted; });
+// Base models are spelt in many ways, so the few pairs that occur are judged here and SQL is given those that pass.
+void add_base_model(const Database& database, const Query& query, Conditions& where) {
+  using Pair = std::pair<std::string, std::string>;  // architecture, base model
+  std::vector<Pair> shown, meant;
+  const std::string wanted = squeezed(query.base_model);
+  auto statement = database.prepare("SELECT DISTINCT architecture, base_model FROM file WHERE gone IS NULL");
+  while (statement.step()) {
+    Pair pair{statement.text(0), statement.text(1)};
+    if (base_text(pair.first, pair.second) == query.base_model) shown.push_back(pair);
+    const std::string base = squeezed(pair.second);
+    if (!wanted.empty() && (squeezed(pair.first) == wanted || base.starts_with(wanted)))
+      meant.push_back(pair);
+  }
+  const auto& pairs = query.base_as_shown && !shown.empty() ? shown : meant;
+  std::string sql = "0";
+  for (const Pair& pair : pairs) {
+    sql += " OR (architecture = ? AND base_model = ?)";
+    where.bind(pair.first);
+    where.bind(pair.second);
+  }
+  where.add(sql);
 }
 
-// What SQL cannot ask of lists kept as JSON, and of base models that people spell in many ways.
-bool passes(const Record& record, const Query& query) {
-  if (!query.tag.empty()) {
-    const std::string wanted = lower_ascii(query.tag);
-    const auto counts = counts_of(record.caption_tags);
-    if (!holds(list_of(record.tags), wanted) &&
-        std::ranges::none_of(counts, [&](const auto& tag) { return lower_ascii(tag.first) == wanted; }))
-      return false;
-  }
-  if (!query.trigger.empty()) {
-    const std::string wanted = lower_ascii(query.trigger);
-    if (!holds(list_of(record.triggers), wanted) &&
-        lower_ascii(record.activation).find(wanted) == std::string::npos)
-      return false;
-  }
-  if (!query.base_model.empty()) {
-    const std::string wanted = squeezed(query.base_model), base = squeezed(record.base_model);
-    if (squeezed(record.architecture) != wanted && (base.empty() || !base.starts_with(wanted))) return false;
-  }
-  return !query.fits || misfit(record, *query.fits).empty();
+// Widths that are known on both sides must agree; a text encoder of another width harms only a LoRA for nothing else.
+// Where nothing tells a width, the families must agree.
+void add_fit(const Fit& fit, Conditions& where) {
+  where.add("problem = ''");
+  if (fit.cross_width != 0) where.add("cross_width IN (0, ?)", fit.cross_width);
+  if (fit.text_width != 0) where.add("text_width IN (0, ?) OR unet_modules > 0", fit.text_width);
+  if (!fit.architecture.empty())
+    where.add("cross_width > 0 OR text_width > 0 OR architecture IN ('', ?)", fit.architecture);
 }
 
-Conditions conditions_of(const Query& query) {
+Conditions conditions_of(const Database& database, const Query& query) {
   Conditions where;
-  std::string places;
-  for (const PlaceRow& place : place_table())
-    if (place.kind == query.kind) places += fmt::format("{}'{}'", places.empty() ? "" : ", ", place.name);
-  where.add(fmt::format("place IN ({})", places));
+  where.add(places_of_kind(query.kind));
   if (query.type == "none") {
     where.add("type = ''");
   } else if (!query.type.empty()) {
     where.add("type = ?", query.type);
   }
-  // The full text finds candidates for a tag or trigger word; passes() looks at them exactly.
-  if (!query.tag.empty())
+  // The full text finds candidates for a tag or trigger word; the lists themselves tell exactly.
+  if (!query.tag.empty()) {
     where.add("file.id IN (SELECT rowid FROM search WHERE search MATCH ?)",
               "tags : (" + match_text(query.tag) + ")");
-  if (!query.trigger.empty())
+    where.add(
+        "EXISTS (SELECT 1 FROM json_each(file.tags) WHERE lower(value) = ?) OR "
+        "EXISTS (SELECT 1 FROM json_each(file.caption_tags) WHERE lower(json_extract(value, '$[0]')) = ?)",
+        lower_ascii(query.tag));
+    where.bind(lower_ascii(query.tag));
+  }
+  if (!query.trigger.empty()) {
     where.add("file.id IN (SELECT rowid FROM search WHERE search MATCH ?)",
               "triggers : (" + match_text(query.trigger) + ")");
+    where.add(
+        "EXISTS (SELECT 1 FROM json_each(file.triggers) WHERE lower(value) = ?) OR instr(lower(activation), "
+        "?) > 0",
+        lower_ascii(query.trigger));
+    where.bind(lower_ascii(query.trigger));
+  }
+  if (!query.base_model.empty()) add_base_model(database, query, where);
+  if (query.fits) add_fit(*query.fits, where);
   if (query.min_rating > 0) where.add("rating >= ?", static_cast<std::int64_t>(query.min_rating));
   if (query.since) where.add("added >= ?", *query.since);
   if (query.until) where.add("added <= ?", *query.until);
@@ -131,50 +155,50 @@ std::string place_rank() {
   return sql + " END AS place_rank";
 }
 
-}  // namespace
-
-std::string misfit(const Record& lora, const Fit& fit) {
-  if (!lora.problem.empty()) return lora.problem;
-  if (lora.cross_width != 0 && fit.cross_width != 0 && lora.cross_width != fit.cross_width)
-    return fmt::format("its cross-attention is {} wide, the checkpoint's {}", lora.cross_width,
-                       fit.cross_width);
-  if (lora.text_width != 0 && fit.text_width != 0 && lora.text_width != fit.text_width &&
-      lora.unet_modules == 0)
-    return fmt::format("its text encoder is {} wide, the checkpoint's {}", lora.text_width, fit.text_width);
-  if (lora.cross_width == 0 && lora.text_width == 0 && !lora.architecture.empty() &&
-      !fit.architecture.empty() && lora.architecture != fit.architecture)
-    return fmt::format("it was made for {}, the checkpoint is {}", lora.architecture, fit.architecture);
-  return "";
-}
-
-std::vector<Record> run_query(const Database& database, const Query& query) {
-  const Conditions where = conditions_of(query);
+// SELECT `columns` of what a query means, with `order` behind it and all values bound.
+Statement prepare(const Database& database, const Query& query, const std::string& columns,
+                  const std::string& order) {
+  const Conditions where = conditions_of(database, query);
   const std::string match = match_text(query.words);
-  const bool is_exact = query.tag.empty() && query.trigger.empty() && query.base_model.empty() && !query.fits;
-  std::string sql = fmt::format("SELECT {}, {}", record_column_list(), place_rank());
-  if (match.empty()) {
-    sql += fmt::format(", 0 AS relevance FROM file WHERE {}", where.sql);
-  } else {
-    // Names count most, then trigger words, tags, and the rest.
-    sql += fmt::format(
-        ", relevance FROM file JOIN (SELECT rowid AS hit, bm25(search, 10, 5, 2, 1) AS relevance FROM search "
-        "WHERE search MATCH ?) ON hit = file.id WHERE {}",
-        where.sql);
-  }
-  sql += fmt::format(" ORDER BY {}", order_of(query.sort));
-  if (query.limit > 0 && is_exact) sql += fmt::format(" LIMIT {}", query.limit);
-  Statement statement = database.prepare(sql);
+  std::string sql = fmt::format("SELECT {} FROM file", columns);
+  // Names count most, then trigger words, tags, and the rest.
+  if (!match.empty())
+    sql +=
+        " JOIN (SELECT rowid AS hit, bm25(search, 10, 5, 2, 1) AS score FROM search WHERE search MATCH ?) ON "
+        "hit = "
+        "file.id";
+  Statement statement = database.prepare(fmt::format("{} WHERE {}{}", sql, where.sql, order));
   int place = 1;
   if (!match.empty()) statement.bind(place++, match);
   for (const auto& bind : where.binds) bind(statement, place++);
+  return statement;
+}
+
+}  // namespace
+
+std::string places_of_kind(std::string_view kind) {
+  std::string places;
+  for (const PlaceRow& place : place_table())
+    if (place.kind == kind) places += fmt::format("{}'{}'", places.empty() ? "" : ", ", place.name);
+  return fmt::format("place IN ({})", places);
+}
+
+std::vector<Record> run_query(const Database& database, const Query& query) {
+  std::string order = fmt::format(" ORDER BY {}", order_of(query.sort));
+  if (query.limit > 0 || query.offset > 0)
+    order += fmt::format(" LIMIT {} OFFSET {}", query.limit > 0 ? query.limit : -1, query.offset);
+  Statement statement = prepare(database, query,
+                                fmt::format("{}, {}, {} AS relevance", record_column_list(), place_rank(),
+                                            match_text(query.words).empty() ? "0" : "score"),
+                                order);
   std::vector<Record> records;
-  while (statement.step()) {
-    Record record = read_record_row(statement);
-    if (!is_exact && !passes(record, query)) continue;
-    records.push_back(std::move(record));
-    if (query.limit > 0 && static_cast<std::int64_t>(records.size()) == query.limit) break;
-  }
+  while (statement.step()) records.push_back(read_record_row(statement));
   return records;
+}
+
+std::int64_t count_hits(const Database& database, const Query& query) {
+  Statement statement = prepare(database, query, "count(*)", "");
+  return statement.step() ? statement.integer(0) : 0;
 }
 
 }  // namespace lowrank::library

@@ -13,7 +13,7 @@ namespace lowrank::library {
 
 enum class SortBy { kName, kRelevance, kAdded, kChanged, kSize, kRating };
 
-// What a checkpoint takes, for "which LoRAs fit it". Widths of 0 are not asked for.
+// What a checkpoint takes, for "which LoRAs fit it". What is not known (0, "") is not asked for.
 struct Fit {
   std::string architecture;
   std::int64_t cross_width = 0, text_width = 0;
@@ -24,6 +24,7 @@ struct Query {
   std::string words = {};       // all must occur, each may be the beginning of a word
   std::string type = {};        // exactly; "none": those without a type
   std::string base_model = {};  // architecture or base model as people write it: "sd1", "SD 1.5", "pony"
+  bool base_as_shown = false;   // first of all exactly the word that base_text() shows
   std::string tag = {}, trigger = {};  // exactly, without regard to case
   int min_rating = 0;
   std::optional<std::int64_t> since = {}, until = {};  // seconds since 1970, first seen in between
@@ -31,12 +32,14 @@ struct Query {
   std::optional<Fit> fits = {};
   bool only_usable = false;
   SortBy sort = SortBy::kName;
-  std::int64_t limit = 0;  // 0: all
+  std::int64_t limit = 0, offset = 0;  // limit 0: all
 };
 
 std::vector<Record> run_query(const Database& database, const Query& query);
+// How many there are, whatever limit and offset say.
+std::int64_t count_hits(const Database& database, const Query& query);
 
-// Whether a LoRA meets layers of these widths; the reason when it does not, "" when it does.
-std::string misfit(const Record& lora, const Fit& fit);
+// SQL that holds for the rows of a kind: "place IN ('lora', …)".
+std::string places_of_kind(std::string_view kind);
 
 }  // namespace lowrank::library

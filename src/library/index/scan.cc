@@ -7,16 +7,15 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/sha256.h"
 #include "formats/natural_order.h"
+#include "library/index/changes.h"
 #include "library/index/read_record.h"
 #include "library/index/state_dir.h"
-#include "library/index/walk.h"
 
 namespace lowrank::library {
 namespace {
@@ -26,175 +25,55 @@ namespace fs = std::filesystem;
 // Files read and written together: enough to keep the threads busy, few enough to lose little when killed.
 constexpr std::size_t kPiece = 256;
 
-using FolderKey = std::pair<std::string, std::string>;  // place, folder
-
-// What the index remembers of a file, as far as it tells whether the file changed.
-struct Known {
-  std::int64_t id = 0, size = 0, mtime_ns = 0, inode = 0, stamp = 0;
-};
-
-struct ChangedListing {
-  const PlaceRow* place = nullptr;
-  Listing listing;
-  std::set<std::string, std::less<>> names;  // of all files in the folder
-};
-
-// A file that must be read.
-struct Fresh {
-  const ChangedListing* folder = nullptr;
-  const ListedFile* file = nullptr;
-  std::int64_t stamp = 0;
-};
-
-std::string joined(const std::string& folder, const std::string& name) {
-  return folder.empty() ? name : folder + "/" + name;
-}
-
-std::int64_t hash_text(std::string_view text, std::uint64_t hash) {
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ull;
-  return static_cast<std::int64_t>(hash);
-}
-
-// Of the files beside a model that begin with its name.
-std::int64_t stamp_of(const std::string& stem, const std::map<std::string, const ListedFile*>& beside) {
-  std::int64_t sum = 0;
-  const std::string begin = stem + ".";
-  for (auto it = beside.lower_bound(begin); it != beside.end() && it->first.starts_with(begin); ++it) {
-    const ListedFile& file = *it->second;
-    const auto hash =
-        hash_text(fmt::format("{} {} {}", file.name, file.size, file.mtime_ns), 0xCBF29CE484222325ull);
-    sum = static_cast<std::int64_t>(static_cast<std::uint64_t>(sum) + static_cast<std::uint64_t>(hash));
-  }
-  return sum;
-}
-
 class Scan {
  public:
   Scan(const Database& database, const DataDir& data, const ScanOptions& options)
       : database_(database), data_(data), options_(options), overlay_(overlay_folder(data)) {}
 
   ScanReport run() {
-    list_folders();
-    if (changed_.empty() && vanished_folders_.empty()) return std::move(report_);
-    find_differences();
+    changes_ = find_changes(database_, data_, report_);
+    if (changes_.listings.empty() && changes_.vanished_folders.empty()) return std::move(report_);
     mark_gone();
     read_fresh();
     return std::move(report_);
   }
 
  private:
-  void list_folders() {
-    std::map<FolderKey, std::int64_t> known;
-    auto statement = database_.prepare("SELECT place, relative, fingerprint FROM folder");
-    while (statement.step()) known[{statement.text(0), statement.text(1)}] = statement.integer(2);
-    for (const PlaceRow& place : place_table()) {
-      std::vector<std::string> unreadable;
-      walk(
-          place, folder_of(place, data_),
-          [&](Listing&& listing) {
-            ++report_.folders;
-            const auto found = known.find({std::string(place.name), listing.relative});
-            const bool is_same = found != known.end() && found->second == listing.fingerprint;
-            if (found != known.end()) known.erase(found);
-            if (is_same) return;
-            auto& changed = changed_.emplace_back(std::make_unique<ChangedListing>());
-            changed->place = &place;
-            changed->listing = std::move(listing);
-          },
-          [&](const std::string& relative, const std::string& problem) {
-            report_.problems.push_back(problem);
-            unreadable.push_back(relative);
-          });
-      // What lies in a folder that cannot be read just now is not gone.
-      std::erase_if(known, [&](const auto& item) {
-        const auto& key = item.first;  // no structured binding: clang 14 does not capture those
-        return key.first == place.name && std::ranges::any_of(unreadable, [&](const std::string& folder) {
-                 return folder.empty() || key.second == folder || key.second.starts_with(folder + "/");
-               });
-      });
-    }
-    for (const auto& [key, fingerprint] : known) vanished_folders_.push_back(key);
-    report_.changed_folders = static_cast<std::int64_t>(changed_.size());
-  }
-
-  std::map<std::string, Known> known_in(std::string_view place, const std::string& folder) const {
-    std::map<std::string, Known> known;
-    auto statement = database_.prepare(
-        "SELECT relative, id, size, mtime, inode, stamp FROM file WHERE place = ? AND folder = ? AND gone IS "
-        "NULL");
-    statement.bind(1, place).bind(2, folder);
-    while (statement.step())
-      known[statement.text(0)] = {statement.integer(1), statement.integer(2), statement.integer(3),
-                                  statement.integer(4), statement.integer(5)};
-    return known;
-  }
-
-  void find_differences() {
-    for (const auto& [place, folder] : vanished_folders_)
-      for (const auto& [relative, known] : known_in(place, folder)) gone_.push_back(known.id);
-    for (auto& changed : changed_) {
-      Listing& listing = changed->listing;
-      auto known = known_in(changed->place->name, listing.relative);
-      std::map<std::string, const ListedFile*> beside;
-      for (const ListedFile& file : listing.beside) {
-        beside.emplace(file.name, &file);
-        changed->names.insert(file.name);
-      }
-      for (const ListedFile& file : listing.models) {
-        changed->names.insert(file.name);
-        const auto found = known.find(relative_of(*changed, file));
-        const auto stamp = stamp_of(model_name(*changed->place, file.name), beside);
-        if (found != known.end()) {
-          const Known before = found->second;
-          known.erase(found);
-          if (before.size == file.size && before.mtime_ns == file.mtime_ns && before.inode == file.inode &&
-              before.stamp == stamp)
-            continue;
-        }
-        fresh_.push_back({.folder = changed.get(), .file = &file, .stamp = stamp});
-      }
-      for (const auto& [relative, before] : known) gone_.push_back(before.id);
-    }
-  }
-
-  static std::string relative_of(const ChangedListing& changed, const ListedFile& file) {
-    return changed.listing.is_one_model ? changed.listing.relative
-                                        : joined(changed.listing.relative, file.name);
-  }
-
   void mark_gone() {
-    if (gone_.empty() && vanished_folders_.empty()) return;
+    if (changes_.gone.empty() && changes_.vanished_folders.empty()) return;
     Transaction transaction(database_);
     auto mark = database_.prepare("UPDATE file SET gone = ? WHERE id = ?");
-    for (const auto id : gone_) mark.bind(1, static_cast<std::int64_t>(std::time(nullptr))).bind(2, id).run();
+    for (const auto id : changes_.gone)
+      mark.bind(1, static_cast<std::int64_t>(std::time(nullptr))).bind(2, id).run();
     auto forget = database_.prepare("DELETE FROM folder WHERE place = ? AND relative = ?");
-    for (const auto& [place, folder] : vanished_folders_) forget.bind(1, place).bind(2, folder).run();
+    for (const auto& [place, folder] : changes_.vanished_folders) forget.bind(1, place).bind(2, folder).run();
     transaction.commit();
-    report_.gone = static_cast<std::int64_t>(gone_.size());
+    report_.gone = static_cast<std::int64_t>(changes_.gone.size());
   }
 
   void read_fresh() {
     has_gone_ = database_.number("SELECT EXISTS (SELECT 1 FROM file WHERE gone IS NOT NULL)") != 0;
-    const auto total = static_cast<std::int64_t>(fresh_.size());
+    const auto total = static_cast<std::int64_t>(changes_.fresh.size());
     std::size_t folder = 0;
-    for (std::size_t begin = 0; begin < fresh_.size() || folder < changed_.size(); begin += kPiece) {
+    for (std::size_t begin = 0; begin < changes_.fresh.size() || folder < changes_.listings.size();
+         begin += kPiece) {
       throw_if_stopped(options_.stop);
-      const std::size_t end = std::min(begin + kPiece, fresh_.size());
+      const std::size_t end = std::min(begin + kPiece, changes_.fresh.size());
       if (begin < end) read_piece(begin, end);
       // A folder counts as seen once all its files are written.
-      const ChangedListing* next = end < fresh_.size() ? fresh_[end].folder : nullptr;
+      const ChangedListing* next = end < changes_.fresh.size() ? changes_.fresh[end].folder : nullptr;
       Transaction transaction(database_);
       auto remember =
           database_.prepare("INSERT OR REPLACE INTO folder (place, relative, fingerprint) VALUES (?, ?, ?)");
-      for (; folder < changed_.size() && changed_[folder].get() != next; ++folder)
-        remember.bind(1, changed_[folder]->place->name)
-            .bind(2, changed_[folder]->listing.relative)
-            .bind(3, changed_[folder]->listing.fingerprint)
+      for (; folder < changes_.listings.size() && changes_.listings[folder].get() != next; ++folder)
+        remember.bind(1, changes_.listings[folder]->place->name)
+            .bind(2, changes_.listings[folder]->listing.relative)
+            .bind(3, changes_.listings[folder]->listing.fingerprint)
             .run();
       transaction.commit();
       if (options_.progress != nullptr)
         options_.progress->update("reading headers", std::min(static_cast<std::int64_t>(end), total), total);
-      if (end >= fresh_.size() && folder >= changed_.size()) break;
+      if (end >= changes_.fresh.size() && folder >= changes_.listings.size()) break;
     }
     report_.read = total;
   }
@@ -204,15 +83,15 @@ class Scan {
     // Each thread keeps what it has learned of key names: files are dealt out in four runs.
     constexpr std::size_t kRuns = 4;
     while (summarisers_.size() < kRuns) summarisers_.push_back(std::make_unique<formats::LoraSummariser>());
-    for (std::size_t i = begin; i < end; ++i) prepare(fresh_[i], records[i - begin]);
+    for (std::size_t i = begin; i < end; ++i) prepare(changes_.fresh[i], records[i - begin]);
     parallel_for(static_cast<std::int64_t>(kRuns), options_.threads, [&](std::int64_t run) {
       for (std::size_t i = begin + static_cast<std::size_t>(run); i < end; i += kRuns)
-        read_one(fresh_[i], *summarisers_[static_cast<std::size_t>(run)], records[i - begin]);
+        read_one(changes_.fresh[i], *summarisers_[static_cast<std::size_t>(run)], records[i - begin]);
     });
     Transaction transaction(database_);
     RecordWriter writer(database_);
     for (std::size_t i = begin; i < end; ++i) {
-      follow_rename(fresh_[i], records[i - begin]);
+      follow_rename(changes_.fresh[i], records[i - begin]);
       writer.write(records[i - begin]);
     }
     transaction.commit();
@@ -220,7 +99,7 @@ class Scan {
 
   // The row that the file has, or one that is new.
   void prepare(const Fresh& fresh, Record& record) {
-    const std::string relative = relative_of(*fresh.folder, *fresh.file);
+    const std::string relative = relative_of(fresh);
     auto statement = database_.prepare(
         fmt::format("SELECT {} FROM file WHERE place = ? AND relative = ?", record_column_list()));
     statement.bind(1, fresh.folder->place->name).bind(2, relative);
@@ -332,10 +211,7 @@ class Scan {
   const ScanOptions& options_;
   const fs::path overlay_;
   ScanReport report_;
-  std::vector<std::unique_ptr<ChangedListing>> changed_;
-  std::vector<FolderKey> vanished_folders_;
-  std::vector<Fresh> fresh_;  // in the order of changed_
-  std::vector<std::int64_t> gone_;
+  Changes changes_;
   std::map<std::int64_t, std::vector<std::string>> former_;  // id → names, of files being read
   std::vector<std::unique_ptr<formats::LoraSummariser>> summarisers_;
   bool has_gone_ = false;

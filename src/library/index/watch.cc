@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "library/index/network_folder.h"
 #include "library/index/walk.h"
 
 namespace lowrank::library {
@@ -49,9 +50,10 @@ bool Watcher::watch_folders() {
   if (events_ < 0) return false;
   bool has_new = false;
   const auto watch = [&](const std::filesystem::path& folder) {
-    // Too many folders for the system's limit: those without a watch are found by looking now and then.
+    // Too many folders for the system's limit, or a file system that others write to: what happens there is found by
+    // looking now and then.
     const int number = ::inotify_add_watch(events_, folder.c_str(), kEvents);
-    if (number < 0 && errno != ENOENT) sees_all_ = false;
+    if ((number < 0 && errno != ENOENT) || is_network_folder(folder)) sees_all_ = false;
     if (number >= 0) has_new = watched_.insert(number).second || has_new;
   };
   // A place that is made later appears in the folder above it.
@@ -78,6 +80,14 @@ bool Watcher::drain() {
       at += static_cast<ssize_t>(sizeof(inotify_event) + event.len);
     }
   }
+}
+
+bool Watcher::has_changed() {
+  if (events_ < 0) return true;
+  const bool is_concerned = drain();
+  // New folders are watched before they are looked at, so that nothing falls in between.
+  if (is_concerned) watch_folders();
+  return is_concerned || !sees_all_;
 }
 
 bool Watcher::wait(const std::stop_token& stop) {

@@ -1,4 +1,4 @@
-// Waits until something changes in the folders of the collection (inotify). Changes that come in a burst, as
+// Tells when something changes in the folders of the collection (inotify). Changes that come in a burst, as
 // when a download is written or a folder is copied, count as one.
 #pragma once
 
@@ -26,6 +26,8 @@ class Watcher {
 
   // True: something may have changed since the last call (or since the constructor). False: stopped.
   bool wait(const std::stop_token& stop);
+  // The same without waiting, and without regard to bursts. Always true where the system does not tell of all changes.
+  bool has_changed();
 
  private:
   bool watch_folders();  // true: there are folders that were not watched before

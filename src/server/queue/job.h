@@ -1,4 +1,4 @@
-// A piece of work for the engine, from its arrival to its one end.
+// A piece of work, from its arrival to its one end.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,15 @@ inline bool is_end(JobState state) {
   return state != JobState::kQueued && state != JobState::kRunning;
 }
 
+// Who works on a job: the engine on one after the other, the imports beside it.
+enum class Lane { kEngine, kImports };
+inline Lane lane_of(std::string_view kind) {
+  return kind == "import" ? Lane::kImports : Lane::kEngine;
+}
+
 // What is asked for. The request is A1111's JSON, as it came.
 struct JobOrder {
-  std::string kind;     // "txt2img", "img2img", "extras", "train"
+  std::string kind;     // "txt2img", "img2img", "extras", "train", "import"
   std::string request;  // JSON text
   std::string task_id;  // A1111's force_task_id; "" none
   // A client waits on its connection for the result: without it the job has no purpose, also after a restart.

@@ -27,7 +27,11 @@ JobQueue::JobQueue(const std::filesystem::path& file, const QueueOptions& option
     : options_(options), events_(events), store_(file) {
   for (const std::string& id : store_.recover(options_.max_attempts, now())) {
     const JobOrder order = store_.order(id);
-    waiting_.push_back({.id = id, .task_id = order.task_id, .bytes = order.request.size()});
+    waiting_.push_back({.id = id,
+                        .task_id = order.task_id,
+                        .bytes = order.request.size(),
+                        .is_attached = false,
+                        .lane = lane_of(order.kind)});
     waiting_bytes_ += order.request.size();
   }
   store_.drop_old(options_.retention, now());
@@ -48,14 +52,16 @@ JobQueue::Ticket JobQueue::submit(const JobOrder& order) {
     }
   }
   if (is_stopping_) throw Refusal(503, "the server is stopping.");
-  if (static_cast<int>(waiting_.size()) >= options_.max_waiting ||
-      waiting_bytes_ + order.request.size() > options_.max_waiting_bytes)
-    throw Refusal(503,
-                  fmt::format("the queue is full: {} jobs are waiting; try again later.", waiting_.size()));
+  const auto waiting = std::ranges::count(waiting_, lane_of(order.kind), &Waiting::lane);
+  if (waiting >= options_.max_waiting || waiting_bytes_ + order.request.size() > options_.max_waiting_bytes)
+    throw Refusal(503, fmt::format("the queue is full: {} jobs are waiting; try again later.", waiting));
   const std::string id = new_id();
   store_.insert(id, order, now());
-  waiting_.push_back(
-      {.id = id, .task_id = order.task_id, .bytes = order.request.size(), .is_attached = order.is_attached});
+  waiting_.push_back({.id = id,
+                      .task_id = order.task_id,
+                      .bytes = order.request.size(),
+                      .is_attached = order.is_attached,
+                      .lane = lane_of(order.kind)});
   waiting_bytes_ += order.request.size();
   if (order.is_attached) ends_[id] = nullptr;
   tell("queued", id);
@@ -70,9 +76,11 @@ void JobQueue::post(std::function<void()> task) {
   work_came_.notify_all();
 }
 
-std::optional<Work> JobQueue::take() {
+std::optional<Work> JobQueue::take(Lane lane) {
   std::unique_lock lock(mutex_);
-  while (!is_stopping_ && tasks_.empty() && waiting_.empty()) {
+  const bool takes_tasks = lane == Lane::kEngine;
+  const auto next_waiting = [&] { return std::ranges::find(waiting_, lane, &Waiting::lane); };
+  while (!is_stopping_ && !(takes_tasks && !tasks_.empty()) && next_waiting() == waiting_.end()) {
     if (work_came_.wait_for(lock, std::chrono::seconds(60)) == std::cv_status::timeout)
       store_.drop_old(options_.retention, now());
   }
@@ -80,19 +88,21 @@ std::optional<Work> JobQueue::take() {
     tasks_.clear();
     return std::nullopt;
   }
-  if (!tasks_.empty()) {
+  if (takes_tasks && !tasks_.empty()) {
     Work work{.task = std::move(tasks_.front()), .job = std::nullopt};
     tasks_.pop_front();
     return work;
   }
-  const Waiting next = waiting_.front();
+  const auto place = next_waiting();
+  const Waiting next = *place;
   RunningJob job{.id = next.id, .order = store_.order(next.id), .control = std::make_shared<JobControl>()};
   store_.begin(next.id, now());
-  waiting_.pop_front();
+  waiting_.erase(place);
   waiting_bytes_ -= next.bytes;
-  running_ = RunningJob{.id = job.id, .order = {}, .control = job.control};
-  running_->order.task_id = job.order.task_id;
-  running_->order.is_attached = job.order.is_attached;
+  RunningJob& running = running_.emplace_back(RunningJob{.id = job.id, .order = {}, .control = job.control});
+  running.order.kind = job.order.kind;
+  running.order.task_id = job.order.task_id;
+  running.order.is_attached = job.order.is_attached;
   tell("running", job.id);
   return Work{.task = nullptr, .job = std::move(job)};
 }
@@ -106,8 +116,12 @@ void JobQueue::end_locked(const std::string& id, const std::shared_ptr<const Out
 
 void JobQueue::end(const std::string& id, const std::shared_ptr<const Outcome>& outcome) {
   const std::lock_guard lock(mutex_);
-  const bool put_back = running_ && running_->control->put_back && outcome->state == JobState::kCancelled;
-  running_.reset();
+  const auto running = running_job(id);
+  bool put_back = false;
+  if (running != running_.end()) {
+    put_back = running->control->put_back && outcome->state == JobState::kCancelled;
+    running_.erase(running);
+  }
   if (put_back) {
     store_.put_back(id);
     return;
@@ -145,8 +159,8 @@ void JobQueue::forget(const std::string& id) {
 
 Cancelled JobQueue::cancel(const std::string& id) {
   const std::lock_guard lock(mutex_);
-  if (running_ && running_->id == id) {
-    running_->control->stop.request_stop();
+  if (const auto running = running_job(id); running != running_.end()) {
+    running->control->stop.request_stop();
     return Cancelled::kSoon;
   }
   const auto waiting = std::ranges::find(waiting_, id, &Waiting::id);
@@ -159,21 +173,23 @@ Cancelled JobQueue::cancel(const std::string& id) {
 
 void JobQueue::interrupt() {
   const std::lock_guard lock(mutex_);
-  if (running_) running_->control->interrupt = true;
+  for (const RunningJob& job : running_)
+    if (lane_of(job.order.kind) == Lane::kEngine) job.control->interrupt = true;
 }
 
 void JobQueue::skip() {
   const std::lock_guard lock(mutex_);
-  if (running_) running_->control->skip = true;
+  for (const RunningJob& job : running_)
+    if (lane_of(job.order.kind) == Lane::kEngine) job.control->skip = true;
 }
 
 void JobQueue::stop() {
   const std::lock_guard lock(mutex_);
   if (is_stopping_) return;
   is_stopping_ = true;
-  if (running_) {
-    running_->control->put_back = !running_->order.is_attached;
-    running_->control->stop.request_stop();
+  for (const RunningJob& job : running_) {
+    job.control->put_back = !job.order.is_attached;
+    job.control->stop.request_stop();
   }
   const auto stopped = Outcome::of(JobState::kCancelled, 503, "the server is stopping.");
   for (const Waiting& waiting : std::exchange(waiting_, {}))
@@ -183,22 +199,32 @@ void JobQueue::stop() {
   job_ended_.notify_all();
 }
 
+std::vector<RunningJob>::iterator JobQueue::running_job(const std::string& id) {
+  return std::ranges::find(running_, id, &RunningJob::id);
+}
+
+// Of those that wait for the same, from 1; 0: it does not wait.
+int JobQueue::position_of(const std::string& id) const {
+  const auto waiting = std::ranges::find(waiting_, id, &Waiting::id);
+  if (waiting == waiting_.end()) return 0;
+  return static_cast<int>(std::count_if(waiting_.begin(), waiting,
+                                        [&](const Waiting& other) { return other.lane == waiting->lane; })) +
+         1;
+}
+
 std::optional<JobView> JobQueue::view(const std::string& id) {
   const std::lock_guard lock(mutex_);
   auto view = store_.view(id);
   if (!view) return view;
-  const auto waiting = std::ranges::find(waiting_, id, &Waiting::id);
-  if (waiting != waiting_.end()) view->position = static_cast<int>(waiting - waiting_.begin()) + 1;
+  view->position = position_of(id);
   return view;
 }
 
 std::vector<JobView> JobQueue::list(std::optional<JobState> state, int limit, const std::string& before) {
   const std::lock_guard lock(mutex_);
   auto views = store_.list(state, limit, before);
-  std::map<std::string_view, int> positions;
-  for (std::size_t i = 0; i < waiting_.size(); ++i) positions[waiting_[i].id] = static_cast<int>(i) + 1;
   for (JobView& view : views)
-    if (const auto found = positions.find(view.id); found != positions.end()) view.position = found->second;
+    if (view.state == JobState::kQueued) view.position = position_of(view.id);
   return views;
 }
 
@@ -224,18 +250,21 @@ JobStore::Counts JobQueue::counts() {
 
 int JobQueue::waiting() const {
   const std::lock_guard lock(mutex_);
-  return static_cast<int>(waiting_.size());
+  return static_cast<int>(std::ranges::count(waiting_, Lane::kEngine, &Waiting::lane));
 }
 
 int JobQueue::unfinished() const {
   const std::lock_guard lock(mutex_);
-  return static_cast<int>(waiting_.size()) + (running_ ? 1 : 0);
+  const auto running = std::ranges::count_if(
+      running_, [](const RunningJob& job) { return lane_of(job.order.kind) == Lane::kEngine; });
+  return static_cast<int>(std::ranges::count(waiting_, Lane::kEngine, &Waiting::lane) + running);
 }
 
 std::vector<JobQueue::Pending> JobQueue::pending() const {
   const std::lock_guard lock(mutex_);
   std::vector<Pending> all;
-  for (const Waiting& waiting : waiting_) all.push_back({.id = waiting.id, .task_id = waiting.task_id});
+  for (const Waiting& waiting : waiting_)
+    if (waiting.lane == Lane::kEngine) all.push_back({.id = waiting.id, .task_id = waiting.task_id});
   return all;
 }
 

@@ -1,5 +1,5 @@
-// The one queue before the engine: pictures and training wait here in order of arrival. Safe to use from any
-// thread; the engine's thread takes work, everybody else brings it and asks how it goes.
+// The one queue: pictures and training wait here for the engine in order of arrival, imports for theirs. Safe to use
+// from any thread; the threads that work take from their lane, everybody else brings jobs and asks how it goes.
 #pragma once
 
 #include <atomic>
@@ -42,7 +42,7 @@ struct RunningJob {
   std::shared_ptr<JobControl> control;
 };
 
-// What the engine's thread does next: something small (load a model), or a job.
+// What a working thread does next: something small (load a model), or a job.
 struct Work {
   std::function<void()> task;
   std::optional<RunningJob> job;
@@ -64,8 +64,8 @@ class JobQueue {
   // Runs on the engine's thread before the next job. The future of a task that will never run is broken.
   void post(std::function<void()> task);
 
-  // For the engine's thread: waits for work; nullopt when the server ends.
-  std::optional<Work> take();
+  // For a thread that works: waits for a job of its lane, the engine's also for tasks; nullopt when the server ends.
+  std::optional<Work> take(Lane lane = Lane::kEngine);
   void end(const std::string& id, const std::shared_ptr<const Outcome>& outcome);
 
   // The end of an attached job: nullptr when it has not come within `wait`. The caller must forget() it.
@@ -73,6 +73,7 @@ class JobQueue {
   void forget(const std::string& id);
 
   Cancelled cancel(const std::string& id);
+  // Of the engine's job.
   void interrupt();
   void skip();
   // Attached jobs end, the others stay for the next start; take() returns nullopt from now on.
@@ -84,6 +85,7 @@ class JobQueue {
   std::optional<EncodedPicture> picture(const std::string& id, int index);
   bool remove(const std::string& id);
   JobStore::Counts counts();
+  // Of those for the engine. Imports leave it alone, and A1111's clients know nothing of them.
   int waiting() const;
   // Waiting and running; what A1111's clients poll to be 0.
   int unfinished() const;
@@ -100,7 +102,11 @@ class JobQueue {
     std::string id, task_id;
     std::size_t bytes = 0;
     bool is_attached = false;
+    Lane lane = Lane::kEngine;
   };
+  // Jobs that are being worked on; of their orders only what is asked about here.
+  std::vector<RunningJob>::iterator running_job(const std::string& id);
+  int position_of(const std::string& id) const;
 
   const QueueOptions options_;
   EventLog& events_;
@@ -109,7 +115,7 @@ class JobQueue {
   JobStore store_;
   std::deque<Waiting> waiting_;
   std::deque<std::function<void()>> tasks_;
-  std::optional<RunningJob> running_;
+  std::vector<RunningJob> running_;
   std::map<std::string, std::shared_ptr<const Outcome>>
       ends_;  // of attached jobs, until their clients took them
   std::size_t waiting_bytes_ = 0;

@@ -6,6 +6,7 @@
 #include "server/engine/training_order.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
+#include "server/imports/import_order.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
@@ -38,6 +39,10 @@ std::shared_ptr<const Outcome> run_here(Services& services, const Call& call, co
 std::string check_order(Services& services, const std::string& kind, const RequestJson& request) {
   if (kind == "extras") {
     read_extras(request, services.settings, services.catalog.upscaler_names(), services.options.limits);
+    return new_task_id(kind);
+  }
+  if (kind == "import") {
+    read_import(request);
     return new_task_id(kind);
   }
   if (kind == "train") {

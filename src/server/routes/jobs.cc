@@ -1,10 +1,11 @@
 #include <fmt/format.h>
 
-#include <set>
+#include <algorithm>
 
 #include "image/codec.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
+#include "server/imports/import_order.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
@@ -16,11 +17,13 @@ constexpr ParameterRow kSubmit[] = {
     {.name = "kind",
      .type = kString,
      .standard = "\"txt2img\"",
-     .help = "txt2img, img2img, extras or train",
+     .help = "txt2img, img2img, extras, train or import",
      .max_length = 32},
     {.name = "request",
      .type = kObject,
-     .help = "as for /sdapi/v1/txt2img or img2img; for train kohya's option names",
+     .help = "as for /sdapi/v1/txt2img or img2img; for train kohya's option names; for import source, type, "
+             "kind, "
+             "name, preview, force",
      .is_required = true},
     {.name = "idempotency_key",
      .type = kString,
@@ -57,7 +60,9 @@ Json job_json(Services& services, const JobView& job) {
         {"result", "/v1/jobs/" + job.id + "/result"},
         {"events", "/v1/jobs/" + job.id + "/events"},
         {"preview", "/v1/jobs/" + job.id + "/preview"}}}};
-  if (job.state == JobState::kRunning) {
+  if (job.state == JobState::kRunning && lane_of(job.kind) == Lane::kImports) {
+    out["progress"] = services.imports.board().find(job.id).value_or(ImportProgress()).json();
+  } else if (job.state == JobState::kRunning) {
     const ProgressSnapshot now = services.engine.board().snapshot();
     if (now.job_id != job.id) return out;
     out["progress"] = {{"progress", now.progress()}, {"eta", now.eta()},
@@ -130,11 +135,15 @@ Reply submit_job(Services& services, const Call& call) {
   const Json body = read_parameters(kSubmit, whole, faults);
   faults.throw_if_any();
   const std::string kind = body["kind"].get<std::string>();
-  if (kind != "txt2img" && kind != "img2img" && kind != "extras" && kind != "train")
-    refuse_field("kind", "must be txt2img, img2img, extras or train", "value_error.const");
+  constexpr std::string_view kKinds[] = {"txt2img", "img2img", "extras", "train", "import"};
+  if (std::ranges::find(kKinds, kind) == std::end(kKinds))
+    refuse_field("kind", "must be txt2img, img2img, extras, train or import", "value_error.const");
   const RequestJson& request = whole["request"];
-  JobOrder order{
-      .kind = kind, .request = request.dump(), .task_id = "", .is_attached = false, .idempotency_key = ""};
+  JobOrder order{.kind = kind,
+                 .request = kind == "import" ? import_request(request) : request.dump(),
+                 .task_id = "",
+                 .is_attached = false,
+                 .idempotency_key = ""};
   order.idempotency_key = body["idempotency_key"].is_string() ? body["idempotency_key"].get<std::string>()
                                                               : call.header("idempotency-key").substr(0, 256);
   order.task_id = check_order(services, kind, request);

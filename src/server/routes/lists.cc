@@ -144,8 +144,9 @@ Reply scripts(Services&, const Call&) {
   return json_reply({{"txt2img", Json::array()}, {"img2img", Json::array()}});
 }
 
-// Folders are looked at whenever they are asked about; there is nothing to forget.
-Reply refresh(Services&, const Call&) {
+// The other folders are looked at whenever they are asked about; there is nothing to forget.
+Reply refresh(Services& services, const Call&) {
+  services.collection.refresh();
   return json_reply(nullptr);
 }
 

@@ -1,185 +1,121 @@
+// The collection: cards by filters, what there is to filter by, what is there twice, and what a prompt lacks.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <filesystem>
+#include <array>
+#include <utility>
 
-#include "base/atomic_file.h"
-#include "formats/lora_file.h"
-#include "prompt/text.h"
-#include "server/http/base64.h"
+#include "base/error.h"
+#include "library/needed_files.h"
 #include "server/http/refusal.h"
+#include "server/routes/lora_json.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
 namespace {
 
-namespace fs = std::filesystem;
+using library::Library;
+using library::Record;
+using library::SortBy;
 using enum ParameterType;
 
 constexpr ParameterRow kLoraQuery[] = {
-    {.name = "limit", .type = kInteger, .standard = "0", .help = "0: all", .min = 0},
-    {.name = "offset", .type = kInteger, .standard = "0", .min = 0},
-    {.name = "q", .type = kString, .standard = "\"\"", .help = "part of the name, alias or trigger words"},
-    {.name = "fields", .type = kString, .standard = "\"\"", .help = "comma list: only these keys"},
-};
-constexpr ParameterRow kEdit[] = {
-    {.name = "note", .type = kString, .max_length = 65536},
+    {.name = "limit", .type = kInteger, .standard = "0", .help = "0: all", .min = 0, .max = 1e6},
+    {.name = "offset", .type = kInteger, .standard = "0", .min = 0, .max = 1e9},
+    {.name = "q",
+     .type = kString,
+     .standard = "\"\"",
+     .help = "words of name, alias, trigger words, tags, notes; each may be the beginning of one"},
     {.name = "type",
      .type = kString,
-     .help = "character, style, concept, pose, clothing, object …",
+     .standard = "\"\"",
+     .help = "character, style, concept, pose, clothing, object; none: without a type",
      .max_length = 64},
-    {.name = "rating", .type = kInteger, .min = 0, .max = 5},
-    {.name = "activation_text", .type = kString, .max_length = 65536},
-    {.name = "negative_text", .type = kString, .max_length = 65536},
-    {.name = "preferred_weight", .type = kNumber, .min = -10, .max = 10},
+    {.name = "base_model",
+     .type = kString,
+     .standard = "\"\"",
+     .help = "as on a card, or in short: sd1, sdxl, pony",
+     .max_length = 256},
+    {.name = "tag", .type = kString, .standard = "\"\"", .help = "a whole tag", .max_length = 256},
+    {.name = "trigger",
+     .type = kString,
+     .standard = "\"\"",
+     .help = "a whole trigger word",
+     .max_length = 256},
+    {.name = "rating",
+     .type = kInteger,
+     .standard = "0",
+     .help = "at least so many stars",
+     .min = 0,
+     .max = 5},
+    {.name = "fits", .type = kString, .standard = "\"\"", .help = "title or name of a checkpoint"},
+    {.name = "sort",
+     .type = kString,
+     .standard = "\"\"",
+     .help = "name, relevance, added, date, size or rating; by default relevance with words, else name",
+     .max_length = 16},
+    {.name = "fields", .type = kString, .standard = "\"\"", .help = "comma list: only these keys"},
 };
-constexpr ParameterRow kThumb[] = {
-    {.name = "filename", .type = kString, .standard = "\"\"", .is_required = true}};
-constexpr ParameterRow kNetwork[] = {
-    {.name = "page", .type = kString, .standard = "\"\""},
-    {.name = "item", .type = kString, .standard = "\"\""},
-    {.name = "index", .type = kInteger, .standard = "0", .min = 0},
+constexpr ParameterRow kFacets[] = {
+    {.name = "tags", .type = kInteger, .standard = "50", .help = "how many tags", .min = 0, .max = 1000},
 };
-constexpr ParameterRow kCard[] = {
-    {.name = "page", .type = kString, .standard = "\"\""},
-    {.name = "tabname", .type = kString, .standard = "\"\""},
-    {.name = "name", .type = kString, .standard = "\"\""},
+constexpr ParameterRow kMissing[] = {
+    {.name = "text",
+     .type = kString,
+     .help = "a prompt, or the text with which a picture was saved",
+     .max_length = kMaxPromptBytes,
+     .is_required = true},
 };
 
-Json query_of(ParameterRows rows, const Call& call) {
+constexpr std::array<std::pair<std::string_view, SortBy>, 6> kSorts = {{{"name", SortBy::kName},
+                                                                        {"relevance", SortBy::kRelevance},
+                                                                        {"added", SortBy::kAdded},
+                                                                        {"date", SortBy::kChanged},
+                                                                        {"size", SortBy::kSize},
+                                                                        {"rating", SortBy::kRating}}};
+
+[[noreturn]] void refuse_query(const std::string& field, const std::string& message) {
   Faults faults;
-  Json query = read_query(rows, call.query, faults);
+  faults.add("query", field, message, "value_error");
   faults.throw_if_any();
-  return query;
+  throw Error(kInternal, "internal error: a fault without a fault.");
 }
 
-std::string url_encoded(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-        c == '.')
-      out += c;
-    else
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
+SortBy sort_of(const std::string& name, bool has_words) {
+  if (name.empty()) return has_words ? SortBy::kRelevance : SortBy::kName;
+  for (const auto& [known, sort] : kSorts)
+    if (known == name) return sort;
+  refuse_query("sort", "must be name, relevance, added, date, size or rating");
 }
 
-// A1111's order of keys, JSON inside strings unfolded, the pictures left out.
-Json a1111_metadata(const std::map<std::string, std::string>& metadata) {
-  Json out = Json::object();
-  const auto add = [&](const std::string& key, const std::string& text) {
-    const Json inner = text.starts_with('{') ? Json::parse(text, nullptr, false) : Json();
-    out[key] = inner.is_object() ? inner : Json(text);
-  };
-  for (const char* key :
-       {"ss_sd_model_name", "ss_resolution", "ss_clip_skip", "ss_num_train_images", "ss_tag_frequency"})
-    if (const auto found = metadata.find(key); found != metadata.end()) add(key, found->second);
-  for (const auto& [key, text] : metadata)
-    if (key != "ssmd_cover_images" && !out.contains(key)) add(key, text);
-  return out;
+Json counts_json(const std::vector<library::ValueCount>& counts, const char* name) {
+  Json list = Json::array();
+  for (const auto& [value, count] : counts)
+    list.push_back({{name, value.empty() ? Json() : Json(value)}, {"count", count}});
+  return list;
 }
 
-Json trigger_words(const LoraFacts& lora) {
-  Json words = Json::array();
-  for (const auto& word : lora.card.trigger_words) words.push_back(word);
-  return words;
+Json files_json(const Library& library, const std::vector<Record>& records) {
+  Json list = Json::array();
+  for (const Record& record : records)
+    list.push_back(
+        {{"name", record.name},
+         {"relative", Library::relative_name(record)},
+         {"kind", library::place_named(record.place).kind},
+         {"file", library.path_of(record).lexically_relative(library.data().root).generic_string()},
+         {"bytes", record.size},
+         {"time", modified_seconds(record)}});
+  return list;
 }
 
-Json preview_url(const LoraFacts& lora) {
-  if (lora.card.preview.empty()) return nullptr;
-  return fmt::format("/v1/loras/{}/preview?t={}", url_encoded(lora.place.relative),
-                     static_cast<std::int64_t>(lora.time));
-}
-
-Json card_of(const LoraFacts& lora) {
-  return {{"name", lora.place.name},
-          {"alias", lora.place.alias},
-          {"relative", lora.place.relative},
-          {"type", lora.type.empty() ? Json() : Json(lora.type)},
-          {"kind", lora.kind},
-          {"rank", lora.rank},
-          {"family", lora.family},
-          {"base_model", lora.card.base_model},
-          {"fits", lora.fits},
-          {"fits_reason", lora.error.empty() ? lora.family_reason : lora.error},
-          {"trigger_words", trigger_words(lora)},
-          {"trigger", library::short_trigger(lora.card)},
-          {"preferred_weight", lora.card.preferred_weight},
-          {"rating", lora.rating},
-          {"preview", preview_url(lora)},
-          {"bytes", lora.bytes},
-          {"time", lora.time},
-          {"error", lora.error.empty() ? Json() : Json(lora.error)}};
-}
-
-bool fits_query(const LoraFacts& lora, const std::string& wanted) {
-  if (wanted.empty()) return true;
-  for (const auto& text : {lora.place.relative, lora.place.alias, lora.card.activation_text, lora.type})
-    if (prompt::lower(text).find(wanted) != std::string::npos) return true;
-  return std::ranges::any_of(lora.card.trigger_words, [&](const std::string& word) {
-    return prompt::lower(word).find(wanted) != std::string::npos;
-  });
-}
-
-// The LoRAs that the query asks for; `total` without limit and offset.
-std::vector<std::shared_ptr<const LoraFacts>> chosen(Services& services, const Json& query,
-                                                     std::size_t& total) {
-  auto all = services.loras.all();
-  const std::string wanted = prompt::lower(query["q"].get<std::string>());
-  std::erase_if(all, [&](const auto& lora) { return !fits_query(*lora, wanted); });
-  total = all.size();
-  const auto offset = std::min(query["offset"].get<std::size_t>(), all.size());
-  all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(offset));
-  const auto limit = query["limit"].get<std::size_t>();
-  if (limit > 0 && all.size() > limit) all.resize(limit);
-  return all;
-}
-
-void keep_fields(Json& entry, const std::string& fields) {
-  if (fields.empty()) return;
-  Json kept = Json::object();
-  for (const auto& [key, value] : entry.items())
-    if (("," + fields + ",").find("," + key + ",") != std::string::npos) kept[key] = value;
-  entry = std::move(kept);
-}
-
-std::shared_ptr<const LoraFacts> named(Services& services, const Call& call) {
-  auto lora = services.loras.find(call.at("name"));
-  if (!lora) throw Refusal(404, fmt::format("there is no LoRA '{}'.", call.at("name").substr(0, 200)));
-  return lora;
-}
-
-Reply picture_file(const fs::path& path) {
-  std::error_code failure;
-  if (!fs::is_regular_file(path, failure)) throw Refusal(404, "File not found");
-  Reply reply = bytes_reply(read_file(path), picture_mime(path));
-  reply.headers.emplace_back("Cache-Control", "private, max-age=300");
-  reply.headers.emplace_back("X-Content-Type-Options", "nosniff");
-  return reply;
-}
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
+// What is missing: where it was, and a page or a sentence that tells where to get it.
+std::string where_to_get(const library::NeededAnswer& answer) {
+  if (answer.import_source.starts_with("https://") || answer.import_source.starts_with("http://"))
+    return answer.import_source;
+  if (!answer.import_source.empty())
+    return fmt::format("Civitai may know the hash {}; an import asks it.", answer.import_source);
+  if (answer.lost)
+    return fmt::format("it was here as {}, which has gone.", Library::relative_name(*answer.lost));
+  return fmt::format("no hash is given; search for '{}' on civitai.com.", answer.needed.name);
 }
 
 }  // namespace
@@ -187,153 +123,116 @@ std::string escaped(const std::string& text) {
 ParameterRows lora_query() {
   return kLoraQuery;
 }
-ParameterRows lora_edit_parameters() {
-  return kEdit;
+ParameterRows lora_facets_query() {
+  return kFacets;
 }
-ParameterRows thumb_query() {
-  return kThumb;
-}
-ParameterRows network_query() {
-  return kNetwork;
-}
-ParameterRows card_query() {
-  return kCard;
+ParameterRows lora_missing_parameters() {
+  return kMissing;
 }
 
-Reply loras(Services& services, const Call& call) {
-  const Json query = query_of(kLoraQuery, call);
-  std::size_t total = 0;
-  Json list = Json::array();
-  for (const auto& lora : chosen(services, query, total)) {
-    const auto hash = lora->metadata.find("sshs_model_hash");
-    Json entry = {{"name", lora->place.name},
-                  {"alias", lora->place.alias},
-                  {"path", fs::absolute(lora->place.path).string()},
-                  {"metadata", a1111_metadata(lora->metadata)},
-                  {"hash", hash == lora->metadata.end() ? Json() : Json(hash->second.substr(0, 12))},
-                  {"sd_version", lora->family},
-                  {"kind", lora->kind},
-                  {"rank", lora->rank},
-                  {"trained_words", trigger_words(*lora)},
-                  {"preview", preview_url(*lora)},
-                  {"size", lora->bytes},
-                  {"mtime", lora->time}};
-    keep_fields(entry, query["fields"].get<std::string>());
-    list.push_back(std::move(entry));
+library::Query lora_query_of(Services& services, const Json& query) {
+  const auto text = [&](const char* name) { return query[name].get<std::string>(); };
+  library::Query asked{.kind = "lora", .words = text("q")};
+  if (const std::string type = text("type"); !type.empty()) {
+    asked.type = type == "none" ? type : std::string(library::type_meant_by(type));
+    if (asked.type.empty())
+      refuse_query("type", fmt::format("must be {} or none", fmt::join(library::lora_types(), ", ")));
   }
-  return json_reply(list);
+  asked.base_model = text("base_model");
+  asked.base_as_shown = true;
+  asked.tag = text("tag");
+  asked.trigger = text("trigger");
+  asked.min_rating = query["rating"].get<int>();
+  asked.sort = sort_of(text("sort"), !asked.words.empty());
+  asked.limit = query["limit"].get<std::int64_t>();
+  asked.offset = query["offset"].get<std::int64_t>();
+  if (const std::string name = text("fits"); !name.empty()) {
+    const auto checkpoint = services.catalog.find_checkpoint(name, Match::kPart);
+    if (!checkpoint) refuse_query("fits", fmt::format("there is no checkpoint '{}'", name.substr(0, 200)));
+    asked.fits =
+        services.collection.with([&](const Library& library) { return library.fit_of(checkpoint->path); });
+  }
+  return asked;
 }
 
 Reply lora_cards(Services& services, const Call& call) {
-  const Json query = query_of(kLoraQuery, call);
-  std::size_t total = 0;
+  Faults faults;
+  const Json query = read_query(kLoraQuery, call.query, faults);
+  faults.throw_if_any();
+  const library::Query asked = lora_query_of(services, query);
+  std::int64_t total = 0;
+  const auto records = services.collection.with([&](const Library& library) {
+    auto found = library.find(asked);
+    const bool is_all = asked.limit == 0 && asked.offset == 0;
+    total = is_all ? static_cast<std::int64_t>(found.size()) : library.count(asked);
+    return found;
+  });
   Json list = Json::array();
-  for (const auto& lora : chosen(services, query, total)) {
-    Json card = card_of(*lora);
+  for (const Record& record : records) {
+    Json card = lora_card(record);
     keep_fields(card, query["fields"].get<std::string>());
     list.push_back(std::move(card));
   }
-  return json_reply({{"loras", list}, {"total", total}});
+  return json_reply({{"loras", std::move(list)}, {"total", total}});
 }
 
-Reply lora_detail(Services& services, const Call& call) {
-  const auto lora = named(services, call);
-  Json detail = card_of(*lora);
-  detail["description"] = lora->card.description;
-  detail["activation_text"] = lora->card.activation_text;
-  detail["negative_text"] = lora->card.negative_text;
-  Json tags = Json::array();
-  for (const auto& [tag, count] : lora->card.tags) {
-    tags.push_back({{"tag", tag}, {"count", count}});
-    if (tags.size() == 100) break;
-  }
-  detail["tags"] = tags;
-  detail["metadata"] = a1111_metadata(lora->metadata);
-  detail["notes"] = lora->card.notes;
-  if (lora->error.empty()) {
-    const auto file = formats::open_lora(lora->place.path);
-    detail["hash"] = formats::lora_short_hash(*file.file);
-    detail["modules"] = file.entries.size();
-    detail["unknown_keys"] = file.unknown;
-    Json skipped = Json::array();
-    for (const auto& entry : file.skipped)
-      skipped.push_back({{"module", entry.module}, {"keys", entry.keys}, {"reason", entry.reason}});
-    detail["skipped"] = skipped;
-  }
-  return json_reply(detail);
+Reply lora_facets(Services& services, const Call& call) {
+  Faults faults;
+  const Json query = read_query(kFacets, call.query, faults);
+  faults.throw_if_any();
+  const library::Facets facets = services.collection.facets(query["tags"].get<std::size_t>());
+  return json_reply({{"total", facets.total},
+                     {"types", counts_json(facets.types, "type")},
+                     {"base_models", counts_json(facets.base_models, "base_model")},
+                     {"tags", counts_json(facets.tags, "tag")}});
 }
 
-Reply lora_edit(Services& services, const Call& call) {
-  const auto lora = named(services, call);
-  const Json body = read_body(kEdit, call.body);
-  if (!is_below(lora->place.path.parent_path(), services.catalog.data().loras()))
-    throw Refusal(409, "this LoRA came with the program; copy it to models/Lora to change its card.");
-  LoraShelf::Edit edit;
-  const auto text = [&](const char* name) -> std::optional<std::string> {
-    if (!body.at(name).is_string()) return std::nullopt;
-    return body.at(name).get<std::string>();
-  };
-  edit.note = text("note");
-  edit.type = text("type");
-  edit.activation_text = text("activation_text");
-  edit.negative_text = text("negative_text");
-  if (!body["rating"].is_null()) edit.rating = body["rating"].get<int>();
-  if (!body["preferred_weight"].is_null()) edit.preferred_weight = body["preferred_weight"].get<double>();
-  services.loras.edit(*lora, edit);
-  return json_reply(card_of(*named(services, call)));
+Reply lora_duplicates(Services& services, const Call&) {
+  const std::size_t pending = services.collection.hash_suspects();
+  return services.collection.with([&](const Library& library) {
+    Json same = Json::array(), names = Json::array();
+    std::int64_t wasted = 0;
+    for (const auto& group : library.duplicates()) {
+      const Record& first = group.files.front();
+      same.push_back({{"same", group.is_whole_file ? "file" : "tensors"},
+                      {"hash", group.is_whole_file ? first.sha256 : first.addnet},
+                      {"wasted_bytes", library::wasted_bytes(group)},
+                      {"files", files_json(library, group.files)}});
+      wasted += library::wasted_bytes(group);
+    }
+    for (const auto& conflict : library.conflicts()) {
+      Json winner;
+      for (const Record& record : conflict.claimants)
+        if (record.id == conflict.winner) winner = Library::relative_name(record);
+      names.push_back(
+          {{"name", conflict.name}, {"winner", winner}, {"files", files_json(library, conflict.claimants)}});
+    }
+    return json_reply(
+        {{"duplicates", same}, {"names", names}, {"wasted_bytes", wasted}, {"pending", pending}});
+  });
 }
 
-Reply lora_preview(Services& services, const Call& call) {
-  const auto lora = named(services, call);
-  if (lora->card.preview.empty()) throw Refusal(404, "File not found");
-  return picture_file(lora->card.preview);
-}
-
-Reply network_thumb(Services& services, const Call& call) {
-  const fs::path path = query_of(kThumb, call)["filename"].get<std::string>();
-  if (picture_mime(path).empty() || !services.catalog.is_inside_data(path))
-    throw Refusal(400, "File cannot be fetched: it must be a picture below the model folders.");
-  return picture_file(path);
-}
-
-Reply network_cover(Services& services, const Call& call) {
-  const Json query = query_of(kNetwork, call);
-  const auto lora = services.loras.find(query["item"].get<std::string>());
-  if (!lora || prompt::lower(query["page"].get<std::string>()) != "lora")
-    throw Refusal(404, "File not found");
-  const auto covers = lora->metadata.find("ssmd_cover_images");
-  const RequestJson list =
-      covers == lora->metadata.end() ? RequestJson() : RequestJson::parse(covers->second, nullptr, false);
-  const auto index = query["index"].get<std::size_t>();
-  if (!list.is_array() || index >= list.size() || !list[index].is_string())
-    throw Refusal(404, "File not found");
-  const auto bytes = from_base64(list[index].get<std::string>());
-  if (!bytes) throw Refusal(404, "File not found");
-  const std::string text(bytes->begin(), bytes->end());
-  const char* mime = text.starts_with("\x89PNG") ? "image/png"
-                     : text.starts_with("RIFF")  ? "image/webp"
-                                                 : "image/jpeg";
-  Reply reply = bytes_reply(text, mime);
-  reply.headers.emplace_back("X-Content-Type-Options", "nosniff");
-  return reply;
-}
-
-Reply network_metadata(Services& services, const Call& call) {
-  const Json query = query_of(kNetwork, call);
-  if (prompt::lower(query["page"].get<std::string>()) == "lora")
-    if (const auto lora = services.loras.find(query["item"].get<std::string>());
-        lora && !lora->metadata.empty())
-      return json_reply({{"metadata", json_text(a1111_metadata(lora->metadata), 4)}});
-  return json_reply(Json::object());
-}
-
-Reply network_card(Services& services, const Call& call) {
-  const Json query = query_of(kCard, call);
-  const auto lora = services.loras.find(query["name"].get<std::string>());
-  if (!lora) return json_reply({{"html", ""}});
-  return json_reply(
-      {{"html", fmt::format("<div class=\"card\" data-name=\"{0}\"><span class=\"name\">{0}</span></div>",
-                            escaped(lora->place.name))}});
+Reply lora_missing(Services& services, const Call& call) {
+  const Json body = read_body(kMissing, call.body);
+  const auto needed = library::needed_files(body["text"].get<std::string>());
+  return services.collection.with([&](const Library& library) {
+    Json missing = Json::array(), found = Json::array();
+    for (const auto& file : needed) {
+      const auto answer = library::find_needed(library, file);
+      Json entry = {{"kind", file.kind}, {"name", file.name}, {"hash", file.hash}};
+      if (answer.found) {
+        entry["relative"] = Library::relative_name(*answer.found);
+        entry["by"] = answer.how;
+        if (file.kind == "lora") entry["prompt_name"] = library.prompt_name(*answer.found);
+        found.push_back(std::move(entry));
+      } else {
+        entry["where"] = where_to_get(answer);
+        entry["import"] = answer.import_source.empty() ? Json() : Json(answer.import_source);
+        missing.push_back(std::move(entry));
+      }
+    }
+    return json_reply({{"missing", missing}, {"found", found}});
+  });
 }
 
 }  // namespace lowrank::server

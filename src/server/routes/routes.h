@@ -83,18 +83,30 @@ ParameterRows png_info_parameters();
 ParameterRows interrogate_parameters();
 ParameterRows page_query();
 
-// loras.cc: the collection as A1111 and as our page see it.
-Reply loras(Services& services, const Call& call);
+// loras.cc: the collection.
 Reply lora_cards(Services& services, const Call& call);
+Reply lora_facets(Services& services, const Call& call);
+Reply lora_duplicates(Services& services, const Call& call);
+Reply lora_missing(Services& services, const Call& call);
+ParameterRows lora_query();
+ParameterRows lora_facets_query();
+ParameterRows lora_missing_parameters();
+
+// lora_card.cc: one LoRA.
 Reply lora_detail(Services& services, const Call& call);
 Reply lora_edit(Services& services, const Call& call);
 Reply lora_preview(Services& services, const Call& call);
+Reply lora_preview_set(Services& services, const Call& call);
+Reply lora_preview_remove(Services& services, const Call& call);
+ParameterRows lora_edit_parameters();
+ParameterRows lora_preview_parameters();
+
+// extra_networks.cc: LoRAs as A1111's API and page ask for them.
+Reply loras(Services& services, const Call& call);
 Reply network_thumb(Services& services, const Call& call);
 Reply network_cover(Services& services, const Call& call);
 Reply network_metadata(Services& services, const Call& call);
 Reply network_card(Services& services, const Call& call);
-ParameterRows lora_query();
-ParameterRows lora_edit_parameters();
 ParameterRows thumb_query();
 ParameterRows network_query();
 ParameterRows card_query();

@@ -12,9 +12,13 @@ import tempfile
 import time
 
 
+FOREIGN = {"LOWRANK_INDEX", "LOWRANK_DATA_DIR", "LOWRANK_CIVITAI_URL", "HF_ENDPOINT", "CIVITAI_TOKEN", "CIVITAI_API_KEY", "HF_TOKEN",
+           "HUGGING_FACE_HUB_TOKEN", "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"}
+
+
 class Served:
-    def __init__(self, lowrank, fixtures, *options, data=None, environment=()):
-        self.lowrank, self.options, self.environment = str(lowrank), list(options), dict(environment)
+    def __init__(self, lowrank, fixtures, *options, data=None, environment=None):
+        self.lowrank, self.options = str(lowrank), list(options)
         self.folder = None if data else tempfile.TemporaryDirectory()
         self.data = pathlib.Path(data or self.folder.name)
         tiny = pathlib.Path(fixtures).resolve() / "sd15-tiny"
@@ -25,6 +29,10 @@ class Served:
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / name).exists():
                 (folder / name).symlink_to(tiny / target)
+        # Index, notes and tokens of its own: what the person who runs the tests has does not count.
+        self.environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+        self.environment.update({name: str(self.data / "home" / name.lower()) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")},
+                                OMP_WAIT_POLICY="passive", **(environment or {}))
         self.process = None
         self.start()
 
@@ -32,11 +40,10 @@ class Served:
         if self.process:
             self.process.stdout.close()
             self.errors.close()
-        environment = dict(os.environ, OMP_WAIT_POLICY="passive", **self.environment)
         self.errors = open(self.data / "errors.txt", "ab")
         self.process = subprocess.Popen(
             [self.lowrank, "serve", "--port", "0", "--data-dir", str(self.data), *self.options],
-            stdout=subprocess.PIPE, stderr=self.errors, env=environment, text=True)
+            stdout=subprocess.PIPE, stderr=self.errors, env=self.environment, text=True)
         line = self.process.stdout.readline()
         found = re.search(r"(https?)://[^:]+:(\d+)", line)
         if not found:
@@ -75,6 +82,12 @@ class Served:
     def get(self, path, **more):
         status, _, data = self.call("GET", path, **more)
         return status, json.loads(data) if data else None
+
+    def run(self, *words):
+        """The command line on the same data folder and index."""
+        done = subprocess.run([self.lowrank, *words, "--data-dir", str(self.data)], env=self.environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def post(self, path, body=None, **more):
         status, _, data = self.call("POST", path, body, **more)

@@ -1,19 +1,16 @@
-#include "cli/prompt_resources.h"
+#include "library/needed_files.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.h"
-#include "base/error.h"
-#include "image/codec.h"
 #include "prompt/extra_networks.h"
 #include "prompt/infotext.h"
-#include "prompt/text.h"
 
-namespace lowrank::cli {
+namespace lowrank::library {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 class Needs {
@@ -103,6 +100,30 @@ void add_civitai_resources(Needs& needs, const json& resources) {
   }
 }
 
+std::optional<Record> find_other(const Library& library, const NeededFile& needed) {
+  for (const Record& record : library.find({.kind = needed.kind}))
+    if (record.name == needed.name) return record;
+  return std::nullopt;
+}
+
+std::string doubt(const Record& record) {
+  return record.sha256.empty() ? ", its hash is not known yet" : ", but its hash is another";
+}
+
+void say_where(const Library& library, NeededAnswer& answer) {
+  const NeededFile& needed = answer.needed;
+  for (Record& lost : library.gone())
+    if (lost.name == needed.name || (!needed.hash.empty() && lost.addnet.starts_with(needed.hash))) {
+      answer.import_source = lost.source;
+      answer.lost = std::move(lost);
+      break;
+    }
+  if (needed.civitai_version != 0)
+    answer.import_source = fmt::format("https://civitai.com/model-versions/{}", needed.civitai_version);
+  else if (!needed.hash.empty() && answer.import_source.empty())
+    answer.import_source = needed.hash;
+}
+
 }  // namespace
 
 std::vector<NeededFile> needed_files(const std::string& text) {
@@ -122,16 +143,29 @@ std::vector<NeededFile> needed_files(const std::string& text) {
   return std::move(needs.list);
 }
 
-std::string infotext_of(const std::string& file_or_text) {
-  std::error_code failure;
-  // Long prompts are no file names, and asking the system for one is an error of its own.
-  if (file_or_text.size() > 4096 || !fs::is_regular_file(file_or_text, failure)) return file_or_text;
-  const std::string extension = prompt::lower(fs::path(file_or_text).extension().string());
-  if (extension == ".txt") return read_file(file_or_text, 1 << 20);
-  const auto text = image::load_parameters(file_or_text);
-  if (!text)
-    throw Error(kBadInput, "{}: holds no settings; only pictures saved with theirs do.", file_or_text);
-  return *text;
+NeededAnswer find_needed(const Library& library, const NeededFile& needed) {
+  NeededAnswer answer{.needed = needed};
+  if (auto record = library.find_hash(needed.hash, needed.kind)) {
+    answer.how = record->name == needed.name || record->alias == needed.name ? "name" : "hash";
+    answer.found = std::move(record);
+  } else if (auto version = library.find_civitai_version(needed.civitai_version)) {
+    answer.how = "Civitai version";
+    answer.found = std::move(version);
+  } else if (needed.kind == "lora") {
+    if (auto lora = library.find_lora(needed.name)) {
+      answer.how = lora->how;
+      answer.found = std::move(lora->record);
+    }
+  } else if (auto other = find_other(library, needed)) {
+    answer.how = "name";
+    answer.found = std::move(other);
+  }
+  // The text's hash met no known one, so the name is all there is.
+  const bool is_by_name = answer.found && answer.how != "hash" && answer.how != "Civitai version";
+  if (is_by_name && !needed.hash.empty() && !library.find_hash(needed.hash, needed.kind))
+    answer.how += doubt(*answer.found);
+  if (!answer.found) say_where(library, answer);
+  return answer;
 }
 
-}  // namespace lowrank::cli
+}  // namespace lowrank::library

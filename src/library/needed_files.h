@@ -1,13 +1,15 @@
 // What a prompt or infotext needs from the collection: the LoRAs of its tags, the checkpoint and the
-// embeddings that it names, each with the hash that it carries.
+// embeddings that it names, each with the hash that it carries; and which of them are here.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
-namespace lowrank::cli {
+#include "library/library.h"
+
+namespace lowrank::library {
 
 struct NeededFile {
   std::string kind;  // of the library's place table: "lora", "checkpoint", "embedding"
@@ -20,8 +22,16 @@ struct NeededFile {
 // hash`, the `Hashes` of A1111's Civitai extension and the `Civitai resources` of civitai.com.
 std::vector<NeededFile> needed_files(const std::string& infotext);
 
-// The settings text of a picture, of a text file, or the text itself when it names no file. Throws Error for
-// a picture without settings.
-std::string infotext_of(const std::string& file_or_text);
+struct NeededAnswer {
+  NeededFile needed;
+  std::optional<Record> found = {};
+  std::string how = {};  // "name", "hash", "former name", "Civitai version"
+  // Of what is missing:
+  std::optional<Record> lost = {};  // it was here once
+  std::string import_source = {};   // what an import may be given: a page or a hash; "" nothing is known
+};
 
-}  // namespace lowrank::cli
+// A hash decides before a name: equal names may mean different files.
+NeededAnswer find_needed(const Library& library, const NeededFile& needed);
+
+}  // namespace lowrank::library

@@ -1,0 +1,173 @@
+// Which file a name or a hash means.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "base/ascii.h"
+#include "library/library.h"
+#include "library/lora_folder.h"
+#include "library/near_names.h"
+
+namespace lowrank::library {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kLeastHashDigits = 8;
+
+bool is_hex(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+  });
+}
+
+}  // namespace
+
+std::string Library::prompt_name(const Record& record) const {
+  const auto meant = find_lora(record.name);
+  return meant && meant->record.id == record.id ? record.name : relative_name(record);
+}
+
+std::optional<FoundLora> Library::find_lora(std::string_view name) const {
+  if (name.empty()) return std::nullopt;
+  const auto bind_name = [&](Statement& statement) { statement.bind(1, name).bind(2, name); };
+  // Only files that bear the name in some spelling can decide what it means; A1111's rule is applied to them.
+  auto candidates =
+      select(fmt::format("gone IS NULL AND {} AND (name = ? COLLATE NOCASE OR alias = ? COLLATE NOCASE)",
+                         places_of_kind("lora")),
+             bind_name);
+  const std::string stem(fs::path(name).stem().string());
+  if (name.find('/') != std::string_view::npos || stem != name) {
+    auto by_path = select(fmt::format("gone IS NULL AND {} AND name = ?", places_of_kind("lora")),
+                          [&](Statement& statement) { statement.bind(1, stem); });
+    candidates.insert(candidates.end(), by_path.begin(), by_path.end());
+    by_path = select(fmt::format("gone IS NULL AND {} AND name = ?", places_of_kind("lora")),
+                     [&](Statement& statement) { statement.bind(1, fs::path(name).filename().string()); });
+    for (Record& record : by_path)
+      if (std::ranges::find(candidates, record.id, &Record::id) == candidates.end())
+        candidates.push_back(std::move(record));
+  }
+  std::ranges::sort(candidates, scanned_before);
+  std::vector<LoraPlace> places;
+  for (const Record& record : candidates)
+    places.push_back({.path = path_of(record),
+                      .name = record.name,
+                      .alias = record.alias,
+                      .relative = relative_name(record)});
+  const LoraFolder folder(std::move(places));
+  if (const auto path = folder.find(name)) {
+    for (const Record& record : candidates)
+      if (path_of(record) == *path)
+        return FoundLora{record, record.name == name ? "name" : record.alias == name ? "alias" : "path"};
+  }
+  auto former =
+      select(fmt::format("gone IS NULL AND {} AND id IN (SELECT file FROM former_name WHERE name = ?)",
+                         places_of_kind("lora")),
+             [&](Statement& statement) { statement.bind(1, name); });
+  if (!former.empty()) return FoundLora{former.front(), "former name"};
+  if (auto record = find_hash(name)) return FoundLora{std::move(*record), "hash"};
+  return std::nullopt;
+}
+
+std::optional<Record> Library::find_hash(std::string_view hash, std::string_view kind) const {
+  if (hash.size() < kLeastHashDigits || hash.size() > 64 || !is_hex(hash)) return std::nullopt;
+  const std::string wanted = lower_ascii(hash);
+  std::string high = wanted;
+  high += 'g';  // behind all hashes that begin with it
+  // A1111 takes what the metadata state before what the bytes give.
+  for (const char* column : {"sshs", "addnet", "sha256", "autov1", "sshs_legacy"}) {
+    auto found = select(fmt::format("gone IS NULL AND {0} >= ? AND {0} < ?", column),
+                        [&](Statement& statement) { statement.bind(1, wanted).bind(2, high); });
+    std::erase_if(found, [&](const Record& record) { return place_named(record.place).kind != kind; });
+    std::ranges::sort(found, scanned_before);
+    if (!found.empty()) return found.back();
+  }
+  return std::nullopt;
+}
+
+std::optional<Record> Library::find_civitai_version(std::int64_t version) const {
+  if (version == 0) return std::nullopt;
+  auto found = select("gone IS NULL AND civitai_version = ?",
+                      [&](Statement& statement) { statement.bind(1, version); });
+  if (found.empty()) return std::nullopt;
+  return std::move(found.back());
+}
+
+std::optional<Record> Library::find_id(std::int64_t id) const {
+  auto found = select("gone IS NULL AND id = ?", [&](Statement& statement) { statement.bind(1, id); });
+  if (found.empty()) return std::nullopt;
+  return std::move(found.front());
+}
+
+std::optional<Record> Library::find_path(const fs::path& path) const {
+  std::error_code failure;
+  for (Record& record : select("gone IS NULL AND name = ?",
+                               [&](Statement& statement) { statement.bind(1, path.stem().string()); }))
+    if (fs::equivalent(path_of(record), path, failure)) return std::move(record);
+  return std::nullopt;
+}
+
+FoundLora Library::resolve(std::string_view name) const {
+  if (auto found = find_lora(name)) return std::move(*found);
+  std::error_code failure;
+  if (const fs::path path = name; fs::is_regular_file(path, failure))
+    if (auto record = find_path(path); record && place_named(record->place).kind == "lora")
+      return {std::move(*record), "path"};
+  std::vector<std::string> known;
+  auto statement = database_.prepare(
+      fmt::format("SELECT name, alias FROM file WHERE gone IS NULL AND {}", places_of_kind("lora")));
+  while (statement.step()) {
+    known.push_back(statement.text(0));
+    if (statement.text(1) != known.back()) known.push_back(statement.text(1));
+  }
+  const std::string folder = data_.loras().string();
+  const auto near = near_names(name, known);
+  if (!near.empty())
+    throw Error(kNotFound, "there is no LoRA '{}' in {}: did you mean {}?", name, folder,
+                fmt::join(near, " or "));
+  if (known.empty())
+    throw Error(kNotFound, "there is no LoRA '{}': {} holds none; put the file there.", name, folder);
+  throw Error(kNotFound, "there is no LoRA '{}' in {}; 'lowrank lora list' shows what is there.", name,
+              folder);
+}
+
+std::vector<std::string> Library::former_names(const Record& record) const {
+  std::vector<std::string> names;
+  auto statement = database_.prepare("SELECT name FROM former_name WHERE file = ? ORDER BY since, name");
+  statement.bind(1, record.id);
+  while (statement.step()) names.push_back(statement.text(0));
+  return names;
+}
+
+std::vector<NameConflict> Library::conflicts() const {
+  auto claimed = database_.prepare(
+      fmt::format("SELECT claim FROM (SELECT name AS claim FROM file WHERE gone IS NULL AND {0} UNION ALL "
+                  "SELECT alias FROM file WHERE gone IS NULL AND {0} AND alias <> name) "
+                  "GROUP BY claim HAVING count(*) > 1 LIMIT 1",
+                  places_of_kind("lora")));
+  if (!claimed.step()) return {};
+  std::map<std::string, std::vector<Record>> claims;
+  auto records = select(fmt::format("gone IS NULL AND {}", places_of_kind("lora")));
+  std::ranges::sort(records, scanned_before);
+  std::vector<LoraPlace> places;
+  for (const Record& record : records) {
+    places.push_back({path_of(record), record.name, record.alias, relative_name(record)});
+    claims[record.name].push_back(record);
+    if (record.alias != record.name) claims[record.alias].push_back(record);
+  }
+  const LoraFolder folder(std::move(places));
+  std::vector<NameConflict> conflicts;
+  for (auto& [name, claimants] : claims) {
+    if (claimants.size() < 2) continue;
+    NameConflict conflict{.name = name, .claimants = std::move(claimants), .winner = std::nullopt};
+    if (const auto path = folder.find(name))
+      for (const Record& record : conflict.claimants)
+        if (path_of(record) == *path) conflict.winner = record.id;
+    conflicts.push_back(std::move(conflict));
+  }
+  return conflicts;
+}
+
+}  // namespace lowrank::library

@@ -1,0 +1,169 @@
+// LoRAs as A1111's API and page ask for them.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "formats/lora_family.h"
+#include "library/lora_folder.h"
+#include "library/lora_words.h"
+#include "prompt/text.h"
+#include "server/http/base64.h"
+#include "server/http/refusal.h"
+#include "server/routes/lora_json.h"
+#include "server/routes/routes.h"
+
+namespace lowrank::server {
+namespace {
+
+namespace fs = std::filesystem;
+using library::Library;
+using library::Record;
+using enum ParameterType;
+
+constexpr ParameterRow kThumb[] = {
+    {.name = "filename", .type = kString, .standard = "\"\"", .is_required = true}};
+constexpr ParameterRow kNetwork[] = {
+    {.name = "page", .type = kString, .standard = "\"\""},
+    {.name = "item", .type = kString, .standard = "\"\""},
+    {.name = "index", .type = kInteger, .standard = "0", .min = 0},
+};
+constexpr ParameterRow kCard[] = {
+    {.name = "page", .type = kString, .standard = "\"\""},
+    {.name = "tabname", .type = kString, .standard = "\"\""},
+    {.name = "name", .type = kString, .standard = "\"\""},
+};
+
+Json query_of(ParameterRows rows, const Call& call) {
+  Faults faults;
+  Json query = read_query(rows, call.query, faults);
+  faults.throw_if_any();
+  return query;
+}
+
+// The records with their paths.
+std::vector<std::pair<Record, fs::path>> with_paths(Services& services, const library::Query& query) {
+  return services.collection.with([&](const Library& library) {
+    std::vector<std::pair<Record, fs::path>> list;
+    for (Record& record : library.find(query)) {
+      fs::path path = library.path_of(record);
+      list.emplace_back(std::move(record), std::move(path));
+    }
+    return list;
+  });
+}
+
+// The metadata inside the file of a LoRA; empty when there is no such LoRA.
+std::map<std::string, std::string> metadata_of(Services& services, const Json& query) {
+  if (prompt::lower(query["page"].get<std::string>()) != "lora") return {};
+  const auto path = services.collection.with([&](const Library& library) -> fs::path {
+    const auto found = library.find_lora(query["item"].get<std::string>());
+    return found ? library.path_of(found->record) : fs::path();
+  });
+  return path.empty() ? std::map<std::string, std::string>() : library::safetensors_metadata(path);
+}
+
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+ParameterRows thumb_query() {
+  return kThumb;
+}
+ParameterRows network_query() {
+  return kNetwork;
+}
+ParameterRows card_query() {
+  return kCard;
+}
+
+Reply loras(Services& services, const Call& call) {
+  const Json query = query_of(lora_query(), call);
+  const std::string fields = query["fields"].get<std::string>();
+  const bool wants_metadata = fields.empty() || ("," + fields + ",").find(",metadata,") != std::string::npos;
+  Json list = Json::array();
+  for (const auto& [record, path] : with_paths(services, lora_query_of(services, query))) {
+    Json entry = {{"name", record.name},
+                  {"alias", record.alias},
+                  {"path", fs::absolute(path).string()},
+                  {"metadata", Json::object()},
+                  {"hash", record.sshs.size() < 12 ? Json() : Json(record.sshs.substr(0, 12))},
+                  {"sd_version", formats::family_name(record.architecture)},
+                  {"kind", record.kinds},
+                  {"rank", library::rank_text(record.rank_low, record.rank_high)},
+                  {"trained_words", library::list_of(record.triggers)},
+                  {"preview", lora_preview_url(record)},
+                  {"size", record.size},
+                  {"mtime", modified_seconds(record)}};
+    // What stands in the file in full is not kept in the index.
+    if (wants_metadata) entry["metadata"] = a1111_metadata(library::safetensors_metadata(path));
+    keep_fields(entry, fields);
+    list.push_back(std::move(entry));
+  }
+  return json_reply(list);
+}
+
+Reply network_thumb(Services& services, const Call& call) {
+  const fs::path path = query_of(kThumb, call)["filename"].get<std::string>();
+  if (picture_mime(path).empty() || !services.catalog.is_inside_data(path))
+    throw Refusal(400, "File cannot be fetched: it must be a picture below the model folders.");
+  return picture_reply(path);
+}
+
+Reply network_cover(Services& services, const Call& call) {
+  const Json query = query_of(kNetwork, call);
+  const auto metadata = metadata_of(services, query);
+  const auto covers = metadata.find("ssmd_cover_images");
+  const RequestJson list =
+      covers == metadata.end() ? RequestJson() : RequestJson::parse(covers->second, nullptr, false);
+  const auto index = query["index"].get<std::size_t>();
+  if (!list.is_array() || index >= list.size() || !list[index].is_string())
+    throw Refusal(404, "File not found");
+  const auto bytes = from_base64(list[index].get<std::string>());
+  if (!bytes) throw Refusal(404, "File not found");
+  const std::string text(bytes->begin(), bytes->end());
+  const char* mime = text.starts_with("\x89PNG") ? "image/png"
+                     : text.starts_with("RIFF")  ? "image/webp"
+                                                 : "image/jpeg";
+  Reply reply = bytes_reply(text, mime);
+  reply.headers.emplace_back("X-Content-Type-Options", "nosniff");
+  return reply;
+}
+
+Reply network_metadata(Services& services, const Call& call) {
+  const auto metadata = metadata_of(services, query_of(kNetwork, call));
+  if (metadata.empty()) return json_reply(Json::object());
+  return json_reply({{"metadata", json_text(a1111_metadata(metadata), 4)}});
+}
+
+Reply network_card(Services& services, const Call& call) {
+  const Json query = query_of(kCard, call);
+  const auto found = services.collection.with(
+      [&](const Library& library) { return library.find_lora(query["name"].get<std::string>()); });
+  if (!found) return json_reply({{"html", ""}});
+  return json_reply(
+      {{"html", fmt::format("<div class=\"card\" data-name=\"{0}\"><span class=\"name\">{0}</span></div>",
+                            escaped(found->record.name))}});
+}
+
+}  // namespace lowrank::server

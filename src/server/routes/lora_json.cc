@@ -1,0 +1,100 @@
+#include "server/routes/lora_json.h"
+
+#include <fmt/format.h>
+
+#include "base/atomic_file.h"
+#include "formats/lora_family.h"
+#include "library/lora_words.h"
+#include "server/http/refusal.h"
+#include "server/http/url.h"
+
+namespace lowrank::server {
+namespace {
+
+namespace fs = std::filesystem;
+using library::Library;
+using library::Record;
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+}  // namespace
+
+Json lora_preview_url(const Record& record) {
+  if (record.preview.empty()) return nullptr;
+  return fmt::format("/v1/loras/{}/preview?t={:x}", percent_encode(Library::relative_name(record), ""),
+                     static_cast<std::uint64_t>(record.stamp ^ record.mtime_ns));
+}
+
+double modified_seconds(const Record& record) {
+  return static_cast<double>(record.mtime_ns) / 1e9;
+}
+
+Json lora_card(const Record& record) {
+  return {{"name", record.name},
+          {"alias", record.alias},
+          {"relative", Library::relative_name(record)},
+          {"title", record.title},
+          {"type", text_or_null(record.type)},
+          {"type_origin", text_or_null(record.type_origin)},
+          {"kind", record.kinds},
+          {"rank", library::rank_text(record.rank_low, record.rank_high)},
+          {"family", formats::family_name(record.architecture)},
+          {"base_model", library::base_text(record)},
+          {"fits", record.problem.empty() && record.architecture == "SD1"},
+          {"fits_reason", record.problem.empty() ? record.base_reason : record.problem},
+          {"trigger_words", library::list_of(record.triggers)},
+          {"trigger", library::trigger_text(record)},
+          {"labels", library::list_of(record.tags)},
+          {"preferred_weight", record.weight},
+          {"rating", record.rating},
+          {"preview", lora_preview_url(record)},
+          {"bytes", record.size},
+          {"time", modified_seconds(record)},
+          {"added", record.added},
+          {"creator", record.creator},
+          {"source", record.source},
+          {"hash", text_or_null(library::lora_hash(record))},
+          {"error", text_or_null(record.problem)}};
+}
+
+Json a1111_metadata(const std::map<std::string, std::string>& metadata) {
+  Json out = Json::object();
+  const auto add = [&](const std::string& key, const std::string& text) {
+    const Json inner = text.starts_with('{') ? Json::parse(text, nullptr, false) : Json();
+    out[key] = inner.is_object() ? inner : Json(text);
+  };
+  for (const char* key :
+       {"ss_sd_model_name", "ss_resolution", "ss_clip_skip", "ss_num_train_images", "ss_tag_frequency"})
+    if (const auto found = metadata.find(key); found != metadata.end()) add(key, found->second);
+  for (const auto& [key, text] : metadata)
+    if (key != "ssmd_cover_images" && !out.contains(key)) add(key, text);
+  return out;
+}
+
+Record named_lora(Services& services, const Call& call) {
+  auto found =
+      services.collection.with([&](const Library& library) { return library.find_lora(call.at("name")); });
+  if (!found) throw Refusal(404, fmt::format("there is no LoRA '{}'.", call.at("name").substr(0, 200)));
+  return std::move(found->record);
+}
+
+Reply picture_reply(const fs::path& path) {
+  std::error_code failure;
+  if (!fs::is_regular_file(path, failure)) throw Refusal(404, "File not found");
+  Reply reply = bytes_reply(read_file(path), picture_mime(path));
+  reply.headers.emplace_back("Cache-Control", "private, max-age=300");
+  reply.headers.emplace_back("X-Content-Type-Options", "nosniff");
+  return reply;
+}
+
+void keep_fields(Json& entry, const std::string& fields) {
+  if (fields.empty()) return;
+  Json kept = Json::object();
+  for (const auto& [key, value] : entry.items())
+    if (("," + fields + ",").find("," + key + ",") != std::string::npos) kept[key] = value;
+  entry = std::move(kept);
+}
+
+}  // namespace lowrank::server
