@@ -79,6 +79,15 @@ export default {
       await webp(visit, join(pictures, `${name}.webp`));
     };
     await page.setViewportSize({ width: 1440, height: 900 });
+    // A picture worth showing: the demo's first, with and without its LoRA.
+    await visit.open('create');
+    await visit.prompt().fill('zorbo, noto style, red background <lora:character_zorbo:1>');
+    await visit.setSteps(20);
+    for (const [label, value] of [['Width', '128'], ['Height', '128'], ['Seed', '42'], ['CFG Scale', '5']])
+      await page.getByLabel(label, { exact: true }).fill(value);
+    await page.getByLabel('Also without LoRA, to compare').check();
+    await visit.generate();
+    await visit.finished();
     await take('loras/3dmm_style', 'dark', 'page-loras');
     await take('train/faces', 'light', 'page-train');
     await take('create', 'light', 'page-create');

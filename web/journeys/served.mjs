@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-const program = process.env.LOWRANK_BIN ?? join(root, 'build/dev/bin/lowrank');
+const built = process.env.LOWRANK_BIN ?? join(root, 'build/dev/bin/lowrank');
 
 /** Starts a program and gives what `pattern` finds first in what it says. */
 function begin(command, words, environment, pattern) {
@@ -36,8 +36,12 @@ async function kill(child) {
 
 export class Served {
   constructor() {
-    if (!existsSync(program)) throw new Error(`${program} is not there; build it, or set LOWRANK_BIN.`);
+    if (!existsSync(built)) throw new Error(`${built} is not there; build it, or set LOWRANK_BIN.`);
     this.folder = mkdtempSync(join(tmpdir(), 'lowrank-page-'));
+    // Away from the source tree, the program finds no starter model but the copy, whose cards may be changed.
+    this.program = join(this.folder, 'bin/lowrank');
+    mkdirSync(dirname(this.program));
+    for (const file of ['lowrank', 'liblowrank_engine.so']) cpSync(join(dirname(built), file), join(this.folder, 'bin', file));
     for (const [from, to] of [['starter.safetensors', 'Stable-diffusion/starter.safetensors'], ['lora', 'Lora']]) {
       mkdirSync(dirname(join(this.folder, 'models', to)), { recursive: true });
       cpSync(join(root, 'models/starter', from), join(this.folder, 'models', to), { recursive: true });
@@ -55,7 +59,7 @@ export class Served {
   /** Starts the server; after the first time on the same port. */
   async start() {
     const { child, found } = begin(
-      program, ['serve', '--port', String(this.port), '--data-dir', this.folder, '--access-log', 'none'],
+      this.program, ['serve', '--port', String(this.port), '--data-dir', this.folder, '--access-log', 'none'],
       {
         OMP_WAIT_POLICY: 'passive',
         LOWRANK_CIVITAI_URL: this.sitesUrl,

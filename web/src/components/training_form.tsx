@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Dataset, Training } from '../api/types';
+import { shortName } from '../lib/collection';
 import { PRESETS, planFault, planWords, presetOf, triggerOf } from '../lib/training';
 import type { Plan } from '../lib/training';
 import { Check, NumberField, Select } from './fields';
@@ -75,7 +76,7 @@ export function TrainingForm({ plan, onPlan, set, checkpoint, earlier, isTaken, 
         </div>
       </details>
       <p class="hint">
-        {set && set.count > 0 && `${planWords(plan, set)} `}On the checkpoint {checkpoint || '…'}. Pictures asked for meanwhile wait for the end.
+        {set && set.count > 0 && `${planWords(plan, set)} `}On the checkpoint {shortName(checkpoint) || '…'}. Pictures asked for meanwhile wait for the end.
       </p>
       {(isTaken || earlier?.resume_step !== null) && plan.output_name && (isTaken || earlier) && (
         <p class="notice notice-warn">

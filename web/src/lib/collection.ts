@@ -66,6 +66,9 @@ export const ready = <T>(loaded: Loaded<T>): T | null => (loaded.state === 'read
 /** Title of the checkpoint in use; '' while it is not known. */
 export const checkpointName = (all: Choices | null) => String(all?.options['sd_model_checkpoint'] || all?.checkpoints[0]?.title || '');
 
+/** "starter.safetensors [7bee46278f]" → "starter" */
+export const shortName = (title: string) => title.replace(/( \[\w+\])?$/, '').replace(/\.(safetensors|ckpt|pt)$/, '');
+
 export async function setOptions(options: Record<string, unknown>): Promise<void> {
   await api.setOptions(options);
   await loadChoices();

@@ -9,7 +9,7 @@ import { ImportPanel } from '../components/import_panel';
 import { LoraPanel } from '../components/lora_panel';
 import { MissingList } from '../components/missing_list';
 import { Empty, Failed, Loading } from '../components/states';
-import { checkpointName, choices, findLora, loadLoras, loras, ready } from '../lib/collection';
+import { checkpointName, choices, findLora, loadLoras, loras, ready, shortName } from '../lib/collection';
 import { form } from '../lib/form';
 import { keep, readKept } from '../lib/kept';
 import { NO_FILTER, TYPES, isFiltered } from '../lib/lora_filter';
@@ -89,15 +89,15 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
     const typeCount = (type: string | null) => facets?.types.find((t) => t.type === type)?.count;
     return {
       types: [
-        { value: '', label: 'All types' },
+        { value: '', label: 'All' },
         ...TYPES.map((type) => choice(type, facets ? typeCount(type) ?? 0 : undefined)),
         { value: 'none', label: typeCount(null) === undefined ? 'not said' : `not said (${typeCount(null)})` },
       ],
       bases: [
-        { value: '', label: 'All base models' },
+        { value: '', label: 'All' },
         ...(facets?.base_models ?? []).filter((b) => b.base_model).map((b) => choice(b.base_model!, b.count)),
       ],
-      tags: [{ value: '', label: 'All tags' }, ...(facets?.tags ?? []).map((t) => choice(t.tag, t.count))],
+      tags: [{ value: '', label: 'All' }, ...(facets?.tags ?? []).map((t) => choice(t.tag, t.count))],
     };
   }, [facets]);
   return (
@@ -105,7 +105,7 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
       <label class="search">
         <Icon name="search" />
         <span class="unseen">Search by name, trigger word or tag</span>
-        <input type="search" placeholder="Name, trigger word, tag, note" value={filter.text} onInput={(e) => onChange({ text: e.currentTarget.value })} />
+        <input type="search" placeholder="Name, word or tag" value={filter.text} onInput={(e) => onChange({ text: e.currentTarget.value })} />
       </label>
       <Select label="Type" value={filter.type} choices={counted.types} onChange={(type) => onChange({ type })} />
       <Select label="Base model" value={filter.base_model} choices={counted.bases} onChange={(base_model) => onChange({ base_model })} />
@@ -114,7 +114,7 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
         choices={[{ value: '0', label: 'Any' }, ...[1, 2, 3, 4].map((n) => ({ value: String(n), label: `${n} stars or more` })), { value: '5', label: '5 stars' }]} />
       <Select label="Order" value={filter.sort} onChange={(sort) => onChange({ sort: sort as LoraFilter['sort'] })}
         choices={[{ value: 'name', label: 'Name' }, { value: 'added', label: 'Newest' }, { value: 'rating', label: 'Rating' }, { value: 'size', label: 'Size' }]} />
-      <Check label={`Fits ${checkpoint.replace(/\.\w+( \[.*)?$/, '') || 'the checkpoint'}`} value={filter.onlyFitting} onChange={(onlyFitting) => onChange({ onlyFitting })} />
+      <Check label={`Fits ${shortName(checkpoint) || 'the checkpoint'}`} value={filter.onlyFitting} onChange={(onlyFitting) => onChange({ onlyFitting })} />
     </div>
   );
 }
