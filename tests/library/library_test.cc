@@ -273,6 +273,61 @@ TEST_F(LibraryTest, FiltersNarrow) {
   EXPECT_THAT(names(library.find({.until = 1000})), IsEmpty());
 }
 
+TEST_F(LibraryTest, PiecesOfAnAnswerMakeTheWhole) {
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    put(std::string(name) + ".safetensors", bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"fox\":5}}"})"));
+  put("f.safetensors", bytes());
+  const auto library = open();
+  const Query foxes{.tag = "fox"};
+  EXPECT_EQ(library.count(foxes), 5);
+  Query piece = foxes;
+  piece.limit = 2;
+  EXPECT_THAT(names(library.find(piece)), ElementsAre("a", "b"));
+  piece.offset = 2;
+  EXPECT_THAT(names(library.find(piece)), ElementsAre("c", "d"));
+  piece.offset = 4;
+  EXPECT_THAT(names(library.find(piece)), ElementsAre("e"));
+  EXPECT_EQ(library.count(piece), 5);
+  piece.limit = 0;
+  EXPECT_THAT(names(library.find(piece)), ElementsAre("e"));
+}
+
+TEST_F(LibraryTest, FacetsCountEachLoraOnce) {
+  put("a.safetensors",
+      bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"Fox\":5},\"2_b\":{\"fox\":1,\"red\":2}}"})"));
+  put("a.json", R"({"tags":["fox","mine"],"type":"style"})");
+  put("b.safetensors", bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"red\":5}}"})", 1, 2048));
+  put("b.json", R"({"sd version":"Pony"})");
+  auto library = open();
+  const auto before = library.version();
+  const Facets facets = library.facets(10);
+  const auto pairs = [](const std::vector<ValueCount>& counts) {
+    std::vector<std::string> out;
+    for (const auto& [value, count] : counts) out.push_back(value + " " + std::to_string(count));
+    return out;
+  };
+  EXPECT_EQ(facets.total, 2);
+  EXPECT_THAT(pairs(facets.types), ElementsAre(" 1", "style 1"));
+  EXPECT_THAT(pairs(facets.base_models), ElementsAre("Pony 1", "SD 1.x 1"));
+  EXPECT_THAT(pairs(facets.tags), ElementsAre("red 2", "fox 1", "mine 1"));
+  EXPECT_THAT(pairs(library.facets(1).tags), ElementsAre("red 2"));
+  // What is shown is what a filter may be given, and a family goes beyond it.
+  EXPECT_EQ(library.count({.base_model = "Pony", .base_as_shown = true}), 1);
+  EXPECT_EQ(library.count({.base_model = "SDXL", .base_as_shown = true}), 1);
+  EXPECT_EQ(library.version(), before);
+  put("c.safetensors", bytes());
+  library.rescan();
+  EXPECT_NE(library.version(), before);
+}
+
+TEST_F(LibraryTest, OnlyFilesThatMayBeTheSameAreSuspected) {
+  put("a.safetensors", bytes(R"({"x":"1"})"));
+  put("b.safetensors", bytes(R"({"x":"1"})", 2));  // the same header, other tensors
+  put("c.safetensors", bytes(R"({"x":"2"})"));     // the same size, another header
+  const auto library = open();
+  EXPECT_THAT(names(library.suspects()), testing::UnorderedElementsAre("a", "b"));
+}
+
 TEST_F(LibraryTest, TheUsersTypeWinsThenCivitaisThenAGuessThatSaysSo) {
   put("a_style.safetensors", bytes());
   put("b.safetensors", bytes());
