@@ -104,7 +104,7 @@ lowrank_room(tensor   ENGINE USES weights)
 lowrank_room(model    ENGINE USES weights formats tensor kernels)
 lowrank_room(adapter  ENGINE USES weights formats tensor kernels model)
 lowrank_room(sampling ENGINE USES tensor)
-lowrank_room(pipeline ENGINE USES prompt image formats weights tensor model adapter sampling)
+lowrank_room(pipeline ENGINE USES prompt image formats weights kernels tensor model adapter sampling)
 lowrank_room(edit     ENGINE USES weights formats tensor model adapter)
 lowrank_room(training ENGINE USES weights formats prompt image kernels tensor model adapter sampling pipeline
              LINKS nlohmann_json::nlohmann_json)

@@ -23,9 +23,10 @@ std::shared_ptr<Outcome> Engine::extras(const RunningJob& job) {
     const auto made =
         pipeline::run_extras(order.request, picture, session().upscalers(), job.control->stop.get_token());
     html = "<p>" + escaped(made.info) + "</p>";  // as A1111, of the last picture
-    if (order.shows_results)
-      outcome->pictures.push_back(encode_for_answer(
-          made.picture, pipeline::extras_metadata(parameters, made.info), parts_.options.all()));
+    const EncodedPicture file = encode_for_answer(
+        made.picture, pipeline::extras_metadata(parameters, made.info), parts_.options.all());
+    if (order.saves_images) parts_.outputs.save("extras-images", file, "extras");
+    if (order.shows_results) outcome->pictures.push_back(file);
     if (job.control->interrupt) break;
   }
   for (const auto& note : order.notes) html += "<p>" + escaped(note.get<std::string>()) + "</p>";

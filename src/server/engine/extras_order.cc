@@ -17,6 +17,7 @@ using enum ParameterType;
 constexpr ParameterRow kSettings[] = {
     {.name = "resize_mode", .type = kInteger, .standard = "0", .help = "0: by a factor, 1: to a size", .min = 0, .max = 1},
     {.name = "show_extras_results", .type = kBoolean, .standard = "true", .help = "false: no pictures in the answer"},
+    {.name = "save_images", .type = kBoolean, .standard = "false", .help = "keep them below outputs/extras-images"},
     {.name = "gfpgan_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
     {.name = "codeformer_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
     {.name = "codeformer_weight", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
@@ -89,6 +90,7 @@ ExtrasOrder read_extras(const RequestJson& body, const OptionStore& options,
                           row.api);
   request.esrgan_tile = options.get("ESRGAN_tile").get<int>();
   request.esrgan_tile_overlap = options.get("ESRGAN_tile_overlap").get<int>();
+  order.saves_images = values["save_images"].get<bool>();
   order.shows_results = values["show_extras_results"].get<bool>();
   for (auto* name : {&request.upscaler_1, &request.upscaler_2}) {
     if (name->empty()) *name = "None";

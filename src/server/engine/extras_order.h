@@ -19,7 +19,7 @@ struct ExtrasOrder {
     std::optional<std::string> parameters;  // the settings inside its file
   };
   std::vector<Given> pictures;
-  bool shows_results = true;
+  bool shows_results = true, saves_images = false;
   Json notes = Json::array();  // what was passed over
 };
 
