@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <map>
 
-#include "base/error.h"
 #include "base/ascii.h"
+#include "base/error.h"
 #include "library/library.h"
 #include "library/lora_folder.h"
 #include "library/near_names.h"

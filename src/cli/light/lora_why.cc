@@ -91,7 +91,8 @@ int lora_why(const Invocation& invocation) {
     print_json(json);
     return 0;
   }
-  fmt::print("{} on {} {}\n", printable(lora.name), printable(library::checkpoint_name(model)), verdict(fit, modules));
+  fmt::print("{} on {} {}\n", printable(lora.name), printable(library::checkpoint_name(model)),
+             verdict(fit, modules));
   fmt::print("  made for         {} ({})\n", formats::family_name(lora.base_model), lora.base_model_reason);
   fmt::print("  U-Net            {} modules\n  text encoder     {} modules\n", fit.applied_unet,
              fit.applied_text);

@@ -86,7 +86,8 @@ int model_list(const Invocation& invocation) {
       entry.update({{"base_model", formats::family_name(checkpoint.base_model)},
                     {"layout", layout},
                     {"bytes", bytes_of(checkpoint)}});
-      rows.push_back({is_default, library::checkpoint_name(file), std::string(formats::family_name(checkpoint.base_model)),
+      rows.push_back({is_default, library::checkpoint_name(file),
+                      std::string(formats::family_name(checkpoint.base_model)),
                       size_text(bytes_of(checkpoint)), types_of(checkpoint.unet), file_date(file),
                       file.string()});
     } catch (const Error& error) {
