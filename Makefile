@@ -40,18 +40,9 @@ starter: build  ## retrain the starter model and its LoRAs from nothing (hours; 
 	@tools/setup.sh $(STARTER_PACKAGES)
 	@tools/starter/make_starter.sh
 
-# The rooms that are finished and proven. A room joins this list when all its tests pass.
-TESTED := kernels_tests tensor_tests model_tests weights_tests formats_tests prompt_tests sampling_tests model_golden_tests adapter_tests \
-  adapter_golden_tests adapter_slow_tests pipeline_tests pipeline_golden_tests training_tests library_tests image_tests \
-  server_tests e2e_tests
-# The tests that run the real program.
-PROGRAM_TESTS := e2e_txt2img_test e2e_workflow_test cli_tests collection_tests import_tests serve_api_test serve_queue_test \
-  serve_safety_test serve_collection_test serve_imports_test serve_training_test serve_page_test serve_clients_test layer_tests format_tests
-
 test: page  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
-	@[ -f build/dev/build.ninja ] || cmake --preset dev
-	cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine $(TESTED)
-	OMP_WAIT_POLICY=passive ctest --test-dir build/dev --output-on-failure -j1 -R '^($(subst $(eval) ,|,$(TESTED) $(PROGRAM_TESTS)))$$'
+	@tools/build.sh dev $(JOBS)
+	OMP_WAIT_POLICY=passive ctest --test-dir build/dev --output-on-failure -j1
 	@tools/page.sh test
 	@tools/setup.sh $(TEST_PACKAGES)
 	@LOWRANK_BIN=$(CURDIR)/build/dev/bin/lowrank tools/page.sh journeys
