@@ -21,7 +21,7 @@ export class Visit {
     });
     const context = await visit.browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce' });
     visit.page = await context.newPage();
-    visit.page.setDefaultTimeout(30_000);
+    visit.page.setDefaultTimeout(120_000);
     /** Errors in the page, and requests to elsewhere: none of both may happen. */
     visit.strange = [];
     visit.page.on('pageerror', (error) => visit.strange.push(error.message));

@@ -90,7 +90,7 @@ export function QueueList({ jobs, shown, onShow }: { jobs: Job[]; shown: string;
   if (waiting.length < 2) return null;
   return (
     <section class="queue" aria-label="Queue">
-      <h3>Queue <span class="count">{waiting.length}</span></h3>
+      <h2 class="label">Queue <span class="count">{waiting.length}</span></h2>
       <ul>
         {waiting.map((job) => (
           <li key={job.id} aria-current={job.id === shown ? 'true' : undefined}>

@@ -75,7 +75,7 @@ export function LoraPanel({ card, onClose }: { card: LoraCardData; onClose: () =
           <div class="pair">
             <Select label="Type" value={detail.type ?? ''} onChange={(type) => void edit({ type })}
               choices={[{ value: '', label: 'not said' }, ...TYPES]} />
-            <NumberField label="Preferred weight" value={detail.preferred_weight ?? 1} min={-10} max={10} step={0.05}
+            <NumberField label="Preferred weight" value={detail.preferred_weight || 1} min={-10} max={10} step={0.05}
               onChange={(preferred_weight) => void edit({ preferred_weight })} />
           </div>
           <Labels key={detail.labels.join()} labels={detail.labels} onSave={(tags) => void edit({ tags })} />

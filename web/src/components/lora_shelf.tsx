@@ -20,7 +20,7 @@ export function useLoraToggle(): { isActive: (lora: LoraCardData) => boolean; to
     isActive,
     toggle: (lora) => {
       const name = tagName(list, lora);
-      if (!isActive(lora)) return change({ prompt: addLora(prompt, name, lora.preferred_weight ?? 1, lora.trigger) });
+      if (!isActive(lora)) return change({ prompt: addLora(prompt, name, lora.preferred_weight || 1, lora.trigger) });
       change({ prompt: removeLora(removeLora(prompt, name, lora.trigger), lora.alias, '') });
     },
   };

@@ -27,7 +27,8 @@ export function TrainingForm({ plan, onPlan, set, checkpoint, earlier, isTaken, 
   const trigger = set ? triggerOf(set) : '';
   return (
     <form
-      class="block" aria-label="How to learn"
+      // The browser would refuse numbers inside the fold without a word; the server says what is wrong.
+      class="block" aria-label="How to learn" noValidate
       onSubmit={async (e) => {
         e.preventDefault();
         setPressed(true);

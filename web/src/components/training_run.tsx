@@ -72,7 +72,7 @@ export function TrainingRun({ training, job, onChanged }: Props) {
   return (
     <article class="block run" aria-label={`Training of ${training.name}`}>
       <div class="run-head">
-        <h3>{training.name}</h3>
+        <h2>{training.name}</h2>
         <span class={`run-state run-${state ?? 'gone'}`}>{state ? words[state] : 'ended'}</span>
         <span class="hint">{new Date(training.begun * 1000).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })}</span>
       </div>

@@ -45,7 +45,7 @@ function useCompletions(): Completion[] {
     const list: Completion[] = [];
     for (const lora of cards ?? []) {
       const name = tagName(cards!, lora);
-      list.push({ kind: 'LoRA', label: name, insert: `<lora:${name}:${lora.preferred_weight ?? 1}>`, detail: lora.type ?? lora.family });
+      list.push({ kind: 'LoRA', label: name, insert: `<lora:${name}:${lora.preferred_weight || 1}>`, detail: lora.type ?? lora.family });
       for (const word of lora.trigger_words) list.push({ kind: 'trigger', label: word, insert: word, detail: lora.name });
     }
     for (const name of all?.embeddings ?? []) list.push({ kind: 'embedding', label: name, insert: name, detail: '' });
