@@ -44,5 +44,31 @@ several("lora list, all of them", "lora", "list")
 path = next(p for p in sorted(os.listdir(f"{work}/models/Lora/set 00")) if p.endswith(".safetensors"))
 os.utime(f"{work}/models/Lora/set 00/{path}")
 several("later start, one file changed", "lora", "scan", "--quiet", runs=1)
+
+# The same index behind HTTP: what a page asks for, on one connection.
+import http.client, re
+server = subprocess.Popen([lowrank, "serve", "--port", "0", "--access-log", "none", "--data-dir", work], stdout=subprocess.PIPE, text=True)
+try:
+    port = int(re.search(r":(\d+)", server.stdout.readline().split("//")[1]).group(1))
+    def ask(label, path, runs=15):
+        times = []
+        for _ in range(runs):
+            started = time.monotonic()
+            connection = http.client.HTTPConnection("127.0.0.1", port)
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+            assert answer.status == 200, body
+            times.append(time.monotonic() - started)
+        print(f"{label:<36} least {1000 * min(times):6.1f} ms   middle {1000 * sorted(times)[runs // 2]:6.1f} ms   {len(body) / 1e6:.2f} MB")
+    ask("GET /v1/loras, first page of 60", "/v1/loras?limit=60")
+    ask("the same, a word and filters", "/v1/loras?limit=60&q=castle&base_model=SD+1.x&sort=date")
+    ask("the same, a tag", "/v1/loras?limit=60&tag=castle")
+    ask("all cards", "/v1/loras", runs=3)
+    ask("GET /v1/loras/facets, first time", "/v1/loras/facets", runs=1)
+    ask("GET /v1/loras/facets", "/v1/loras/facets")
+finally:
+    server.terminate()
+    server.wait()
 PY
 du -h "$LOWRANK_INDEX" | sed 's/\t.*/  the index/'
