@@ -54,6 +54,12 @@ TEST(Url, BracesTakeOneSegmentAndStarsTheRest) {
   EXPECT_FALSE(match_path("/v1/jobs/{id}", "/v1/jobs/"));
   EXPECT_EQ(match_path("/v1/outputs/{*name}", "/v1/outputs/a/b.png")->at("name"), "a/b.png");
   EXPECT_FALSE(match_path("/v1/jobs", "/v1/jobs/"));
+  // A slash inside a name does not end its segment.
+  EXPECT_EQ(match_path("/v1/loras/{name}/preview", parse_target("/v1/loras/my%20set%2ffox/preview").path)
+                ->at("name"),
+            "my set/fox");
+  EXPECT_EQ(match_path("/v1/outputs/{*name}", parse_target("/v1/outputs/a%2Fb/c.png").path)->at("name"),
+            "a/b/c.png");
 }
 
 TEST(Access, OnlyAWholeRightLoginOpens) {

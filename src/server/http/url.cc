@@ -1,5 +1,6 @@
 #include "server/http/url.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace lowrank::server {
@@ -34,9 +35,34 @@ std::string percent_decode(std::string_view text, bool plus_is_blank) {
   return out;
 }
 
+namespace {
+
+// An encoded slash is a part of a name, not the end of a segment: it stays as it is until the segments are told apart.
+std::string decode_path(std::string_view path) {
+  std::string out;
+  while (!path.empty()) {
+    const std::size_t at = std::min({path.find("%2F"), path.find("%2f"), path.size()});
+    out += percent_decode(path.substr(0, at), false);
+    path.remove_prefix(at);
+    if (path.empty()) break;
+    out += "%2F";
+    path.remove_prefix(3);
+  }
+  return out;
+}
+
+std::string decode_slashes(std::string_view text) {
+  std::string out(text);
+  for (std::size_t at = out.find("%2F"); at != std::string::npos; at = out.find("%2F", at + 1))
+    out.replace(at, 3, "/");
+  return out;
+}
+
+}  // namespace
+
 Target parse_target(std::string_view target) {
   auto [path, rest] = cut(target, '?');
-  Target result{.path = percent_decode(path, false), .query = {}};
+  Target result{.path = decode_path(path), .query = {}};
   while (!rest.empty()) {
     const auto [item, behind] = cut(rest, '&');
     rest = behind;
@@ -65,7 +91,7 @@ std::optional<std::map<std::string, std::string, std::less<>>> match_path(std::s
     if (takes_rest) name.remove_prefix(1);
     const std::size_t end = takes_rest ? path.size() : std::min(path.find('/'), path.size());
     if (end == 0) return std::nullopt;
-    found[std::string(name)] = path.substr(0, end);
+    found[std::string(name)] = decode_slashes(path.substr(0, end));
     path.remove_prefix(end);
   }
   if (!path.empty()) return std::nullopt;

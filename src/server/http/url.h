@@ -12,7 +12,7 @@ namespace lowrank::server {
 std::string percent_decode(std::string_view text, bool plus_is_blank);
 
 struct Target {
-  std::string path;
+  std::string path;  // decoded but for %2F, which match_path() decodes
   std::map<std::string, std::string, std::less<>> query;
 };
 Target parse_target(std::string_view target);

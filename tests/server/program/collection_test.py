@@ -68,7 +68,7 @@ class Collection(unittest.TestCase):
             self.assertEqual((status, answer["detail"][0]["loc"]), (422, ["query", next(iter(filters))]), answer)
 
     def test_fits_a_checkpoint(self):
-        # The tiny checkpoint's cross-attention is 32 wide, so none of the made ones fits, and its own LoRA does.
+        # The tiny checkpoint's cross-attention is 64 wide, so none of the made ones fits, and its own LoRA does.
         fitting = {card["name"] for card in self.cards(fits="sd15-tiny")["loras"]}
         self.assertIn("attention", fitting)
         self.assertFalse(fitting & {"red fox", "blue fox", "ink", "pony hat"})
