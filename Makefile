@@ -46,13 +46,15 @@ TESTED := kernels_tests model_tests weights_tests formats_tests prompt_tests sam
   server_tests e2e_tests
 # The tests that run the real program.
 PROGRAM_TESTS := e2e_txt2img_test e2e_workflow_test cli_tests collection_tests import_tests serve_api_test serve_queue_test \
-  serve_safety_test serve_clients_test layer_tests format_tests
+  serve_safety_test serve_collection_test serve_imports_test serve_training_test serve_page_test serve_clients_test layer_tests format_tests
 
 test: page  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
 	@[ -f build/dev/build.ninja ] || cmake --preset dev
 	cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine $(TESTED)
 	OMP_WAIT_POLICY=passive ctest --test-dir build/dev --output-on-failure -j1 -R '^($(subst $(eval) ,|,$(TESTED) $(PROGRAM_TESTS)))$$'
 	@tools/page.sh test
+	@tools/setup.sh $(TEST_PACKAGES)
+	@LOWRANK_BIN=$(CURDIR)/build/dev/bin/lowrank tools/page.sh journeys
 	@tools/sanitize.sh $(JOBS)
 	@FUZZ_SECONDS=10 tools/fuzz.sh $(JOBS)
 
@@ -60,10 +62,10 @@ test-fast: setup  ## only the tests that take seconds
 	@tools/build.sh dev $(JOBS)
 	ctest --test-dir build/dev --output-on-failure -j1 -L fast
 
-journeys: page  ## the page in real Chromium against the program of build/dev
+journeys: page  ## the page in real Chromium against the program of build/dev (PICTURES=docs/pictures makes the README's)
 	@tools/setup.sh $(TEST_PACKAGES)
 	@cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine
-	@LOWRANK_BIN=$(CURDIR)/build/dev/bin/lowrank tools/page.sh journeys
+	@LOWRANK_BIN=$(CURDIR)/build/dev/bin/lowrank tools/page.sh journeys $(if $(PICTURES),--pictures $(abspath $(PICTURES)))
 
 sanitize: setup  ## the rooms above the engine line under address, undefined-behaviour and thread sanitizers
 	@tools/sanitize.sh $(JOBS)

@@ -54,7 +54,7 @@ if(LOWRANK_TESTS AND TARGET lowrank AND TARGET lowrank_engine)
   endforeach()
   add_test(NAME cli_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/lowrank_test.py $<TARGET_FILE:lowrank> ${CMAKE_SOURCE_DIR})
   set_tests_properties(cli_tests PROPERTIES LABELS fast)
-  foreach(part api queue safety collection imports)
+  foreach(part api queue safety collection imports training page)
     add_test(NAME serve_${part}_test COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/server/program/${part}_test.py $<TARGET_FILE:lowrank>
       ${CMAKE_SOURCE_DIR}/tests/fixtures)
     set_tests_properties(serve_${part}_test PROPERTIES LABELS e2e)

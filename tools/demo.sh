@@ -51,5 +51,6 @@ Two pictures of the same prompt and seed, without and with a LoRA:
   ${pictures[1]}
 Six such pairs on one sheet:
   $sheet
-Next: $lowrank serve (the web page, http://127.0.0.1:7860); $lowrank lora list; $lowrank txt2img --help
+The web page:  $lowrank serve --open   (http://127.0.0.1:7860)
+Next: $lowrank lora list; $lowrank txt2img --help
 TEXT

@@ -163,6 +163,8 @@ const std::vector<OptionRow> kServe = {
     {.flag = "tls-keyfile", .value = "FILE", .help = "its private key", .kind = kFile},
     {.flag = "api", .help = "taken for A1111's sake: the API is always there"},
     {.flag = "nowebui", .help = "serve no web page"},
+    {.flag = "open", .help = "show the page in the web browser"},
+    {.flag = "autolaunch", .help = "A1111's name for --open"},
     {.flag = "api-server-stop", .help = "let the API stop the server"},
     {.flag = "max-queue", .value = "N", .help = "jobs that may wait", .kind = kInteger, .min = 1, .max = 100000, .standard = "256"},
     {.flag = "max-steps", .value = "N", .help = "steps of one request", .kind = kInteger, .min = 1, .max = 1000, .standard = "1000"},

@@ -117,6 +117,8 @@ class Server::Impl {
         catalog_(library::find_data_dir(options.data_dir.string()), hashes_),
         collection_(catalog_.data()),
         outputs_(catalog_.data().outputs()),
+        datasets_(catalog_.data()),
+        trainings_(state_folder(options) / "trainings"),
         queue_(state_folder(options) / "queue.sqlite", options.queue, events_),
         listener_({.address = options.address,
                    .port = options.port,
@@ -133,6 +135,7 @@ class Server::Impl {
                  .options = settings_,
                  .catalog = catalog_,
                  .outputs = outputs_,
+                 .trainings = trainings_,
                  .resources = with_upscalers(std::move(resources)),
                  .session = {.threads = options.threads, .version = options.version},
                  .limits = options.limits}),
@@ -144,6 +147,8 @@ class Server::Impl {
                   .catalog = catalog_,
                   .collection = collection_,
                   .outputs = outputs_,
+                  .datasets = datasets_,
+                  .trainings = trainings_,
                   .engine = engine_,
                   .imports = imports_,
                   .metrics = metrics_,
@@ -313,6 +318,8 @@ class Server::Impl {
   Catalog catalog_;
   Collection collection_;
   OutputFolder outputs_;
+  DatasetShelf datasets_;
+  TrainingRuns trainings_;
   JobQueue queue_;
   Listener listener_;
   Engine engine_;

@@ -22,6 +22,7 @@ struct ServerOptions {
   std::string cors_origins, cors_expression;
   std::string certificate_file, key_file;
   bool has_page = true;
+  bool opens_page = false;       // in the user's browser; the command does it
   bool may_be_stopped = false;   // server-kill, server-stop over the API
   std::string access_log = "-";  // "-": standard error, "": none, else a file
   int threads = 0;

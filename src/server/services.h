@@ -7,6 +7,7 @@
 
 #include "server/catalog/catalog.h"
 #include "server/catalog/collection.h"
+#include "server/catalog/dataset_shelf.h"
 #include "server/engine/engine.h"
 #include "server/engine/output_folder.h"
 #include "server/imports/import_workers.h"
@@ -26,6 +27,8 @@ struct Services {
   Catalog& catalog;
   Collection& collection;
   OutputFolder& outputs;
+  DatasetShelf& datasets;
+  TrainingRuns& trainings;
   Engine& engine;
   ImportWorkers& imports;
   Metrics& metrics;

@@ -36,35 +36,6 @@ std::vector<fs::path> sorted_entries(const fs::path& folder) {
   return entries;
 }
 
-// "10_red foxes" → 10, "red foxes".
-Subset parse_folder_name(const fs::path& folder) {
-  const std::string name = folder.filename().string();
-  const auto bar = name.find('_');
-  std::int64_t repeats = 0;
-  const char* end = name.data() + (bar == std::string::npos ? 0 : bar);
-  const auto [stop, code] = std::from_chars(name.data(), end, repeats);
-  if (bar == std::string::npos || code != std::errc() || stop != end || repeats < 1 || repeats > 1'000'000) {
-    throw Error(kBadInput,
-                "{}: the folder's name must be N_TRIGGER, for example '10_{}': how often each picture is "
-                "shown in an epoch, "
-                "an underscore, the trigger words.",
-                folder.string(), name);
-  }
-  return {name, repeats, std::string(prompt::trim(name.substr(bar + 1))), 0};
-}
-
-// First line of PICTURE.txt or PICTURE.caption; nullopt when there is neither.
-std::optional<std::string> read_caption(const fs::path& picture) {
-  for (const char* ending : {".txt", ".caption"}) {
-    const fs::path path = fs::path(picture).replace_extension(ending);
-    if (!fs::is_regular_file(path)) continue;
-    const std::string text = prompt::well_formed(read_file(path, 1u << 20));
-    const auto start = text.starts_with("\xEF\xBB\xBF") ? 3u : 0u;
-    return std::string(prompt::trim(text.substr(start, text.find('\n', start) - start)));
-  }
-  return std::nullopt;
-}
-
 bool is_caption_name(const fs::path& path) {
   return path.extension() == ".txt" || path.extension() == ".caption";
 }
@@ -94,6 +65,33 @@ void shuffle(std::vector<T>& items, const at::Generator& generator) {
 
 }  // namespace
 
+Subset parse_subset_name(const fs::path& folder) {
+  const std::string name = folder.filename().string();
+  const auto bar = name.find('_');
+  std::int64_t repeats = 0;
+  const char* end = name.data() + (bar == std::string::npos ? 0 : bar);
+  const auto [stop, code] = std::from_chars(name.data(), end, repeats);
+  if (bar == std::string::npos || code != std::errc() || stop != end || repeats < 1 || repeats > 1'000'000) {
+    throw Error(kBadInput,
+                "{}: the folder's name must be N_TRIGGER, for example '10_{}': how often each picture is "
+                "shown in an epoch, "
+                "an underscore, the trigger words.",
+                folder.string(), name);
+  }
+  return {name, repeats, std::string(prompt::trim(name.substr(bar + 1))), 0};
+}
+
+std::optional<std::string> read_caption(const fs::path& picture) {
+  for (const char* ending : {".txt", ".caption"}) {
+    const fs::path path = fs::path(picture).replace_extension(ending);
+    if (!fs::is_regular_file(path)) continue;
+    const std::string text = prompt::well_formed(read_file(path, 1u << 20));
+    const auto start = text.starts_with("\xEF\xBB\xBF") ? 3u : 0u;
+    return std::string(prompt::trim(text.substr(start, text.find('\n', start) - start)));
+  }
+  return std::nullopt;
+}
+
 Dataset Dataset::open(const DatasetOptions& options) {
   check_folder(options.folder);
   if (options.batch_size < 1 || options.batch_size > 4096)
@@ -110,7 +108,7 @@ Dataset Dataset::open(const DatasetOptions& options) {
                     folder.string(), options.folder.string());
       continue;
     }
-    Subset subset = parse_folder_name(folder);
+    Subset subset = parse_subset_name(folder);
     const std::size_t number = data.subsets_.size();
     std::set<fs::path> captions;
     std::map<fs::path, fs::path> stems;

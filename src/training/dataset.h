@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,12 @@ struct Subset {
   std::string trigger;        // "foxes"; may be empty
   std::int64_t pictures = 0;  // without repeats
 };
+
+// "10_red foxes" → 10, "red foxes". Throws Error naming the folder when its name has another form.
+Subset parse_subset_name(const std::filesystem::path& folder);
+
+// First line of PICTURE.txt or PICTURE.caption; nullopt when there is neither.
+std::optional<std::string> read_caption(const std::filesystem::path& picture);
 
 struct Example {
   std::filesystem::path picture;

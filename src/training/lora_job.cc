@@ -50,9 +50,12 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
   if (resolution.width == 0) resolution = {model.native_size, model.native_size};
 
   std::optional<SamplePictures> samples;
-  if (!job.sample_prompts.empty())
-    samples.emplace(session, read_sample_prompts(job.sample_prompts, resolution),
-                    options.output_dir / "sample", options.output_name);
+  if (!job.sample_prompts.empty() || !job.sample_lines.empty())
+    samples.emplace(
+        session,
+        job.sample_prompts.empty() ? parse_sample_prompts(job.sample_lines, "sample_prompts", resolution)
+                                   : read_sample_prompts(job.sample_prompts, resolution),
+        job.sample_folder.empty() ? options.output_dir / "sample" : job.sample_folder, options.output_name);
   const Dataset data = Dataset::open(options.data);
   tell_plan(model, data, options, hooks);
 

@@ -14,7 +14,9 @@ namespace lowrank::training {
 struct LoraJob {
   std::string checkpoint;                // name or file; empty: the session's choice
   LoraTrainOptions options;              // resolution 0: the checkpoint's own size
-  std::filesystem::path sample_prompts;  // empty: no sample pictures
+  std::filesystem::path sample_prompts;  // a file of them; empty: no sample pictures
+  std::string sample_lines;              // the prompts themselves, where there is no file
+  std::filesystem::path sample_folder;   // empty: `sample` of the output folder
   std::int64_t sample_every_steps = 0;   // 0: only at the end
 };
 
@@ -24,7 +26,7 @@ struct LoraJobResult : LoraTrainResult {
 };
 
 // Tells through hooks.say what is about to happen (model, pictures, buckets, length) and what was left out.
-// Sample pictures go to the folder `sample` of the output folder. Throws as train_lora, and Error(kNotFound)
+// Throws as train_lora, and Error(kNotFound)
 // for a checkpoint that is not there. The session's model is left as training leaves it: use another session
 // afterwards.
 LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const LoraTrainHooks& hooks);

@@ -53,6 +53,7 @@ struct LoraTrainOptions {
   // Files.
   std::filesystem::path output_dir;
   std::string output_name = "last";
+  std::filesystem::path state_dir;  // of the saved state and kept latents; empty: output_dir
   SavePrecision save_precision = SavePrecision::kFp16;
   std::int64_t save_every_steps = 0, save_every_epochs = 0;  // LoRA files on the way; 0: only at the end
   bool cache_latents_to_disk = false;
@@ -61,7 +62,9 @@ struct LoraTrainOptions {
   std::string comment;                          // kept in the file's metadata
 
   std::filesystem::path output_file() const { return output_dir / (output_name + ".safetensors"); }
-  std::filesystem::path state_file() const { return output_dir / (output_name + "-state.safetensors"); }
+  std::filesystem::path state_file() const {
+    return (state_dir.empty() ? output_dir : state_dir) / (output_name + "-state.safetensors");
+  }
   double unet_rate() const { return unet_learning_rate.value_or(learning_rate); }
   double text_encoder_rate() const { return text_encoder_learning_rate.value_or(learning_rate); }
 };

@@ -173,7 +173,7 @@ class LoraRun {
   LatentCache encode_pictures() const {
     LatentOptions latents{model_.latent_scale, options_.flip_aug, {}};
     if (options_.cache_latents_to_disk)
-      latents.file = options_.output_dir / (options_.output_name + "-latents.safetensors");
+      latents.file = options_.state_file().parent_path() / (options_.output_name + "-latents.safetensors");
     LossMeter meter;
     const auto progress = [&](std::int64_t done, std::int64_t total) {
       meter.add(0);
@@ -302,7 +302,8 @@ class LoraRun {
     if (std::isfinite(loss)) meter_.add(loss);
     const double rate = (options_.train_unet ? options_.unet_rate() : options_.text_encoder_rate()) *
                         learning_rate_factor(options_.scheduler, step, plan_.steps, options_.warmup_steps);
-    hooks_.control.report({"lora", step + 1, plan_.steps, meter_.average(), rate, meter_.steps_per_second()});
+    hooks_.control.report(
+        {"lora", step + 1, plan_.steps, meter_.average(), rate, meter_.steps_per_second(), loss});
   }
 
   // `done` steps are finished.

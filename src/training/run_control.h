@@ -16,6 +16,7 @@ struct TrainEvent {
   double loss = 0;  // moving average
   double learning_rate = 0;
   double steps_per_second = 0;
+  double step_loss = 0;  // of this step alone; not finite when the step was skipped
 };
 
 struct RunControl {

@@ -62,8 +62,9 @@ GenerationRequest parse_line(std::string_view line, PixelSize size, const std::s
 
 }  // namespace
 
-std::vector<GenerationRequest> read_sample_prompts(const std::filesystem::path& file, PixelSize size) {
-  const std::string text = prompt::well_formed(read_file(file, 1u << 20));
+std::vector<GenerationRequest> parse_sample_prompts(const std::string& lines, const std::string& place,
+                                                    PixelSize size) {
+  const std::string text = prompt::well_formed(lines);
   std::vector<GenerationRequest> requests;
   int number = 0;
   for (std::size_t from = 0; from < text.size();) {
@@ -72,10 +73,14 @@ std::vector<GenerationRequest> read_sample_prompts(const std::filesystem::path& 
     from = end + 1;
     ++number;
     if (line.empty() || line.starts_with("#")) continue;
-    requests.push_back(parse_line(line, size, fmt::format("{}:{}", file.string(), number)));
+    requests.push_back(parse_line(line, size, fmt::format("{}:{}", place, number)));
   }
-  if (requests.empty()) throw Error(kBadInput, "{}: holds no prompt; write one a line.", file.string());
+  if (requests.empty()) throw Error(kBadInput, "{}: holds no prompt; write one a line.", place);
   return requests;
+}
+
+std::vector<GenerationRequest> read_sample_prompts(const std::filesystem::path& file, PixelSize size) {
+  return parse_sample_prompts(read_file(file, 1u << 20), file.string(), size);
 }
 
 SamplePictures::SamplePictures(pipeline::Session& session, std::vector<GenerationRequest> requests,

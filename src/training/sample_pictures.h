@@ -15,9 +15,11 @@
 
 namespace lowrank::training {
 
-// Size and seed (42) where the line gives none. Throws Error(kBadInput) naming file and line: an unknown or
+// `place` names the text in errors. Size and seed (42) where the line gives none. Throws Error(kBadInput) naming file and line: an unknown or
 // empty option, a value that does not fit, a LoRA tag (the LoRA in training acts anyway; another would mix
 // into the training).
+std::vector<pipeline::GenerationRequest> parse_sample_prompts(const std::string& text,
+                                                              const std::string& place, PixelSize size);
 std::vector<pipeline::GenerationRequest> read_sample_prompts(const std::filesystem::path& file,
                                                              PixelSize size);
 

@@ -10,6 +10,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "cli/engine/browser.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
 #include "cli/engine/word_reader.h"
@@ -51,6 +52,8 @@ constexpr ServeOption kOptions[] = {
     {"--tls-keyfile", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.key_file = t; }},
     {"--api", false, [](ServerOptions&, const std::string&, std::string_view) {}},
     {"--nowebui", false, [](ServerOptions& o, const std::string&, std::string_view) { o.has_page = false; }},
+    {"--open", false, [](ServerOptions& o, const std::string&, std::string_view) { o.opens_page = true; }},
+    {"--autolaunch", false, [](ServerOptions& o, const std::string&, std::string_view) { o.opens_page = true; }},
     {"--api-server-stop", false, [](ServerOptions& o, const std::string&, std::string_view) { o.may_be_stopped = true; }},
     {"--max-queue", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.queue.max_waiting = number(f, t); }},
     {"--max-steps", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.limits.max_steps = number(f, t); }},
@@ -93,9 +96,12 @@ int serve(const CommandCall& call) {
   if (options.listen_without_auth && options.api_logins.empty() && options.address != "127.0.0.1")
     fmt::print(stderr, "warning: everyone who reaches {} may use this server; --api-auth sets a password.\n",
                options.address);
-  fmt::print("Listening on {}://{}:{}  (API description: /docs; Ctrl-C ends)\n", has_tls ? "https" : "http",
-             is_everywhere ? "localhost" : options.address, server.port());
+  const std::string url = fmt::format("{}://{}:{}", has_tls ? "https" : "http",
+                                      is_everywhere ? "localhost" : options.address, server.port());
+  fmt::print("Listening on {}  (API description: /docs; Ctrl-C ends)\n", url);
   std::fflush(stdout);
+  // It listens already: a browser that asks before run() waits.
+  if (options.opens_page && options.has_page) open_in_browser(url);
   server.run(call.stop);
   return 0;
 }

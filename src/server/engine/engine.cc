@@ -151,7 +151,9 @@ std::shared_ptr<Outcome> Engine::extras(const RunningJob& job) {
     board_.step({.batch = static_cast<int>(i), .batches = static_cast<int>(order.pictures.size())});
     const auto larger =
         run_extras(order, order.pictures[i], session().upscalers(), job.control->stop.get_token());
-    if (order.shows_results) outcome->pictures.push_back(encode_for_answer(larger, "", parts_.options.all()));
+    const EncodedPicture file = encode_for_answer(larger, order.infotexts[i], parts_.options.all());
+    if (order.saves_images) parts_.outputs.save("extras-images", file, "extras");
+    if (order.shows_results) outcome->pictures.push_back(file);
     if (job.control->interrupt) break;
   }
   std::string html;

@@ -16,6 +16,7 @@
 #include "server/engine/generation_order.h"
 #include "server/engine/output_folder.h"
 #include "server/engine/progress_board.h"
+#include "server/engine/training_runs.h"
 #include "server/options/option_store.h"
 #include "server/queue/job_queue.h"
 
@@ -27,6 +28,7 @@ struct EngineParts {
   OptionStore& options;
   Catalog& catalog;
   OutputFolder& outputs;
+  TrainingRuns& trainings;
   pipeline::Resources resources;
   pipeline::SessionOptions session;
   GenerationLimits limits;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "image/codec.h"
 #include "server/engine/request_picture.h"
 
 namespace lowrank::server {
@@ -16,6 +17,7 @@ using enum ParameterType;
 constexpr ParameterRow kSettings[] = {
     {.name = "resize_mode", .type = kInteger, .standard = "0", .help = "0: by a factor, 1: to a size", .min = 0, .max = 1},
     {.name = "show_extras_results", .type = kBoolean, .standard = "true", .help = "false: no pictures in the answer"},
+    {.name = "save_images", .type = kBoolean, .standard = "false", .help = "keep them below outputs/extras-images"},
     {.name = "gfpgan_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
     {.name = "codeformer_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
     {.name = "codeformer_weight", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
@@ -41,10 +43,15 @@ std::string text_in(const RequestJson& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+void take_picture(ExtrasOrder& order, const std::string& text) {
+  order.pictures.push_back(request_picture(text));
+  order.infotexts.push_back(image::read_parameters(picture_bytes(text), "the image").value_or(""));
+}
+
 void take_pictures(ExtrasOrder& order, const RequestJson& body) {
   const auto single = body.find("image");
   if (single != body.end() && single->is_string()) {
-    order.pictures.push_back(request_picture(single->get<std::string>()));
+    take_picture(order, single->get<std::string>());
     return;
   }
   const RequestJson list =
@@ -54,7 +61,7 @@ void take_pictures(ExtrasOrder& order, const RequestJson& body) {
   for (const auto& entry : list) {
     if (!entry.is_object()) refuse_field("imageList", "value is not a valid dict", "type_error.dict");
     const std::string data = text_in(entry, "data");
-    order.pictures.push_back(request_picture(data.empty() ? text_in(entry, "image") : data));
+    take_picture(order, data.empty() ? text_in(entry, "image") : data);
   }
 }
 
@@ -94,6 +101,7 @@ ExtrasOrder read_extras(const RequestJson& body, const OptionStore& options,
   request.upscaler_2_visibility = values["extras_upscaler_2_visibility"].get<double>();
   request.esrgan_tile = options.get("ESRGAN_tile").get<int>();
   request.esrgan_tile_overlap = options.get("ESRGAN_tile_overlap").get<int>();
+  order.saves_images = values["save_images"].get<bool>();
   order.shows_results = values["show_extras_results"].get<bool>();
   for (auto* name : {&request.upscaler_1, &request.upscaler_2}) {
     if (name->empty()) *name = "None";

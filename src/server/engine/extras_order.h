@@ -15,7 +15,8 @@ namespace lowrank::server {
 struct ExtrasOrder {
   pipeline::ExtrasRequest request;
   std::vector<image::Picture> pictures;
-  bool shows_results = true;
+  std::vector<std::string> infotexts;  // of each picture; they stay in the larger ones, as A1111 keeps them
+  bool shows_results = true, saves_images = false;
   Json notes = Json::array();  // what was passed over
 };
 

@@ -283,6 +283,8 @@ class Reader {
   bool infotext_size_ = false;
 };
 
+}  // namespace
+
 void check_limits(const GenerationRequest& request, const GenerationLimits& limits) {
   Faults faults;
   const auto too_much = [&](const char* field, auto value, auto limit, const char* what) {
@@ -305,8 +307,6 @@ void check_limits(const GenerationRequest& request, const GenerationLimits& limi
   too_much("batch_size", pixels * request.batch_size, limits.max_batch_pixels, "pixels at once");
   faults.throw_if_any();
 }
-
-}  // namespace
 
 GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, const OptionStore& options,
                                 Catalog& catalog, const GenerationLimits& limits) {

@@ -34,6 +34,9 @@ struct GenerationOrder {
   bool flag(const char* parameter) const { return parameters.at(parameter).get<bool>(); }
 };
 
+// Throws Refusal 422 naming the fields that ask for more than `limits` allow.
+void check_limits(const pipeline::GenerationRequest& request, const GenerationLimits& limits);
+
 // Throws Refusal naming what is wrong: 422 for fields, scripts and checkpoints, 400 for samplers, 404 for a
 // missing init image. Nothing is changed.
 GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, const OptionStore& options,

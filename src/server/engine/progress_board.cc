@@ -53,6 +53,12 @@ void ProgressBoard::say(const std::string& text) {
   now_.text = text;
 }
 
+void ProgressBoard::learn(const std::string& phase, double loss) {
+  const std::lock_guard lock(mutex_);
+  now_.phase = phase;
+  now_.loss = loss;
+}
+
 void ProgressBoard::show(image::Picture preview) {
   const std::lock_guard lock(mutex_);
   preview_ = std::make_shared<const image::Picture>(std::move(preview));

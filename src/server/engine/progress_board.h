@@ -23,6 +23,8 @@ struct ProgressSnapshot {
   double seconds = 0;            // since it began
   std::uint64_t preview_id = 0;  // rises with each preview; 0: none yet
   std::string text;              // what is being done, "" nothing special
+  std::string phase;             // of a training: "latents", "lora"
+  double loss = 0;               // of a training, moving average; 0: none yet
 
   double progress() const;  // 0 … 1
   double eta() const;       // seconds left, 0: not known
@@ -38,6 +40,7 @@ class ProgressBoard {
   void begin(const std::string& job_id, const std::string& task_id, const std::string& kind, int job_count);
   void step(const ProgressStep& step);
   void say(const std::string& text);
+  void learn(const std::string& phase, double loss);
   void show(image::Picture preview);
   void mark(bool skipped, bool interrupted);
   void end();

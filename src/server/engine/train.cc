@@ -9,7 +9,11 @@
 namespace lowrank::server {
 
 std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
-  const TrainingOrder order = read_training(parse_json(job.order.request), parts_.catalog);
+  TrainingOrder order = read_training(parse_json(job.order.request), parts_.catalog, parts_.limits);
+  const std::string name = order.job.options.output_name;
+  order.job.options.state_dir = parts_.trainings.folder(name);
+  order.job.sample_folder = parts_.trainings.samples_folder(name);
+  TrainingRuns::Recorder recorder(parts_.trainings, name, job.id, job.order.request);
   board_.begin(job.id, job.order.task_id, job.order.kind, 1);
   // Training leaves its marks on the model: it gets one of its own, and memory holds only one at a time.
   session_.reset();
@@ -22,6 +26,8 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
   hooks.control.stop = job.control->stop.get_token();
   hooks.control.save_every = order.state_every_steps;
   hooks.control.report = [&](const training::TrainEvent& event) {
+    board_.learn(event.phase, event.loss);
+    if (event.phase == "lora") recorder.step(event.step, event.steps, event.step_loss);
     board_.step({.step = static_cast<int>(event.step), .steps = static_cast<int>(event.steps)});
     parts_.events.add("progress", job.id,
                       {{"id", job.id},
@@ -30,7 +36,8 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
                        {"phase", event.phase},
                        {"step", event.step},
                        {"steps", event.steps},
-                       {"loss", event.loss}});
+                       {"loss", event.loss},
+                       {"step_loss", event.step_loss}});
   };
   hooks.say = [&](const std::string& text) {
     notes.push_back(text);

@@ -8,6 +8,7 @@
 #include "prompt/infotext.h"
 #include "server/http/refusal.h"
 #include "training/lora_option_table.h"
+#include "training/sample_pictures.h"
 
 namespace lowrank::server {
 namespace {
@@ -20,9 +21,19 @@ std::string text_of(const RequestJson& value) {
   return value.dump();
 }
 
+// Sample pictures are bound by the same limits as others.
+void read_samples(training::LoraJob& job, const std::string& lines, const GenerationLimits& limits) {
+  const auto resolution = job.options.data.buckets.resolution;
+  const training::PixelSize size = resolution.width > 0 ? resolution : training::PixelSize{512, 512};
+  const auto requests = training::parse_sample_prompts(lines, "sample_prompts", size);
+  if (requests.size() > 16) throw Error(kBadInput, "at most 16 prompts are drawn");
+  for (const auto& request : requests) check_limits(request, limits);
+  job.sample_lines = lines;
+}
+
 }  // namespace
 
-TrainingOrder read_training(const RequestJson& body, Catalog& catalog) {
+TrainingOrder read_training(const RequestJson& body, Catalog& catalog, const GenerationLimits& limits) {
   TrainingOrder order;
   Faults faults;
   if (!body.is_object()) {
@@ -30,13 +41,22 @@ TrainingOrder read_training(const RequestJson& body, Catalog& catalog) {
     faults.throw_if_any();
   }
   const fs::path root = catalog.data().root;
+  std::string samples;
   for (const auto& [name, value] : body.items()) {
     std::string flag = name;
     std::ranges::replace(flag, '_', '-');
     if (value.is_null() || value == false) continue;
     const auto fault = [&](const std::string& message) { faults.add("body", name, message, "value_error"); };
-    if (flag == "output-dir" || flag == "resume" || flag == "sample-prompts") {
+    if (flag == "output-dir" || flag == "resume") {
       fault("paths other than train_data_dir are not taken from requests");
+    } else if (flag == "sample-prompts") {
+      samples = text_of(value);
+    } else if (flag == "sample-every-n-steps") {
+      if (value.is_number_integer() && value >= 0 && value <= 1'000'000'000) {
+        order.job.sample_every_steps = value.get<std::int64_t>();
+      } else {
+        fault("must be a whole number of steps");
+      }
     } else if (flag == "pretrained-model" || flag == "pretrained-model-name-or-path" || flag == "model") {
       const auto found = catalog.find_checkpoint(text_of(value), Match::kPart);
       if (found) {
@@ -69,6 +89,11 @@ TrainingOrder read_training(const RequestJson& body, Catalog& catalog) {
       options.output_name.starts_with('.'))
     faults.add("body", "output_name", "must be a plain file name without ending", "value_error");
   options.output_dir = catalog.data().loras();
+  try {
+    if (!samples.empty()) read_samples(order.job, samples, limits);
+  } catch (const Error& error) {
+    faults.add("body", "sample_prompts", error.what(), "value_error");
+  }
   faults.throw_if_any();
   return order;
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "server/catalog/catalog.h"
+#include "server/engine/generation_order.h"
 #include "server/json.h"
 #include "training/lora_job.h"
 
@@ -15,8 +16,8 @@ struct TrainingOrder {
   std::int64_t state_every_steps = 50;
 };
 
-// `train_data_dir` (required) must lie below the data folder; the LoRA goes to models/Lora. Throws Refusal
-// 422 naming the field.
-TrainingOrder read_training(const RequestJson& body, Catalog& catalog);
+// `train_data_dir` (required) must lie below the data folder; the LoRA goes to models/Lora. `sample_prompts` are the
+// prompts themselves, one a line, not a file. Throws Refusal 422 naming the field.
+TrainingOrder read_training(const RequestJson& body, Catalog& catalog, const GenerationLimits& limits);
 
 }  // namespace lowrank::server

@@ -60,6 +60,22 @@ std::string decode_slashes(std::string_view text) {
 
 }  // namespace
 
+std::string percent_encode(std::string_view text, std::string_view keep) {
+  static constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const bool is_safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                         c == '-' || c == '_' || c == '.' || keep.find(c) != std::string_view::npos;
+    if (is_safe) {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return out;
+}
+
 Target parse_target(std::string_view target) {
   auto [path, rest] = cut(target, '?');
   Target result{.path = decode_path(path), .query = {}};

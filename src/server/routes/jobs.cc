@@ -64,11 +64,12 @@ Json job_json(Services& services, const JobView& job) {
     out["progress"] = services.imports.board().find(job.id).value_or(ImportProgress()).json();
   } else if (job.state == JobState::kRunning) {
     const ProgressSnapshot now = services.engine.board().snapshot();
-    if (now.job_id == job.id)
-      out["progress"] = {{"progress", now.progress()}, {"eta", now.eta()},
-                         {"batch", now.job_no},        {"batches", now.job_count},
-                         {"step", now.sampling_step},  {"steps", now.sampling_steps},
-                         {"preview", now.preview_id},  {"text", now.text}};
+    if (now.job_id != job.id) return out;
+    out["progress"] = {{"progress", now.progress()}, {"eta", now.eta()},
+                       {"batch", now.job_no},        {"batches", now.job_count},
+                       {"step", now.sampling_step},  {"steps", now.sampling_steps},
+                       {"preview", now.preview_id},  {"text", now.text}};
+    if (!now.phase.empty()) out["progress"].update({{"phase", now.phase}, {"loss", now.loss}});
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include "formats/lora_family.h"
 #include "library/lora_words.h"
 #include "server/http/refusal.h"
+#include "server/http/url.h"
 
 namespace lowrank::server {
 namespace {
@@ -13,18 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 using library::Library;
 using library::Record;
-
-std::string url_encoded(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-        c == '.')
-      out += c;
-    else
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
 
 Json text_or_null(const std::string& text) {
   return text.empty() ? Json() : Json(text);
@@ -34,7 +23,7 @@ Json text_or_null(const std::string& text) {
 
 Json lora_preview_url(const Record& record) {
   if (record.preview.empty()) return nullptr;
-  return fmt::format("/v1/loras/{}/preview?t={:x}", url_encoded(Library::relative_name(record)),
+  return fmt::format("/v1/loras/{}/preview?t={:x}", percent_encode(Library::relative_name(record), ""),
                      static_cast<std::uint64_t>(record.stamp ^ record.mtime_ns));
 }
 

@@ -125,6 +125,29 @@ Reply delete_job(Services& services, const Call& call);
 ParameterRows job_parameters();
 ParameterRows job_list_query();
 
+// datasets.cc: pictures and captions that LoRAs are trained on.
+Reply dataset_list(Services& services, const Call& call);
+Reply dataset_detail(Services& services, const Call& call);
+Reply dataset_create(Services& services, const Call& call);
+Reply dataset_rename_folder(Services& services, const Call& call);
+Reply dataset_add_picture(Services& services, const Call& call);
+Reply dataset_picture(Services& services, const Call& call);
+Reply dataset_delete_picture(Services& services, const Call& call);
+Reply dataset_caption(Services& services, const Call& call);
+ParameterRows dataset_query();
+ParameterRows dataset_create_parameters();
+ParameterRows dataset_folder_parameters();
+ParameterRows dataset_upload_query();
+ParameterRows dataset_picture_query();
+ParameterRows dataset_caption_parameters();
+
+// trainings.cc: what is kept of trainings, to watch them and to go on.
+Reply training_list(Services& services, const Call& call);
+Reply training_detail(Services& services, const Call& call);
+Reply training_sample(Services& services, const Call& call);
+Reply training_delete(Services& services, const Call& call);
+ParameterRows training_query();
+
 // openai.cc
 Reply openai_generations(Services& services, const Call& call);
 Reply openai_edits(Services& services, const Call& call);

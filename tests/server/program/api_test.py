@@ -2,6 +2,7 @@
 """A1111's API as clients use it, against the real program on the tiny model.  api_test.py LOWRANK FIXTURES"""
 import json
 import pathlib
+import struct
 import subprocess
 import sys
 import threading
@@ -80,6 +81,19 @@ class Api(unittest.TestCase):
         status, answer = self.server.post("/sdapi/v1/txt2img", tiny_request(prompt="<lora:nothing:1>", allow_missing_loras=False))
         self.assertEqual(status, 422)
         self.assertIn("nothing", answer["detail"])
+
+    def test_extras_keep_the_settings_and_may_be_kept(self):
+        image = self.draw()["images"][0]
+        info = lambda text: self.server.post("/sdapi/v1/png-info", {"image": text})[1]["info"]
+        kept = self.server.data / "outputs" / "extras-images"
+        order = {"image": image, "upscaler_1": "Lanczos", "upscaling_resize": 2}
+        status, answer = self.server.post("/sdapi/v1/extra-single-image", order)
+        self.assertEqual((status, info(answer["image"]), kept.exists()), (200, info(image), False))
+        self.assertEqual(struct.unpack(">II", picture(answer["image"])[16:24]), (128, 128))
+        status, job = self.server.post("/v1/jobs", {"kind": "extras", "request": {**order, "save_images": True}})
+        self.assertEqual((status, self.server.wait_for(job["id"])["state"]), (202, "completed"))
+        (file,) = kept.rglob("*.png")
+        self.assertEqual(file.read_bytes(), picture(answer["image"]))
 
     def test_what_old_clients_send(self):
         nulls = {name: None for name in ("script_name", "hr_prompt", "hr_sampler_name", "refiner_checkpoint", "styles", "mask",
