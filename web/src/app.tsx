@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { Icon } from './components/icon';
 import { PictureDialog } from './components/picture_dialog';
 import { loadChoices, loadLoras } from './lib/collection';
+import { dropTarget } from './lib/drop_target';
 import { isUnfinished, queue, watchQueue } from './lib/queue';
 import { PAGES, route, routeUrl } from './lib/route';
 import { useStore } from './lib/store';
@@ -13,6 +14,8 @@ import { TrainPage } from './pages/train';
 
 const NAMES = { create: 'Create', loras: 'LoRAs', results: 'Results', train: 'Train', settings: 'Settings' } as const;
 const VIEWS = { create: CreatePage, loras: LorasPage, results: ResultsPage, train: TrainPage, settings: SettingsPage };
+
+const DOING: Record<string, string> = { txt2img: 'Drawing', img2img: 'Drawing', extras: 'Enlarging', train: 'Training', import: 'Importing' };
 
 /** The frame: navigation, whether the server is there, and pictures dropped anywhere. */
 export function App() {
@@ -40,11 +43,16 @@ export function App() {
     }
     wasOnline.current = isOnline;
   }, [isOnline]);
+  const running = jobs.find((job) => job.state === 'running');
   useEffect(() => {
-    const running = jobs.find((job) => job.state === 'running');
     const share = running?.progress ? `${Math.round(running.progress.progress * 100)} % · ` : '';
     document.title = `${share}${NAMES[page]} · LowRank`;
   }, [page, jobs]);
+  // An import or a training that has ended has brought a file.
+  const brought = jobs.filter((job) => (job.kind === 'import' || job.kind === 'train') && job.state === 'completed').length;
+  useEffect(() => {
+    if (brought > 0) void loadLoras();
+  }, [brought]);
   const View = VIEWS[page];
   const busy = jobs.some(isUnfinished);
   return (
@@ -67,7 +75,7 @@ export function App() {
           ))}
         </nav>
         <span class={isOnline ? (busy ? 'presence presence-busy' : 'presence') : 'presence presence-off'} role="status">
-          {!isOnline ? 'Server away' : busy ? 'Drawing' : isLoaded ? 'Ready' : 'Connecting'}
+          {!isOnline ? 'Server away' : busy ? DOING[running?.kind ?? 'txt2img'] ?? 'Working' : isLoaded ? 'Ready' : 'Connecting'}
         </span>
       </header>
       {!isOnline && (
@@ -84,15 +92,18 @@ export function App() {
   );
 }
 
-/** A picture dropped or pasted anywhere is opened with its settings. */
+/** A picture dropped or pasted anywhere is opened with its settings, unless the page has a use of its own for it. */
 function DropAnywhere() {
+  const target = useStore(dropTarget);
   const [file, setFile] = useState<File | null>(null);
   const [isOver, setOver] = useState(false);
   useEffect(() => {
     const take = (list: FileList | undefined | null) => {
-      const picture = [...(list ?? [])].find((f) => f.type.startsWith('image/'));
-      if (picture) setFile(picture);
-      return picture !== undefined;
+      const pictures = [...(list ?? [])].filter((f) => f.type.startsWith('image/'));
+      const own = dropTarget.get();
+      if (own) own.take(pictures);
+      else if (pictures[0]) setFile(pictures[0]);
+      return pictures.length > 0;
     };
     const over = (e: DragEvent) => {
       if (![...(e.dataTransfer?.types ?? [])].includes('Files')) return;
@@ -122,7 +133,7 @@ function DropAnywhere() {
   }, []);
   return (
     <>
-      {isOver && <div class="drop-cover" aria-hidden="true">Drop the picture to read its settings</div>}
+      {isOver && <div class="drop-cover" aria-hidden="true">{target?.words ?? 'Drop the picture to read its settings'}</div>}
       {file && <PictureDialog key={file.name + file.lastModified} picture={file} name={file.name} onClose={() => setFile(null)} />}
     </>
   );

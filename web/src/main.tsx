@@ -4,6 +4,7 @@ import { followTheme } from './lib/theme';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/page.css';
+import './styles/train.css';
 
 followTheme();
 render(<App />, document.getElementById('app')!);

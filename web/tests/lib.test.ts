@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import type { LoraCardData } from '../src/api/types';
-import { NO_FILTER, filterLoras, visibleRange } from '../src/lib/lora_filter';
+import { NO_FILTER, isFiltered, loraQuery, matchLoras, visibleRange } from '../src/lib/lora_filter';
 import { axisValues } from '../src/lib/plot';
 import { bytes, duration } from '../src/lib/words';
 
@@ -15,31 +15,32 @@ beforeAll(async () => {
 });
 
 const lora = (part: Partial<LoraCardData>): LoraCardData => ({
-  name: 'x', alias: 'x', relative: 'x', type: null, kind: 'LoRA', rank: '4', family: 'SD 1.x', base_model: '', fits: true,
-  fits_reason: '', trigger_words: [], trigger: '', preferred_weight: null, rating: 0, preview: null, bytes: 1, time: 0, error: null, ...part,
+  name: 'x', alias: 'x', relative: 'x', title: 'x', type: null, kind: 'LoRA', rank: '4', family: 'SD 1.x', base_model: '', fits: true,
+  fits_reason: '', trigger_words: [], trigger: '', labels: [], preferred_weight: null, rating: 0, preview: null, bytes: 1, time: 0, creator: '', source: '', error: null, ...part,
 });
 
 describe('filters', () => {
   const all = [
-    lora({ name: 'b10', relative: 'b10', type: 'style', trigger_words: ['ink'], rating: 1, time: 3 }),
-    lora({ name: 'b2', relative: 'people/b2', type: 'character', rating: 5, time: 1 }),
-    lora({ name: 'a', relative: 'a', type: 'vehicle', fits: false, family: 'SDXL', time: 2 }),
+    lora({ name: 'b10', relative: 'b10', type: 'style', trigger_words: ['ink'] }),
+    lora({ name: 'b2', relative: 'people/b2', type: 'character' }),
   ];
-  const names = (filter: object) => filterLoras(all, { ...NO_FILTER, ...filter }).map((l) => l.name);
-  it('orders', () => {
-    expect(names({})).toEqual(['a', 'b2', 'b10']);
-    expect(names({ order: 'newest' })).toEqual(['b10', 'a', 'b2']);
-    expect(names({ order: 'rating' })).toEqual(['b2', 'b10', 'a']);
+  const names = (text: string) => matchLoras(all, text).map((l) => l.name);
+  it('finds every word in names, folders, types and trigger words', () => {
+    expect(names('')).toEqual(['b10', 'b2']);
+    expect(names('B INK')).toEqual(['b10']);
+    expect(names('people')).toEqual(['b2']);
+    expect(names('ink character')).toEqual([]);
   });
-  it('looks for every word in names, folders and trigger words', () => {
-    expect(names({ text: 'B INK' })).toEqual(['b10']);
-    expect(names({ text: 'people' })).toEqual(['b2']);
-  });
-  it('knows types, others, families and what fits', () => {
-    expect(names({ type: 'style' })).toEqual(['b10']);
-    expect(names({ type: 'other' })).toEqual(['a']);
-    expect(names({ family: 'SDXL' })).toEqual(['a']);
-    expect(names({ onlyFitting: true })).toEqual(['b2', 'b10']);
+  it('asks the server only for what is chosen', () => {
+    const query = (part: object) => loraQuery({ ...NO_FILTER, ...part }, 'sd15 [abc]').toString();
+    expect(query({})).toBe('sort=name');
+    expect(query({ text: ' red fox ' })).toBe('q=red+fox');
+    expect(query({ text: 'fox', sort: 'rating', rating: 4 })).toBe('q=fox&rating=4&sort=rating');
+    expect(query({ type: 'style', base_model: 'SD 1.5', tag: 'ink', onlyFitting: true })).toBe(
+      'type=style&base_model=SD+1.5&tag=ink&fits=sd15+%5Babc%5D&sort=name');
+    expect(isFiltered(NO_FILTER)).toBe(false);
+    expect(isFiltered({ ...NO_FILTER, sort: 'rating' })).toBe(false);
+    expect(isFiltered({ ...NO_FILTER, tag: 'ink' })).toBe(true);
   });
 });
 

@@ -1,4 +1,4 @@
-import type { Job, JobResult, LoraCardData, LoraDetail, OutputFile, PictureParameters, PromptExplanation } from './types';
+import type { Dataset, DatasetPicture, DatasetSummary, Job, JobResult, LoraCardData, LoraDetail, LoraDuplicates, LoraFacets, MissingFile, OutputFile, PictureParameters, PromptExplanation, Training, TrainingDetail } from './types';
 
 /** What went wrong, in the server's own sentence. `status` is 0 when the server cannot be reached. */
 export class ApiError extends Error {
@@ -31,8 +31,8 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
   try {
     response = await fetch(path, {
       method,
-      headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headers: body === undefined || body instanceof Blob ? {} : { 'Content-Type': 'application/json' },
+      ...(body === undefined ? {} : { body: body instanceof Blob ? body : JSON.stringify(body) }),
     });
   } catch {
     throw new ApiError(UNREACHABLE, 0);
@@ -49,6 +49,10 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
 }
 
 const get = <T>(path: string) => call<T>('GET', path);
+const put = <T>(path: string, body: unknown) => call<T>('PUT', path, body);
+const drop = (path: string) => call<unknown>('DELETE', path);
+/** A name with slashes as part of a path. */
+const segments = (name: string) => name.split('/').map(encodeURIComponent).join('/');
 const post = <T>(path: string, body: unknown = {}) => call<T>('POST', path, body);
 
 export interface NamedThing {
@@ -75,20 +79,46 @@ export const api = {
   job: (id: string) => get<Job>(`/v1/jobs/${id}`),
   result: (id: string) => get<JobResult>(`/v1/jobs/${id}/result?images=false`),
   cancel: (id: string) => post<Job>(`/v1/jobs/${id}/cancel`),
-  forget: (id: string) => call<unknown>('DELETE', `/v1/jobs/${id}`),
+  forget: (id: string) => drop(`/v1/jobs/${id}`),
   pictureUrl: (id: string, index: number) => `/v1/jobs/${id}/pictures/${index}`,
   previewUrl: (id: string, preview: number) => `/v1/jobs/${id}/preview?n=${preview}`,
 
   loras: () => get<{ loras: LoraCardData[]; total: number }>('/v1/loras'),
   lora: (relative: string) => get<LoraDetail>(`/v1/loras/${encodeURIComponent(relative)}`),
+  /** The LoRAs that a query finds, in its order, by their place. */
+  findLoras: (query: URLSearchParams) => get<{ loras: { relative: string }[]; total: number }>(`/v1/loras?${query}&fields=relative`),
+  loraFacets: () => get<LoraFacets>('/v1/loras/facets?tags=200'),
+  duplicates: () => get<LoraDuplicates>('/v1/loras/duplicates'),
+  missing: (text: string) => post<{ missing: MissingFile[] }>('/v1/loras/missing', { text }),
+  setPreview: (relative: string, picture: Blob) => put<unknown>(`/v1/loras/${encodeURIComponent(relative)}/preview`, picture),
+  removePreview: (relative: string) => drop(`/v1/loras/${encodeURIComponent(relative)}/preview`),
   editLora: (relative: string, change: Record<string, unknown>) =>
     call<LoraCardData>('PATCH', `/v1/loras/${encodeURIComponent(relative)}`, change),
 
   outputs: (limit: number, offset: number) =>
     get<{ outputs: OutputFile[]; total: number }>(`/v1/outputs?limit=${limit}&offset=${offset}`),
   deleteOutput: (name: string) =>
-    call<unknown>('DELETE', `/v1/outputs/${name.split('/').map(encodeURIComponent).join('/')}`),
+    drop(`/v1/outputs/${segments(name)}`),
   pictureParameters: (image: string) => post<PictureParameters>('/sdapi/v1/png-info', { image }),
+
+  datasets: () => get<{ datasets: DatasetSummary[] }>('/v1/datasets'),
+  /** With the buckets that pictures fall in at a resolution ("512" or "768,512"), aspect ratios kept. */
+  dataset: (name: string, resolution: string) =>
+    get<Dataset>(`/v1/datasets/${encodeURIComponent(name)}?enable_bucket=true&resolution=${encodeURIComponent(resolution)}`),
+  createDataset: (name: string, trigger: string, repeats: number) => post<Dataset>('/v1/datasets', { name, trigger, repeats }),
+  editFolder: (name: string, folder: string, trigger: string, repeats: number) =>
+    call<Dataset>('PATCH', `/v1/datasets/${encodeURIComponent(name)}`, { folder, trigger, repeats }),
+  addPicture: (name: string, folder: string, file: File) =>
+    call<DatasetPicture>(
+      'POST', `/v1/datasets/${encodeURIComponent(name)}/pictures?folder=${encodeURIComponent(folder)}&file=${encodeURIComponent(file.name)}`, file,
+    ),
+  removePicture: (name: string, file: string) => drop(`/v1/datasets/${encodeURIComponent(name)}/pictures/${segments(file)}`),
+  writeCaption: (name: string, file: string, caption: string | null) =>
+    put<DatasetPicture>(`/v1/datasets/${encodeURIComponent(name)}/captions/${segments(file)}`, { caption }),
+
+  trainings: () => get<{ trainings: Training[] }>('/v1/trainings'),
+  training: (name: string) => get<TrainingDetail>(`/v1/trainings/${encodeURIComponent(name)}?points=400`),
+  forgetTraining: (name: string) => drop(`/v1/trainings/${encodeURIComponent(name)}`),
 
   checkpoints: () => get<Checkpoint[]>('/sdapi/v1/sd-models'),
   vaes: () => get<{ model_name: string }[]>('/sdapi/v1/sd-vae'),

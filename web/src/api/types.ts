@@ -4,6 +4,7 @@ export interface LoraCardData {
   name: string;
   alias: string;
   relative: string;
+  title: string;
   /** character, style, concept, pose, clothing, object …; null when nobody said. */
   type: string | null;
   kind: string;
@@ -14,11 +15,16 @@ export interface LoraCardData {
   fits_reason: string;
   trigger_words: string[];
   trigger: string;
+  /** Its makers' and the user's tags. */
+  labels: string[];
   preferred_weight: number | null;
   rating: number;
   preview: string | null;
   bytes: number;
   time: number;
+  creator: string;
+  /** Where it came from; a page, if it is an address. */
+  source: string;
   error: string | null;
 }
 
@@ -35,6 +41,48 @@ export interface LoraDetail extends LoraCardData {
   skipped?: { module: string; keys: string[]; reason: string }[];
 }
 
+/** How many LoRAs there are of each kind; null is what nobody said. */
+export interface LoraFacets {
+  total: number;
+  types: { type: string | null; count: number }[];
+  base_models: { base_model: string | null; count: number }[];
+  tags: { tag: string; count: number }[];
+}
+
+export interface LoraFile {
+  name: string;
+  relative: string;
+  file: string;
+  bytes: number;
+  time: number;
+}
+
+/** Files that are the same, and names that several files claim. `pending` files are still being compared. */
+export interface LoraDuplicates {
+  duplicates: { same: 'file' | 'tensors'; wasted_bytes: number; files: LoraFile[] }[];
+  names: { name: string; winner: string | null; files: LoraFile[] }[];
+  wasted_bytes: number;
+  pending: number;
+}
+
+/** What a prompt or a picture's settings need and the collection lacks. */
+export interface MissingFile {
+  kind: string;
+  name: string;
+  /** An address, or a sentence. */
+  where: string;
+  /** The source of an import job; null: not known. */
+  import: string | null;
+}
+
+export interface Imported {
+  state: string;
+  kind: string;
+  name: string;
+  relative: string;
+  remarks: string[];
+}
+
 export type JobState = 'queued' | 'running' | 'completed' | 'failed' | 'cancelled';
 
 export interface JobProgress {
@@ -46,11 +94,18 @@ export interface JobProgress {
   steps: number;
   preview: number;
   text: string;
+  /** Of a training: "latents" while pictures are encoded, then "lora". */
+  phase?: string;
+  loss?: number;
+  /** Of an import. */
+  file?: string;
+  bytes?: number;
+  total_bytes?: number;
 }
 
 export interface Job {
   id: string;
-  kind: 'txt2img' | 'img2img' | 'extras' | 'train';
+  kind: 'txt2img' | 'img2img' | 'extras' | 'train' | 'import';
   state: JobState;
   position: number | null;
   created: number;
@@ -60,6 +115,70 @@ export interface Job {
   has_result: boolean;
   error: string | null;
   progress?: JobProgress;
+}
+
+export interface DatasetFolder {
+  /** "10_my cat" */
+  folder: string;
+  repeats: number;
+  trigger: string;
+  pictures: number;
+}
+
+/** A training set: a folder of train/. */
+export interface DatasetSummary {
+  name: string;
+  train_data_dir: string;
+  folders: DatasetFolder[];
+  count: number;
+  pictures_per_epoch: number;
+  cover: string | null;
+  /** What the trainer would refuse about the set, one sentence each. */
+  faults: string[];
+  is_ready: boolean;
+}
+
+export interface DatasetPicture {
+  file: string;
+  folder: string;
+  url: string;
+  /** Its own; null: the folder's trigger words count. */
+  caption: string | null;
+  learned: string;
+  repeats: number;
+  width: number;
+  height: number;
+  bytes: number;
+  bucket: { width: number; height: number } | null;
+  /** Share of the picture that lies outside its bucket. */
+  cut: number | null;
+  error: string | null;
+}
+
+export interface Dataset extends DatasetSummary {
+  pictures: DatasetPicture[];
+  buckets: { width: number; height: number; pictures: number }[];
+}
+
+/** What is kept of a training, by the name of its LoRA. */
+export interface Training {
+  name: string;
+  job: string;
+  state: JobState | null;
+  error: string | null;
+  begun: number;
+  request: Record<string, unknown>;
+  step: number;
+  steps: number;
+  loss: number | null;
+  /** Step from which it can go on; null: it cannot. */
+  resume_step: number | null;
+  sample_count: number;
+}
+
+export interface TrainingDetail extends Training {
+  losses: [step: number, loss: number][];
+  samples: { step: number; index: number; url: string }[];
 }
 
 export interface ComponentReport {
@@ -103,7 +222,10 @@ export interface ResultInfo {
 }
 
 export interface JobResult {
-  info: string;
+  /** JSON; extras have none. */
+  info?: string;
+  /** Of an import. */
+  imported?: Imported[];
   parameters: Record<string, unknown>;
 }
 

@@ -9,7 +9,7 @@ export function ApplyReport({ info }: { info: ResultInfo['lowrank'] }) {
   const largest = Math.max(1e-9, ...loras.flatMap((l) => Object.values(l.blocks).map((b) => b.relative)));
   return (
     <section class="report" aria-label="What the LoRAs did">
-      <h3>What the LoRAs did</h3>
+      <h2 class="label">What the LoRAs did</h2>
       {missing.map((lora) => (
         <div class="report-lora report-bad" key={lora.name}>
           <p class="report-name"><Icon name="warning" /> {lora.name} <span>is missing</span></p>

@@ -35,13 +35,13 @@ export function GroupView({ jobs, onShow }: { jobs: Job[]; onShow: (id: string) 
           <thead>
             <tr>
               <td />
-              {xs.map((x) => <th key={x} scope="col">{x && `${first.plot!.xName}: ${x}`}</th>)}
+              {xs.map((x) => (x ? <th key={x} scope="col">{first.plot!.xName}: {x}</th> : <td key={x} />))}
             </tr>
           </thead>
           <tbody>
             {ys.map((y) => (
               <tr key={y}>
-                <th scope="row">{y && `${first.plot!.yName}: ${y}`}</th>
+                {y ? <th scope="row">{first.plot!.yName}: {y}</th> : <td />}
                 {xs.map((x) => {
                   const job = cells.find((c) => plotOf(c).x === x && plotOf(c).y === y && plotOf(c).z === z);
                   return (

@@ -3,7 +3,7 @@ import { api } from '../api/client';
 import type { Job, JobResult, ResultInfo } from '../api/types';
 import { sentence } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
-import { isUnfinished, sent, watchQueue } from '../lib/queue';
+import { isDrawing, isUnfinished, sent, watchQueue } from '../lib/queue';
 import { useStore } from '../lib/store';
 import { duration, percent } from '../lib/words';
 import { Failed } from './states';
@@ -11,13 +11,13 @@ import { Failed } from './states';
 /** The answer of a completed job, asked for once. */
 export function useResult(job: Job | null): Loaded<ResultInfo> {
   const [loaded, setLoaded] = useState<{ id: string; is: Loaded<ResultInfo> }>({ id: '', is: { state: 'loading' } });
-  const id = job?.state === 'completed' && job.kind !== 'train' ? job.id : '';
+  const id = job?.state === 'completed' && isDrawing(job) ? job.id : '';
   useEffect(() => {
     if (!id) return;
     let isOld = false;
     const done = (is: Loaded<ResultInfo>) => !isOld && setLoaded({ id, is });
     api.result(id).then(
-      (result: JobResult) => done({ state: 'ready', value: JSON.parse(result.info) as ResultInfo }),
+      (result: JobResult) => done({ state: 'ready', value: infoOf(result) }),
       (error: unknown) => done({ state: 'failed', sentence: sentence(error) }),
     );
     return () => {
@@ -26,6 +26,14 @@ export function useResult(job: Job | null): Loaded<ResultInfo> {
   }, [id]);
   return loaded.id === id ? loaded.is : { state: 'loading' };
 }
+
+const NO_INFO: ResultInfo = {
+  prompt: '', negative_prompt: '', all_seeds: [], infotexts: [], index_of_first_image: 0,
+  lowrank: { loras: [], missing_loras: [], timings: {}, warnings: [] },
+};
+
+/** Extras tell nothing of prompts and LoRAs. */
+const infoOf = (result: JobResult): ResultInfo => (result.info ? (JSON.parse(result.info) as ResultInfo) : NO_INFO);
 
 /** How far a job is: picture so far, bar, steps, time left, cancel. */
 export function JobProgressView({ job }: { job: Job }) {
@@ -82,7 +90,7 @@ export function QueueList({ jobs, shown, onShow }: { jobs: Job[]; shown: string;
   if (waiting.length < 2) return null;
   return (
     <section class="queue" aria-label="Queue">
-      <h3>Queue <span class="count">{waiting.length}</span></h3>
+      <h2 class="label">Queue <span class="count">{waiting.length}</span></h2>
       <ul>
         {waiting.map((job) => (
           <li key={job.id} aria-current={job.id === shown ? 'true' : undefined}>

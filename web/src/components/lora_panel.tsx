@@ -10,6 +10,7 @@ import { bytes } from '../lib/words';
 import { NumberField, Select } from './fields';
 import { Icon } from './icon';
 import { useLoraToggle } from './lora_shelf';
+import { PreviewChoice } from './preview_choice';
 import { Failed, Loading } from './states';
 
 /** Everything about one LoRA; its note, type and rating can be changed. */
@@ -51,6 +52,7 @@ export function LoraPanel({ card, onClose }: { card: LoraCardData; onClose: () =
         <button type="button" class="icon-button" aria-label="Close" onClick={onClose}><Icon name="close" /></button>
       </div>
       {card.preview && <img class="panel-picture" src={card.preview} alt={`Preview of ${card.name}`} />}
+      <PreviewChoice card={card} onChanged={async () => void (await Promise.all([load(), loadLoras()]))} />
       <button type="button" class="primary" aria-pressed={isActive(card)} onClick={() => toggle(card)}>
         {isActive(card) ? 'Take out of the prompt' : 'Use it'}
       </button>
@@ -73,9 +75,10 @@ export function LoraPanel({ card, onClose }: { card: LoraCardData; onClose: () =
           <div class="pair">
             <Select label="Type" value={detail.type ?? ''} onChange={(type) => void edit({ type })}
               choices={[{ value: '', label: 'not said' }, ...TYPES]} />
-            <NumberField label="Preferred weight" value={detail.preferred_weight ?? 1} min={-10} max={10} step={0.05}
+            <NumberField label="Preferred weight" value={detail.preferred_weight || 1} min={-10} max={10} step={0.05}
               onChange={(preferred_weight) => void edit({ preferred_weight })} />
           </div>
+          <Labels key={detail.labels.join()} labels={detail.labels} onSave={(tags) => void edit({ tags })} />
           <Notes key={detail.notes} text={detail.notes} onSave={(note) => void edit({ note })} />
           <p class="hint" role="status">{saved}</p>
           {wrong && <Failed sentence={wrong} />}
@@ -83,6 +86,8 @@ export function LoraPanel({ card, onClose }: { card: LoraCardData; onClose: () =
             <dt>Kind</dt><dd>{detail.kind}{detail.rank && `, rank ${detail.rank}`}</dd>
             <dt>Family</dt><dd>{detail.family || 'unknown'}</dd>
             {detail.base_model && <><dt>Made for</dt><dd>{detail.base_model}</dd></>}
+            {detail.creator && <><dt>By</dt><dd>{detail.creator}</dd></>}
+            {detail.source && <><dt>From</dt><dd>{/^https?:/.test(detail.source) ? <a href={detail.source} target="_blank" rel="noreferrer">{detail.source}</a> : detail.source}</dd></>}
             <dt>File</dt><dd>{detail.relative}, {bytes(detail.bytes)}</dd>
             {detail.modules !== undefined && <><dt>Modules</dt><dd>{detail.modules}</dd></>}
             {detail.hash && <><dt>Hash</dt><dd><code>{detail.hash}</code></dd></>}
@@ -125,6 +130,18 @@ function Words({ title, words }: { title: string; words: { word: string; count?:
         ))}
       </ul>
     </section>
+  );
+}
+
+function Labels({ labels, onSave }: { labels: string[]; onSave: (labels: string[]) => void }) {
+  const [text, setText] = useState(labels.join(', '));
+  const next = text.split(',').map((label) => label.trim()).filter(Boolean);
+  return (
+    <div class="field">
+      <label for="lora-labels">Tags, with commas between</label>
+      <input id="lora-labels" type="text" value={text} onInput={(e) => setText(e.currentTarget.value)} />
+      {next.join() !== labels.join() && <button type="button" class="small" onClick={() => onSave(next)}>Save tags</button>}
+    </div>
   );
 }
 

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { loadLoras, loras, ready, tagName } from '../lib/collection';
 import { change, form } from '../lib/form';
-import { NO_FILTER, filterLoras } from '../lib/lora_filter';
+import { matchLoras } from '../lib/lora_filter';
 import { addLora, loraTags, removeLora } from '../lib/prompt';
 import { go, routeUrl } from '../lib/route';
 import { useStore } from '../lib/store';
@@ -20,7 +20,7 @@ export function useLoraToggle(): { isActive: (lora: LoraCardData) => boolean; to
     isActive,
     toggle: (lora) => {
       const name = tagName(list, lora);
-      if (!isActive(lora)) return change({ prompt: addLora(prompt, name, lora.preferred_weight ?? 1, lora.trigger) });
+      if (!isActive(lora)) return change({ prompt: addLora(prompt, name, lora.preferred_weight || 1, lora.trigger) });
       change({ prompt: removeLora(removeLora(prompt, name, lora.trigger), lora.alias, '') });
     },
   };
@@ -34,7 +34,7 @@ export function LoraShelf() {
   const loaded = useStore(loras);
   const { isActive, toggle } = useLoraToggle();
   const [text, setText] = useState('');
-  const found = loaded.state === 'ready' ? filterLoras(loaded.value, { ...NO_FILTER, text }) : [];
+  const found = loaded.state === 'ready' ? matchLoras(loaded.value, text) : [];
   return (
     <aside class="shelf" aria-label="LoRAs">
       <div class="shelf-head">
@@ -49,7 +49,7 @@ export function LoraShelf() {
       {loaded.state === 'loading' && <Loading what="LoRAs" />}
       {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void loadLoras()} />}
       {loaded.state === 'ready' && loaded.value.length === 0 && (
-        <Empty title="No LoRAs yet"><p>Put .safetensors files into models/Lora.</p></Empty>
+        <Empty title="No LoRAs yet"><p>Put .safetensors files into models/Lora, or <a href={routeUrl('loras')}>import one</a>.</p></Empty>
       )}
       {loaded.state === 'ready' && loaded.value.length > 0 && found.length === 0 && <Empty title={`Nothing matches “${text}”`} />}
       <ul class="cards">

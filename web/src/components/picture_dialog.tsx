@@ -1,8 +1,8 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { PictureParameters } from '../api/types';
-import { findLora, loras, ready, sentence } from '../lib/collection';
+import type { LoraCardData, PictureParameters } from '../api/types';
+import { findLora, loadLoras, loras, ready, sentence } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
 import { change, fromInfotext } from '../lib/form';
 import { dataUrl } from '../lib/picture_file';
@@ -10,6 +10,7 @@ import { loraTags } from '../lib/prompt';
 import { go } from '../lib/route';
 import { useStore } from '../lib/store';
 import { Icon } from './icon';
+import { MissingList } from './missing_list';
 import { useAsSource } from './source_picker';
 import { Failed, Loading } from './states';
 
@@ -52,18 +53,28 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
   }, [picture]);
 
   const found = read.state === 'ready' ? read.value : null;
-  const missing = cards && found ? loraTags(found.parameters['Prompt'] ?? '').filter((t) => !findLora(cards, t.name)) : [];
-  const leave = (then: () => void) => {
+  const tags = loraTags(found?.parameters['Prompt'] ?? '');
+  const used = cards ? tags.map((t) => findLora(cards, t.name)).filter((lora) => lora !== undefined) : [];
+  const leave = (then: () => unknown) => {
     then();
     onClose();
     go('create');
   };
-  const asSource = async (mode: 'img2img' | 'inpaint') => {
+  const asSource = async (mode: 'img2img' | 'inpaint' | 'extras') => {
     try {
-      await useAsSource(picture);
-      leave(() => change({ ...(found?.info ? { prompt: fromInfotext(found.parameters).prompt ?? '' } : {}), mode }));
+      await useAsSource(picture, mode);
+      leave(() => found?.info && mode !== 'extras' && change({ prompt: fromInfotext(found.parameters).prompt ?? '' }));
     } catch (error) {
       setRead({ state: 'failed', sentence: sentence(error) });
+    }
+  };
+  const asPreview = async (lora: LoraCardData) => {
+    try {
+      await api.setPreview(lora.relative, typeof picture === 'string' ? await (await fetch(picture)).blob() : picture);
+      setSaid(`It is the preview of ${lora.name} now.`);
+      await loadLoras();
+    } catch (error) {
+      setSaid(sentence(error));
     }
   };
   return (
@@ -83,12 +94,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
         {read.state === 'loading' && <Loading what="settings" />}
         {read.state === 'failed' && <Failed sentence={read.sentence} />}
         {found && !found.info && <p class="hint">No settings are kept in this picture.</p>}
-        {missing.map((tag) => (
-          <div class="notice notice-bad" key={tag.from}>
-            <Icon name="warning" />
-            <p>It was made with the LoRA <strong>{tag.name}</strong>, which is not in the collection.</p>
-          </div>
-        ))}
+        {found && <MissingList text={found.info} words="It was made with" />}
         <div class="row actions">
           <button type="button" class="primary small" disabled={!found?.info}
             onClick={() => found && leave(() => change({ ...fromInfotext(found.parameters), mode: 'txt2img' }))}>
@@ -96,10 +102,19 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
           </button>
           <button type="button" class="small" onClick={() => void asSource('img2img')}>To image</button>
           <button type="button" class="small" onClick={() => void asSource('inpaint')}>To inpaint</button>
+          <button type="button" class="small" onClick={() => void asSource('extras')}>To extras</button>
           <button type="button" class="small" disabled={!found?.info}
             onClick={() => found && void navigator.clipboard.writeText(found.info).then(() => setSaid('Copied.'), () => setSaid('The browser does not allow copying.'))}>
             Copy settings
           </button>
+          {tags.length > 0 && (
+            <button type="button" class="small" onClick={() => found && leave(() => change({ ...fromInfotext(found.parameters), mode: 'txt2img', compare: true }))}>
+              Compare without LoRA
+            </button>
+          )}
+          {used.map((lora) => (
+            <button key={lora.relative} type="button" class="small" onClick={() => void asPreview(lora)}>As preview of {lora.name}</button>
+          ))}
           {children}
         </div>
         <p class="hint" role="status">{said}</p>

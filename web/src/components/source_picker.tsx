@@ -1,17 +1,19 @@
 import { useRef, useState } from 'preact/hooks';
 import { sentence } from '../lib/collection';
 import { change, form, source } from '../lib/form';
+import type { Form } from '../lib/form';
 import { dataUrl, formSize, pictureSize } from '../lib/picture_file';
 import { useStore } from '../lib/store';
 import { MaskEditor } from './mask_editor';
 import { Failed } from './states';
 
-/** Takes a picture as the one that img2img or inpaint starts from; the form's size follows it. */
-export async function useAsSource(from: Blob | string): Promise<void> {
+/** Takes a picture as the one that a mode starts from; the size to draw follows it. */
+export async function useAsSource(from: Blob | string, mode: Form['mode']): Promise<void> {
   const url = await dataUrl(from);
   const { width, height } = await pictureSize(url);
   source.set({ image: url, mask: '' });
-  change(formSize(width, height, Math.max(512, form.get().width, form.get().height)));
+  const size = mode === 'extras' ? {} : formSize(width, height, Math.max(512, form.get().width, form.get().height));
+  change({ mode, ...size });
 }
 
 /** Chooses the picture to start from and, for inpaint, paints the mask on it. */
@@ -22,7 +24,7 @@ export function SourcePicker({ withMask }: { withMask: boolean }) {
   const choose = async (chosen: File | undefined) => {
     if (!chosen) return;
     try {
-      await useAsSource(chosen);
+      await useAsSource(chosen, form.get().mode);
       setWrong('');
     } catch (error) {
       setWrong(sentence(error));

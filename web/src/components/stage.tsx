@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { api } from '../api/client';
 import type { Job } from '../api/types';
 import { change } from '../lib/form';
-import { isUnfinished } from '../lib/queue';
+import { isDrawing, isUnfinished } from '../lib/queue';
 import type { Queue, Sent } from '../lib/queue';
 import { duration, title } from '../lib/words';
 import { ApplyReport } from './apply_report';
@@ -21,7 +21,7 @@ interface Props {
 
 /** Where the picture appears: the running job, what came of it, and a strip of the last ones. */
 export function Stage({ jobs, notes, shown, onShow }: Props) {
-  const drawings = jobs.jobs.filter((job) => job.kind !== 'train');
+  const drawings = jobs.jobs.filter(isDrawing);
   const running = drawings.find((job) => job.state === 'running');
   const job = drawings.find((j) => j.id === shown) ?? running ?? drawings.find((j) => j.state === 'completed') ?? drawings[0] ?? null;
   const group = job ? notes[job.id]?.group : undefined;
@@ -95,8 +95,9 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
         <div class="row actions">
           <a class="button small" href={url} download={`lowrank-${seed ?? job.id}.png`}>Download</a>
           <button type="button" class="small" disabled={seed === undefined} onClick={() => seed !== undefined && change({ seed })}>Keep seed</button>
-          <button type="button" class="small" onClick={() => void useAsSource(url).then(() => change({ mode: 'img2img' }))}>To image</button>
-          <button type="button" class="small" onClick={() => void useAsSource(url).then(() => change({ mode: 'inpaint' }))}>To inpaint</button>
+          <button type="button" class="small" onClick={() => void useAsSource(url, 'img2img')}>To image</button>
+          <button type="button" class="small" onClick={() => void useAsSource(url, 'inpaint')}>To inpaint</button>
+          <button type="button" class="small" onClick={() => void useAsSource(url, 'extras')}>To extras</button>
           <button type="button" class="small" disabled={!infotext}
             onClick={() => void navigator.clipboard.writeText(infotext).then(() => setCopied(true), () => setCopied(false))}>
             {copied ? 'Copied' : 'Copy settings'}

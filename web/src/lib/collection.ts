@@ -25,7 +25,10 @@ export interface Choices {
   vaes: string[];
   samplers: string[];
   schedulers: string[];
+  /** Of hires fix: latent ones too. */
   upscalers: string[];
+  /** Of extras. */
+  pictureUpscalers: string[];
   styles: Style[];
   embeddings: string[];
   options: Record<string, unknown>;
@@ -47,6 +50,7 @@ export async function loadChoices(): Promise<void> {
         samplers: samplers.map((s) => s.name),
         schedulers: schedulers.map((s) => s.label),
         upscalers: [...latent.map((u) => u.name), ...upscalers.map((u) => u.name).filter((n) => n !== 'None')],
+        pictureUpscalers: upscalers.map((u) => u.name).filter((n) => n !== 'None'),
         styles,
         embeddings: Object.keys(embeddings.loaded),
         options,
@@ -58,6 +62,12 @@ export async function loadChoices(): Promise<void> {
 }
 
 export const ready = <T>(loaded: Loaded<T>): T | null => (loaded.state === 'ready' ? loaded.value : null);
+
+/** Title of the checkpoint in use; '' while it is not known. */
+export const checkpointName = (all: Choices | null) => String(all?.options['sd_model_checkpoint'] || all?.checkpoints[0]?.title || '');
+
+/** "starter.safetensors [7bee46278f]" → "starter" */
+export const shortName = (title: string) => title.replace(/( \[\w+\])?$/, '').replace(/\.(safetensors|ckpt|pt)$/, '');
 
 export async function setOptions(options: Record<string, unknown>): Promise<void> {
   await api.setOptions(options);

@@ -3,7 +3,7 @@ import { createStore } from './store';
 
 /** Everything that Create's form holds. Names and defaults are A1111's. */
 export interface Form {
-  mode: 'txt2img' | 'img2img' | 'inpaint';
+  mode: 'txt2img' | 'img2img' | 'inpaint' | 'extras';
   prompt: string;
   negative_prompt: string;
   styles: string[];
@@ -31,6 +31,10 @@ export interface Form {
   inpaint_full_res: boolean;
   inpaint_full_res_padding: number;
   inpainting_mask_invert: boolean;
+  upscaler_1: string;
+  upscaling_resize: number;
+  upscaler_2: string;
+  extras_upscaler_2_visibility: number;
   compare: boolean;
 }
 
@@ -63,6 +67,10 @@ export const STANDARD: Form = {
   inpaint_full_res: false,
   inpaint_full_res_padding: 32,
   inpainting_mask_invert: false,
+  upscaler_1: 'Lanczos',
+  upscaling_resize: 2,
+  upscaler_2: 'None',
+  extras_upscaler_2_visibility: 0,
   compare: false,
 };
 
@@ -93,7 +101,19 @@ export interface Source {
 export const source = createStore<Source>({ image: '', mask: '' });
 
 /** The request that /v1/jobs takes for this form. */
-export function requestOf(f: Form, from: Source): { kind: 'txt2img' | 'img2img'; request: Record<string, unknown> } {
+export function requestOf(f: Form, from: Source): { kind: 'txt2img' | 'img2img' | 'extras'; request: Record<string, unknown> } {
+  if (f.mode === 'extras')
+    return {
+      kind: 'extras',
+      request: {
+        image: from.image,
+        upscaler_1: f.upscaler_1,
+        upscaling_resize: f.upscaling_resize,
+        upscaler_2: f.upscaler_2,
+        extras_upscaler_2_visibility: f.upscaler_2 === 'None' ? 0 : f.extras_upscaler_2_visibility,
+        save_images: true,
+      },
+    };
   const common: Record<string, unknown> = {
     prompt: f.prompt,
     negative_prompt: f.negative_prompt,
@@ -143,7 +163,8 @@ export function requestOf(f: Form, from: Source): { kind: 'txt2img' | 'img2img';
 
 /** What must be put right before Generate, as a sentence; null when nothing. */
 export function fault(f: Form, from: Source): string | null {
-  if (f.mode !== 'txt2img' && !from.image) return 'Choose a picture to start from.';
+  if (f.mode !== 'txt2img' && !from.image) return f.mode === 'extras' ? 'Choose the picture to make larger.' : 'Choose a picture to start from.';
+  if (f.mode === 'extras') return f.upscaler_1 === 'None' ? 'Choose an upscaler.' : null;
   if (f.mode === 'inpaint' && !from.mask) return 'Paint over what shall be drawn anew.';
   if (f.width < 64 || f.height < 64) return 'Width and height must be at least 64.';
   return null;

@@ -2,35 +2,46 @@ import type { LoraCardData } from '../api/types';
 
 export const TYPES = ['character', 'style', 'concept', 'pose', 'clothing', 'object'] as const;
 
+/** What the collection page asks for; '' and 0 mean all. */
 export interface LoraFilter {
   text: string;
-  /** '' for all. */
   type: string;
-  family: string;
+  base_model: string;
+  tag: string;
+  rating: number;
+  /** Only those that fit the checkpoint in use. */
   onlyFitting: boolean;
-  order: 'name' | 'newest' | 'rating';
+  sort: 'name' | 'added' | 'rating' | 'size';
 }
 
-export const NO_FILTER: LoraFilter = { text: '', type: '', family: '', onlyFitting: false, order: 'name' };
+export const NO_FILTER: LoraFilter = { text: '', type: '', base_model: '', tag: '', rating: 0, onlyFitting: false, sort: 'name' };
 
-/** The LoRAs that a filter leaves; each word of the text must stand in name, alias, trigger words, type or base model. */
-export function filterLoras(all: LoraCardData[], filter: LoraFilter): LoraCardData[] {
-  const words = filter.text.toLowerCase().split(/\s+/).filter(Boolean);
-  const kept = all.filter((lora) => {
-    if (filter.type && (filter.type === 'other' ? isOther(lora.type) : lora.type === filter.type) === false) return false;
-    if (filter.family && lora.family !== filter.family) return false;
-    if (filter.onlyFitting && !lora.fits) return false;
-    if (words.length === 0) return true;
-    const text = [lora.relative, lora.alias, lora.type ?? '', lora.base_model, ...lora.trigger_words].join(' ').toLowerCase();
-    return words.every((word) => text.includes(word));
+export const isFiltered = (f: LoraFilter) => Boolean(f.text.trim() || f.type || f.base_model || f.tag || f.rating || f.onlyFitting);
+
+/** The filter as the server takes it. */
+export function loraQuery(f: LoraFilter, checkpoint: string): URLSearchParams {
+  const query = new URLSearchParams();
+  const put = (name: string, value: string) => value && query.set(name, value);
+  put('q', f.text.trim());
+  put('type', f.type);
+  put('base_model', f.base_model);
+  put('tag', f.tag);
+  put('rating', f.rating ? String(f.rating) : '');
+  put('fits', f.onlyFitting ? checkpoint : '');
+  // With words the best hits come first, unless another order is chosen.
+  put('sort', f.sort === 'name' && f.text.trim() ? '' : f.sort);
+  return query;
+}
+
+/** Cards whose names, trigger words, type or base model hold every word of the text: the quick search beside the prompt. */
+export function matchLoras(all: LoraCardData[], text: string): LoraCardData[] {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) return all;
+  return all.filter((lora) => {
+    const card = [lora.relative, lora.alias, lora.title, lora.type ?? '', lora.base_model, ...lora.trigger_words].join(' ').toLowerCase();
+    return words.every((word) => card.includes(word));
   });
-  const byName = (a: LoraCardData, b: LoraCardData) => a.name.localeCompare(b.name, 'en', { numeric: true });
-  if (filter.order === 'newest') return kept.sort((a, b) => b.time - a.time || byName(a, b));
-  if (filter.order === 'rating') return kept.sort((a, b) => b.rating - a.rating || byName(a, b));
-  return kept.sort(byName);
 }
-
-const isOther = (type: string | null) => !(TYPES as readonly string[]).includes(type ?? '');
 
 /** The slice of a grid that is in sight, with a margin of two rows: rows of the same height, as many columns as fit. */
 export function visibleRange(count: number, columns: number, rowHeight: number, top: number, height: number) {

@@ -14,6 +14,9 @@ export interface Queue {
 export const queue = createStore<Queue>({ jobs: [], isLoaded: false, isOnline: true });
 export const isUnfinished = (job: Job) => job.state === 'queued' || job.state === 'running';
 
+/** Jobs that give pictures. */
+export const isDrawing = (job: Job) => job.kind === 'txt2img' || job.kind === 'img2img' || job.kind === 'extras';
+
 /** Jobs that the page started, with what is worth remembering of their form. */
 export interface Sent {
   prompt: string;

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { LoraChips } from '../components/lora_chips';
 import { LoraShelf } from '../components/lora_shelf';
+import { ExtrasFields } from '../components/extras_fields';
 import { Parameters } from '../components/parameters';
 import { PromptBox } from '../components/prompt_box';
 import { SourcePicker } from '../components/source_picker';
@@ -10,7 +11,8 @@ import { Failed } from '../components/states';
 import { Icon } from '../components/icon';
 import { choices, loras, ready, sentence, tagName } from '../lib/collection';
 import { STARTER_FORM, change, fault, form, isFirstVisit, requestOf, source } from '../lib/form';
-import type { Form } from '../lib/form';
+import type { Form, Source } from '../lib/form';
+import { pictureSize } from '../lib/picture_file';
 import { plotCells, withoutLoras } from '../lib/plot';
 import type { Axis } from '../lib/plot';
 import { loraTags } from '../lib/prompt';
@@ -23,9 +25,17 @@ const MODES = [
   { value: 'txt2img', label: 'Text' },
   { value: 'img2img', label: 'Image' },
   { value: 'inpaint', label: 'Inpaint' },
+  { value: 'extras', label: 'Extras' },
 ] as const;
 
 const randomSeed = () => Math.floor(Math.random() * 4294967295);
+
+/** Size of the picture that a form gives. */
+async function sizeOf(f: Form, from: Source): Promise<{ width: number; height: number }> {
+  const scale = f.mode === 'extras' ? f.upscaling_resize : f.mode === 'txt2img' && f.enable_hr ? f.hr_scale : 1;
+  const { width, height } = f.mode === 'extras' ? await pictureSize(from.image) : f;
+  return { width: width * scale, height: height * scale };
+}
 
 /** The words that a prompt box offers while writing. */
 function useCompletions(): Completion[] {
@@ -35,7 +45,7 @@ function useCompletions(): Completion[] {
     const list: Completion[] = [];
     for (const lora of cards ?? []) {
       const name = tagName(cards!, lora);
-      list.push({ kind: 'LoRA', label: name, insert: `<lora:${name}:${lora.preferred_weight ?? 1}>`, detail: lora.type ?? lora.family });
+      list.push({ kind: 'LoRA', label: name, insert: `<lora:${name}:${lora.preferred_weight || 1}>`, detail: lora.type ?? lora.family });
       for (const word of lora.trigger_words) list.push({ kind: 'trigger', label: word, insert: word, detail: lora.name });
     }
     for (const name of all?.embeddings ?? []) list.push({ kind: 'embedding', label: name, insert: name, detail: '' });
@@ -58,6 +68,7 @@ export function CreatePage() {
   const [isSending, setSending] = useState(false);
   const waiting = jobs.jobs.filter((job) => isUnfinished(job)).length;
   const tags = loraTags(f.prompt);
+  const isExtras = f.mode === 'extras';
 
   useEffect(() => {
     if (all && isFirstVisit() && all.checkpoints.length === 1 && all.checkpoints[0]!.model_name === 'starter') change(STARTER_FORM);
@@ -75,9 +86,9 @@ export function CreatePage() {
     try {
       for (const entry of list) {
         const { kind, request } = requestOf(entry.form, from);
-        const scale = entry.form.mode === 'txt2img' && entry.form.enable_hr ? entry.form.hr_scale : 1;
-        const size = { width: entry.form.width * scale, height: entry.form.height * scale };
-        const job = await send(kind, request, { prompt: entry.form.prompt, ...size, ...(group ? { group } : {}), ...entry.note });
+        const size = await sizeOf(entry.form, from);
+        const prompt = kind === 'extras' ? `${entry.form.upscaler_1}, ${entry.form.upscaling_resize} times larger` : entry.form.prompt;
+        const job = await send(kind, request, { prompt, ...size, ...(group ? { group } : {}), ...entry.note });
         setShown((old) => (list[0] === entry ? job.id : old));
       }
     } catch (error) {
@@ -87,7 +98,7 @@ export function CreatePage() {
   };
   const generate = () => {
     if (isSending) return;
-    if (!f.compare || tags.length === 0) return void sendAll([{ form: f, note: {} }]);
+    if (!f.compare || tags.length === 0 || isExtras) return void sendAll([{ form: f, note: {} }]);
     const fixed: Form = { ...f, seed: f.seed === -1 ? randomSeed() : f.seed, n_iter: 1, batch_size: 1 };
     void sendAll([
       { form: { ...fixed, prompt: withoutLoras(f.prompt) }, note: { label: 'without LoRA' } },
@@ -124,42 +135,46 @@ export function CreatePage() {
       >
         <h1 class="unseen">Create</h1>
         <Segments label="Start from" value={f.mode} choices={MODES} onChange={(mode) => change({ mode })} />
-        <PromptBox
-          label="Prompt" value={f.prompt} onChange={(prompt) => change({ prompt })} completions={completions} rows={4}
-          placeholder="What to draw, for example: a red fox in the snow" onSubmit={generate}
-          onStyle={(name) => change({ styles: [...new Set([...f.styles, name])] })}
-        />
-        {f.styles.length > 0 && (
-          <ul class="styles" aria-label="Styles">
-            {f.styles.map((name) => (
-              <li key={name}>
-                {name}
-                <button type="button" class="icon-button" aria-label={`Remove style ${name}`}
-                  onClick={() => change({ styles: f.styles.filter((s) => s !== name) })}>
-                  <Icon name="close" />
-                </button>
-              </li>
-            ))}
-          </ul>
+        {!isExtras && (
+          <>
+            <PromptBox
+              label="Prompt" value={f.prompt} onChange={(prompt) => change({ prompt })} completions={completions} rows={4}
+              placeholder="What to draw, for example: a red fox in the snow" onSubmit={generate}
+              onStyle={(name) => change({ styles: [...new Set([...f.styles, name])] })}
+            />
+            {f.styles.length > 0 && (
+              <ul class="styles" aria-label="Styles">
+                {f.styles.map((name) => (
+                  <li key={name}>
+                    {name}
+                    <button type="button" class="icon-button" aria-label={`Remove style ${name}`}
+                      onClick={() => change({ styles: f.styles.filter((s) => s !== name) })}>
+                      <Icon name="close" />
+                    </button>
+                  </li>
+                ))}
+              </ul>
+            )}
+            <LoraChips prompt={f.prompt} onPrompt={(prompt) => change({ prompt })} loras={cards} />
+            <PromptBox
+              label="Negative prompt" value={f.negative_prompt} onChange={(negative_prompt) => change({ negative_prompt })}
+              completions={completions.filter((c) => c.kind !== 'LoRA')} rows={2} placeholder="What to keep out of the picture"
+              onSubmit={generate} onStyle={(name) => change({ styles: [...new Set([...f.styles, name])] })}
+            />
+          </>
         )}
-        <LoraChips prompt={f.prompt} onPrompt={(prompt) => change({ prompt })} loras={cards} />
-        <PromptBox
-          label="Negative prompt" value={f.negative_prompt} onChange={(negative_prompt) => change({ negative_prompt })}
-          completions={completions.filter((c) => c.kind !== 'LoRA')} rows={2} placeholder="What to keep out of the picture"
-          onSubmit={generate} onStyle={(name) => change({ styles: [...new Set([...f.styles, name])] })}
-        />
         {f.mode !== 'txt2img' && <SourcePicker withMask={f.mode === 'inpaint'} />}
         <div class="generate">
           <button type="submit" class="primary" disabled={isSending || !jobs.isOnline}>
-            Generate
+            {isExtras ? 'Make it larger' : 'Generate'}
             {waiting > 0 && <span class="count">{waiting} in the queue</span>}
           </button>
-          {tags.length > 0 && <Check label="Also without LoRA, to compare" value={f.compare} onChange={(compare) => change({ compare })} />}
+          {tags.length > 0 && !isExtras && <Check label="Also without LoRA, to compare" value={f.compare} onChange={(compare) => change({ compare })} />}
           {wrong && <Failed sentence={wrong} />}
         </div>
       </form>
       <section class="create-settings" aria-label="Parameters">
-        <Parameters form={f} onPlot={plot} />
+        {isExtras ? <ExtrasFields form={f} /> : <Parameters form={f} onPlot={plot} />}
       </section>
       </div>
       <Stage jobs={jobs} notes={notes} shown={shown} onShow={setShown} />

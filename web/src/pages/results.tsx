@@ -6,6 +6,7 @@ import { PictureDialog } from '../components/picture_dialog';
 import { Empty, Failed, Loading } from '../components/states';
 import { sentence } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
+import { moveFocus } from '../lib/move_focus';
 import { pictureSize } from '../lib/picture_file';
 import { queue } from '../lib/queue';
 import { routeUrl } from '../lib/route';
@@ -17,9 +18,10 @@ const plainName = (file: OutputFile) => file.name.split('/').pop() ?? file.name;
 /** All saved pictures, newest first; two of them can be laid on top of each other. */
 export function ResultsPage() {
   const [loaded, setLoaded] = useState<Loaded<{ outputs: OutputFile[]; total: number }>>({ state: 'loading' });
-  const [open, setOpen] = useState<number | null>(null);
+  // By name, since new pictures push the others on.
+  const [open, setOpen] = useState('');
   const [isPicking, setPicking] = useState(false);
-  const [picked, setPicked] = useState<OutputFile[]>([]);
+  const [picked, setPicked] = useState<string[]>([]);
   const [wrong, setWrong] = useState('');
   const [limit, setLimit] = useState(PAGE);
   const done = useStore(queue).jobs.filter((job) => job.state === 'completed').length;
@@ -31,13 +33,15 @@ export function ResultsPage() {
   useEffect(() => void load(), [done, limit]);
   const list = loaded.state === 'ready' ? loaded.value.outputs : [];
   const total = loaded.state === 'ready' ? loaded.value.total : 0;
-  const file = open === null ? undefined : list[open];
-  const step = (by: number) => setOpen((at) => (at === null ? at : Math.min(list.length - 1, Math.max(0, at + by))));
+  const at = list.findIndex((entry) => entry.name === open);
+  const file = list[at];
+  const step = (by: number) => setOpen(list[Math.min(list.length - 1, Math.max(0, at + by))]?.name ?? '');
+  const pair = picked.map((name) => list.find((entry) => entry.name === name)).filter((entry) => entry !== undefined);
   const remove = async (gone: OutputFile) => {
     if (!confirm(`Delete ${plainName(gone)}? It cannot be brought back.`)) return;
     try {
       await api.deleteOutput(gone.name);
-      setOpen(null);
+      setOpen(list[at + 1]?.name ?? list[at - 1]?.name ?? '');
       await load();
     } catch (error) {
       setWrong(sentence(error));
@@ -59,20 +63,25 @@ export function ResultsPage() {
       </div>
       {isPicking && picked.length < 2 && <p class="hint" role="status">Choose {picked.length === 0 ? 'two pictures' : 'one more picture'}.</p>}
       {wrong && <Failed sentence={wrong} />}
-      {picked.length === 2 && <PickedPair pair={picked as [OutputFile, OutputFile]} />}
+      {pair.length === 2 && <PickedPair key={picked.join()} pair={[pair[0]!, pair[1]!]} />}
       {loaded.state === 'loading' && <Loading what="pictures" />}
       {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void load()} />}
       {loaded.state === 'ready' && total === 0 && (
         <Empty title="No pictures yet"><p><a href={routeUrl('create')}>Make the first one.</a> Or drop a picture anywhere on this page to read its settings.</p></Empty>
       )}
-      <ul class="gallery">
-        {list.map((entry, i) => (
+      <ul class="gallery" onKeyDown={(e) => {
+        if (moveFocus(e)) return;
+        const name = (document.activeElement as HTMLElement).dataset['name'];
+        const entry = list.find((l) => l.name === name);
+        if (e.key === 'Delete' && entry) void remove(entry);
+      }}>
+        {list.map((entry) => (
           <li key={entry.name}>
             <button
-              type="button" class="picture-button" aria-pressed={isPicking ? picked.includes(entry) : undefined}
+              type="button" class="picture-button" aria-pressed={isPicking ? picked.includes(entry.name) : undefined} data-name={entry.name}
               onClick={() => {
-                if (!isPicking) return setOpen(i);
-                setPicked((old) => (old.includes(entry) ? old.filter((p) => p !== entry) : [...old.slice(-1), entry]));
+                if (!isPicking) return setOpen(entry.name);
+                setPicked((old) => (old.includes(entry.name) ? old.filter((p) => p !== entry.name) : [...old.slice(-1), entry.name]));
               }}
             >
               <img src={entry.url} alt={plainName(entry)} width={240} height={240} loading="lazy" />
@@ -83,7 +92,7 @@ export function ResultsPage() {
       {total > list.length && <button type="button" class="more" onClick={() => setLimit(limit + PAGE)}>Show more</button>}
       {file && (
         <PictureDialog
-          picture={file.url} name={plainName(file)} onClose={() => setOpen(null)}
+          picture={file.url} name={plainName(file)} onClose={() => setOpen('')}
           onKey={(key) => {
             if (key === 'ArrowRight') step(1);
             if (key === 'ArrowLeft') step(-1);
@@ -92,8 +101,8 @@ export function ResultsPage() {
         >
           <a class="button small" href={file.url} download={plainName(file)}>Download</a>
           <button type="button" class="small danger" onClick={() => void remove(file)}>Delete</button>
-          <button type="button" class="small" disabled={open === 0} onClick={() => step(-1)}>Newer</button>
-          <button type="button" class="small" disabled={open === list.length - 1} onClick={() => step(1)}>Older</button>
+          <button type="button" class="small" disabled={at === 0} onClick={() => step(-1)}>Newer</button>
+          <button type="button" class="small" disabled={at === list.length - 1} onClick={() => step(1)}>Older</button>
         </PictureDialog>
       )}
     </div>

@@ -81,6 +81,7 @@ export function SettingsPage() {
           <dt><kbd>Ctrl</kbd> <kbd>↑</kbd> <kbd>↓</kbd></dt><dd>Weight of the word, the selection or the LoRA tag</dd>
           <dt><kbd>&lt;</kbd></dt><dd>Offers LoRAs</dd>
           <dt><kbd>←</kbd> <kbd>→</kbd> <kbd>Delete</kbd></dt><dd>In Results: the next pictures; remove</dd>
+          <dt><kbd>Enter</kbd></dt><dd>In a caption of Train: save, and go on to the next picture’s</dd>
         </dl>
       </section>
       <p class="hint">{version} · <a href="/docs">API</a></p>

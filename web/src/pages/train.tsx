@@ -1,122 +1,146 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import { Failed } from '../components/states';
-import { NumberField, Select } from '../components/fields';
-import { choices, loadLoras, ready, sentence } from '../lib/collection';
+import type { Dataset, DatasetSummary, Training } from '../api/types';
+import { DatasetChooser } from '../components/dataset_chooser';
+import { DatasetView } from '../components/dataset_view';
+import { Failed, Loading } from '../components/states';
+import { TrainingForm } from '../components/training_form';
+import { TrainingRun } from '../components/training_run';
+import { checkpointName, choices, loras, ready, sentence } from '../lib/collection';
+import type { Loaded } from '../lib/collection';
 import { keep, readKept } from '../lib/kept';
-import { isUnfinished, queue, send, watchQueue } from '../lib/queue';
-import { go } from '../lib/route';
+import { isUnfinished, queue, send } from '../lib/queue';
+import { go, route } from '../lib/route';
 import { useStore } from '../lib/store';
-import { duration, percent } from '../lib/words';
+import { FIRST_PLAN, trainRequest } from '../lib/training';
+import type { Plan } from '../lib/training';
 
-interface Plan {
-  output_name: string;
-  train_data_dir: string;
-  network_dim: number;
-  network_alpha: number;
-  max_train_steps: number;
-  learning_rate: number;
-  resolution: number;
-  train_batch_size: number;
-}
-
-const PRESETS: Record<string, Pick<Plan, 'network_dim' | 'network_alpha' | 'max_train_steps' | 'learning_rate'>> = {
-  'Character or object': { network_dim: 8, network_alpha: 4, max_train_steps: 800, learning_rate: 0.0005 },
-  Style: { network_dim: 16, network_alpha: 8, max_train_steps: 1500, learning_rate: 0.0003 },
-  'Quick trial': { network_dim: 4, network_alpha: 2, max_train_steps: 100, learning_rate: 0.001 },
-};
-
-const FIRST: Plan = {
-  output_name: '', train_data_dir: '', resolution: 512, train_batch_size: 1, ...PRESETS['Character or object']!,
-};
-
-/** Starts a training from a folder of pictures and shows how far it is. */
+/** A set of pictures on one side; how to learn from it, and what became of it, on the other. */
 export function TrainPage() {
-  const [plan, setPlan] = useState<Plan>({ ...FIRST, ...readKept<Partial<Plan>>('plan', {}) });
-  const [wrong, setWrong] = useState('');
+  const { item } = useStore(route);
+  const jobs = useStore(queue);
   const all = ready(useStore(choices));
-  const trainings = useStore(queue).jobs.filter((job) => job.kind === 'train');
-  const set = (part: Partial<Plan>) =>
+  const cards = ready(useStore(loras));
+  const [plan, setPlan] = useState<Plan>(() => ({ ...FIRST_PLAN, ...readKept<Partial<Plan>>('plan', {}) }));
+  const [sets, setSets] = useState<Loaded<DatasetSummary[]>>({ state: 'loading' });
+  const [set, setSet] = useState<Loaded<Dataset> | null>(null);
+  const [trainings, setTrainings] = useState<Loaded<Training[]>>({ state: 'loading' });
+  const [wrong, setWrong] = useState('');
+
+  const change = (part: Partial<Plan>) =>
     setPlan((old) => {
       keep('plan', { ...old, ...part });
       return { ...old, ...part };
     });
+  const loadSets = () =>
+    api.datasets().then(
+      ({ datasets }) => setSets({ state: 'ready', value: datasets }),
+      (error: unknown) => setSets((old) => (old.state === 'ready' ? old : { state: 'failed', sentence: sentence(error) })),
+    );
+  const loadSet = async () => {
+    if (!item) return setSet(null);
+    try {
+      const value = await api.dataset(item, String(plan.resolution));
+      setSet({ state: 'ready', value });
+    } catch (error) {
+      setSet((old) => (old?.state === 'ready' && old.value.name === item ? old : { state: 'failed', sentence: sentence(error) }));
+    }
+  };
+  const loadTrainings = () =>
+    api.trainings().then(
+      (answer) => setTrainings({ state: 'ready', value: answer.trainings }),
+      (error: unknown) => setTrainings((old) => (old.state === 'ready' ? old : { state: 'failed', sentence: sentence(error) })),
+    );
+
+  const trainJobs = jobs.jobs.filter((job) => job.kind === 'train');
+  const states = trainJobs.map((job) => job.id + job.state).join();
+  useEffect(() => void loadSets(), [jobs.isOnline]);
+  useEffect(() => void loadTrainings(), [states, jobs.isOnline]);
+  const runs = ready(trainings) ?? [];
+  // A job that has just begun writes its run down a moment later.
+  const isUnknown = trainJobs.some((job) => job.state === 'running' && !runs.some((run) => run.job === job.id));
+  useEffect(() => {
+    if (isUnknown) void loadTrainings();
+  }, [jobs.jobs]);
+  useEffect(() => {
+    if (set?.state !== 'ready' || set.value.name !== item) setSet(item ? { state: 'loading' } : null);
+    void loadSet();
+  }, [item, plan.resolution, jobs.isOnline]);
+  useEffect(() => {
+    // The starter model draws small pictures; larger ones would only cost time.
+    if (all?.checkpoints.length === 1 && all.checkpoints[0]!.model_name === 'starter' && readKept('plan', null) === null) change({ resolution: 128 });
+  }, [all]);
+
+  const checkpoint = checkpointName(all);
+  const chosen = set?.state === 'ready' ? set.value : null;
+  const earlier = runs.find((run) => run.name === plan.output_name.trim());
   const start = async () => {
+    if (!chosen) return;
+    const name = plan.output_name.trim();
     setWrong('');
     try {
-      await send('train', { ...plan, resolution: String(plan.resolution) }, { prompt: plan.output_name, width: 1, height: 1, label: plan.output_name });
+      // What an earlier training of this name left would be gone on with.
+      if (earlier) await api.forgetTraining(name);
+      await send('train', { ...trainRequest({ ...plan, output_name: name }, chosen, checkpoint) }, { prompt: name, width: 1, height: 1, label: name });
+      await loadTrainings();
     } catch (error) {
       setWrong(sentence(error));
     }
   };
-  const preset = Object.entries(PRESETS).find(([, p]) => Object.entries(p).every(([k, v]) => plan[k as keyof Plan] === v))?.[0] ?? '';
-  return (
-    <div class="train narrow">
-      <div class="page-head"><h1>Train</h1></div>
-      <p>Teach the checkpoint something from a folder of pictures. Each picture may have a text file of the same name with its caption.</p>
-      <form
-        class="block"
-        onSubmit={(e) => {
-          e.preventDefault();
-          void start();
-        }}
-      >
-        <div class="field">
-          <label for="train-folder">Folder of pictures, below the data folder</label>
-          <input id="train-folder" type="text" required placeholder="train/my-cat" value={plan.train_data_dir} onInput={(e) => set({ train_data_dir: e.currentTarget.value })} />
-        </div>
-        <div class="field">
-          <label for="train-name">Name of the LoRA</label>
-          <input id="train-name" type="text" required placeholder="my-cat" value={plan.output_name} onInput={(e) => set({ output_name: e.currentTarget.value })} />
-        </div>
-        <Select label="Preset" value={preset} choices={[...Object.keys(PRESETS), { value: '', label: 'Own settings' }]}
-          onChange={(name) => PRESETS[name] && set(PRESETS[name]!)} />
-        <div class="pair">
-          <NumberField label="Steps" value={plan.max_train_steps} min={1} max={100000} onChange={(max_train_steps) => set({ max_train_steps })} />
-          <NumberField label="Learning rate" value={plan.learning_rate} min={0.0000001} max={1} step={0.0001} onChange={(learning_rate) => set({ learning_rate })} />
-        </div>
-        <div class="pair">
-          <NumberField label="Rank" value={plan.network_dim} min={1} max={256} onChange={(network_dim) => set({ network_dim })} />
-          <NumberField label="Alpha" value={plan.network_alpha} min={0.1} max={256} step={0.1} onChange={(network_alpha) => set({ network_alpha })} />
-        </div>
-        <div class="pair">
-          <NumberField label="Resolution" value={plan.resolution} min={64} max={1024} step={8} onChange={(resolution) => set({ resolution })} />
-          <NumberField label="Batch size" value={plan.train_batch_size} min={1} max={32} onChange={(train_batch_size) => set({ train_batch_size })} />
-        </div>
-        <p class="hint">On the checkpoint {String(all?.options['sd_model_checkpoint'] || all?.checkpoints[0]?.model_name || '…')}. Pictures asked for meanwhile wait for its end.</p>
-        <button type="submit" class="primary">Start training</button>
-        {wrong && <Failed sentence={wrong} />}
-      </form>
-      {trainings.length > 0 && (
-        <section class="block">
-          <h2>Trainings</h2>
-          <ul class="plain">
-            {trainings.map((job) => (
-              <TrainingRow key={job.id} job={job} />
-            ))}
-          </ul>
-        </section>
-      )}
-    </div>
-  );
-}
+  const newest = trainJobs[0];
+  const lost = newest?.state === 'failed' && trainings.state === 'ready' && !runs.some((run) => run.job === newest.id) ? newest.error : null;
+  // A job that still waits has left nothing behind yet.
+  const waiting = trainJobs.filter((job) => job.state === 'queued' && !runs.some((run) => run.job === job.id));
 
-function TrainingRow({ job }: { job: ReturnType<typeof queue.get>['jobs'][number] }) {
-  const p = job.progress;
-  const states = { queued: 'waits', running: 'runs', completed: 'done', failed: 'failed', cancelled: 'stopped' } as const;
   return (
-    <li class="training">
-      <strong>{new Date(job.created * 1000).toLocaleString()}</strong>
-      <span>{states[job.state]}</span>
-      {p && <span>{p.text || `step ${p.step} of ${p.steps}`}{p.eta > 0 && `, about ${duration(p.eta)} left`}</span>}
-      {p && <progress value={p.progress} max={1} aria-label="Progress of the training">{percent(p.progress)}</progress>}
-      {job.error && <Failed sentence={job.error} />}
-      {isUnfinished(job) && (
-        <button type="button" class="small" onClick={() => void api.cancel(job.id).then(watchQueue, watchQueue)}>Stop</button>
-      )}
-      {job.state === 'completed' && (
-        <button type="button" class="small" onClick={() => void loadLoras().then(() => go('loras'))}>To the LoRAs</button>
-      )}
-    </li>
+    <div class="train">
+      <div class="page-head"><h1>Train</h1></div>
+      <div class="train-main">
+        <p class="lead">Teach the checkpoint a person, a thing or a style from a few pictures.</p>
+        {sets.state === 'loading' && <Loading what="training sets" />}
+        {sets.state === 'failed' && <Failed sentence={sets.sentence} onRetry={() => void loadSets()} />}
+        {sets.state === 'ready' && (
+          <DatasetChooser
+            sets={sets.value} chosen={item} onChoose={(name) => go('train', name === item ? '' : name)}
+            onCreated={(name) => {
+              void loadSets();
+              if (!plan.output_name) change({ output_name: name });
+              go('train', name);
+            }}
+          />
+        )}
+        {set?.state === 'loading' && <Loading what="pictures" />}
+        {set?.state === 'failed' && <Failed sentence={set.sentence} onRetry={() => void loadSet()} />}
+        {chosen && (
+          <DatasetView
+            key={chosen.name} set={chosen}
+            onChanged={async () => void (await Promise.all([loadSet(), loadSets()]))}
+            onPicture={(picture) => {
+              setSet((old) =>
+                old?.state === 'ready'
+                  ? { state: 'ready', value: { ...old.value, pictures: old.value.pictures.map((p) => (p.file === picture.file ? { ...p, caption: picture.caption, learned: picture.learned, error: picture.error } : p)) } }
+                  : old,
+              );
+            }}
+          />
+        )}
+        {sets.state === 'ready' && sets.value.length > 0 && !item && <p class="hint">Choose a set to see its pictures.</p>}
+      </div>
+      <div class="train-side">
+        {runs.filter((run) => trainJobs.some((job) => job.id === run.job && isUnfinished(job))).map((run) => (
+          <TrainingRun key={run.name} training={run} job={trainJobs.find((job) => job.id === run.job)} onChanged={loadTrainings} />
+        ))}
+        {waiting.length > 0 && <p class="hint" role="status">{waiting.length === 1 ? 'One training waits' : `${waiting.length} trainings wait`} for the jobs before.</p>}
+        <TrainingForm
+          plan={plan} onPlan={change} set={chosen} checkpoint={checkpoint} earlier={earlier}
+          isTaken={cards?.some((card) => card.name === plan.output_name.trim()) ?? false} onStart={start}
+        />
+        {(wrong || lost) && <Failed sentence={wrong || lost || ''} />}
+        {trainings.state === 'failed' && <Failed sentence={trainings.sentence} onRetry={() => void loadTrainings()} />}
+        {runs.filter((run) => !trainJobs.some((job) => job.id === run.job && isUnfinished(job))).map((run) => (
+          <TrainingRun key={run.name} training={run} job={trainJobs.find((job) => job.id === run.job)} onChanged={loadTrainings} />
+        ))}
+      </div>
+    </div>
   );
 }

@@ -1,0 +1,119 @@
+// From ten pictures to a LoRA.
+import assert from 'node:assert/strict';
+import { PATIENCE } from './visit.mjs';
+
+/** Ten smiling faces of different shapes, drawn by the browser. */
+async function faces(visit) {
+  const page = await visit.browser.newPage();
+  const list = await page.evaluate(() =>
+    Array.from({ length: 10 }, (_, i) => {
+      const canvas = document.createElement('canvas');
+      canvas.width = i % 3 === 1 ? 192 : 144;
+      canvas.height = i % 3 === 2 ? 192 : 144;
+      const c = canvas.getContext('2d');
+      const [x, y] = [canvas.width / 2, canvas.height / 2];
+      c.fillStyle = `hsl(${i * 36} 55% 80%)`;
+      c.fillRect(0, 0, canvas.width, canvas.height);
+      c.fillStyle = `hsl(${40 + i * 3} 95% 58%)`;
+      c.beginPath();
+      c.arc(x, y, 54 - (i % 4) * 3, 0, 7);
+      c.fill();
+      c.fillStyle = '#3a2a18';
+      for (const side of [-1, 1]) {
+        c.beginPath();
+        c.ellipse(x + side * 19, y - 12, 6, 9, 0, 0, 7);
+        c.fill();
+      }
+      c.strokeStyle = '#3a2a18';
+      c.lineWidth = 5;
+      c.lineCap = 'round';
+      c.beginPath();
+      c.arc(x, y + 4, 26, 0.25, Math.PI - 0.25);
+      c.stroke();
+      return canvas.toDataURL('image/png').split(',')[1];
+    }));
+  await page.close();
+  return list.map((text, i) => ({ name: `face ${i + 1}.png`, bytes: Buffer.from(text, 'base64') }));
+}
+
+export default {
+  'a set of ten pictures with captions': async (visit) => {
+    const { page } = visit;
+    const pictures = await faces(visit);
+    await visit.open('train');
+    await page.getByLabel('Name of the set').fill('faces');
+    await page.getByLabel(/^Trigger words/).fill('smiley face');
+    await visit.scan('a new set');
+    await page.getByRole('button', { name: 'Make the set' }).click();
+    await page.getByText('No pictures yet').waitFor();
+    await page.getByLabel('Pictures to add').setInputFiles(
+      pictures.slice(0, 9).map(({ name, bytes }) => ({ name, mimeType: 'image/png', buffer: bytes })));
+    await page.waitForFunction(() => document.querySelectorAll('.tile').length === 9);
+    await visit.drop([pictures[9], pictures[0]]);
+    await page.waitForFunction(() => document.querySelectorAll('.tile').length === 11);
+    await page.getByRole('button', { name: 'Remove face 1-2.png' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('.tile').length === 10);
+    await page.getByLabel('Caption of face 1.png').fill('smiley face, pink background');
+    await page.getByLabel('Caption of face 1.png').press('Enter');
+    await page.getByText('Saved').waitFor();
+    assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-label')), 'Caption of face 2.png');
+    await page.getByLabel('Resolution').fill('64');
+    await page.waitForFunction(() => document.querySelectorAll('.tile-bucket').length === 10);
+    // What the page shows is what the server holds.
+    const set = await visit.ask('/v1/datasets/faces?resolution=64&enable_bucket=true');
+    assert.deepEqual(await page.locator('.tile-bucket').evaluateAll((all) => all.map((e) => /^\d+×\d+/.exec(e.textContent)[0])),
+      set.pictures.map((p) => `${p.bucket.width}×${p.bucket.height}`));
+    assert.equal(new Set(set.pictures.map((p) => p.bucket.width)).size, 3);
+    assert.deepEqual(set.pictures.slice(0, 2).map((p) => p.caption), ['smiley face, pink background', null]);
+    // A caption taken away gives the trigger words back.
+    await page.getByLabel('Caption of face 1.png').fill('');
+    await page.getByLabel('Caption of face 1.png').blur();
+    await page.getByText('Saved').waitFor();
+    assert.equal((await visit.ask('/v1/datasets/faces')).pictures[0].learned, 'smiley face');
+  },
+
+  'a training is started, stopped, gone on with and used': async (visit) => {
+    const { page } = visit;
+    await visit.open('train/faces');
+    await page.locator('.tile').first().waitFor();
+    await page.getByLabel('Name of the LoRA').fill('');
+    await page.getByRole('button', { name: 'Start training' }).click();
+    await page.getByText('Give the LoRA a name.').waitFor();
+    await page.getByLabel('Name of the LoRA').fill('smiley');
+    await page.getByLabel('Preset').selectOption('Quick trial');
+    await page.getByLabel('Steps', { exact: true }).fill('60');
+    await page.getByLabel('Resolution').fill('64');
+    await page.getByText('More', { exact: true }).click();
+    await page.getByLabel('Every so many steps').fill('20');
+    await page.getByLabel('Sample prompts, one a line').fill('smiley face --s 4\nsmiley face, blue background --s 4 --d 7');
+    const first = await visit.order(() => page.getByRole('button', { name: 'Start training' }).click());
+    const run = page.getByRole('article', { name: 'Training of smiley' });
+    await run.getByText(/^Step \d+ of 60/).waitFor({ timeout: PATIENCE });
+    await run.locator('.curve svg').waitFor();
+    await run.getByRole('button', { name: 'Stop' }).click();
+    await run.getByText('stopped').waitFor({ timeout: PATIENCE });
+    assert.equal((await visit.ask(`/v1/jobs/${first}`)).state, 'cancelled');
+    const stopped = await visit.ask('/v1/trainings/smiley');
+    assert.ok(stopped.resume_step > 0 && stopped.resume_step < 60, `stopped at ${stopped.resume_step}`);
+    // The curve is the server's: a reload, and a page that has never seen this training, show it.
+    await page.reload();
+    await run.locator('.curve-line').waitFor();
+    await visit.scan('a stopped training');
+    await visit.order(() => run.getByRole('button', { name: /^Go on after step/ }).click());
+    await run.getByText('done').waitFor({ timeout: PATIENCE });
+    await page.waitForFunction(() => document.querySelectorAll('.samples img').length === 6);
+    const done = await visit.ask('/v1/trainings/smiley');
+    assert.deepEqual(done.losses.map(([step]) => step), Array.from({ length: 60 }, (_, i) => i + 1));
+    await run.getByRole('button', { name: 'Sample at step 60' }).first().click();
+    await page.getByRole('dialog', { name: 'smiley, step 60' }).getByText('Sampler').waitFor();
+    await page.keyboard.press('Escape');
+    await run.getByRole('button', { name: 'Use it now' }).click();
+    await page.locator('.create').waitFor();
+    assert.match(await visit.prompt().inputValue(), /smiley face.*<lora:smiley:1>/);
+    await visit.setSteps(2);
+    const id = await visit.generate();
+    await visit.finished();
+    const { loras } = JSON.parse((await visit.ask(`/v1/jobs/${id}/result?images=false`)).info).lowrank;
+    assert.ok(loras.some((lora) => lora.name === 'smiley' && lora.applied > 0), JSON.stringify(loras));
+  },
+};

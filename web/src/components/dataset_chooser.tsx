@@ -1,0 +1,96 @@
+import { useState } from 'preact/hooks';
+import { api } from '../api/client';
+import type { DatasetSummary } from '../api/types';
+import { sentence } from '../lib/collection';
+import { NumberField } from './fields';
+import { Icon } from './icon';
+import { Failed } from './states';
+
+interface Props {
+  sets: DatasetSummary[];
+  chosen: string;
+  onChoose: (name: string) => void;
+  /** A new set is there. */
+  onCreated: (name: string) => void;
+}
+
+/** The training sets as a row of covers, and a form that makes a new one. */
+export function DatasetChooser({ sets, chosen, onChoose, onCreated }: Props) {
+  const [isMaking, setMaking] = useState(false);
+  const isOpen = isMaking || sets.length === 0;
+  return (
+    <>
+      <ul class="sets" aria-label="Training sets">
+        {sets.map((set) => (
+          <li key={set.name}>
+            <button type="button" class="set" aria-pressed={set.name === chosen} onClick={() => onChoose(set.name)}>
+              {set.cover ? <img src={`${set.cover}&size=128`} alt="" width={64} height={64} loading="lazy" /> : <span class="set-none"><Icon name="results" /></span>}
+              <span>
+                <strong>{set.name}</strong>
+                <small>{set.count === 1 ? '1 picture' : `${set.count} pictures`}</small>
+              </span>
+            </button>
+          </li>
+        ))}
+        {!isOpen && (
+          <li>
+            <button type="button" class="set set-new" onClick={() => setMaking(true)}>
+              <span class="set-none"><Icon name="more" /></span>
+              <strong>New set</strong>
+            </button>
+          </li>
+        )}
+      </ul>
+      {isOpen && (
+        <NewSet
+          canCancel={sets.length > 0} onCancel={() => setMaking(false)}
+          onCreated={(name) => {
+            setMaking(false);
+            onCreated(name);
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+function NewSet({ canCancel, onCancel, onCreated }: { canCancel: boolean; onCancel: () => void; onCreated: (name: string) => void }) {
+  const [name, setName] = useState('');
+  const [trigger, setTrigger] = useState('');
+  const [repeats, setRepeats] = useState(10);
+  const [wrong, setWrong] = useState('');
+  const create = async () => {
+    try {
+      await api.createDataset(name.trim(), trigger.trim(), repeats);
+      onCreated(name.trim());
+    } catch (error) {
+      setWrong(sentence(error));
+    }
+  };
+  return (
+    <form
+      class="block new-set" aria-label="New set"
+      onSubmit={(e) => {
+        e.preventDefault();
+        void create();
+      }}
+    >
+      <div class="new-set-fields">
+        <div class="field">
+          <label for="set-name">Name of the set</label>
+          <input id="set-name" type="text" required maxLength={100} placeholder="my-cat" value={name} onInput={(e) => setName(e.currentTarget.value)} />
+        </div>
+        <div class="field">
+          <label for="set-trigger">Trigger words: what will call it up</label>
+          <input id="set-trigger" type="text" required maxLength={100} placeholder="ohwx cat" value={trigger} onInput={(e) => setTrigger(e.currentTarget.value)} />
+        </div>
+        <NumberField label="Repeats of a picture" value={repeats} min={1} max={10000} onChange={setRepeats} />
+      </div>
+      <div class="row">
+        <button type="submit" class="primary small">Make the set</button>
+        {canCancel && <button type="button" class="small" onClick={onCancel}>Cancel</button>}
+      </div>
+      {wrong && <Failed sentence={wrong} />}
+    </form>
+  );
+}

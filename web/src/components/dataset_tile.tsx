@@ -1,0 +1,76 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { api } from '../api/client';
+import type { DatasetPicture } from '../api/types';
+import { sentence } from '../lib/collection';
+import { Icon } from './icon';
+
+interface Props {
+  set: string;
+  picture: DatasetPicture;
+  /** The folder's trigger words, which caption what has no caption. */
+  trigger: string;
+  onSaved: (picture: DatasetPicture) => void;
+  onRemove: () => void;
+}
+
+const fileName = (file: string) => file.slice(file.indexOf('/') + 1);
+
+/** A picture of the set with its caption, saved when one leaves it; Enter goes on to the next picture's. */
+export function DatasetTile({ set, picture, trigger, onSaved, onRemove }: Props) {
+  const [text, setText] = useState(picture.caption ?? '');
+  const [state, setState] = useState<'' | 'saving' | 'saved' | { wrong: string }>('');
+  const box = useRef<HTMLTextAreaElement>(null);
+  const name = fileName(picture.file);
+  useEffect(() => {
+    // What another window wrote is shown, unless someone is writing here.
+    if (document.activeElement !== box.current) setText(picture.caption ?? '');
+  }, [picture.caption]);
+  const save = async () => {
+    if (text.trim() === (picture.caption ?? '')) return;
+    setState('saving');
+    try {
+      onSaved(await api.writeCaption(set, picture.file, text.trim() || null));
+      setState('saved');
+    } catch (error) {
+      setState({ wrong: sentence(error) });
+    }
+  };
+  const toNext = () => {
+    const boxes = [...document.querySelectorAll<HTMLTextAreaElement>('.tile textarea')];
+    const next = boxes[boxes.indexOf(box.current!) + 1];
+    if (next) next.focus();
+    else box.current?.blur();
+  };
+  const wrong = picture.error ?? (typeof state === 'object' ? state.wrong : '');
+  return (
+    <li class={wrong ? 'tile tile-bad' : 'tile'}>
+      <div class="tile-picture">
+        <img src={`${picture.url}&size=320`} alt={picture.learned || name} width={160} height={160} loading="lazy" />
+        <button type="button" class="icon-button tile-remove" aria-label={`Remove ${name}`} title="Remove" onClick={onRemove}>
+          <Icon name="close" />
+        </button>
+        {picture.bucket && (
+          <span class="tile-bucket" title={`The picture has ${picture.width} × ${picture.height} pixels and is learned at this size`}>
+            {picture.bucket.width}×{picture.bucket.height}
+            {picture.cut !== null && picture.cut >= 0.005 && <span class="unseen">, {Math.round(picture.cut * 100)} % cut away</span>}
+          </span>
+        )}
+      </div>
+      <textarea
+        ref={box} rows={2} aria-label={`Caption of ${name}`} placeholder={trigger} value={text} spellcheck={false}
+        onInput={(e) => {
+          setText(e.currentTarget.value);
+          setState('');
+        }}
+        onBlur={() => void save()}
+        onKeyDown={(e) => {
+          if (e.key === 'Enter' && !e.shiftKey) {
+            e.preventDefault();
+            toNext();
+          }
+        }}
+      />
+      {wrong ? <p class="tile-wrong">{wrong}</p> : <p class="tile-line"><span>{name}</span><span role="status">{state === 'saved' ? 'Saved' : state === 'saving' ? 'Saving …' : ''}</span></p>}
+    </li>
+  );
+}

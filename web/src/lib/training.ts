@@ -1,0 +1,109 @@
+import type { Dataset, Training } from '../api/types';
+
+/** What a person decides about a training. Names are kohya's. */
+export interface Plan {
+  output_name: string;
+  network_dim: number;
+  network_alpha: number;
+  max_train_steps: number;
+  learning_rate: number;
+  resolution: number;
+  train_batch_size: number;
+  /** One a line; '' means the trigger words. */
+  sample_prompts: string;
+  /** 0: none. */
+  sample_every_n_steps: number;
+}
+
+type Preset = Pick<Plan, 'network_dim' | 'network_alpha' | 'max_train_steps' | 'learning_rate'>;
+
+export const PRESETS: Record<string, { is: Preset; help: string }> = {
+  'Character or object': {
+    is: { network_dim: 8, network_alpha: 4, max_train_steps: 800, learning_rate: 0.0005 },
+    help: 'One thing that looks the same in every picture. 10 to 30 pictures.',
+  },
+  Style: {
+    is: { network_dim: 16, network_alpha: 8, max_train_steps: 1500, learning_rate: 0.0003 },
+    help: 'A manner of drawing. 20 pictures or more, of different things.',
+  },
+  'Quick trial': {
+    is: { network_dim: 4, network_alpha: 2, max_train_steps: 100, learning_rate: 0.001 },
+    help: 'To see that everything works.',
+  },
+};
+
+export const FIRST_PLAN: Plan = {
+  output_name: '', ...PRESETS['Character or object']!.is, resolution: 512, train_batch_size: 1, sample_prompts: '', sample_every_n_steps: 200,
+};
+
+/** The preset that the plan follows, '' when it has values of its own. */
+export const presetOf = (plan: Plan): string =>
+  Object.entries(PRESETS).find(([, { is }]) => Object.entries(is).every(([key, value]) => plan[key as keyof Plan] === value))?.[0] ?? '';
+
+/** The trigger words of all folders of a set, as the trainer joins them. */
+export const triggerOf = (set: Dataset): string => [...new Set(set.folders.map((f) => f.trigger).filter(Boolean))].join(', ');
+
+/** The order that /v1/jobs takes, with kohya's option names. */
+export function trainRequest(plan: Plan, set: Dataset, checkpoint: string): Record<string, unknown> {
+  const { sample_prompts, sample_every_n_steps, resolution, ...rest } = plan;
+  const prompts = sample_prompts.trim() || triggerOf(set);
+  return {
+    ...rest,
+    train_data_dir: set.train_data_dir,
+    resolution: String(resolution),
+    enable_bucket: true,
+    ...(checkpoint ? { pretrained_model: checkpoint } : {}),
+    ...(sample_every_n_steps > 0 && prompts ? { sample_prompts: prompts, sample_every_n_steps } : {}),
+  };
+}
+
+/** What must be put right before the training, as a sentence; null when nothing. */
+export function planFault(plan: Plan, set: Dataset | null): string | null {
+  if (!set) return 'Choose the pictures first.';
+  if (set.count === 0) return 'Add pictures first.';
+  if (!set.is_ready) return 'Some pictures cannot be used; see above.';
+  if (plan.output_name.trim() === '') return 'Give the LoRA a name.';
+  return null;
+}
+
+/** "800 steps show each of 12 pictures about 67 times." */
+export function planWords(plan: Plan, set: Dataset): string {
+  const shown = (plan.max_train_steps * plan.train_batch_size) / Math.max(1, set.count);
+  return `${plan.max_train_steps} steps show each of ${set.count} pictures about ${shown < 10 ? shown.toFixed(1) : Math.round(shown)} times.`;
+}
+
+export type Point = [step: number, loss: number];
+
+/** The curve without its noise: a running mean that weighs old points less. */
+export function smoothed(points: readonly Point[]): Point[] {
+  const share = Math.max(0.02, Math.min(1, 2 / (points.length / 10 + 1)));
+  let sum = 0;
+  let weight = 0;
+  return points.map(([step, loss]) => {
+    sum = sum * (1 - share) + loss * share;
+    weight = weight * (1 - share) + share;
+    return [step, sum / weight];
+  });
+}
+
+/** Lowest and highest loss to draw: all of the smooth curve, and the rest without the few that stick out. */
+export function lossRange(points: readonly Point[], smooth: readonly Point[]): [low: number, high: number] {
+  const sorted = points.map(([, loss]) => loss).sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+  const low = Math.min(at(0.03), ...smooth.map(([, loss]) => loss));
+  const high = Math.max(at(0.97), ...smooth.map(([, loss]) => loss));
+  const margin = (high - low) * 0.06 || Math.max(high * 0.1, 1e-6);
+  return [Math.max(0, low - margin), high + margin];
+}
+
+/** Round numbers between two ends, two to four of them. */
+export function ticks(low: number, high: number): number[] {
+  const raw = (high - low) / 3;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((n) => n >= raw) ?? raw;
+  const list: number[] = [];
+  for (let i = Math.ceil(low / step); i * step <= high; ++i) list.push(Number((i * step).toPrecision(12)));
+  return list;
+}
+
+export const isLive = (training: Training) => training.state === 'queued' || training.state === 'running';

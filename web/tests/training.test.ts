@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import type { Dataset } from '../src/api/types';
+import { FIRST_PLAN, PRESETS, lossRange, planFault, planWords, presetOf, smoothed, ticks, trainRequest } from '../src/lib/training';
+import type { Point } from '../src/lib/training';
+
+const set: Dataset = {
+  name: 'cat', train_data_dir: 'train/cat', count: 12, pictures_per_epoch: 120, cover: null, faults: [], is_ready: true, pictures: [], buckets: [],
+  folders: [
+    { folder: '10_my cat', repeats: 10, trigger: 'my cat', pictures: 10 },
+    { folder: '2_my cat', repeats: 2, trigger: 'my cat', pictures: 1 },
+    { folder: '5_hat', repeats: 5, trigger: 'hat', pictures: 1 },
+  ],
+};
+
+describe('a plan', () => {
+  it('knows its preset until a number is changed', () => {
+    expect(presetOf(FIRST_PLAN)).toBe('Character or object');
+    expect(presetOf({ ...FIRST_PLAN, ...PRESETS['Style']!.is })).toBe('Style');
+    expect(presetOf({ ...FIRST_PLAN, network_dim: 9 })).toBe('');
+  });
+  it("becomes an order with kohya's names", () => {
+    expect(trainRequest({ ...FIRST_PLAN, output_name: 'tom', sample_every_n_steps: 0 }, set, 'sd15.safetensors [abc]')).toEqual({
+      output_name: 'tom', network_dim: 8, network_alpha: 4, max_train_steps: 800, learning_rate: 0.0005, train_batch_size: 1,
+      train_data_dir: 'train/cat', resolution: '512', enable_bucket: true, pretrained_model: 'sd15.safetensors [abc]',
+    });
+  });
+  it('draws the trigger words of all folders when no sample prompt is given', () => {
+    const order = trainRequest({ ...FIRST_PLAN, sample_prompts: ' ', sample_every_n_steps: 50 }, set, '');
+    expect([order['sample_prompts'], order['sample_every_n_steps'], order['pretrained_model']]).toEqual(['my cat, hat', 50, undefined]);
+    expect(trainRequest({ ...FIRST_PLAN, sample_prompts: 'a\nb' }, set, '')['sample_prompts']).toBe('a\nb');
+  });
+  it('says what is missing', () => {
+    const plan = { ...FIRST_PLAN, output_name: 'tom' };
+    expect(planFault(plan, null)).toMatch('Choose');
+    expect(planFault(plan, { ...set, count: 0 })).toMatch('Add pictures');
+    expect(planFault(plan, { ...set, is_ready: false })).toMatch('cannot be used');
+    expect(planFault({ ...plan, output_name: ' ' }, set)).toMatch('name');
+    expect(planFault(plan, set)).toBeNull();
+  });
+  it('tells how often a picture is shown', () => {
+    expect(planWords({ ...FIRST_PLAN, max_train_steps: 60, train_batch_size: 2 }, set)).toBe('60 steps show each of 12 pictures about 10 times.');
+    expect(planWords({ ...FIRST_PLAN, max_train_steps: 30 }, set)).toMatch('2.5 times');
+  });
+});
+
+describe('a curve', () => {
+  it('keeps a constant and follows a fall without its noise', () => {
+    const flat: Point[] = Array.from({ length: 50 }, (_, i) => [i + 1, 0.3]);
+    for (const [, loss] of smoothed(flat)) expect(loss).toBeCloseTo(0.3, 12);
+    const falling: Point[] = Array.from({ length: 400 }, (_, i) => [i + 1, 1 - i / 500 + (i % 2 ? 0.2 : -0.2)]);
+    const smooth = smoothed(falling);
+    expect(smooth).toHaveLength(400);
+    const rises = smooth.slice(20).filter(([, loss], i) => loss > smooth[i + 19]![1] + 0.03).length;
+    expect(rises).toBe(0);
+    expect(smooth[399]![1]).toBeGreaterThan(0.2);
+    expect(smooth[399]![1]).toBeLessThan(0.35);
+  });
+  it('leaves single outliers outside', () => {
+    const points: Point[] = Array.from({ length: 200 }, (_, i) => [i + 1, i === 77 ? 50 : 0.1 + (i % 5) * 0.01]);
+    const [low, high] = lossRange(points, points.filter((p) => p[1] < 1));
+    expect(low).toBeGreaterThan(0.05);
+    expect(high).toBeLessThan(0.2);
+    expect(lossRange([[1, 0.5], [2, 0.5]], [[1, 0.5], [2, 0.5]])[1]).toBeGreaterThan(0.5);
+  });
+  it('has round marks', () => {
+    expect(ticks(0.03, 0.21)).toEqual([0.1, 0.2]);
+    expect(ticks(0, 1)).toEqual([0, 0.5, 1]);
+    expect(ticks(0.2, 0.26)).toEqual([0.2, 0.22, 0.24, 0.26]);
+  });
+});
