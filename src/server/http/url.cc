@@ -35,15 +35,33 @@ std::string percent_decode(std::string_view text, bool plus_is_blank) {
   return out;
 }
 
+std::string percent_encode(std::string_view text, std::string_view keep) {
+  static constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const bool is_safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                         c == '-' || c == '_' || c == '.' || keep.find(c) != std::string_view::npos;
+    if (is_safe) {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return out;
+}
+
 namespace {
 
-// An encoded slash is a part of a name, not the end of a segment: it stays as it is until the segments are told apart.
+// Note [slashes in names]: an encoded slash is part of a name and separates nothing. It stays encoded in the path until
+// match_path has found the segments.
 std::string decode_path(std::string_view path) {
   std::string out;
   while (!path.empty()) {
-    const std::size_t at = std::min({path.find("%2F"), path.find("%2f"), path.size()});
-    out += percent_decode(path.substr(0, at), false);
-    path.remove_prefix(at);
+    std::size_t end = std::min(path.find("%2F"), path.find("%2f"));
+    end = std::min(end, path.size());
+    out += percent_decode(path.substr(0, end), false);
+    path.remove_prefix(end);
     if (path.empty()) break;
     out += "%2F";
     path.remove_prefix(3);
@@ -51,10 +69,9 @@ std::string decode_path(std::string_view path) {
   return out;
 }
 
-std::string decode_slashes(std::string_view text) {
-  std::string out(text);
-  for (std::size_t at = out.find("%2F"); at != std::string::npos; at = out.find("%2F", at + 1))
-    out.replace(at, 3, "/");
+std::string with_slashes(std::string_view segment) {
+  std::string out(segment);
+  for (std::size_t at = 0; (at = out.find("%2F", at)) != std::string::npos; ++at) out.replace(at, 3, "/");
   return out;
 }
 
@@ -107,7 +124,7 @@ std::optional<std::map<std::string, std::string, std::less<>>> match_path(std::s
     if (takes_rest) name.remove_prefix(1);
     const std::size_t end = takes_rest ? path.size() : std::min(path.find('/'), path.size());
     if (end == 0) return std::nullopt;
-    found[std::string(name)] = decode_slashes(path.substr(0, end));
+    found[std::string(name)] = with_slashes(path.substr(0, end));
     path.remove_prefix(end);
   }
   if (!path.empty()) return std::nullopt;

@@ -15,7 +15,7 @@ std::string percent_decode(std::string_view text, bool plus_is_blank);
 std::string percent_encode(std::string_view text, std::string_view keep);
 
 struct Target {
-  std::string path;  // decoded but for %2F, which match_path() decodes
+  std::string path;
   std::map<std::string, std::string, std::less<>> query;
 };
 Target parse_target(std::string_view target);
