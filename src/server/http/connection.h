@@ -42,6 +42,9 @@ class Connection : public httplib::Stream {
     return refusal_;
   }  // HTTP status why reading stopped: 408, 413, 431, 503; 0: it did not
   double seconds_since_start() const;
+  // No further request is read from here.
+  void close_after_reply() { is_to_close_ = true; }
+  bool is_to_close() const { return is_to_close_; }
   // Says that nothing more comes and lets the client read the reply before the socket is closed.
   void finish();
 
@@ -63,6 +66,7 @@ class Connection : public httplib::Stream {
   const int socket_;
   SSL* const tls_;
   const ConnectionLimits& limits_;
+  bool is_to_close_ = false;
   std::atomic<std::size_t>& bodies_;
   std::array<char, 16384> buffer_{};
   std::size_t buffered_from_ = 0, buffered_to_ = 0;

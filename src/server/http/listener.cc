@@ -167,6 +167,9 @@ class Listener::Impl : public httplib::Server {
     set_error_handler(HandlerWithResponse([this](const httplib::Request&, httplib::Response& response) {
       if (!response.body.empty() || response.content_provider_) return HandlerResponse::Unhandled;
       if (present != nullptr && present->refusal() != 0) response.status = present->refusal();
+      // What could not be read to its end must not be taken for the next request.
+      if (present != nullptr) present->close_after_reply();
+      response.set_header("Connection", "close");
       write_reply(hooks_.refuse(response.status), response);
       return HandlerResponse::Handled;
     }));
@@ -257,7 +260,9 @@ class Listener::Impl : public httplib::Server {
     while (!is_closed && connection.wait_for_request(is_stopping_)) {
       const bool ok = process_request(connection, is_stopping_, is_closed,
                                       [this](httplib::Request& request) { before_routing(request); });
-      if (!ok || connection.is_broken() || connection.refusal() != 0 || connection.has_unread_body()) break;
+      if (!ok || connection.is_broken() || connection.refusal() != 0 || connection.has_unread_body() ||
+          connection.is_to_close())
+        break;
     }
     present = nullptr;
     connection.finish();

@@ -112,6 +112,17 @@ class Safety(unittest.TestCase):
             self.assertEqual(self.raw(data).split(b" ")[1], status)
         self.alive()
 
+    def test_what_follows_a_broken_request_is_no_request(self):
+        for line in (b"QUERY /healthz HTTP/1.1", b"GET /healthz HTTP/9.9", b"nonsense", b"GET  /healthz HTTP/1.1"):
+            with socket.create_connection(("127.0.0.1", self.server.port), timeout=10) as s:
+                s.sendall(line + b"\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                s.shutdown(socket.SHUT_WR)
+                answer = b""
+                while chunk := s.recv(65536):
+                    answer += chunk
+            self.assertEqual((answer.count(b"HTTP/1.1 400"), answer.count(b"HTTP/1.1")), (1, 1), (line, answer))
+            self.assertIn(b"Connection: close", answer)
+
     def test_picture_bombs(self):
         for image in (png_header(60000, 60000), png_header(2 ** 31 - 1, 2 ** 31 - 1), png_header(16000, 16000), "AAAA", "%%%%", "data:image/png;base64,"):
             status, answer = self.server.post("/sdapi/v1/img2img", tiny_request(init_images=[image]))
