@@ -35,22 +35,6 @@ std::string percent_decode(std::string_view text, bool plus_is_blank) {
   return out;
 }
 
-std::string percent_encode(std::string_view text, std::string_view keep) {
-  static constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const bool is_safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                         c == '-' || c == '_' || c == '.' || keep.find(c) != std::string_view::npos;
-    if (is_safe) {
-      out += c;
-    } else {
-      const auto byte = static_cast<unsigned char>(c);
-      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
-    }
-  }
-  return out;
-}
-
 namespace {
 
 // Note [slashes in names]: an encoded slash is part of a name and separates nothing. It stays encoded in the path until
