@@ -53,7 +53,6 @@ Session::Session(Resources resources, SessionOptions options)
       upscalers_(resources_.upscalers) {
   const auto cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   at::set_num_threads(options_.threads > 0 ? options_.threads : cores);
-  tensor::keep_large_blocks();
 }
 
 Session::~Session() = default;

@@ -181,6 +181,7 @@ at::Tensor Session::sample(Job& job, Pass& pass, int batch, std::optional<sampli
   }
   sampling::NoiseModel& model = refined ? static_cast<sampling::NoiseModel&>(*refined) : network;
   set_step(1);
+  tensor::keep_large_blocks();
   const auto on_step = [&](const sampling::StepReport& report) {
     if (report.step < steps) set_step(report.step + 1);
     if (job.listener.on_step) {

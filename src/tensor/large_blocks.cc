@@ -58,7 +58,7 @@ class LargeBlocks {
       if (place == in_use_.end()) return false;
       const std::size_t size = place->second;
       in_use_.erase(place);
-      if (size > kLargestKept) {
+      if (!is_keeping_ || size > kLargestKept) {
         surplus.push_back(block);
       } else {
         idle_.emplace(size, block);
@@ -71,10 +71,16 @@ class LargeBlocks {
     return true;
   }
 
+  void keep() {
+    const std::lock_guard lock(mutex_);
+    is_keeping_ = true;
+  }
+
   void release() {
     std::deque<void*> surplus;
     {
       const std::lock_guard lock(mutex_);
+      is_keeping_ = false;
       while (!idle_.empty()) surplus.push_back(pop());
     }
     for (void* each : surplus) std::free(each);
@@ -98,6 +104,7 @@ class LargeBlocks {
   std::map<void*, std::size_t> in_use_;
   std::multimap<std::size_t, void*> idle_;
   std::size_t idle_bytes_ = 0;
+  bool is_keeping_ = false;
 };
 
 // Never destroyed: tensors of static storage may outlive everything.
@@ -140,6 +147,7 @@ void keep_large_blocks() {
     return true;
   }();
   static_cast<void>(done);
+  blocks().keep();
 }
 
 void release_large_blocks() {

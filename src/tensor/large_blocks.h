@@ -7,11 +7,11 @@
 
 namespace lowrank::tensor {
 
-// Makes libtorch's CPU tensors of a megabyte and more live in such blocks from now on, in the whole process;
-// smaller ones as ever. Call it any number of times, from any thread.
+// From now on, in the whole process, libtorch's CPU tensors of a megabyte and more live in such blocks, and
+// blocks of up to 48 MB wait for their next tensor, 96 MB of them at most. Smaller tensors live as ever.
 void keep_large_blocks();
 
-// Gives back all blocks that no tensor lives in. At most 96 MB wait otherwise.
+// Gives back all blocks that no tensor lives in, and keeps none until keep_large_blocks() is called again.
 void release_large_blocks();
 
 // Bytes of blocks that no tensor lives in.
