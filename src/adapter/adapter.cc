@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "formats/lora_family.h"
 
 namespace lowrank::adapter {
 namespace {
@@ -65,17 +66,7 @@ std::string file_family(const LoraFile& file) {
 }  // namespace
 
 std::string_view base_model_name(BaseModel model) {
-  switch (model) {
-    case BaseModel::kSd1:
-      return "SD 1.x";
-    case BaseModel::kSd2:
-      return "SD 2.x";
-    case BaseModel::kSdxl:
-      return "SDXL";
-    case BaseModel::kOther:
-      return "an unknown base model";
-  }
-  return "?";
+  return model == BaseModel::kOther ? "an unknown base model" : formats::family_name(model);
 }
 
 BaseModel base_model_of(const model::UNet& unet) {

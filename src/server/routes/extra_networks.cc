@@ -9,6 +9,7 @@
 #include "prompt/text.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
+#include "server/page/html.h"
 #include "server/routes/lora_json.h"
 #include "server/routes/routes.h"
 
@@ -60,29 +61,6 @@ std::map<std::string, std::string> metadata_of(Services& services, const Json& q
     return found ? library.path_of(found->record) : fs::path();
   });
   return path.empty() ? std::map<std::string, std::string>() : library::safetensors_metadata(path);
-}
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
 }
 
 }  // namespace
