@@ -136,7 +136,8 @@ class LowrankTest(unittest.TestCase):
         self.assertIn("192 modules", self.run_lowrank("lora", "inspect", "attention").stdout)
         self.assertIn("lora_down.weight [4, ", self.run_lowrank("lora", "inspect", "attention", "--all").stdout)
         self.refused("lora", "show", "attentio", says="did you mean attention?")
-        self.refused("lora", "show", "broken", says="broken.safetensors")
+        self.assertIn("broken.safetensors", self.run_lowrank("lora", "show", "broken").stdout)
+        self.refused("lora", "inspect", "broken", says="broken.safetensors")
         self.refused("lora", "inspect", "models/Stable-diffusion/tiny.safetensors", says="tiny.safetensors")
 
     def test_models(self):

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "server/http/refusal.h"
@@ -20,6 +22,13 @@ void load_chosen(Services& services, const Call& call) {
   if (const auto file = services.catalog.find_vae(vae)) request.vae = file->string();
   if (vae == "None") request.vae = vae;
   services.engine.load(request, call.is_client_gone);
+}
+
+// The name that an option is to have, if `changes` hold one: a number becomes text, as in every text field.
+std::optional<std::string> name_in(const RequestJson& changes, const char* option) {
+  const auto found = changes.find(option);
+  if (found == changes.end() || !(found->is_string() || found->is_number())) return std::nullopt;
+  return found->is_string() ? found->get<std::string>() : found->dump();
 }
 
 }  // namespace
@@ -50,20 +59,17 @@ Reply set_options(Services& services, const Call& call) {
   if (call.body.empty()) refuse_field("", "field required", "value_error.missing");
   RequestJson changes = parse_json(call.body);
   if (!changes.is_object()) refuse_field("", "value is not a valid dict", "type_error.dict");
-  const auto model = changes.find("sd_model_checkpoint");
   bool loads = false;
-  if (model != changes.end() && model->is_string() && !model->get_ref<const std::string&>().empty()) {
-    const auto entry = services.catalog.find_checkpoint(model->get<std::string>());
-    if (!entry)
-      throw Refusal(422, fmt::format("model '{}' not found", model->get<std::string>().substr(0, 500)));
+  if (const auto model = name_in(changes, "sd_model_checkpoint"); model && !model->empty()) {
+    const auto entry = services.catalog.find_checkpoint(*model);
+    if (!entry) throw Refusal(422, fmt::format("model '{}' not found", model->substr(0, 500)));
     // The name alone is kept: the title changes when the hash becomes known.
-    *model = entry->model_name;
+    changes["sd_model_checkpoint"] = entry->model_name;
     loads = services.engine.resident() != entry->path.string();
   }
-  const auto vae = changes.find("sd_vae");
-  if (vae != changes.end() && vae->is_string() && *vae != "Automatic" && *vae != "None" &&
-      !services.catalog.find_vae(vae->get<std::string>()))
-    refuse_field("sd_vae", fmt::format("VAE '{}' not found", vae->get<std::string>().substr(0, 500)));
+  const auto vae = name_in(changes, "sd_vae");
+  if (vae && *vae != "Automatic" && *vae != "None" && !services.catalog.find_vae(*vae))
+    refuse_field("sd_vae", fmt::format("VAE '{}' not found", vae->substr(0, 500)));
   services.settings.set(changes);
   if (loads) load_chosen(services, call);
   return json_reply(nullptr);

@@ -113,7 +113,7 @@ class Safety(unittest.TestCase):
         self.alive()
 
     def test_what_follows_a_broken_request_is_no_request(self):
-        for line in (b"QUERY /healthz HTTP/1.1", b"GET /healthz HTTP/9.9", b"nonsense", b"GET  /healthz HTTP/1.1"):
+        for line in (b"QUERY /healthz HTTP/1.1", b"GET /healthz HTTP/9.9", b"nonsense"):
             with socket.create_connection(("127.0.0.1", self.server.port), timeout=10) as s:
                 s.sendall(line + b"\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 s.shutdown(socket.SHUT_WR)
