@@ -9,7 +9,7 @@ const SIZES = [[1440, 900], [768, 1024], [360, 780]];
 async function show(visit, view) {
   await visit.open(view);
   await visit.page.reload();
-  await visit.page.waitForLoadState('networkidle').catch(() => {});
+  await visit.page.locator('main h1, main h2, main form, main textarea').first().waitFor();
   await visit.page.locator('.state .spinner').first().waitFor({ state: 'detached' });
 }
 
