@@ -58,7 +58,10 @@ export default {
     await page.getByText('Saved').waitFor();
     assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-label')), 'Caption of face 2.png');
     await page.getByLabel('Resolution').fill('64');
-    await page.waitForFunction(() => document.querySelectorAll('.tile-bucket').length === 10);
+    await page.waitForFunction(() => {
+      const buckets = [...document.querySelectorAll('.tile-bucket')];
+      return buckets.length === 10 && buckets[0].textContent.startsWith('64×64');
+    });
     // What the page shows is what the server holds.
     const set = await visit.ask('/v1/datasets/faces?resolution=64&enable_bucket=true');
     assert.deepEqual(await page.locator('.tile-bucket').evaluateAll((all) => all.map((e) => /^\d+×\d+/.exec(e.textContent)[0])),
