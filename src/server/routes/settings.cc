@@ -24,11 +24,14 @@ void load_chosen(Services& services, const Call& call) {
   services.engine.load(request, call.is_client_gone);
 }
 
-// The name that an option is to have, if `changes` hold one: a number becomes text, as in every text field.
+// The name that an option is to have, if `changes` hold one: numbers and truth values become text, as in every
+// text field.
 std::optional<std::string> name_in(const RequestJson& changes, const char* option) {
   const auto found = changes.find(option);
-  if (found == changes.end() || !(found->is_string() || found->is_number())) return std::nullopt;
-  return found->is_string() ? found->get<std::string>() : found->dump();
+  if (found == changes.end()) return std::nullopt;
+  if (found->is_string()) return found->get<std::string>();
+  if (found->is_boolean()) return found->get<bool>() ? "True" : "False";
+  return found->is_number() ? std::optional(found->dump()) : std::nullopt;
 }
 
 }  // namespace

@@ -143,6 +143,9 @@ class Api(unittest.TestCase):
         self.assertEqual(self.server.post("/sdapi/v1/options", {"jpeg_quality": "high"})[0], 422)
         self.assertEqual(self.server.post("/sdapi/v1/unload-checkpoint")[0], 200)
         self.assertEqual(self.server.post("/sdapi/v1/reload-checkpoint")[0], 200)
+        for option in ("sd_model_checkpoint", "sd_vae"):
+            for name in (True, 5, "nothing"):
+                self.assertEqual(self.server.post("/sdapi/v1/options", {option: name})[0], 422, (option, name))
 
     def test_override_settings_last_for_one_request(self):
         answer = self.draw(override_settings={"CLIP_stop_at_last_layers": 2, "samples_format": "jpg"})
