@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "kernels/buffer.h"
+#include "kernels/cut.h"
 #include "kernels/epilogue.h"
 
 namespace lowrank::kernels {
@@ -12,17 +13,6 @@ namespace {
 
 constexpr std::int64_t kBlockPanels = 20;  // 320 columns: a right block of 400 KB stays in a level-2 cache
 constexpr std::int64_t kEnoughItems = 16;  // of work, for an even share on a few threads
-
-// A range cut into `count` parts of `size`, the last one shorter.
-struct Cut {
-  std::int64_t count, size;
-};
-
-Cut cut(std::int64_t length, std::int64_t largest, std::int64_t step) {
-  const std::int64_t parts = (length + largest - 1) / largest;
-  const std::int64_t size = round_up((length + parts - 1) / parts, step);
-  return {(length + size - 1) / size, size};
-}
 
 // Adds left · rightᵀ for some rows and panels to sums.
 void add_term(const Term& term, std::int64_t row, std::int64_t rows, std::int64_t panel, std::int64_t panels,

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "kernels/buffer.h"
+#include "kernels/cut.h"
 #include "kernels/epilogue.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -175,12 +176,6 @@ constexpr std::int64_t kTilesAtOnce = 8;  // transformed by one thread
 constexpr std::int64_t kOff = 64;
 static_assert(kChunkTiles <= kBlockRows && kChunkTiles % 32 == 0);
 
-// `length` cut into equal parts of at most `largest`, each but the last a multiple of `step`.
-std::int64_t part_of(std::int64_t length, std::int64_t largest, std::int64_t step) {
-  const std::int64_t parts = (length + largest - 1) / largest;
-  return round_up((length + parts - 1) / parts, step);
-}
-
 class Convolution {
  public:
   Convolution(const Map& map, const Window& window, const PackedWeights& weights)
@@ -269,17 +264,19 @@ void winograd(const Map& map, const Window& window, const PackedWeights& weights
                 weights.shape().inputs == map.channels && epilogue.activation != Activation::kGated);
   const Convolution convolution(map, window, weights);
   const BlockKernel& kernel = simd_block_kernel();
-  const std::int64_t inputs = map.channels, step = part_of(inputs, kBlockDepth, kPanel),
-                     steps = (inputs + step - 1) / step;
+  const std::int64_t inputs = map.channels;
+  const Cut depths = cut(inputs, kBlockDepth, kPanel);
+  const std::int64_t step = depths.size, steps = depths.count;
   const std::int64_t bytes_of_tile = steps * kFrequencies * kRowBytes;
   const std::int64_t chunk =
-      part_of(convolution.tiles(),
-              std::clamp(kChunkBytes / bytes_of_tile / 32 * 32, std::int64_t{32}, kChunkTiles), 8);
+      cut(convolution.tiles(),
+          std::clamp(kChunkBytes / bytes_of_tile / 32 * 32, std::int64_t{32}, kChunkTiles), 8)
+          .size;
   const std::int64_t block_bytes = round_up(round_up(chunk, 32) * kRowBytes, 4096) + kOff,
                      step_bytes = kFrequencies * block_bytes;
   std::byte* const lefts = scratch(3, steps * step_bytes);
-  const std::int64_t strip = part_of(weights.panels(), kItemPanels, 1),
-                     strips = (weights.panels() + strip - 1) / strip;
+  const Cut panels_of_strips = cut(weights.panels(), kItemPanels, 1);
+  const std::int64_t strip = panels_of_strips.size, strips = panels_of_strips.count;
   for (std::int64_t first = 0; first < convolution.tiles(); first += chunk) {
     const std::int64_t tiles = std::min(chunk, convolution.tiles() - first);
     parallel_for((tiles + kTilesAtOnce - 1) / kTilesAtOnce, threads, [&](std::int64_t item) {
