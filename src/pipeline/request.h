@@ -64,7 +64,7 @@ struct GenerationRequest {
   int comma_backtrack = 20;         // "Prompt word wrap length limit", tokens
 
   // Shortcuts: quicker, another picture (docs/performance.md has the losses).
-  Decimal token_merging_ratio = 0;     // share of the tokens merged in the finest self-attentions, 0 … 0.9
+  Decimal token_merging_ratio = 0;     // share of the tokens merged in the finest self-attentions, 0 … 1
   Decimal token_merging_ratio_hr = 0;  // the same in hires fix; 0: as the first pass
   int step_cache = 1;                  // only every so many calls run the whole U-Net
 
