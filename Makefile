@@ -42,7 +42,7 @@ starter: build  ## retrain the starter model and its LoRAs from nothing (hours; 
 
 test: page  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
 	@tools/build.sh dev $(JOBS)
-	OMP_WAIT_POLICY=passive ctest --test-dir build/dev --output-on-failure -j1
+	ctest --test-dir build/dev --output-on-failure -j1
 	@tools/page.sh test
 	@tools/setup.sh $(TEST_PACKAGES)
 	@LOWRANK_BIN=$(CURDIR)/build/dev/bin/lowrank tools/page.sh journeys

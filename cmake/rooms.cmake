@@ -87,7 +87,7 @@ function(lowrank_room_tests name side)
     endif()
     add_test(NAME ${target} COMMAND ${target})
     # Waiting threads sleep: spinning ones slow each other a hundredfold on a busy machine.
-    set_tests_properties(${target} PROPERTIES LABELS ${label} ENVIRONMENT "OMP_WAIT_POLICY=passive")
+    set_tests_properties(${target} PROPERTIES LABELS ${label} ENVIRONMENT "OMP_WAIT_POLICY=passive;OPENBLAS_NUM_THREADS=1")
   endforeach()
 endfunction()
 

@@ -64,6 +64,7 @@ int run_in_engine(const Invocation& asked) {
   const nlohmann::json request = {{"command", invocation.command->name}, {"words", engine_words(invocation)}};
   const std::string text = request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   setenv("OMP_WAIT_POLICY", "passive", 0);
+  setenv("OPENBLAS_NUM_THREADS", "1", 0);
   const fs::path file = engine_file();
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) throw Error(kIo, "the engine could not be opened: {}.", dlerror());

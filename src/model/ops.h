@@ -5,7 +5,7 @@
 // Note [channels last]: without gradients, on the CPU and in float32, the kernels run. Maps then lie in
 // memory as [B, H, W, C] (at::MemoryFormat::ChannelsLast), so that a map and the rows [B, H·W, C] of a
 // transformer are the same bytes, and whatever follows a product (Fused) is done while its result is in the
-// cache.
+// cache. With gradients they run where the weights are fixed, as they are while a LoRA learns (gradient_ops.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -36,6 +36,9 @@ class Weight {
   // In the kernels' order of panels. Made again when the weight was written to.
   const kernels::PackedWeights& packed(bool gated) const;
   void forget() const { packed_.reset(); }
+  // Of the weight whose product is the gradient of this one's product with respect to its input: inputs and
+  // outputs change places, and a kernel is turned by half a circle.
+  std::shared_ptr<const kernels::PackedWeights> packed_transposed() const;
 
   // Bytes of that; 0 when the kernels cannot take this weight.
   std::int64_t packed_bytes(bool gated) const;
@@ -49,6 +52,9 @@ class Weight {
   mutable std::shared_ptr<const kernels::PackedWeights> packed_;
   mutable const void* packed_from_ = nullptr;
   mutable std::int64_t packed_version_ = 0;
+  mutable std::shared_ptr<const kernels::PackedWeights> transposed_;
+  mutable const void* transposed_from_ = nullptr;
+  mutable std::int64_t transposed_version_ = 0;
 };
 
 // Derives what a product without gradients needs, where the kernels can take this weight.

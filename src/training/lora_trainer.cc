@@ -65,11 +65,13 @@ Facts facts_of(const pipeline::LoadedModel& model, const Dataset& dataset, const
   return facts;
 }
 
-// Frozen weights in the type in which they are multiplied, so that no step converts them again.
+// Frozen weights in the type in which they are multiplied, so that no step converts them again. The CPU's
+// kernels take them as they are stored when they form float32 products.
 void freeze(model::LayerMap& layers, at::ScalarType compute) {
   for (auto& [path, layer] : layers) {
     const bool is_product =
         layer->kind() == model::LayerKind::kLinear || layer->kind() == model::LayerKind::kConv2d;
+    if (is_product && compute == at::kFloat && layer->weight().device().is_cpu()) continue;
     const auto type = is_product ? compute : at::kFloat;
     const auto as = [&](const at::Tensor& t) { return t.defined() ? t.detach().to(type) : t; };
     if (is_product || layer->weight().dim() == 1) layer->adopt(as(layer->weight()), as(layer->bias()));

@@ -1,4 +1,4 @@
-// The kernels' side of ops against libtorch's: what runs without gradients equals what runs with them.
+// The kernels' side of ops, both ways, against libtorch's in float64.
 #include "model/ops.h"
 
 #include <ATen/ATen.h>
@@ -8,6 +8,8 @@
 
 #include <array>
 #include <functional>
+#include <utility>
+#include <vector>
 
 #include "support/expect_close.h"
 
@@ -20,18 +22,33 @@ at::Tensor random(at::IntArrayRef sizes) {
   return at::randn(sizes);
 }
 
-// body with gradients on goes through libtorch, without through the kernels.
-void expect_same(const std::function<at::Tensor()>& body) {
-  at::Tensor slow, fast;
-  {
+using Body = std::function<at::Tensor(at::ScalarType)>;
+
+// Only float32 goes through the kernels.
+void expect_same(const Body& body) {
+  const at::NoGradGuard off;
+  EXPECT_TRUE(expect_close(body(at::kFloat), body(at::kDouble), {.rel = 1e-4}));
+}
+
+// The gradients of a random weighing of the result with respect to the inputs, which body reads.
+void expect_same_gradients(std::vector<at::Tensor> inputs, const Body& body) {
+  for (at::Tensor& input : inputs) input.requires_grad_(true);
+  at::Tensor direction;
+  const auto gradients = [&](at::ScalarType type) {
     const at::AutoGradMode on(true);
-    slow = body();
-  }
-  {
-    const at::NoGradGuard off;
-    fast = body();
-  }
-  EXPECT_TRUE(expect_close(fast, slow, {.rel = 1e-4}));
+    const at::Tensor y = body(type);
+    if (!direction.defined()) direction = at::randn(y.sizes(), at::kDouble);
+    (y * direction.to(y.scalar_type())).sum().backward();
+    std::vector<at::Tensor> all = {y.detach()};
+    for (at::Tensor& input : inputs) {
+      all.push_back(input.grad().clone());
+      input.mutable_grad().reset();
+    }
+    return all;
+  };
+  const auto fast = gradients(at::kFloat), slow = gradients(at::kDouble);
+  for (std::size_t i = 0; i < fast.size(); ++i)
+    EXPECT_TRUE(expect_close(fast[i], slow[i], {.rel = 1e-4})) << (i == 0 ? "result" : "input ") << i;
 }
 
 class Ops : public ::testing::Test {
@@ -41,17 +58,18 @@ class Ops : public ::testing::Test {
 
 TEST_F(Ops, LinearWithAllThatIsFused) {
   const at::Tensor x = random({2, 9, 40}), residual = random({2, 9, 24}), per_image = random({2, 24});
-  for (const auto type : {at::kFloat, at::kHalf, at::kBFloat16}) {
-    const Weight w(random({24, 40}).to(type));
-    const at::Tensor b = random({24}).to(type);
+  for (const auto stored : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    const Weight w(random({24, 40}).to(stored));
+    const at::Tensor b = random({24}).to(stored);
     for (const auto activation :
          {Activation::kNone, Activation::kSilu, Activation::kGelu, Activation::kQuickGelu})
-      expect_same([&] {
+      expect_same([&](at::ScalarType type) {
         return linear(x, w, b, {}, {.activation = activation, .per_image = per_image, .residual = residual},
-                      at::kFloat);
+                      type);
       });
-    expect_same([&] { return linear(x, w, b, {}, {.activation = Activation::kGeglu}, at::kFloat); });
-    expect_same([&] { return linear(x, w, {}, {}, {}, at::kFloat); });
+    expect_same(
+        [&](at::ScalarType type) { return linear(x, w, b, {}, {.activation = Activation::kGeglu}, type); });
+    expect_same([&](at::ScalarType type) { return linear(x, w, {}, {}, {}, type); });
   }
 }
 
@@ -61,16 +79,22 @@ TEST_F(Ops, ConvolutionsOfAllGeometries) {
     const Weight w(random({20, 6, kernel, kernel}));
     const at::Tensor b = random({20}), per_image = random({2, 20}), residual = random({2, 20, 7, 10});
     const ConvGeometry same{.stride = 1, .padding = kernel / 2};
-    expect_same([&] {
-      return conv2d(x, w, b, {}, same, {.per_image = per_image, .residual = residual}, at::kFloat);
+    expect_same([&](at::ScalarType type) {
+      return conv2d(x, w, b, {}, same, {.per_image = per_image, .residual = residual}, type);
     });
-    expect_same([&] { return conv2d(x, w, b, {}, {.stride = 2, .padding = kernel / 2}, {}, at::kFloat); });
-    expect_same([&] { return conv2d(x, w, b, {}, same, {.upsample_to = std::pair(14L, 20L)}, at::kFloat); });
-    expect_same([&] { return conv2d(x, w, b, {}, same, {.upsample_to = std::pair(13L, 19L)}, at::kFloat); });
+    expect_same([&](at::ScalarType type) {
+      return conv2d(x, w, b, {}, {.stride = 2, .padding = kernel / 2}, {}, type);
+    });
+    expect_same([&](at::ScalarType type) {
+      return conv2d(x, w, b, {}, same, {.upsample_to = std::pair(14L, 20L)}, type);
+    });
+    expect_same([&](at::ScalarType type) {
+      return conv2d(x, w, b, {}, same, {.upsample_to = std::pair(13L, 19L)}, type);
+    });
   }
   const Weight w(random({8, 6, 3, 3}));
-  expect_same([&] {
-    return conv2d(x, w, {}, {}, {.stride = 2, .padding = 1, .far_side_only = true}, {}, at::kFloat);
+  expect_same([&](at::ScalarType type) {
+    return conv2d(x, w, {}, {}, {.stride = 2, .padding = 1, .far_side_only = true}, {}, type);
   });
 }
 
@@ -80,26 +104,126 @@ TEST_F(Ops, LowRankPartsAreAddedBeforeWhatIsFused) {
   const std::array<const LowRank*, 2> both = {&thin, &wide};
   const at::Tensor x = random({2, 9, 40});
   const Weight w(random({24, 40}));
-  expect_same([&] { return linear(x, w, {}, both, {.activation = Activation::kGeglu}, at::kFloat); });
+  expect_same(
+      [&](at::ScalarType type) { return linear(x, w, {}, both, {.activation = Activation::kGeglu}, type); });
 
   const LowRank map{Weight(random({2, 16, 3, 3})), Weight(random({20, 2, 1, 1}))};
   const std::array<const LowRank*, 1> one = {&map};
   const at::Tensor picture = random({1, 16, 12, 13}), residual = random({1, 20, 12, 13});
   const Weight filters(random({20, 16, 3, 3}));
-  expect_same([&] {
+  expect_same([&](at::ScalarType type) {
     return conv2d(picture, filters, {}, one, {.stride = 1, .padding = 1},
-                  {.activation = Activation::kSilu, .residual = residual}, at::kFloat);
+                  {.activation = Activation::kSilu, .residual = residual}, type);
   });
 }
 
-TEST_F(Ops, NormsAndAttention) {
+TEST_F(Ops, Norms) {
   const at::Tensor x = random({2, 12, 5, 6}) * 3 + 2, w = random({12}), b = random({12});
-  expect_same([&] { return group_norm(x, 4, w, b, 1e-5, Activation::kSilu); });
+  const at::NoGradGuard off;
+  EXPECT_TRUE(
+      expect_close(group_norm(x, 4, w, b, 1e-5, Activation::kSilu),
+                   at::silu(at::group_norm(x.to(at::kDouble), 4, w.to(at::kDouble), b.to(at::kDouble), 1e-5)),
+                   {.rel = 1e-4}));
   const at::Tensor rows = random({2, 7, 12});
-  expect_same([&] { return layer_norm(rows, w, b, 1e-5); });
+  EXPECT_TRUE(expect_close(
+      layer_norm(rows, w, b, 1e-5),
+      at::layer_norm(rows.to(at::kDouble), {12}, w.to(at::kDouble), b.to(at::kDouble), 1e-5), {.rel = 1e-4}));
+}
+
+TEST_F(Ops, Attention) {
   const at::Tensor q = random({2, 9, 24}), k = random({2, 11, 24}), v = random({2, 11, 24});
-  expect_same([&] { return attention(q, k, v, 3, Mask::kNone); });
-  expect_same([&] { return attention(k, k, v, 3, Mask::kCausal); });
+  for (const Mask mask : {Mask::kNone, Mask::kCausal}) {
+    const at::Tensor& queries = mask == Mask::kCausal ? k : q;
+    expect_same(
+        [&](at::ScalarType type) { return attention(queries.to(type), k.to(type), v.to(type), 3, mask); });
+  }
+}
+
+TEST_F(Ops, GradientsThroughFixedLinearLayers) {
+  const at::Tensor x = random({2, 9, 40}), residual = random({2, 9, 24});
+  for (const auto stored : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    const Weight w(random({24, 40}).to(stored));
+    const at::Tensor b = random({24}).to(stored);
+    expect_same_gradients({x, residual}, [&](at::ScalarType type) {
+      return linear(x, w, b, {}, {.activation = Activation::kGelu, .residual = residual}, type);
+    });
+    expect_same_gradients({x}, [&](at::ScalarType type) {
+      return linear(x, w, {}, {}, {.activation = Activation::kGeglu}, type);
+    });
+  }
+}
+
+TEST_F(Ops, GradientsThroughFixedConvolutions) {
+  for (const auto& [height, width] : {std::pair(7L, 10L), std::pair(2L, 2L), std::pair(16L, 12L)}) {
+    const at::Tensor x = random({2, 18, height, width}), per_image = random({2, 20});
+    for (const std::int64_t kernel : {1, 3}) {
+      const Weight w(random({20, 18, kernel, kernel}).to(at::kHalf));
+      const at::Tensor b = random({20});
+      expect_same_gradients({x, per_image}, [&](at::ScalarType type) {
+        return conv2d(x, w, b, {}, {.stride = 1, .padding = kernel / 2}, {.per_image = per_image}, type);
+      });
+      expect_same_gradients({x}, [&](at::ScalarType type) {
+        return conv2d(x, w, b, {}, {.stride = 2, .padding = kernel / 2}, {}, type);
+      });
+      expect_same_gradients({x}, [&](at::ScalarType type) {
+        return conv2d(x, w, {}, {}, {.stride = 1, .padding = kernel / 2},
+                      {.upsample_to = std::pair(2 * height, 2 * width - 1)}, type);
+      });
+    }
+    const Weight w(random({8, 18, 3, 3}));
+    expect_same_gradients({x}, [&](at::ScalarType type) {
+      return conv2d(x, w, {}, {}, {.stride = 2, .padding = 1, .far_side_only = true}, {}, type);
+    });
+  }
+}
+
+// 1,100 queries of 300 keys are more than a strip.
+TEST_F(Ops, GradientsThroughAttention) {
+  struct Case {
+    std::int64_t batch, queries, keys, heads, width;
+    Mask mask;
+  };
+  for (const Case& c : {Case{2, 9, 11, 3, 8, Mask::kNone}, Case{1, 1, 2, 1, 5, Mask::kNone},
+                        Case{1, 1100, 300, 2, 10, Mask::kNone}, Case{3, 77, 77, 2, 16, Mask::kCausal},
+                        Case{1, 700, 700, 1, 4, Mask::kCausal}}) {
+    const at::Tensor q = random({c.batch, c.queries, c.heads * c.width}),
+                     k = random({c.batch, c.keys, c.heads * c.width}),
+                     v = random({c.batch, c.keys, c.heads * c.width});
+    expect_same_gradients({q, k, v}, [&](at::ScalarType type) {
+      return attention(q.to(type), k.to(type), v.to(type), c.heads, c.mask);
+    });
+    // Some inputs fixed, as the keys of a fixed text encoder are.
+    const at::Tensor other = q.detach().clone();
+    expect_same_gradients({other}, [&](at::ScalarType type) {
+      return attention(other.to(type), k.detach().to(type), v.detach().to(type), c.heads, c.mask);
+    });
+  }
+}
+
+TEST_F(Ops, GradientsAreTheSameBytesOnAnyNumberOfThreads) {
+  const Weight linear_weight(random({64, 64})), filters(random({64, 64, 3, 3}));
+  const at::Tensor x = random({1, 64, 20, 20}).requires_grad_(true);
+  const auto gradient = [&] {
+    const at::AutoGradMode on(true);
+    const at::Tensor h = conv2d(x, filters, {}, {}, {.stride = 1, .padding = 1}, {}, at::kFloat);
+    const at::Tensor rows = linear(h.flatten(2).transpose(1, 2), linear_weight, {}, {}, {}, at::kFloat);
+    attention(rows, rows, rows, 4, Mask::kNone).sum().backward();
+    const at::Tensor result = x.grad().clone();
+    const_cast<at::Tensor&>(x).mutable_grad().reset();
+    return result;
+  };
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor one = gradient();
+  at::set_num_threads(2);
+  EXPECT_TRUE(at::equal(gradient(), one));
+  at::set_num_threads(threads);
+}
+
+TEST_F(Ops, GradientsDoNotReachFixedWeights) {
+  const Weight w(random({24, 40}));
+  const at::AutoGradMode on(true);
+  EXPECT_FALSE(linear(random({2, 40}), w, {}, {}, {}, at::kFloat).requires_grad());
 }
 
 // 52 MB: large enough to be done in strips.

@@ -61,7 +61,6 @@ export class Served {
     const { child, found } = begin(
       this.program, ['serve', '--port', String(this.port), '--data-dir', this.folder, '--access-log', 'none'],
       {
-        OMP_WAIT_POLICY: 'passive',
         LOWRANK_CIVITAI_URL: this.sitesUrl,
         HF_ENDPOINT: this.sitesUrl,
         // Index and tokens of its own.
