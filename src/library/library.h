@@ -59,8 +59,10 @@ class Library {
   const ScanReport& last_scan() const { return last_scan_; }
   const DataDir& data() const { return data_; }
 
-  std::vector<Record> find(const Query& query) const { return run_query(database_, query); }
-  // How many find() gives without limit and offset.
+  // `total`, where asked for: how many there are without limit and offset.
+  std::vector<Record> find(const Query& query, std::int64_t* total = nullptr) const {
+    return run_query(database_, query, total);
+  }
   std::int64_t count(const Query& query) const { return count_hits(database_, query); }
   Facets facets(std::size_t max_tags) const { return count_facets(database_, max_tags); }
   // What a checkpoint takes. Throws Error when the file is none.

@@ -63,18 +63,24 @@ class AccessLog {
 
   void write(const AccessRecord& record) {
     if (file_ == nullptr) return;
-    std::string target = record.target.substr(0, 500);
-    std::ranges::replace_if(
-        target, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+    const std::string target = harmless(record.target, 500), method = harmless(record.method, 20);
     const std::lock_guard lock(mutex_);
     fmt::print(file_, "{:%Y-%m-%d %H:%M:%S} {} {} {} {} {} bytes {:.3f} s\n",
-               fmt::localtime(std::time(nullptr)), record.client.empty() ? "-" : record.client,
-               record.method.empty() ? "-" : record.method, target, record.status, record.bytes,
-               record.seconds);
+               fmt::localtime(std::time(nullptr)), record.client.empty() ? "-" : record.client, method,
+               target, record.status, record.bytes, record.seconds);
     std::fflush(file_);
   }
 
  private:
+  // Only what ASCII prints: a line stays a line, and a terminal that shows it obeys nobody.
+  static std::string harmless(const std::string& text, std::size_t most) {
+    if (text.empty()) return "-";
+    std::string shown = text.substr(0, most);
+    std::ranges::replace_if(
+        shown, [](unsigned char c) { return c <= 0x20 || c >= 0x7f; }, '?');
+    return shown;
+  }
+
   std::FILE* file_ = nullptr;
   std::mutex mutex_;
 };

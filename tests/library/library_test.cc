@@ -294,10 +294,31 @@ TEST_F(LibraryTest, PiecesOfAnAnswerMakeTheWhole) {
   piece.offset = 2;
   EXPECT_THAT(names(library.find(piece)), ElementsAre("c", "d"));
   piece.offset = 4;
-  EXPECT_THAT(names(library.find(piece)), ElementsAre("e"));
+  std::int64_t total = 0;
+  EXPECT_THAT(names(library.find(piece, &total)), ElementsAre("e"));
+  EXPECT_EQ(total, 5);
   EXPECT_EQ(library.count(piece), 5);
+  piece.offset = 90;
+  EXPECT_THAT(names(library.find(piece, &(total = 0))), IsEmpty());
+  EXPECT_EQ(total, 5);
+  EXPECT_THAT(names(library.find({.tag = "wolf"}, &total)), IsEmpty());
+  EXPECT_EQ(total, 0);
+  piece.offset = 4;
   piece.limit = 0;
   EXPECT_THAT(names(library.find(piece)), ElementsAre("e"));
+}
+
+TEST_F(LibraryTest, TagsAreWholeAndOfAnyCharacters) {
+  put("cards.safetensors",
+      bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"Red Fox\":5,\"a \\\"b\\\", [c]\":2}}"})"));
+  put("cards.json", R"({"tags":["x\",y","Größe","[\"fox\""],"activation text":"Sly Fox, \"q\""})");
+  const auto library = open();
+  for (const char* tag : {"red fox", "RED FOX", "a \"b\", [c]", "x\",y", "Größe", "[\"fox\""})
+    EXPECT_EQ(library.count({.tag = tag}), 1) << tag;
+  for (const char* tag : {"fox", "red", "a", "b", "y", "x", "c", "5", "red fox\",5", "]"})
+    EXPECT_EQ(library.count({.tag = tag}), 0) << tag;
+  EXPECT_EQ(library.count({.trigger = "sly fox"}), 1);
+  EXPECT_EQ(library.count({.trigger = "wolf"}), 0);
 }
 
 TEST_F(LibraryTest, FacetsCountEachLoraOnce) {

@@ -44,6 +44,8 @@ Database open_file(const fs::path& file) {
     // In WAL mode NORMAL keeps the index whole whatever happens; only the last writes may be lost, and the
     // files still have them.
     database.execute("PRAGMA synchronous = NORMAL");
+    // Pages are read where the file's cache has them, not copied.
+    if (!is_network_folder(file.parent_path())) database.execute("PRAGMA mmap_size = 268435456");
   }
   migrate(database, file);
   return database;

@@ -35,8 +35,8 @@ struct Query {
   std::int64_t limit = 0, offset = 0;  // limit 0: all
 };
 
-std::vector<Record> run_query(const Database& database, const Query& query);
-// How many there are, whatever limit and offset say.
+// `total`, where asked for: how many there are, whatever limit and offset say.
+std::vector<Record> run_query(const Database& database, const Query& query, std::int64_t* total = nullptr);
 std::int64_t count_hits(const Database& database, const Query& query);
 
 // SQL that holds for the rows of a kind: "place IN ('lora', …)".

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <memory>
 #include <utility>
@@ -24,6 +25,8 @@ namespace fs = std::filesystem;
 
 // Files read and written together: enough to keep the threads busy, few enough to lose little when killed.
 constexpr std::size_t kPiece = 256;
+// Each thread keeps what it has learned of key names: the files of a piece are dealt out in so many runs.
+constexpr std::size_t kRuns = 4;
 
 class Scan {
  public:
@@ -51,59 +54,80 @@ class Scan {
     report_.gone = static_cast<std::int64_t>(changes_.gone.size());
   }
 
+  // Files that are read and written together, and their rows.
+  struct Piece {
+    std::size_t begin = 0, end = 0;
+    std::vector<Record> records = {};
+  };
+
+  // While a piece is written the next one is read.
   void read_fresh() {
     has_gone_ = database_.number("SELECT EXISTS (SELECT 1 FROM file WHERE gone IS NOT NULL)") != 0;
     const auto total = static_cast<std::int64_t>(changes_.fresh.size());
+    while (summarisers_.size() < kRuns) summarisers_.push_back(std::make_unique<formats::LoraSummariser>());
     std::size_t folder = 0;
-    for (std::size_t begin = 0; begin < changes_.fresh.size() || folder < changes_.listings.size();
-         begin += kPiece) {
+    Piece piece = prepared(0);
+    read(piece);
+    while (true) {
       throw_if_stopped(options_.stop);
-      const std::size_t end = std::min(begin + kPiece, changes_.fresh.size());
-      if (begin < end) read_piece(begin, end);
+      Piece next = prepared(piece.end);
+      auto reading = std::async(std::launch::async, [&] { read(next); });
+      write(piece);
       // A folder counts as seen once all its files are written.
-      const ChangedListing* next = end < changes_.fresh.size() ? changes_.fresh[end].folder : nullptr;
+      const ChangedListing* after =
+          piece.end < changes_.fresh.size() ? changes_.fresh[piece.end].folder : nullptr;
       Transaction transaction(database_);
       auto remember =
           database_.prepare("INSERT OR REPLACE INTO folder (place, relative, fingerprint) VALUES (?, ?, ?)");
-      for (; folder < changes_.listings.size() && changes_.listings[folder].get() != next; ++folder)
+      for (; folder < changes_.listings.size() && changes_.listings[folder].get() != after; ++folder)
         remember.bind(1, changes_.listings[folder]->place->name)
             .bind(2, changes_.listings[folder]->listing.relative)
             .bind(3, changes_.listings[folder]->listing.fingerprint)
             .run();
       transaction.commit();
       if (options_.progress != nullptr)
-        options_.progress->update("reading headers", std::min(static_cast<std::int64_t>(end), total), total);
-      if (end >= changes_.fresh.size() && folder >= changes_.listings.size()) break;
+        options_.progress->update("reading headers", static_cast<std::int64_t>(piece.end), total);
+      if (piece.end == changes_.fresh.size()) break;
+      reading.get();
+      piece = std::move(next);
     }
     report_.read = total;
   }
 
-  void read_piece(std::size_t begin, std::size_t end) {
-    std::vector<Record> records(end - begin);
-    // Each thread keeps what it has learned of key names: files are dealt out in four runs.
-    constexpr std::size_t kRuns = 4;
-    while (summarisers_.size() < kRuns) summarisers_.push_back(std::make_unique<formats::LoraSummariser>());
-    for (std::size_t i = begin; i < end; ++i) prepare(changes_.fresh[i], records[i - begin]);
+  Piece prepared(std::size_t begin) {
+    Piece piece{begin, std::min(begin + kPiece, changes_.fresh.size())};
+    piece.records.resize(piece.end - begin);
+    auto row = database_.prepare(
+        fmt::format("SELECT {} FROM file WHERE place = ? AND relative = ?", record_column_list()));
+    for (std::size_t i = begin; i < piece.end; ++i) prepare(changes_.fresh[i], row, piece.records[i - begin]);
+    return piece;
+  }
+
+  void read(Piece& piece) const {
+    if (piece.begin == piece.end) return;
     parallel_for(static_cast<std::int64_t>(kRuns), options_.threads, [&](std::int64_t run) {
-      for (std::size_t i = begin + static_cast<std::size_t>(run); i < end; i += kRuns)
-        read_one(changes_.fresh[i], *summarisers_[static_cast<std::size_t>(run)], records[i - begin]);
+      for (std::size_t i = piece.begin + static_cast<std::size_t>(run); i < piece.end; i += kRuns)
+        read_one(changes_.fresh[i], *summarisers_[static_cast<std::size_t>(run)],
+                 piece.records[i - piece.begin]);
     });
+  }
+
+  void write(Piece& piece) {
     Transaction transaction(database_);
     RecordWriter writer(database_);
-    for (std::size_t i = begin; i < end; ++i) {
-      follow_rename(changes_.fresh[i], records[i - begin]);
-      writer.write(records[i - begin]);
+    for (std::size_t i = piece.begin; i < piece.end; ++i) {
+      follow_rename(changes_.fresh[i], piece.records[i - piece.begin]);
+      writer.write(piece.records[i - piece.begin]);
     }
     transaction.commit();
   }
 
   // The row that the file has, or one that is new.
-  void prepare(const Fresh& fresh, Record& record) {
+  void prepare(const Fresh& fresh, Statement& row, Record& record) {
     const std::string relative = relative_of(fresh);
-    auto statement = database_.prepare(
-        fmt::format("SELECT {} FROM file WHERE place = ? AND relative = ?", record_column_list()));
-    statement.bind(1, fresh.folder->place->name).bind(2, relative);
-    if (statement.step()) record = read_record_row(statement);
+    row.reset();
+    row.bind(1, fresh.folder->place->name).bind(2, relative);
+    if (row.step()) record = read_record_row(row);
     const ListedFile& file = *fresh.file;
     const bool is_same = record.id != 0 && record.size == file.size && record.mtime_ns == file.mtime_ns &&
                          record.inode == file.inode;
@@ -203,7 +227,7 @@ class Scan {
                         .former = {folder_of(place_named(old.place), data_) / old.relative},
                         .overlay = overlay_sidecar(overlay_, place, record.relative),
                         .listed = &fresh.folder->names};
-    read_record(place, folder / record.relative, sources, *summarisers_.front(), record);
+    read_record(place, folder / record.relative, sources, renamed_, record);
   }
 
   const Database& database_;
@@ -214,6 +238,7 @@ class Scan {
   Changes changes_;
   std::map<std::int64_t, std::vector<std::string>> former_;  // id → names, of files being read
   std::vector<std::unique_ptr<formats::LoraSummariser>> summarisers_;
+  formats::LoraSummariser renamed_;  // of files read again while others are being read
   bool has_gone_ = false;
 };
 

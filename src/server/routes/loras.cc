@@ -161,12 +161,8 @@ Reply lora_cards(Services& services, const Call& call) {
   faults.throw_if_any();
   const library::Query asked = lora_query_of(services, query);
   std::int64_t total = 0;
-  const auto records = services.collection.with([&](const Library& library) {
-    auto found = library.find(asked);
-    const bool is_all = asked.limit == 0 && asked.offset == 0;
-    total = is_all ? static_cast<std::int64_t>(found.size()) : library.count(asked);
-    return found;
-  });
+  const auto records =
+      services.collection.with([&](const Library& library) { return library.find(asked, &total); });
   Json list = Json::array();
   for (const Record& record : records) {
     Json card = lora_card(record);

@@ -123,6 +123,26 @@ class Safety(unittest.TestCase):
             self.assertEqual((answer.count(b"HTTP/1.1 400"), answer.count(b"HTTP/1.1")), (1, 1), (line, answer))
             self.assertIn(b"Connection: close", answer)
 
+    def test_a_request_is_one_line_of_the_log(self):
+        log = self.server.data / "access.log"
+        server = Served(LOWRANK, FIXTURES, "--access-log", str(log))
+        self.addCleanup(server.close)
+        forged = b"/x\x1b[2J\r2026-01-01 00:00:00 10.0.0.1 GET /forged 200\x9b\xc2\x9b\xff\x00"
+        for line in (b"GET " + forged + b" HTTP/1.1", b"GET /" + b"a" * 5000 + b" HTTP/1.1", b"G\x1bT /healthz HTTP/1.1", forged):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as s:
+                s.sendall(line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                while s.recv(65536):
+                    pass
+        # Escaped in the target, it is no control character of ours; the log has it as it was sent.
+        self.assertEqual(server.call("GET", "/healthz?%0a2026-01-01%20forged")[0], 200)
+        server.stop()
+        lines = log.read_bytes().split(b"\n")
+        self.assertEqual(lines.pop(), b"")
+        self.assertGreaterEqual(len(lines), 3)
+        for line in lines:
+            self.assertRegex(line, rb"^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d (127\.0\.0\.1|-) \S+ \S+ \d\d\d \d+ bytes [\d.]+ s$")
+            self.assertRegex(line, rb"^[ -~]{1,600}$")
+
     def test_picture_bombs(self):
         for image in (png_header(60000, 60000), png_header(2 ** 31 - 1, 2 ** 31 - 1), png_header(16000, 16000), "AAAA", "%%%%", "data:image/png;base64,"):
             status, answer = self.server.post("/sdapi/v1/img2img", tiny_request(init_images=[image]))

@@ -32,7 +32,7 @@ class Served:
         # Index, notes and tokens of its own: what the person who runs the tests has does not count.
         self.environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
         self.environment.update({name: str(self.data / "home" / name.lower()) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")},
-                                OMP_WAIT_POLICY="passive", **(environment or {}))
+                                **(environment or {}))
         self.process = None
         self.start()
 
