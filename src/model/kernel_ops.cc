@@ -228,6 +228,28 @@ at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Filt
   return y;
 }
 
+// A row of the result ends before the input's row that comes next begins: strips are made beside and copied.
+at::Tensor conv2d_over(const at::Tensor& x, const kernels::PackedWeights& w, const at::Tensor& b) {
+  const std::int64_t inputs = w.shape().inputs, outputs = w.shape().outputs;
+  LOWRANK_CHECK(x.is_contiguous(kChannelsLast) && x.size(1) == inputs && outputs <= inputs &&
+                w.shape().taps == 1);
+  const std::int64_t height = x.size(2), width = x.size(3), rows = x.size(0) * height * width;
+  constexpr std::int64_t kRows = 8192;
+  const at::Tensor strip = at::empty({std::min(kRows, rows), outputs}, at::TensorOptions(at::kFloat));
+  float* const map = x.data_ptr<float>();
+  const Finishing finishing(b, {}, rows, outputs);
+  for (std::int64_t row = 0; row < rows; row += kRows) {
+    const std::int64_t count = std::min(kRows, rows - row);
+    const auto left = kernels::LeftFactor::matrix(map + row * inputs, inputs, inputs);
+    const kernels::Term term{&left, &w};
+    kernels::product({&term, 1}, count, strip.data_ptr<float>(), outputs, finishing.epilogue(),
+                     at::get_num_threads());
+    std::copy_n(strip.data_ptr<float>(), count * outputs, map + row * outputs);
+  }
+  return x.as_strided({x.size(0), outputs, height, width},
+                      {height * width * outputs, 1, width * outputs, outputs});
+}
+
 at::Tensor group_norm(const at::Tensor& x, std::int64_t groups, const at::Tensor& w, const at::Tensor& b,
                       double eps, Activation activation) {
   const at::Tensor in = as_map(x), scale = as_rows(w), shift = as_rows(b);

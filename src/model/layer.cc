@@ -78,6 +78,14 @@ at::Tensor Layer::run(const at::Tensor& x, const ops::Fused& fused) const {
   return ops::finish(std::move(y), fused);
 }
 
+at::Tensor Layer::over(at::Tensor x) const {
+  LOWRANK_CHECK(kind_ == LayerKind::kConv2d);
+  const bool is_base =
+      slot_.patches.empty() && !slot_.derived_weight.defined() && !slot_.derived_bias.defined();
+  if (!is_base || wraps_around()) return (*this)(x);
+  return ops::conv2d_over(std::move(x), base_, bias_, policy_->compute);
+}
+
 at::Tensor Layer::of_norm(const Layer& norm, const at::Tensor& x, const ops::Fused& fused) const {
   LOWRANK_CHECK(kind_ == LayerKind::kConv2d && norm.kind_ == LayerKind::kGroupNorm);
   const bool is_base = slot_.patches.empty() && !slot_.derived_weight.defined() &&

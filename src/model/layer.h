@@ -59,6 +59,9 @@ class Layer {
   // activation.
   at::Tensor operator()(const at::Tensor& x, const ops::Fused& fused = {}) const;
 
+  // This convolution of 1×1 of an x that nobody else holds, in x's own memory where possible.
+  at::Tensor over(at::Tensor x) const;
+
   // This convolution of silu(norm(x)), x [B, C, H, W].
   at::Tensor of_norm(const Layer& norm, const at::Tensor& x, const ops::Fused& fused = {}) const;
 

@@ -95,6 +95,10 @@ at::Tensor conv2d(const at::Tensor& x, const Weight& w, const at::Tensor& b,
                   std::span<const LowRank* const> low_rank, const ConvGeometry& geometry, const Fused& fused,
                   at::ScalarType compute);
 
+// The same for a convolution of 1×1 whose input nobody else holds: without gradients its result takes the
+// input's memory where it fits.
+at::Tensor conv2d_over(at::Tensor x, const Weight& w, const at::Tensor& b, at::ScalarType compute);
+
 // What `fused` asks for, done to a finished y [.., out] or [B, out, H, W]; upsample_to is not looked at.
 at::Tensor finish(at::Tensor y, const Fused& fused);
 at::Tensor upsample(const at::Tensor& x, const Fused& fused);

@@ -55,7 +55,7 @@ Vae::Half half(LayerBuilder& build, const std::string& p, bool down) {
 // x is given up as soon as it can be: the largest maps of a decoder are most of its memory.
 at::Tensor run(const Vae::ResBlock& b, at::Tensor x) {
   const at::Tensor h = b.conv1->of_norm(*b.norm1, x);
-  if (b.shortcut != nullptr) x = (*b.shortcut)(x);
+  if (b.shortcut != nullptr) x = b.shortcut->over(std::move(x));
   return b.conv2->of_norm(*b.norm2, h, {.residual = std::move(x), .into_residual = true});
 }
 

@@ -66,7 +66,10 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
     const bool is_due = step == last || (job.sample_every_steps > 0 && step % job.sample_every_steps == 0);
     if (!samples || !is_due) return;
     try {
-      for (const auto& file : samples->draw(step, hooks.control.stop))
+      const auto begin = [&](std::int64_t done) {
+        hooks.control.report({.phase = "samples", .step = done, .steps = samples->count()});
+      };
+      for (const auto& file : samples->draw(step, hooks.control.stop, begin))
         hooks.say(fmt::format("Step {}: {}", step, file.string()));
     } catch (const Error& error) {
       // A stop in the middle of a picture must not pass by the trainer, which saves its state when it sees

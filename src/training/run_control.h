@@ -10,7 +10,7 @@
 namespace lowrank::training {
 
 struct TrainEvent {
-  std::string phase;      // "vae", "base", "lora"
+  std::string phase;      // "vae", "base", "lora"; "latents" and "samples" count pictures and have no loss
   std::int64_t step = 0;  // finished steps
   std::int64_t steps = 0;
   double loss = 0;  // moving average

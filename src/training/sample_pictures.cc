@@ -87,10 +87,12 @@ SamplePictures::SamplePictures(pipeline::Session& session, std::vector<Generatio
                                std::filesystem::path folder, std::string name)
     : session_(session), requests_(std::move(requests)), folder_(std::move(folder)), name_(std::move(name)) {}
 
-std::vector<std::filesystem::path> SamplePictures::draw(std::int64_t step, const std::stop_token& stop) {
+std::vector<std::filesystem::path> SamplePictures::draw(std::int64_t step, const std::stop_token& stop,
+                                                        const std::function<void(std::int64_t)>& begin) {
   session_.forget_encodings();
   std::vector<std::filesystem::path> files;
   for (std::size_t i = 0; i < requests_.size(); ++i) {
+    begin(static_cast<std::int64_t>(i));
     const auto result = session_.generate(requests_[i], {}, stop);
     files.push_back(folder_ / fmt::format("{}_{:06d}_{:02d}.png", name_, step, i));
     const auto& picture = result.pictures.front();

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -29,9 +30,12 @@ class SamplePictures {
   SamplePictures(pipeline::Session& session, std::vector<pipeline::GenerationRequest> requests,
                  std::filesystem::path folder, std::string name);
 
-  // Draws FOLDER/NAME_000100_00.png … with the step in the metadata; returns the files. Throws as
-  // Session::generate.
-  std::vector<std::filesystem::path> draw(std::int64_t step, const std::stop_token& stop);
+  std::int64_t count() const { return static_cast<std::int64_t>(requests_.size()); }
+
+  // Draws FOLDER/NAME_000100_00.png … with the step in the metadata; returns the files. `begin` is told before
+  // each picture how many are finished. Throws as Session::generate.
+  std::vector<std::filesystem::path> draw(std::int64_t step, const std::stop_token& stop,
+                                          const std::function<void(std::int64_t)>& begin);
 
  private:
   pipeline::Session& session_;

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <functional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -243,6 +244,29 @@ TEST_F(Ops, StripsGiveTheSameBytesAsTheWholeMapOnAnyNumberOfThreads) {
     EXPECT_TRUE(at::equal(strips, whole)) << count << " threads";
   }
   at::set_num_threads(threads);
+}
+
+TEST_F(Ops, ConvolutionsOverTheirInputGiveTheSameBytesInItsMemory) {
+  const at::NoGradGuard off;
+  const Weight w(random({20, 36, 1, 1}).to(at::kHalf)), widening(random({48, 36, 1, 1}));
+  const at::Tensor b = random({20});
+  for (const auto& [batch, height, width] :
+       {std::tuple(1L, 1L, 1L), std::tuple(2L, 7L, 9L), std::tuple(2L, 101L, 93L)}) {
+    const at::Tensor x = random({batch, 36, height, width}).contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor plain = conv2d(x, w, b, {}, {}, {}, at::kFloat);
+    at::Tensor own = x.clone();
+    const void* const memory = own.data_ptr();
+    const at::Tensor over = conv2d_over(std::move(own), w, b, at::kFloat);
+    EXPECT_EQ(over.data_ptr(), memory);
+    EXPECT_TRUE(at::equal(over, plain));
+    EXPECT_TRUE(over.is_contiguous(at::MemoryFormat::ChannelsLast));
+    // What somebody else holds is left alone, and a result that is larger finds a place of its own.
+    const at::Tensor before = x.clone();
+    EXPECT_TRUE(at::equal(conv2d_over(x, w, b, at::kFloat), plain));
+    EXPECT_TRUE(at::equal(x, before));
+    EXPECT_TRUE(at::equal(conv2d_over(x.clone(), widening, {}, at::kFloat),
+                          conv2d(x, widening, {}, {}, {}, {}, at::kFloat)));
+  }
 }
 
 TEST_F(Ops, WeightsThatWereWrittenToAreReadAgain) {

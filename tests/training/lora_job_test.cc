@@ -73,7 +73,14 @@ TEST_F(LoraJobTest, SamplePicturesShowTheLoraInTrainingAndDoNotDisturbIt) {
   sampled.sample_prompts = in("prompts.txt");
   sampled.sample_every_steps = 2;
   run(plain);
-  run(sampled);
+  std::vector<std::string> told;
+  LoraTrainHooks hooks;
+  hooks.control.report = [&](const TrainEvent& event) {
+    if (event.phase == "samples")
+      told.push_back(std::to_string(event.step) + " of " + std::to_string(event.steps));
+  };
+  run(sampled, hooks);
+  EXPECT_THAT(told, ::testing::ElementsAre("0 of 2", "1 of 2", "0 of 2", "1 of 2"));
   for (const char* name :
        {"style_000002_00.png", "style_000002_01.png", "style_000004_00.png", "style_000004_01.png"})
     EXPECT_TRUE(std::filesystem::exists(in("sampled/sample") / name)) << name;

@@ -1,5 +1,8 @@
 // From ten pictures to a LoRA.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PATIENCE } from './visit.mjs';
 
 /** Ten smiling faces of different shapes, drawn by the browser. */
@@ -46,9 +49,13 @@ export default {
     await visit.scan('a new set');
     await page.getByRole('button', { name: 'Make the set' }).click();
     await page.getByText('No pictures yet').waitFor();
-    await page.getByLabel('Pictures to add').setInputFiles(
-      pictures.slice(0, 9).map(({ name, bytes }) => ({ name, mimeType: 'image/png', buffer: bytes })));
+    const folder = mkdtempSync(join(tmpdir(), 'lowrank-faces-'));
+    for (const { name, bytes } of pictures.slice(0, 9)) writeFileSync(join(folder, name), bytes);
+    writeFileSync(join(folder, 'face 5.txt'), 'smiley face, far away\n');
+    writeFileSync(join(folder, 'notes.txt'), 'of no picture');
+    await page.getByLabel('Folder to add').setInputFiles(folder);
     await page.waitForFunction(() => document.querySelectorAll('.tile').length === 9);
+    rmSync(folder, { recursive: true });
     await visit.drop([pictures[9], pictures[0]]);
     await page.waitForFunction(() => document.querySelectorAll('.tile').length === 11);
     await page.getByRole('button', { name: 'Remove face 1-2.png' }).click();
@@ -68,6 +75,7 @@ export default {
       set.pictures.map((p) => `${p.bucket.width}×${p.bucket.height}`));
     assert.equal(new Set(set.pictures.map((p) => p.bucket.width)).size, 3);
     assert.deepEqual(set.pictures.slice(0, 2).map((p) => p.caption), ['smiley face, pink background', null]);
+    assert.equal(set.pictures[4].caption, 'smiley face, far away');
     // A caption taken away gives the trigger words back.
     await page.getByLabel('Caption of face 1.png').fill('');
     await page.getByLabel('Caption of face 1.png').blur();

@@ -99,9 +99,10 @@ function DropAnywhere() {
   const [isOver, setOver] = useState(false);
   useEffect(() => {
     const take = (list: FileList | undefined | null) => {
-      const pictures = [...(list ?? [])].filter((f) => f.type.startsWith('image/'));
+      const files = [...(list ?? [])];
+      const pictures = files.filter((f) => f.type.startsWith('image/'));
       const own = dropTarget.get();
-      if (own) own.take(pictures);
+      if (own) own.take(files);
       else if (pictures[0]) setFile(pictures[0]);
       return pictures.length > 0;
     };

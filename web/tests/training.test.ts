@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Dataset } from '../src/api/types';
 import { FIRST_PLAN, PRESETS, lossRange, planFault, planWords, presetOf, smoothed, ticks, trainRequest } from '../src/lib/training';
+import { setFiles } from '../src/lib/set_files';
 import type { Point } from '../src/lib/training';
 
 const set: Dataset = {
@@ -66,5 +67,23 @@ describe('a curve', () => {
     expect(ticks(0.03, 0.21)).toEqual([0.1, 0.2]);
     expect(ticks(0, 1)).toEqual([0, 0.5, 1]);
     expect(ticks(0.2, 0.26)).toEqual([0.2, 0.22, 0.24, 0.26]);
+  });
+});
+
+describe('files for a set', () => {
+  // What is looked at of a File, which Node 18 does not have.
+  const file = (path: string, type = 'image/png') =>
+    ({ name: path.split('/').pop(), type, webkitRelativePath: path.includes('/') ? path : '' }) as File;
+  const names = (files: File[]) => setFiles(files).map(({ picture, caption }) => [picture.name, caption?.webkitRelativePath || caption?.name]);
+
+  it('brings captions to the pictures of their own name and folder', () => {
+    expect(names([file('a.png'), file('a.txt', 'text/plain'), file('b.webp', 'image/webp'), file('notes.txt', 'text/plain')]))
+      .toEqual([['a.png', 'a.txt'], ['b.webp', undefined]]);
+    expect(names([file('set/x/a.b.png'), file('set/y/a.b.txt', 'text/plain'), file('set/x/a.b.TXT', 'text/plain')]))
+      .toEqual([['a.b.png', 'set/x/a.b.TXT']]);
+  });
+
+  it('leaves what no trainer reads', () => {
+    expect(names([file('a.gif', 'image/gif'), file('b.mp4', 'video/mp4'), file('c.txt', 'text/plain')])).toEqual([]);
   });
 });

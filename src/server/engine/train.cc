@@ -26,18 +26,18 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
   hooks.control.stop = job.control->stop.get_token();
   hooks.control.save_every = order.state_every_steps;
   hooks.control.report = [&](const training::TrainEvent& event) {
-    board_.learn(event.phase, event.loss);
+    // Samples are drawn on the way: step and progress stay those of the training.
+    const bool is_on_the_way = event.phase == "samples";
+    board_.learn(event.phase, is_on_the_way ? board_.snapshot().loss : event.loss);
     if (event.phase == "lora") recorder.step(event.step, event.steps, event.step_loss);
-    board_.step({.step = static_cast<int>(event.step), .steps = static_cast<int>(event.steps)});
-    parts_.events.add("progress", job.id,
-                      {{"id", job.id},
-                       {"progress", board_.snapshot().progress()},
-                       {"eta", board_.snapshot().eta()},
-                       {"phase", event.phase},
-                       {"step", event.step},
-                       {"steps", event.steps},
-                       {"loss", event.loss},
-                       {"step_loss", event.step_loss}});
+    if (!is_on_the_way)
+      board_.step({.step = static_cast<int>(event.step), .steps = static_cast<int>(event.steps)});
+    const ProgressSnapshot now = board_.snapshot();
+    Json told = {{"id", job.id},         {"progress", now.progress()}, {"eta", now.eta()},
+                 {"phase", event.phase}, {"step", now.sampling_step},  {"steps", now.sampling_steps},
+                 {"loss", now.loss}};
+    if (!is_on_the_way) told["step_loss"] = event.step_loss;
+    parts_.events.add("progress", job.id, std::move(told));
   };
   hooks.say = [&](const std::string& text) {
     notes.push_back(text);

@@ -49,7 +49,7 @@ class Clients(unittest.TestCase):
         for language, code in blocks:
             with self.subTest(language), tempfile.TemporaryDirectory() as folder:
                 # Fewer steps and pixels: the examples are the same, the wait is shorter.
-                code = code.replace("7860", str(server.port)).replace("<lora:3dmm:0.8>", "<lora:attention:0.8>")
+                code = code.replace("7860", str(server.port)).replace("<lora:3dmm_style:0.8>", "<lora:attention:0.8>")
                 code = re.sub(r"(steps\W+)\d+", r"\g<1>2", code)
                 code = re.sub(r"((?:width|height)\W+)\d+", r"\g<1>64", code)
                 code = code.replace("size\": \"128x128", "size\": \"64x64")

@@ -3,6 +3,7 @@ import { api } from '../api/client';
 import type { Dataset, DatasetFolder, DatasetPicture } from '../api/types';
 import { sentence } from '../lib/collection';
 import { dropTarget } from '../lib/drop_target';
+import { setFiles } from '../lib/set_files';
 import { DatasetTile } from './dataset_tile';
 import { NumberField } from './fields';
 import { Icon } from './icon';
@@ -18,25 +19,32 @@ interface Props {
 /** The pictures of a training set: added, captioned, removed, and into which sizes they will be cut. */
 export function DatasetView({ set, onChanged, onPicture }: Props) {
   const chooser = useRef<HTMLInputElement>(null);
+  const folderChooser = useRef<HTMLInputElement>(null);
   const [wrong, setWrong] = useState<string[]>([]);
   const [adding, setAdding] = useState<{ done: number; all: number } | null>(null);
   const [folder, setFolder] = useState('');
   const target = set.folders.find((f) => f.folder === folder) ?? set.folders[0];
 
-  const add = async (files: File[]) => {
-    if (!target || files.length === 0) return;
-    const refused: string[] = [];
-    for (const [i, file] of files.entries()) {
+  const add = async (all: File[]) => {
+    const files = setFiles(all);
+    if (!target || all.length === 0) return;
+    const refused = files.length > 0 ? [] : ['There is no PNG, JPEG or WebP picture among these files.'];
+    for (const [i, { picture, caption }] of files.entries()) {
       setAdding({ done: i, all: files.length });
       try {
-        await api.addPicture(set.name, target.folder, file);
+        const added = await api.addPicture(set.name, target.folder, picture);
+        if (caption) await api.writeCaption(set.name, added.file, (await caption.text()).trim() || null);
       } catch (error) {
-        refused.push(`${file.name}: ${sentence(error)}`);
+        refused.push(`${picture.name}: ${sentence(error)}`);
       }
     }
     setAdding(null);
     setWrong(refused);
     await onChanged();
+  };
+  const take = (e: { currentTarget: HTMLInputElement }) => {
+    void add([...(e.currentTarget.files ?? [])]);
+    e.currentTarget.value = '';
   };
   const attempt = async (act: () => Promise<unknown>) => {
     try {
@@ -64,6 +72,7 @@ export function DatasetView({ set, onChanged, onPicture }: Props) {
         <button type="button" disabled={!target || adding !== null} onClick={() => chooser.current?.click()}>
           <Icon name="more" /> Add pictures
         </button>
+        <button type="button" class="quiet" disabled={!target || adding !== null} onClick={() => folderChooser.current?.click()}>Add a folder</button>
         {set.folders.length > 1 && target && (
           <label class="hint">
             into <select value={target.folder} aria-label="Folder for new pictures" onChange={(e) => setFolder(e.currentTarget.value)}>
@@ -72,17 +81,12 @@ export function DatasetView({ set, onChanged, onPicture }: Props) {
           </label>
         )}
         <span class="hint" role="status">{adding ? `Adding ${adding.done + 1} of ${adding.all} …` : set.count > 0 ? 'or drop them anywhere on this page' : ''}</span>
-        <input
-          ref={chooser} type="file" accept="image/png,image/jpeg,image/webp" multiple hidden aria-label="Pictures to add"
-          onChange={(e) => {
-            void add([...(e.currentTarget.files ?? [])]);
-            e.currentTarget.value = '';
-          }}
-        />
+        <input ref={chooser} type="file" accept="image/png,image/jpeg,image/webp,text/plain" multiple hidden aria-label="Pictures to add" onChange={take} />
+        <input ref={folderChooser} type="file" {...{ webkitdirectory: true }} hidden aria-label="Folder to add" onChange={take} />
       </div>
       {[...wrong, ...faults].map((text) => <Failed key={text} sentence={text} />)}
       {set.count === 0 && (
-        <Empty title="No pictures yet"><p>Add ten to thirty, or drop them here. Then write below each what is on it, beginning with the trigger words.</p></Empty>
+        <Empty title="No pictures yet"><p>Add ten to thirty, or drop them here. Then write below each what is on it, beginning with the trigger words; text files of the same names are taken as captions.</p></Empty>
       )}
       {set.buckets.length > 0 && (
         <details class="buckets">

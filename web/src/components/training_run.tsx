@@ -120,14 +120,14 @@ function RunProgress({ job }: { job: Job | undefined }) {
   const p = job?.progress;
   const words = !job || job.state === 'queued'
     ? 'Waits for its turn'
-    : p?.phase === 'lora' ? `Step ${p.step} of ${p.steps}` : p?.phase === 'latents' ? `Reading pictures, ${p.step} of ${p.steps}` : 'Loading the model';
+    : p?.phase === 'lora' ? `Step ${p.step} of ${p.steps}` : p?.phase === 'samples' ? `Drawing samples after step ${p.step} of ${p.steps}` : p?.phase === 'latents' ? `Reading pictures, ${p.step} of ${p.steps}` : 'Loading the model';
   return (
     <div class="run-progress">
       <div class="running-words">
         <strong>{words}</strong>
         <span>{p && p.phase === 'lora' && p.eta > 0 ? `about ${duration(p.eta)} left` : ''}</span>
       </div>
-      <progress value={p?.phase === 'lora' ? p.progress : 0} max={1} aria-label="Progress of the training">{percent(p?.progress ?? 0)}</progress>
+      <progress value={p?.phase === 'lora' || p?.phase === 'samples' ? p.progress : 0} max={1} aria-label="Progress of the training">{percent(p?.progress ?? 0)}</progress>
     </div>
   );
 }
