@@ -2,8 +2,8 @@
 // executable opens the library only for commands that need it; no type and no exception crosses.
 //
 // Before opening the library the executable sets OMP_WAIT_POLICY=passive and OPENBLAS_NUM_THREADS=1 unless
-// the user has set them. Threads that spin or yield while they wait make each other ten to a hundred times
-// slower as soon as any other program is busy; both libraries read their variable only once. OpenBLAS has no
+// the user has set them. Threads that spin or yield while they wait slow each other down many times over
+// as soon as other programs are busy; both libraries read their variable only once. OpenBLAS has no
 // other way of waiting, so libtorch's products go without its threads; the large ones are our kernels'.
 #pragma once
 

@@ -37,6 +37,7 @@ struct Query {
 
 // `total`, where asked for: how many there are, whatever limit and offset say.
 std::vector<Record> run_query(const Database& database, const Query& query, std::int64_t* total = nullptr);
+// How many there are, whatever limit and offset say.
 std::int64_t count_hits(const Database& database, const Query& query);
 
 // SQL that holds for the rows of a kind: "place IN ('lora', …)".
