@@ -74,6 +74,7 @@ struct LayerSize {
   const char* name;
   std::int64_t side, inputs, outputs, kernel;
   bool gated = false;
+  std::int64_t seen = 1, batch = 2;  // each pixel this often in each direction
 };
 constexpr LayerSize kLayers[] = {
     {"convolution 3x3, 64x64, 320 to 320", 64, 320, 320, 3},
@@ -81,6 +82,11 @@ constexpr LayerSize kLayers[] = {
     {"convolution 3x3, 32x32, 640 to 640", 32, 640, 640, 3},
     {"convolution 3x3, 16x16, 1280 to 1280", 16, 1280, 1280, 3},
     {"convolution 3x3, 8x8, 1280 to 1280", 8, 1280, 1280, 3},
+    {"convolution 3x3, 8x8 to 16x16, 1280", 8, 1280, 1280, 3, false, 2},
+    {"convolution 3x3, 16x16 to 32x32, 1280", 16, 1280, 1280, 3, false, 2},
+    {"convolution 3x3, 32x32 to 64x64, 640", 32, 640, 640, 3, false, 2},
+    {"convolution 3x3, 256x256 to 512x512, 256", 256, 256, 256, 3, false, 2, 1},
+    {"convolution 3x3, 512x512, 128", 512, 128, 128, 3, false, 1, 1},
     {"linear, 64x64, 320 to 320", 64, 320, 320, 1},
     {"linear GEGLU, 64x64, 320 to 2560", 64, 320, 2560, 1, true},
     {"linear, 64x64, 1280 to 320", 64, 1280, 320, 1},
@@ -90,14 +96,14 @@ constexpr LayerSize kLayers[] = {
 
 void bench_layers(const Run& run) {
   for (const LayerSize& layer : kLayers) {
-    const std::int64_t rows = 2 * layer.side * layer.side, taps = layer.kernel * layer.kernel;
-    const auto x = numbers(rows * layer.inputs);
+    const std::int64_t side = layer.side * layer.seen, rows = layer.batch * side * side, taps = layer.kernel * layer.kernel;
+    const auto x = numbers(layer.batch * layer.side * layer.side * layer.inputs);
     const PackedWeights packed = weights({layer.outputs, layer.inputs, taps},
                                          layer.gated ? PanelOrder::kGated : PanelOrder::kPlain, run.threads);
-    const Map map{x.data(), 2, layer.side, layer.side, layer.inputs};
+    const Map map{x.data(), layer.batch, layer.side, layer.side, layer.inputs};
     const std::int64_t pad = layer.kernel / 2;
     const Window window = make_window(layer.kernel, layer.kernel, 1, {pad, pad, pad, pad}, layer.side,
-                                      layer.side, layer.side, layer.side);
+                                      layer.side, side, side);
     const LeftFactor left = layer.kernel == 1 ? LeftFactor::matrix(x.data(), layer.inputs, layer.inputs)
                                               : LeftFactor::convolution(map, window);
     const std::int64_t columns = layer.gated ? layer.outputs / 2 : layer.outputs;
@@ -111,11 +117,15 @@ void bench_layers(const Run& run) {
       print(run, layer.name, kernel->name, 2e-9 * static_cast<double>(rows * packed.depth() * layer.outputs),
             seconds);
     }
-    if (!winograd_pays(map, window, packed, simd_block_kernel())) continue;
-    const double seconds = fastest_seconds(
-        run, [&] { winograd(map, window, packed, result.data(), Start::kZero, {}, run.threads); });
-    print(run, layer.name, "wino", 2e-9 * static_cast<double>(rows * packed.depth() * layer.outputs),
-          seconds);
+    if (layer.kernel != 3) continue;
+    const auto chosen = winograd_form(map, window, packed, simd_block_kernel());
+    for (const auto& [form, name] : {std::pair{WinogradForm::kFour, "F4"}, {WinogradForm::kTwo, "F2"}, {WinogradForm::kDoubled, "F5x2"}}) {
+      if (form == WinogradForm::kDoubled && layer.seen == 1) continue;
+      const double seconds = fastest_seconds(
+          run, [&] { winograd(form, map, window, packed, result.data(), Start::kZero, {}, run.threads); });
+      print(run, layer.name, fmt::format("{}{}", name, form == chosen ? "*" : ""), 2e-9 * static_cast<double>(rows * packed.depth() * layer.outputs),
+            seconds);
+    }
   }
 }
 
@@ -151,7 +161,7 @@ void bench_norms(const Run& run) {
     fmt::print("{:<50} {:9.2f} ms {:8.1f} GB/s\n", name, seconds * 1e3, passes * bytes / seconds * 1e-9);
   };
   show("group norm and SiLU, 64x64, 320", 3, fastest_seconds(run, [&] {
-         const GroupFactors factors(x.data(), batch, pixels, channels, 32, weights, run.threads);
+         const GroupFactors factors(x.data(), batch, 64, 64, channels, 32, weights, run.threads);
          for (std::int64_t image = 0; image < batch; ++image) {
            const std::int64_t at = image * pixels * channels;
            factors.apply(x.data() + at, image, pixels, AfterNorm::kSilu, result.data() + at, run.threads);

@@ -132,56 +132,78 @@ std::int64_t rows_in(std::int64_t bytes, std::int64_t channels) {
   return std::max<std::int64_t>(1, bytes / (channels * 4));
 }
 
-struct Moments {
-  double sum = 0, square = 0;
-};
-
-// Of each group, over pixels [from, to) of one image.
-void group_moments(const float* image, std::int64_t from, std::int64_t to, std::int64_t channels,
-                   std::int64_t groups, Moments* moments) {
-  const std::int64_t width = channels / groups, strip = rows_in(kStripBytes, channels);
-  std::vector<float> sums(static_cast<std::size_t>(2 * channels));
-  float* const squares = sums.data() + channels;
-  for (std::int64_t p = from; p < to; p += strip) {
-    std::fill(sums.begin(), sums.end(), 0.0F);
-    HWY_DYNAMIC_DISPATCH(add_moments)
-    (image + p * channels, std::min(strip, to - p), channels, sums.data(), squares);
-    for (std::int64_t c = 0; c < channels; ++c) {
-      moments[c / width].sum += static_cast<double>(sums[static_cast<std::size_t>(c)]);
-      moments[c / width].square += static_cast<double>(squares[c]);
-    }
-  }
+GroupMoments whole_moments(const float* x, std::int64_t batch, std::int64_t height, std::int64_t width,
+                           std::int64_t channels, std::int64_t groups, int threads) {
+  GroupMoments moments(batch, height, width, channels, groups);
+  for (std::int64_t image = 0; image < batch; ++image)
+    moments.add(x + image * height * width * channels, image, 0, height, threads);
+  return moments;
 }
 
 }  // namespace
 
-GroupFactors::GroupFactors(const float* x, std::int64_t batch, std::int64_t pixels, std::int64_t channels,
-                           std::int64_t groups, const NormWeights& weights, int threads)
-    : batch_(batch), channels_(channels), factors_(static_cast<std::size_t>(3 * batch * channels)) {
+GroupMoments::GroupMoments(std::int64_t batch, std::int64_t height, std::int64_t width, std::int64_t channels,
+                           std::int64_t groups)
+    : batch_(batch),
+      height_(height),
+      width_(width),
+      channels_(channels),
+      groups_(groups),
+      step_(rows_in(kItemBytes, width * channels)),
+      items_((height + step_ - 1) / step_),
+      sums_(static_cast<std::size_t>(batch * items_ * groups)) {
   LOWRANK_CHECK(groups > 0 && channels % groups == 0);
-  const std::int64_t rows = rows_in(kItemBytes, channels), items = (pixels + rows - 1) / rows;
-  std::vector<Moments> moments(static_cast<std::size_t>(batch * items * groups));
-  parallel_for(batch * items, threads, [&](std::int64_t item) {
-    const std::int64_t image = item / items, from = item % items * rows;
-    group_moments(x + image * pixels * channels, from, std::min(from + rows, pixels), channels, groups,
-                  moments.data() + item * groups);
+}
+
+void GroupMoments::add(const float* x, std::int64_t image, std::int64_t first, std::int64_t rows, int threads) {
+  LOWRANK_CHECK(first % step_ == 0 && (rows % step_ == 0 || first + rows == height_));
+  const std::int64_t line = width_ * channels_;
+  parallel_for((rows + step_ - 1) / step_, threads, [&](std::int64_t item) {
+    const std::int64_t from = item * step_, count = std::min(step_, rows - from);
+    add_pixels(x + from * line, count * width_, channels_, groups_,
+               sums_.data() + (image * items_ + first / step_ + item) * groups_);
   });
-  float *const means = factors_.data(), *const scales = means + batch * channels,
-               *const shifts = scales + batch * channels;
-  for (std::int64_t i = 0; i < batch * channels; ++i) {
-    const std::int64_t image = i / channels, c = i % channels, group = c / (channels / groups);
-    double sum = 0, square = 0;
-    for (std::int64_t item = image * items; item < (image + 1) * items; ++item) {
-      sum += moments[static_cast<std::size_t>(item * groups + group)].sum;
-      square += moments[static_cast<std::size_t>(item * groups + group)].square;
+}
+
+void GroupMoments::add_pixels(const float* x, std::int64_t pixels, std::int64_t channels, std::int64_t groups,
+                              Sums* all) {
+  const std::int64_t width = channels / groups, strip = rows_in(kStripBytes, channels);
+  std::vector<float> sums(static_cast<std::size_t>(2 * channels));
+  float* const squares = sums.data() + channels;
+  for (std::int64_t p = 0; p < pixels; p += strip) {
+    std::fill(sums.begin(), sums.end(), 0.0F);
+    HWY_DYNAMIC_DISPATCH(add_moments)
+    (x + p * channels, std::min(strip, pixels - p), channels, sums.data(), squares);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      all[c / width].sum += static_cast<double>(sums[static_cast<std::size_t>(c)]);
+      all[c / width].square += static_cast<double>(squares[c]);
     }
-    const double count = static_cast<double>(pixels * (channels / groups)), mean = sum / count;
+  }
+}
+
+GroupFactors::GroupFactors(const GroupMoments& m, const NormWeights& weights)
+    : batch_(m.batch_), channels_(m.channels_), factors_(static_cast<std::size_t>(3 * m.batch_ * m.channels_)) {
+  float *const means = factors_.data(), *const scales = means + batch_ * channels_,
+               *const shifts = scales + batch_ * channels_;
+  for (std::int64_t i = 0; i < batch_ * channels_; ++i) {
+    const std::int64_t image = i / channels_, c = i % channels_, group = c / (channels_ / m.groups_);
+    double sum = 0, square = 0;
+    for (std::int64_t item = image * m.items_; item < (image + 1) * m.items_; ++item) {
+      const GroupMoments::Sums& part = m.sums_[static_cast<std::size_t>(item * m.groups_ + group)];
+      sum += part.sum;
+      square += part.square;
+    }
+    const double count = static_cast<double>(m.height_ * m.width_ * (channels_ / m.groups_)), mean = sum / count;
     const double variance = std::max(0.0, square / count - mean * mean);
     means[i] = static_cast<float>(mean);
     scales[i] = static_cast<float>(static_cast<double>(weights.scale[c]) / std::sqrt(variance + weights.eps));
     shifts[i] = weights.shift[c];
   }
 }
+
+GroupFactors::GroupFactors(const float* x, std::int64_t batch, std::int64_t height, std::int64_t width,
+                           std::int64_t channels, std::int64_t groups, const NormWeights& weights, int threads)
+    : GroupFactors(whole_moments(x, batch, height, width, channels, groups, threads), weights) {}
 
 void GroupFactors::apply(const float* x, std::int64_t image, std::int64_t pixels, AfterNorm after,
                          float* result, int threads) const {

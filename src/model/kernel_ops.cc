@@ -8,9 +8,9 @@
 
 #include "base/error.h"
 #include "kernels/attention.h"
+#include "kernels/convolution.h"
 #include "kernels/norm.h"
 #include "kernels/product.h"
-#include "kernels/winograd.h"
 
 namespace lowrank::model::kernel_ops {
 namespace {
@@ -129,23 +129,20 @@ at::Tensor linear(const at::Tensor& x, const kernels::PackedWeights& w, const at
 namespace {
 
 // result = epilogue(map ⊛ w + Σ up · (down · map)).
-void convolve(const kernels::Map& map, const kernels::Window& window, const kernels::PackedWeights& w,
+void convolve(const kernels::Map& map, const kernels::Convolution& convolution, const kernels::PackedWeights& w,
               std::span<const LowRank* const> low_rank, const kernels::Epilogue& epilogue, float* result) {
-  const bool is_matrix = map.height == window.out_height && map.width == window.out_width &&
-                         window.kernel_height * window.kernel_width == 1;
-  const auto left = is_matrix ? kernels::LeftFactor::matrix(map.data, map.channels, map.channels)
-                              : kernels::LeftFactor::convolution(map, window);
-  const std::int64_t rows = map.batch * window.out_height * window.out_width, outputs = w.shape().outputs;
+  if (low_rank.empty()) return convolution.run(map.data, kernels::Start::kZero, epilogue, result);
+  const kernels::Window& window = convolution.window();
+  const auto left = kernels::Convolution::left_factor(map, window);
+  const std::int64_t rows = map.batch * window.out_height * window.out_width;
   const int threads = at::get_num_threads();
   Terms terms(left, rows, low_rank, false);
-  if (kernels::winograd_pays(map, window, w, kernels::block_kernel())) {
-    if (!low_rank.empty()) kernels::product(terms.all(), rows, result, outputs, {}, threads);
-    const auto start = low_rank.empty() ? kernels::Start::kZero : kernels::Start::kResult;
-    kernels::winograd(map, window, w, result, start, epilogue, threads);
-    return;
+  if (convolution.is_winograd()) {
+    kernels::product(terms.all(), rows, result, w.shape().outputs, {}, threads);
+    return convolution.run(map.data, kernels::Start::kResult, epilogue, result);
   }
   terms.add(left, w);
-  kernels::product(terms.all(), rows, result, outputs, epilogue, threads);
+  kernels::product(terms.all(), rows, result, w.shape().outputs, epilogue, threads);
 }
 
 kernels::Window window_of(const at::Tensor& x, const Filter& w, const ConvGeometry& geometry,
@@ -181,48 +178,40 @@ at::Tensor conv2d(const at::Tensor& x, const Filter& w, const at::Tensor& b,
   // A low-rank part is laid into the result first, where a residual must not lie yet.
   const at::Tensor y = result_map(in, outputs, window, low_rank.empty() ? fused : Fused{});
   const Finishing finishing(b, fused, window.out_height * window.out_width, outputs);
-  convolve(map_of(in), window, w.packed, low_rank, finishing.epilogue(), y.data_ptr<float>());
+  const kernels::Map map = map_of(in);
+  convolve(map, kernels::Convolution(map, window, w.packed, at::get_num_threads()), w.packed, low_rank,
+           finishing.epilogue(), y.data_ptr<float>());
   return y;
 }
 
-// Output rows of a strip: a multiple of the four that Winograd's tiles are high, so that tiles stay where
-// they are.
-constexpr std::int64_t kStripRows = 32;
-
 at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Filter& w, const at::Tensor& b,
                           const ConvGeometry& geometry, const Fused& fused) {
+  constexpr std::int64_t kStripRows = 32;  // of the output, a multiple of any tile's height
   const at::Tensor in = as_map(x), scale = as_rows(norm.scale), shift = as_rows(norm.shift);
   const int threads = at::get_num_threads();
   const kernels::Map map = map_of(in);
   const std::int64_t line = map.width * map.channels, outputs = w.packed.shape().outputs;
-  const kernels::GroupFactors factors(map.data, map.batch, map.height * map.width, map.channels, norm.groups,
+  const kernels::GroupFactors factors(map.data, map.batch, map.height, map.width, map.channels, norm.groups,
                                       {scale.data_ptr<float>(), shift.data_ptr<float>(), norm.eps}, threads);
-  const kernels::Window whole = window_of(in, w, geometry, fused);
+  const kernels::Convolution convolution(map, window_of(in, w, geometry, fused), w.packed, threads);
+  const kernels::Window& whole = convolution.window();
   const at::Tensor y = result_map(in, outputs, whole, fused);
   const Finishing finishing(b, fused, whole.out_height * whole.out_width, outputs);
   const at::Tensor strip =
       at::empty({kStripRows + whole.kernel_height - 1, line}, at::TensorOptions(at::kFloat));
   for (std::int64_t image = 0; image < map.batch; ++image) {
     for (std::int64_t top = 0; top < whole.out_height; top += kStripRows) {
-      kernels::Window window = whole;
-      window.out_height = std::min(kStripRows, whole.out_height - top);
-      window.rows.assign(whole.rows.begin() + top,
-                         whole.rows.begin() + top + window.out_height + whole.kernel_height - 1);
-      const std::int64_t first = std::max<std::int64_t>(0, top - geometry.padding);
-      std::int64_t last = first;
-      for (std::int32_t& row : window.rows) {
-        if (row < 0) continue;
-        last = row;
-        row -= static_cast<std::int32_t>(first);
-      }
-      factors.apply(map.data + (image * map.height + first) * line, image, (last - first + 1) * map.width,
+      const std::int64_t count = std::min(kStripRows, whole.out_height - top);
+      const std::int64_t first = std::max<std::int64_t>(0, top - geometry.padding),
+                         end = std::min(map.height, top + count + geometry.padding);
+      factors.apply(map.data + (image * map.height + first) * line, image, (end - first) * map.width,
                     kernels::AfterNorm::kSilu, strip.data_ptr<float>(), threads);
       const std::int64_t done = (image * whole.out_height + top) * whole.out_width;
       kernels::Epilogue epilogue = finishing.epilogue();
       if (epilogue.group_bias != nullptr) epilogue.group_bias += image * outputs;
       if (epilogue.residual != nullptr) epilogue.residual += done * outputs;
-      convolve({strip.data_ptr<float>(), 1, last - first + 1, map.width, map.channels}, window, w.packed, {},
-               epilogue, y.data_ptr<float>() + done * outputs);
+      convolution.run_rows(strip.data_ptr<float>(), first, top, count, epilogue,
+                           y.data_ptr<float>() + done * outputs);
     }
   }
   return y;
@@ -256,7 +245,7 @@ at::Tensor group_norm(const at::Tensor& x, std::int64_t groups, const at::Tensor
   const at::Tensor y = empty_map(in.sizes());
   const int threads = at::get_num_threads();
   const std::int64_t pixels = in.size(2) * in.size(3), image_size = pixels * in.size(1);
-  const kernels::GroupFactors factors(in.data_ptr<float>(), in.size(0), pixels, in.size(1), groups,
+  const kernels::GroupFactors factors(in.data_ptr<float>(), in.size(0), in.size(2), in.size(3), in.size(1), groups,
                                       {scale.data_ptr<float>(), shift.data_ptr<float>(), eps}, threads);
   const auto after =
       activation == Activation::kSilu ? kernels::AfterNorm::kSilu : kernels::AfterNorm::kNothing;

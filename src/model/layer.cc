@@ -78,23 +78,22 @@ at::Tensor Layer::run(const at::Tensor& x, const ops::Fused& fused) const {
   return ops::finish(std::move(y), fused);
 }
 
+bool Layer::is_base() const {
+  return slot_.patches.empty() && !slot_.derived_weight.defined() && !slot_.derived_bias.defined() &&
+         !wraps_around();
+}
+
 at::Tensor Layer::over(at::Tensor x) const {
   LOWRANK_CHECK(kind_ == LayerKind::kConv2d);
-  const bool is_base =
-      slot_.patches.empty() && !slot_.derived_weight.defined() && !slot_.derived_bias.defined();
-  if (!is_base || wraps_around()) return (*this)(x);
+  if (!is_base()) return (*this)(x);
   return ops::conv2d_over(std::move(x), base_, bias_, policy_->compute);
 }
 
 at::Tensor Layer::of_norm(const Layer& norm, const at::Tensor& x, const ops::Fused& fused) const {
   LOWRANK_CHECK(kind_ == LayerKind::kConv2d && norm.kind_ == LayerKind::kGroupNorm);
-  const bool is_base = slot_.patches.empty() && !slot_.derived_weight.defined() &&
-                       !slot_.derived_bias.defined() && !norm.slot_.derived_weight.defined() &&
-                       !norm.slot_.derived_bias.defined();
-  if (!is_base || wraps_around()) return (*this)(norm(x, {.activation = ops::Activation::kSilu}), fused);
-  const ops::GroupNorm parameters{norm.geometry_.groups, norm.weight(), norm.bias(), norm.geometry_.eps};
+  if (!is_base() || !norm.is_base()) return (*this)(norm(x, {.activation = ops::Activation::kSilu}), fused);
   const ops::ConvGeometry geometry{geometry_.stride, geometry_.padding, geometry_.far_side_only};
-  return ops::conv2d_of_norm(x, parameters, base_, bias_, geometry, fused, policy_->compute);
+  return ops::conv2d_of_norm(x, norm.base_norm(), base_, bias_, geometry, fused, policy_->compute);
 }
 
 void Layer::prepare() const {

@@ -62,6 +62,11 @@ class Layer {
   // This convolution of 1×1 of an x that nobody else holds, in x's own memory where possible.
   at::Tensor over(at::Tensor x) const;
 
+  // As stored, where nothing is added, derived or wrapped around: for what runs several layers as one.
+  bool is_base() const;
+  ops::Conv base_conv() const { return {&base_, bias_}; }
+  ops::GroupNorm base_norm() const { return {geometry_.groups, base_.tensor, bias_, geometry_.eps}; }
+
   // This convolution of silu(norm(x)), x [B, C, H, W].
   at::Tensor of_norm(const Layer& norm, const at::Tensor& x, const ops::Fused& fused = {}) const;
 

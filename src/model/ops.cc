@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "model/gradient_ops.h"
 #include "model/kernel_ops.h"
+#include "model/strip_ops.h"
 
 namespace lowrank::model::ops {
 namespace {
@@ -271,6 +272,44 @@ at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Weig
   }
   const at::Tensor h = group_norm(x, norm.groups, norm.scale, norm.shift, norm.eps, Activation::kSilu);
   return conv2d(h, w, b, {}, geometry, fused, compute);
+}
+
+namespace {
+
+strip_ops::Conv strip_conv(const Conv& conv) {
+  return {filter_of(*conv.weight), conv.bias};
+}
+strip_ops::ResBlock strip_block(const ResBlock& block) {
+  strip_ops::ResBlock all{block.norm1, strip_conv(block.conv1), block.norm2, strip_conv(block.conv2), {}};
+  if (block.shortcut.weight != nullptr) all.shortcut.emplace(strip_conv(block.shortcut));
+  return all;
+}
+
+}  // namespace
+
+bool wants_strips(const at::Tensor& x, const Conv* up, const ResBlock& block, at::ScalarType compute) {
+  constexpr double kMostBytes = 1e9, kShortestRow = 256 << 10;  // a group norm sums rows of that size one by one
+  const auto usable = [&](const Conv& conv) {
+    return conv.weight == nullptr || use_kernels(x, *conv.weight, {}, compute);
+  };
+  if (!usable(block.conv1) || !usable(block.conv2) || !usable(block.shortcut) || (up != nullptr && !usable(*up)))
+    return false;
+  const double seen = up == nullptr ? 1 : 2, place = static_cast<double>(x.size(0) * x.size(2) * x.size(3)) * 4;
+  const auto bytes = [&](const Conv& conv) { return place * seen * seen * static_cast<double>(conv.weight->tensor.size(0)); };
+  const double least_channels = static_cast<double>(std::min(block.conv1.weight->tensor.size(0), x.size(1)));
+  if (seen * static_cast<double>(x.size(3)) * 4 * least_channels < kShortestRow) return false;
+  const double input = place * static_cast<double>(x.size(1));
+  return (up != nullptr || block.shortcut.weight == nullptr) &&
+         input + bytes(up == nullptr ? block.conv1 : *up) > kMostBytes;
+}
+
+at::Tensor res_block_in_strips(at::Tensor x, const ResBlock& block) {
+  x = x.to(at::kFloat).contiguous(at::MemoryFormat::ChannelsLast);
+  return strip_ops::res_block(std::move(x), strip_block(block));
+}
+
+at::Tensor res_block_of_doubled_in_strips(const at::Tensor& x, const Conv& up, const ResBlock& block) {
+  return strip_ops::res_block_of_doubled(x, strip_conv(up), strip_block(block));
 }
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, double eps) {

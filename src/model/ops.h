@@ -119,6 +119,25 @@ struct GroupNorm {
 at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Weight& w, const at::Tensor& b,
                           const ConvGeometry& geometry, const Fused& fused, at::ScalarType compute);
 
+// A VAE's residual block, shortcut(x) + conv2(silu(norm2(conv1(silu(norm1(x)))))).
+struct Conv {
+  const Weight* weight = nullptr;
+  at::Tensor bias;
+};
+struct ResBlock {
+  GroupNorm norm1;
+  Conv conv1;
+  GroupNorm norm2;
+  Conv conv2;
+  Conv shortcut;  // 1×1; no weight: x itself
+};
+// Whether the block's maps are so large (more than a gigabyte) that they are better made strip by strip (strip_ops.h),
+// and the kernels can do it. `up`: the block is of up(x doubled); null: of x.
+bool wants_strips(const at::Tensor& x, const Conv* up, const ResBlock& block, at::ScalarType compute);
+// The first has no shortcut, and its result takes x's memory.
+at::Tensor res_block_in_strips(at::Tensor x, const ResBlock& block);
+at::Tensor res_block_of_doubled_in_strips(const at::Tensor& x, const Conv& up, const ResBlock& block);
+
 // Layer normalisation over the last dimension; float32.
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, double eps);
 

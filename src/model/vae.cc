@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -52,8 +53,19 @@ Vae::Half half(LayerBuilder& build, const std::string& p, bool down) {
   return half;
 }
 
+// Nothing where a layer is not as it was stored.
+std::optional<ops::ResBlock> plain_block(const Vae::ResBlock& b) {
+  if (!b.norm1->is_base() || !b.conv1->is_base() || !b.norm2->is_base() || !b.conv2->is_base() ||
+      (b.shortcut != nullptr && !b.shortcut->is_base()))
+    return {};
+  return ops::ResBlock{b.norm1->base_norm(), b.conv1->base_conv(), b.norm2->base_norm(), b.conv2->base_conv(),
+                       b.shortcut == nullptr ? ops::Conv{} : b.shortcut->base_conv()};
+}
+
 // x is given up as soon as it can be: the largest maps of a decoder are most of its memory.
 at::Tensor run(const Vae::ResBlock& b, at::Tensor x) {
+  if (const auto plain = plain_block(b); plain && ops::wants_strips(x, nullptr, *plain, b.conv1->policy().compute))
+    return ops::res_block_in_strips(std::move(x), *plain);
   const at::Tensor h = b.conv1->of_norm(*b.norm1, x);
   if (b.shortcut != nullptr) x = b.shortcut->over(std::move(x));
   return b.conv2->of_norm(*b.norm2, h, {.residual = std::move(x), .into_residual = true});
@@ -75,12 +87,28 @@ at::Tensor run_mid(const Vae::Half& half, at::Tensor x) {
   return run(half.mid2, run(half.mid_attention, run(half.mid1, std::move(x))));
 }
 
-at::Tensor run_level(const Vae::Level& level, at::Tensor x) {
-  for (std::size_t j = 0; j < level.blocks.size(); ++j) {
+// From block `first` on.
+at::Tensor run_level(const Vae::Level& level, at::Tensor x, std::size_t first = 0) {
+  for (std::size_t j = first; j < level.blocks.size(); ++j) {
     x = run(level.blocks[j], std::move(x));
     if (j < level.attentions.size()) x = run(level.attentions[j], x);
   }
   return x;
+}
+
+// The enlarged x, or in `blocks_run` the number of the next level's blocks that ran with it, where the enlarged map
+// would be too large to be whole.
+at::Tensor enlarge(const Layer& up, const Vae::Level& next, at::Tensor x, std::size_t& blocks_run) {
+  blocks_run = 0;
+  const auto plain = next.blocks.empty() ? std::nullopt : plain_block(next.blocks.front());
+  const ops::Conv conv = up.base_conv();
+  if (plain && up.is_base() && next.attentions.empty() && ops::wants_strips(x, &conv, *plain, up.policy().compute)) {
+    blocks_run = 1;
+    // Layer::over left x in the memory of a larger map, which is needed now.
+    if (x.storage().nbytes() > static_cast<std::size_t>(x.numel()) * x.element_size()) x = x.clone();
+    return ops::res_block_of_doubled_in_strips(x, conv, *plain);
+  }
+  return up(x, {.upsample_to = std::pair(x.size(2) * 2, x.size(3) * 2)});
 }
 
 }  // namespace
@@ -100,10 +128,11 @@ Vae::Vae(const tensor::StateDict& state) {
 at::Tensor Vae::decode(const at::Tensor& latent) const {
   at::Tensor x = (*decoder_.conv_in)((*post_quant_)(latent.to(at::kFloat)));
   x = run_mid(decoder_, std::move(x));
-  for (const Level& level : decoder_.levels) {
-    x = run_level(level, std::move(x));
-    if (level.resample != nullptr)
-      x = (*level.resample)(x, {.upsample_to = std::pair(x.size(2) * 2, x.size(3) * 2)});
+  std::size_t blocks_run = 0;
+  for (std::size_t i = 0; i < decoder_.levels.size(); ++i) {
+    const Level& level = decoder_.levels[i];
+    x = run_level(level, std::move(x), blocks_run);
+    if (level.resample != nullptr) x = enlarge(*level.resample, decoder_.levels.at(i + 1), std::move(x), blocks_run);
   }
   return decoder_.conv_out->of_norm(*decoder_.norm_out, x).to(at::kFloat).contiguous();
 }

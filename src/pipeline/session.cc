@@ -13,7 +13,7 @@
 #include "pipeline/complete_request.h"
 #include "pipeline/generation_job.h"
 #include "pipeline/hires.h"
-#include "tensor/large_blocks.h"
+#include "tensor/arena.h"
 
 namespace lowrank::pipeline {
 namespace {
@@ -74,7 +74,7 @@ GenerationResult Session::generate(const GenerationRequest& request, const Liste
     finish_batch(job, batch, latents);
   }
   report_loras(job);
-  tensor::release_large_blocks();
+  tensor::release_arena();
   return std::move(job.result);
 }
 

@@ -11,7 +11,7 @@
 #include "pipeline/hires.h"
 #include "pipeline/latent_picture.h"
 #include "pipeline/refiner.h"
-#include "tensor/large_blocks.h"
+#include "tensor/arena.h"
 
 namespace lowrank::pipeline {
 namespace {
@@ -181,7 +181,7 @@ at::Tensor Session::sample(Job& job, Pass& pass, int batch, std::optional<sampli
   }
   sampling::NoiseModel& model = refined ? static_cast<sampling::NoiseModel&>(*refined) : network;
   set_step(1);
-  tensor::keep_large_blocks();
+  tensor::use_arena();
   const auto on_step = [&](const sampling::StepReport& report) {
     if (report.step < steps) set_step(report.step + 1);
     if (job.listener.on_step) {
@@ -210,7 +210,6 @@ at::Tensor Session::sample(Job& job, Pass& pass, int batch, std::optional<sampli
     pass.sampled = {.latent = std::move(early.latent)};
     pass.ended_early = true;
   }
-  tensor::release_large_blocks();  // pictures need blocks of other sizes
   job.result.unet_passes += network.passes() + (refiner ? refiner->passes() : 0);
   pass.padded = network.padded();
   pass.has_switched = refined && refined->has_switched();

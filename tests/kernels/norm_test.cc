@@ -57,7 +57,7 @@ TEST(GroupNorm, EqualsItsDefinition) {
       for_each_kernel([&](const BlockKernel&) {
         for (const int threads : {1, 2}) {
           std::vector<float> result(x.size());
-          const GroupFactors factors(x.data(), batch, pixels, channels, groups,
+          const GroupFactors factors(x.data(), batch, pixels, 1, channels, groups,
                                      {scale.data(), shift.data(), 1e-5}, threads);
           for (std::int64_t image = 0; image < batch; ++image) {
             const std::int64_t at = image * pixels * channels;

@@ -231,7 +231,8 @@ TEST(Winograd, EqualsPlainConvolution) {
       {1, 1, 1, 1, 1, 3, 1, kOne, 1, 1},        {2, 5, 7, 4, 20, 3, 1, kOne, 5, 7},
       {1, 4, 4, 81, 16, 3, 1, kOne, 4, 4},      {3, 9, 10, 33, 70, 3, 1, kOne, 9, 10},
       {1, 3, 5, 17, 5, 3, 1, kOne, 6, 10},      {1, 40, 44, 20, 65, 3, 1, kOne, 40, 44},
-      {1, 6, 6, 5, 6, 3, 1, {0, 1, 0, 1}, 6, 6}};
+      {1, 6, 6, 5, 6, 3, 1, {0, 1, 0, 1}, 6, 6}, {2, 1, 1, 5, 6, 3, 1, kOne, 2, 2},
+      {2, 4, 5, 18, 33, 3, 1, kOne, 8, 10},     {1, 21, 9, 20, 65, 3, 1, kOne, 42, 18}};
   for_each_kernel([&](const BlockKernel&) {
     for (const ConvolutionCase& c : cases) {
       SCOPED_TRACE(::testing::Message()
@@ -246,13 +247,17 @@ TEST(Winograd, EqualsPlainConvolution) {
       for (std::size_t i = 0; i < exact.size(); ++i)
         exact[i] += static_cast<double>(begin[i]) +
                     static_cast<double>(bias[i % static_cast<std::size_t>(c.outputs)]);
-      std::optional<std::vector<float>> first;
-      for (const int threads : {1, 2}) {
-        std::vector<float> result = begin;
-        winograd(map, window, packed, result.data(), Start::kResult, {.bias = bias.data()}, threads);
-        EXPECT_TRUE(close(result, exact, 1e-5));
-        if (!first) first = result;
-        EXPECT_EQ(result, *first);
+      const bool is_doubled = c.seen_height == 2 * c.height && c.seen_width == 2 * c.width;
+      for (const WinogradForm form : {WinogradForm::kFour, WinogradForm::kTwo, WinogradForm::kDoubled}) {
+        if (form == WinogradForm::kDoubled && !is_doubled) continue;
+        std::optional<std::vector<float>> first;
+        for (const int threads : {1, 2}) {
+          std::vector<float> result = begin;
+          winograd(form, map, window, packed, result.data(), Start::kResult, {.bias = bias.data()}, threads);
+          EXPECT_TRUE(close(result, exact, 1e-5));
+          if (!first) first = result;
+          EXPECT_EQ(result, *first);
+        }
       }
     }
   });

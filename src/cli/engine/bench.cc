@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "base/error.h"
@@ -11,6 +12,7 @@
 #include "cli/engine/progress_bar.h"
 #include "cli/engine/resources.h"
 #include "pipeline/session.h"
+#include "tensor/arena.h"
 
 namespace lowrank::cli {
 namespace {
@@ -18,7 +20,7 @@ namespace {
 double peak_gigabytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / (1024.0 * 1024.0);
+  return static_cast<double>(usage.ru_maxrss) * 1024 / 1e9;
 }
 
 double processor_seconds() {
@@ -40,6 +42,7 @@ int bench(const CommandCall& call) {
 
   ProgressBar bar(stderr);
   double previous = 0, fastest = 0, sum = 0, processor = 0, processor_before = 0;
+  std::int64_t unet_bytes = 0, growths = 0, steps_grew = 0;
   int steps = 0;
   pipeline::Listener listener;
   listener.on_step = [&](const pipeline::StepEvent& event) {
@@ -51,6 +54,9 @@ int bench(const CommandCall& call) {
     const double processor_now = processor_seconds();
     if (steps > 0) processor = processor_now - processor_before;
     processor_before = processor_now;
+    unet_bytes = std::max(unet_bytes, tensor::highest_arena_bytes(true));
+    if (steps == 0) growths = tensor::arena_growths();
+    steps_grew = tensor::arena_growths() - growths;
     ++steps;
   };
   const auto result = session.generate(request, listener, call.stop);
@@ -70,6 +76,9 @@ int bench(const CommandCall& call) {
              guided ? "CFG step         " : "step (CFG 1)     ", fastest, sum / steps, steps);
   if (steps > 1) fmt::print("processor time    {:8.3f} s in the last step, all threads\n", processor);
   fmt::print("VAE decode        {:8.3f} s a picture\n", result.seconds_decode / pictures);
+  fmt::print("tensors           {:8.3f} GB in the U-Net, {:.3f} GB in the VAE; grew {} times after the first step\n",
+             static_cast<double>(unet_bytes) / 1e9, static_cast<double>(tensor::highest_arena_bytes()) / 1e9,
+             steps_grew);
   fmt::print("peak memory       {:8.3f} GB\n", peak_gigabytes());
   return 0;
 }
