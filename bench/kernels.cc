@@ -96,14 +96,15 @@ constexpr LayerSize kLayers[] = {
 
 void bench_layers(const Run& run) {
   for (const LayerSize& layer : kLayers) {
-    const std::int64_t side = layer.side * layer.seen, rows = layer.batch * side * side, taps = layer.kernel * layer.kernel;
+    const std::int64_t side = layer.side * layer.seen, rows = layer.batch * side * side,
+                       taps = layer.kernel * layer.kernel;
     const auto x = numbers(layer.batch * layer.side * layer.side * layer.inputs);
     const PackedWeights packed = weights({layer.outputs, layer.inputs, taps},
                                          layer.gated ? PanelOrder::kGated : PanelOrder::kPlain, run.threads);
     const Map map{x.data(), layer.batch, layer.side, layer.side, layer.inputs};
     const std::int64_t pad = layer.kernel / 2;
-    const Window window = make_window(layer.kernel, layer.kernel, 1, {pad, pad, pad, pad}, layer.side,
-                                      layer.side, side, side);
+    const Window window =
+        make_window(layer.kernel, layer.kernel, 1, {pad, pad, pad, pad}, layer.side, layer.side, side, side);
     const LeftFactor left = layer.kernel == 1 ? LeftFactor::matrix(x.data(), layer.inputs, layer.inputs)
                                               : LeftFactor::convolution(map, window);
     const std::int64_t columns = layer.gated ? layer.outputs / 2 : layer.outputs;
@@ -119,12 +120,14 @@ void bench_layers(const Run& run) {
     }
     if (layer.kernel != 3) continue;
     const auto chosen = winograd_form(map, window, packed, simd_block_kernel());
-    for (const auto& [form, name] : {std::pair{WinogradForm::kFour, "F4"}, {WinogradForm::kTwo, "F2"}, {WinogradForm::kDoubled, "F5x2"}}) {
+    for (const auto& [form, name] : {std::pair{WinogradForm::kFour, "F4"},
+                                     {WinogradForm::kTwo, "F2"},
+                                     {WinogradForm::kDoubled, "F5x2"}}) {
       if (form == WinogradForm::kDoubled && layer.seen == 1) continue;
       const double seconds = fastest_seconds(
           run, [&] { winograd(form, map, window, packed, result.data(), Start::kZero, {}, run.threads); });
-      print(run, layer.name, fmt::format("{}{}", name, form == chosen ? "*" : ""), 2e-9 * static_cast<double>(rows * packed.depth() * layer.outputs),
-            seconds);
+      print(run, layer.name, fmt::format("{}{}", name, form == chosen ? "*" : ""),
+            2e-9 * static_cast<double>(rows * packed.depth() * layer.outputs), seconds);
     }
   }
 }

@@ -69,8 +69,9 @@ HWY_INLINE void tile(const float* HWY_RESTRICT left, const float* HWY_RESTRICT r
 
 // The last rows, fewer than a tile of kMost + 1, in one tile: two of half the height would wait for their sums.
 template <int kMost, int kTilePanels>
-HWY_INLINE void rest_of_tiles(const float* left, std::int64_t rows, const float* right, std::int64_t panel_floats,
-                              std::int64_t depth, float* result, std::int64_t stride, bool add) {
+HWY_INLINE void rest_of_tiles(const float* left, std::int64_t rows, const float* right,
+                              std::int64_t panel_floats, std::int64_t depth, float* result,
+                              std::int64_t stride, bool add) {
   if constexpr (kMost > 0) {
     if (rows == kMost) return tile<kMost, kTilePanels>(left, right, panel_floats, depth, result, stride, add);
     rest_of_tiles<kMost - 1, kTilePanels>(left, rows, right, panel_floats, depth, result, stride, add);
@@ -79,11 +80,13 @@ HWY_INLINE void rest_of_tiles(const float* left, std::int64_t rows, const float*
 
 // All rows against kTilePanels panels.
 template <int kTilePanels>
-HWY_INLINE void rows_of_tiles(const float* left, std::int64_t rows, const float* right, std::int64_t panel_floats,
-                              std::int64_t depth, float* result, std::int64_t stride, bool add) {
+HWY_INLINE void rows_of_tiles(const float* left, std::int64_t rows, const float* right,
+                              std::int64_t panel_floats, std::int64_t depth, float* result,
+                              std::int64_t stride, bool add) {
   std::int64_t r = 0;
   for (; r + kRows <= rows; r += kRows) {
-    tile<kRows, kTilePanels>(left + r * kRowFloats, right, panel_floats, depth, result + r * stride, stride, add);
+    tile<kRows, kTilePanels>(left + r * kRowFloats, right, panel_floats, depth, result + r * stride, stride,
+                             add);
   }
   rest_of_tiles<kRows - 1, kTilePanels>(left + r * kRowFloats, rows - r, right, panel_floats, depth,
                                         result + r * stride, stride, add);
@@ -96,11 +99,10 @@ void multiply(const void* left, std::int64_t rows, const void* right, std::int64
   const auto* r = static_cast<const float*>(right);
   std::int64_t p = 0;
   for (; p + kPairs <= panels; p += kPairs)
-    rows_of_tiles<kPairs>(l, rows, r + p * panel_floats, panel_floats, depth, result + p * kPanel,
-                                 stride, add);
+    rows_of_tiles<kPairs>(l, rows, r + p * panel_floats, panel_floats, depth, result + p * kPanel, stride,
+                          add);
   for (; p < panels; ++p)
-    rows_of_tiles<1>(l, rows, r + p * panel_floats, panel_floats, depth, result + p * kPanel, stride,
-                            add);
+    rows_of_tiles<1>(l, rows, r + p * panel_floats, panel_floats, depth, result + p * kPanel, stride, add);
 }
 
 void pack_rows(const float* const* source, std::int64_t rows, std::int64_t count, std::int64_t at,

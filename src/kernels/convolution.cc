@@ -19,7 +19,8 @@ Convolution::Convolution(const Map& map, Window window, const PackedWeights& wei
 LeftFactor Convolution::left_factor(const Map& map, const Window& window) {
   const bool is_matrix = map.height == window.out_height && map.width == window.out_width &&
                          window.kernel_height * window.kernel_width == 1;
-  return is_matrix ? LeftFactor::matrix(map.data, map.channels, map.channels) : LeftFactor::convolution(map, window);
+  return is_matrix ? LeftFactor::matrix(map.data, map.channels, map.channels)
+                   : LeftFactor::convolution(map, window);
 }
 
 void Convolution::run(const Map& map, const Window& window, Start start, const Epilogue& epilogue,
@@ -54,9 +55,9 @@ void Convolution::run_rows(const float* rows, std::int64_t first, std::int64_t t
 
 std::int64_t Convolution::strip_end(std::int64_t row) const {
   // Tiles must stay where they are. Those of kDoubled begin one row before the first output.
-  const std::int64_t end = !form_                              ? row
+  const std::int64_t end = !form_                             ? row
                            : *form_ == WinogradForm::kDoubled ? round_up(row + 1, 10) - 1
-                                                               : round_up(row, sizes_of(*form_).outputs);
+                                                              : round_up(row, sizes_of(*form_).outputs);
   return std::min(end, window_.out_height);
 }
 

@@ -155,7 +155,8 @@ GroupMoments::GroupMoments(std::int64_t batch, std::int64_t height, std::int64_t
   LOWRANK_CHECK(groups > 0 && channels % groups == 0);
 }
 
-void GroupMoments::add(const float* x, std::int64_t image, std::int64_t first, std::int64_t rows, int threads) {
+void GroupMoments::add(const float* x, std::int64_t image, std::int64_t first, std::int64_t rows,
+                       int threads) {
   LOWRANK_CHECK(first % step_ == 0 && (rows % step_ == 0 || first + rows == height_));
   const std::int64_t line = width_ * channels_;
   parallel_for((rows + step_ - 1) / step_, threads, [&](std::int64_t item) {
@@ -182,7 +183,9 @@ void GroupMoments::add_pixels(const float* x, std::int64_t pixels, std::int64_t 
 }
 
 GroupFactors::GroupFactors(const GroupMoments& m, const NormWeights& weights)
-    : batch_(m.batch_), channels_(m.channels_), factors_(static_cast<std::size_t>(3 * m.batch_ * m.channels_)) {
+    : batch_(m.batch_),
+      channels_(m.channels_),
+      factors_(static_cast<std::size_t>(3 * m.batch_ * m.channels_)) {
   float *const means = factors_.data(), *const scales = means + batch_ * channels_,
                *const shifts = scales + batch_ * channels_;
   for (std::int64_t i = 0; i < batch_ * channels_; ++i) {
@@ -193,7 +196,8 @@ GroupFactors::GroupFactors(const GroupMoments& m, const NormWeights& weights)
       sum += part.sum;
       square += part.square;
     }
-    const double count = static_cast<double>(m.height_ * m.width_ * (channels_ / m.groups_)), mean = sum / count;
+    const double count = static_cast<double>(m.height_ * m.width_ * (channels_ / m.groups_)),
+                 mean = sum / count;
     const double variance = std::max(0.0, square / count - mean * mean);
     means[i] = static_cast<float>(mean);
     scales[i] = static_cast<float>(static_cast<double>(weights.scale[c]) / std::sqrt(variance + weights.eps));
@@ -202,7 +206,8 @@ GroupFactors::GroupFactors(const GroupMoments& m, const NormWeights& weights)
 }
 
 GroupFactors::GroupFactors(const float* x, std::int64_t batch, std::int64_t height, std::int64_t width,
-                           std::int64_t channels, std::int64_t groups, const NormWeights& weights, int threads)
+                           std::int64_t channels, std::int64_t groups, const NormWeights& weights,
+                           int threads)
     : GroupFactors(whole_moments(x, batch, height, width, channels, groups, threads), weights) {}
 
 void GroupFactors::apply(const float* x, std::int64_t image, std::int64_t pixels, AfterNorm after,

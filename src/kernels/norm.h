@@ -31,7 +31,8 @@ class GroupMoments {
   struct Sums {
     double sum = 0, square = 0;
   };
-  static void add_pixels(const float* x, std::int64_t pixels, std::int64_t channels, std::int64_t groups, Sums* sums);
+  static void add_pixels(const float* x, std::int64_t pixels, std::int64_t channels, std::int64_t groups,
+                         Sums* sums);
 
   std::int64_t batch_, height_, width_, channels_, groups_, step_, items_;
   std::vector<Sums> sums_;  // [batch][items][groups]
@@ -42,8 +43,8 @@ class GroupFactors {
  public:
   GroupFactors(const GroupMoments& moments, const NormWeights& weights);
   // Of x [batch][height][width][channels].
-  GroupFactors(const float* x, std::int64_t batch, std::int64_t height, std::int64_t width, std::int64_t channels,
-               std::int64_t groups, const NormWeights& weights, int threads);
+  GroupFactors(const float* x, std::int64_t batch, std::int64_t height, std::int64_t width,
+               std::int64_t channels, std::int64_t groups, const NormWeights& weights, int threads);
 
   // Normalises `pixels` pixels of image `image`, then applies SiLU if wanted. result may be x.
   void apply(const float* x, std::int64_t image, std::int64_t pixels, AfterNorm after, float* result,

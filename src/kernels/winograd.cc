@@ -186,13 +186,14 @@ std::optional<WinogradForm> winograd_form(const Map& map, const Window& window, 
   return cheapest_form(map, window);
 }
 
-void winograd(WinogradForm form, const Map& map, const Window& window, const PackedWeights& weights, float* result,
-              Start start, const Epilogue& epilogue, int threads) {
+void winograd(WinogradForm form, const Map& map, const Window& window, const PackedWeights& weights,
+              float* result, Start start, const Epilogue& epilogue, int threads) {
   LOWRANK_CHECK(weights.order() == PanelOrder::kPlain && weights.shape().taps == 9 && window.stride == 1 &&
                 weights.shape().inputs == map.channels && epilogue.activation != Activation::kGated &&
                 (form != WinogradForm::kDoubled || is_doubled(window)));
   const Convolution convolution(form, map, window, weights.shape().outputs);
-  const std::int64_t frequencies = convolution.sizes().frequencies(), filters_at_all = convolution.sizes().filters;
+  const std::int64_t frequencies = convolution.sizes().frequencies(),
+                     filters_at_all = convolution.sizes().filters;
   const BlockKernel& kernel = simd_block_kernel();
   const std::int64_t inputs = map.channels;
   const Cut depths = cut(inputs, kBlockDepth, kPanel);
@@ -216,7 +217,8 @@ void winograd(WinogradForm form, const Map& map, const Window& window, const Pac
                                      lefts + s * step_bytes, block_bytes);
     });
     parallel_for(strips * filters_at_all, threads, [&](std::int64_t item) {
-      const std::int64_t filter = item % filters_at_all, panel = item / filters_at_all * strip, panels = std::min(strip, weights.panels() - panel);
+      const std::int64_t filter = item % filters_at_all, panel = item / filters_at_all * strip,
+                         panels = std::min(strip, weights.panels() - panel);
       const std::int64_t width = panels * kPanel, sums_of_one = round_up(tiles * width, 1024) + kOff / 4;
       const std::int64_t filters_of_one = round_up(panels * panel_bytes(step), 4096) / 4 + kOff / 4;
       float* const filters = reinterpret_cast<float*>(scratch(1, frequencies * filters_of_one * 4));
@@ -234,8 +236,8 @@ void winograd(WinogradForm form, const Map& map, const Window& window, const Pac
         }
       }
       for (std::int64_t t = 0; t < tiles; ++t)
-        convolution.finish_tile(first + t, filter, sums + t * width, sums_of_one, panel, panels, start, epilogue,
-                                result);
+        convolution.finish_tile(first + t, filter, sums + t * width, sums_of_one, panel, panels, start,
+                                epilogue, result);
     });
   }
 }

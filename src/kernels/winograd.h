@@ -23,7 +23,7 @@ enum class Start { kZero, kResult };  // kResult: the sums begin with what the r
 // result [batch · out_height · out_width][outputs] = epilogue(start + map ⊛ weights). The window is of a 3×3
 // kernel with stride 1 and any padding or up-sampling; kDoubled needs one that sees every pixel twice. No gated
 // activation. Equal bit for bit on any number of threads. Always in portable SIMD.
-void winograd(WinogradForm form, const Map& map, const Window& window, const PackedWeights& weights, float* result,
-              Start start, const Epilogue& epilogue, int threads);
+void winograd(WinogradForm form, const Map& map, const Window& window, const PackedWeights& weights,
+              float* result, Start start, const Epilogue& epilogue, int threads);
 
 }  // namespace lowrank::kernels

@@ -166,8 +166,8 @@ HWY_INLINE void filters_of(std::int64_t filter, std::int64_t depth, std::int64_t
 }
 
 template <typename Form>
-void panel_of(std::int64_t filter, const void* panel, Number number, std::int64_t depth, std::int64_t tap_stride,
-              float* to, std::int64_t frequency_stride) {
+void panel_of(std::int64_t filter, const void* panel, Number number, std::int64_t depth,
+              std::int64_t tap_stride, float* to, std::int64_t frequency_stride) {
   switch (number) {
     case Number::kFloat32: {
       const auto* in = static_cast<const float*>(panel);
@@ -254,13 +254,13 @@ void transform_input(WinogradForm form, const float* const* pixels, std::int64_t
   HWY_DYNAMIC_DISPATCH(input_any)(form, pixels, channels, to);
 }
 
-void transform_panel(WinogradForm form, std::int64_t filter, const void* panel, Number number, std::int64_t depth,
-                     std::int64_t tap_stride, float* to, std::int64_t frequency_stride) {
+void transform_panel(WinogradForm form, std::int64_t filter, const void* panel, Number number,
+                     std::int64_t depth, std::int64_t tap_stride, float* to, std::int64_t frequency_stride) {
   HWY_DYNAMIC_DISPATCH(panel_any)(form, filter, panel, number, depth, tap_stride, to, frequency_stride);
 }
 
-void transform_output(WinogradForm form, const float* sums, std::int64_t frequency_stride, std::int64_t columns,
-                      float* to, std::int64_t pixel_stride) {
+void transform_output(WinogradForm form, const float* sums, std::int64_t frequency_stride,
+                      std::int64_t columns, float* to, std::int64_t pixel_stride) {
   HWY_DYNAMIC_DISPATCH(output_any)(form, sums, frequency_stride, columns, to, pixel_stride);
 }
 

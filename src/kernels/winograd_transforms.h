@@ -13,7 +13,7 @@ namespace lowrank::kernels {
 
 enum class WinogradForm {
   kFour,  // F(4×4, 3×3), points 0, ±1, ±2, ∞: 36 products for 16 outputs, where a plain convolution makes 144
-  kTwo,   // F(2×2, 3×3), points 0, ±1, ∞: 16 for 4, where few outputs leave no use for larger tiles
+  kTwo,  // F(2×2, 3×3), points 0, ±1, ∞: 16 for 4, where few outputs leave no use for larger tiles
   // A 3×3 filter over a map in which each pixel stands twice in each direction is four filters of 2×2 over the map
   // itself, one for each place in a pair of outputs: F(5×5, 2×2) with the points of kFour, 144 products for 100
   // outputs. All four read the same transformed input.
@@ -44,13 +44,13 @@ void transform_input(WinogradForm form, const float* const* pixels, std::int64_t
 
 // G g Gᵀ for `depth` inputs of one panel, whose taps are tap_stride numbers apart. Frequency f goes to
 // to + f · frequency_stride. `filter` 2 · y + x of kDoubled: y and x are 0 for the first output of a pair.
-void transform_panel(WinogradForm form, std::int64_t filter, const void* panel, Number number, std::int64_t depth,
-                     std::int64_t tap_stride, float* to, std::int64_t frequency_stride);
+void transform_panel(WinogradForm form, std::int64_t filter, const void* panel, Number number,
+                     std::int64_t depth, std::int64_t tap_stride, float* to, std::int64_t frequency_stride);
 
 // Aᵀ m A: sums of one tile, frequency_stride apart, `columns` each (a multiple of 16) → pixels, pixel_stride
 // apart.
-void transform_output(WinogradForm form, const float* sums, std::int64_t frequency_stride, std::int64_t columns,
-                      float* to, std::int64_t pixel_stride);
+void transform_output(WinogradForm form, const float* sums, std::int64_t frequency_stride,
+                      std::int64_t columns, float* to, std::int64_t pixel_stride);
 
 // to += from.
 void add_row(const float* from, std::int64_t count, float* to);

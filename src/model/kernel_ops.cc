@@ -129,8 +129,9 @@ at::Tensor linear(const at::Tensor& x, const kernels::PackedWeights& w, const at
 namespace {
 
 // result = epilogue(map ⊛ w + Σ up · (down · map)).
-void convolve(const kernels::Map& map, const kernels::Convolution& convolution, const kernels::PackedWeights& w,
-              std::span<const LowRank* const> low_rank, const kernels::Epilogue& epilogue, float* result) {
+void convolve(const kernels::Map& map, const kernels::Convolution& convolution,
+              const kernels::PackedWeights& w, std::span<const LowRank* const> low_rank,
+              const kernels::Epilogue& epilogue, float* result) {
   if (low_rank.empty()) return convolution.run(map.data, kernels::Start::kZero, epilogue, result);
   const kernels::Window& window = convolution.window();
   const auto left = kernels::Convolution::left_factor(map, window);
@@ -245,8 +246,9 @@ at::Tensor group_norm(const at::Tensor& x, std::int64_t groups, const at::Tensor
   const at::Tensor y = empty_map(in.sizes());
   const int threads = at::get_num_threads();
   const std::int64_t pixels = in.size(2) * in.size(3), image_size = pixels * in.size(1);
-  const kernels::GroupFactors factors(in.data_ptr<float>(), in.size(0), in.size(2), in.size(3), in.size(1), groups,
-                                      {scale.data_ptr<float>(), shift.data_ptr<float>(), eps}, threads);
+  const kernels::GroupFactors factors(in.data_ptr<float>(), in.size(0), in.size(2), in.size(3), in.size(1),
+                                      groups, {scale.data_ptr<float>(), shift.data_ptr<float>(), eps},
+                                      threads);
   const auto after =
       activation == Activation::kSilu ? kernels::AfterNorm::kSilu : kernels::AfterNorm::kNothing;
   for (std::int64_t image = 0; image < in.size(0); ++image) {

@@ -288,14 +288,19 @@ strip_ops::ResBlock strip_block(const ResBlock& block) {
 }  // namespace
 
 bool wants_strips(const at::Tensor& x, const Conv* up, const ResBlock& block, at::ScalarType compute) {
-  constexpr double kMostBytes = 1e9, kShortestRow = 256 << 10;  // a group norm sums rows of that size one by one
+  constexpr double kMostBytes = 1e9,
+                   kShortestRow = 256 << 10;  // a group norm sums rows of that size one by one
   const auto usable = [&](const Conv& conv) {
     return conv.weight == nullptr || use_kernels(x, *conv.weight, {}, compute);
   };
-  if (!usable(block.conv1) || !usable(block.conv2) || !usable(block.shortcut) || (up != nullptr && !usable(*up)))
+  if (!usable(block.conv1) || !usable(block.conv2) || !usable(block.shortcut) ||
+      (up != nullptr && !usable(*up)))
     return false;
-  const double seen = up == nullptr ? 1 : 2, place = static_cast<double>(x.size(0) * x.size(2) * x.size(3)) * 4;
-  const auto bytes = [&](const Conv& conv) { return place * seen * seen * static_cast<double>(conv.weight->tensor.size(0)); };
+  const double seen = up == nullptr ? 1 : 2,
+               place = static_cast<double>(x.size(0) * x.size(2) * x.size(3)) * 4;
+  const auto bytes = [&](const Conv& conv) {
+    return place * seen * seen * static_cast<double>(conv.weight->tensor.size(0));
+  };
   const double least_channels = static_cast<double>(std::min(block.conv1.weight->tensor.size(0), x.size(1)));
   if (seen * static_cast<double>(x.size(3)) * 4 * least_channels < kShortestRow) return false;
   const double input = place * static_cast<double>(x.size(1));

@@ -67,10 +67,11 @@ class Convolution {
         reach_(conv.filter.height / 2),
         height_(height * seen),
         width_(width * seen),
-        convolution_({nullptr, 1, height, width, conv.filter.packed.shape().inputs},
-                     kernels::make_window(conv.filter.height, conv.filter.width, 1,
-                                          {reach_, reach_, reach_, reach_}, height, width, height * seen, width * seen),
-                     conv.filter.packed, at::get_num_threads()) {}
+        convolution_(
+            {nullptr, 1, height, width, conv.filter.packed.shape().inputs},
+            kernels::make_window(conv.filter.height, conv.filter.width, 1, {reach_, reach_, reach_, reach_},
+                                 height, width, height * seen, width * seen),
+            conv.filter.packed, at::get_num_threads()) {}
 
   std::int64_t outputs() const { return convolution_.outputs(); }
   std::int64_t strip_end(std::int64_t row) const { return convolution_.strip_end(row); }
@@ -80,10 +81,11 @@ class Convolution {
 
   void rows(const float* in, std::int64_t first, std::int64_t top, std::int64_t end, const float* residual,
             float* result) const {
-    convolution_.run_rows(
-        in, first, top, end - top,
-        {.bias = numbers_of(bias_), .residual = residual, .residual_stride = residual == nullptr ? 0 : outputs()},
-        result);
+    convolution_.run_rows(in, first, top, end - top,
+                          {.bias = numbers_of(bias_),
+                           .residual = residual,
+                           .residual_stride = residual == nullptr ? 0 : outputs()},
+                          result);
   }
 
  private:
@@ -163,7 +165,8 @@ void res_block_over(float* x, std::int64_t height, std::int64_t width, const Res
 void res_block_of_doubled(const float* x, std::int64_t height, std::int64_t width, const Conv& up,
                           const ResBlock& block, float* y) {
   const std::int64_t tall = 2 * height, wide = 2 * width;
-  const Convolution doubled(up, height, width, 2), conv1(block.conv1, tall, wide), conv2(block.conv2, tall, wide);
+  const Convolution doubled(up, height, width, 2), conv1(block.conv1, tall, wide),
+      conv2(block.conv2, tall, wide);
   const std::int64_t channels = doubled.outputs(), line = wide * channels, out_line = wide * conv2.outputs();
   const int threads = at::get_num_threads();
   LOWRANK_CHECK(conv1.outputs() == conv2.outputs());
@@ -211,7 +214,8 @@ void res_block_of_doubled(const float* x, std::int64_t height, std::int64_t widt
     });
     rows.extend(top, doubled.strip_end(end), double_rows);
     if (shortcut) shortcut->rows(rows.row(top), top, top, end, nullptr, floats(residual));
-    conv2.rows(normalised.row(first), first, top, end, shortcut ? floats(residual) : rows.row(top), y + top * out_line);
+    conv2.rows(normalised.row(first), first, top, end, shortcut ? floats(residual) : rows.row(top),
+               y + top * out_line);
   });
 }
 
@@ -227,11 +231,12 @@ at::Tensor res_block(at::Tensor x, const ResBlock& block) {
 
 at::Tensor res_block_of_doubled(const at::Tensor& x, const Conv& up, const ResBlock& block) {
   const at::Tensor in = x.to(at::kFloat).contiguous(kChannelsLast);
-  const at::Tensor y = at::empty({in.size(0), block.conv2.filter.packed.shape().outputs, 2 * in.size(2), 2 * in.size(3)},
-                                 in.options(), kChannelsLast);
+  const at::Tensor y =
+      at::empty({in.size(0), block.conv2.filter.packed.shape().outputs, 2 * in.size(2), 2 * in.size(3)},
+                in.options(), kChannelsLast);
   for (std::int64_t i = 0; i < in.size(0); ++i) {
-    res_block_of_doubled(in.data_ptr<float>() + i * in.numel() / in.size(0), in.size(2), in.size(3), up, block,
-                         y.data_ptr<float>() + i * y.numel() / y.size(0));
+    res_block_of_doubled(in.data_ptr<float>() + i * in.numel() / in.size(0), in.size(2), in.size(3), up,
+                         block, y.data_ptr<float>() + i * y.numel() / y.size(0));
   }
   return y;
 }

@@ -64,7 +64,8 @@ std::optional<ops::ResBlock> plain_block(const Vae::ResBlock& b) {
 
 // x is given up as soon as it can be: the largest maps of a decoder are most of its memory.
 at::Tensor run(const Vae::ResBlock& b, at::Tensor x) {
-  if (const auto plain = plain_block(b); plain && ops::wants_strips(x, nullptr, *plain, b.conv1->policy().compute))
+  if (const auto plain = plain_block(b);
+      plain && ops::wants_strips(x, nullptr, *plain, b.conv1->policy().compute))
     return ops::res_block_in_strips(std::move(x), *plain);
   const at::Tensor h = b.conv1->of_norm(*b.norm1, x);
   if (b.shortcut != nullptr) x = b.shortcut->over(std::move(x));
@@ -102,7 +103,8 @@ at::Tensor enlarge(const Layer& up, const Vae::Level& next, at::Tensor x, std::s
   blocks_run = 0;
   const auto plain = next.blocks.empty() ? std::nullopt : plain_block(next.blocks.front());
   const ops::Conv conv = up.base_conv();
-  if (plain && up.is_base() && next.attentions.empty() && ops::wants_strips(x, &conv, *plain, up.policy().compute)) {
+  if (plain && up.is_base() && next.attentions.empty() &&
+      ops::wants_strips(x, &conv, *plain, up.policy().compute)) {
     blocks_run = 1;
     // Layer::over left x in the memory of a larger map, which is needed now.
     if (x.storage().nbytes() > static_cast<std::size_t>(x.numel()) * x.element_size()) x = x.clone();
@@ -132,7 +134,8 @@ at::Tensor Vae::decode(const at::Tensor& latent) const {
   for (std::size_t i = 0; i < decoder_.levels.size(); ++i) {
     const Level& level = decoder_.levels[i];
     x = run_level(level, std::move(x), blocks_run);
-    if (level.resample != nullptr) x = enlarge(*level.resample, decoder_.levels.at(i + 1), std::move(x), blocks_run);
+    if (level.resample != nullptr)
+      x = enlarge(*level.resample, decoder_.levels.at(i + 1), std::move(x), blocks_run);
   }
   return decoder_.conv_out->of_norm(*decoder_.norm_out, x).to(at::kFloat).contiguous();
 }

@@ -20,7 +20,8 @@ class Arena {
  public:
   // Reserves addresses, as many as there is memory; memory itself comes with the first touch of a page.
   Arena() {
-    const auto memory = static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(::sysconf(_SC_PAGE_SIZE));
+    const auto memory = static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) *
+                        static_cast<std::size_t>(::sysconf(_SC_PAGE_SIZE));
     void* const range = ::mmap(nullptr, memory + kHugePage, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) return;  // no arena then
@@ -36,7 +37,8 @@ class Arena {
     const std::size_t size = (bytes + kPage - 1) / kPage * kPage;
     const std::lock_guard lock(mutex_);
     if (!is_used_) return nullptr;
-    const auto gap = std::find_if(gaps_.begin(), gaps_.end(), [&](const auto& each) { return each.second >= size; });
+    const auto gap =
+        std::find_if(gaps_.begin(), gaps_.end(), [&](const auto& each) { return each.second >= size; });
     if (gap == gaps_.end()) return nullptr;
     const auto [at, room] = *gap;
     gaps_.erase(gap);

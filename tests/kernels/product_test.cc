@@ -228,11 +228,11 @@ TEST(Product, ConvolvesWithAnyStridePaddingAndUpsampling) {
 TEST(Winograd, EqualsPlainConvolution) {
   constexpr Padding kOne{1, 1, 1, 1};
   const ConvolutionCase cases[] = {
-      {1, 1, 1, 1, 1, 3, 1, kOne, 1, 1},        {2, 5, 7, 4, 20, 3, 1, kOne, 5, 7},
-      {1, 4, 4, 81, 16, 3, 1, kOne, 4, 4},      {3, 9, 10, 33, 70, 3, 1, kOne, 9, 10},
-      {1, 3, 5, 17, 5, 3, 1, kOne, 6, 10},      {1, 40, 44, 20, 65, 3, 1, kOne, 40, 44},
+      {1, 1, 1, 1, 1, 3, 1, kOne, 1, 1},         {2, 5, 7, 4, 20, 3, 1, kOne, 5, 7},
+      {1, 4, 4, 81, 16, 3, 1, kOne, 4, 4},       {3, 9, 10, 33, 70, 3, 1, kOne, 9, 10},
+      {1, 3, 5, 17, 5, 3, 1, kOne, 6, 10},       {1, 40, 44, 20, 65, 3, 1, kOne, 40, 44},
       {1, 6, 6, 5, 6, 3, 1, {0, 1, 0, 1}, 6, 6}, {2, 1, 1, 5, 6, 3, 1, kOne, 2, 2},
-      {2, 4, 5, 18, 33, 3, 1, kOne, 8, 10},     {1, 21, 9, 20, 65, 3, 1, kOne, 42, 18}};
+      {2, 4, 5, 18, 33, 3, 1, kOne, 8, 10},      {1, 21, 9, 20, 65, 3, 1, kOne, 42, 18}};
   for_each_kernel([&](const BlockKernel&) {
     for (const ConvolutionCase& c : cases) {
       SCOPED_TRACE(::testing::Message()

@@ -38,14 +38,16 @@ struct Layers {
     return all;
   }
   at::Tensor run(const at::Tensor& x, bool has_shortcut) const {
-    const auto three = [](const at::Tensor& in, const ops::Weight& w, const at::Tensor& b, const ops::Fused& fused) {
+    const auto three = [](const at::Tensor& in, const ops::Weight& w, const at::Tensor& b,
+                          const ops::Fused& fused) {
       return ops::conv2d(in, w, b, {}, {1, 1, false}, fused, at::kFloat);
     };
     const auto normalised = [](const at::Tensor& in, const ops::GroupNorm& n) {
       return ops::group_norm(in, n.groups, n.scale, n.shift, n.eps, ops::Activation::kSilu);
     };
     const at::Tensor h = three(normalised(x, norm1()), conv1, bias1, {});
-    const at::Tensor residual = has_shortcut ? ops::conv2d(x, shortcut, shortcut_bias, {}, {}, {}, at::kFloat) : x;
+    const at::Tensor residual =
+        has_shortcut ? ops::conv2d(x, shortcut, shortcut_bias, {}, {}, {}, at::kFloat) : x;
     return three(normalised(h, norm2()), conv2, bias2, {.residual = residual});
   }
 };
@@ -78,8 +80,9 @@ TEST_F(Strips, AResidualBlockOfADoubledMap) {
     for (const std::int64_t height : {1, 21, 50}) {
       const Layers layers(128, has_shortcut ? 64 : 128);
       const at::Tensor x = map(1, 128, height, has_shortcut ? 512 : 256);
-      const at::Tensor doubled = ops::conv2d(x, layers.up, layers.up_bias, {}, {1, 1, false},
-                                             {.upsample_to = std::pair(2 * x.size(2), 2 * x.size(3))}, at::kFloat);
+      const at::Tensor doubled =
+          ops::conv2d(x, layers.up, layers.up_bias, {}, {1, 1, false},
+                      {.upsample_to = std::pair(2 * x.size(2), 2 * x.size(3))}, at::kFloat);
       const at::Tensor whole = layers.run(doubled, has_shortcut);
       const strip_ops::Conv up{{layers.up.packed(false), 3, 3}, layers.up_bias};
       const at::Tensor strips = strip_ops::res_block_of_doubled(x, up, layers.block(has_shortcut));
@@ -90,10 +93,12 @@ TEST_F(Strips, AResidualBlockOfADoubledMap) {
 
 TEST_F(Strips, AreWantedForMapsOfMoreThanAGigabyte) {
   const Layers layers(128, 128);
-  const ops::ResBlock block{layers.norm1(), {&layers.conv1, layers.bias1}, layers.norm2(), {&layers.conv2, layers.bias2}, {}};
+  const ops::ResBlock block{
+      layers.norm1(), {&layers.conv1, layers.bias1}, layers.norm2(), {&layers.conv2, layers.bias2}, {}};
   const auto wanted = [&](std::int64_t height, std::int64_t width) {
     // A map of that size that takes no memory.
-    return ops::wants_strips(at::zeros({1, 128, 1, 1}).expand({1, 128, height, width}), nullptr, block, at::kFloat);
+    return ops::wants_strips(at::zeros({1, 128, 1, 1}).expand({1, 128, height, width}), nullptr, block,
+                             at::kFloat);
   };
   EXPECT_TRUE(wanted(1024, 1024));
   EXPECT_FALSE(wanted(512, 512));

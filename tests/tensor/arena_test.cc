@@ -47,7 +47,8 @@ TEST_F(Arena, TheSameWorkAgainNeedsNoMoreMemory) {
   const auto work = [] {
     std::mt19937 random(7);
     std::vector<at::Tensor> maps(12);
-    for (int i = 0; i < 300; ++i) maps[random() % 12] = at::empty({static_cast<std::int64_t>(random() % (3 << 20) + 1)});
+    for (int i = 0; i < 300; ++i)
+      maps[random() % 12] = at::empty({static_cast<std::int64_t>(random() % (3 << 20) + 1)});
   };
   work();
   const std::int64_t growths = arena_growths(), highest = highest_arena_bytes();
