@@ -13,9 +13,9 @@
 namespace lowrank::kernels {
 namespace {
 
-// Tiles are taken in chunks whose transformed inputs stay in a level-3 cache and are made once, for all
+// Tiles are taken in chunks whose transformed inputs stay in a level-3 cache (at most 16 MB) and are made once, for all
 // outputs; a work item is a strip of panels against one chunk, and makes its transformed filters.
-constexpr std::int64_t kChunkTiles = 192, kChunkBytes = 32 << 20, kItemPanels = 5;
+constexpr std::int64_t kChunkTiles = 192, kChunkBytes = 16 << 20, kItemPanels = 5;
 constexpr std::int64_t kTilesAtOnce = 8;  // transformed by one thread
 // Between one frequency and the next: a cache line more than a multiple of 4096, so that the 36 that are
 // written or read together do not share the sets of a level-1 cache.

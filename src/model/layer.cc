@@ -115,12 +115,14 @@ void Layer::adopt_prepared(const kernels::Borrowed<const std::byte>& memory) con
 
 void Layer::set_slot(Slot slot) {
   slot_ = std::move(slot);
+  ++revision_;
   derived_ = ops::Weight(slot_.derived_weight);
 }
 
 void Layer::adopt(at::Tensor weight, at::Tensor bias) {
   base_ = ops::Weight(std::move(weight));
   bias_ = std::move(bias);
+  ++revision_;
 }
 
 std::vector<NamedParameter> parameters(const LayerMap& layers) {

@@ -87,6 +87,8 @@ class Layer {
   void set_slot(Slot slot);
   void clear_slot() { set_slot({}); }
   const Slot& slot() const { return slot_; }
+  // Another number after each change of the slot or of the stored tensors.
+  std::uint64_t revision() const { return revision_; }
 
   // Derives now what a product without gradients would derive at its first use. The stored weight is then
   // read no more, and its pages may go.
@@ -111,6 +113,7 @@ class Layer {
   at::Tensor bias_;
   std::shared_ptr<const ComputePolicy> policy_;
   Slot slot_;
+  std::uint64_t revision_ = 0;
   ops::Weight derived_;  // the slot's weight
 };
 

@@ -17,6 +17,7 @@ namespace {
 struct Inputs {
   const at::Tensor& embedding;  // SiLU of the time embedding, [B, 4·channels]
   const at::Tensor& context;    // [B, M, width]
+  PromptMemory* prompt;         // of the context, or null
   std::int64_t finest;          // pixels of the latent
   double merged_tokens;
 };
@@ -80,9 +81,17 @@ struct CrossAttention {
   // x + attention of h to `context`; without x, if that is undefined.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& h, const at::Tensor& context,
                         std::int64_t heads) const {
-    const at::Tensor attended =
-        ops::attention((*q)(h), (*k)(context), (*v)(context), heads, ops::Mask::kNone);
-    return (*out)(attended, {.residual = x});
+    return attend(x, h, (*k)(context), (*v)(context), heads);
+  }
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& h, PromptMemory& prompt,
+                        std::int64_t heads) const {
+    return attend(x, h, prompt.project(*k), prompt.project(*v), heads);
+  }
+
+ private:
+  at::Tensor attend(const at::Tensor& x, const at::Tensor& h, const at::Tensor& keys,
+                    const at::Tensor& values, std::int64_t heads) const {
+    return (*out)(ops::attention((*q)(h), keys, values, heads, ops::Mask::kNone), {.residual = x});
   }
 };
 
@@ -98,7 +107,7 @@ struct TransformerBlock {
         self(build, p + "attn1."),
         cross(build, p + "attn2.") {}
   // `merging`, if there is any, of the tokens of x.
-  at::Tensor operator()(at::Tensor x, const at::Tensor& context, std::int64_t heads,
+  at::Tensor operator()(at::Tensor x, const Inputs& in, std::int64_t heads,
                         const std::function<TokenMerging(const at::Tensor&)>& merging) const {
     at::Tensor h = (*norm1)(x);
     if (merging) {
@@ -108,7 +117,8 @@ struct TransformerBlock {
     } else {
       x = self(x, h, h, heads);
     }
-    x = cross(x, (*norm2)(x), context, heads);
+    h = (*norm2)(x);
+    x = in.prompt != nullptr ? cross(x, h, *in.prompt, heads) : cross(x, h, in.context, heads);
     return (*ff_out)((*gate_in)((*norm3)(x), {.activation = ops::Activation::kGeglu}), {.residual = x});
   }
 };
@@ -147,7 +157,7 @@ struct SpatialTransformer : UNet::Part {
     std::function<TokenMerging(const at::Tensor&)> merging;
     if (in.merged_tokens > 0 && height * width == in.finest)
       merging = [&](const at::Tensor& t) { return TokenMerging(t, height, width, in.merged_tokens); };
-    for (const auto& block : blocks) h = block(h, in.context, heads, merging);
+    for (const auto& block : blocks) h = block(h, in, heads, merging);
     return linear ? map((*proj_out)(h, {.residual = rows(x)})) : (*proj_out)(map(h), {.residual = x});
   }
 };
@@ -211,20 +221,38 @@ at::Tensor timestep_embedding(const at::Tensor& timesteps, std::int64_t width) {
 }
 
 at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
+                         const Observer& observer) const {
+  return run(x, timesteps, context, nullptr, observer, nullptr);
+}
+
+// All of them now, one beside the other: made in the midst of a step they would lie scattered between its maps.
+PromptMemory UNet::remember(at::Tensor context) const {
+  PromptMemory prompt(std::move(context));
+  for (const auto& [path, layer] : layers_)
+    if (path.ends_with("attn2.to_k") || path.ends_with("attn2.to_v")) prompt.project(*layer);
+  return prompt;
+}
+
+at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, PromptMemory& prompt,
                          const Observer& observer, StepCache* cache) const {
+  return run(x, timesteps, prompt.context(), &prompt, observer, cache);
+}
+
+at::Tensor UNet::run(const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
+                     PromptMemory* prompt, const Observer& observer, StepCache* cache) const {
   LOWRANK_CHECK(x.dim() == 4 && x.size(1) == in_channels_ && context.size(2) == context_width_);
   const ops::Fused silu{.activation = ops::Activation::kSilu};
   const at::Tensor embedding =
       (*time2_)((*time1_)(timestep_embedding(timesteps, model_channels_), silu), silu);
-  const Inputs in{embedding, context, x.size(2) * x.size(3), policy_->merged_tokens};
+  const Inputs in{embedding, context, prompt, x.size(2) * x.size(3), policy_->merged_tokens};
   std::vector<at::Tensor> skips;
   at::Tensor h = x.to(at::kFloat);
-  const auto run = [&](const Stage& stage, at::IntArrayRef size) {
+  const auto pass = [&](const Stage& stage, at::IntArrayRef size) {
     for (const auto& part : stage.parts) h = part->forward(h, in, size);
     if (observer) observer(stage.name, h);
   };
   const auto descend = [&](const Stage& stage) {
-    run(stage, {});
+    pass(stage, {});
     skips.push_back(h);
   };
   const auto ascend = [&](const Stage& stage) {
@@ -232,7 +260,7 @@ at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, const
     skips.pop_back();
     std::vector<std::int64_t> size;
     if (!skips.empty()) size = {skips.back().size(2), skips.back().size(3)};
-    run(stage, size);
+    pass(stage, size);
   };
   const at::Tensor remembered = cache == nullptr ? at::Tensor() : cache->features_for_call();
   descend(input_.front());
@@ -240,7 +268,7 @@ at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, const
     h = remembered;
   } else {
     for (std::size_t i = 1; i < input_.size(); ++i) descend(input_[i]);
-    for (const Stage& stage : middle_) run(stage, {});
+    for (const Stage& stage : middle_) pass(stage, {});
     for (std::size_t i = 0; i + 1 < output_.size(); ++i) ascend(output_[i]);
     if (cache != nullptr) cache->keep(h);
   }

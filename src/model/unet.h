@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "model/layer.h"
+#include "model/prompt_memory.h"
 #include "model/step_cache.h"
 
 namespace lowrank::model {
@@ -31,6 +32,10 @@ class UNet {
   // h and w of any size ≥ 1: where a level's size is odd, up-sampling meets the skip connection's size.
   // With a cache, most of the blocks may be left out.
   at::Tensor forward(const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
+                     const Observer& observer = {}) const;
+  // The same without gradients, step after step with a prompt whose keys and values are kept.
+  PromptMemory remember(at::Tensor context) const;
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& timesteps, PromptMemory& prompt,
                      const Observer& observer = {}, StepCache* cache = nullptr) const;
 
   std::int64_t in_channels() const { return in_channels_; }
@@ -43,6 +48,8 @@ class UNet {
   struct Stage;  // one input, middle or output block: parts in order
 
  private:
+  at::Tensor run(const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
+                 PromptMemory* prompt, const Observer& observer, StepCache* cache) const;
   Stage build_stage(LayerBuilder& build, const std::string& prefix);
   std::shared_ptr<ComputePolicy> policy_ = std::make_shared<ComputePolicy>();
   LayerMap layers_;

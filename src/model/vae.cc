@@ -101,13 +101,13 @@ at::Tensor run_level(const Vae::Level& level, at::Tensor x, std::size_t first = 
 // would be too large to be whole.
 at::Tensor enlarge(const Layer& up, const Vae::Level& next, at::Tensor x, std::size_t& blocks_run) {
   blocks_run = 0;
+  // Layer::over left x in the memory of a larger map, which is needed now.
+  if (x.storage().nbytes() > static_cast<std::size_t>(x.numel()) * x.element_size()) x = x.clone();
   const auto plain = next.blocks.empty() ? std::nullopt : plain_block(next.blocks.front());
   const ops::Conv conv = up.base_conv();
   if (plain && up.is_base() && next.attentions.empty() &&
       ops::wants_strips(x, &conv, *plain, up.policy().compute)) {
     blocks_run = 1;
-    // Layer::over left x in the memory of a larger map, which is needed now.
-    if (x.storage().nbytes() > static_cast<std::size_t>(x.numel()) * x.element_size()) x = x.clone();
     return ops::res_block_of_doubled_in_strips(x, conv, *plain);
   }
   return up(x, {.upsample_to = std::pair(x.size(2) * 2, x.size(3) * 2)});

@@ -52,6 +52,20 @@ at::Tensor PromptedUNet::with_extra(const at::Tensor& x, std::span<const BranchR
   return at::cat({x, at::stack(parts)}, 1);
 }
 
+// Few are needed at a time: the halves of a batch that differ in length, the prompts that one alternates between.
+model::PromptMemory& PromptedUNet::remembered(const at::Tensor& context) {
+  constexpr std::size_t kMost = 4;
+  const auto place = std::ranges::find_if(
+      prompts_seen_, [&](const model::PromptMemory& seen) { return seen.context().equal(context); });
+  if (place != prompts_seen_.end()) {
+    prompts_seen_.splice(prompts_seen_.begin(), prompts_seen_, place);
+  } else {
+    prompts_seen_.push_front(unet_.remember(context));
+    if (prompts_seen_.size() > kMost) prompts_seen_.pop_back();
+  }
+  return prompts_seen_.front();
+}
+
 at::Tensor PromptedUNet::predict(const at::Tensor& latent, const at::Tensor& timesteps,
                                  std::span<const BranchRow> rows, int call) {
   LOWRANK_CHECK(latent.size(0) == static_cast<std::int64_t>(rows.size()));
@@ -61,7 +75,8 @@ at::Tensor PromptedUNet::predict(const at::Tensor& latent, const at::Tensor& tim
     ++passes_;
     model::StepCache* const cache =
         whole_every_ > 1 ? &caches_.try_emplace({from, count}, whole_every_).first->second : nullptr;
-    return unet_.forward(x.narrow(0, from, count), timesteps.narrow(0, from, count), text, {}, cache);
+    return unet_.forward(x.narrow(0, from, count), timesteps.narrow(0, from, count), remembered(text), {},
+                         cache);
   };
   const auto conds = static_cast<std::int64_t>(first_uncond), all = x.size(0);
   if (conds == 0 || conds == all) return run(0, all, context(rows, call));

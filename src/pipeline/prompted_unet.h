@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <utility>
@@ -44,12 +45,14 @@ class PromptedUNet : public sampling::NoiseModel {
   at::Tensor context(std::span<const sampling::BranchRow> rows, int call) const;  // [rows, 77·n, width]
   at::Tensor pad_to(const at::Tensor& context, std::int64_t length);
   at::Tensor with_extra(const at::Tensor& x, std::span<const sampling::BranchRow> rows) const;
+  model::PromptMemory& remembered(const at::Tensor& context);
 
   const model::UNet& unet_;
   const PromptConditioning& prompts_;
   at::Tensor extra_;
   int whole_every_;
   std::map<std::pair<std::int64_t, std::int64_t>, model::StepCache> caches_;  // by first row and count
+  std::list<model::PromptMemory> prompts_seen_;                               // the last one first
   std::int64_t passes_ = 0;
   bool padded_ = false;
 };

@@ -57,6 +57,22 @@ TEST_F(ModelGolden, UnetTakesLongContextsAndOtherShapes) {
   EXPECT_TRUE(testing::expect_close(eps, (*golden_)["unet.b.eps"]));
 }
 
+TEST_F(ModelGolden, ARememberedPromptIsTheSamePrompt) {
+  model::UNet unet(state(checkpoint_->unet), checkpoint_->unet_heads);
+  const at::Tensor x = (*golden_)["unet.a.x"], t = (*golden_)["unet.a.t"],
+                   text = (*golden_)["unet.a.context"];
+  model::PromptMemory prompt = unet.remember(text);
+  const at::Tensor exact = unet.forward(x, t, text);
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(unet.forward(x, t, prompt).equal(exact));
+  // A layer that changes is asked anew.
+  for (auto& [path, layer] : unet.layers())
+    if (path.ends_with("attn2.to_v"))
+      layer->set_slot({.derived_weight = layer->weight() * 2, .derived_bias = {}, .patches = {}});
+  const at::Tensor changed = unet.forward(x, t, text);
+  EXPECT_FALSE(changed.equal(exact));
+  EXPECT_TRUE(unet.forward(x, t, prompt).equal(changed));
+}
+
 // A remembered pass is exact where nothing has changed since the whole one, and near where little has.
 TEST_F(ModelGolden, StepCacheRemembersTheDeepBlocks) {
   const model::UNet unet(state(checkpoint_->unet), checkpoint_->unet_heads);
@@ -64,17 +80,18 @@ TEST_F(ModelGolden, StepCacheRemembersTheDeepBlocks) {
                    text = (*golden_)["unet.a.context"];
   const at::Tensor exact = unet.forward(x, t, text), moved = x * 1.02,
                    exact_moved = unet.forward(moved, t, text);
+  model::PromptMemory prompt = unet.remember(text);
   model::StepCache cache(2);
   int blocks = 0;
   const auto count = [&](std::string_view, const at::Tensor&) { ++blocks; };
-  EXPECT_TRUE(unet.forward(x, t, text, count, &cache).equal(exact));
+  EXPECT_TRUE(unet.forward(x, t, prompt, count, &cache).equal(exact));
   const int all = blocks;
-  EXPECT_TRUE(unet.forward(x, t, text, count, &cache).equal(exact));
+  EXPECT_TRUE(unet.forward(x, t, prompt, count, &cache).equal(exact));
   EXPECT_EQ(blocks - all, 2);
-  EXPECT_TRUE(unet.forward(moved, t, text, {}, &cache).equal(exact_moved));  // a whole one again
+  EXPECT_TRUE(unet.forward(moved, t, prompt, {}, &cache).equal(exact_moved));  // a whole one again
   model::StepCache late(2);
-  unet.forward(x, t, text, {}, &late);
-  const at::Tensor near = unet.forward(moved, t, text, {}, &late);
+  unet.forward(x, t, prompt, {}, &late);
+  const at::Tensor near = unet.forward(moved, t, prompt, {}, &late);
   EXPECT_FALSE(near.equal(exact_moved));
   EXPECT_TRUE(testing::expect_close(near, exact_moved, {.rel = 0.05}));
 }
