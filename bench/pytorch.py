@@ -76,4 +76,4 @@ with torch.no_grad():
     example = (torch.randn(1, 4, size // 8, size // 8),)
     best, _ = fastest(prepared(vae, example), example, 1)
     print(f"VAE decode        {best:8.3f} s", flush=True)
-print(f"peak memory       {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:8.3f} GB")
+print(f"peak memory       {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:8.3f} GB")

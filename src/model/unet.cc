@@ -18,8 +18,8 @@ struct Inputs {
   const at::Tensor& embedding;  // SiLU of the time embedding, [B, 4·channels]
   const at::Tensor& context;    // [B, M, width]
   PromptMemory* prompt;         // of the context, or null
-  std::int64_t finest;          // pixels of the latent
   double merged_tokens;
+  mutable std::int64_t finest = 0;  // places of the first attention of this pass, which no other one exceeds
 };
 
 }  // namespace
@@ -155,6 +155,7 @@ struct SpatialTransformer : UNet::Part {
     h = linear ? (*proj_in)(rows(h)) : rows((*proj_in)(h));
     h = h.to(at::kFloat).contiguous();
     std::function<TokenMerging(const at::Tensor&)> merging;
+    if (in.finest == 0) in.finest = height * width;
     if (in.merged_tokens > 0 && height * width == in.finest)
       merging = [&](const at::Tensor& t) { return TokenMerging(t, height, width, in.merged_tokens); };
     for (const auto& block : blocks) h = block(h, in, heads, merging);
@@ -244,7 +245,7 @@ at::Tensor UNet::run(const at::Tensor& x, const at::Tensor& timesteps, const at:
   const ops::Fused silu{.activation = ops::Activation::kSilu};
   const at::Tensor embedding =
       (*time2_)((*time1_)(timestep_embedding(timesteps, model_channels_), silu), silu);
-  const Inputs in{embedding, context, prompt, x.size(2) * x.size(3), policy_->merged_tokens};
+  const Inputs in{embedding, context, prompt, policy_->merged_tokens};
   std::vector<at::Tensor> skips;
   at::Tensor h = x.to(at::kFloat);
   const auto pass = [&](const Stage& stage, at::IntArrayRef size) {

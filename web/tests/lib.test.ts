@@ -109,7 +109,7 @@ describe('errors', () => {
 
 describe('words', () => {
   it('for time and size', () => {
-    expect([duration(3), duration(125), duration(3840)]).toEqual(['3 s', '2 min 5 s', '1 h 4 min']);
+    expect([duration(0.42), duration(3), duration(125), duration(3840)]).toEqual(['0.4 s', '3 s', '2 min 5 s', '1 h 4 min']);
     expect([bytes(12), bytes(526664), bytes(2.1e9)]).toEqual(['12 B', '527 kB', '2.1 GB']);
   });
 });

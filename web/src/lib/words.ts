@@ -1,5 +1,6 @@
-/** "3 s", "2 min 5 s", "1 h 4 min". */
+/** "0.4 s", "3 s", "2 min 5 s", "1 h 4 min". */
 export function duration(seconds: number): string {
+  if (seconds > 0 && seconds < 0.95) return `${Math.max(0.1, Math.round(seconds * 10) / 10)} s`;
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min${s % 60 ? ` ${s % 60} s` : ''}`;
