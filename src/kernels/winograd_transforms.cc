@@ -38,6 +38,19 @@ struct SixPoints {
     d[4 * step] = hn::Sub(c, e);
     d[5 * step] = hn::Add(fma(4.0F, d1, d5), times(-5.0F, d3));
   }
+  // Powers of the points 0 … kOutputs − 1; that at infinity belongs to the last.
+  template <int kOutputs>
+  static HWY_INLINE void powers(const V* m, std::int64_t step, V* y, std::int64_t y_step) {
+    const V sum1 = hn::Add(m[step], m[2 * step]), difference1 = hn::Sub(m[step], m[2 * step]);
+    const V sum2 = hn::Add(m[3 * step], m[4 * step]), difference2 = hn::Sub(m[3 * step], m[4 * step]);
+    y[0] = hn::Add(hn::Add(m[0], sum1), sum2);
+    y[y_step] = fma(2.0F, difference2, difference1);
+    y[2 * y_step] = fma(4.0F, sum2, sum1);
+    y[3 * y_step] = fma(8.0F, difference2, difference1);
+    if constexpr (kOutputs == 5) y[4 * y_step] = fma(16.0F, sum2, sum1);
+    V& last = y[(kOutputs - 1) * y_step];
+    last = hn::Add(last, m[5 * step]);
+  }
 };
 
 struct Four : SixPoints {
@@ -54,12 +67,7 @@ struct Four : SixPoints {
     u[5 * step] = g2;
   }
   static HWY_INLINE void output(const V* m, std::int64_t step, V* y, std::int64_t y_step) {
-    const V sum1 = hn::Add(m[step], m[2 * step]), difference1 = hn::Sub(m[step], m[2 * step]);
-    const V sum2 = hn::Add(m[3 * step], m[4 * step]), difference2 = hn::Sub(m[3 * step], m[4 * step]);
-    y[0] = hn::Add(hn::Add(m[0], sum1), sum2);
-    y[y_step] = fma(2.0F, difference2, difference1);
-    y[2 * y_step] = fma(4.0F, sum2, sum1);
-    y[3 * y_step] = hn::Add(fma(8.0F, difference2, difference1), m[5 * step]);
+    powers<kOutputs>(m, step, y, y_step);
   }
 };
 
@@ -100,13 +108,7 @@ struct Doubled : SixPoints {
     u[5 * step] = g1;
   }
   static HWY_INLINE void output(const V* m, std::int64_t step, V* y, std::int64_t y_step) {
-    const V sum1 = hn::Add(m[step], m[2 * step]), difference1 = hn::Sub(m[step], m[2 * step]);
-    const V sum2 = hn::Add(m[3 * step], m[4 * step]), difference2 = hn::Sub(m[3 * step], m[4 * step]);
-    y[0] = hn::Add(hn::Add(m[0], sum1), sum2);
-    y[y_step] = fma(2.0F, difference2, difference1);
-    y[2 * y_step] = fma(4.0F, sum2, sum1);
-    y[3 * y_step] = fma(8.0F, difference2, difference1);
-    y[4 * y_step] = hn::Add(fma(16.0F, sum2, sum1), m[5 * step]);
+    powers<kOutputs>(m, step, y, y_step);
   }
 };
 
