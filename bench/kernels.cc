@@ -16,6 +16,7 @@
 #include <functional>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/parallel.h"
@@ -120,13 +121,14 @@ void bench_layers(const Run& run) {
     }
     if (layer.kernel != 3) continue;
     const auto chosen = winograd_form(map, window, packed, simd_block_kernel());
-    for (const auto& [form, name] : {std::pair{WinogradForm::kFour, "F4"},
-                                     {WinogradForm::kTwo, "F2"},
-                                     {WinogradForm::kDoubled, "F5x2"}}) {
+    constexpr std::pair<WinogradForm, const char*> kForms[] = {
+        {WinogradForm::kFour, "F4"}, {WinogradForm::kTwo, "F2"}, {WinogradForm::kDoubled, "F5x2"}};
+    for (const auto& each : kForms) {
+      const WinogradForm form = each.first;
       if (form == WinogradForm::kDoubled && layer.seen == 1) continue;
       const double seconds = fastest_seconds(
           run, [&] { winograd(form, map, window, packed, result.data(), Start::kZero, {}, run.threads); });
-      print(run, layer.name, fmt::format("{}{}", name, form == chosen ? "*" : ""),
+      print(run, layer.name, fmt::format("{}{}", each.second, form == chosen ? "*" : ""),
             2e-9 * static_cast<double>(rows * packed.depth() * layer.outputs), seconds);
     }
   }
