@@ -55,9 +55,12 @@ void Convolution::run_rows(const float* rows, std::int64_t first, std::int64_t t
 
 std::int64_t Convolution::strip_end(std::int64_t row) const {
   // Tiles must stay where they are. Those of kDoubled begin one row before the first output.
-  const std::int64_t end = !form_                             ? row
-                           : *form_ == WinogradForm::kDoubled ? round_up(row + 1, 10) - 1
-                                                              : round_up(row, sizes_of(*form_).outputs);
+  std::int64_t end = row;
+  if (form_) {
+    const bool is_doubled = *form_ == WinogradForm::kDoubled;
+    const std::int64_t tile = sizes_of(*form_).outputs * (is_doubled ? 2 : 1), before = is_doubled ? 1 : 0;
+    end = round_up(row + before, tile) - before;
+  }
   return std::min(end, window_.out_height);
 }
 

@@ -66,7 +66,6 @@ class Convolution {
       : bias_(as_numbers(conv.bias)),
         reach_(conv.filter.height / 2),
         height_(height * seen),
-        width_(width * seen),
         convolution_(
             {nullptr, 1, height, width, conv.filter.packed.shape().inputs},
             kernels::make_window(conv.filter.height, conv.filter.width, 1, {reach_, reach_, reach_, reach_},
@@ -82,15 +81,13 @@ class Convolution {
   void rows(const float* in, std::int64_t first, std::int64_t top, std::int64_t end, const float* residual,
             float* result) const {
     convolution_.run_rows(in, first, top, end - top,
-                          {.bias = numbers_of(bias_),
-                           .residual = residual,
-                           .residual_stride = residual == nullptr ? 0 : outputs()},
+                          {.bias = numbers_of(bias_), .residual = residual, .residual_stride = outputs()},
                           result);
   }
 
  private:
   at::Tensor bias_;
-  std::int64_t reach_, height_, width_;
+  std::int64_t reach_, height_;
   kernels::Convolution convolution_;
 };
 
