@@ -2,7 +2,7 @@
 // Diffusion 1.5 at 512×512 with guidance, as a share of the peak of float32 multiply-add, measured in the
 // same run.
 //
-//   kernel_bench [THREADS] [REPETITIONS] [wall|cpu]
+//   [LOWRANK_SIMD=AVX2] kernel_bench [THREADS] [REPETITIONS] [wall|cpu]
 //
 // "cpu" counts processor time, shared out evenly: on a machine that is busy with other work, wall time says
 // little.
@@ -19,11 +19,15 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "base/parallel.h"
+#include "kernels/adamw.h"
 #include "kernels/attention.h"
+#include "kernels/convolution.h"
 #include "kernels/fma_peak.h"
 #include "kernels/norm.h"
 #include "kernels/product.h"
+#include "kernels/simd_limit.h"
 #include "kernels/winograd.h"
 
 namespace lowrank::kernels {
@@ -63,11 +67,13 @@ std::vector<float> numbers(std::int64_t count) {
   return all;
 }
 
-// Weights of 16 bits, as checkpoints have them: the pattern is that of small float16 numbers.
-PackedWeights weights(WeightShape shape, PanelOrder order, int threads) {
+// Weights of 16 bits, as checkpoints have them: the pattern is that of small float16 numbers. `number`: how they are held.
+PackedWeights weights(WeightShape shape, PanelOrder order, int threads, Number number = Number::kFloat16) {
   std::vector<std::uint16_t> halves(static_cast<std::size_t>(shape.outputs * shape.inputs * shape.taps));
   for (std::size_t i = 0; i < halves.size(); ++i)
     halves[i] = static_cast<std::uint16_t>(0x2000 + i * 7919 % 0x400);
+  if (number == Number::kInt8)
+    return PackedWeights::in_int8(halves.data(), Number::kFloat16, shape, order, threads);
   return PackedWeights(halves.data(), Number::kFloat16, shape, order, threads);
 }
 
@@ -76,6 +82,7 @@ struct LayerSize {
   std::int64_t side, inputs, outputs, kernel;
   bool gated = false;
   std::int64_t seen = 1, batch = 2;  // each pixel this often in each direction
+  Number number = Number::kFloat16;
 };
 constexpr LayerSize kLayers[] = {
     {"convolution 3x3, 64x64, 320 to 320", 64, 320, 320, 3},
@@ -83,6 +90,8 @@ constexpr LayerSize kLayers[] = {
     {"convolution 3x3, 32x32, 640 to 640", 32, 640, 640, 3},
     {"convolution 3x3, 16x16, 1280 to 1280", 16, 1280, 1280, 3},
     {"convolution 3x3, 8x8, 1280 to 1280", 8, 1280, 1280, 3},
+    {"convolution 3x3, 4x4, 1280 to 1280", 4, 1280, 1280, 3},
+    {"convolution 3x3, 16x16, 1280, int8", 16, 1280, 1280, 3, false, 1, 2, Number::kInt8},
     {"convolution 3x3, 8x8 to 16x16, 1280", 8, 1280, 1280, 3, false, 2},
     {"convolution 3x3, 16x16 to 32x32, 1280", 16, 1280, 1280, 3, false, 2},
     {"convolution 3x3, 32x32 to 64x64, 640", 32, 640, 640, 3, false, 2},
@@ -93,6 +102,7 @@ constexpr LayerSize kLayers[] = {
     {"linear, 64x64, 1280 to 320", 64, 1280, 320, 1},
     {"linear, 16x16, 1280 to 1280", 16, 1280, 1280, 1},
     {"linear GEGLU, 16x16, 1280 to 10240", 16, 1280, 10240, 1, true},
+    {"linear, 16x16, 1280 to 1280, int8", 16, 1280, 1280, 1, false, 1, 2, Number::kInt8},
 };
 
 void bench_layers(const Run& run) {
@@ -100,8 +110,9 @@ void bench_layers(const Run& run) {
     const std::int64_t side = layer.side * layer.seen, rows = layer.batch * side * side,
                        taps = layer.kernel * layer.kernel;
     const auto x = numbers(layer.batch * layer.side * layer.side * layer.inputs);
-    const PackedWeights packed = weights({layer.outputs, layer.inputs, taps},
-                                         layer.gated ? PanelOrder::kGated : PanelOrder::kPlain, run.threads);
+    const PackedWeights packed =
+        weights({layer.outputs, layer.inputs, taps}, layer.gated ? PanelOrder::kGated : PanelOrder::kPlain,
+                run.threads, layer.number);
     const Map map{x.data(), layer.batch, layer.side, layer.side, layer.inputs};
     const std::int64_t pad = layer.kernel / 2;
     const Window window =
@@ -134,6 +145,24 @@ void bench_layers(const Run& run) {
   }
 }
 
+// Of a convolution that halves a map, as the plain convolution with as many outputs would count it.
+void bench_strided_gradient(const Run& run) {
+  const std::int64_t side = 64, channels = 320, batch = 1;
+  const auto dy = numbers(batch * side / 2 * side / 2 * channels);
+  const PackedWeights turned = weights({channels, channels, 9}, PanelOrder::kPlain, run.threads);
+  const Map map{dy.data(), batch, side / 2, side / 2, channels};
+  const Window window = make_gradient_window(3, 3, 2, 1, side / 2, side / 2, side, side);
+  std::vector<float> result(static_cast<std::size_t>(batch * side * side * channels));
+  const Convolution convolution(map, window, turned, run.threads);
+  const double seconds = fastest_seconds(run, [&] {
+    if (convolution.is_winograd()) return convolution.run(dy.data(), Start::kZero, {}, result.data());
+    const LeftFactor left = LeftFactor::convolution(map, window);
+    product({{{&left, &turned}}}, batch * side * side, result.data(), channels, {}, run.threads);
+  });
+  print(run, "gradient of 3x3 by 2, 64x64 to 32x32, 320", "",
+        2e-9 * static_cast<double>(dy.size()) * 9 * static_cast<double>(channels), seconds);
+}
+
 void bench_attention(const Run& run) {
   struct Case {
     const char* name;
@@ -156,7 +185,7 @@ void bench_attention(const Run& run) {
   }
 }
 
-void bench_norms(const Run& run) {
+void bench_passes(const Run& run) {
   const std::int64_t pixels = 4096, channels = 320, batch = 2;
   const auto x = numbers(batch * pixels * channels), scale = numbers(channels);
   std::vector<float> result(x.size());
@@ -175,6 +204,12 @@ void bench_norms(const Run& run) {
   show("layer norm, 64x64, 320", 2, fastest_seconds(run, [&] {
          layer_norm(x.data(), batch * pixels, channels, weights, result.data(), run.threads);
        }));
+  auto w = numbers(static_cast<std::int64_t>(x.size())), m = w, v = w;
+  for (float& each : v) each *= each;
+  show("AdamW, 2.6 million parameters, 1 thread", 7, fastest_seconds(run, [&] {
+         adamw_update(w.data(), m.data(), v.data(), x.data(), static_cast<std::int64_t>(x.size()),
+                      {0.9F, 0.999F, 1e-8F, 1e-4F, 1.0F, 1.0F});
+       }));
 }
 
 }  // namespace
@@ -182,6 +217,12 @@ void bench_norms(const Run& run) {
 
 int main(int argc, char** argv) {
   using namespace lowrank::kernels;
+  try {
+    limit_simd_as_asked();
+  } catch (const lowrank::Error& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
   Run run{.threads = argc > 1 ? std::atoi(argv[1]) : static_cast<int>(std::thread::hardware_concurrency()),
           .repetitions = argc > 2 ? std::atoi(argv[2]) : 3,
           .cpu_time = argc > 3 && std::string_view(argv[3]) == "cpu",
@@ -191,7 +232,8 @@ int main(int argc, char** argv) {
   run.peak = flop * 1e-9 / (run.now() - start);
   fmt::print("float32 multiply-add peak {:.1f} GFLOP/s on {} threads\n", run.peak, run.threads);
   bench_layers(run);
+  bench_strided_gradient(run);
   bench_attention(run);
-  bench_norms(run);
+  bench_passes(run);
   return 0;
 }

@@ -27,4 +27,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+// Tells the system that these bytes of a mapped file are not needed just now: they no longer count as this process's
+// memory, and the next use finds them in the page cache or on the disk. Nothing happens unless they begin on a page.
+void release_pages(std::span<const std::byte> mapped);
+
 }  // namespace lowrank

@@ -31,6 +31,7 @@ const std::vector<std::string> kSchedulers = {
 // clang-format off
 const OptionRow kDataDir = {.flag = "data-dir", .value = "DIR", .help = "folder that holds models/, embeddings/ and styles.csv", .kind = kFolder};
 const OptionRow kThreads = {.flag = "threads", .value = "N", .help = "threads to compute with; 0: all cores", .kind = kInteger, .min = 0, .max = 1024, .standard = "0"};
+const OptionRow kInt8 = {.flag = "int8", .help = "hold the U-Net's weights in 8 bits: half the memory, and pictures that differ a little"};
 const OptionRow kJson = {.flag = "json", .help = "print the result as JSON"};
 
 // What `txt2img` takes beside the fields of a request.
@@ -45,6 +46,7 @@ const std::vector<OptionRow> kGeneration = {
     {.flag = "preview", .value = "FILE", .help = "write a live preview here at each step", .kind = kFile},
     kDataDir,
     kThreads,
+    kInt8,
     {.flag = "device", .value = "NAME", .help = "where to compute", .standard = "cpu", .choices = {"cpu"}},
     kJson,
     {.flag = "quiet", .letter = 'q', .help = "show no progress"},
@@ -177,6 +179,7 @@ const std::vector<OptionRow> kServe = {
     {.flag = "access-log", .value = "FILE", .help = "where each request is noted; - for standard error, none for nowhere", .kind = kFile, .standard = "-"},
     kDataDir,
     kThreads,
+    kInt8,
 };
 
 const std::vector<OptionRow> kCollection = {kDataDir, kJson};

@@ -134,6 +134,16 @@ void pack_panel(const void* source, Number number, std::int64_t depth, void* pan
       store_pairs(depth, panel, [in](std::int64_t k) { return widen(_mm256_loadu_si256(in + k)); });
       return;
     }
+    case Number::kInt8: {
+      const auto* in = static_cast<const char*>(source);
+      store_pairs(depth, panel, [in](std::int64_t k) {
+        const char* const run = in + k / kRun * kRunBytes;
+        const auto* whole = reinterpret_cast<const __m128i*>(run + 2 * kPanel) + k % kRun;
+        return _mm512_mul_ps(widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(run))),
+                             _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(whole))));
+      });
+      return;
+    }
   }
 }
 

@@ -35,10 +35,25 @@ constexpr std::int64_t panel_bytes(std::int64_t depth) {
   return round_up(depth, kDepthStep) * kPanel * 4;
 }
 
-// How a stored weight is written.
-enum class Number { kFloat32, kFloat16, kBfloat16 };
-constexpr std::int64_t bytes_of(Number number) {
-  return number == Number::kFloat32 ? 4 : 2;
+// How a stored weight is written. kInt8 is never stored in a file, only made when weights are packed: runs of kRun
+// inputs, each the scales of its kPanel columns in bfloat16 and then [kRun][kPanel] whole numbers; a weight is number ·
+// scale. It is for depths and beginnings that are multiples of kRun.
+enum class Number { kFloat32, kFloat16, kBfloat16, kInt8 };
+constexpr std::int64_t kRun = kDepthStep;
+constexpr std::int64_t kRunBytes = 2 * kPanel + kRun * kPanel;
+
+// Bytes of `depth` × kPanel packed numbers.
+constexpr std::int64_t bytes_of(Number number, std::int64_t depth) {
+  switch (number) {
+    case Number::kFloat32:
+      return depth * kPanel * 4;
+    case Number::kFloat16:
+    case Number::kBfloat16:
+      return depth * kPanel * 2;
+    case Number::kInt8:
+      return depth / kRun * kRunBytes;
+  }
+  return 0;
 }
 
 struct BlockKernel {

@@ -25,6 +25,8 @@ constexpr std::int64_t kLanes = static_cast<std::int64_t>(hn::MaxLanes(Floats())
 constexpr std::int64_t kVectors = kPanel / kLanes;  // of a panel's row
 constexpr std::int64_t kRowFloats = kRowBytes / 4;
 
+#include "kernels/stored_numbers.inc"
+
 // See Note [register tile]. 32 registers: AVX-512, NEON. 16: AVX2, SSE.
 #if HWY_TARGET <= HWY_AVX3
 constexpr int kRows = 12, kPairs = 2;
@@ -122,26 +124,9 @@ void finish_depth(std::int64_t, std::int64_t, void*) {}  // a depth of any size 
 
 void pack_panel(const void* source, Number number, std::int64_t depth, void* panel) {
   auto* out = static_cast<float*>(panel);
-  const std::int64_t count = depth * kPanel;
-  switch (number) {
-    case Number::kFloat32:
-      std::memcpy(out, source, static_cast<std::size_t>(count) * sizeof(float));
-      return;
-    case Number::kFloat16: {
-      const hn::Rebind<hwy::float16_t, Floats> halves;
-      const auto* in = static_cast<const hwy::float16_t*>(source);
-      for (std::int64_t i = 0; i < count; i += kLanes)
-        hn::StoreU(hn::PromoteTo(kFloats, hn::LoadU(halves, in + i)), kFloats, out + i);
-      return;
-    }
-    case Number::kBfloat16: {
-      const hn::Rebind<hwy::bfloat16_t, Floats> halves;
-      const auto* in = static_cast<const hwy::bfloat16_t*>(source);
-      for (std::int64_t i = 0; i < count; i += kLanes)
-        hn::StoreU(hn::PromoteTo(kFloats, hn::LoadU(halves, in + i)), kFloats, out + i);
-      return;
-    }
-  }
+  with_numbers(source, number, [&](const auto& load) HWY_ATTR {
+    for (std::int64_t i = 0; i < depth * kPanel; i += kLanes) hn::StoreU(load(i), kFloats, out + i);
+  });
 }
 
 void pack_columns(const float* source, std::int64_t stride, std::int64_t depth, std::int64_t columns,

@@ -24,7 +24,31 @@ std::vector<std::int32_t> positions(std::int64_t before, std::int64_t after, std
   return all;
 }
 
+// Output o of a convolution sees input y through tap o · stride + tap = y + near.
+std::vector<std::int32_t> gradient_positions(std::int64_t kernel, std::int64_t stride, std::int64_t near,
+                                             std::int64_t size, std::int64_t inputs) {
+  std::vector<std::int32_t> all;
+  for (std::int64_t i = 0; i < inputs + kernel - 1; ++i) {
+    const std::int64_t place = i + near - (kernel - 1);
+    const bool is_there = place >= 0 && place % stride == 0 && place / stride < size;
+    all.push_back(is_there ? static_cast<std::int32_t>(place / stride) : -1);
+  }
+  return all;
+}
+
 }  // namespace
+
+Window make_gradient_window(std::int64_t kernel_height, std::int64_t kernel_width, std::int64_t stride,
+                            std::int64_t near, std::int64_t height, std::int64_t width,
+                            std::int64_t input_height, std::int64_t input_width) {
+  return {.kernel_height = kernel_height,
+          .kernel_width = kernel_width,
+          .stride = 1,
+          .out_height = input_height,
+          .out_width = input_width,
+          .rows = gradient_positions(kernel_height, stride, near, height, input_height),
+          .columns = gradient_positions(kernel_width, stride, near, width, input_width)};
+}
 
 Window make_window(std::int64_t kernel_height, std::int64_t kernel_width, std::int64_t stride,
                    Padding padding, std::int64_t height, std::int64_t width, std::int64_t seen_height,

@@ -34,6 +34,13 @@ Window make_window(std::int64_t kernel_height, std::int64_t kernel_width, std::i
                    Padding padding, std::int64_t height, std::int64_t width, std::int64_t seen_height,
                    std::int64_t seen_width);
 
+// Window of the gradient of a convolution's input: over the gradient of its output, height × width pixels of it with
+// stride − 1 zeros between neighbours, lies the kernel turned by half a circle. `near`: the convolution's padding
+// above and to the left; the window is as large as the convolution's input.
+Window make_gradient_window(std::int64_t kernel_height, std::int64_t kernel_width, std::int64_t stride,
+                            std::int64_t near, std::int64_t height, std::int64_t width,
+                            std::int64_t input_height, std::int64_t input_width);
+
 class LeftFactor {
  public:
   static LeftFactor matrix(const float* data, std::int64_t stride, std::int64_t depth);

@@ -1,6 +1,8 @@
 #include "kernels/packed_weights.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <utility>
 
 #include "base/error.h"
@@ -47,34 +49,78 @@ std::int64_t panels_of(const WeightShape& shape, PanelOrder order) {
                                      : 2 * (round_up(shape.outputs / 2, kPanel) / kPanel);
 }
 
+void fill_any(const void* weights, Number number, const WeightShape& shape, const Outputs& outputs,
+              void* to) {
+  const std::int64_t from = outputs.first * shape.inputs * shape.taps;
+  if (number == Number::kFloat32) {
+    fill(static_cast<const float*>(weights) + from, shape, outputs.count, static_cast<float*>(to));
+  } else {
+    fill(static_cast<const std::uint16_t*>(weights) + from, shape, outputs.count,
+         static_cast<std::uint16_t*>(to));
+  }
+}
+
+// The next bfloat16 away from zero, so that the largest number of a run becomes 127 at most.
+std::uint16_t bfloat16_above(float positive) {
+  return static_cast<std::uint16_t>((std::bit_cast<std::uint32_t>(positive) + 0xFFFF) >> 16);
+}
+
+// One run, [kRun][kPanel] floats.
+void round_run(const float* from, std::byte* to) {
+  auto* const scales = reinterpret_cast<std::uint16_t*>(to);
+  auto* const whole = reinterpret_cast<std::int8_t*>(to) + 2 * kPanel;
+  for (std::int64_t c = 0; c < kPanel; ++c) {
+    float largest = 0;
+    for (std::int64_t k = 0; k < kRun; ++k) largest = std::max(largest, std::abs(from[k * kPanel + c]));
+    scales[c] = bfloat16_above(largest / 127);
+    const float scale = std::bit_cast<float>(static_cast<std::uint32_t>(scales[c]) << 16);
+    for (std::int64_t k = 0; k < kRun; ++k) {
+      const float x = scale > 0 ? from[k * kPanel + c] / scale : 0;
+      whole[k * kPanel + c] = static_cast<std::int8_t>(std::lrint(std::clamp(x, -127.0F, 127.0F)));
+    }
+  }
+}
+
 }  // namespace
 
 std::int64_t packed_bytes(Number number, const WeightShape& shape, PanelOrder order) {
-  return panels_of(shape, order) * shape.inputs * shape.taps * kPanel * bytes_of(number);
+  return panels_of(shape, order) * bytes_of(number, shape.inputs * shape.taps);
 }
 
-PackedWeights::PackedWeights(const void* weights, Number number, WeightShape shape, PanelOrder order,
-                             int threads, Borrowed<std::byte> memory)
+PackedWeights::PackedWeights(Number number, WeightShape shape, PanelOrder order, Borrowed<std::byte> memory)
     : shape_(shape), order_(order), number_(number), panels_(panels_of(shape, order)) {
   if (memory.bytes.empty()) {
     const auto own = std::make_shared<Buffer>(bytes());
     memory = {{own->data(), static_cast<std::size_t>(bytes())}, own};
   }
   LOWRANK_CHECK(static_cast<std::int64_t>(memory.bytes.size()) == bytes());
-  std::byte* const data = memory.bytes.data();
-  data_ = data;
+  data_ = memory.bytes.data();
   owner_ = std::move(memory.owner);
+}
+
+PackedWeights::PackedWeights(const void* weights, Number number, WeightShape shape, PanelOrder order,
+                             int threads, Borrowed<std::byte> memory)
+    : PackedWeights(number, shape, order, std::move(memory)) {
   parallel_for(panels_, threads, [&](std::int64_t panel) {
-    const auto [first, count] = outputs_of(panel, shape_, order_);
-    const std::int64_t to = panel * depth() * kPanel;
-    if (number_ == Number::kFloat32) {
-      fill(static_cast<const float*>(weights) + first * depth(), shape_, count,
-           reinterpret_cast<float*>(data) + to);
-    } else {
-      fill(static_cast<const std::uint16_t*>(weights) + first * depth(), shape_, count,
-           reinterpret_cast<std::uint16_t*>(data) + to);
-    }
+    fill_any(weights, number_, shape_, outputs_of(panel, shape_, order_),
+             const_cast<void*>(at(panel, 0)));  // the memory is still ours alone
   });
+}
+
+PackedWeights PackedWeights::in_int8(const void* weights, Number number, WeightShape shape, PanelOrder order,
+                                     int threads, Borrowed<std::byte> memory) {
+  LOWRANK_CHECK(can_be_int8(shape));
+  PackedWeights packed(Number::kInt8, shape, order, std::move(memory));
+  const std::int64_t depth = packed.depth();
+  parallel_for(packed.panels_, threads, [&](std::int64_t panel) {
+    const Buffer as_stored(bytes_of(number, depth)), floats(panel_bytes(depth));
+    fill_any(weights, number, shape, outputs_of(panel, shape, order), as_stored.data());
+    simd_block_kernel().pack_panel(as_stored.data(), number, depth, floats.data());
+    auto* const to = static_cast<std::byte*>(const_cast<void*>(packed.at(panel, 0)));
+    for (std::int64_t run = 0; run < depth / kRun; ++run)
+      round_run(floats.floats() + run * kRun * kPanel, to + run * kRunBytes);
+  });
+  return packed;
 }
 
 PackedWeights::PackedWeights(Borrowed<const std::byte> packed, Number number, WeightShape shape,
@@ -89,7 +135,7 @@ PackedWeights::PackedWeights(Borrowed<const std::byte> packed, Number number, We
 }
 
 const void* PackedWeights::at(std::int64_t panel, std::int64_t depth_index) const {
-  return data_ + (panel * depth() + depth_index) * kPanel * bytes_of(number_);
+  return data_ + bytes_of(number_, panel * depth() + depth_index);
 }
 
 }  // namespace lowrank::kernels

@@ -1,5 +1,5 @@
 // Weights in the order in which the block product reads them: [panel of 16 outputs][tap · input][16], in the
-// type in which they were stored. Made once per layer; the numbers are unchanged.
+// type in which they were stored and unchanged, or rounded to kInt8. Made once per layer.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,10 @@ struct WeightShape {
   std::int64_t outputs = 0, inputs = 0, taps = 1;  // stored as [outputs][inputs][taps]
 };
 
+inline bool can_be_int8(const WeightShape& shape) {
+  return shape.inputs % kRun == 0;
+}
+
 // Bytes that the weights take when packed.
 std::int64_t packed_bytes(Number number, const WeightShape& shape, PanelOrder order);
 
@@ -34,6 +38,9 @@ class PackedWeights {
   // Packs `weights`, in memory of its own or into `memory`.
   PackedWeights(const void* weights, Number number, WeightShape shape, PanelOrder order, int threads,
                 Borrowed<std::byte> memory = {});
+  // The same as kInt8. can_be_int8(shape) must hold.
+  static PackedWeights in_int8(const void* weights, Number number, WeightShape shape, PanelOrder order,
+                               int threads, Borrowed<std::byte> memory = {});
   // Packed before, and kept somewhere.
   PackedWeights(Borrowed<const std::byte> packed, Number number, WeightShape shape, PanelOrder order);
 
@@ -47,6 +54,8 @@ class PackedWeights {
   const void* at(std::int64_t panel, std::int64_t depth) const;
 
  private:
+  PackedWeights(Number number, WeightShape shape, PanelOrder order, Borrowed<std::byte> memory);
+
   WeightShape shape_;
   PanelOrder order_;
   Number number_;

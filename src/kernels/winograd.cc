@@ -181,8 +181,9 @@ std::optional<WinogradForm> winograd_form(const Map& map, const Window& window, 
   if (&kernel != &simd_block_kernel() || window.kernel_height != 3 || window.kernel_width != 3 ||
       window.stride != 1)
     return {};
-  const std::int64_t tiles = map.batch * ((window.out_height + 3) / 4) * ((window.out_width + 3) / 4);
-  if (tiles < 4 || map.channels < 16 || weights.shape().outputs < 16) return {};
+  const std::int64_t smallest_tiles =
+      map.batch * ((window.out_height + 1) / 2) * ((window.out_width + 1) / 2);
+  if (smallest_tiles < 8 || map.channels < 16 || weights.shape().outputs < 16) return {};
   return cheapest_form(map, window);
 }
 
@@ -196,7 +197,7 @@ void winograd(WinogradForm form, const Map& map, const Window& window, const Pac
                      filters_at_all = convolution.sizes().filters;
   const BlockKernel& kernel = simd_block_kernel();
   const std::int64_t inputs = map.channels;
-  const Cut depths = cut(inputs, kBlockDepth, kPanel);
+  const Cut depths = cut(inputs, kBlockDepth, kDepthStep);
   const std::int64_t step = depths.size, steps = depths.count;
   const std::int64_t bytes_of_tile = steps * frequencies * kRowBytes;
   const std::int64_t chunk =

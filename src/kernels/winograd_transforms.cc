@@ -17,6 +17,8 @@ constexpr Floats kFloats;
 constexpr std::int64_t kLanes = static_cast<std::int64_t>(hn::MaxLanes(Floats()));
 using V = hn::Vec<Floats>;
 
+#include "kernels/stored_numbers.inc"
+
 HWY_INLINE V times(float f, V v) {
   return hn::Mul(hn::Set(kFloats, f), v);
 }
@@ -170,25 +172,9 @@ HWY_INLINE void filters_of(std::int64_t filter, std::int64_t depth, std::int64_t
 template <typename Form>
 void panel_of(std::int64_t filter, const void* panel, Number number, std::int64_t depth,
               std::int64_t tap_stride, float* to, std::int64_t frequency_stride) {
-  switch (number) {
-    case Number::kFloat32: {
-      const auto* in = static_cast<const float*>(panel);
-      return filters_of<Form>(filter, depth, tap_stride, to, frequency_stride,
-                              [in](std::int64_t i) { return hn::LoadU(kFloats, in + i); });
-    }
-    case Number::kFloat16: {
-      const auto* in = static_cast<const hwy::float16_t*>(panel);
-      return filters_of<Form>(filter, depth, tap_stride, to, frequency_stride, [in](std::int64_t i) {
-        return hn::PromoteTo(kFloats, hn::LoadU(hn::Rebind<hwy::float16_t, Floats>(), in + i));
-      });
-    }
-    case Number::kBfloat16: {
-      const auto* in = static_cast<const hwy::bfloat16_t*>(panel);
-      return filters_of<Form>(filter, depth, tap_stride, to, frequency_stride, [in](std::int64_t i) {
-        return hn::PromoteTo(kFloats, hn::LoadU(hn::Rebind<hwy::bfloat16_t, Floats>(), in + i));
-      });
-    }
-  }
+  with_numbers(panel, number, [&](const auto& load) HWY_ATTR {
+    filters_of<Form>(filter, depth, tap_stride, to, frequency_stride, load);
+  });
 }
 
 template <typename Form>

@@ -46,18 +46,17 @@ struct LinearBackward : Node {
 };
 
 struct ConvolutionBackward : Node {
-  ConvolutionBackward(std::shared_ptr<const PackedWeights> w, std::int64_t height_, std::int64_t width_,
-                      ops::ConvGeometry geometry_)
-      : transposed(std::move(w)), height(height_), width(width_), geometry(geometry_) {}
   std::string name() const override { return "ConvolutionBackward"; }
   variable_list apply(variable_list&& dy) override {
     if (!dy[0].defined()) return {at::Tensor()};
     const at::NoGradGuard no_grad;
-    return {kernel_ops::conv2d(dy[0], {*transposed, height, width}, {}, {}, geometry, {})};
+    return {
+        kernel_ops::conv2d_gradient(dy[0], {*turned, kernel_height, kernel_width}, geometry, height, width)};
   }
-  std::shared_ptr<const PackedWeights> transposed;
-  std::int64_t height, width;
+  std::shared_ptr<const PackedWeights> turned;
+  std::int64_t kernel_height = 0, kernel_width = 0;
   ops::ConvGeometry geometry;
+  std::int64_t height = 0, width = 0;  // of the input
 };
 
 // ── attention ───────────────────────────────────────────────────────────────────────────────────────────
@@ -125,11 +124,6 @@ struct AttentionBackward : Node {
 
 }  // namespace
 
-bool takes(const ops::Weight& w, const ops::ConvGeometry& geometry) {
-  return geometry.stride == 1 && !geometry.far_side_only && w.tensor.size(2) == 2 * geometry.padding + 1 &&
-         w.tensor.size(3) == 2 * geometry.padding + 1;
-}
-
 at::Tensor linear(const at::Tensor& x, const ops::Weight& w, const at::Tensor& b) {
   at::Tensor y;
   {
@@ -148,7 +142,12 @@ at::Tensor conv2d(const at::Tensor& x, const ops::Weight& w, const at::Tensor& b
     y = kernel_ops::conv2d(x, {w.packed(false), height, width}, b, {}, geometry, {});
   }
   if (!x.requires_grad()) return y;
-  return with_origin(y, make_node<ConvolutionBackward>(w.packed_transposed(), height, width, geometry), x);
+  const std::shared_ptr<ConvolutionBackward> backward(new ConvolutionBackward, torch::autograd::deleteNode);
+  backward->turned = w.packed_transposed();
+  backward->kernel_height = height, backward->kernel_width = width;
+  backward->geometry = geometry;
+  backward->height = x.size(2), backward->width = x.size(3);
+  return with_origin(y, backward, x);
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,

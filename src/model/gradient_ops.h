@@ -2,7 +2,8 @@
 // ways: what a LoRA's training does most of its time. On the CPU, in float32.
 //
 //   linear        y = x · wᵀ + b           dx = dy · w
-//   convolution   y = x ⊛ w + b            dx = dy ⊛ turned w, inputs and outputs exchanged
+//   convolution   y = x ⊛ w + b            dx = dy, spread by the stride, ⊛ turned w,
+//                                          inputs and outputs exchanged
 //   attention     P = softmax(s Q Kᵀ)      dV = Pᵀ dY, dS = P ∘ (dY Vᵀ − rows of Σ dY ∘ Y),
 //                 Y = P V                  dQ = s dS K, dK = s dSᵀ Q
 //
@@ -13,9 +14,6 @@
 #include "model/ops.h"
 
 namespace lowrank::model::gradient_ops {
-
-// Whether conv2d takes a convolution: odd kernels of stride 1 that keep the size.
-bool takes(const ops::Weight& w, const ops::ConvGeometry& geometry);
 
 // As in ops.h. Neither weight nor bias gets a gradient.
 at::Tensor linear(const at::Tensor& x, const ops::Weight& w, const at::Tensor& b);

@@ -185,6 +185,20 @@ at::Tensor conv2d(const at::Tensor& x, const Filter& w, const at::Tensor& b,
   return y;
 }
 
+at::Tensor conv2d_gradient(const at::Tensor& dy, const Filter& turned, const ConvGeometry& geometry,
+                           std::int64_t height, std::int64_t width) {
+  const at::Tensor in = as_map(dy);
+  LOWRANK_CHECK(in.size(1) == turned.packed.shape().inputs);
+  const std::int64_t near = geometry.far_side_only ? 0 : geometry.padding;
+  const kernels::Window window = kernels::make_gradient_window(turned.height, turned.width, geometry.stride,
+                                                               near, in.size(2), in.size(3), height, width);
+  const at::Tensor dx = empty_map({in.size(0), turned.packed.shape().outputs, height, width});
+  const kernels::Map map = map_of(in);
+  convolve(map, kernels::Convolution(map, window, turned.packed, at::get_num_threads()), turned.packed, {},
+           {}, dx.data_ptr<float>());
+  return dx;
+}
+
 at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Filter& w, const at::Tensor& b,
                           const ConvGeometry& geometry, const Fused& fused) {
   constexpr std::int64_t kStripRows = 32;  // of the output, a multiple of any tile's height

@@ -19,6 +19,10 @@ at::Tensor linear(const at::Tensor& x, const kernels::PackedWeights& w, const at
 at::Tensor conv2d(const at::Tensor& x, const Filter& w, const at::Tensor& b,
                   std::span<const ops::LowRank* const> low_rank, const ops::ConvGeometry& geometry,
                   const ops::Fused& fused);
+// The gradient of such a convolution's input, height × width, from that of its output. `turned`: its weights with
+// inputs and outputs exchanged and the kernel turned by half a circle.
+at::Tensor conv2d_gradient(const at::Tensor& dy, const Filter& turned, const ops::ConvGeometry& geometry,
+                           std::int64_t height, std::int64_t width);
 at::Tensor conv2d_of_norm(const at::Tensor& x, const ops::GroupNorm& norm, const Filter& w,
                           const at::Tensor& b, const ops::ConvGeometry& geometry, const ops::Fused& fused);
 // A convolution of 1×1 with no more outputs than inputs, laid over its input [B, H, W, in], which is lost.

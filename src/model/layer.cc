@@ -96,6 +96,10 @@ at::Tensor Layer::of_norm(const Layer& norm, const at::Tensor& x, const ops::Fus
   return ops::conv2d_of_norm(x, norm.base_norm(), base_, bias_, geometry, fused, policy_->compute);
 }
 
+void Layer::hold_in_int8() {
+  if (kind_ == LayerKind::kLinear || kind_ == LayerKind::kConv2d) base_.hold_in_int8();
+}
+
 void Layer::prepare() const {
   if (kind_ == LayerKind::kLinear || kind_ == LayerKind::kConv2d) ops::prepare(base_, geometry_.gated);
 }

@@ -90,6 +90,10 @@ class Layer {
   // Another number after each change of the slot or of the stored tensors.
   std::uint64_t revision() const { return revision_; }
 
+  // A linear layer's or convolution's products take its weights in 8 bits from now on (ops.h); call before prepare().
+  void hold_in_int8();
+  bool is_held_in_int8() const { return base_.is_held_in_int8(); }
+
   // Derives now what a product without gradients would derive at its first use. The stored weight is then
   // read no more, and its pages may go.
   void prepare() const;

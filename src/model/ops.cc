@@ -161,19 +161,36 @@ std::shared_ptr<const kernels::PackedWeights> Weight::packed_transposed() const 
   return transposed_;
 }
 
+void Weight::hold_in_int8() {
+  wants_int8_ = true;
+  packed_.reset();
+}
+
+bool Weight::is_held_in_int8() const {
+  return wants_int8_ && kernels::can_be_int8(shape_of(tensor));
+}
+
 std::int64_t Weight::packed_bytes(bool gated) const {
-  return is_fixed(*this) ? kernels::packed_bytes(*number_of(tensor), shape_of(tensor), order_of(gated)) : 0;
+  if (!is_fixed(*this)) return 0;
+  return kernels::packed_bytes(is_held_in_int8() ? kernels::Number::kInt8 : *number_of(tensor),
+                               shape_of(tensor), order_of(gated));
 }
 
 void Weight::pack_into(bool gated, const kernels::Borrowed<std::byte>& memory) const {
-  set_packed(std::make_shared<const kernels::PackedWeights>(tensor.data_ptr(), *number_of(tensor),
-                                                            shape_of(tensor), order_of(gated),
-                                                            at::get_num_threads(), memory));
+  const auto pack = [&] {
+    if (is_held_in_int8())
+      return kernels::PackedWeights::in_int8(tensor.data_ptr(), *number_of(tensor), shape_of(tensor),
+                                             order_of(gated), at::get_num_threads(), memory);
+    return kernels::PackedWeights(tensor.data_ptr(), *number_of(tensor), shape_of(tensor), order_of(gated),
+                                  at::get_num_threads(), memory);
+  };
+  set_packed(std::make_shared<const kernels::PackedWeights>(pack()));
 }
 
 void Weight::adopt_packed(bool gated, const kernels::Borrowed<const std::byte>& packed) const {
-  set_packed(std::make_shared<const kernels::PackedWeights>(packed, *number_of(tensor), shape_of(tensor),
-                                                            order_of(gated)));
+  set_packed(std::make_shared<const kernels::PackedWeights>(
+      packed, is_held_in_int8() ? kernels::Number::kInt8 : *number_of(tensor), shape_of(tensor),
+      order_of(gated)));
 }
 
 void prepare(const Weight& weight, bool gated) {
@@ -234,7 +251,7 @@ at::Tensor conv2d(const at::Tensor& x, const Weight& w, const at::Tensor& b,
     return kernel_ops::conv2d(x, filter_of(w), b, low_rank, geometry, fused);
   }
   const at::Tensor in = upsample(x, fused);
-  if (use_gradient_kernels(x, w, b, low_rank, compute) && gradient_ops::takes(w, geometry))
+  if (use_gradient_kernels(x, w, b, low_rank, compute))
     return finish(gradient_ops::conv2d(in, w, b, geometry), fused);
   at::Tensor y = slow_conv2d(in, w, b, geometry, compute);
   for (const LowRank* part : low_rank)

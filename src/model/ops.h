@@ -33,9 +33,16 @@ class Weight {
   explicit Weight(at::Tensor stored) : tensor(std::move(stored)) {}
   at::Tensor tensor;
 
+  // From now on rounded to 8 bits where the kernels take it (inputs in runs of 32), see kernels::Number::kInt8.
+  void hold_in_int8();
+  bool is_held_in_int8() const;
+
   // In the kernels' order of panels. Made again when the weight was written to.
   const kernels::PackedWeights& packed(bool gated) const;
-  void forget() const { packed_.reset(); }
+  void forget() const {
+    packed_.reset();
+    transposed_.reset();
+  }
   // Of the weight whose product is the gradient of this one's product with respect to its input: inputs and
   // outputs change places, and a kernel is turned by half a circle.
   std::shared_ptr<const kernels::PackedWeights> packed_transposed() const;
@@ -49,6 +56,7 @@ class Weight {
  private:
   bool is_packed(bool gated) const;
   void set_packed(std::shared_ptr<const kernels::PackedWeights> packed) const;
+  bool wants_int8_ = false;
   mutable std::shared_ptr<const kernels::PackedWeights> packed_;
   mutable const void* packed_from_ = nullptr;
   mutable std::int64_t packed_version_ = 0;

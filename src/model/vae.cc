@@ -1,6 +1,7 @@
 #include "model/vae.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <optional>
@@ -9,11 +10,13 @@
 
 #include "base/error.h"
 #include "model/ops.h"
+#include "tensor/arena.h"
 
 namespace lowrank::model {
 namespace {
 
 constexpr double kEps = 1e-6;
+constexpr std::int64_t kLargeMap = 64 << 20;  // bytes; where memory matters more than a copy
 
 Vae::ResBlock res_block(LayerBuilder& build, const std::string& p) {
   return {build.group_norm(p + "norm1", kEps), build.conv(p + "conv1"), build.group_norm(p + "norm2", kEps),
@@ -101,14 +104,19 @@ at::Tensor run_level(const Vae::Level& level, at::Tensor x, std::size_t first = 
 // would be too large to be whole.
 at::Tensor enlarge(const Layer& up, const Vae::Level& next, at::Tensor x, std::size_t& blocks_run) {
   blocks_run = 0;
-  // Layer::over left x in the memory of a larger map, which is needed now.
-  if (x.storage().nbytes() > static_cast<std::size_t>(x.numel()) * x.element_size()) x = x.clone();
   const auto plain = next.blocks.empty() ? std::nullopt : plain_block(next.blocks.front());
   const ops::Conv conv = up.base_conv();
   if (plain && up.is_base() && next.attentions.empty() &&
       ops::wants_strips(x, &conv, *plain, up.policy().compute)) {
     blocks_run = 1;
+    // Layer::over left x in the memory of a larger map, which is needed now.
+    if (x.storage().nbytes() > static_cast<std::size_t>(x.numel()) * x.element_size()) x = x.clone();
     return ops::res_block_of_doubled_in_strips(x, conv, *plain);
+  }
+  const std::int64_t bytes = 4 * x.size(0) * 4 * x.size(2) * x.size(3) * up.weight().size(0);
+  if (!at::GradMode::is_enabled() && bytes > kLargeMap) {
+    const tensor::RoomBelow room(bytes);
+    x = x.clone();
   }
   return up(x, {.upsample_to = std::pair(x.size(2) * 2, x.size(3) * 2)});
 }

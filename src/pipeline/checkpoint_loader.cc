@@ -2,13 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <malloc.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cstdint>
+#include <functional>
 #include <utility>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "prompt/chunks.h"
 #include "prompt/text.h"
 #include "prompt/tokenizer.h"
@@ -59,13 +59,30 @@ std::unique_ptr<Component> build(const formats::ParameterViews& views, const for
 
 std::uint64_t bytes_of(const model::LayerMap& layers) {
   std::uint64_t bytes = 0;
-  for (const auto& parameter : model::parameters(layers)) bytes += parameter.tensor.nbytes();
+  for (const auto& [path, layer] : layers) {
+    bytes += layer->is_held_in_int8() ? static_cast<std::uint64_t>(layer->prepared_bytes())
+                                      : layer->weight().nbytes();
+    if (layer->bias().defined()) bytes += layer->bias().nbytes();
+  }
   return bytes;
 }
 
 // Beside the latent, the U-Net takes the mask and the latent of what lies outside it.
 bool is_inpainting(const model::UNet& unet, const model::Vae& vae) {
   return unet.in_channels() == 2 * vae.latent_channels() + 1;
+}
+
+// `between` is called after some 128 MB.
+void pack(const model::LayerMap& layers, const std::function<void()>& between) {
+  std::int64_t read = 0;
+  for (const auto& [path, layer] : layers) {
+    layer->prepare();
+    read += layer->prepared_bytes();
+    if (read < PackedCache::kBetween) continue;
+    between();
+    read = 0;
+  }
+  between();
 }
 
 void require_fit(const model::UNet& unet, const model::Vae& vae, const std::filesystem::path& path) {
@@ -89,23 +106,39 @@ void LoadedModel::set_tiling(bool is_on) {
 }
 
 void LoadedModel::release_mapped_weights() const {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  for (const auto& file : files) {
-    const auto bytes = file->file_bytes();
-    // A mapping begins on a page. Anything else is no mapping, whose bytes this would wipe.
-    if (bytes.empty() || reinterpret_cast<std::uintptr_t>(bytes.data()) % page != 0) continue;
-    ::madvise(const_cast<std::byte*>(bytes.data()), bytes.size(), MADV_DONTNEED);
+  for (const auto* const all : {&files, &vae_files})
+    for (const auto& file : *all) release_pages(file->file_bytes());
+}
+
+void LoadedModel::hold_unet_in_int8() {
+  for (const auto& [name_of_layer, layer] : unet->layers()) layer->hold_in_int8();
+}
+
+void LoadedModel::prepare(PackedCache& cache) {
+  const auto release = [this] { release_mapped_weights(); };
+  kept_text_encoder = cache.keep(text_encoder->layers(), files, release);
+  kept_unet = cache.keep(unet->layers(), files, release);
+  if (!kept_unet) pack(unet->layers(), release);
+  prepare_vae(cache);
+}
+
+void LoadedModel::prepare_vae(PackedCache& cache) {
+  kept_vae = cache.keep(vae->layers(), vae_files, [this] { release_mapped_weights(); });
+}
+
+void LoadedModel::make_room_for(formats::Component next) const {
+  using enum formats::Component;
+  const auto rest = [](const model::LayerMap& layers, const std::optional<KeptWeights>& kept) {
+    if (kept) return kept->release();
+    for (const auto& [name_of_layer, layer] : layers) layer->forget_prepared();
+  };
+  if (next != kTextEncoder) rest(text_encoder->layers(), kept_text_encoder);
+  if (next != kUnet && kept_unet) kept_unet->release();
+  if (next != kVae) rest(vae->layers(), kept_vae);
+  if (next == kVae && !kept_vae) {
+    for (const auto& [name_of_layer, layer] : vae->layers())
+      if (!name_of_layer.starts_with("encoder.")) layer->prepare();
   }
-}
-
-void LoadedModel::prepare(PackedCache& cache) const {
-  cache.prepare(unet->layers(), files, [this] { release_mapped_weights(); });
-}
-
-void LoadedModel::make_room() const {
-  for (const auto& [name_of_layer, layer] : text_encoder->layers()) layer->forget_prepared();
-  for (const auto& [name_of_layer, layer] : vae->layers())
-    if (!name_of_layer.starts_with("encoder.")) layer->prepare();
   release_mapped_weights();
   ::malloc_trim(0);
 }
@@ -114,10 +147,12 @@ std::uint64_t LoadedModel::parameter_bytes() const {
   return bytes_of(text_encoder->layers()) + bytes_of(unet->layers()) + bytes_of(vae->layers());
 }
 
-LoadedModel load_model(const std::filesystem::path& path, const std::optional<std::filesystem::path>& vae) {
+LoadedModel load_model(const std::filesystem::path& path, const std::optional<std::filesystem::path>& vae,
+                       HashMemo hashes) {
   const formats::Checkpoint checkpoint = formats::open_checkpoint(path);
   LoadedModel loaded;
   loaded.path = path;
+  loaded.hashes = std::move(hashes);
   loaded.prediction = checkpoint.prediction;
   const auto own_scale = metadata_number(checkpoint, "lowrank.latent_scale", 1e-6, 1e6);
   loaded.has_sd1_latents = !own_scale && !checkpoint.metadata.contains("lowrank.default_size");
@@ -141,10 +176,11 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
     load_vae(loaded, vae);
   } else {
     loaded.vae = build_vae(checkpoint);
+    loaded.vae_files = checkpoint.files;
     require_fit(*loaded.unet, *loaded.vae, path);
   }
   loaded.files = checkpoint.files;
-  loaded.hash = std::make_unique<FileHash>(path);
+  loaded.hash = std::make_unique<FileHash>(path, loaded.hashes);
   return loaded;
 }
 
@@ -153,8 +189,10 @@ void load_vae(LoadedModel& model, const std::optional<std::filesystem::path>& va
   auto built = build_vae(source);
   require_fit(*model.unet, *built, source.path);
   model.vae = std::move(built);
+  model.vae_files = source.files;
+  model.kept_vae.reset();
   model.vae_path = vae.value_or(std::filesystem::path());
-  model.vae_hash = vae ? std::make_unique<FileHash>(*vae) : nullptr;
+  model.vae_hash = vae ? std::make_unique<FileHash>(*vae, model.hashes) : nullptr;
 }
 
 }  // namespace lowrank::pipeline

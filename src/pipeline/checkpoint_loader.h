@@ -29,32 +29,37 @@ struct LoadedModel {
   std::unique_ptr<model::UNet> unet;
   std::unique_ptr<model::Vae> vae;
 
-  std::vector<std::shared_ptr<const weights::TensorFile>> files;
+  std::vector<std::shared_ptr<const weights::TensorFile>> files, vae_files;
+  HashMemo hashes;
   std::unique_ptr<FileHash> hash, vae_hash;  // of the checkpoint's file; of the VAE's, null without vae_path
+  // What the components' products need, where it lies in a file of the cache.
+  std::optional<KeptWeights> kept_text_encoder, kept_unet, kept_vae;
 
   // An inpainting checkpoint: its U-Net has 9 input channels instead of 4.
   bool is_inpainting() const;
   // Convolutions wrap around the picture's edges from now on, or no longer.
   void set_tiling(bool is_on);
   std::string name() const { return path.stem().string(); }
-  // Tells the system that the mapped weights are not needed just now. They stay in the page cache, so the
-  // next use costs little, but they no longer count as this process's memory while something else needs it.
+  // The weights as stored stay mapped, but leave this process's memory until they are read again (release_pages).
   void release_mapped_weights() const;
-  // Derives what the U-Net needs for sampling on the CPU, or finds it in the cache; what was read of the
-  // mapped weights is released on the way, so that no more than 128 MB of a model lie in memory twice. The
-  // VAE follows when it is used.
-  void prepare(PackedCache& cache) const;
-  // Before the VAE decodes: derives what it needs, and gives back mapped weights, what was derived for the text
-  // encoder, and freed memory.
-  void make_room() const;
-  // Of all tensors as they lie in memory, mapped ones included.
+  // Before prepare(): the U-Net's products take its weights in 8 bits, with a scale for every 32 of them.
+  void hold_unet_in_int8();
+  // Derives what products on the CPU need, or finds it in the cache; without a cache the U-Net's only, the others
+  // derive theirs when they are used. What was read of the mapped weights is released on the way, so that no more than
+  // 128 MB of a model lie in memory twice.
+  void prepare(PackedCache& cache);
+  void prepare_vae(PackedCache& cache);  // after load_vae
+  // Before `next` runs: what was derived for other components leaves this process's memory, and so do mapped weights
+  // and freed memory. Only a U-Net that lies in no cache stays, since deriving it again takes seconds.
+  void make_room_for(formats::Component next) const;
+  // Of all weights as they are held, mapped ones included.
   std::uint64_t parameter_bytes() const;
 };
 
-// Opens, checks and builds. `vae`: a stand-alone VAE instead of the checkpoint's. Throws Error naming the
+// Opens, checks and builds. `vae`: a stand-alone VAE instead of the checkpoint's. `hashes`: those known already. Throws Error naming the
 // file; kUnsupported for other families than SD 1.x.
 LoadedModel load_model(const std::filesystem::path& checkpoint,
-                       const std::optional<std::filesystem::path>& vae = {});
+                       const std::optional<std::filesystem::path>& vae = {}, HashMemo hashes = HashMemo());
 
 // Replaces the VAE of a resident model. nullopt: the checkpoint's own.
 void load_vae(LoadedModel& model, const std::optional<std::filesystem::path>& vae);

@@ -7,12 +7,14 @@
 #include <string>
 #include <thread>
 
+#include "pipeline/hash_memo.h"
+
 namespace lowrank::pipeline {
 
 class FileHash {
  public:
-  // Starts reading at once. A folder has no hash: "".
-  explicit FileHash(std::filesystem::path path);
+  // Starts reading at once, unless `memo` knows the file. A folder has no hash: "".
+  explicit FileHash(std::filesystem::path path, HashMemo memo = HashMemo());
 
   // The first `digits` hexadecimal digits; waits until they are known. "" when the file could not be read.
   std::string prefix(std::size_t digits) const { return hex_.get().substr(0, digits); }

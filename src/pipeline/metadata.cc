@@ -67,11 +67,12 @@ std::string hash_list(const std::vector<std::pair<std::string, std::string>>& ha
 
 // Entries that do not change the picture, or are read together with others.
 bool is_silent(std::string_view label) {
-  constexpr std::array<std::string_view, 24> kSilent = {
+  constexpr std::array<std::string_view, 25> kSilent = {
       "Model hash",   "VAE hash",        "Lora hashes",    "TI hashes",        "Version",  "User",
       "Lora report",  "Lora not found",  "Size",           "Seed resize from", "Lora",     "Time taken",
       "Hires resize", "Init image hash", "Script",         "X Type",           "X Values", "Fixed X Values",
-      "Y Type",       "Y Values",        "Fixed Y Values", "Z Type",           "Z Values", "Fixed Z Values"};
+      "Y Type",       "Y Values",        "Fixed Y Values", "Z Type",           "Z Values", "Fixed Z Values",
+      "U-Net weights"};
   return label.starts_with("Postprocess") || std::ranges::find(kSilent, label) != kSilent.end();
 }
 
@@ -178,6 +179,7 @@ std::string picture_metadata(const PictureFacts& facts) {
   w.unless_default("token_merging_ratio");
   if (r.enable_hr) w.unless_default("token_merging_ratio_hr");
   w.unless_default("step_cache");
+  w.text("U-Net weights", facts.int8 ? "int8" : "");
   w.unless_default("comma_padding_backtrack");
   if (r.is_img2img()) w.unless_default("initial_noise_multiplier");
   if (r.enable_hr || r.is_img2img()) w.unless_default("img2img_extra_noise");

@@ -20,6 +20,7 @@ struct PictureFacts {
   GenerationRequest request;
   std::string model_hash, vae_hash;  // "" when there is none
   bool has_vae_file = false;
+  bool int8 = false;  // the U-Net was held in 8 bits
   std::vector<std::pair<std::string, std::string>> lora_hashes,
       embedding_hashes;  // name → hash, in prompt order
   std::vector<std::string> loras_not_found;

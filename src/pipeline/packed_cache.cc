@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -159,51 +158,50 @@ class NewFile {
 
 }  // namespace
 
+void KeptWeights::release() const {
+  release_pages(bytes);
+}
+
 PackedCache::~PackedCache() = default;
 
-bool PackedCache::prepare(const model::LayerMap& layers,
-                          std::span<const std::shared_ptr<const weights::TensorFile>> files,
-                          const std::function<void()>& between) {
-  constexpr std::int64_t kBetween = std::int64_t{128} << 20;
+HashMemo PackedCache::hash_memo() const {
+  return HashMemo(options_.folder.empty() || options_.limit_bytes <= 0 ? "" : options_.folder / "hashes.txt");
+}
+
+std::optional<KeptWeights> PackedCache::keep(
+    const model::LayerMap& layers, std::span<const std::shared_ptr<const weights::TensorFile>> files,
+    const std::function<void()>& between) {
   const Plan plan = plan_of(layers);
-  std::shared_ptr<NewFile> made;
-  const bool is_kept =
-      !options_.folder.empty() && plan.bytes >= options_.least_bytes && plan.bytes <= options_.limit_bytes;
-  if (const auto key = is_kept ? key_of(files, plan.header) : std::nullopt) {
-    const fs::path path = options_.folder / (*key + ".packed");
-    if (const auto found = valid(path, plan)) {
-      for (const Place& place : plan.places) {
-        const auto bytes = found->bytes().subspan(static_cast<std::size_t>(place.offset),
-                                                  static_cast<std::size_t>(place.bytes));
-        place.layer->adopt_prepared({bytes, found});
-      }
-      std::error_code ignored;
-      fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
-      return true;
-    }
-    std::error_code ignored;
-    fs::create_directories(options_.folder, ignored);
-    make_room(options_.folder, options_.limit_bytes, plan.bytes);
-    made = NewFile::make(path, plan.bytes);
+  if (options_.folder.empty() || plan.bytes < options_.least_bytes || plan.bytes > options_.limit_bytes)
+    return std::nullopt;
+  const auto key = key_of(files, plan.header);
+  if (!key) return std::nullopt;
+  const auto part = [](const auto& bytes, const Place& place) {
+    return bytes.subspan(static_cast<std::size_t>(place.offset), static_cast<std::size_t>(place.bytes));
+  };
+  const fs::path path = options_.folder / (*key + ".packed");
+  std::error_code ignored;
+  if (const auto found = valid(path, plan)) {
+    for (const Place& place : plan.places) place.layer->adopt_prepared({part(found->bytes(), place), found});
+    fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
+    return KeptWeights{.bytes = found->bytes(), .owner = found};
   }
+  fs::create_directories(options_.folder, ignored);
+  make_room(options_.folder, options_.limit_bytes, plan.bytes);
+  const auto made = NewFile::make(path, plan.bytes);
+  if (!made) return std::nullopt;
+  std::ranges::copy(std::as_bytes(std::span(plan.header)), made->bytes().begin());
   std::int64_t read = 0;
-  if (made) std::ranges::copy(std::as_bytes(std::span(plan.header)), made->bytes().begin());
   for (const Place& place : plan.places) {
-    if (made) {
-      place.layer->prepare_in({made->bytes().subspan(static_cast<std::size_t>(place.offset),
-                                                     static_cast<std::size_t>(place.bytes)),
-                               made});
-    } else {
-      place.layer->prepare();
-    }
+    place.layer->prepare_in({part(made->bytes(), place), made});
     read += place.bytes;
     if (read < kBetween) continue;
     between();
     read = 0;
   }
   between();
-  if (made) writers_.emplace_back([made] { made->put_in_place(); });
-  return false;
+  writers_.emplace_back([made] { made->put_in_place(); });
+  return KeptWeights{.bytes = made->bytes(), .owner = made, .is_new = true};
 }
 
 }  // namespace lowrank::pipeline

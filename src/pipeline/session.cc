@@ -91,12 +91,17 @@ ResidentModel& Session::bring(const Place& place) {
   for (const auto& resident : residents_) {
     LoadedModel& model = resident->loaded;
     if (model.path != place.checkpoint) continue;
-    if (model.vae_path != place.vae.value_or(std::filesystem::path())) load_vae(model, place.vae);
+    if (model.vae_path != place.vae.value_or(std::filesystem::path())) {
+      load_vae(model, place.vae);
+      model.prepare_vae(packed_);
+    }
     return *resident;
   }
-  residents_.push_back(std::make_unique<ResidentModel>(load_model(place.checkpoint, place.vae),
-                                                       resources_.lora, resources_.embeddings));
-  residents_.back()->loaded.prepare(packed_);
+  residents_.push_back(std::make_unique<ResidentModel>(
+      load_model(place.checkpoint, place.vae, packed_.hash_memo()), resources_.lora, resources_.embeddings));
+  LoadedModel& loaded = residents_.back()->loaded;
+  if (options_.int8) loaded.hold_unet_in_int8();
+  loaded.prepare(packed_);
   return *residents_.back();
 }
 

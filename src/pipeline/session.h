@@ -38,6 +38,7 @@ struct SessionOptions {
   int threads = 0;      // 0: all cores. Applies to the whole process, as libtorch's setting does
   std::string version;  // for the metadata: "LowRank 0.1.0"
   PackedCacheOptions packed_cache = {};
+  bool int8 = false;  // U-Nets are held in 8 bits
 };
 
 class Session {

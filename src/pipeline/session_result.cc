@@ -47,7 +47,7 @@ void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
   const Stopwatch watch(job.result.seconds_decode);
   if (job.listener.on_latents) job.listener.on_latents(latents);
   const LoadedModel& model = job.last_model();
-  model.make_room();  // the VAE's maps are the largest of all
+  model.make_room_for(formats::Component::kVae);
   for (int i = 0; i < job.request.batch_size; ++i) {
     throw_if_stopped(job.stop);
     const int index = batch * job.request.batch_size + i;
@@ -108,6 +108,7 @@ std::string Session::describe(const Job& job, const PictureSeeds& seeds) const {
                      .model_hash = hash_of(model),
                      .vae_hash = model.vae_hash ? model.vae_hash->prefix(10) : "",
                      .has_vae_file = !model.vae_path.empty(),
+                     .int8 = options_.int8,
                      .lora_hashes = job.lora_hashes,
                      .embedding_hashes = job.embedding_hashes,
                      .loras_not_found = {},

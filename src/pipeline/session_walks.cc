@@ -37,6 +37,7 @@ void Session::start_from_pictures(Job& job) {
     return upscalers_.enlarge(request.upscaler_for_img2img, picture, width, height, job.tiles(), job.stop);
   });
   std::ranges::copy(job.init.warnings, std::back_inserter(job.result.warnings));
+  model.make_room_for(formats::Component::kVae);
   std::vector<std::uint64_t> seeds;
   for (int i = 0; i < request.batch_size; ++i) seeds.push_back(job.seeds[static_cast<std::size_t>(i)].seed);
   job.start = encode_init_pictures(model, request, job.init, seeds, job.first.plan.rng);
@@ -112,6 +113,7 @@ at::Tensor Session::enlarged(Job& job, const at::Tensor& latents, at::Tensor& ex
   const auto cell = static_cast<int>(model.vae->downscale());
   const HiresSize size = hires_size(request, cell);
   const double weight = request.inpainting_mask_weight.value;
+  model.make_room_for(formats::Component::kVae);
   if (const LatentUpscaleRow* mode = find_latent_upscale(request.hr_upscaler)) {
     const at::Tensor small =
         request.firstpass_image ? encode_pixels(before, pixels_of({*request.firstpass_image})) : latents;
@@ -177,10 +179,11 @@ at::Tensor Session::sample(Job& job, Pass& pass, int batch, std::optional<sampli
                                 .is_timestep_sampler = pass.plan.sampler->is_timestep,
                                 .total_calls = sampling::planned_calls(*pass.plan.sampler, steps),
                                 .table = &table},
-                    [&] { pass.model->loaded.make_room(); });
+                    [&] { pass.model->loaded.make_room_for(formats::Component::kVae); });
   }
   sampling::NoiseModel& model = refined ? static_cast<sampling::NoiseModel&>(*refined) : network;
   set_step(1);
+  pass.model->loaded.make_room_for(formats::Component::kUnet);
   tensor::use_arena();
   const auto on_step = [&](const sampling::StepReport& report) {
     if (report.step < steps) set_step(report.step + 1);

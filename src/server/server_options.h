@@ -26,6 +26,7 @@ struct ServerOptions {
   bool may_be_stopped = false;   // server-kill, server-stop over the API
   std::string access_log = "-";  // "-": standard error, "": none, else a file
   int threads = 0;
+  bool int8 = false;  // U-Nets are held in 8 bits
   std::string version;
   pipeline::PackedCacheOptions packed_cache;
   std::size_t body_bytes = 256u << 20;

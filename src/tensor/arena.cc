@@ -32,17 +32,22 @@ class Arena {
     gaps_.emplace(0, size_);
   }
 
-  // Null when it is not in use, or no gap is large enough.
-  void* take(std::size_t bytes) {
-    const std::size_t size = (bytes + kPage - 1) / kPage * kPage;
+  // Null when it is not in use, or no gap is large enough. `below`: bytes to leave free after the first gap's beginning.
+  void* take(std::size_t bytes, std::size_t below) {
+    const std::size_t size = pages(bytes);
     const std::lock_guard lock(mutex_);
-    if (!is_used_) return nullptr;
-    const auto gap =
-        std::find_if(gaps_.begin(), gaps_.end(), [&](const auto& each) { return each.second >= size; });
+    if (!is_used_ || gaps_.empty()) return nullptr;
+    const std::size_t lowest = below == 0 ? 0 : gaps_.begin()->first + pages(below);
+    const auto gap = std::find_if(gaps_.begin(), gaps_.end(), [&](const auto& each) {
+      const auto [begin, room] = each;
+      return begin + room >= std::max(begin, lowest) + size;
+    });
     if (gap == gaps_.end()) return nullptr;
-    const auto [at, room] = *gap;
+    const auto [begin, room] = *gap;
+    const std::size_t at = std::max(begin, lowest), rest = begin + room - at - size;
     gaps_.erase(gap);
-    if (room > size) gaps_.emplace(at + size, room - size);
+    if (at > begin) gaps_.emplace(begin, at - begin);
+    if (rest > 0) gaps_.emplace(at + size, rest);
     blocks_.emplace(at, size);
     if (at + size > touched_) {
       touched_ = at + size;
@@ -103,6 +108,7 @@ class Arena {
   }
 
  private:
+  static std::size_t pages(std::size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
   std::size_t end() const { return blocks_.empty() ? 0 : blocks_.rbegin()->first + blocks_.rbegin()->second; }
 
   std::mutex mutex_;
@@ -119,6 +125,8 @@ Arena& arena() {
   return the;
 }
 
+thread_local std::size_t room_below = 0;
+
 void free_any(void* data) {
   if (!arena().give(data)) c10::GetDefaultCPUAllocator()->raw_deleter()(data);
 }
@@ -132,7 +140,7 @@ void free_any(void* data) {
 class Allocator : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t bytes) LOWRANK_ALLOCATE_CONST override {
-    void* const data = bytes < kSmallest ? nullptr : arena().take(bytes);
+    void* const data = bytes < kSmallest ? nullptr : arena().take(bytes, room_below);
     if (data == nullptr) return c10::GetDefaultCPUAllocator()->allocate(bytes);
     return {data, data, &free_any, c10::Device(c10::DeviceType::CPU)};
   }
@@ -158,6 +166,14 @@ void use_arena() {
 
 void release_arena() {
   arena().release();
+}
+
+RoomBelow::RoomBelow(std::int64_t bytes) : before_(room_below) {
+  room_below = static_cast<std::size_t>(bytes);
+}
+
+RoomBelow::~RoomBelow() {
+  room_below = before_;
 }
 
 std::int64_t arena_bytes() {

@@ -103,6 +103,63 @@ TEST(Product, TakesWeightsOfSixteenBits) {
   });
 }
 
+// Whole 64ths up to 127, and one of 127 in each run: 8 bits hold them all.
+std::vector<float> numbers_of_eight_bits(std::int64_t outputs, std::int64_t inputs, std::int64_t taps) {
+  std::vector<float> w;
+  for (std::int64_t i = 0; i < outputs * inputs * taps; ++i) {
+    const std::int64_t input = i / taps % inputs;
+    w.push_back(static_cast<float>(input % kRun == 7 ? 127 : i * 37 % 255 - 127) / 64);
+  }
+  return w;
+}
+
+TEST(WeightsOfEightBits, GiveTheSameProductsWhereTheyAreExact) {
+  for_each_kernel([](const BlockKernel& kernel) {
+    for (const auto [rows, outputs, depth] :
+         {Size{1, 1, 32}, Size{7, 17, 96}, Size{13, 31, 320}, Size{5, 70, 992}, Size{200, 336, 64}}) {
+      SCOPED_TRACE(::testing::Message() << rows << " rows, " << outputs << " outputs, depth " << depth);
+      const auto x = random_numbers(rows * depth, 30), w = numbers_of_eight_bits(outputs, depth, 1);
+      const LeftFactor left = LeftFactor::matrix(x.data(), depth, depth);
+      std::optional<std::vector<float>> first;
+      for (const int threads : {1, 2}) {
+        const auto packed = PackedWeights::in_int8(w.data(), Number::kFloat32, {outputs, depth, 1},
+                                                   PanelOrder::kPlain, threads);
+        std::vector<float> result(static_cast<std::size_t>(rows * outputs), NAN);
+        product({{{&left, &packed}}}, rows, result.data(), outputs, {}, threads, kernel);
+        EXPECT_TRUE(close(result, naive_product(x, w, rows, outputs, depth)));
+        if (!first) first = result;
+        EXPECT_EQ(result, *first);
+      }
+    }
+  });
+}
+
+TEST(WeightsOfEightBits, AreOffByHalfAStepAtMost) {
+  const std::int64_t outputs = 37, depth = 128;
+  auto w = random_numbers(outputs * depth, 31);
+  for (std::int64_t k = 32; k < 64; ++k) w[static_cast<std::size_t>(3 * depth + k)] = 0;  // a run of nothing
+  for (std::int64_t k = 64; k < 96; ++k) w[static_cast<std::size_t>(3 * depth + k)] *= 1e-30F;
+  std::vector<float> unit(static_cast<std::size_t>(depth * depth));
+  for (std::int64_t k = 0; k < depth; ++k) unit[static_cast<std::size_t>(k * depth + k)] = 1;
+  const auto packed =
+      PackedWeights::in_int8(w.data(), Number::kFloat32, {outputs, depth, 1}, PanelOrder::kPlain, 2);
+  EXPECT_EQ(packed.bytes(), 48 * depth * 17 / 16);
+  const LeftFactor left = LeftFactor::matrix(unit.data(), depth, depth);
+  std::vector<float> result(static_cast<std::size_t>(depth * outputs));
+  product({{{&left, &packed}}}, depth, result.data(), outputs, {}, 2, simd_block_kernel());
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    for (std::int64_t run = 0; run < depth; run += kRun) {
+      const auto weight = [&](std::int64_t k) { return w[static_cast<std::size_t>(o * depth + run + k)]; };
+      float largest = 0;
+      for (std::int64_t k = 0; k < kRun; ++k) largest = std::max(largest, std::abs(weight(k)));
+      // A scale has 8 binary digits and is rounded up.
+      const float half_step = largest / 127 * (1 + 1.0F / 128) / 2 * 1.0001F;
+      for (std::int64_t k = 0; k < kRun; ++k)
+        EXPECT_LE(std::abs(result[static_cast<std::size_t>((run + k) * outputs + o)] - weight(k)), half_step);
+    }
+  }
+}
+
 TEST(Product, SumsTermsAndFinishesThem) {
   const std::int64_t rows = 70, outputs = 37, depth = 50, rank = 3;
   const auto x = random_numbers(rows * depth, 4), w = random_numbers(outputs * depth, 5);
@@ -261,6 +318,83 @@ TEST(Winograd, EqualsPlainConvolution) {
       }
     }
   });
+}
+
+TEST(WeightsOfEightBits, GiveTheSameConvolutionsWhereTheyAreExact) {
+  constexpr Padding kOne{1, 1, 1, 1};
+  for_each_kernel([&](const BlockKernel& kernel) {
+    for (const ConvolutionCase& c : {ConvolutionCase{2, 5, 7, 32, 20, 3, 1, kOne, 5, 7},
+                                     ConvolutionCase{1, 8, 6, 352, 33, 3, 1, kOne, 16, 12}}) {
+      const auto x = random_numbers(c.batch * c.height * c.width * c.inputs, 32);
+      const auto w = numbers_of_eight_bits(c.outputs, c.inputs, 9);
+      const Map map{x.data(), c.batch, c.height, c.width, c.inputs};
+      const Window window = make_window(3, 3, 1, c.padding, c.height, c.width, c.seen_height, c.seen_width);
+      const auto packed =
+          PackedWeights::in_int8(w.data(), Number::kFloat32, {c.outputs, c.inputs, 9}, PanelOrder::kPlain, 2);
+      const auto exact = naive_convolution(c, x, w);
+      const LeftFactor left = LeftFactor::convolution(map, window);
+      std::vector<float> result(exact.size());
+      product({{{&left, &packed}}}, c.batch * window.out_height * window.out_width, result.data(), c.outputs,
+              {}, 2, kernel);
+      EXPECT_TRUE(close(result, exact));
+      for (const WinogradForm form : {WinogradForm::kFour, WinogradForm::kTwo, WinogradForm::kDoubled}) {
+        if (form == WinogradForm::kDoubled && c.seen_height == c.height) continue;
+        winograd(form, map, window, packed, result.data(), Start::kZero, {}, 2);
+        EXPECT_TRUE(close(result, exact));
+      }
+    }
+  });
+}
+
+// The transpose of the convolution, as a loop over what each output sees.
+TEST(Product, MakesGradientsOfConvolutionsOfAnyStride) {
+  for (const auto& [height, width, kernel, stride, near, far] :
+       {std::tuple(8L, 8L, 3L, 2L, 1L, 1L), std::tuple(7L, 10L, 3L, 2L, 0L, 1L),
+        std::tuple(5L, 6L, 1L, 2L, 0L, 0L), std::tuple(9L, 4L, 3L, 1L, 1L, 1L),
+        std::tuple(11L, 12L, 3L, 3L, 1L, 1L)}) {
+    const std::int64_t batch = 2, inputs = 5, outputs = 18, taps = kernel * kernel;
+    const std::int64_t out_height = (height + near + far - kernel) / stride + 1,
+                       out_width = (width + near + far - kernel) / stride + 1;
+    const auto dy = random_numbers(batch * out_height * out_width * outputs, 33);
+    const auto w = random_numbers(outputs * inputs * taps, 34);
+    std::vector<float> turned(w.size());
+    std::vector<double> exact(static_cast<std::size_t>(batch * height * width * inputs));
+    for (std::int64_t o = 0; o < outputs; ++o)
+      for (std::int64_t i = 0; i < inputs; ++i)
+        for (std::int64_t t = 0; t < taps; ++t)
+          turned[static_cast<std::size_t>((i * outputs + o) * taps + taps - 1 - t)] =
+              w[static_cast<std::size_t>((o * inputs + i) * taps + t)];
+    for (std::int64_t b = 0; b < batch; ++b)
+      for (std::int64_t oy = 0; oy < out_height; ++oy)
+        for (std::int64_t ox = 0; ox < out_width; ++ox)
+          for (std::int64_t ky = 0; ky < kernel; ++ky)
+            for (std::int64_t kx = 0; kx < kernel; ++kx) {
+              const std::int64_t y = oy * stride + ky - near, x = ox * stride + kx - near;
+              if (y < 0 || y >= height || x < 0 || x >= width) continue;
+              for (std::int64_t o = 0; o < outputs; ++o)
+                for (std::int64_t i = 0; i < inputs; ++i)
+                  exact[static_cast<std::size_t>(((b * height + y) * width + x) * inputs + i)] +=
+                      static_cast<double>(dy[static_cast<std::size_t>(
+                          ((b * out_height + oy) * out_width + ox) * outputs + o)]) *
+                      static_cast<double>(
+                          w[static_cast<std::size_t>((o * inputs + i) * taps + ky * kernel + kx)]);
+            }
+    const Map map{dy.data(), batch, out_height, out_width, outputs};
+    const Window window =
+        make_gradient_window(kernel, kernel, stride, near, out_height, out_width, height, width);
+    const PackedWeights packed(turned.data(), Number::kFloat32, {inputs, outputs, taps}, PanelOrder::kPlain,
+                               1);
+    const LeftFactor left = LeftFactor::convolution(map, window);
+    for_each_kernel([&](const BlockKernel& block) {
+      std::vector<float> result(exact.size());
+      product({{{&left, &packed}}}, batch * height * width, result.data(), inputs, {}, 2, block);
+      EXPECT_TRUE(close(result, exact));
+    });
+    if (kernel != 3) continue;
+    std::vector<float> result(exact.size());
+    winograd(WinogradForm::kFour, map, window, packed, result.data(), Start::kZero, {}, 2);
+    EXPECT_TRUE(close(result, exact, 1e-5));
+  }
 }
 
 TEST(Product, IsTheSameOnAnyNumberOfThreads) {

@@ -118,6 +118,29 @@ TEST_F(Ops, LowRankPartsAreAddedBeforeWhatIsFused) {
   });
 }
 
+TEST_F(Ops, WeightsHeldInEightBitsGiveNearlyTheSame) {
+  const at::NoGradGuard off;
+  const at::Tensor x = random({1, 64, 9, 12}), stored = random({40, 64, 3, 3});
+  const Weight exact(stored);
+  Weight held(stored.to(at::kHalf));
+  held.hold_in_int8();
+  EXPECT_TRUE(held.is_held_in_int8());
+  EXPECT_EQ(held.packed_bytes(false), 48 * 64 * 9 * 17 / 16);
+  const ConvGeometry geometry{.stride = 1, .padding = 1};
+  const at::Tensor y = conv2d(x, exact, {}, {}, geometry, {}, at::kFloat);
+  const at::Tensor z = conv2d(x, held, {}, {}, geometry, {}, at::kFloat);
+  const double error = ((y - z).norm() / y.norm()).item<double>();
+  EXPECT_GT(error, 1e-4);
+  EXPECT_LT(error, 0.01);
+  // 40 inputs are no whole runs: the weights stay as they are.
+  const at::Tensor rows = random({5, 40}), other = random({24, 40});
+  Weight odd(other);
+  odd.hold_in_int8();
+  EXPECT_FALSE(odd.is_held_in_int8());
+  EXPECT_TRUE(at::equal(linear(rows, odd, {}, {}, {}, at::kFloat),
+                        linear(rows, Weight(other), {}, {}, {}, at::kFloat)));
+}
+
 TEST_F(Ops, Norms) {
   const at::Tensor x = random({2, 12, 5, 6}) * 3 + 2, w = random({12}), b = random({12});
   const at::NoGradGuard off;

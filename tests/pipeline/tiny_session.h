@@ -31,10 +31,11 @@ inline pipeline::Resources tiny_resources() {
   return resources;
 }
 
-inline pipeline::Session tiny_session(int threads = 1, pipeline::PackedCacheOptions packed_cache = {}) {
+inline pipeline::Session tiny_session(int threads = 1, pipeline::PackedCacheOptions packed_cache = {},
+                                      bool int8 = false) {
   return pipeline::Session(
       tiny_resources(),
-      {.threads = threads, .version = "LowRank test", .packed_cache = std::move(packed_cache)});
+      {.threads = threads, .version = "LowRank test", .packed_cache = std::move(packed_cache), .int8 = int8});
 }
 
 inline pipeline::GenerationRequest tiny_request(std::string prompt = "a fox") {

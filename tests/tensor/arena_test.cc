@@ -38,6 +38,19 @@ TEST_F(Arena, ATensorTakesTheLowestGapThatFits) {
   EXPECT_EQ(highest_arena_bytes(), 11 << 20);
 }
 
+TEST_F(Arena, RoomIsLeftBelowWhereAskedFor) {
+  at::Tensor a = at::zeros({2 * kMegabyte});
+  at::Tensor small;
+  {
+    const RoomBelow room(8 << 20);
+    small = at::zeros({kMegabyte});
+  }
+  a.reset();
+  const at::Tensor large = at::zeros({10 * kMegabyte});
+  EXPECT_EQ(static_cast<char*>(small.data_ptr()) - static_cast<char*>(large.data_ptr()), 10 << 20);
+  EXPECT_EQ(arena_bytes(), 11 << 20);
+}
+
 TEST_F(Arena, SmallTensorsLiveElsewhere) {
   const at::Tensor small = at::zeros({1000});
   EXPECT_EQ(arena_bytes(), 0);

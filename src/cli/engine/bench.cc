@@ -11,6 +11,7 @@
 #include "cli/engine/generation_arguments.h"
 #include "cli/engine/progress_bar.h"
 #include "cli/engine/resources.h"
+#include "kernels/simd_limit.h"
 #include "pipeline/session.h"
 #include "tensor/arena.h"
 
@@ -32,13 +33,15 @@ double processor_seconds() {
 }  // namespace
 
 int bench(const CommandCall& call) {
+  kernels::limit_simd_as_asked();
   GenerationArguments arguments = parse_generation(call.words, "bench");
   pipeline::GenerationRequest& request = arguments.request;
   if (request.prompt.empty()) request.prompt = "a red fox in the snow";
   if (request.seed < 0) request.seed = 1;
   if (request.sampler.empty()) request.sampler = "Euler";
   if (arguments.request.steps == pipeline::GenerationRequest{}.steps) request.steps = 3;
-  pipeline::Session session(resources(arguments.data_dir), session_options(arguments.threads));
+  pipeline::Session session(resources(arguments.data_dir),
+                            session_options(arguments.threads, arguments.int8));
 
   ProgressBar bar(stderr);
   double previous = 0, fastest = 0, sum = 0, processor = 0, processor_before = 0;
@@ -47,6 +50,7 @@ int bench(const CommandCall& call) {
   pipeline::Listener listener;
   listener.on_step = [&](const pipeline::StepEvent& event) {
     if (!arguments.quiet) bar.show(event);
+    if (event.step == 1) previous = 0;
     const double seconds = event.seconds - previous;
     previous = event.seconds;
     fastest = steps == 0 ? seconds : std::min(fastest, seconds);

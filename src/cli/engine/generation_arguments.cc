@@ -57,6 +57,7 @@ constexpr OwnOption kOwnOptions[] = {
     {"quality", true, [](A& a, const std::string& v) { a.quality = whole_number("quality", v, 1, 100); }},
     {"data-dir", true, [](A& a, const std::string& v) { a.data_dir = v; }},
     {"threads", true, [](A& a, const std::string& v) { a.threads = whole_number("threads", v, 0, 1024); }},
+    {"int8", false, [](A& a, const std::string&) { a.int8 = true; }},
     {"device", true, [](A&, const std::string& v) { set_device(v); }},
     {"preview", true, [](A& a, const std::string& v) { a.preview = v; }},
     {"from", true, [](A& a, const std::string& v) { a.from = v; }},
@@ -154,6 +155,7 @@ void repeat_picture(GenerationArguments& arguments, std::string_view command) {
   for (const auto& label : pipeline::apply_metadata(arguments.request, infotext))
     arguments.notes.push_back(fmt::format("{}: '{}' is unknown to LowRank, so the picture may differ.",
                                           arguments.from.string(), label));
+  if (const std::string* weights = infotext.find("U-Net weights")) arguments.int8 = *weights == "int8";
   if (const std::string* hash = infotext.find("Init image hash")) arguments.init_hash = *hash;
   if (pipeline::is_img2img(infotext) && arguments.init.empty())
     arguments.notes.push_back(fmt::format(

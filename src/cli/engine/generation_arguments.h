@@ -15,6 +15,7 @@ struct GenerationArguments {
   pipeline::GenerationRequest request;
   std::filesystem::path data_dir = ".";
   int threads = 0;                // 0: all cores
+  bool int8 = false;              // the U-Net in 8 bits
   std::filesystem::path from;     // a picture to repeat; "" none
   std::string init_hash;          // of the init picture that `from` was made from; "" unknown
   std::string output;             // pattern of the file name, see output_files.h; "" the default

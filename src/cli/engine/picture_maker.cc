@@ -31,7 +31,7 @@ PictureMaker::PictureMaker(const GenerationArguments& arguments, std::string_vie
                            std::stop_token stop)
     : arguments_(arguments),
       output_(arguments, folder),
-      session_(resources(arguments.data_dir), session_options(arguments.threads)),
+      session_(resources(arguments.data_dir), session_options(arguments.threads, arguments.int8)),
       stop_(std::move(stop)),
       bar_(stderr) {
   for (const auto& note : arguments.notes) fmt::print(stderr, "warning: {}\n", note);

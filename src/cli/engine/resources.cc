@@ -142,8 +142,9 @@ pipeline::Resources resources(const fs::path& data_dir) {
   return found;
 }
 
-pipeline::SessionOptions session_options(int threads) {
+pipeline::SessionOptions session_options(int threads, bool int8) {
   pipeline::SessionOptions options{.threads = threads, .version = version_text()};
+  options.int8 = int8;
   options.packed_cache.folder = library::packed_folder();
   if (const char* limit = std::getenv("LOWRANK_PACKED_CACHE_GB"); limit != nullptr && *limit != 0) {
     const auto gigabytes = prompt::parse_number(limit);

@@ -65,6 +65,7 @@ constexpr ServeOption kOptions[] = {
     {"--state-dir", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.state_dir = t; }},
     {"--access-log", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.access_log = t == "none" ? "" : t; }},
     {"--data-dir", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.data_dir = t; }},
+    {"--int8", false, [](ServerOptions& o, const std::string&, std::string_view) { o.int8 = true; }},
     {"--threads", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.threads = number(f, t); }},
 };
 // clang-format on
