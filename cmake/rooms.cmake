@@ -86,7 +86,7 @@ function(lowrank_room_tests name side)
       target_precompile_headers(${target} REUSE_FROM lowrank_aten_pch)
     endif()
     add_test(NAME ${target} COMMAND ${target})
-    # Waiting threads sleep: spinning ones slow each other a hundredfold on a busy machine.
+    # Waiting threads sleep: spinning ones slow each other on a busy machine (docs/performance.md).
     set_tests_properties(${target} PROPERTIES LABELS ${label} ENVIRONMENT "OMP_WAIT_POLICY=passive;OPENBLAS_NUM_THREADS=1")
   endforeach()
 endfunction()

@@ -50,6 +50,7 @@ double norm_squared(const at::Tensor& tensor) {
 }
 
 struct Part {
+  std::shared_ptr<const Adapter> owner;
   const Formula* formula = nullptr;
   double weight = 0;
   Dyn dyn;
@@ -169,7 +170,8 @@ void AdapterStack::fill(const Plan& plan) {
     std::vector<Part> parts;
     for (const Change& change : changes)
       if (const double weight = weight_of(change); weight != 0)
-        parts.push_back({&change.target->formula, weight, active_[change.adapter].dyn});
+        parts.push_back(
+            {active_[change.adapter].adapter, &change.target->formula, weight, active_[change.adapter].dyn});
     Layer::Slot slot = without_ours(*layer);
     if (!parts.empty()) {
       const bool is_copied = copied_.contains(layer);
@@ -178,13 +180,20 @@ void AdapterStack::fill(const Plan& plan) {
         for (const Part& part : parts) factors.push_back({&*part.formula->factors, part.weight, part.dyn});
         slot.patches.insert(slot.patches.begin(), std::make_shared<LowRankBranch>(*layer, factors));
         ++summary_.branch_layers;
+        slot.derived_bias = derived_bias(*layer, parts);
       } else {
-        slot.derived_weight =
-            derived_weight(*layer, parts, is_copied ? at::kFloat : layer->weight().scalar_type());
+        const auto type = is_copied ? at::kFloat : layer->weight().scalar_type();
         ++summary_.derived_layers;
-        summary_.derived_bytes += static_cast<std::int64_t>(slot.derived_weight.nbytes());
+        summary_.derived_bytes += layer->weight().numel() * static_cast<std::int64_t>(c10::elementSize(type));
+        slot.derived_bias = derived_bias(*layer, parts);
+        slot.derived_weight = {.make =
+                                   [layer = layer, parts = std::move(parts), type] {
+                                     const at::NoGradGuard off;
+                                     return derived_weight(*layer, parts, type);
+                                   },
+                               .sizes = layer->weight().sizes().vec(),
+                               .type = type};
       }
-      slot.derived_bias = derived_bias(*layer, parts);
     }
     layer->set_slot(std::move(slot));
   }

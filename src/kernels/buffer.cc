@@ -16,9 +16,9 @@ constexpr std::int64_t kHugePage = 2 << 20;
 
 }  // namespace
 
-Buffer::Buffer(std::int64_t bytes) : bytes_(bytes) {
+Buffer::Buffer(std::int64_t bytes, Pages pages) : bytes_(bytes) {
   if (bytes <= 0) return;
-  const std::int64_t alignment = bytes >= 2 * kHugePage ? kHugePage : kCacheLine;
+  const std::int64_t alignment = pages == Pages::kHuge && bytes >= 2 * kHugePage ? kHugePage : kCacheLine;
   const auto rounded = static_cast<std::size_t>((bytes + alignment - 1) / alignment * alignment);
   data_.reset(static_cast<std::byte*>(std::aligned_alloc(static_cast<std::size_t>(alignment), rounded)));
   if (data_ == nullptr) throw std::bad_alloc();

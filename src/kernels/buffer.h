@@ -1,5 +1,4 @@
-// Memory that kernels work in: aligned to cache lines, in huge pages where it is large, its contents
-// undefined.
+// Memory that kernels work in: aligned to cache lines, its contents undefined.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +7,13 @@
 
 namespace lowrank::kernels {
 
+// kHuge: where it is large, in pages of 2 MB, which it then takes to the last. For what is read again and again.
+enum class Pages { kSmall, kHuge };
+
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::int64_t bytes);  // throws std::bad_alloc
+  explicit Buffer(std::int64_t bytes, Pages pages = Pages::kHuge);  // throws std::bad_alloc
 
   std::byte* data() const { return data_.get(); }
   float* floats() const { return reinterpret_cast<float*>(data_.get()); }

@@ -90,7 +90,7 @@ std::int64_t packed_bytes(Number number, const WeightShape& shape, PanelOrder or
 PackedWeights::PackedWeights(Number number, WeightShape shape, PanelOrder order, Borrowed<std::byte> memory)
     : shape_(shape), order_(order), number_(number), panels_(panels_of(shape, order)) {
   if (memory.bytes.empty()) {
-    const auto own = std::make_shared<Buffer>(bytes());
+    const auto own = std::make_shared<Buffer>(bytes(), Pages::kSmall);
     memory = {{own->data(), static_cast<std::size_t>(bytes())}, own};
   }
   LOWRANK_CHECK(static_cast<std::int64_t>(memory.bytes.size()) == bytes());

@@ -56,11 +56,11 @@ at::Tensor Layer::run(const at::Tensor& x, const ops::Fused& fused) const {
     case LayerKind::kConv2d:
       break;
     case LayerKind::kLayerNorm:
-      return ops::layer_norm(x, w.tensor, b, geometry_.eps);
+      return ops::layer_norm(x, w.numbers(), b, geometry_.eps);
     case LayerKind::kGroupNorm:
-      return ops::group_norm(x, geometry_.groups, w.tensor, b, geometry_.eps, fused.activation);
+      return ops::group_norm(x, geometry_.groups, w.numbers(), b, geometry_.eps, fused.activation);
     case LayerKind::kEmbedding:
-      return at::embedding(w.tensor, x).to(at::kFloat);
+      return at::embedding(w.numbers(), x).to(at::kFloat);
   }
   std::vector<const ops::LowRank*> low_rank;
   for (const auto& patch : slot_.patches)
@@ -120,7 +120,7 @@ void Layer::adopt_prepared(const kernels::Borrowed<const std::byte>& memory) con
 void Layer::set_slot(Slot slot) {
   slot_ = std::move(slot);
   ++revision_;
-  derived_ = ops::Weight(slot_.derived_weight);
+  derived_ = slot_.derived_weight.defined() ? ops::Weight(slot_.derived_weight) : ops::Weight();
 }
 
 void Layer::adopt(at::Tensor weight, at::Tensor bias) {

@@ -81,8 +81,9 @@ class Layer {
   // The slot. Derived weights (either may be undefined: then the base one is used) come first, patches are
   // added to the output of whichever weight was used, in order.
   struct Slot {
-    at::Tensor derived_weight, derived_bias;
-    std::vector<std::shared_ptr<const LayerPatch>> patches;
+    ops::MadeWeight derived_weight = {};
+    at::Tensor derived_bias = {};
+    std::vector<std::shared_ptr<const LayerPatch>> patches = {};
   };
   void set_slot(Slot slot);
   void clear_slot() { set_slot({}); }
@@ -102,7 +103,9 @@ class Layer {
   std::int64_t prepared_bytes() const;
   void prepare_in(const kernels::Borrowed<std::byte>& memory) const;
   void adopt_prepared(const kernels::Borrowed<const std::byte>& memory) const;
-  void forget_prepared() const { base_.forget(); }  // gives its memory back until the next use
+  // Give memory back until the next use.
+  void forget_prepared() const { base_.forget(); }
+  void forget_derived() const { derived_.forget(); }
 
   // For training from scratch and for keeping a small model widened: replaces the stored tensors themselves.
   void adopt(at::Tensor weight, at::Tensor bias);

@@ -43,8 +43,8 @@ std::optional<kernels::Number> number_of(const at::Tensor& w) {
 // Weights that are being trained are written behind our back, by the optimiser: packing them would pay for
 // one use.
 bool is_fixed(const Weight& w) {
-  return w.tensor.device().is_cpu() && !w.tensor.requires_grad() && w.tensor.is_contiguous() &&
-         number_of(w.tensor);
+  return (w.is_made() || w.tensor.device().is_cpu()) && !w.tensor.requires_grad() &&
+         w.tensor.is_contiguous() && number_of(w.tensor);
 }
 
 bool use_kernels(const at::Tensor& x, const Weight& w, std::span<const LowRank* const> low_rank,
@@ -71,7 +71,7 @@ bool use_gradient_kernels(const at::Tensor& x, const Weight& w, const at::Tensor
 at::Tensor slow_conv2d(const at::Tensor& x, const Weight& w, const at::Tensor& b,
                        const ConvGeometry& geometry, at::ScalarType compute) {
   const at::Tensor in = geometry.far_side_only ? at::constant_pad_nd(x, {0, 1, 0, 1}) : x;
-  return at::conv2d(in_type(in, compute), in_type(w.tensor, compute), in_type(b, compute), geometry.stride,
+  return at::conv2d(in_type(in, compute), in_type(w.numbers(), compute), in_type(b, compute), geometry.stride,
                     geometry.far_side_only ? 0 : geometry.padding);
 }
 
@@ -126,15 +126,31 @@ kernels::WeightShape shape_of(const at::Tensor& w) {
 
 }  // namespace
 
+Weight::Weight(MadeWeight made)
+    : tensor(at::empty(made.sizes, at::TensorOptions(made.type).device(at::kMeta))),
+      make_(std::move(made.make)) {}
+
+const at::Tensor& Weight::numbers() const {
+  if (is_made() && !made_.defined()) made_ = make_();
+  return is_made() ? made_ : tensor;
+}
+
+// The numbers for a single use.
+at::Tensor Weight::once() const {
+  const at::Tensor all = is_made() && !made_.defined() ? make_() : numbers();
+  LOWRANK_CHECK(all.sizes() == tensor.sizes() && all.scalar_type() == tensor.scalar_type());
+  return all.is_contiguous() ? all : all.contiguous();
+}
+
 bool Weight::is_packed(bool gated) const {
-  return packed_ != nullptr && packed_from_ == tensor.data_ptr() &&
+  return packed_ != nullptr && packed_from_ == place() &&
          packed_version_ == static_cast<std::int64_t>(tensor._version()) &&
          packed_->order() == order_of(gated);
 }
 
 void Weight::set_packed(std::shared_ptr<const kernels::PackedWeights> packed) const {
   packed_ = std::move(packed);
-  packed_from_ = tensor.data_ptr();
+  packed_from_ = place();
   packed_version_ = static_cast<std::int64_t>(tensor._version());
 }
 
@@ -148,14 +164,14 @@ const kernels::PackedWeights& Weight::packed(bool gated) const {
 
 std::shared_ptr<const kernels::PackedWeights> Weight::packed_transposed() const {
   const auto version = static_cast<std::int64_t>(tensor._version());
-  if (transposed_ == nullptr || transposed_from_ != tensor.data_ptr() || transposed_version_ != version) {
-    at::Tensor turned = tensor.detach().transpose(0, 1);
+  if (transposed_ == nullptr || transposed_from_ != place() || transposed_version_ != version) {
+    at::Tensor turned = once().detach().transpose(0, 1);
     if (tensor.dim() == 4) turned = turned.flip({2, 3});
     turned = turned.contiguous();
     transposed_ = std::make_shared<const kernels::PackedWeights>(
         turned.data_ptr(), *number_of(turned), shape_of(turned), kernels::PanelOrder::kPlain,
         at::get_num_threads());
-    transposed_from_ = tensor.data_ptr();
+    transposed_from_ = place();
     transposed_version_ = version;
   }
   return transposed_;
@@ -177,11 +193,12 @@ std::int64_t Weight::packed_bytes(bool gated) const {
 }
 
 void Weight::pack_into(bool gated, const kernels::Borrowed<std::byte>& memory) const {
+  const at::Tensor numbers = once();
   const auto pack = [&] {
     if (is_held_in_int8())
-      return kernels::PackedWeights::in_int8(tensor.data_ptr(), *number_of(tensor), shape_of(tensor),
+      return kernels::PackedWeights::in_int8(numbers.data_ptr(), *number_of(tensor), shape_of(tensor),
                                              order_of(gated), at::get_num_threads(), memory);
-    return kernels::PackedWeights(tensor.data_ptr(), *number_of(tensor), shape_of(tensor), order_of(gated),
+    return kernels::PackedWeights(numbers.data_ptr(), *number_of(tensor), shape_of(tensor), order_of(gated),
                                   at::get_num_threads(), memory);
   };
   set_packed(std::make_shared<const kernels::PackedWeights>(pack()));
@@ -237,7 +254,7 @@ at::Tensor linear(const at::Tensor& x, const Weight& w, const at::Tensor& b,
   }
   if (use_gradient_kernels(x, w, b, low_rank, compute)) return finish(gradient_ops::linear(x, w, b), fused);
   const at::Tensor in = in_type(x, compute);
-  at::Tensor y = at::linear(in, in_type(w.tensor, compute), in_type(b, compute));
+  at::Tensor y = at::linear(in, in_type(w.numbers(), compute), in_type(b, compute));
   for (const LowRank* part : low_rank)
     y = y +
         at::linear(at::linear(in, in_type(part->down.tensor, compute)), in_type(part->up.tensor, compute));

@@ -12,10 +12,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 namespace lowrank::kernels {
 class PackedWeights;
@@ -25,13 +27,26 @@ struct Borrowed;
 
 namespace lowrank::model::ops {
 
+// A weight that is made of others when it is needed. It need not be kept: the kernels' copy is enough.
+struct MadeWeight {
+  std::function<at::Tensor()> make = {};  // the same numbers each time
+  std::vector<std::int64_t> sizes = {};
+  at::ScalarType type = at::kFloat;
+
+  bool defined() const { return make != nullptr; }
+};
+
 // A weight [out, in] or [out, in, kh, kw] of any float type, and what the kernels derive from it at first
 // use. Not to be used by two threads at once.
 class Weight {
  public:
   Weight() = default;
   explicit Weight(at::Tensor stored) : tensor(std::move(stored)) {}
-  at::Tensor tensor;
+  explicit Weight(MadeWeight made);
+  at::Tensor tensor;  // of a made weight, its sizes and type without numbers
+  bool is_made() const { return make_ != nullptr; }
+  // `tensor`; of a made weight its numbers, which are kept from now on.
+  const at::Tensor& numbers() const;
 
   // From now on rounded to 8 bits where the kernels take it (inputs in runs of 32), see kernels::Number::kInt8.
   void hold_in_int8();
@@ -39,9 +54,11 @@ class Weight {
 
   // In the kernels' order of panels. Made again when the weight was written to.
   const kernels::PackedWeights& packed(bool gated) const;
+  // Gives back all that was derived, until it is needed again.
   void forget() const {
     packed_.reset();
     transposed_.reset();
+    made_.reset();
   }
   // Of the weight whose product is the gradient of this one's product with respect to its input: inputs and
   // outputs change places, and a kernel is turned by half a circle.
@@ -56,6 +73,11 @@ class Weight {
  private:
   bool is_packed(bool gated) const;
   void set_packed(std::shared_ptr<const kernels::PackedWeights> packed) const;
+  at::Tensor once() const;
+  // Tells tensors apart that were put in each other's place.
+  const void* place() const { return is_made() ? nullptr : tensor.data_ptr(); }
+  std::function<at::Tensor()> make_;
+  mutable at::Tensor made_;
   bool wants_int8_ = false;
   mutable std::shared_ptr<const kernels::PackedWeights> packed_;
   mutable const void* packed_from_ = nullptr;

@@ -7,6 +7,7 @@
 #include <functional>
 #include <utility>
 
+#include "base/available_memory.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "prompt/chunks.h"
@@ -72,6 +73,9 @@ bool is_inpainting(const model::UNet& unet, const model::Vae& vae) {
   return unet.in_channels() == 2 * vae.latent_channels() + 1;
 }
 
+// As much as a decoder takes at most.
+constexpr std::int64_t kScarce = std::int64_t{1} << 30;
+
 // `between` is called after some 128 MB.
 void pack(const model::LayerMap& layers, const std::function<void()>& between) {
   std::int64_t read = 0;
@@ -134,6 +138,8 @@ void LoadedModel::make_room_for(formats::Component next) const {
   };
   if (next != kTextEncoder) rest(text_encoder->layers(), kept_text_encoder);
   if (next != kUnet && kept_unet) kept_unet->release();
+  if (next != kUnet && available_memory() < kScarce)
+    for (const auto& [name_of_layer, layer] : unet->layers()) layer->forget_derived();
   if (next != kVae) rest(vae->layers(), kept_vae);
   if (next == kVae && !kept_vae) {
     for (const auto& [name_of_layer, layer] : vae->layers())

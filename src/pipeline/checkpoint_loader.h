@@ -50,7 +50,8 @@ struct LoadedModel {
   void prepare(PackedCache& cache);
   void prepare_vae(PackedCache& cache);  // after load_vae
   // Before `next` runs: what was derived for other components leaves this process's memory, and so do mapped weights
-  // and freed memory. Only a U-Net that lies in no cache stays, since deriving it again takes seconds.
+  // and freed memory. A U-Net that lies in no cache stays, since deriving it again takes seconds; so do what LoRAs made
+  // of its weights, unless memory is scarce.
   void make_room_for(formats::Component next) const;
   // Of all weights as they are held, mapped ones included.
   std::uint64_t parameter_bytes() const;

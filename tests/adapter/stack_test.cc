@@ -212,7 +212,7 @@ TEST_F(Stack, BlockWeightsScaleTheBlocksTheyName) {
   const auto change = [&](const model::LayerMap& layers, const std::string& path) {
     const auto& layer = *layers.at(path);
     const auto& derived = layer.slot().derived_weight;
-    return derived.defined() ? derived - layer.weight() : at::zeros_like(layer.weight());
+    return derived.defined() ? derived.make() - layer.weight() : at::zeros_like(layer.weight());
   };
   for (const Target& target : lora->targets()) {
     const bool is_text = target.component == Component::kTextEncoder;
@@ -308,6 +308,19 @@ TEST_F(Stack, ValuesThatAreNotFiniteAreNoted) {
   EXPECT_THAT(stack.reports()[0].notes, Contains(HasSubstr("not finite")));
 }
 
+TEST_F(Stack, DerivedWeightsThatWereForgottenAreMadeAgain) {
+  const at::Tensor base = model_.run_unet();
+  AdapterStack stack;
+  apply(stack, {{.adapter = random_adapter(model_, RandomKind::kLora, 3)}});
+  ASSERT_GT(stack.summary().derived_layers, 0);
+  const at::Tensor on = model_.run_unet();
+  EXPECT_FALSE(at::equal(on, base));
+  for (const auto& [path, layer] : model_.unet.layers()) layer->forget_derived();
+  EXPECT_TRUE(at::equal(model_.run_unet(), on));
+  stack.clear();
+  EXPECT_TRUE(at::equal(model_.run_unet(), base));
+}
+
 TEST_F(Stack, BigModelKeepsDerivedWeightsInItsOwnType) {
   TinyModel half(at::kHalf);
   AdapterStack stack(kBeside);
@@ -318,7 +331,8 @@ TEST_F(Stack, BigModelKeepsDerivedWeightsInItsOwnType) {
   for (const auto* layers : {&half.unet.layers(), &half.text_encoder.layers()}) {
     for (const auto& [path, layer] : *layers) {
       if (!layer->slot().derived_weight.defined()) continue;
-      EXPECT_EQ(layer->slot().derived_weight.scalar_type(), at::kHalf);
+      EXPECT_EQ(layer->slot().derived_weight.type, at::kHalf);
+      EXPECT_EQ(layer->slot().derived_weight.make().scalar_type(), at::kHalf);
       bytes += static_cast<std::int64_t>(layer->weight().nbytes());
     }
   }

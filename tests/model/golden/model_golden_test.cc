@@ -67,7 +67,9 @@ TEST_F(ModelGolden, ARememberedPromptIsTheSamePrompt) {
   // A layer that changes is asked anew.
   for (auto& [path, layer] : unet.layers())
     if (path.ends_with("attn2.to_v"))
-      layer->set_slot({.derived_weight = layer->weight() * 2, .derived_bias = {}, .patches = {}});
+      layer->set_slot({.derived_weight = {.make = [&layer = *layer] { return layer.weight() * 2; },
+                                          .sizes = layer->weight().sizes().vec(),
+                                          .type = layer->weight().scalar_type()}});
   const at::Tensor changed = unet.forward(x, t, text);
   EXPECT_FALSE(changed.equal(exact));
   EXPECT_TRUE(unet.forward(x, t, prompt).equal(changed));
