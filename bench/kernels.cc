@@ -2,7 +2,7 @@
 // Diffusion 1.5 at 512×512 with guidance, as a share of the peak of float32 multiply-add, measured in the
 // same run.
 //
-//   [LOWRANK_SIMD=AVX2] kernel_bench [THREADS] [REPETITIONS] [wall|cpu]
+//   [LOWRANK_SIMD=AVX2] kernel_bench [THREADS] [REPETITIONS] [wall|cpu] [PART OF A NAME]
 //
 // "cpu" counts processor time, shared out evenly: on a machine that is busy with other work, wall time says
 // little.
@@ -36,7 +36,8 @@ namespace {
 struct Run {
   int threads, repetitions;
   bool cpu_time;
-  double peak;  // GFLOP/s
+  std::string_view only;  // layers whose name holds this
+  double peak;            // GFLOP/s
 
   double now() const {
     timespec time{};
@@ -107,6 +108,7 @@ constexpr LayerSize kLayers[] = {
 
 void bench_layers(const Run& run) {
   for (const LayerSize& layer : kLayers) {
+    if (std::string_view(layer.name).find(run.only) == std::string_view::npos) continue;
     const std::int64_t side = layer.side * layer.seen, rows = layer.batch * side * side,
                        taps = layer.kernel * layer.kernel;
     const auto x = numbers(layer.batch * layer.side * layer.side * layer.inputs);
@@ -226,12 +228,14 @@ int main(int argc, char** argv) {
   Run run{.threads = argc > 1 ? std::atoi(argv[1]) : static_cast<int>(std::thread::hardware_concurrency()),
           .repetitions = argc > 2 ? std::atoi(argv[2]) : 3,
           .cpu_time = argc > 3 && std::string_view(argv[3]) == "cpu",
+          .only = argc > 4 ? argv[4] : "",
           .peak = 0};
   const double start = run.now();
   const double flop = fma_flops(run.threads);
   run.peak = flop * 1e-9 / (run.now() - start);
   fmt::print("float32 multiply-add peak {:.1f} GFLOP/s on {} threads\n", run.peak, run.threads);
   bench_layers(run);
+  if (!run.only.empty()) return 0;
   bench_strided_gradient(run);
   bench_attention(run);
   bench_passes(run);

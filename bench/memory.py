@@ -35,6 +35,7 @@ def main():
     parser.add_argument("--model")
     parser.add_argument("--lora", action="append", default=[])
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--hold", type=int, default=1, help="requests with one set of LoRAs; what the first of them takes more than the others is the whole price of a change")
     a = parser.parse_args()
     server = Served(a.lowrank, a.fixtures, "--access-log", "none", data=a.data_dir)
     loras, models = a.lora, [a.model]
@@ -42,11 +43,11 @@ def main():
         loras, models = ["attention", "loha"], ["sd15-tiny", "second"]
         shutil.copy(a.fixtures / "sd15-tiny/sd15-tiny.safetensors", server.data / "models/Stable-diffusion/second.safetensors")
     sets = [[], *[[lora] for lora in loras], loras]
-    switches, pictures, model_switches = [], [], []
+    switches, pictures, model_switches, firsts, others = [], [], [], [], []
     start = time.time()
     try:
         for i in range(a.requests):
-            tags = "".join(f"<lora:{name}:{0.3 + i % 7 / 10:.1f}>" for name in sets[i % len(sets)])
+            tags = "".join(f"<lora:{name}:{0.3 + i // a.hold % 7 / 10:.1f}>" for name in sets[i // a.hold % len(sets)])
             model = models[i // a.switch_every % len(models)]
             begin = time.time()
             status, answer = server.post("/sdapi/v1/txt2img", {
@@ -58,13 +59,18 @@ def main():
             pictures.append(time.time() - begin)
             if i % a.switch_every == 0:
                 model_switches.append(timings["load"])
-            else:
+            elif i % a.hold == 0:
                 switches.append(timings["loras"])
+                firsts.append(pictures[-1])
+            else:
+                others.append(pictures[-1])
             if (i + 1) % 100 == 0 or i == 0:
                 print(f"{i + 1:5} requests  {time.time() - start:6.0f} s  {memory(server, 'VmRSS'):7.1f} MB resident  {memory(server, 'VmHWM'):7.1f} MB at most",
                       flush=True)
         print(f"change of LoRAs: median {1000 * statistics.median(switches):.1f} ms, longest {1000 * max(switches):.1f} ms ({len(switches)} changes)")
         print(f"change of checkpoint: median {1000 * statistics.median(model_switches):.0f} ms ({len(model_switches)} changes)")
+        if others:
+            print(f"a request: median {1000 * statistics.median(firsts):.0f} ms with a change of LoRAs, {1000 * statistics.median(others):.0f} ms without")
         print(f"a request: median {1000 * statistics.median(pictures):.0f} ms")
     finally:
         server.close()

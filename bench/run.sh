@@ -25,10 +25,16 @@ if [ -x "$build/bin/kernel_bench" ]; then
 fi
 echo "== LowRank, float32"
 "$lowrank" bench --data-dir "$work" --model "$model" --size "${size}x$size" --steps "$steps" --threads "$threads" --quiet
+echo "== LowRank, the U-Net in 8 bits"
+"$lowrank" bench --data-dir "$work" --model "$model" --size "${size}x$size" --steps "$steps" --threads "$threads" --quiet --int8
 echo "== LowRank with a LoRA of rank 32 on every layer"
+if [ ! -f "$lora" ] && [ -n "${PYTHON:-}" ]; then "$PYTHON" bench/random_lora.py "$lora" || true; fi
 if [ -f "$lora" ]; then
   "$lowrank" bench --data-dir "$work" --model "$model" --size "${size}x$size" --steps "$steps" --threads "$threads" --quiet \
     -p "a red fox <lora:random-rank32:0.5>"
+  echo "== LowRank's server, a change of LoRAs (64x64, 2 steps)"
+  python3 bench/memory.py "$lowrank" tests/fixtures --requests 40 --hold 4 --switch-every 1000 --data-dir "$work" \
+    --model random-sd15 --lora random-rank32 | grep -v "change of checkpoint"
 else
   echo "absent ($lora is not there; bench/random_lora.py writes one)"
 fi

@@ -1,11 +1,17 @@
 #include "base/parallel.h"
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <stop_token>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -40,6 +46,30 @@ class Task {
   std::exception_ptr failure_;
 };
 
+// Keeps the calling thread to the `index`-th of the processors that the process may use, if that is asked for.
+void pin(std::size_t index) {
+#if defined(__linux__)
+  static const auto processors = [] {
+    std::vector<int> all;
+    const char* const asked = std::getenv("LOWRANK_PIN_THREADS");
+    cpu_set_t allowed;
+    if (asked == nullptr || std::string_view(asked) != "1" ||
+        sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+      return all;
+    for (int i = 0; i < CPU_SETSIZE; ++i)
+      if (CPU_ISSET(i, &allowed)) all.push_back(i);
+    return all;
+  }();
+  if (processors.empty()) return;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(processors[index % processors.size()], &one);
+  sched_setaffinity(0, sizeof one, &one);
+#else
+  static_cast<void>(index);
+#endif
+}
+
 // Threads that wait for tasks. A step of the U-Net makes some thousand calls: starting threads for each would
 // cost about 30 µs a call.
 class Team {
@@ -51,8 +81,12 @@ class Team {
       std::atomic_flag& flag;
       ~Free() { flag.clear(std::memory_order_release); }
     } free{busy_};
-    while (static_cast<int>(threads_.size()) < helpers)
-      threads_.emplace_back([this](const std::stop_token& stop) { serve(stop); });
+    while (static_cast<int>(threads_.size()) < helpers) {
+      threads_.emplace_back([this, index = threads_.size() + 1](const std::stop_token& stop) {
+        pin(index);
+        serve(stop);
+      });
+    }
     {
       const std::scoped_lock lock(mutex_);
       task_ = &task;

@@ -115,7 +115,7 @@ at::Tensor enlarge(const Layer& up, const Vae::Level& next, at::Tensor x, std::s
   }
   const std::int64_t bytes = 4 * x.size(0) * 4 * x.size(2) * x.size(3) * up.weight().size(0);
   if (!at::GradMode::is_enabled() && bytes > kLargeMap) {
-    const tensor::RoomBelow room(bytes);
+    const tensor::RoomBelow room(bytes, x.storage().data());
     x = x.clone();
   }
   return up(x, {.upsample_to = std::pair(x.size(2) * 2, x.size(3) * 2)});

@@ -89,7 +89,8 @@ void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& m
       std::string version;
       loaded.push_back(load(tag.name, model, version));
       active.push_back(active_adapter(tag, loaded.back().adapter, warnings));
-      text_state += fmt::format("{}\n{}\n", version, text_key(tag));
+      if (loaded.back().adapter->modules(formats::Component::kTextEncoder) > 0)
+        text_state += fmt::format("{}\n{}\n", version, text_key(tag));
       state += fmt::format("{}\n{}\n{}\n", version, text_key(tag), unet_key(tag));
     } catch (const Error& error) {
       if (on_missing == OnMissing::kFail) throw error.during(fmt::format("activating <lora:{}>", tag.name));

@@ -51,7 +51,7 @@ class ActiveLoras {
   // One per loaded LoRA, kept until the set changes. Measuring the sizes of the changes reads all their
   // weights: a second for a large model.
   const std::vector<adapter::ApplyReport>& reports(adapter::Measure measure);
-  // Names what acts on the text encoder: equal texts, equal encodings.
+  // Names what acts on the text encoder: equal texts, equal encodings. LoRAs of the U-Net alone are not among it.
   const std::string& text_state() const { return text_state_; }
 
  private:

@@ -16,6 +16,11 @@ namespace {
 
 constexpr std::size_t kSmallest = 64 << 10, kPage = 4096, kHugePage = 2 << 20;
 
+struct Room {
+  std::size_t bytes = 0;
+  const void* leaving = nullptr;
+};
+
 class Arena {
  public:
   // Reserves addresses, as many as there is memory; memory itself comes with the first touch of a page.
@@ -32,15 +37,14 @@ class Arena {
     gaps_.emplace(0, size_);
   }
 
-  // Null when it is not in use, or no gap is large enough. `below`: bytes to leave free after the first gap's beginning.
-  void* take(std::size_t bytes, std::size_t below) {
+  // Null when it is not in use, or no gap is large enough.
+  void* take(std::size_t bytes, const Room& room_below) {
     const std::size_t size = pages(bytes);
     const std::lock_guard lock(mutex_);
-    if (!is_used_ || gaps_.empty()) return nullptr;
-    const std::size_t lowest = below == 0 ? 0 : gaps_.begin()->first + pages(below);
+    if (!is_used_) return nullptr;
+    const std::size_t lowest = room_below.bytes > 0 ? end_of(room_below) : 0;
     const auto gap = std::find_if(gaps_.begin(), gaps_.end(), [&](const auto& each) {
-      const auto [begin, room] = each;
-      return begin + room >= std::max(begin, lowest) + size;
+      return each.first + each.second >= std::max(each.first, lowest) + size;
     });
     if (gap == gaps_.end()) return nullptr;
     const auto [begin, room] = *gap;
@@ -109,6 +113,20 @@ class Arena {
 
  private:
   static std::size_t pages(std::size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+  // Of the lowest place that has so many bytes once `leaving` is given back.
+  std::size_t end_of(const Room& room) const {
+    const auto leaving =
+        blocks_.find(static_cast<std::size_t>(static_cast<const char*>(room.leaving) - begin_));
+    auto free = gaps_;
+    if (leaving != blocks_.end()) free.insert(*leaving);
+    std::size_t begin = 0, end = 0;
+    for (const auto& [at, bytes] : free) {
+      if (at != end) begin = at;
+      end = at + bytes;
+      if (end - begin >= room.bytes) break;
+    }
+    return begin + pages(room.bytes);
+  }
   std::size_t end() const { return blocks_.empty() ? 0 : blocks_.rbegin()->first + blocks_.rbegin()->second; }
 
   std::mutex mutex_;
@@ -125,7 +143,7 @@ Arena& arena() {
   return the;
 }
 
-thread_local std::size_t room_below = 0;
+thread_local Room room_below;
 
 void free_any(void* data) {
   if (!arena().give(data)) c10::GetDefaultCPUAllocator()->raw_deleter()(data);
@@ -168,12 +186,12 @@ void release_arena() {
   arena().release();
 }
 
-RoomBelow::RoomBelow(std::int64_t bytes) : before_(room_below) {
-  room_below = static_cast<std::size_t>(bytes);
+RoomBelow::RoomBelow(std::int64_t bytes, const void* leaving) {
+  room_below = {static_cast<std::size_t>(bytes), leaving};
 }
 
 RoomBelow::~RoomBelow() {
-  room_below = before_;
+  room_below = {};
 }
 
 std::int64_t arena_bytes() {

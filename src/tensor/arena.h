@@ -4,7 +4,6 @@
 // 4 KB and the zeroing of every page, some 6 % of a step. Lowest first keeps the range as short as its tensors allow.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 namespace lowrank::tensor {
@@ -16,17 +15,15 @@ void use_arena();
 // New tensors live elsewhere again. Gives the memory of all gaps back to the system, and of those to come.
 void release_arena();
 
-// While it lives, this thread's new tensors leave so many bytes free below them: the place of a larger tensor that
-// comes next. Else that would lie above, and between the two a gap would be left that fits nothing.
+// While it lives, this thread's new tensors leave so many bytes free below them, for a larger tensor that comes next,
+// after the memory at `leaving` was given back. Else it would lie above them, and they would leave a gap that fits nothing.
+// One at a time.
 class RoomBelow {
  public:
-  explicit RoomBelow(std::int64_t bytes);
+  explicit RoomBelow(std::int64_t bytes, const void* leaving = nullptr);
   ~RoomBelow();
   RoomBelow(const RoomBelow&) = delete;
   RoomBelow& operator=(const RoomBelow&) = delete;
-
- private:
-  std::size_t before_;
 };
 
 // Bytes from the arena's begin to the end of its last tensor: what it takes at most. The highest since the last

@@ -174,6 +174,8 @@ TEST(Session, EncodingsAreKeptUntilSomethingOfTheTextEncoderChanges) {
   EXPECT_EQ(session.text_encodings(), first + 2);
   session.generate(tiny_request());
   EXPECT_EQ(session.text_encodings(), first + 2);
+  session.generate(tiny_request("a fox <lora:lora_attn:0.5>"));  // of the U-Net alone
+  EXPECT_EQ(session.text_encodings(), first + 2);
 }
 
 TEST(Session, PromptEditingReachesTheUnet) {

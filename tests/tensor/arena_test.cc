@@ -39,16 +39,31 @@ TEST_F(Arena, ATensorTakesTheLowestGapThatFits) {
 }
 
 TEST_F(Arena, RoomIsLeftBelowWhereAskedFor) {
-  at::Tensor a = at::zeros({2 * kMegabyte});
+  const auto place = [](const at::Tensor& t, const at::Tensor& from) {
+    return static_cast<char*>(t.data_ptr()) - static_cast<char*>(from.data_ptr());
+  };
+  const at::Tensor first = at::zeros({kMegabyte});
+  at::Tensor gap = at::zeros({2 * kMegabyte}), leaving = at::zeros({2 * kMegabyte});
+  gap.reset();
   at::Tensor small;
   {
-    const RoomBelow room(8 << 20);
+    const RoomBelow room(10 << 20, leaving.data_ptr());
     small = at::zeros({kMegabyte});
   }
-  a.reset();
-  const at::Tensor large = at::zeros({10 * kMegabyte});
-  EXPECT_EQ(static_cast<char*>(small.data_ptr()) - static_cast<char*>(large.data_ptr()), 10 << 20);
-  EXPECT_EQ(arena_bytes(), 11 << 20);
+  EXPECT_EQ(place(small, first), 11 << 20);
+  leaving.reset();
+  EXPECT_EQ(place(at::zeros({10 * kMegabyte}), first), 1 << 20);
+  EXPECT_EQ(place(at::zeros({11 * kMegabyte}), first), 12 << 20);
+  // What is not said to leave stays in the way.
+  at::Tensor staying = at::zeros({2 * kMegabyte});
+  {
+    const RoomBelow room(8 << 20);
+    EXPECT_EQ(place(at::zeros({kMegabyte}), first), 12 << 20);
+  }
+  {
+    const RoomBelow room(9 << 20);
+    EXPECT_EQ(place(at::zeros({kMegabyte}), first), 21 << 20);
+  }
 }
 
 TEST_F(Arena, SmallTensorsLiveElsewhere) {
