@@ -230,9 +230,11 @@ int main(int argc, char** argv) {
           .cpu_time = argc > 3 && std::string_view(argv[3]) == "cpu",
           .only = argc > 4 ? argv[4] : "",
           .peak = 0};
-  const double start = run.now();
-  const double flop = fma_flops(run.threads);
-  run.peak = flop * 1e-9 / (run.now() - start);
+  for (int i = 0; i < 8; ++i) {  // a peak is what can be reached when nobody else is in the way
+    const double start = run.now();
+    const double flop = fma_flops(run.threads);
+    run.peak = std::max(run.peak, flop * 1e-9 / (run.now() - start));
+  }
   fmt::print("float32 multiply-add peak {:.1f} GFLOP/s on {} threads\n", run.peak, run.threads);
   bench_layers(run);
   if (!run.only.empty()) return 0;

@@ -41,6 +41,10 @@ run again 0 txt2img --data-dir "$work/data" --from "$work/lora.png" -o "$work/ag
 cmp -s "$work/lora.png" "$work/again.png" || fail "--from does not repeat the picture byte for byte"
 run other 0 txt2img --data-dir "$work/data" --from "$work/lora.png" --seed 43 -o "$work/other.png" --quiet
 cmp -s "$work/lora.png" "$work/other.png" && fail "an explicit seed does not override --from"
+run int8 0 "${base[@]}" "${red_fox[@]}" --int8 -o "$work/int8.png"
+cmp -s "$work/plain.png" "$work/int8.png" && fail "--int8 changed nothing"
+run int8_again 0 txt2img --data-dir "$work/data" --from "$work/int8.png" -o "$work/int8-again.png" --quiet
+cmp -s "$work/int8.png" "$work/int8-again.png" || fail "--from does not repeat a picture of 8 bits"
 run threads 0 "${base[@]}" "${red_fox[@]}" --threads 1 -o "$work/one.png"
 run threads 0 "${base[@]}" "${red_fox[@]}" --threads 2 -o "$work/two.png"
 cmp -s "$work/one.png" "$work/two.png" || fail "one and two threads give different files"
