@@ -348,10 +348,13 @@ TEST(WeightsOfEightBits, GiveTheSameConvolutionsWhereTheyAreExact) {
 
 // The transpose of the convolution, as a loop over what each output sees.
 TEST(Product, MakesGradientsOfConvolutionsOfAnyStride) {
-  for (const auto& [height, width, kernel, stride, near, far] :
-       {std::tuple(8L, 8L, 3L, 2L, 1L, 1L), std::tuple(7L, 10L, 3L, 2L, 0L, 1L),
-        std::tuple(5L, 6L, 1L, 2L, 0L, 0L), std::tuple(9L, 4L, 3L, 1L, 1L, 1L),
-        std::tuple(11L, 12L, 3L, 3L, 1L, 1L)}) {
+  struct Case {
+    std::int64_t height, width, kernel, stride, near, far;
+  };
+  for (const Case& c : {Case{8, 8, 3, 2, 1, 1}, Case{7, 10, 3, 2, 0, 1}, Case{5, 6, 1, 2, 0, 0},
+                        Case{9, 4, 3, 1, 1, 1}, Case{11, 12, 3, 3, 1, 1}}) {
+    const std::int64_t height = c.height, width = c.width, kernel = c.kernel, stride = c.stride,
+                       near = c.near, far = c.far;
     const std::int64_t batch = 2, inputs = 5, outputs = 18, taps = kernel * kernel;
     const std::int64_t out_height = (height + near + far - kernel) / stride + 1,
                        out_width = (width + near + far - kernel) / stride + 1;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/percent.h"
 #include "library/import/file_name.h"
 #include "library/import/importer.h"
 #include "library/import/placing.h"
@@ -10,16 +11,16 @@ namespace lowrank::library {
 
 std::vector<ImportItem> Importer::plan_hugging_face(const HuggingFaceSource& source) const {
   const std::string what = fmt::format("{} at {}", source.repo, source.revision);
-  HubRepo repo = parse_hub_repo(
-      ask(Site::kHuggingFace,
-          fmt::format("/api/models/{}/revision/{}?blobs=true", source.repo, percent_encoded(source.revision)),
-          what),
-      what);
+  HubRepo repo = parse_hub_repo(ask(Site::kHuggingFace,
+                                    fmt::format("/api/models/{}/revision/{}?blobs=true", source.repo,
+                                                percent_encode(source.revision, "/~")),
+                                    what),
+                                what);
   repo.id = source.repo;
   const std::string revision = repo.commit.empty() ? source.revision : repo.commit;
   const auto address = [&](const std::string& path) {
     return parse_url(fmt::format("{}/{}/resolve/{}/{}", base_url(Site::kHuggingFace), source.repo,
-                                 percent_encoded(revision), percent_encoded(path)));
+                                 percent_encode(revision, "/~"), percent_encode(path, "/~")));
   };
   const std::string repo_name = source.repo.substr(source.repo.find('/') + 1);
   std::vector<ImportItem> items;

@@ -5,18 +5,9 @@
 #include <algorithm>
 
 #include "base/ascii.h"
+#include "base/percent.h"
 
 namespace lowrank::library {
-namespace {
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-}  // namespace
 
 std::string Url::origin() const {
   return fmt::format("{}://{}{}{}", scheme, host, port.empty() ? "" : ":", port);
@@ -36,7 +27,7 @@ std::vector<std::string> Url::segments() const {
   while (!rest.empty()) {
     rest.remove_prefix(1);  // the slash
     const std::size_t end = std::min(rest.find('/'), rest.size());
-    if (end > 0) parts.push_back(percent_decoded(rest.substr(0, end)));
+    if (end > 0) parts.push_back(percent_decode(rest.substr(0, end)));
     rest.remove_prefix(end);
   }
   return parts;
@@ -48,7 +39,7 @@ std::string Url::parameter(std::string_view name) const {
     const std::string_view item = rest.substr(0, rest.find('&'));
     const auto equals = item.find('=');
     if (item.substr(0, equals) == name && equals != std::string_view::npos)
-      return percent_decoded(item.substr(equals + 1));
+      return percent_decode(item.substr(equals + 1));
     rest.remove_prefix(std::min(item.size() + 1, rest.size()));
   }
   return "";
@@ -93,31 +84,6 @@ std::optional<Url> resolve_location(const Url& base, std::string_view location) 
   if (location.starts_with("/")) return parse_url(base.origin() + std::string(location));
   if (location.empty() || location.find(':') < location.find('/')) return std::nullopt;  // another scheme
   return parse_url(base.origin() + base.path.substr(0, base.path.rfind('/') + 1) + std::string(location));
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool is_escape = text[i] == '%' && i + 2 < text.size() + 0 && hex_value(text[i + 1]) >= 0 &&
-                           hex_value(text[i + 2]) >= 0;
-    if (is_escape) {
-      out += static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-std::string percent_encoded(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                          c == '-' || c == '.' || c == '_' || c == '~' || c == '/';
-    out += is_plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
 }
 
 }  // namespace lowrank::library

@@ -31,7 +31,4 @@ std::optional<Url> parse_url(std::string_view text);
 // Where a Location header leads. nullopt: nowhere that may be followed.
 std::optional<Url> resolve_location(const Url& base, std::string_view location);
 
-std::string percent_decoded(std::string_view text);
-std::string percent_encoded(std::string_view text);  // all but letters, digits, - . _ ~ and /
-
 }  // namespace lowrank::library

@@ -8,12 +8,6 @@
 
 namespace lowrank::server {
 
-// %XX decoded; a broken escape stays as it is. `plus_is_blank` in queries.
-std::string percent_decode(std::string_view text, bool plus_is_blank);
-
-// Every byte but letters, digits, - _ . and those of `keep` as %XX.
-std::string percent_encode(std::string_view text, std::string_view keep);
-
 struct Target {
   std::string path;
   std::map<std::string, std::string, std::less<>> query;

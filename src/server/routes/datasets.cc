@@ -7,10 +7,10 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/percent.h"
 #include "image/codec.h"
 #include "server/engine/output_folder.h"
 #include "server/http/refusal.h"
-#include "server/http/url.h"
 #include "server/routes/routes.h"
 #include "training/lora_option_table.h"
 

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include "base/atomic_file.h"
+#include "base/percent.h"
 #include "formats/lora_family.h"
 #include "library/lora_words.h"
 #include "server/http/refusal.h"
-#include "server/http/url.h"
 
 namespace lowrank::server {
 namespace {

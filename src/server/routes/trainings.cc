@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "base/atomic_file.h"
+#include "base/percent.h"
 #include "server/http/refusal.h"
-#include "server/http/url.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
