@@ -18,11 +18,12 @@ class AvailableMemory : public ::testing::Test {
     root_ = fs::path(::testing::TempDir()) /
             ("memory-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
     fs::remove_all(root_);
-    fs::create_directories(root_ / "proc");
-    fs::create_directories(root_ / "sys/fs/cgroup");
   }
   void TearDown() override { fs::remove_all(root_); }
-  void write(const std::string& file, const std::string& text) const { std::ofstream(root_ / file) << text; }
+  void write(const std::string& file, const std::string& text) const {
+    fs::create_directories((root_ / file).parent_path());
+    std::ofstream(root_ / file) << text;
+  }
 
   fs::path root_;
 };
@@ -43,6 +44,27 @@ TEST_F(AvailableMemory, IsNoMoreThanTheGroupHasLeft) {
   EXPECT_EQ(available_memory(root_), 0);
   write("sys/fs/cgroup/memory.max", "max\n");
   EXPECT_EQ(available_memory(root_), 30000 * 1024);
+}
+
+TEST_F(AvailableMemory, IsThatOfTheProcessesOwnGroup) {
+  write("proc/self/cgroup", "0::/user/work\n");
+  write("sys/fs/cgroup/memory.max", "max\n");
+  write("sys/fs/cgroup/user/work/memory.max", "300\n");
+  write("sys/fs/cgroup/user/work/memory.current", "100\n");
+  EXPECT_EQ(available_memory(root_), 200);
+}
+
+TEST_F(AvailableMemory, GroupsOfTheFirstVersionCountToo) {
+  write("proc/self/cgroup", "9:cpu,cpuacct:/elsewhere\n7:memory:/work\n");
+  write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  write("sys/fs/cgroup/memory/memory.usage_in_bytes", "1\n");
+  write("sys/fs/cgroup/memory/work/memory.limit_in_bytes", "5000\n");
+  write("sys/fs/cgroup/memory/work/memory.usage_in_bytes", "4000\n");
+  write("sys/fs/cgroup/memory/work/memory.stat", "cache 700\nrss 3\n");
+  EXPECT_EQ(available_memory(root_), 1700);
+  fs::remove_all(root_ / "sys/fs/cgroup/memory/work");  // as a container sees it
+  write("sys/fs/cgroup/memory/memory.limit_in_bytes", "77\n");
+  EXPECT_EQ(available_memory(root_), 76);
 }
 
 TEST_F(AvailableMemory, IsWithoutEndWhereNothingIsSaid) {
