@@ -125,7 +125,9 @@ void attend(const float* q, float* result, std::int64_t stride, std::int64_t fir
   const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape.head)));
   std::byte* const left = scratch(0, (depths + 1) * kQueryRows * kRowBytes);
   std::byte* const weights = left + depths * kQueryRows * kRowBytes;
-  float* const scores = reinterpret_cast<float*>(scratch(1, kQueryRows * kKeyBlock * 4));
+  // Scores lie as a left block does, and become one where that is floats.
+  constexpr std::int64_t kScoreStride = kRowBytes / 4;
+  float* const scores = reinterpret_cast<float*>(scratch(1, kQueryRows * kRowBytes));
   float* const sums = reinterpret_cast<float*>(scratch(2, kQueryRows * columns * 4));
   std::array<const float*, kQueryRows> source;
   for (std::int64_t d = 0; d < depths; ++d) {
@@ -136,7 +138,7 @@ void attend(const float* q, float* result, std::int64_t stride, std::int64_t fir
     kernel.pack_rows(source.data(), rows, depth, 0, block);
     kernel.finish_depth(rows, depth, block);
   }
-  for (std::int64_t r = 0; r < rows; ++r) source[static_cast<std::size_t>(r)] = scores + r * kKeyBlock;
+  for (std::int64_t r = 0; r < rows; ++r) source[static_cast<std::size_t>(r)] = scores + r * kScoreStride;
   std::array<float, kQueryRows> maximum, total{};
   maximum.fill(-std::numeric_limits<float>::infinity());
   const bool causal = shape.mask == AttentionMask::kCausal;
@@ -147,7 +149,7 @@ void attend(const float* q, float* result, std::int64_t stride, std::int64_t fir
     for (std::int64_t d = 0; d < depths; ++d) {
       const std::int64_t depth = std::min(kBlockDepth, shape.head - d * kBlockDepth);
       kernel.multiply(left + d * kQueryRows * kRowBytes, rows, right, width / kPanel, depth, scores,
-                      kKeyBlock, d > 0);
+                      kScoreStride, d > 0);
       right += panels_of(kKeyBlock) * panel_bytes(depth);
     }
     for (std::int64_t r = 0; r < rows; ++r) {
@@ -156,7 +158,7 @@ void attend(const float* q, float* result, std::int64_t stride, std::int64_t fir
           causal ? std::clamp<std::int64_t>(first + r + 1 - b * kKeyBlock, 0, count) : count;
       const float before = maximum[i];
       const float added =
-          HWY_DYNAMIC_DISPATCH(exponentiate)(scores + r * kKeyBlock, seen, width, scale, maximum[i]);
+          HWY_DYNAMIC_DISPATCH(exponentiate)(scores + r * kScoreStride, seen, width, scale, maximum[i]);
       if (b > 0 && maximum[i] != before) {
         const float shrink = std::exp((before - maximum[i]) * scale);
         total[i] *= shrink;
@@ -164,9 +166,12 @@ void attend(const float* q, float* result, std::int64_t stride, std::int64_t fir
       }
       total[i] += added;
     }
-    kernel.pack_rows(source.data(), rows, count, 0, weights);
-    kernel.finish_depth(rows, count, weights);
-    kernel.multiply(weights, rows, right, columns / kPanel, count, sums, columns, b > 0);
+    if (!kernel.left_is_floats) {
+      kernel.pack_rows(source.data(), rows, count, 0, weights);
+      kernel.finish_depth(rows, count, weights);
+    }
+    kernel.multiply(kernel.left_is_floats ? reinterpret_cast<std::byte*>(scores) : weights, rows, right,
+                    columns / kPanel, count, sums, columns, b > 0);
   }
   for (std::int64_t r = 0; r < rows; ++r) {
     HWY_DYNAMIC_DISPATCH(multiply_row)(sums + r * columns, columns, 1 / total[static_cast<std::size_t>(r)]);

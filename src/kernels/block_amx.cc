@@ -256,6 +256,7 @@ bool has_matrix_unit() {
 
 const BlockKernel* amx_block_kernel() {
   static constexpr BlockKernel kKernel = {.name = "amx",
+                                          .left_is_floats = false,
                                           .pack_rows = pack_rows,
                                           .finish_depth = finish_depth,
                                           .pack_panel = pack_panel,

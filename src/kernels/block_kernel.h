@@ -58,6 +58,8 @@ constexpr std::int64_t bytes_of(Number number, std::int64_t depth) {
 
 struct BlockKernel {
   std::string_view name;
+  // A left block is rows of floats as they are: who makes them in place need not pack them.
+  bool left_is_floats;
 
   // Lays `count` floats of each of `rows` rows into a left block, at depth `at`. A null pointer means zeros.
   void (*pack_rows)(const float* const* source, std::int64_t rows, std::int64_t count, std::int64_t at,

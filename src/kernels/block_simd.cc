@@ -164,6 +164,7 @@ const BlockKernel& simd_block_kernel() {
   // Looked up at each call, so that a test can switch instruction sets.
   static constexpr BlockKernel kKernel = {
       .name = "simd",
+      .left_is_floats = true,
       .pack_rows =
           [](auto... a) {
             HWY_DYNAMIC_DISPATCH(pack_rows)
