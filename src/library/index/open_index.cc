@@ -39,8 +39,8 @@ void migrate(const Database& database, const fs::path& file) {
 Database open_file(const fs::path& file) {
   Database database(file, file.empty() ? Access::kMemory : Access::kWrite);
   if (!file.empty()) {
-    database.execute(is_network_folder(file.parent_path()) ? "PRAGMA journal_mode = TRUNCATE"
-                                                           : "PRAGMA journal_mode = WAL");
+    database.execute_patiently(is_network_folder(file.parent_path()) ? "PRAGMA journal_mode = TRUNCATE"
+                                                                     : "PRAGMA journal_mode = WAL");
     // In WAL mode NORMAL keeps the index whole whatever happens; only the last writes may be lost, and the
     // files still have them.
     database.execute("PRAGMA synchronous = NORMAL");

@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -134,6 +136,16 @@ Database::Database(Database&& other) noexcept : handle_(std::exchange(other.hand
 
 void Database::execute(const std::string& sql) const {
   const int code = sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) fail(handle_, code);
+}
+
+void Database::execute_patiently(const std::string& sql) const {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kBusyMilliseconds);
+  int code = sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr);
+  while ((code & 0xFF) == SQLITE_BUSY && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    code = sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr);
+  }
   if (code != SQLITE_OK) fail(handle_, code);
 }
 

@@ -58,6 +58,9 @@ class Database {
 
   Statement prepare(std::string_view sql) const { return Statement(handle_, sql); }
   void execute(const std::string& sql) const;  // several statements, no results
+  // One statement, tried again for ten seconds where SQLite gives up at once instead of waiting for another process: a
+  // change of the journal's mode.
+  void execute_patiently(const std::string& sql) const;
   // Of "SELECT one number".
   std::int64_t number(std::string_view sql) const;
 
