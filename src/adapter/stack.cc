@@ -174,18 +174,17 @@ void AdapterStack::fill(const Plan& plan) {
             {active_[change.adapter].adapter, &change.target->formula, weight, active_[change.adapter].dyn});
     Layer::Slot slot = without_ours(*layer);
     if (!parts.empty()) {
+      slot.derived_bias = derived_bias(*layer, parts);
       const bool is_copied = copied_.contains(layer);
       if (!is_copied && worth_a_branch(*layer, parts)) {
         std::vector<WeightedFactors> factors;
         for (const Part& part : parts) factors.push_back({&*part.formula->factors, part.weight, part.dyn});
         slot.patches.insert(slot.patches.begin(), std::make_shared<LowRankBranch>(*layer, factors));
         ++summary_.branch_layers;
-        slot.derived_bias = derived_bias(*layer, parts);
       } else {
         const auto type = is_copied ? at::kFloat : layer->weight().scalar_type();
         ++summary_.derived_layers;
         summary_.derived_bytes += layer->weight().numel() * static_cast<std::int64_t>(c10::elementSize(type));
-        slot.derived_bias = derived_bias(*layer, parts);
         slot.derived_weight = {.make =
                                    [layer = layer, parts = std::move(parts), type] {
                                      const at::NoGradGuard off;

@@ -124,10 +124,11 @@ void attend(const float* q, float* result, std::int64_t stride, std::int64_t fir
                      columns = round_up(shape.head, kPanel);
   const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape.head)));
   std::byte* const left = scratch(0, (depths + 1) * kQueryRows * kRowBytes);
-  std::byte* const weights = left + depths * kQueryRows * kRowBytes;
   // Scores lie as a left block does, and become one where that is floats.
   constexpr std::int64_t kScoreStride = kRowBytes / 4;
-  float* const scores = reinterpret_cast<float*>(scratch(1, kQueryRows * kRowBytes));
+  std::byte* const score_block = scratch(1, kQueryRows * kRowBytes);
+  float* const scores = reinterpret_cast<float*>(score_block);
+  std::byte* const weights = kernel.left_is_floats ? score_block : left + depths * kQueryRows * kRowBytes;
   float* const sums = reinterpret_cast<float*>(scratch(2, kQueryRows * columns * 4));
   std::array<const float*, kQueryRows> source;
   for (std::int64_t d = 0; d < depths; ++d) {
@@ -170,8 +171,7 @@ void attend(const float* q, float* result, std::int64_t stride, std::int64_t fir
       kernel.pack_rows(source.data(), rows, count, 0, weights);
       kernel.finish_depth(rows, count, weights);
     }
-    kernel.multiply(kernel.left_is_floats ? reinterpret_cast<std::byte*>(scores) : weights, rows, right,
-                    columns / kPanel, count, sums, columns, b > 0);
+    kernel.multiply(weights, rows, right, columns / kPanel, count, sums, columns, b > 0);
   }
   for (std::int64_t r = 0; r < rows; ++r) {
     HWY_DYNAMIC_DISPATCH(multiply_row)(sums + r * columns, columns, 1 / total[static_cast<std::size_t>(r)]);

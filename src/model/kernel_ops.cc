@@ -148,7 +148,7 @@ void convolve(const kernels::Map& map, const kernels::Convolution& convolution,
 
 kernels::Window window_of(const at::Tensor& x, const Filter& w, const ConvGeometry& geometry,
                           const Fused& fused) {
-  const std::int64_t near = geometry.far_side_only ? 0 : geometry.padding;
+  const std::int64_t near = geometry.near();
   const std::int64_t far = geometry.far_side_only ? 1 : geometry.padding;
   const auto [height, width] = fused.upsample_to.value_or(std::pair(x.size(2), x.size(3)));
   return kernels::make_window(w.height, w.width, geometry.stride, {near, far, near, far}, x.size(2),
@@ -189,9 +189,8 @@ at::Tensor conv2d_gradient(const at::Tensor& dy, const Filter& turned, const Con
                            std::int64_t height, std::int64_t width) {
   const at::Tensor in = as_map(dy);
   LOWRANK_CHECK(in.size(1) == turned.packed.shape().inputs);
-  const std::int64_t near = geometry.far_side_only ? 0 : geometry.padding;
-  const kernels::Window window = kernels::make_gradient_window(turned.height, turned.width, geometry.stride,
-                                                               near, in.size(2), in.size(3), height, width);
+  const kernels::Window window = kernels::make_gradient_window(
+      turned.height, turned.width, geometry.stride, geometry.near(), in.size(2), in.size(3), height, width);
   const at::Tensor dx = empty_map({in.size(0), turned.packed.shape().outputs, height, width});
   const kernels::Map map = map_of(in);
   convolve(map, kernels::Convolution(map, window, turned.packed, at::get_num_threads()), turned.packed, {},

@@ -72,7 +72,7 @@ at::Tensor slow_conv2d(const at::Tensor& x, const Weight& w, const at::Tensor& b
                        const ConvGeometry& geometry, at::ScalarType compute) {
   const at::Tensor in = geometry.far_side_only ? at::constant_pad_nd(x, {0, 1, 0, 1}) : x;
   return at::conv2d(in_type(in, compute), in_type(w.numbers(), compute), in_type(b, compute), geometry.stride,
-                    geometry.far_side_only ? 0 : geometry.padding);
+                    geometry.near());
 }
 
 at::Tensor slow_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
@@ -186,10 +186,17 @@ bool Weight::is_held_in_int8() const {
   return wants_int8_ && kernels::can_be_int8(shape_of(tensor));
 }
 
+namespace {
+
+kernels::Number held_number(const Weight& w) {
+  return w.is_held_in_int8() ? kernels::Number::kInt8 : *number_of(w.tensor);
+}
+
+}  // namespace
+
 std::int64_t Weight::packed_bytes(bool gated) const {
   if (!is_fixed(*this)) return 0;
-  return kernels::packed_bytes(is_held_in_int8() ? kernels::Number::kInt8 : *number_of(tensor),
-                               shape_of(tensor), order_of(gated));
+  return kernels::packed_bytes(held_number(*this), shape_of(tensor), order_of(gated));
 }
 
 void Weight::pack_into(bool gated, const kernels::Borrowed<std::byte>& memory) const {
@@ -205,9 +212,8 @@ void Weight::pack_into(bool gated, const kernels::Borrowed<std::byte>& memory) c
 }
 
 void Weight::adopt_packed(bool gated, const kernels::Borrowed<const std::byte>& packed) const {
-  set_packed(std::make_shared<const kernels::PackedWeights>(
-      packed, is_held_in_int8() ? kernels::Number::kInt8 : *number_of(tensor), shape_of(tensor),
-      order_of(gated)));
+  set_packed(std::make_shared<const kernels::PackedWeights>(packed, held_number(*this), shape_of(tensor),
+                                                            order_of(gated)));
 }
 
 void prepare(const Weight& weight, bool gated) {

@@ -108,6 +108,8 @@ struct Fused {
 struct ConvGeometry {
   std::int64_t stride = 1, padding = 0;
   bool far_side_only = false;
+
+  std::int64_t near() const { return far_side_only ? 0 : padding; }  // above and to the left
 };
 
 // up · (down · x), added to a layer's output before what is fused.

@@ -76,15 +76,11 @@ bool is_inpainting(const model::UNet& unet, const model::Vae& vae) {
 // As much as a decoder takes at most.
 constexpr std::int64_t kScarce = std::int64_t{1} << 30;
 
-// `between` is called after some 128 MB.
 void pack(const model::LayerMap& layers, const std::function<void()>& between) {
-  std::int64_t read = 0;
+  Pauses pauses(between);
   for (const auto& [path, layer] : layers) {
     layer->prepare();
-    read += layer->prepared_bytes();
-    if (read < PackedCache::kBetween) continue;
-    between();
-    read = 0;
+    pauses.after(layer->prepared_bytes());
   }
   between();
 }

@@ -158,6 +158,14 @@ class NewFile {
 
 }  // namespace
 
+void Pauses::after(std::int64_t bytes) {
+  constexpr std::int64_t kBetween = std::int64_t{128} << 20;
+  read_ += bytes;
+  if (read_ < kBetween) return;
+  between_();
+  read_ = 0;
+}
+
 void KeptWeights::release() const {
   release_pages(bytes);
 }
@@ -191,13 +199,10 @@ std::optional<KeptWeights> PackedCache::keep(
   const auto made = NewFile::make(path, plan.bytes);
   if (!made) return std::nullopt;
   std::ranges::copy(std::as_bytes(std::span(plan.header)), made->bytes().begin());
-  std::int64_t read = 0;
+  Pauses pauses(between);
   for (const Place& place : plan.places) {
     place.layer->prepare_in({part(made->bytes(), place), made});
-    read += place.bytes;
-    if (read < kBetween) continue;
-    between();
-    read = 0;
+    pauses.after(place.bytes);
   }
   between();
   writers_.emplace_back([made] { made->put_in_place(); });

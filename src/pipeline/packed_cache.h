@@ -37,10 +37,19 @@ struct KeptWeights {
   void release() const;
 };
 
+// Calls `between` whenever some 128 MB were read.
+class Pauses {
+ public:
+  explicit Pauses(const std::function<void()>& between) : between_(between) {}
+  void after(std::int64_t bytes);
+
+ private:
+  const std::function<void()>& between_;
+  std::int64_t read_ = 0;
+};
+
 class PackedCache {
  public:
-  static constexpr std::int64_t kBetween = std::int64_t{128} << 20;
-
   explicit PackedCache(PackedCacheOptions options) : options_(std::move(options)) {}
   ~PackedCache();  // waits until what was made lies on disk
 
@@ -48,8 +57,8 @@ class PackedCache {
   HashMemo hash_memo() const;
 
   // Prepares all layers in a file of the cache; nothing where a component is too small or the cache cannot be
-  // read or written. `files` hold the layers' weights and tell checkpoints apart; `between` is called after some
-  // kBetween bytes of them were read.
+  // read or written. `files` hold the layers' weights and tell checkpoints apart; `between` is called as Pauses
+  // does, and at the end.
   std::optional<KeptWeights> keep(const model::LayerMap& layers,
                                   std::span<const std::shared_ptr<const weights::TensorFile>> files,
                                   const std::function<void()>& between);

@@ -113,7 +113,6 @@ at::Tensor Session::enlarged(Job& job, const at::Tensor& latents, at::Tensor& ex
   const auto cell = static_cast<int>(model.vae->downscale());
   const HiresSize size = hires_size(request, cell);
   const double weight = request.inpainting_mask_weight.value;
-  model.make_room_for(formats::Component::kVae);
   if (const LatentUpscaleRow* mode = find_latent_upscale(request.hr_upscaler)) {
     const at::Tensor small =
         request.firstpass_image ? encode_pixels(before, pixels_of({*request.firstpass_image})) : latents;
@@ -129,6 +128,7 @@ at::Tensor Session::enlarged(Job& job, const at::Tensor& latents, at::Tensor& ex
     if (extra.defined()) extra = cut_latent(extra, size);
     return for_batch(cut_latent(grown, size), request.batch_size);
   }
+  model.make_room_for(formats::Component::kVae);
   std::vector<image::Picture> pictures;
   const auto add = [&](const image::Picture& small) {
     pictures.push_back(

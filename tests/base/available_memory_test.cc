@@ -3,9 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <limits>
 #include <string>
+
+#include "support/temporary_folder.h"
 
 namespace lowrank {
 namespace {
@@ -14,18 +15,10 @@ namespace fs = std::filesystem;
 
 class AvailableMemory : public ::testing::Test {
  protected:
-  void SetUp() override {
-    root_ = fs::path(::testing::TempDir()) /
-            ("memory-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
-    fs::remove_all(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-  void write(const std::string& file, const std::string& text) const {
-    fs::create_directories((root_ / file).parent_path());
-    std::ofstream(root_ / file) << text;
-  }
+  void write(const std::string& file, const std::string& text) const { folder_.write(file, text); }
 
-  fs::path root_;
+  testing::TemporaryFolder folder_;
+  const fs::path root_ = folder_.path();
 };
 
 TEST_F(AvailableMemory, IsWhatTheSystemSays) {

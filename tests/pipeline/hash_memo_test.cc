@@ -10,6 +10,7 @@
 
 #include "base/sha256.h"
 #include "pipeline/file_hash.h"
+#include "support/temporary_folder.h"
 
 namespace lowrank::pipeline {
 namespace {
@@ -18,14 +19,6 @@ namespace fs = std::filesystem;
 
 class HashMemoTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) /
-              ("hashes-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   fs::path file(const std::string& name, std::uintmax_t bytes = 64 << 20) const {
     std::ofstream(folder_ / name).put(name.front());
     fs::resize_file(folder_ / name, bytes);  // sparse
@@ -36,7 +29,8 @@ class HashMemoTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(in), {}};
   }
 
-  fs::path folder_;
+  lowrank::testing::TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path();
   const std::string a_ = std::string(64, 'a'), b_ = std::string(64, 'b');
 };
 

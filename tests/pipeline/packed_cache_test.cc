@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "pipeline/tiny_session.h"
+#include "support/temporary_folder.h"
 
 namespace lowrank {
 namespace {
@@ -17,13 +18,6 @@ using pipeline::PackedCacheOptions;
 
 class PackedCache : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) /
-              ("packed-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
-    fs::remove_all(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   // A file for each component: text encoder, U-Net and VAE.
   static constexpr std::size_t kFiles = 3;
 
@@ -39,7 +33,8 @@ class PackedCache : public ::testing::Test {
     return all;
   }
 
-  fs::path folder_;
+  testing::TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path() / "packed";
 };
 
 TEST_F(PackedCache, TheSecondStartMakesTheSamePicture) {

@@ -141,10 +141,11 @@ void Database::execute(const std::string& sql) const {
 
 void Database::execute_patiently(const std::string& sql) const {
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kBusyMilliseconds);
-  int code = sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr);
+  const auto run = [&] { return sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr); };
+  int code = run();
   while ((code & 0xFF) == SQLITE_BUSY && std::chrono::steady_clock::now() < end) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    code = sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr);
+    code = run();
   }
   if (code != SQLITE_OK) fail(handle_, code);
 }
