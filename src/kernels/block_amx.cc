@@ -20,6 +20,8 @@
 #include <bit>
 #include <cstring>
 
+#include "kernels/simd_limit.h"
+
 namespace lowrank::kernels {
 namespace {
 
@@ -264,7 +266,7 @@ const BlockKernel* amx_block_kernel() {
                                           .pack_transposed = pack_transposed,
                                           .multiply = multiply};
   static const bool available = has_matrix_unit();
-  return available ? &kKernel : nullptr;
+  return available && !is_simd_limited() ? &kKernel : nullptr;
 }
 
 }  // namespace lowrank::kernels

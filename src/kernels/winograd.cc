@@ -154,12 +154,18 @@ class Convolution {
   Axis down_, across_;
 };
 
+// Note [pictures of a batch]: forms round differently, so the form must not follow from the number of pictures: one
+// drawn alone equals itself drawn in a batch, byte for byte. Costs are those of two, what guidance makes of one picture.
+constexpr std::int64_t kPicturesCounted = 2;
+
 // What an output channel costs, in rows of multiplications. A filter's transform takes as long as some four rows,
 // and is made for each chunk of tiles.
 std::int64_t cost(WinogradForm form, const Map& map, const Window& window) {
   constexpr std::int64_t kTransform = 4;
   const WinogradSizes sizes = sizes_of(form);
-  const std::int64_t tiles = Convolution(form, map, window, 0).tiles();
+  Map counted = map;
+  counted.batch = kPicturesCounted;
+  const std::int64_t tiles = Convolution(form, counted, window, 0).tiles();
   const std::int64_t chunks = (tiles + kChunkTiles - 1) / kChunkTiles;
   return sizes.filters * sizes.frequencies() * (tiles + chunks * kTransform);
 }
@@ -182,7 +188,7 @@ std::optional<WinogradForm> winograd_form(const Map& map, const Window& window, 
       window.stride != 1)
     return {};
   const std::int64_t smallest_tiles =
-      map.batch * ((window.out_height + 1) / 2) * ((window.out_width + 1) / 2);
+      kPicturesCounted * ((window.out_height + 1) / 2) * ((window.out_width + 1) / 2);
   if (smallest_tiles < 8 || map.channels < 16 || weights.shape().outputs < 16) return {};
   return cheapest_form(map, window);
 }

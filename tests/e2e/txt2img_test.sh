@@ -50,6 +50,13 @@ run threads 0 "${base[@]}" "${red_fox[@]}" --threads 2 -o "$work/two.png"
 cmp -s "$work/one.png" "$work/two.png" || fail "one and two threads give different files"
 cmp -s "$work/plain.png" "$work/one.png" || fail "the LoRAs of another run left a trace"
 
+# A limit on the instruction set is for every command that draws or learns.
+for command in "txt2img -p a" "xyz -p a --x Seed:1" "train lora --train-data-dir $work" "serve --port 0"; do
+  LOWRANK_SIMD=AVX5 run simd 2 $command
+  grep -q "LOWRANK_SIMD is 'AVX5'" "$work/out/simd.stderr" || fail "LOWRANK_SIMD is ignored by $command"
+done
+LOWRANK_SIMD=SSE4 run simd 0 "${base[@]}" "${red_fox[@]}" -o "$work/sse4.png"
+
 run several 0 "${base[@]}" -p "a fox" --batch-size 2 --batch-count 2 --format webp -o "$work/several/[seed]-[index]"
 for name in 42-1 43-2 44-3 45-4; do [ -s "$work/several/$name.webp" ] || fail "several/$name.webp is missing"; done
 run default_name 0 "${base[@]}" -p "a fox"

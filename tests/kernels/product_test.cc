@@ -8,6 +8,7 @@
 #include <cmath>
 #include <optional>
 
+#include "kernels/convolution.h"
 #include "kernels/winograd.h"
 #include "naive.h"
 
@@ -314,6 +315,35 @@ TEST(Winograd, EqualsPlainConvolution) {
           EXPECT_TRUE(close(result, exact, 1e-5));
           if (!first) first = result;
           EXPECT_EQ(result, *first);
+        }
+      }
+    }
+  });
+}
+
+// Note [pictures of a batch]: the choice of form too must be the same.
+TEST(Convolution, OfABatchEqualsThoseOfItsPicturesBitForBit) {
+  constexpr std::int64_t kBatch = 8, kInputs = 36, kOutputs = 20;
+  const auto w = random_numbers(kOutputs * kInputs * 9, 41);
+  const PackedWeights packed(w.data(), Number::kFloat32, {kOutputs, kInputs, 9}, PanelOrder::kPlain, 1);
+  for_each_kernel([&](const BlockKernel& kernel) {
+    for (std::int64_t side = 1; side <= 20; ++side) {
+      for (const std::int64_t scale : {1, 2}) {
+        SCOPED_TRACE(::testing::Message() << side << " pixels, " << scale << " times as large");
+        const auto x = random_numbers(kBatch * side * side * kInputs, 42);
+        const std::int64_t seen = side * scale, of_one = seen * seen * kOutputs;
+        const auto convolve = [&](const float* data, std::int64_t batch) {
+          const Map map{data, batch, side, side, kInputs};
+          std::vector<float> result(static_cast<std::size_t>(batch * of_one));
+          Convolution(map, make_window(3, 3, 1, {1, 1, 1, 1}, side, side, seen, seen), packed, 2, kernel)
+              .run(data, Start::kZero, {}, result.data());
+          return result;
+        };
+        const auto together = convolve(x.data(), kBatch);
+        for (std::int64_t image = 0; image < kBatch; ++image) {
+          const auto alone = convolve(x.data() + image * side * side * kInputs, 1);
+          ASSERT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + image * of_one))
+              << "picture " << image;
         }
       }
     }

@@ -9,6 +9,7 @@
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
 #include "image/codec.h"
+#include "kernels/simd_limit.h"
 #include "lowrank/lowrank.h"
 #include "pipeline/field_table.h"
 #include "pipeline/session.h"
@@ -115,6 +116,7 @@ struct Session::Engine {
 
 Session::Session(const SessionSettings& settings)
     : engine_(translated([&] {
+        kernels::limit_simd_as_asked();
         return std::unique_ptr<Engine>(new Engine{
             pipeline::Session(cli::resources(settings.data_dir), cli::session_options(settings.threads))});
       })) {}

@@ -11,7 +11,6 @@
 #include "cli/engine/generation_arguments.h"
 #include "cli/engine/progress_bar.h"
 #include "cli/engine/resources.h"
-#include "kernels/simd_limit.h"
 #include "pipeline/session.h"
 #include "tensor/arena.h"
 
@@ -33,7 +32,6 @@ double processor_seconds() {
 }  // namespace
 
 int bench(const CommandCall& call) {
-  kernels::limit_simd_as_asked();
   GenerationArguments arguments = parse_generation(call.words, "bench");
   pipeline::GenerationRequest& request = arguments.request;
   if (request.prompt.empty()) request.prompt = "a red fox in the snow";

@@ -19,6 +19,7 @@
 #include "cli/engine/train_lora.h"
 #include "cli/seam.h"
 #include "cli/stop_signal.h"
+#include "kernels/simd_limit.h"
 #include "pipeline/blas_check.h"
 
 namespace lowrank::cli {
@@ -74,6 +75,7 @@ void keep_freed_memory() {
 int run(const Request& request) {
   for (const EngineCommand& command : kCommands) {
     if (command.name != request.command) continue;
+    kernels::limit_simd_as_asked();
     if (const auto warning = pipeline::slow_blas_warning()) fmt::print(stderr, "warning: {}\n", *warning);
     keep_freed_memory();
     const StopSignal signal;
