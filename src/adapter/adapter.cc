@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "formats/lora_family.h"
+#include "formats/lora_fit.h"
 
 namespace lowrank::adapter {
 namespace {
@@ -18,32 +19,16 @@ using formats::Component;
 using formats::LoraEntry;
 using formats::LoraFile;
 
-// The layers of one component under every name that files use.
-struct NamedLayers {
-  const model::LayerMap& layers;
-  std::map<std::string, std::string, std::less<>> names;
-
-  NamedLayers(Component component, const model::LayerMap& map) : layers(map) {
-    std::vector<std::string> paths;
-    for (const auto& [path, layer] : map) paths.push_back(path);
-    names = formats::layer_names(component, paths);
-  }
-  const model::Layer* find(const std::string& name) const {
-    const auto found = names.find(name);
-    return found == names.end() ? nullptr : layers.at(found->second).get();
-  }
-};
+formats::LayerTable table_of(const model::LayerMap& layers) {
+  formats::LayerTable table;
+  for (const auto& [path, layer] : layers) table.emplace(path, sizes_of(shape_of(*layer)));
+  return table;
+}
 
 std::vector<std::string> keys_of(const LoraEntry& entry) {
   std::vector<std::string> keys;
   for (const auto& [part, view] : entry.parts) keys.push_back(view.name);
   return keys;
-}
-
-// Keys and values of cross-attention see the text's width, which tells the families apart.
-bool sees_text_width(const LoraEntry& entry) {
-  return entry.component == Component::kUnet &&
-         (entry.name.ends_with("attn2_to_k") || entry.name.ends_with("attn2_to_v"));
 }
 
 std::string file_family(const LoraFile& file) {
@@ -92,43 +77,30 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
   std::shared_ptr<Adapter> adapter(new Adapter(std::move(file)));
   const LoraFile& lora = adapter->file_;
   adapter->skipped_ = lora.skipped;
-  const NamedLayers unet_layers(Component::kUnet, unet.layers());
-  const NamedLayers text_layers(Component::kTextEncoder, text_encoder.layers());
-  const auto find = [&](const LoraEntry& entry) {
-    return (entry.component == Component::kUnet ? unet_layers : text_layers).find(entry.name);
-  };
-  std::map<const model::Layer*, int> addressed;
-  for (const LoraEntry& entry : lora.entries)
-    if (const auto* layer = find(entry)) ++addressed[layer];
-
-  int text_width_fits = 0, text_width_misfits = 0;
-  for (const LoraEntry& entry : lora.entries) {
+  const auto match = formats::match_lora(lora, table_of(unet.layers()), table_of(text_encoder.layers()));
+  if (match.is_foreign) throw_wrong_base(lora, unet);
+  for (std::size_t i = 0; i < lora.entries.size(); ++i) {
+    const LoraEntry& entry = lora.entries[i];
     const auto skip = [&](std::string reason) {
       adapter->skipped_.push_back({entry.module, keys_of(entry), std::move(reason)});
     };
-    const model::Layer* layer = find(entry);
-    if (layer == nullptr) {
-      skip(fmt::format("this model's {} has no such layer", formats::component_name(entry.component)));
+    if (!match.places[i].acts()) {
+      skip(match.places[i].reason);
       continue;
     }
-    if (addressed[layer] > 1) {
-      skip(fmt::format("the layer '{}' is addressed twice under different names", layer->address().path));
-      continue;
-    }
-    Fit result = fit(as_module(entry, lora.file), shape_of(*layer));
+    const auto& layers = entry.component == Component::kUnet ? unet.layers() : text_encoder.layers();
+    const model::Layer& layer = *layers.at(match.places[i].path);
+    Fit result = fit(as_module(entry, lora.file), shape_of(layer));
     if (const auto* misfit = std::get_if<Misfit>(&result)) {
-      text_width_misfits += sees_text_width(entry);
       skip(misfit->reason);
       continue;
     }
-    text_width_fits += sees_text_width(entry);
     auto& formula = std::get<Formula>(result);
     adapter->notes_.insert(adapter->notes_.end(), formula.notes.begin(), formula.notes.end());
-    adapter->targets_.push_back({entry.component, layer->address().path, layer->weight().sizes().vec(),
+    adapter->targets_.push_back({entry.component, layer.address().path, layer.weight().sizes().vec(),
                                  entry.module, entry.kind, entry.alpha, keys_of(entry), std::move(formula)});
   }
 
-  if (text_width_misfits > 0 && text_width_fits == 0) throw_wrong_base(lora, unet);
   if (adapter->targets_.empty()) {
     const BaseModel model = base_model_of(unet);
     if (lora.base_model != BaseModel::kOther && model != BaseModel::kOther && lora.base_model != model)

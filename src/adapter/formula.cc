@@ -16,16 +16,19 @@ namespace {
 using formats::AdapterKind;
 using model::LayerKind;
 
-Fit raw_formula(const Module& module, const LayerShape& layer) {
+Formula raw_formula(const Module& module, const LayerShape& layer) {
   switch (module.kind) {
     case AdapterKind::kLora:
     case AdapterKind::kLocon:
+    case AdapterKind::kKasa:
+    case AdapterKind::kAdalora:
       return kinds::lora(module, layer);
     case AdapterKind::kLoha:
       return kinds::loha(module, layer);
     case AdapterKind::kLokr:
       return kinds::lokr(module, layer);
     case AdapterKind::kIa3:
+    case AdapterKind::kIa3Peft:
       return kinds::ia3(module, layer);
     case AdapterKind::kFull:
       return kinds::full(module, layer);
@@ -37,61 +40,58 @@ Fit raw_formula(const Module& module, const LayerShape& layer) {
       return kinds::oft(module, layer);
     case AdapterKind::kBoft:
       return kinds::boft(module, layer);
+    case AdapterKind::kOftPeft:
+      return kinds::oft_peft(module, layer);
+    case AdapterKind::kBoftPeft:
+      return kinds::boft_peft(module, layer);
+    case AdapterKind::kHra:
+      return kinds::hra(module, layer);
+    case AdapterKind::kMiss:
+      return kinds::miss(module, layer);
+    case AdapterKind::kDelora:
+      return kinds::delora(module, layer);
+    case AdapterKind::kVera:
+      return kinds::vera(module, layer);
+    case AdapterKind::kC3a:
+      return kinds::c3a(module, layer);
+    case AdapterKind::kShira:
+      return kinds::shira(module, layer);
+    case AdapterKind::kHira:
+      return kinds::hira(module, layer);
   }
-  return Misfit{"its kind is not supported"};
+  LOWRANK_CHECK(false);
+  return {};
 }
 
-std::string_view layer_kind_name(LayerKind kind) {
+formats::LayerForm form_of(LayerKind kind) {
   switch (kind) {
     case LayerKind::kLinear:
-      return "linear layer";
+      return formats::LayerForm::kLinear;
     case LayerKind::kConv2d:
-      return "convolution";
-    case LayerKind::kLayerNorm:
-      return "layer norm";
-    case LayerKind::kGroupNorm:
-      return "group norm";
-    case LayerKind::kEmbedding:
-      return "embedding";
-  }
-  return "layer";
-}
-
-bool suits(AdapterKind kind, LayerKind layer) {
-  switch (layer) {
-    case LayerKind::kLinear:
-    case LayerKind::kConv2d:
-      return kind != AdapterKind::kNorm;
+      return formats::LayerForm::kConvolution;
     case LayerKind::kLayerNorm:
     case LayerKind::kGroupNorm:
-      return kind == AdapterKind::kNorm || kind == AdapterKind::kFull;
+      return formats::LayerForm::kNorm;
     case LayerKind::kEmbedding:
-      return kind == AdapterKind::kFull;
+      break;
   }
-  return false;
+  return formats::LayerForm::kEmbedding;
 }
 
 // Scale, `.scalar` and dense `.bias`, the same for all kinds: ΔW = s·(raw + bias).
-Fit scaled(const Module& module, const LayerShape& layer, Formula formula) {
+Formula scaled(const Module& module, const LayerShape& layer, Formula formula) {
   double scale = 1;
   if (module.has("scale")) {
-    if (module.parts.find("scale")->second.numel() != 1) return Misfit{"scale is no single number"};
     scale = module.at("scale").item<double>();
   } else if (module.alpha && formula.rank > 0) {
     scale = static_cast<double>(*module.alpha) / static_cast<double>(formula.rank);
     if (*module.alpha == 0)
       formula.notes.push_back(module.name + ": alpha is 0, so the module has no effect");
   }
-  if (module.has("scalar")) {
-    if (module.parts.find("scalar")->second.numel() != 1) return Misfit{"scalar is no single number"};
-    scale *= module.at("scalar").item<double>();
-  }
+  if (module.has("scalar")) scale *= module.at("scalar").item<double>();
   at::Tensor dense;
   if (module.has("bias")) {
     dense = module.parts.find("bias")->second;
-    if (dense.numel() != layer.out() * layer.columns())
-      return Misfit{fmt::format("bias is {}, the layer's weight {}", kinds::sizes_text(dense.sizes()),
-                                kinds::sizes_text(layer.sizes))};
     formula.factors.reset();
   }
   formula.scale = scale;
@@ -106,22 +106,27 @@ Fit scaled(const Module& module, const LayerShape& layer, Formula formula) {
   return formula;
 }
 
-Fit fit_exactly(const Module& module, const LayerShape& layer) {
-  Fit result = raw_formula(module, layer);
-  if (auto* formula = std::get_if<Formula>(&result)) result = scaled(module, layer, std::move(*formula));
-  if (!module.has("dora_scale")) return result;
-  if (auto* formula = std::get_if<Formula>(&result)) result = kinds::dora(module, layer, std::move(*formula));
-  return result;
+Formula whole_formula(const Module& module, const LayerShape& layer) {
+  Formula formula = scaled(module, layer, raw_formula(module, layer));
+  if (kinds::has_start(module)) formula = kinds::without_start(module, std::move(formula));
+  if (module.has("dora_scale") || module.has("lora_magnitude_vector"))
+    formula = kinds::dora(module, layer, std::move(formula));
+  return formula;
 }
 
 // The formula for the first `narrow` of `wide` input channels of a convolution; the others stay as they are.
-Formula padded(Formula formula, std::int64_t narrow, std::int64_t wide) {
+Formula padded(Formula formula, const LayerShape& layer) {
+  const std::int64_t narrow = formats::kLatentInputs, wide = layer.in();
   formula.weight = [inner = std::move(formula.weight), narrow, wide](const at::Tensor& base, Dyn dyn) {
     const at::Tensor delta = inner(base.defined() ? base.narrow(1, 0, narrow) : base, dyn);
     return at::constant_pad_nd(delta, {0, 0, 0, 0, 0, wide - narrow});
   };
-  if (formula.factors)
-    formula.factors->down = at::constant_pad_nd(formula.factors->down, {0, 0, 0, 0, 0, wide - narrow});
+  if (formula.factors) {
+    at::Tensor& down = formula.factors->down;
+    down =
+        at::constant_pad_nd(down.reshape({down.size(0), narrow, layer.kernel_height(), layer.kernel_width()}),
+                            {0, 0, 0, 0, 0, wide - narrow});
+  }
   return formula;
 }
 
@@ -134,8 +139,16 @@ at::Tensor Module::at(std::string_view part) const {
 }
 
 Module as_module(const formats::LoraEntry& entry, const std::shared_ptr<const void>& owner) {
-  Module module{.name = entry.module, .kind = entry.kind, .parts = {}, .alpha = entry.alpha};
+  Module module{.name = entry.module,
+                .kind = entry.kind,
+                .parts = {},
+                .alpha = entry.alpha,
+                .rank = entry.rank,
+                .settings = entry.settings,
+                .facts = entry.facts};
   for (const auto& [part, view] : entry.parts) module.parts.emplace(part, tensor::as_tensor(view, owner));
+  if (entry.shared)
+    for (const auto& [part, view] : *entry.shared) module.parts.emplace(part, tensor::as_tensor(view, owner));
   return module;
 }
 
@@ -143,25 +156,24 @@ LayerShape shape_of(const model::Layer& layer) {
   return {.kind = layer.kind(), .sizes = layer.weight().sizes().vec()};
 }
 
+formats::ModuleShapes shapes_of(const Module& module) {
+  formats::ModuleShapes shapes{.kind = module.kind, .parts = {}, .facts = module.facts};
+  for (const auto& [part, tensor] : module.parts) shapes.parts.emplace(part, tensor.sizes().vec());
+  if (module.has("on_input")) shapes.facts.on_input = module.at("on_input").any().item<bool>();
+  return shapes;
+}
+
+formats::LayerSizes sizes_of(const LayerShape& layer) {
+  return {.form = form_of(layer.kind), .sizes = layer.sizes};
+}
+
 Fit fit(const Module& module, const LayerShape& layer) {
-  if (!suits(module.kind, layer.kind)) {
-    return Misfit{fmt::format("a {} module cannot change a {}", formats::adapter_kind_name(module.kind),
-                              layer_kind_name(layer.kind))};
-  }
-  for (const auto& [part, tensor] : module.parts)
-    if (tensor.numel() == 0)
-      return Misfit{fmt::format("{} is empty: {}", part, kinds::sizes_text(tensor.sizes()))};
-  Fit result = fit_exactly(module, layer);
-  constexpr std::int64_t kInpaintingInputs = 9, kLatentInputs = 4;
-  if (std::holds_alternative<Misfit>(result) && layer.kind == LayerKind::kConv2d &&
-      layer.in() == kInpaintingInputs) {
-    LayerShape latent = layer;
-    latent.sizes[1] = kLatentInputs;
-    Fit narrow = fit_exactly(module, latent);
-    if (auto* formula = std::get_if<Formula>(&narrow))
-      return padded(std::move(*formula), kLatentInputs, kInpaintingInputs);
-  }
-  return result;
+  const auto shapes = formats::fit_shapes(shapes_of(module), sizes_of(layer));
+  if (!shapes.fits()) return Misfit{shapes.reason};
+  if (!shapes.is_narrow) return whole_formula(module, layer);
+  LayerShape latent = layer;
+  latent.sizes[1] = formats::kLatentInputs;
+  return padded(whole_formula(module, latent), layer);
 }
 
 }  // namespace lowrank::adapter

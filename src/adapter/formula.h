@@ -19,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include "formats/kind_shapes.h"
 #include "formats/lora_file.h"
 #include "model/layer.h"
 
@@ -33,6 +34,9 @@ struct Module {
   formats::AdapterKind kind = formats::AdapterKind::kLora;
   std::map<std::string, at::Tensor, std::less<>> parts;
   std::optional<float> alpha;
+  std::int64_t rank = 0;  // where no tensor shows it: PEFT's settings; 0: not stated
+  formats::PeftSettings settings = {};
+  formats::EntryFacts facts = {};
 
   bool has(std::string_view part) const { return parts.find(part) != parts.end(); }
   at::Tensor at(std::string_view part) const;  // widened to float32; a missing part is a bug of ours
@@ -62,13 +66,17 @@ struct Factors {
 
 struct Formula {
   // ΔW in the layer's shape, float32; empty when only the bias changes. `base` is the float32 weight to start
-  // from; kinds that do not depend on it may be given an undefined tensor.
+  // from: for `depends_on_base` the weight so far, for `takes_from_checkpoint` the checkpoint's own; others may
+  // be given an undefined tensor.
   std::function<at::Tensor(const at::Tensor& base, Dyn dyn)> weight = {};
-  at::Tensor bias = {};   // Δb [out] float32, undefined: none
-  std::int64_t rank = 0;  // 0: a kind without a rank
+  at::Tensor bias = {};       // Δb [out] float32, undefined: none
+  at::Tensor bias_gain = {};  // Δb = gain ∘ b [out] of a layer with a bias (PEFT's IA3), undefined: none
+  std::int64_t rank = 0;      // 0: a kind without a rank
   double scale = 1;
   bool depends_on_base =
-      false;  // IA3, GLoRA, OFT, BOFT and DoRA: order matters (spec: weight-dependent kinds)
+      false;  // IA3, GLoRA, OFT, BOFT, DoRA …: order matters (spec: weight-dependent kinds)
+  // PiSSA, OLoRA, KaSA: ΔW takes a part of the checkpoint's weight away, whatever else acts: a sum still.
+  bool takes_from_checkpoint = false;
   std::optional<Factors> factors = {};  // plain LoRA and LoCon only
   std::vector<std::string> notes = {};  // odd but usable: "alpha is 0, so it has no effect"
 };
@@ -78,10 +86,14 @@ struct Misfit {
 };
 using Fit = std::variant<Formula, Misfit>;
 
-// Matches a module with a layer. Rules common to all kinds: a weight [o, i] and one [o, i, 1, 1] are
+// The shapes of a module, as formats/kind_shapes compares them with a layer.
+formats::ModuleShapes shapes_of(const Module& module);
+formats::LayerSizes sizes_of(const LayerShape& layer);
+
+// Matches a module with a layer: formats/kind_shapes says whether, the kind's formula how. Rules common to all kinds: a weight [o, i] and one [o, i, 1, 1] are
 // interchangeable; scale = `.scale`, else alpha / rank, else 1; `.scalar` multiplies; a dense `.bias` is
 // added to the unscaled ΔW; a 4-channel change of a 9-channel (inpainting) input convolution leaves the
-// further channels alone; `dora_scale` turns the sum into DoRA.
+// further channels alone; `dora_scale` and `lora_magnitude_vector` turn the sum into DoRA.
 Fit fit(const Module& module, const LayerShape& layer);
 
 }  // namespace lowrank::adapter

@@ -78,7 +78,9 @@ at::Tensor derived_weight(const Layer& layer, std::span<const Part> parts, at::S
       rows.addmm_(up, factors->down.narrow(0, 0, rank).to(at::kFloat).reshape({rank, rows.size(1)}), 1,
                   factors->scale * part.weight);
     } else {
-      weight.add_(part.formula->weight({}, part.dyn), part.weight);
+      const bool takes = part.formula->takes_from_checkpoint;
+      weight.add_(part.formula->weight(takes ? layer.weight().to(at::kFloat) : at::Tensor(), part.dyn),
+                  part.weight);
     }
   }
   for (const Part& part : parts)
@@ -97,6 +99,11 @@ at::Tensor derived_bias(const Layer& layer, std::span<const Part> parts) {
                                     : at::zeros({layer.weight().size(0)}, at::kFloat);
     }
     bias.add_(part.formula->bias, part.weight);
+  }
+  for (const Part& part : parts) {
+    if (!part.formula->bias_gain.defined() || (!bias.defined() && !layer.bias().defined())) continue;
+    if (!bias.defined()) bias = layer.bias().to(at::kFloat, false, /*copy=*/true);
+    bias.add_(bias * part.formula->bias_gain, part.weight);
   }
   return bias;
 }
@@ -253,11 +260,11 @@ void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report) {
     const Layer& layer = *(is_text ? text_encoder_->layers() : unet_->layers()).at(target.path);
     const double weight = (is_text ? active.te : active.unet) * active.blocks.at(layer.address());
     if (!target.formula.weight) continue;
-    const double change =
-        target.formula.factors
-            ? product_norm_squared(*target.formula.factors, active.dyn)
-            : norm_squared(target.formula.weight(
-                  target.formula.depends_on_base ? layer.weight().to(at::kFloat) : at::Tensor(), active.dyn));
+    const bool wants_base = target.formula.depends_on_base || target.formula.takes_from_checkpoint;
+    const double change = target.formula.factors
+                              ? product_norm_squared(*target.formula.factors, active.dyn)
+                              : norm_squared(target.formula.weight(
+                                    wants_base ? layer.weight().to(at::kFloat) : at::Tensor(), active.dyn));
     if (!std::isfinite(change)) {
       ++not_finite;
       continue;
@@ -305,7 +312,8 @@ std::vector<ApplyReport> AdapterStack::reports(Measure measure_sizes) {
     report.unknown = file.unknown;
     report.keys_unknown = static_cast<std::int64_t>(file.unknown.size());
     report.keys_total = static_cast<std::int64_t>(file.file->tensors().size());
-    report.notes = active.adapter->notes();
+    report.notes = file.notes;
+    report.notes.insert(report.notes.end(), active.adapter->notes().begin(), active.adapter->notes().end());
     report.notes.insert(report.notes.end(), active.notes.begin(), active.notes.end());
     std::int64_t ordered = 0;
     for (const Plan* plan : {&unet_plan_, &text_plan_}) {

@@ -24,7 +24,8 @@ struct KindRow {
   std::vector<std::vector<std::string_view>> needs;  // of each inner list one part must be there
   std::vector<std::string_view> may;                 // parts that are understood besides
 };
-// In the order in which kinds are tried.
+// In the order in which kinds are tried. OFT, BOFT and IA3 stand twice: PEFT's are other formulas than
+// LyCORIS'.
 const std::vector<KindRow>& kind_table();
 
 }  // namespace lowrank::formats

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 namespace lowrank::formats {
@@ -86,6 +87,8 @@ std::int64_t input_width(const LoraEntry& entry) {
   switch (entry.kind) {
     case AdapterKind::kLora:
     case AdapterKind::kLocon:
+    case AdapterKind::kKasa:
+    case AdapterKind::kAdalora:
       return dimension(entry, "lora_down.weight", 1);
     case AdapterKind::kLoha:
       return dimension(entry, "hada_w1_b", 1);
@@ -96,11 +99,29 @@ std::int64_t input_width(const LoraEntry& entry) {
     }
     case AdapterKind::kFull:
       return dimension(entry, "diff", 1);
+    case AdapterKind::kDelora:
+      return dimension(entry, "delora_A", 1);
+    case AdapterKind::kHira:
+      return dimension(entry, "hira_A", 1);
+    case AdapterKind::kHra:
+      return dimension(entry, "hra_u", 0);
+    case AdapterKind::kC3a: {
+      const auto blocks = dimension(entry, "c3a_kernel", 1), side = dimension(entry, "c3a_kernel", 2);
+      return blocks < (1 << 24) && side < (1 << 24) ? blocks * side : 0;
+    }
+    case AdapterKind::kGlora:
+      // [r, in] or, before LyCORIS 1.9, [in, r]: the longer side, of both matrices that act on the input.
+      return std::max(dimension(entry, "a1.weight", 0), dimension(entry, "a1.weight", 1));
     case AdapterKind::kIa3:
     case AdapterKind::kNorm:
-    case AdapterKind::kGlora:
     case AdapterKind::kOft:
     case AdapterKind::kBoft:
+    case AdapterKind::kOftPeft:
+    case AdapterKind::kBoftPeft:
+    case AdapterKind::kIa3Peft:
+    case AdapterKind::kMiss:
+    case AdapterKind::kVera:
+    case AdapterKind::kShira:
       return 0;
   }
   return 0;

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "formats/hashes.h"
+#include "formats/kind_shapes.h"
 #include "formats/kind_table.h"
 #include "formats/lora_family.h"
 #include "formats/naming_table.h"
@@ -29,7 +30,7 @@ struct Group {
   std::string module;
   std::string path;
   ModuleTarget target = ModuleTarget::kUnet;
-  std::map<std::string, TensorView, std::less<>> parts;
+  PartViews parts;
 };
 
 struct Sorting {
@@ -38,6 +39,10 @@ struct Sorting {
   std::map<std::pair<ModuleTarget, std::string>, std::size_t>
       places;  // of groups, by component and flat name
   bool has_second_encoder = false;
+  // VeRA's random matrices, of which all modules use a part. They are counted with the first that does.
+  PartViews shared;
+  std::shared_ptr<const PartViews> lent;
+  bool is_shared_counted = false;
 
   void skip(std::string module, std::string key, std::string reason) {
     auto& skipped = lora.skipped;
@@ -57,19 +62,37 @@ std::optional<std::string> unsupported_form(std::string_view key) {
     return "a LoRA on an embedding table is not supported";
   if (key.find(".modules_to_save.") != std::string_view::npos)
     return "a whole module saved by PEFT is not supported";
+  if (key.ends_with(".base_layer.bias"))
+    return "a bias that PEFT trained beside the adapter is not supported";
+  return std::nullopt;
+}
+
+// `base_model.vera_A`, or with the adapter's name behind it.
+std::optional<std::string> shared_part(std::string_view key) {
+  for (const char* part : {"vera_A", "vera_B"}) {
+    const auto at = key.rfind(part);
+    if (at == std::string_view::npos || at == 0 || key[at - 1] != '.') continue;
+    const std::string_view rest = key.substr(at + std::string_view(part).size());
+    if (rest.empty() || (rest[0] == '.' && rest.find('.', 1) == std::string_view::npos)) return part;
+  }
   return std::nullopt;
 }
 
 void place_tensor(Sorting& sorting, const TensorView& view) {
   if (auto reason = unsupported_form(view.name)) {
-    const auto dot = view.name.find('.', view.name.starts_with("bundle_emb.") ? 11 : 0);
+    const auto dot = view.name.starts_with("bundle_emb.") ? view.name.find('.', 11) : view.name.rfind('.');
     sorting.skip(view.name.substr(0, dot), view.name, std::move(*reason));
     return;
   }
+  if (const auto part = shared_part(view.name); part && sorting.shared.emplace(*part, view).second) return;
   const auto split = split_key(view.name);
   auto name = split ? name_of_module(split->module) : std::nullopt;
   if (!name) {
-    sorting.lora.unknown.push_back(view.name);
+    if (const auto type = unknown_peft_type(view.name)) {
+      sorting.skip(view.name, view.name, fmt::format("PEFT's {} is not supported", *type));
+    } else {
+      sorting.lora.unknown.push_back(view.name);
+    }
     return;
   }
   const auto [place, is_new] =
@@ -98,6 +121,8 @@ const KindRow* kind_of(const Group& group) {
                      [&](const auto& names) { return has_one_of(group, names); }))
       continue;
     if (row.kind == AdapterKind::kLora && is_convolution(group)) continue;  // the next row is LoCon
+    const bool is_plain = row.kind == AdapterKind::kLora || row.kind == AdapterKind::kLocon;
+    if (is_plain && (group.parts.contains("lora_diag") || group.parts.contains("lora_E"))) continue;
     if (row.kind == AdapterKind::kOft) {
       const auto blocks = group.parts.find("oft_blocks");
       if (blocks != group.parts.end() && blocks->second.shape.size() == 4) continue;  // staged: BOFT
@@ -119,6 +144,8 @@ std::string incomplete_reason(const Group& group) {
         missing.push_back(names.back());
       }
     }
+    if (has_some && row.kind == AdapterKind::kVera && missing.front() == "vera_A")
+      return "incomplete VeRA: vera_A and vera_B are not in the file; save it with save_projection";
     if (has_some) return fmt::format("incomplete {}: {} is missing", row.name, fmt::join(missing, " and "));
   }
   return "incomplete: no factors beside the settings";
@@ -143,50 +170,24 @@ std::int64_t size_of(const LoraEntry& entry, std::string_view part, std::size_t 
   return place->second.shape[index];
 }
 
-// The pairs of dimensions that must both be the rank; the first is where the rank is read.
-struct RankPair {
-  std::string_view first;
-  std::size_t first_index;
-  std::string_view second;
-  std::size_t second_index;
-};
-
-std::vector<RankPair> rank_pairs(const LoraEntry& entry) {
-  switch (entry.kind) {
-    case AdapterKind::kLora:
-    case AdapterKind::kLocon:
-      return {{"lora_down.weight", 0, "lora_up.weight", 1}};
-    case AdapterKind::kLoha: {
-      const std::size_t inner =
-          entry.parts.contains("hada_t1") ? 0 : 1;  // Tucker keeps the first factor transposed
-      return {{"hada_w1_b", 0, "hada_w1_a", inner}, {"hada_w2_b", 0, "hada_w2_a", inner}};
-    }
-    case AdapterKind::kLokr: {
-      std::vector<RankPair> pairs;
-      if (!entry.parts.contains("lokr_w2"))
-        pairs.push_back({"lokr_w2_b", 0, "lokr_w2_a", entry.parts.contains("lokr_t2") ? 0u : 1u});
-      if (!entry.parts.contains("lokr_w1")) pairs.push_back({"lokr_w1_b", 0, "lokr_w1_a", 1});
-      return pairs;
-    }
-    case AdapterKind::kGlora: {
-      // The layout before LyCORIS 1.9 is the transposed one: there b1 and b2 change places.
-      const bool is_old = size_of(entry, "b2.weight", 1) == size_of(entry, "b1.weight", 0);
-      if (is_old) return {{"b1.weight", 0, "b2.weight", 1}};
-      return {{"b2.weight", 0, "b1.weight", 1}};
-    }
-    case AdapterKind::kIa3:
-    case AdapterKind::kFull:
-    case AdapterKind::kNorm:
-    case AdapterKind::kOft:
-    case AdapterKind::kBoft:
-      return {};
+// How far SHiRA's indices reach; the reason when they are none.
+std::optional<std::string> read_indices(LoraEntry& entry) {
+  const TensorView& view = entry.parts.find("shira_indices")->second;
+  const auto count = static_cast<std::size_t>(size_of(entry, "shira_indices", 1));
+  if (view.shape.size() != 2 || view.shape[0] != 2)
+    return fmt::format("shira_indices is {}, it needs two rows", shape_text(view.shape));
+  const std::vector<float> indices = weights::to_floats(view);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    if (!(indices[i] >= 0 && indices[i] < 1e9)) return "shira_indices holds a number that is no index";
+    std::int64_t& reach = i < count ? entry.facts.rows : entry.facts.columns;
+    reach = std::max(reach, static_cast<std::int64_t>(indices[i]) + 1);
   }
-  return {};
+  return std::nullopt;
 }
 
 // Reads rank and alpha into `entry`; the reason when they make no sense.
 std::optional<std::string> read_numbers(LoraEntry& entry) {
-  for (const RankPair& pair : rank_pairs(entry)) {
+  for (const RankPair& pair : rank_pairs(shapes_of(entry))) {
     const auto first = size_of(entry, pair.first, pair.first_index);
     const auto second = size_of(entry, pair.second, pair.second_index);
     if (first < 1 || first != second) {
@@ -195,6 +196,13 @@ std::optional<std::string> read_numbers(LoraEntry& entry) {
                          shape_text(entry.parts.find(pair.second)->second.shape));
     }
     if (entry.rank == 0) entry.rank = first;
+  }
+  if (entry.kind == AdapterKind::kShira)
+    if (auto problem = read_indices(entry)) return problem;
+  if (entry.kind == AdapterKind::kIa3) {
+    const auto numbers = weights::to_floats(entry.parts.find("on_input")->second);
+    entry.facts.on_input =
+        std::any_of(numbers.begin(), numbers.end(), [](float value) { return value != 0; });
   }
   const auto alpha = entry.parts.find("alpha");
   if (alpha == entry.parts.end()) return std::nullopt;
@@ -217,7 +225,38 @@ bool is_plain_parameter(const Group& group) {
                      [](const auto& item) { return item.first == "weight" || item.first == "bias"; });
 }
 
-void sort_group(Sorting& sorting, Group& group, const PeftConfig& config) {
+// The settings that stand outside the tensors.
+void read_settings(LoraEntry& entry, std::string_view path, PeftConfig& config) {
+  const auto answer = config.of(entry.component, path, entry.kind, entry.rank);
+  entry.settings = answer.settings;
+  if (!entry.alpha && answer.alpha) {
+    entry.alpha = answer.alpha;
+    entry.rank = answer.rank;
+  }
+  if (entry.kind != AdapterKind::kIa3Peft) return;
+  // Of a linear layer the place of the 1 tells: [out, 1] or [1, in]. Of a convolution it is [1, c, 1, 1] always.
+  const auto& shape = entry.parts.find("ia3_l")->second.shape;
+  entry.facts.on_input = shape.size() == 2 ? shape[0] == 1 && shape[1] != 1 : entry.settings.is_feedforward;
+}
+
+// Gives VeRA's modules the matrices that they share.
+void lend_shared(Sorting& sorting, Group& group) {
+  if (sorting.shared.size() == 2 && group.parts.contains("vera_lambda_b") &&
+      group.parts.contains("vera_lambda_d"))
+    group.parts.insert(sorting.shared.begin(), sorting.shared.end());
+}
+
+// Of what is shared the first taker keeps the parts, the others only refer to them.
+void share(Sorting& sorting, LoraEntry& entry) {
+  if (entry.kind != AdapterKind::kVera) return;
+  if (!sorting.lent) sorting.lent = std::make_shared<PartViews>(sorting.shared);
+  entry.shared = sorting.lent;
+  if (sorting.is_shared_counted)
+    for (const auto& [part, view] : sorting.shared) entry.parts.erase(part);
+  sorting.is_shared_counted = true;
+}
+
+void sort_group(Sorting& sorting, Group& group, PeftConfig& config) {
   if (is_plain_parameter(group)) {
     for (const auto& [part, view] : group.parts) sorting.lora.unknown.push_back(view.name);
     return;
@@ -227,18 +266,17 @@ void sort_group(Sorting& sorting, Group& group, const PeftConfig& config) {
     skip_group(sorting, group.module, group.parts, "it belongs to the second text encoder of SDXL");
     return;
   }
+  lend_shared(sorting, group);
   const KindRow* row = kind_of(group);
   if (row == nullptr) {
     skip_group(sorting, group.module, group.parts, incomplete_reason(group));
     return;
   }
-  LoraEntry entry{
-      .module = group.module,
-      .component = group.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder,
-      .name = flattened(group.path),
-      .kind = row->kind,
-      .parts = {},
-      .alpha = std::nullopt};
+  LoraEntry entry;
+  entry.module = group.module;
+  entry.component = group.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder;
+  entry.name = flattened(group.path);
+  entry.kind = row->kind;
   for (auto& [part, view] : group.parts) {
     if (belongs(*row, part)) {
       entry.parts.emplace(part, std::move(view));
@@ -246,11 +284,12 @@ void sort_group(Sorting& sorting, Group& group, const PeftConfig& config) {
       sorting.skip(group.module, view.name, foreign_reason(*row, part));
     }
   }
+  share(sorting, entry);
   if (const auto problem = read_numbers(entry)) {
     skip_group(sorting, entry.module, entry.parts, *problem);
     return;
   }
-  if (!entry.alpha && entry.rank > 0) entry.alpha = config.alpha(entry.component, group.path, entry.rank);
+  read_settings(entry, group.path, config);
   sorting.lora.entries.push_back(std::move(entry));
 }
 
@@ -263,7 +302,29 @@ void refuse_other_architectures(const weights::TensorFile& file) {
   }
 }
 
+// A file whose tensors are all of a kind that only PEFT makes is named, not called broken.
+void refuse_foreign_peft(const weights::TensorFile& file) {
+  for (const TensorView& view : file.tensors())
+    if (const auto type = unknown_peft_type(view.name)) refuse_peft_type(file.path().string(), *type);
+}
+
+bool is_peft_without_settings(const weights::TensorFile& file, const PeftConfig& config) {
+  const auto& tensors = file.tensors();
+  return !config.is_found() && std::any_of(tensors.begin(), tensors.end(), [](const TensorView& view) {
+    return view.name.starts_with("base_model.model.");
+  }) && std::none_of(tensors.begin(), tensors.end(), [](const TensorView& view) {
+    return view.name.ends_with(".alpha");
+  });
+}
+
 }  // namespace
+
+std::string unusable_reason(const LoraFile& lora) {
+  // What belongs to SDXL alone is no fault of the file; its family is told.
+  if (!lora.entries.empty() || lora.base_model == BaseModel::kSdxl) return "";
+  return fmt::format("none of its {} modules can be used; the first, '{}': {}", lora.skipped.size(),
+                     lora.skipped.front().module, lora.skipped.front().reason);
+}
 
 std::string_view adapter_kind_name(AdapterKind kind) {
   for (const KindRow& row : kind_table())
@@ -273,7 +334,7 @@ std::string_view adapter_kind_name(AdapterKind kind) {
 
 LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
   refuse_other_architectures(*file);
-  const PeftConfig config = PeftConfig::beside(*file);
+  PeftConfig config = PeftConfig::beside(*file);
   Sorting sorting;
   LoraFile& lora = sorting.lora;
   lora.path = file->path();
@@ -282,10 +343,17 @@ LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
   lora.alias = alias == file->metadata().end() || alias->second.empty() ? lora.name : alias->second;
   for (const TensorView& view : file->tensors()) place_tensor(sorting, view);
   for (Group& group : sorting.groups) sort_group(sorting, group, config);
+  if (!sorting.is_shared_counted)
+    for (const auto& [part, view] : sorting.shared) lora.unknown.push_back(view.name);
+  if (lora.entries.empty()) refuse_foreign_peft(*file);
   if (lora.entries.empty() && lora.skipped.empty()) {
     throw Error(kBadInput, "{}: is no LoRA, it looks like {}; choose another file.", lora.path.string(),
                 describe_file(*file));
   }
+  lora.notes = config.notes();
+  if (is_peft_without_settings(*file, config))
+    lora.notes.push_back(
+        "adapter_config.json is not beside it: alpha is taken as the rank, all else as PEFT's default");
   lora.file = std::move(file);
   recognise_base_model(lora, sorting.has_second_encoder);
   if (lora.file->metadata().contains("sshs_model_hash")) lora.short_hash = lora_short_hash(*lora.file);

@@ -12,12 +12,46 @@
 
 #include "formats/checkpoint.h"
 #include "formats/layer_address.h"
+#include "formats/peft_settings.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::formats {
 
-enum class AdapterKind { kLora, kLocon, kLoha, kLokr, kIa3, kFull, kNorm, kGlora, kOft, kBoft };
+enum class AdapterKind {
+  // LyCORIS' and kohya's
+  kLora,
+  kLocon,
+  kLoha,
+  kLokr,
+  kIa3,
+  kFull,
+  kNorm,
+  kGlora,
+  kOft,
+  kBoft,
+  // PEFT's own
+  kKasa,
+  kAdalora,
+  kOftPeft,
+  kBoftPeft,
+  kIa3Peft,
+  kHra,
+  kMiss,
+  kDelora,
+  kVera,
+  kC3a,
+  kShira,
+  kHira,
+};
 std::string_view adapter_kind_name(AdapterKind kind);  // "LoRA", "LoCon", …
+
+// What the few numbers say that decide whether a module fits a layer.
+struct EntryFacts {
+  bool on_input = false;               // IA3 scales the inputs
+  std::int64_t rows = 0, columns = 0;  // SHiRA's indices reach that far
+};
+
+using PartViews = std::map<std::string, weights::TensorView, std::less<>>;
 
 // One module of the file: all tensors that share a module path.
 struct LoraEntry {
@@ -26,11 +60,14 @@ struct LoraEntry {
   std::string name;  // module without its prefix, flattened ('.' → '_'): looked up in a LayerNames map
   AdapterKind kind = AdapterKind::kLora;
   // Suffix without its dot → tensor: "lora_down.weight", "hada_w1_a", "alpha". Other writers' names for the
-  // same thing (lora_A, lora.up, lora_magnitude_vector …) stand under kohya's; the tensor keeps the key as
-  // written.
-  std::map<std::string, weights::TensorView, std::less<>> parts;
+  // same thing (lora_A, lora.up …) stand under kohya's; the tensor keeps the key as written.
+  PartViews parts;
   std::optional<float> alpha;  // from the tensor, else from PEFT's settings; nullopt: none stated
   std::int64_t rank = 0;       // 0 for kinds without a rank
+  // Tensors that several modules use; they count as parts of the first.
+  std::shared_ptr<const PartViews> shared;
+  EntryFacts facts;
+  PeftSettings settings;
 };
 
 struct SkippedKeys {
@@ -48,6 +85,7 @@ struct LoraFile {
   std::vector<LoraEntry> entries;
   std::vector<SkippedKeys> skipped;  // incomplete sets, kinds not supported …
   std::vector<std::string> unknown;  // keys with no known suffix or prefix
+  std::vector<std::string> notes;    // assumed or only nearly so, a sentence each
   std::string
       short_hash;  // AutoV3: 12 hex digits, as in `Lora hashes`; computed on demand by lora_short_hash
   std::shared_ptr<const weights::TensorFile> file;
@@ -57,6 +95,9 @@ struct LoraFile {
 // says so.
 LoraFile open_lora(const std::filesystem::path& path);
 LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file);
+
+// Why nothing of the file can be used, whatever the model: "none of its 3 modules …"; "" when something can.
+std::string unusable_reason(const LoraFile& lora);
 
 // `sshs_model_hash` if present, else SHA-256 of everything after the header; first 12 hex digits.
 std::string lora_short_hash(const weights::TensorFile& file);

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <map>
-#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -12,130 +10,107 @@
 namespace lowrank::formats {
 namespace {
 
-using weights::Shape;
-
-// The weight that a module changes, as rows and all the rest. 0: its tensors do not tell.
-struct Extent {
-  std::int64_t out = 0, in = 0;
-};
-
-const Shape* shape_of(const LoraEntry& entry, std::string_view part) {
-  const auto found = entry.parts.find(part);
-  return found == entry.parts.end() ? nullptr : &found->second.shape;
-}
-
-std::int64_t at(const Shape* shape, std::size_t index) {
-  return shape == nullptr || shape->size() <= index ? 0 : (*shape)[index];
-}
-
-// Product of the dimensions from `first` on; dimensions come from a checked header, so it does not overflow.
-std::int64_t product(const Shape* shape, std::size_t first) {
-  std::int64_t value = 1;
-  for (std::size_t i = first; shape != nullptr && i < shape->size(); ++i) value *= (*shape)[i];
-  return value;
-}
-
-// Shapes of the factors: the table of adapter kinds, LyCORIS and kohya.
-Extent extent_of(const LoraEntry& entry) {
-  switch (entry.kind) {
-    case AdapterKind::kLora:
-    case AdapterKind::kLocon: {
-      const Shape *down = shape_of(entry, "lora_down.weight"), *mid = shape_of(entry, "lora_mid.weight");
-      return {at(shape_of(entry, "lora_up.weight"), 0),
-              product(down, 1) * (mid == nullptr ? 1 : product(mid, 2))};
-    }
-    case AdapterKind::kLoha: {
-      const Shape *a = shape_of(entry, "hada_w1_a"), *b = shape_of(entry, "hada_w1_b"),
-                  *t = shape_of(entry, "hada_t1");
-      if (t != nullptr) return {at(a, 1), at(b, 1) * product(t, 2)};
-      return {at(a, 0), at(b, 1)};
-    }
-    case AdapterKind::kLokr: {
-      const Shape *w1 = shape_of(entry, "lokr_w1"), *w2 = shape_of(entry, "lokr_w2"),
-                  *t2 = shape_of(entry, "lokr_t2");
-      const Extent first =
-          w1 != nullptr ? Extent{at(w1, 0), at(w1, 1)}
-                        : Extent{at(shape_of(entry, "lokr_w1_a"), 0), at(shape_of(entry, "lokr_w1_b"), 1)};
-      Extent second = w2 != nullptr
-                          ? Extent{at(w2, 0), product(w2, 1)}
-                          : Extent{at(shape_of(entry, "lokr_w2_a"), 0), at(shape_of(entry, "lokr_w2_b"), 1)};
-      if (t2 != nullptr)
-        second = {at(shape_of(entry, "lokr_w2_a"), 1), at(shape_of(entry, "lokr_w2_b"), 1) * product(t2, 2)};
-      return {first.out * second.out, first.in * second.in};
-    }
-    case AdapterKind::kFull:
-      return {at(shape_of(entry, "diff"), 0), product(shape_of(entry, "diff"), 1)};
-    case AdapterKind::kNorm:
-      return {at(shape_of(entry, "w_norm"), 0), 1};
-    case AdapterKind::kOft: {
-      const Shape* blocks = shape_of(entry, "oft_blocks");
-      if (blocks == nullptr) blocks = shape_of(entry, "oft_diag");
-      return {at(blocks, 0) * at(blocks, 1), 0};
-    }
-    case AdapterKind::kBoft: {
-      const Shape* blocks = shape_of(entry, "oft_blocks");
-      return {at(blocks, 1) * at(blocks, 2), 0};
-    }
-    case AdapterKind::kIa3:
-    case AdapterKind::kGlora:
-      return {};
-  }
-  return {};
-}
-
-// Layers of one component and the shapes of their weights.
-struct Layers {
-  std::map<std::string, std::string, std::less<>> names;  // as a LoRA may say it → path
-  std::map<std::string, const Shape*, std::less<>> shapes;
-};
-
-Layers layers_of(Component component, const ParameterViews& views) {
+// The layers of one component of a checkpoint, with their form told by name and shape.
+LayerTable layers_of(const ParameterViews& views) {
   constexpr std::string_view kWeight = ".weight";
-  Layers layers;
-  std::vector<std::string> paths;
+  LayerTable layers;
   for (const auto& [name, view] : views) {
     if (!name.ends_with(kWeight)) continue;
-    paths.push_back(name.substr(0, name.size() - kWeight.size()));
-    layers.shapes.emplace(paths.back(), &view.shape);
+    LayerSizes layer{.form = LayerForm::kLinear, .sizes = view.shape};
+    if (view.shape.size() == 4) layer.form = LayerForm::kConvolution;
+    if (view.shape.size() == 1) layer.form = LayerForm::kNorm;
+    if (name.ends_with("_embedding.weight")) layer.form = LayerForm::kEmbedding;
+    layers.emplace(name.substr(0, name.size() - kWeight.size()), std::move(layer));
   }
-  layers.names = layer_names(component, paths);
   return layers;
 }
 
-std::optional<std::string> reason_against(const LoraEntry& entry, const Layers& layers) {
-  const auto name = layers.names.find(entry.name);
-  if (name == layers.names.end()) return "the checkpoint has no such layer";
-  const Shape& shape = *layers.shapes.find(name->second)->second;
-  const Extent extent = extent_of(entry);
-  const std::int64_t out = at(&shape, 0), in = product(&shape, 1);
-  // An inpainting model's first convolution has five more input channels, which stay as they are.
-  const bool is_inpainting =
-      entry.name == "conv_in" && shape.size() == 4 && shape[1] == 9 && extent.in * 9 == in * 4;
-  if ((extent.out != 0 && extent.out != out) || (extent.in != 0 && extent.in != in && !is_inpainting))
-    return fmt::format("it changes a weight of {} x {}, the layer's is {}", extent.out, extent.in,
-                       weights::shape_text(shape));
-  return std::nullopt;
+// Under every name that files use → path.
+std::map<std::string, std::string, std::less<>> names_of(Component component, const LayerTable& layers) {
+  std::vector<std::string> paths;
+  for (const auto& [path, layer] : layers) paths.push_back(path);
+  return layer_names(component, paths);
+}
+
+// Keys and values of cross-attention see the text's width, which tells the families apart.
+bool sees_text_width(const LoraEntry& entry) {
+  return entry.component == Component::kUnet &&
+         (entry.name.ends_with("attn2_to_k") || entry.name.ends_with("attn2_to_v"));
 }
 
 }  // namespace
+
+LoraMatch match_lora(const LoraFile& lora, const LayerTable& unet, const LayerTable& text_encoder) {
+  const auto unet_names = names_of(Component::kUnet, unet);
+  const auto text_names = names_of(Component::kTextEncoder, text_encoder);
+  LoraMatch match;
+  std::map<std::pair<Component, std::string>, int> addressed;
+  for (const LoraEntry& entry : lora.entries) {
+    const auto& names = entry.component == Component::kUnet ? unet_names : text_names;
+    const auto name = names.find(entry.name);
+    match.places.push_back({.path = name == names.end() ? std::string() : name->second, .reason = {}});
+    if (name != names.end()) ++addressed[{entry.component, name->second}];
+  }
+  int fitting = 0, misfitting = 0;  // of those that see the text
+  for (std::size_t i = 0; i < lora.entries.size(); ++i) {
+    const LoraEntry& entry = lora.entries[i];
+    EntryPlace& place = match.places[i];
+    if (place.path.empty()) {
+      place.reason = fmt::format("this model's {} has no such layer", component_name(entry.component));
+    } else if (addressed[{entry.component, place.path}] > 1) {
+      place.reason = fmt::format("the layer '{}' is addressed twice under different names", place.path);
+    } else {
+      const LayerTable& layers = entry.component == Component::kUnet ? unet : text_encoder;
+      ShapeFit fit = fit_shapes(shapes_of(entry), layers.find(place.path)->second);
+      if (sees_text_width(entry)) ++(fit.fits() ? fitting : misfitting);
+      place.reason = std::move(fit.reason);
+      place.is_narrow = fit.is_narrow;
+    }
+  }
+  match.is_foreign = misfitting > 0 && fitting == 0;
+  return match;
+}
 
 LoraFit fit_lora(const LoraFile& lora, const Checkpoint& checkpoint) {
   LoraFit fit;
   if (lora.base_model != BaseModel::kOther && lora.base_model != checkpoint.base_model)
     fit.family = fmt::format("the file is {} ({}), the checkpoint {}", architecture_name(lora.base_model),
                              lora.base_model_reason, architecture_name(checkpoint.base_model));
-  const Layers unet = layers_of(Component::kUnet, checkpoint.unet);
-  const Layers text = layers_of(Component::kTextEncoder, checkpoint.text_encoder);
-  for (const LoraEntry& entry : lora.entries) {
-    const bool is_unet = entry.component == Component::kUnet;
-    if (auto reason = reason_against(entry, is_unet ? unet : text)) {
-      fit.unmet.push_back({entry.module, std::move(*reason)});
-    } else {
-      ++(is_unet ? fit.applied_unet : fit.applied_text);
+  const LoraMatch match = match_lora(lora, layers_of(checkpoint.unet), layers_of(checkpoint.text_encoder));
+  fit.unusable = unusable_reason(lora);
+  fit.keys_unknown = static_cast<std::int64_t>(lora.unknown.size());
+  for (std::size_t i = 0; i < lora.entries.size(); ++i) {
+    const LoraEntry& entry = lora.entries[i];
+    const EntryPlace& place = match.places[i];
+    const auto keys = static_cast<std::int64_t>(entry.parts.size());
+    if (place.acts() && !match.is_foreign) {
+      ++(entry.component == Component::kUnet ? fit.applied_unet : fit.applied_text);
+      fit.keys_applied += keys;
+      continue;
     }
+    fit.keys_skipped += keys;
+    fit.unmet.push_back(
+        {entry.module, place.acts() ? "what sees the text does not fit this model" : place.reason});
   }
-  for (const SkippedKeys& skipped : lora.skipped) fit.unmet.push_back({skipped.module, skipped.reason});
+  for (const SkippedKeys& skipped : lora.skipped) {
+    fit.unmet.push_back({skipped.module, skipped.reason});
+    fit.keys_skipped += static_cast<std::int64_t>(skipped.keys.size());
+  }
   return fit;
+}
+
+std::string fit_verdict(const LoraFit& fit) {
+  const int applied = fit.applied_unet + fit.applied_text;
+  if (applied == 0)
+    return "does not apply: " + (!fit.unusable.empty() ? fit.unusable
+                                 : !fit.family.empty() ? fit.family
+                                                       : std::string("none of its modules fits"));
+  const std::size_t modules = fit.unmet.size() + static_cast<std::size_t>(applied);
+  const std::int64_t keys = fit.keys_applied + fit.keys_skipped + fit.keys_unknown;
+  const auto left = fit.keys_skipped + fit.keys_unknown;
+  if (left == 0) return fmt::format("applies fully: {} of {} modules, all {} keys", applied, modules, keys);
+  return fmt::format("applies in part: {} of {} modules, {} of {} keys", applied, modules, fit.keys_applied,
+                     keys);
 }
 
 }  // namespace lowrank::formats

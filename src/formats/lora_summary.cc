@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bitset>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -12,9 +13,11 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "formats/kind_shapes.h"
 #include "formats/kind_table.h"
 #include "formats/lora_family.h"
 #include "formats/naming_table.h"
+#include "formats/peft_config.h"
 #include "formats/safetensors_skim.h"
 #include "formats/single_file.h"
 
@@ -26,6 +29,7 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr std::size_t kMaxRemembered = 50'000;  // keys; a collection of SD 1.x and SDXL LoRAs has some 8,000
 constexpr int kUnknown = -1;
+using PartBits = std::bitset<128>;  // bit: place of the part in Memory::parts
 
 // What a key means, found once.
 struct KeyMeaning {
@@ -42,8 +46,8 @@ struct ModuleMeaning {
 
 // In one file.
 struct ModuleState {
-  std::uint64_t parts = 0;  // bit: place of the part in Memory::parts
-  int first = kUnknown;     // of its tensors; they are chained
+  PartBits parts;
+  int first = kUnknown;  // of its tensors; they are chained
 };
 
 std::int64_t digest(std::string_view bytes) {
@@ -137,7 +141,7 @@ struct LoraSummariser::Memory {
   std::vector<std::string_view> parts;  // names of the suffix table, each once
   struct KindMask {
     AdapterKind kind;
-    std::vector<std::uint64_t> needs;  // of each one bit must be there
+    std::vector<PartBits> needs;  // of each one bit must be there
   };
   std::vector<KindMask> kinds;
   std::vector<ModuleState> states;
@@ -147,11 +151,15 @@ struct LoraSummariser::Memory {
   Memory() {
     for (const SuffixRow& row : suffix_table())
       if (std::ranges::find(parts, row.part) == parts.end()) parts.push_back(row.part);
-    LOWRANK_CHECK(parts.size() <= 64);
+    for (const KindRow& row : kind_table())
+      for (const auto& names : row.needs)
+        for (const auto name : names)
+          if (std::ranges::find(parts, name) == parts.end()) parts.push_back(name);
+    LOWRANK_CHECK(parts.size() <= PartBits().size());
     for (const KindRow& row : kind_table()) {
       KindMask mask{row.kind, {}};
       for (const auto& names : row.needs) {
-        std::uint64_t bits = 0;
+        PartBits bits;
         for (const auto name : names) bits |= bit(name);
         mask.needs.push_back(bits);
       }
@@ -162,7 +170,9 @@ struct LoraSummariser::Memory {
   int part_place(std::string_view part) const {
     return static_cast<int>(std::ranges::find(parts, part) - parts.begin());
   }
-  std::uint64_t bit(std::string_view part) const { return std::uint64_t{1} << part_place(part); }
+  PartBits bit(std::string_view part) const {
+    return PartBits().set(static_cast<std::size_t>(part_place(part)));
+  }
 
   KeyMeaning understand(std::string_view key) {
     KeyMeaning meaning;
@@ -232,6 +242,8 @@ void read_strictly(const fs::path& path, LoraSummary& summary) {
       take_widths(summary, entry);
     }
     std::ranges::sort(summary.kinds);
+    if (const auto reason = unusable_reason(lora); !reason.empty())
+      summary.problem = fmt::format("{}: {}", path.string(), reason);
   } catch (const Error& error) {
     summary.problem = error.what();
   }
@@ -252,11 +264,12 @@ class Glance {
     for (std::size_t i = 0; i < header_.tensors.size(); ++i) {
       const KeyMeaning& meaning = memory_.meaning_of(header_.tensors[i].key);
       if (!meaning.foreign.empty()) return meaning.foreign;
+      is_plain_ = is_plain_ && meaning.module != kUnknown;
       if (meaning.module == kUnknown) continue;
       if (memory_.states.size() < memory_.modules.size()) memory_.states.resize(memory_.modules.size());
       ModuleState& state = memory_.states[static_cast<std::size_t>(meaning.module)];
       if (state.first == kUnknown) memory_.touched.push_back(meaning.module);
-      state.parts |= std::uint64_t{1} << meaning.part;
+      state.parts.set(static_cast<std::size_t>(meaning.part));
       memory_.part_of[i] = meaning.part;
       memory_.next[i] = state.first;
       state.first = static_cast<int>(i);
@@ -264,19 +277,23 @@ class Glance {
     return "";
   }
 
-  // False: no module is of a kind that is known.
+  // False: a key, or what a module is made of, wants a second look.
   bool read_modules(LoraSummary& summary) {
-    const std::uint64_t plain = memory_.bit("weight") | memory_.bit("bias");
+    if (!is_plain_) return false;
+    const PartBits plain = memory_.bit("weight") | memory_.bit("bias");
     for (const int place : memory_.touched) {
       const ModuleMeaning& module = memory_.modules[static_cast<std::size_t>(place)];
       const ModuleState& state = memory_.states[static_cast<std::size_t>(place)];
-      if ((state.parts & ~plain) == 0) continue;  // parameters of a model, no adapter
+      if ((state.parts & ~plain).none()) continue;  // parameters of a model, no adapter
       if (module.target == ModuleTarget::kSecondTextEncoder) {
         has_second_encoder_ = true;
-      } else if (const auto kind = kind_of(state)) {
+      } else {
+        const auto kind = kind_of(state);
+        const auto rank = kind ? rank_of(*kind, module, state) : std::nullopt;
+        if (!rank) return false;
         kinds_ |= std::uint64_t{1} << static_cast<int>(*kind);
         ++(module.target == ModuleTarget::kUnet ? summary.unet_modules : summary.text_modules);
-        widen_ranks(summary, rank_of(*kind, state));
+        widen_ranks(summary, *rank);
         if (!module.tells_family) continue;
         telling_.entries.push_back(entry_of(module, state, *kind));
         take_widths(summary, telling_.entries.back());
@@ -284,7 +301,7 @@ class Glance {
     }
     for (const auto& row : memory_.kinds)
       if ((kinds_ >> static_cast<int>(row.kind) & 1) != 0) summary.kinds.push_back(row.kind);
-    if (summary.kinds.empty() && !has_second_encoder_) return false;
+    if (summary.kinds.empty()) return false;
     recognise_base_model(telling_, has_second_encoder_, summary.metadata);
     summary.architecture = architecture_name(telling_.base_model);
     summary.base_reason = telling_.base_model_reason;
@@ -303,9 +320,9 @@ class Glance {
   // lora_file.cc's rule, on bits instead of names.
   std::optional<AdapterKind> kind_of(const ModuleState& state) const {
     for (const auto& row : memory_.kinds) {
-      if (!std::ranges::all_of(row.needs, [&](std::uint64_t bits) { return (state.parts & bits) != 0; }))
+      if (!std::ranges::all_of(row.needs, [&](const PartBits& bits) { return (state.parts & bits).any(); }))
         continue;
-      if (row.kind == AdapterKind::kLora && ((state.parts & memory_.bit("lora_mid.weight")) != 0 ||
+      if (row.kind == AdapterKind::kLora && ((state.parts & memory_.bit("lora_mid.weight")).any() ||
                                              is_convolution(*find(state, "lora_down.weight"))))
         continue;  // the next row is LoCon
       if (row.kind == AdapterKind::kOft) {
@@ -317,47 +334,35 @@ class Glance {
     return std::nullopt;
   }
 
-  std::int64_t first_dimension(const ModuleState& state, std::string_view part) const {
-    const SkimmedTensor* tensor = find(state, part);
-    return tensor == nullptr || tensor->dimensions == 0 ? 0 : tensor->shape[0];
-  }
-
-  std::int64_t rank_of(AdapterKind kind, const ModuleState& state) const {
-    switch (kind) {
-      case AdapterKind::kLora:
-      case AdapterKind::kLocon:
-        return first_dimension(state, "lora_down.weight");
-      case AdapterKind::kLoha:
-        return first_dimension(state, "hada_w1_b");
-      case AdapterKind::kLokr: {
-        const bool has_w1 = (state.parts & memory_.bit("lokr_w1")) != 0,
-                   has_w2 = (state.parts & memory_.bit("lokr_w2")) != 0;
-        const std::int64_t rank = has_w2 ? 0 : first_dimension(state, "lokr_w2_b");
-        return rank != 0 || has_w1 ? rank : first_dimension(state, "lokr_w1_b");
-      }
-      case AdapterKind::kGlora: {
-        const SkimmedTensor *b1 = find(state, "b1.weight"), *b2 = find(state, "b2.weight");
-        // Old LyCORIS keeps the pair transposed.
-        return b2->shape[1] == b1->shape[0] ? b1->shape[0] : b2->shape[0];
-      }
-      case AdapterKind::kIa3:
-      case AdapterKind::kFull:
-      case AdapterKind::kNorm:
-      case AdapterKind::kOft:
-      case AdapterKind::kBoft:
-        return 0;
+  // nullopt: the factors do not fit one another, or the kind is one that the strict reader must look at.
+  std::optional<std::int64_t> rank_of(AdapterKind kind, const ModuleMeaning& module,
+                                      const ModuleState& state) const {
+    if (kind == AdapterKind::kLora || kind == AdapterKind::kLocon) {  // most modules of all
+      if ((state.parts & (memory_.bit("lora_diag") | memory_.bit("lora_E"))).any()) return std::nullopt;
+      const SkimmedTensor *down = find(state, "lora_down.weight"), *up = find(state, "lora_up.weight");
+      if (down->dimensions < 1 || up->dimensions < 2 || down->shape[0] < 1 || down->shape[0] != up->shape[1])
+        return std::nullopt;
+      return down->shape[0];
     }
-    return 0;
+    if (kind >= AdapterKind::kKasa) return std::nullopt;
+    const ModuleShapes shapes = shapes_of(entry_of(module, state, kind));
+    std::int64_t rank = 0;
+    for (const RankPair& pair : rank_pairs(shapes)) {
+      const auto &first = shapes.parts.find(pair.first)->second,
+                 &second = shapes.parts.find(pair.second)->second;
+      if (pair.first_index >= first.size() || pair.second_index >= second.size()) return std::nullopt;
+      const std::int64_t size = first[pair.first_index];
+      if (size < 1 || size != second[pair.second_index]) return std::nullopt;
+      if (rank == 0) rank = size;
+    }
+    return rank;
   }
 
   LoraEntry entry_of(const ModuleMeaning& module, const ModuleState& state, AdapterKind kind) const {
-    LoraEntry entry{
-        .module = {},
-        .component = module.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder,
-        .name = module.flat,
-        .kind = kind,
-        .parts = {},
-        .alpha = std::nullopt};
+    LoraEntry entry;
+    entry.component = module.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder;
+    entry.name = module.flat;
+    entry.kind = kind;
     for (int i = state.first; i != kUnknown; i = memory_.next[static_cast<std::size_t>(i)]) {
       const SkimmedTensor& tensor = header_.tensors[static_cast<std::size_t>(i)];
       weights::TensorView view;
@@ -370,7 +375,8 @@ class Glance {
 
   Memory& memory_;
   const SkimmedHeader& header_;
-  LoraFile telling_;  // only the entries that tell the family
+  bool is_plain_ = true;  // every key is understood
+  LoraFile telling_;      // only the entries that tell the family
   std::uint64_t kinds_ = 0;
   bool has_second_encoder_ = false;
 };
@@ -388,14 +394,20 @@ LoraSummary LoraSummariser::read(const fs::path& path) {
   }
   if (header) summary.header_digest = digest(header->text);
   const auto skimmed = header ? skim_safetensors(header->text) : std::nullopt;
+  // Beside a PEFT file, or in its metadata, stand settings that may change everything.
+  const bool has_settings =
+      path.stem() == kPeftStem ||
+      (skimmed && skimmed->metadata.find("lora_adapter_metadata") != std::string_view::npos);
   const bool is_whole = skimmed && static_cast<std::uint64_t>(skimmed->data_bytes) ==
                                        header->file_size - 8 - header->text.size();
-  if (is_whole) {
+  if (is_whole && !has_settings) {
     Glance glance(*memory_, *skimmed);
     summary.architecture = glance.sort_tensors();
     if (summary.architecture.empty()) {
       summary.metadata = read_metadata(skimmed->metadata);
       if (!memory_->touched.empty() && glance.read_modules(summary)) return summary;
+      summary = {};
+      summary.header_digest = digest(header->text);
     }
   }
   read_strictly(path, summary);

@@ -88,7 +88,7 @@ std::optional<KeySplit> split_named_peft(std::string_view key) {
       Form{".lora_A.", ".weight", "lora_down.weight"},
       Form{".lora_B.", ".weight", "lora_up.weight"},
       Form{".lora_B.", ".bias", "lora_up.bias"},
-      Form{".lora_magnitude_vector.", ".weight", "dora_scale"},
+      Form{".lora_magnitude_vector.", ".weight", "lora_magnitude_vector"},
   };
   for (const Form& form : kForms) {
     const auto at = key.rfind(form.head);

@@ -1,11 +1,8 @@
-// GCC 12 warns about std::regex's own headers when sanitizers are on (GCC bug 105562).
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
 #include "formats/peft_config.h"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -15,110 +12,278 @@
 namespace lowrank::formats {
 namespace {
 
-using nlohmann::json;
+using nlohmann::ordered_json;  // the first pattern that fits wins, so their order counts
 
-constexpr std::size_t kMaxPatterns = 1'000;
-constexpr std::size_t kMaxPatternBytes = 512;
+constexpr std::size_t kMaxTextBytes = 4u << 20;
+constexpr int kMaxDepth = 32;
+constexpr std::size_t kMaxFields =
+    20'000;  // in the whole object; SDXL has some 800 layers to name in a pattern
+constexpr int kMaxCayleyTerms = 100;
 
-json parse_object(const std::string& text, const std::string& label) {
-  json parsed = json::parse(text, nullptr, /*allow_exceptions=*/false);
+constexpr std::array<std::string_view, 14> kAppliedTypes = {"LORA", "ADALORA", "LOHA",  "LOKR", "OFT",
+                                                            "BOFT", "IA3",     "HRA",   "MISS", "DELORA",
+                                                            "VERA", "C3A",     "SHIRA", "HIRA"};
+
+// Further types, by what their tensors are called. PEFT 0.21, PEFT_TYPE_TO_PREFIX_MAPPING.
+struct MarkRow {
+  std::string_view mark, type;
+};
+constexpr std::array kUnknownMarks = {
+    MarkRow{".adamss_", "ADAMSS"},
+    MarkRow{".adaption_prompt", "ADAPTION_PROMPT"},
+    MarkRow{".beft_", "BEFT"},
+    MarkRow{".bone_", "BONE"},
+    MarkRow{".cartridge_", "CARTRIDGE"},
+    MarkRow{".deft_", "DEFT"},
+    MarkRow{".fourierft_", "FOURIERFT"},
+    MarkRow{".frod_", "FROD"},
+    MarkRow{".glora_", "GLORA"},
+    MarkRow{".gralora_", "GRALORA"},
+    MarkRow{".lily_", "LILY"},
+    MarkRow{".ln_tuning_", "LN_TUNING"},
+    MarkRow{".osf_", "OSF"},
+    MarkRow{".peanut_", "PEANUT"},
+    MarkRow{".poly_", "POLY"},
+    MarkRow{".psoft_", "PSOFT"},
+    MarkRow{".pvera_", "PVERA"},
+    MarkRow{".randlora_", "RANDLORA"},
+    MarkRow{".road_", "ROAD"},
+    MarkRow{".shadow_", "SHADOW"},
+    MarkRow{".supertuning_", "SUPERTUNING"},
+    MarkRow{".tinylora_", "TINYLORA"},
+    MarkRow{".unilora_", "UNILORA"},
+    MarkRow{".vblora_", "VBLORA"},
+    MarkRow{".waveft_", "WAVEFT"},
+    MarkRow{".xlora_", "XLORA"},
+    MarkRow{".oft_r", "OFT as written before PEFT 0.15"},
+};
+
+// Settings of a LORA with which the change is no fixed matrix, or not one that the file tells.
+struct VariantRow {
+  std::string_view field, words;
+};
+constexpr std::array kUnknownVariants = {
+    VariantRow{"use_qalora", "QALoRA"},
+    VariantRow{"use_bdlora", "BD-LoRA"},
+    VariantRow{"alora_invocation_tokens", "activated LoRA, which acts from a certain word on"},
+    VariantRow{"arrow_config", "Arrow, which chooses among LoRAs anew for each input"},
+    VariantRow{"monteclora_config", "MonteCLoRA"},
+    VariantRow{"layer_replication", "layers used several times"},
+};
+
+// Checked while it is read: a repeated field is searched for among those before it, so many cost their square.
+ordered_json parse_object(const std::string& text, const std::string& label) {
+  if (text.size() > kMaxTextBytes)
+    throw Error(kBadInput, "{}: has {} bytes, more than settings can need; correct it or remove it.", label,
+                text.size());
+  std::size_t fields = 0;
+  const auto look = [&](int depth, ordered_json::parse_event_t event, ordered_json&) {
+    if (depth > kMaxDepth)
+      throw Error(kBadInput, "{}: is nested too deeply; correct it or remove it.", label);
+    if (event == ordered_json::parse_event_t::key && ++fields > kMaxFields)
+      throw Error(kBadInput, "{}: has more than {} fields; correct it or remove it.", label, kMaxFields);
+    return true;
+  };
+  ordered_json parsed = ordered_json::parse(text, look, /*allow_exceptions=*/false);
   if (!parsed.is_object())
     throw Error(kBadInput, "{}: is not a JSON object; correct it or remove it.", label);
   return parsed;
 }
 
 // A field that may be missing or null.
-const json* field(const json& object, const std::string& name) {
+const ordered_json* field(const ordered_json& object, const std::string& name) {
   const auto place = object.find(name);
   return place == object.end() || place->is_null() ? nullptr : &*place;
 }
 
-bool flag(const json& object, const std::string& name) {
-  const json* value = field(object, name);
-  return value != nullptr && value->is_boolean() && value->get<bool>();
+bool flag(const ordered_json& object, const std::string& name, bool otherwise = false) {
+  const ordered_json* value = field(object, name);
+  return value != nullptr && value->is_boolean() ? value->get<bool>() : otherwise;
 }
 
-// A hostile pattern must not take exponential time: libstdc++ has an executor without backtracking.
-#ifdef __GLIBCXX__
-constexpr auto kRegexFlags = std::regex::ECMAScript | std::regex_constants::__polynomial;
-#else
-constexpr auto kRegexFlags = std::regex::ECMAScript;
-#endif
-
-std::optional<std::regex> as_expression(const std::string& pattern, const std::string& label) {
-  if (pattern.find_first_of("\\[(*+?|^$") == std::string::npos) return std::nullopt;
-  try {
-    return std::regex("(.*\\.)?(" + pattern + ")", kRegexFlags);
-  } catch (const std::regex_error&) {
-    throw Error(kBadInput, "{}: alpha_pattern '{}' is no regular expression; correct it.", label, pattern);
-  }
+std::optional<double> number(const ordered_json& object, const std::string& name, const std::string& label) {
+  const ordered_json* value = field(object, name);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_number()) throw Error(kBadInput, "{}: {} is not a number; correct it.", label, name);
+  return value->get<double>();
 }
 
-bool matches(const std::string& pattern, const std::optional<std::regex>& expression, std::string_view path) {
-  if (path == pattern) return true;
-  if (path.size() > pattern.size() && path.ends_with(pattern) &&
-      path[path.size() - pattern.size() - 1] == '.')
-    return true;
-  return expression && std::regex_match(path.begin(), path.end(), *expression);
+std::string word(const ordered_json& object, const std::string& name) {
+  const ordered_json* value = field(object, name);
+  return value != nullptr && value->is_string() ? value->get<std::string>().substr(0, 80) : std::string();
+}
+
+bool is_lora_kind(AdapterKind kind) {
+  return kind == AdapterKind::kLora || kind == AdapterKind::kLocon || kind == AdapterKind::kKasa ||
+         kind == AdapterKind::kAdalora;
+}
+
+bool has_component_prefix(const ordered_json& object) {
+  return std::any_of(object.items().begin(), object.items().end(), [](const auto& item) {
+    return item.key().starts_with("unet.") || item.key().starts_with("text_encoder");
+  });
 }
 
 }  // namespace
 
+std::optional<std::string_view> unknown_peft_type(std::string_view key) {
+  for (const MarkRow& row : kUnknownMarks) {
+    const auto at = key.rfind(row.mark);
+    // The mark begins the key's last words: `X.fourierft_spectrum`, `X.glora_A.Xd`, `X.osf_U.default`.
+    if (at != std::string_view::npos && at > 0) return row.type;
+  }
+  return std::nullopt;
+}
+
+void refuse_peft_type(const std::string& label, std::string_view type) {
+  throw Error(
+      kUnsupported,
+      "{}: is a PEFT adapter of type {}, which LowRank does not apply; merge it into a checkpoint with "
+      "PEFT (merge_and_unload) or train a LORA.",
+      label, type);
+}
+
+// PiSSA and OLoRA are made again from the base weight. Starts that took data or quantisation out of it cannot be.
+void PeftConfig::read_start(const ordered_json& object, const std::string& prefix, Settings& settings) {
+  std::string start = word(object, prefix + "init_lora_weights");
+  std::ranges::transform(start, start.begin(),
+                         [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+  if (start.starts_with("pissa")) {
+    settings.peft.start = PeftSettings::Start::kPissa;
+    if (start != "pissa")
+      notes_.push_back("its start '" + start + "' is an estimate drawn at random; the exact one is used");
+  } else if (start == "olora") {
+    settings.peft.start = PeftSettings::Start::kOlora;
+  } else if (start.starts_with("corda") || start == "loftq" || start == "lora_ga") {
+    throw Error(kUnsupported,
+                "{}: {}init_lora_weights is '{}', which changed the base weights by what the file does not "
+                "hold; save it with PEFT's conversion to an ordinary LoRA (path_initial_model_for_weight_"
+                "conversion).",
+                label_, prefix, start);
+  }
+  for (const VariantRow& row : kUnknownVariants) {
+    const ordered_json* value = field(object, prefix + std::string(row.field));
+    if (value == nullptr || *value == false || (value->is_structured() && value->empty())) continue;
+    throw Error(kUnsupported, "{}: {}{} is set: {} is not supported; train a plain LORA.", label_, prefix,
+                row.field, row.words);
+  }
+}
+
+PeftConfig::Settings PeftConfig::read(const ordered_json& object, const std::string& prefix) {
+  const std::string type = word(object, prefix + "peft_type");
+  if (!type.empty() && std::ranges::find(kAppliedTypes, type) == kAppliedTypes.end())
+    refuse_peft_type(label_, type);
+  if (flag(object, prefix + "fan_in_fan_out"))
+    throw Error(kUnsupported, "{}: fan_in_fan_out is set; transposed weights are not supported.", label_);
+  Settings settings;
+  settings.lora_alpha = number(object, prefix + "lora_alpha", label_);
+  settings.alpha = number(object, prefix + "alpha", label_);
+  settings.rank = number(object, prefix + "r", label_);
+  settings.first_rank = number(object, prefix + "init_r", label_);
+  settings.is_rank_stabilised = flag(object, prefix + "use_rslora");
+  const auto compiled = [&](const std::string& pattern, const std::string& name) {
+    try {
+      return NamePattern(pattern, allowance_);
+    } catch (const Error& error) {
+      throw Error(kBadInput, "{}: {}: {}; correct it.", label_, name, error.what());
+    }
+  };
+  const auto read_patterns = [&](const std::string& name, std::vector<Pattern>& patterns) {
+    const ordered_json* values = field(object, name);
+    if (values == nullptr || !values->is_object()) return;
+    for (const auto& [pattern, value] : values->items()) {
+      if (!value.is_number())
+        throw Error(kBadInput, "{}: {} must map names to numbers; correct it.", label_, name);
+      patterns.push_back({compiled(pattern, name), value.get<double>()});
+    }
+  };
+  read_patterns(prefix + "alpha_pattern", settings.alpha_patterns);
+  // AdaLoRA's tells which components are left: the tensors have only those.
+  if (type != "ADALORA") read_patterns(prefix + "rank_pattern", settings.rank_patterns);
+  read_start(object, prefix, settings);
+
+  const double terms = number(object, prefix + "num_cayley_neumann_terms", label_).value_or(5);
+  if (!(terms >= 1 && terms <= kMaxCayleyTerms))
+    throw Error(kBadInput, "{}: num_cayley_neumann_terms must be from 1 to {}; correct it.", label_,
+                kMaxCayleyTerms);
+  settings.peft.cayley_terms =
+      flag(object, prefix + "use_cayley_neumann", true) ? static_cast<int>(terms) : 0;
+  if (flag(object, prefix + "coft"))
+    settings.peft.rotation_limit = number(object, prefix + "eps", label_).value_or(6e-5);
+  settings.peft.is_orthonormal = flag(object, prefix + "apply_GS");
+  if (const ordered_json* modules = field(object, prefix + "feedforward_modules")) {
+    if (modules->is_string())
+      settings.feedforward = compiled("^(" + modules->get<std::string>() + ")", "feedforward_modules");
+    if (modules->is_array())
+      for (const auto& name : *modules)
+        if (name.is_string()) settings.feedforward_ends.push_back(name.get<std::string>());
+  }
+  return settings;
+}
+
 PeftConfig PeftConfig::beside(const weights::TensorFile& file) {
   PeftConfig config;
-  const auto read = [&](const json& object, const std::string& prefix, Component component,
-                        const std::string& label) {
-    Settings settings;
-    if (const json* alpha = field(object, prefix + "lora_alpha")) {
-      if (!alpha->is_number())
-        throw Error(kBadInput, "{}: {}lora_alpha is not a number; correct it.", label, prefix);
-      settings.alpha = alpha->get<double>();
-    }
-    if (const json* patterns = field(object, prefix + "alpha_pattern");
-        patterns != nullptr && patterns->is_object()) {
-      for (const auto& [pattern, value] : patterns->items()) {
-        if (!value.is_number() || pattern.size() > kMaxPatternBytes ||
-            settings.alpha_patterns.size() >= kMaxPatterns)
-          throw Error(kBadInput, "{}: {}alpha_pattern must map names to numbers; correct it.", label, prefix);
-        settings.alpha_patterns.push_back({pattern, as_expression(pattern, label), value.get<double>()});
-      }
-    }
-    settings.is_rank_stabilised = flag(object, prefix + "use_rslora");
-    if (flag(object, prefix + "fan_in_fan_out"))
-      throw Error(kUnsupported, "{}: fan_in_fan_out is set; transposed weights are not supported.", label);
-    config.settings_[component] = std::move(settings);
-  };
-
   const auto stored = file.metadata().find("lora_adapter_metadata");
   if (stored != file.metadata().end()) {
-    const std::string label = file.path().string() + ": metadata lora_adapter_metadata";
-    const json object = parse_object(stored->second, label);
-    read(object, "unet.", Component::kUnet, label);
-    read(object, "text_encoder.", Component::kTextEncoder, label);
+    config.label_ = file.path().string() + ": metadata lora_adapter_metadata";
+    const ordered_json object = parse_object(stored->second, config.label_);
+    // Of a pipeline each component's fields bear its name; of one component alone none does.
+    const bool is_pipeline = has_component_prefix(object);
+    config.settings_[Component::kUnet] = config.read(object, is_pipeline ? "unet." : "");
+    config.settings_[Component::kTextEncoder] = config.read(object, is_pipeline ? "text_encoder." : "");
     return config;
   }
-  const auto beside = file.path().parent_path() / "adapter_config.json";
-  if (file.path().stem() == "adapter_model" && std::filesystem::exists(beside)) {
-    const json object = parse_object(read_file(beside, 4u << 20), beside.string());
-    read(object, "", Component::kUnet, beside.string());
-    read(object, "", Component::kTextEncoder, beside.string());
+  const auto beside = file.path().parent_path() / kPeftSettings;
+  if (file.path().stem() == kPeftStem && std::filesystem::exists(beside)) {
+    config.label_ = beside.string();
+    const ordered_json object = parse_object(read_file(beside, kMaxTextBytes), config.label_);
+    config.settings_[Component::kUnet] = config.read(object, "");
+    config.settings_[Component::kTextEncoder] = config.settings_[Component::kUnet];
   }
+  std::ranges::sort(config.notes_);
+  config.notes_.erase(std::unique(config.notes_.begin(), config.notes_.end()), config.notes_.end());
   return config;
 }
 
-std::optional<float> PeftConfig::alpha(Component component, std::string_view path, std::int64_t rank) const {
-  const auto place = settings_.find(component);
-  if (place == settings_.end()) return std::nullopt;
-  const Settings& settings = place->second;
-  std::optional<double> alpha = settings.alpha;
-  for (const Pattern& pattern : settings.alpha_patterns) {
-    if (!matches(pattern.text, pattern.expression, path)) continue;
-    alpha = pattern.alpha;
-    break;
+std::optional<double> PeftConfig::first_match(const std::vector<Pattern>& patterns, std::string_view path) {
+  try {
+    for (const Pattern& pattern : patterns)
+      if (pattern.name.matches(path, allowance_)) return pattern.value;
+  } catch (const Error& error) {
+    throw Error(kBadInput, "{}: {}; write fewer or simpler patterns.", label_, error.what());
   }
-  if (!alpha) return std::nullopt;
-  return static_cast<float>(settings.is_rank_stabilised ? *alpha * std::sqrt(static_cast<double>(rank))
-                                                        : *alpha);
+  return std::nullopt;
+}
+
+PeftConfig::Answer PeftConfig::of(Component component, std::string_view path, AdapterKind kind,
+                                  std::int64_t rank) {
+  const auto place = settings_.find(component);
+  if (place == settings_.end()) return {.alpha = std::nullopt, .rank = rank, .settings = {}};
+  const Settings& settings = place->second;
+  Answer answer{.alpha = std::nullopt, .rank = rank, .settings = settings.peft};
+  const bool is_factored = kind == AdapterKind::kLoha || kind == AdapterKind::kLokr;
+  if (!is_lora_kind(kind)) answer.settings.start = PeftSettings::Start::kNone;
+  if (kind == AdapterKind::kIa3Peft) {
+    answer.settings.is_feedforward =
+        std::ranges::any_of(settings.feedforward_ends,
+                            [&](const auto& end) { return path.ends_with(end); }) ||
+        (settings.feedforward && settings.feedforward->matches(path, allowance_));
+  }
+  if (!is_factored && !is_lora_kind(kind)) return answer;
+  if (rank == 0) {
+    const double stated = first_match(settings.rank_patterns, path).value_or(settings.rank.value_or(0));
+    if (stated >= 1 && stated <= 1e9) answer.rank = static_cast<std::int64_t>(stated);
+  }
+  auto alpha = is_factored ? settings.alpha : settings.lora_alpha;
+  if (kind == AdapterKind::kAdalora && alpha && *alpha <= 0) alpha.reset();  // PEFT: alpha is the rank then
+  if (const auto own = first_match(settings.alpha_patterns, path)) alpha = own;
+  if (!alpha || answer.rank == 0) return answer;
+  // AdaLoRA drops components but goes on dividing by the number that it began with.
+  if (kind == AdapterKind::kAdalora && settings.first_rank && *settings.first_rank >= 1)
+    *alpha *= static_cast<double>(answer.rank) / *settings.first_rank;
+  const double stabilised = std::sqrt(static_cast<double>(answer.rank));
+  answer.alpha = static_cast<float>(settings.is_rank_stabilised ? *alpha * stabilised : *alpha);
+  return answer;
 }
 
 }  // namespace lowrank::formats

@@ -1,43 +1,71 @@
-// Alpha values that stand outside the tensors: diffusers' metadata `lora_adapter_metadata`, and PEFT's
-// `adapter_config.json` beside `adapter_model.safetensors`.
+// Settings that stand outside the tensors: diffusers' metadata `lora_adapter_metadata`, and PEFT's
+// `adapter_config.json` beside `adapter_model.safetensors`. Source: PEFT 0.21, diffusers 0.42.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
-#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "formats/kind_table.h"
 #include "formats/layer_address.h"
+#include "formats/name_pattern.h"
+#include "formats/peft_settings.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::formats {
 
+// PEFT's file of tensors, without its ending, and the settings that stand in the same folder.
+inline constexpr std::string_view kPeftStem = "adapter_model", kPeftSettings = "adapter_config.json";
+
 class PeftConfig {
  public:
-  // Empty when there is neither. Throws Error(kBadInput) when the JSON is broken, Error(kUnsupported) for
-  // transposed weights (fan_in_fan_out).
+  // Empty when there is neither. Throws Error(kBadInput) when the JSON is broken or beyond all measure, and
+  // Error(kUnsupported) naming a `peft_type`, or a way of starting or training, whose change cannot be made
+  // from the file.
   static PeftConfig beside(const weights::TensorFile& file);
 
-  // Alpha of the layer at `path` (dotted, without component) so that alpha / rank is its scale:
-  // rank-stabilised adapters (use_rslora) get alpha · sqrt(rank). nullopt: not stated.
-  std::optional<float> alpha(Component component, std::string_view path, std::int64_t rank) const;
+  bool is_found() const { return !settings_.empty(); }
+  const std::vector<std::string>& notes() const { return notes_; }  // what is only nearly so, a sentence each
+
+  struct Answer {
+    // alpha / rank is the scale: rank-stabilised adapters (use_rslora) get alpha · sqrt(rank).
+    std::optional<float> alpha;
+    std::int64_t rank = 0;  // as given, else the settings'
+    PeftSettings settings;
+  };
+  // Of the layer at `path` (dotted, without component). `rank` is what its tensors show, 0 when they do not.
+  // Throws Error(kBadInput) when the patterns take too much work.
+  Answer of(Component component, std::string_view path, AdapterKind kind, std::int64_t rank);
 
  private:
   struct Pattern {
-    std::string text;  // the end of a module's name …
-    std::optional<std::regex>
-        expression;  // … or, where it has such letters, a regular expression for the name
-    double alpha = 0;
+    NamePattern name;
+    double value = 0;
   };
   struct Settings {
-    std::optional<double> alpha;
-    std::vector<Pattern> alpha_patterns;
+    std::optional<double> lora_alpha, alpha, rank, first_rank;
+    std::vector<Pattern> alpha_patterns, rank_patterns;
     bool is_rank_stabilised = false;
+    PeftSettings peft;
+    std::vector<std::string> feedforward_ends;
+    std::optional<NamePattern> feedforward;
   };
+  Settings read(const nlohmann::ordered_json& object, const std::string& prefix);
+  void read_start(const nlohmann::ordered_json& object, const std::string& prefix, Settings& settings);
+  std::optional<double> first_match(const std::vector<Pattern>& patterns, std::string_view path);
+
+  std::string label_;  // file and field, for errors
   std::map<Component, Settings> settings_;
+  std::vector<std::string> notes_;
+  PatternAllowance allowance_;
 };
+
+// The PEFT type that a key's own name tells, of those whose change LowRank does not make: "FOURIERFT".
+std::optional<std::string_view> unknown_peft_type(std::string_view key);
+[[noreturn]] void refuse_peft_type(const std::string& label, std::string_view type);
 
 }  // namespace lowrank::formats

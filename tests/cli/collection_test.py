@@ -4,12 +4,14 @@
   collection_test.py LOWRANK_BINARY SOURCE_FOLDER
 """
 import json
+import math
 import os
 import pathlib
 import re
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -165,6 +167,78 @@ class CollectionTest(unittest.TestCase):
         self.assertIn("SDXL", answer["family"])
         self.assertEqual({c["name"]: c["applies"] for c in answer["checkpoints"]}["tiny"], False)
         self.assertEqual(self.listed("list", "--fits", "tiny"), ["fits"])
+
+    def put_adapter(self, folder, tensors, settings=None):
+        """A folder as PEFT writes it: tensors of zeros by name and shape, settings beside them."""
+        header, offset = {}, 0
+        for name, shape in tensors.items():
+            length = 4 * math.prod(shape)
+            header["base_model.model.down_blocks.0.attentions.0.transformer_blocks.0." + name] = {
+                "dtype": "F32", "shape": shape, "data_offsets": [offset, offset + length]}
+            offset += length
+        text = json.dumps(header).encode()
+        path = self.put(f"{folder}/adapter_model.safetensors", struct.pack("<Q", len(text)) + text + bytes(offset))
+        if settings:
+            (path.parent / "adapter_config.json").write_text(json.dumps(settings))
+        return path
+
+    def verdicts(self, folder):
+        """What list, show, inspect and why say of a file: (why it cannot be used or "", kinds)."""
+        path = self.loras / folder / "adapter_model.safetensors"
+        (row,) = [r for r in self.json("lora", "list")["loras"] if r["path"] == str(path)]
+        name = f"{folder}/adapter_model"
+        shown = self.json("lora", "show", name)
+        self.assertEqual(row.get("error", ""), shown.get("error", ""))
+        inspected = subprocess.run([LOWRANK, "lora", "inspect", path, "--json"], cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        asked = subprocess.run([LOWRANK, "lora", "why", path, "--model", "tiny", "--json"], cwd=self.folder, env=self.environment, capture_output=True,
+                               text=True)
+        if inspected.returncode:  # refused as a whole: in the same words by both
+            self.assertNotEqual(asked.returncode, 0)
+            for told in (inspected.stderr, asked.stderr):
+                self.assertIn(row["error"].rstrip("."), told)
+            return row["error"], ""
+        reason = json.loads(inspected.stdout)["unusable"]
+        self.assertEqual(row.get("error", ""), f"{path}: {reason}" if reason else "")
+        if reason:
+            self.assertEqual(json.loads(asked.stdout)["verdict"], "does not apply: " + reason)
+        self.assertEqual(row["kind"] if not reason else "", "+".join(sorted(json.loads(inspected.stdout)["kinds"])))
+        return reason, row["kind"]
+
+    def test_every_command_gives_one_verdict(self):
+        shutil.copy(TINY / "sd15-tiny.safetensors", self.folder / "models/Stable-diffusion/tiny.safetensors")
+        lora = {"attn1.to_q.lora_A.weight": [2, 32], "attn1.to_q.lora_B.weight": [32, 2]}
+        self.put_adapter("good", lora, {"peft_type": "LORA", "lora_alpha": 4})
+        self.put_adapter("router", lora, {"peft_type": "XLORA"})
+        self.put_adapter("fourier", {"attn1.to_q.fourierft_spectrum": [9]})
+        self.put_adapter("data", lora, {"peft_type": "LORA", "init_lora_weights": "corda"})
+        self.put_adapter("half", {"attn1.to_q.lora_A.weight": [2, 32]}, {"peft_type": "LORA"})
+        self.put_adapter("other", {"attn1.to_q.lora_A.weight": [2, 32], "attn1.to_q.lora_B.weight": [32, 3]}, {"peft_type": "LORA"})
+        self.put_adapter("vera", {"attn1.to_q.vera_lambda_b": [32], "attn1.to_q.vera_lambda_d": [2]}, {"peft_type": "VERA"})
+        for folder in ("loha", "oft", "boft", "ia3", "hra", "miss", "delora", "vera", "c3a", "shira", "hira", "adalora", "kasa", "dora"):
+            shutil.copytree(SOURCE / "tests/fixtures/peft" / folder, self.loras / f"peft_{folder}")
+        self.assertEqual(self.verdicts("good"), ("", "LoRA"))
+        for folder, words in {"router": "type XLORA", "fourier": "type FOURIERFT", "data": "'corda'", "half": "incomplete LoRA", "other": "do not fit",
+                              "vera": "save_projection"}.items():
+            self.assertIn(words, self.verdicts(folder)[0])
+        for folder, kind in {"loha": "LoHa", "oft": "OFT", "boft": "BOFT", "ia3": "IA3", "hra": "HRA", "miss": "MiSS", "delora": "DeLoRA", "vera": "VeRA",
+                             "c3a": "C3A", "shira": "SHiRA", "hira": "HiRA", "adalora": "AdaLoRA", "kasa": "KaSA", "dora": "LoCon+LoRA"}.items():
+            self.assertEqual(self.verdicts(f"peft_{folder}"), ("", kind))
+        # Settings that appear later count at once.
+        (self.loras / "good/adapter_config.json").write_text(json.dumps({"peft_type": "PROMPT_TUNING"}))
+        self.assertIn("type PROMPT_TUNING", self.verdicts("good")[0])
+
+    def test_fully_means_every_module_and_every_key(self):
+        shutil.copy(TINY / "sd15-tiny.safetensors", self.folder / "models/Stable-diffusion/tiny.safetensors")
+        whole = {"attn1.to_q.lora_A.weight": [2, 32], "attn1.to_q.lora_B.weight": [32, 2]}
+        # PEFT's magnitude is per output of the layer; another size has no place, and what is not known is counted.
+        for folder, more, verdict in (("a", {}, "applies fully: 1 of 1 modules, all 2 keys"),
+                                      ("b", {"attn1.to_q.unheard_of": [1]}, "applies in part: 1 of 1 modules, 2 of 3 keys"),
+                                      ("c", {"attn1.to_q.lora_magnitude_vector": [31]}, "does not apply: none of its modules fits"),
+                                      ("d", {"attn1.to_k.lora_A.weight": [2, 32]}, "applies in part: 1 of 2 modules, 2 of 3 keys")):
+            path = self.put_adapter(folder, whole | more, {"peft_type": "LORA"})
+            answer = self.json("lora", "why", path, "--model", "tiny")
+            self.assertEqual(answer["verdict"], verdict)
+            self.assertEqual(sum(answer["keys"].values()), len(whole | more))
 
     def test_recipes(self):
         self.put("fox.safetensors")

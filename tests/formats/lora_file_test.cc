@@ -8,6 +8,7 @@
 
 #include "formats/crafted_models.h"
 #include "formats/kind_table.h"
+#include "formats/lora_summary.h"
 
 namespace lowrank::formats {
 namespace {
@@ -153,14 +154,15 @@ TEST(LoraKeys, AlphaOfAProcessorKeyJoinsItsModule) {
   EXPECT_EQ(lora.entries[0].alpha, 3.0f);
 }
 
-TEST(LoraKeys, MagnitudeVectorOfPeftIsADoraScale) {
+// Apart from LyCORIS' dora_scale: PEFT's stands along the outputs always.
+TEST(LoraKeys, MagnitudeVectorOfPeftHasItsOwnName) {
   const std::string path = "base_model.model.conv_in";
   for (const char* suffix :
        {".lora_magnitude_vector", ".lora_magnitude_vector.weight", ".lora_magnitude_vector.default.weight"}) {
     const auto lora = open_crafted(
         {{path + ".lora_A.weight", {4, 16}}, {path + ".lora_B.weight", {8, 4}}, {path + suffix, {8}}});
     ASSERT_EQ(lora.entries.size(), 1u);
-    EXPECT_TRUE(lora.entries[0].parts.contains("dora_scale")) << suffix;
+    EXPECT_TRUE(lora.entries[0].parts.contains("lora_magnitude_vector")) << suffix;
   }
 }
 
@@ -298,7 +300,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(LoraKinds, EveryKindHasANameAndARow) {
   for (const auto& row : kind_table()) EXPECT_EQ(adapter_kind_name(row.kind), row.name);
-  EXPECT_EQ(kind_table().size(), 10u);
+  EXPECT_EQ(kind_table().size(), 22u);
 }
 
 // ── what is skipped ──
@@ -469,8 +471,7 @@ TEST(LoraAlpha, IsReadFromDiffusersMetadata) {
   EXPECT_THAT(alphas(R"({"text_encoder.lora_alpha": 2})"), ElementsAre(-1, -1));
   EXPECT_THAT(error_of([&] { alphas("[]"); }), HasSubstr("lora_adapter_metadata"));
   EXPECT_THAT(error_of([&] { alphas(R"({"unet.lora_alpha": "x"})"); }), HasSubstr("not a number"));
-  EXPECT_THAT(error_of([&] { alphas(R"({"unet.alpha_pattern": {"a(": 1}})"); }),
-              HasSubstr("no regular expression"));
+  EXPECT_THAT(error_of([&] { alphas(R"({"unet.alpha_pattern": {"a(": 1}})"); }), HasSubstr("lacks a ')'"));
 }
 
 TEST(LoraAlpha, HostilePatternsEnd) {
@@ -496,6 +497,152 @@ TEST(LoraAlpha, IsReadFromTheConfigurationBesideAPeftFile) {
   EXPECT_THAT(error_of([&] { open_lora(path); }), HasSubstr("fan_in_fan_out"));
   folder.write("adapter_config.json", "{");
   EXPECT_THAT(error_of([&] { open_lora(path); }), HasSubstr("adapter_config.json: is not a JSON object"));
+}
+
+// The file of one component, as diffusers' save_lora_adapter writes it: neither keys nor fields bear its name.
+TEST(LoraAlpha, IsReadFromMetadataOfOneComponent) {
+  const auto lora =
+      open_crafted({{"conv_in.lora_A.weight", {4, 16}}, {"conv_in.lora_B.weight", {8, 4}}},
+                   {{"lora_adapter_metadata", R"({"r": 4, "lora_alpha": 16, "use_rslora": true})"}});
+  EXPECT_EQ(lora.entries[0].alpha, 32.0f);
+}
+
+std::vector<Named> peft_lora(const std::string& path) {
+  return {{"base_model.model." + path + ".lora_A.weight", {4, 16}},
+          {"base_model.model." + path + ".lora_B.weight", {8, 4}}};
+}
+
+struct PeftFolder : TemporaryFolder {
+  explicit PeftFolder(const std::vector<Named>& tensors, const std::string& settings = "") {
+    write_named(file(), tensors);
+    if (!settings.empty()) write("adapter_config.json", settings);
+  }
+  std::filesystem::path file() const { return path() / "adapter_model.safetensors"; }
+};
+
+TEST(LoraAlpha, FirstPatternThatFitsWins) {
+  const PeftFolder folder(
+      peft_lora("down_blocks.0.attentions.0.proj_in"),
+      R"({"lora_alpha": 1, "alpha_pattern": {"proj_out": 2, "proj_.*": 3, "attentions.0.proj_in": 4}})");
+  EXPECT_EQ(open_lora(folder.file()).entries[0].alpha, 3.0f);
+}
+
+// LoHa and LoKr have their own field, and alpha / r always acts: r is the settings' where no tensor shows it.
+TEST(LoraAlpha, OfPeftsLohaAndLokrIsTheFieldAlpha) {
+  const std::string m = "base_model.model.down_blocks.0.attentions.0.proj_in";
+  const PeftFolder whole(
+      {{m + ".lokr_w1", {2, 4}}, {m + ".lokr_w2", {4, 4}}},
+      R"({"peft_type": "LOKR", "r": 8, "alpha": 2, "lora_alpha": 99, "rank_pattern": {"proj_in": 5}})");
+  auto lora = open_lora(whole.file());
+  EXPECT_EQ(lora.entries[0].alpha, 2.0f);
+  EXPECT_EQ(lora.entries[0].rank, 5);
+  const PeftFolder factored(
+      {{m + ".lokr_w1", {2, 4}}, {m + ".lokr_w2_a", {4, 3}}, {m + ".lokr_w2_b", {3, 4}}},
+      R"({"peft_type": "LOKR", "r": 8, "alpha": 2})");
+  lora = open_lora(factored.file());
+  EXPECT_EQ(lora.entries[0].alpha, 2.0f);
+  EXPECT_EQ(lora.entries[0].rank, 3);
+  // LyCORIS' own, without settings: no rank, no scale.
+  EXPECT_EQ(open_crafted({{"lora_unet_conv_in.lokr_w1", {2, 4}}, {"lora_unet_conv_in.lokr_w2", {4, 4}}})
+                .entries[0]
+                .rank,
+            0);
+}
+
+TEST(LoraOpen, PeftTypesThatAreNotAppliedAreNamed) {
+  for (const std::string type : {"XLORA", "FOURIERFT", "PROMPT_TUNING", "SOMETHING_NEW"}) {
+    const PeftFolder folder(peft_lora("conv_in"), R"({"peft_type": ")" + type + "\"}");
+    EXPECT_THAT(error_of([&] { open_lora(folder.file()); }), HasSubstr("PEFT adapter of type " + type + ","));
+    EXPECT_EQ(LoraSummariser().read(folder.file()).problem, error_of([&] { open_lora(folder.file()); }));
+  }
+  // Without settings the tensors' names tell.
+  const std::string m = "base_model.model.down_blocks.0.attentions.0.proj_in";
+  for (const auto& [key, type] : std::map<std::string, std::string>{{".fourierft_spectrum", "FOURIERFT"},
+                                                                    {".randlora_lambda", "RANDLORA"},
+                                                                    {".glora_A.Xd", "GLORA"},
+                                                                    {".road_theta", "ROAD"}})
+    EXPECT_THAT(refusal({{m + key, {4}}}), HasSubstr("PEFT adapter of type " + type + ","));
+}
+
+TEST(LoraOpen, StartsAndVariantsThatTheFileDoesNotTellAreRefused) {
+  for (const auto& [settings, words] : std::map<std::string, std::string>{
+           {R"({"init_lora_weights": "corda"})", "init_lora_weights is 'corda'"},
+           {R"({"init_lora_weights": "loftq"})", "init_lora_weights is 'loftq'"},
+           {R"({"init_lora_weights": "lora_ga"})", "init_lora_weights is 'lora_ga'"},
+           {R"({"use_qalora": true})", "QALoRA"},
+           {R"({"alora_invocation_tokens": [1, 2]})", "activated LoRA"},
+           {R"({"arrow_config": {"top_k": 3}})", "Arrow"},
+           {R"({"num_cayley_neumann_terms": 0})", "from 1 to 100"}}) {
+    const PeftFolder folder(peft_lora("conv_in"), settings);
+    EXPECT_THAT(error_of([&] { open_lora(folder.file()); }), HasSubstr(words)) << settings;
+  }
+  for (const std::string settings :
+       {R"({"init_lora_weights": "gaussian"})", R"({"init_lora_weights": true, "use_qalora": false})",
+        R"({"arrow_config": null, "layer_replication": []})"})
+    EXPECT_EQ(open_lora(PeftFolder(peft_lora("conv_in"), settings).file()).entries.size(), 1u) << settings;
+}
+
+TEST(LoraOpen, StartIsReadFromTheSettings) {
+  const auto start = [&](const std::string& settings) {
+    return open_lora(PeftFolder(peft_lora("conv_in"), settings).file()).entries[0].settings.start;
+  };
+  EXPECT_EQ(start(R"({"init_lora_weights": "pissa"})"), PeftSettings::Start::kPissa);
+  EXPECT_EQ(start(R"({"init_lora_weights": "OLoRA"})"), PeftSettings::Start::kOlora);
+  EXPECT_EQ(start(R"({"init_lora_weights": true})"), PeftSettings::Start::kNone);
+  const auto nearly =
+      open_lora(PeftFolder(peft_lora("conv_in"), R"({"init_lora_weights": "pissa_niter_4"})").file());
+  EXPECT_EQ(nearly.entries[0].settings.start, PeftSettings::Start::kPissa);
+  EXPECT_THAT(nearly.notes, ElementsAre(HasSubstr("pissa_niter_4")));
+}
+
+TEST(LoraOpen, PeftFileWithoutItsSettingsSaysWhatIsAssumed) {
+  EXPECT_THAT(open_lora(PeftFolder(peft_lora("conv_in")).file()).notes,
+              ElementsAre(HasSubstr("adapter_config.json")));
+  EXPECT_TRUE(open_lora(PeftFolder(peft_lora("conv_in"), R"({"lora_alpha": 4})").file()).notes.empty());
+}
+
+TEST(LoraOpen, VeraWithoutItsMatricesIsNamed) {
+  const std::string m = "base_model.model.down_blocks.0.attentions.0.proj_in";
+  const auto lora = open_crafted({{m + ".vera_lambda_b", {8}}, {m + ".vera_lambda_d", {2}}});
+  ASSERT_EQ(lora.skipped.size(), 1u);
+  EXPECT_THAT(lora.skipped[0].reason, HasSubstr("save_projection"));
+  EXPECT_THAT(unusable_reason(lora), HasSubstr("none of its 1 modules can be used"));
+}
+
+TEST(LoraOpen, SettingsBeyondAllMeasureAreRefused) {
+  std::string patterns;
+  for (int i = 0; i < 30'000; ++i) patterns += fmt::format("{}\"a{}\": 1", i == 0 ? "" : ", ", i);
+  EXPECT_THAT(error_of([&] {
+                open_lora(PeftFolder(peft_lora("conv_in"), "{\"alpha_pattern\": {" + patterns + "}}").file());
+              }),
+              HasSubstr("more than 20000 fields"));
+  EXPECT_THAT(error_of([&] { open_lora(PeftFolder(peft_lora("conv_in"), std::string(5'000, '[')).file()); }),
+              HasSubstr("adapter_config.json"));
+  std::string costly;
+  for (int i = 0; i < 900; ++i)
+    costly += fmt::format("{}\"x{}(a{{500}}|b{{500}})*\": 1", i == 0 ? "" : ", ", i);
+  EXPECT_THAT(error_of([&] {
+                open_lora(PeftFolder(peft_lora("conv_in"), "{\"rank_pattern\": {" + costly + "}}").file());
+              }),
+              HasSubstr("too large together"));
+}
+
+// The kernel is a size of the layer, never the rank; in a square layer both layouts' sizes occur twice.
+TEST(LoraRank, OfGloraIsItsOwnInSquareLayers) {
+  const std::string m = "lora_unet_conv_in";
+  for (const auto& tensors : std::vector<std::vector<Named>>{{{m + ".a1.weight", {16, 2}},
+                                                              {m + ".a2.weight", {2, 16}},
+                                                              {m + ".b1.weight", {16, 2}},
+                                                              {m + ".b2.weight", {2, 16}}},
+                                                             {{m + ".a1.weight", {2, 16}},
+                                                              {m + ".a2.weight", {16, 2}},
+                                                              {m + ".b1.weight", {2, 16}},
+                                                              {m + ".b2.weight", {16, 2}}}}) {
+    const TemporaryFolder folder;
+    write_named(folder.path() / "glora.safetensors", tensors);
+    EXPECT_EQ(open_lora(folder.path() / "glora.safetensors").entries.at(0).rank, 2);
+    EXPECT_EQ(LoraSummariser().read(folder.path() / "glora.safetensors").rank_high, 2);
+  }
 }
 
 TEST(LoraAlpha, TensorWinsOverSettings) {

@@ -83,6 +83,37 @@ TEST(LoraSummary, EqualsTheStrictReadingOfEveryKind) {
   }
 }
 
+TEST(LoraSummary, EqualsTheStrictReadingOfWhatPeftWrites) {
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(fixture("peft"))) {
+    if (!entry.is_directory()) continue;
+    SCOPED_TRACE(entry.path().filename().string());
+    expect_equal_to_strict_reading(entry.path() / "adapter_model.safetensors");
+    ++files;
+  }
+  EXPECT_GT(files, 30);
+}
+
+// A file of which nothing can be used is unusable in every list, for the reason that reading it gives.
+TEST(LoraSummary, SaysWhatTheStrictReadingSaysOfUnusableFiles) {
+  const std::string m = "base_model.model.down_blocks.0.attentions.0.proj_in";
+  for (const auto& tensors :
+       std::vector<std::vector<Named>>{{{m + ".lora_A.weight", {4, 16}}},
+                                       {{m + ".lora_A.weight", {4, 16}}, {m + ".lora_B.weight", {8, 3}}},
+                                       {{m + ".vera_lambda_b", {8}}, {m + ".vera_lambda_d", {2}}},
+                                       {{m + ".hada_w1_a", {4, 2}},
+                                        {m + ".hada_w1_b", {2, 4}},
+                                        {m + ".hada_w2_a", {4, 3}},
+                                        {m + ".hada_w2_b", {2, 4}}}}) {
+    const TemporaryFolder folder;
+    write_named(folder.path() / "a.safetensors", tensors);
+    const LoraFile lora = open_lora(folder.path() / "a.safetensors");
+    EXPECT_NE(unusable_reason(lora), "");
+    EXPECT_EQ(LoraSummariser().read(folder.path() / "a.safetensors").problem,
+              fmt::format("{}: {}", (folder.path() / "a.safetensors").string(), unusable_reason(lora)));
+  }
+}
+
 TEST(SafetensorsSkim, RefusesWhatIsNotOfTheUsualForm) {
   for (const char* text :
        {"", "[]", "{", R"({"a":1})", R"({"a":{"dtype":"F16","shape":[1],"data_offsets":[0]}})",
@@ -120,7 +151,24 @@ TEST(LoraFit, TheReferenceAdaptersFitTheTinyModelInFull) {
     const LoraFit fit = fit_lora(lora, checkpoint);
     EXPECT_EQ(static_cast<std::size_t>(fit.applied_unet + fit.applied_text), lora.entries.size()) << name;
     EXPECT_TRUE(fit.unmet.empty()) << fit.unmet.front().module << ": " << fit.unmet.front().reason;
+    EXPECT_EQ(fit.keys_applied, static_cast<std::int64_t>(lora.file->tensors().size()));
+    EXPECT_EQ(fit_verdict(fit).find("applies fully: "), 0u) << fit_verdict(fit);
   }
+}
+
+TEST(LoraFit, FullyMeansThatNoKeyIsLeftOver) {
+  const TemporaryFolder folder;
+  const std::string m = "lora_unet_conv_in";
+  const std::vector<Named> all = {{m + ".diff_b", {32}}, {m + ".diff", {32, 4, 3, 3}}};
+  const auto verdict = [&](const Named& more) {
+    auto tensors = all;
+    tensors.push_back(more);
+    write_named(folder.path() / "a.safetensors", tensors);
+    return fit_verdict(fit_lora(open_lora(folder.path() / "a.safetensors"), open_checkpoint(tiny_model())));
+  };
+  EXPECT_EQ(verdict({"unheard.of", {1}}), "applies in part: 1 of 1 modules, 2 of 3 keys");
+  EXPECT_EQ(verdict({m + ".bias_size", {1}}), "applies in part: 1 of 2 modules, 2 of 3 keys");
+  EXPECT_EQ(verdict({m + ".alpha", {}, 1}), "applies fully: 1 of 1 modules, all 3 keys");
 }
 
 TEST(LoraFit, TellsWhyAModuleHasNoPlace) {
@@ -135,8 +183,8 @@ TEST(LoraFit, TellsWhyAModuleHasNoPlace) {
   const LoraFit fit = fit_lora(open_lora(folder.path() / "wide.safetensors"), open_checkpoint(tiny_model()));
   EXPECT_FALSE(fit.applies());
   ASSERT_EQ(fit.unmet.size(), 2u);
-  EXPECT_NE(fit.unmet[0].reason.find("640 x 2048"), std::string::npos);
-  EXPECT_EQ(fit.unmet[1].reason, "the checkpoint has no such layer");
+  EXPECT_NE(fit.unmet[0].reason.find("lora_up.weight is [640, 4]"), std::string::npos) << fit.unmet[0].reason;
+  EXPECT_EQ(fit.unmet[1].reason, "this model's U-Net has no such layer");
   EXPECT_NE(fit.family.find("SDXL"), std::string::npos);
 }
 

@@ -74,6 +74,8 @@ ordered_json inspect_json(const formats::LoraFile& lora) {
           {"rank", rank_of(lora)},
           {"modules", modules},
           {"skipped", skipped},
+          {"unusable", formats::unusable_reason(lora)},
+          {"notes", lora.notes},
           {"unknown", lora.unknown},
           {"metadata", lora.file->metadata()}};
 }
@@ -121,6 +123,8 @@ int lora_inspect(const Invocation& invocation) {
              size_text(lora.file->file_bytes().size()), lora.entries.size(),
              formats::lora_short_hash(*lora.file));
   fmt::print("base model: {} ({})\n\n", formats::family_name(lora.base_model), lora.base_model_reason);
+  if (const auto reason = formats::unusable_reason(lora); !reason.empty())
+    fmt::print("unusable: {}\n", printable(reason));
   if (invocation.has("all")) {
     print_modules(lora);
   } else {
@@ -129,6 +133,7 @@ int lora_inspect(const Invocation& invocation) {
   for (const auto& skipped : lora.skipped)
     fmt::print("skipped: {}: {} ({} keys)\n", printable(skipped.module), printable(skipped.reason),
                skipped.keys.size());
+  for (const auto& note : lora.notes) fmt::print("note: {}\n", printable(note));
   for (const auto& key : lora.unknown) fmt::print("unknown: {}\n", printable(key));
   if (!lora.file->metadata().empty()) fmt::print("\nMetadata:\n");
   for (const auto& [key, value] : lora.file->metadata())

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <map>
+#include <vector>
 
 #include "base/error.h"
 #include "cli/help.h"
@@ -10,6 +11,7 @@
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
+#include "formats/lora_file.h"
 #include "library/lora_card.h"
 #include "library/lora_words.h"
 #include "weights/tensor_file.h"
@@ -45,13 +47,33 @@ std::string how_found(const library::FoundLora& found, const std::string& asked)
   return "";
 }
 
-// Read again: what stands in a header in full is not kept in the index. Of a file that cannot be read, nothing.
-std::map<std::string, std::string> metadata_of(const fs::path& path) {
+// Read again: what stands in a header in full is not kept in the index.
+struct Reading {
+  std::map<std::string, std::string> metadata;
+  std::string problem;   // as `lora inspect` and the engine say it
+  std::string left_out;  // "2 modules and 1 unknown key; the first, 'x': reason"
+  std::vector<std::string> notes;
+};
+
+Reading read_again(const fs::path& path) {
+  Reading reading;
   try {
-    return weights::TensorFile::open(path)->metadata();
-  } catch (const Error&) {
-    return {};
+    const auto file = weights::TensorFile::open(path);
+    reading.metadata = file->metadata();
+    const auto lora = formats::read_lora(file);
+    reading.notes = lora.notes;
+    if (const auto reason = formats::unusable_reason(lora); !reason.empty()) {
+      reading.problem = fmt::format("{}: {}", path.string(), reason);
+    } else if (!lora.skipped.empty() || !lora.unknown.empty()) {
+      reading.left_out = fmt::format(
+          "{} modules, {} unknown keys; the first, '{}'", lora.skipped.size(), lora.unknown.size(),
+          lora.skipped.empty() ? lora.unknown.front() : lora.skipped.front().module);
+      if (!lora.skipped.empty()) reading.left_out += ": " + lora.skipped.front().reason;
+    }
+  } catch (const Error& error) {
+    reading.problem = error.what();
   }
+  return reading;
 }
 
 }  // namespace
@@ -62,7 +84,8 @@ int lora_show(const Invocation& invocation) {
   const library::FoundLora found = library.resolve(asked);
   const Record& record = found.record;
   const fs::path path = library.path_of(record);
-  const auto metadata = metadata_of(path);
+  const Reading reading = read_again(path);
+  const auto& metadata = reading.metadata;
   const auto card = library::read_lora_card(path, metadata, library.card_sources(record));
   const auto former = library.former_names(record);
   const auto fact = [&](const char* key) {
@@ -82,7 +105,10 @@ int lora_show(const Invocation& invocation) {
                  {"description", card.description},
                  {"caption_tags", card.tags},
                  {"remarks", card.notes},
+                 {"left_out", reading.left_out},
+                 {"reading_notes", reading.notes},
                  {"metadata", metadata}});
+    if (!reading.problem.empty()) json["error"] = reading.problem;
     print_json(json);
     return 0;
   }
@@ -91,8 +117,8 @@ int lora_show(const Invocation& invocation) {
   print_field("title", record.title == record.name ? "" : record.title);
   print_field("", how_found(found, asked));
   print_field("former names", fmt::format("{}", fmt::join(former, ", ")));
-  print_field("unusable", record.problem);
-  print_field("in a prompt", record.problem.empty() ? library.prompt_line(record) : "");
+  print_field("unusable", reading.problem);
+  print_field("in a prompt", reading.problem.empty() ? library.prompt_line(record) : "");
   print_field("trigger words", fmt::format("{}", fmt::join(card.trigger_words, ", ")));
   print_field("negative text", record.negative);
   print_field("type", type_line(record));
@@ -105,9 +131,11 @@ int lora_show(const Invocation& invocation) {
   print_field("base model", record.base_reason.empty()
                                 ? ""
                                 : fmt::format("{} ({})", library::base_text(record), record.base_reason));
-  if (record.problem.empty())
+  if (reading.problem.empty())
     print_field("modules", fmt::format("{} of the U-Net, {} of the text encoder", record.unet_modules,
                                        record.text_modules));
+  print_field("left out", reading.left_out);
+  for (const auto& note : reading.notes) print_field("note", note);
   print_field("trained on", fact("ss_sd_model_name"));
   const std::string steps = fact("ss_steps"), pictures = fact("ss_num_train_images");
   print_field("training", fmt::format("{}{}", steps.empty() ? "" : steps + " steps",

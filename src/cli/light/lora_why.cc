@@ -27,14 +27,6 @@ fs::path find_file(const library::Library& library, const std::string& name) {
   return library.path_of(library.resolve(name).record);
 }
 
-std::string verdict(const LoraFit& fit, std::size_t modules) {
-  const auto applied = static_cast<std::size_t>(fit.applied_unet + fit.applied_text);
-  if (applied == 0)
-    return fit.family.empty() ? "does not apply: none of its modules fits" : "does not apply: " + fit.family;
-  if (applied == modules) return fmt::format("applies fully: {} of {} modules", applied, modules);
-  return fmt::format("applies in part: {} of {} modules", applied, modules);
-}
-
 // How often each reason occurs.
 std::map<std::string, std::vector<std::string>> reasons_of(const LoraFit& fit) {
   std::map<std::string, std::vector<std::string>> reasons;
@@ -46,11 +38,13 @@ ordered_json fit_json(const LoraFit& fit) {
   auto reasons = ordered_json::array();
   for (const auto& [reason, modules] : reasons_of(fit))
     reasons.push_back({{"reason", reason}, {"modules", modules}});
-  return {{"applies", fit.applies()},
-          {"unet_modules", fit.applied_unet},
-          {"text_modules", fit.applied_text},
-          {"family", fit.family},
-          {"unmet", reasons}};
+  return {
+      {"applies", fit.applies()},
+      {"unet_modules", fit.applied_unet},
+      {"text_modules", fit.applied_text},
+      {"keys", {{"applied", fit.keys_applied}, {"skipped", fit.keys_skipped}, {"unknown", fit.keys_unknown}}},
+      {"family", fit.family},
+      {"unmet", reasons}};
 }
 
 }  // namespace
@@ -58,7 +52,6 @@ ordered_json fit_json(const LoraFit& fit) {
 int lora_why(const Invocation& invocation) {
   const auto library = open_library(invocation);
   const auto lora = formats::open_lora(find_file(library, invocation.places.front()));
-  const std::size_t modules = lora.entries.size() + lora.skipped.size();
   const fs::path model = find_model(library.data(), invocation.value("model"));
   const LoraFit fit = formats::fit_lora(lora, formats::open_checkpoint(model));
 
@@ -69,7 +62,7 @@ int lora_why(const Invocation& invocation) {
     std::string says;
     try {
       const LoraFit own = formats::fit_lora(lora, formats::open_checkpoint(file));
-      says = verdict(own, modules);
+      says = formats::fit_verdict(own);
       other["applies"] = own.applies();
       other["modules"] = own.applied_unet + own.applied_text;
     } catch (const Error& error) {
@@ -85,14 +78,15 @@ int lora_why(const Invocation& invocation) {
                          {"model", model.string()},
                          {"base_model", formats::family_name(lora.base_model)}};
     json.update(fit_json(fit));
-    json["verdict"] = verdict(fit, modules);
+    json["verdict"] = formats::fit_verdict(fit);
     json["unknown_keys"] = lora.unknown;
+    json["notes"] = lora.notes;
     json["checkpoints"] = others;
     print_json(json);
     return 0;
   }
   fmt::print("{} on {} {}\n", printable(lora.name), printable(library::checkpoint_name(model)),
-             verdict(fit, modules));
+             formats::fit_verdict(fit));
   fmt::print("  made for         {} ({})\n", formats::family_name(lora.base_model), lora.base_model_reason);
   fmt::print("  U-Net            {} modules\n  text encoder     {} modules\n", fit.applied_unet,
              fit.applied_text);
@@ -102,7 +96,12 @@ int lora_why(const Invocation& invocation) {
                names.size() == 1 ? "module" : "modules", printable(reason), printable(names.front()),
                names.size() > 1 ? " ..." : "");
   if (!lora.unknown.empty())
-    fmt::print("  unknown          {} keys ({} ...)\n", lora.unknown.size(), printable(lora.unknown.front()));
+    fmt::print("  unknown          {} {} ({}{})\n", lora.unknown.size(),
+               lora.unknown.size() == 1 ? "key" : "keys", printable(lora.unknown.front()),
+               lora.unknown.size() > 1 ? " ..." : "");
+  fmt::print("  keys             {} applied, {} left out, {} unknown\n", fit.keys_applied, fit.keys_skipped,
+             fit.keys_unknown);
+  for (const auto& note : lora.notes) fmt::print("  note             {}\n", printable(note));
   fmt::print("\n{}", text_table({"CHECKPOINT", "VERDICT"}, std::move(rows)));
   return 0;
 }

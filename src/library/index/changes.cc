@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "formats/peft_config.h"
 #include "library/index/read_record.h"
 
 namespace lowrank::library {
@@ -24,16 +25,20 @@ std::int64_t hash_text(std::string_view text, std::uint64_t hash) {
   return static_cast<std::int64_t>(hash);
 }
 
-// Of the files beside a model that begin with its name.
+// Of the files beside a model that begin with its name, and of PEFT's settings, which do not.
 std::int64_t stamp_of(const std::string& stem, const std::map<std::string, const ListedFile*>& beside) {
   std::int64_t sum = 0;
-  const std::string begin = stem + ".";
-  for (auto it = beside.lower_bound(begin); it != beside.end() && it->first.starts_with(begin); ++it) {
-    const ListedFile& file = *it->second;
+  const auto add = [&](const ListedFile& file) {
     const auto hash =
         hash_text(fmt::format("{} {} {}", file.name, file.size, file.mtime_ns), 0xCBF29CE484222325ull);
     sum = static_cast<std::int64_t>(static_cast<std::uint64_t>(sum) + static_cast<std::uint64_t>(hash));
-  }
+  };
+  const std::string begin = stem + ".";
+  for (auto it = beside.lower_bound(begin); it != beside.end() && it->first.starts_with(begin); ++it)
+    add(*it->second);
+  if (stem == formats::kPeftStem)
+    if (const auto settings = beside.find(std::string(formats::kPeftSettings)); settings != beside.end())
+      add(*settings->second);
   return sum;
 }
 

@@ -1,0 +1,19 @@
+// What PEFT's settings say about one module and its tensors do not.
+#pragma once
+
+namespace lowrank::formats {
+
+struct PeftSettings {
+  // The training's start, where it was taken out of the base weight W: the r largest singular parts of W, or
+  // the first r columns and rows of W's QR factors. The change is scale · up·down minus that.
+  enum class Start { kNone, kPissa, kOlora };
+  Start start = Start::kNone;
+
+  int cayley_terms = 5;         // OFT: of the series for its rotation; 0: solved exactly
+  double rotation_limit = 0;    // OFT: the largest norm of a rotation's generator (`coft`, `eps`); 0: free
+  bool is_orthonormal = false;  // HRA: the reflections are made orthonormal first (`apply_GS`)
+  bool is_feedforward = false;  // IA3: scales the inputs
+  friend bool operator==(const PeftSettings&, const PeftSettings&) = default;
+};
+
+}  // namespace lowrank::formats
