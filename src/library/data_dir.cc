@@ -44,6 +44,15 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, failure);
 }
 
+bool is_usable(const fs::path& checkpoint) {
+  try {
+    formats::open_checkpoint(checkpoint);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 fs::path find_root(const std::string& asked) {
   if (!asked.empty()) {
     if (!is_folder(asked))
@@ -95,10 +104,14 @@ std::vector<fs::path> all_checkpoints(const DataDir& data) {
 fs::path default_checkpoint(const DataDir& data) {
   std::vector<fs::path> files;
   if (is_folder(data.checkpoints())) files = formats::find_checkpoints(data.checkpoints());
-  if (files.empty()) return data.starter_checkpoint();
   std::error_code failure;
-  return *std::ranges::max_element(files, {},
-                                   [&](const fs::path& file) { return fs::last_write_time(file, failure); });
+  std::ranges::stable_sort(files, std::ranges::greater(),
+                           [&](const fs::path& file) { return fs::last_write_time(file, failure); });
+  for (const fs::path& file : files)
+    if (is_usable(file)) return file;
+  const fs::path starter = data.starter_checkpoint();
+  // Where nothing is usable its newest says why.
+  return starter.empty() && !files.empty() ? files.front() : starter;
 }
 
 std::string checkpoint_name(const fs::path& checkpoint) {

@@ -43,8 +43,8 @@ std::filesystem::path find_starter();
 // Checkpoints of the data folder in natural order, then the starter.
 std::vector<std::filesystem::path> all_checkpoints(const DataDir& data);
 
-// The checkpoint taken when none is named: the newest of the data folder, else the starter; empty: there is
-// none.
+// The checkpoint taken when none is named: the newest of the data folder that can be drawn with, else the starter; empty:
+// there is none. What cannot be used (cut short, of another family) is opened, which reads its header, and passed over.
 std::filesystem::path default_checkpoint(const DataDir& data);
 
 // How a checkpoint is called: a file without its ending, or a diffusers folder.

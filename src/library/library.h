@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "library/index/place_table.h"
 #include "library/index/query.h"
 #include "library/index/scan.h"
+#include "library/index/spelling.h"
 #include "library/lora_card.h"
 
 namespace lowrank::library {
@@ -63,6 +65,8 @@ class Library {
   std::vector<Record> find(const Query& query, std::int64_t* total = nullptr) const {
     return run_query(database_, query, total);
   }
+  // For words that find nothing: the same with those of the collection that come near them.
+  NearWords near_words(std::string_view words) const { return library::near_words(database_, words); }
   std::int64_t count(const Query& query) const { return count_hits(database_, query); }
   Facets facets(std::size_t max_tags) const { return count_facets(database_, max_tags); }
   // What a checkpoint takes. Throws Error when the file is none.
@@ -79,6 +83,12 @@ class Library {
   // `<lora:NAME:PREFERRED WEIGHT>` under that name, and "trigger words, <lora:…>".
   std::string prompt_tag(const Record& record) const;
   std::string prompt_line(const Record& record) const;
+
+  // The LoRA whose relative_name() this is, whatever other names it could mean; of several places' the one that prompts
+  // reach. nullopt: there is none.
+  std::optional<Record> find_relative(std::string_view relative) const;
+  // Names and aliases that more than one LoRA claims: only their prompt_name() tells what a tag must say.
+  std::set<std::string, std::less<>> claimed_names() const;
 
   // The LoRA that NAME means: by A1111's rule first (lora_folder.h), then by a former name, then as a hash of
   // at least eight digits. nullopt: there is none.

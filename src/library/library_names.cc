@@ -26,8 +26,35 @@ bool is_hex(std::string_view text) {
 }  // namespace
 
 std::string Library::prompt_name(const Record& record) const {
-  const auto meant = find_lora(record.name);
-  return meant && meant->record.id == record.id ? record.name : relative_name(record);
+  const auto is_meant_by = [&](const std::string& name) {
+    const auto meant = find_lora(name);
+    return meant && meant->record.id == record.id;
+  };
+  if (is_meant_by(record.name)) return record.name;
+  // A file in no folder, whose name one in a folder bears too, is reached by its whole file name.
+  std::string relative = relative_name(record);
+  return !is_meant_by(relative) && is_meant_by(record.relative) ? record.relative : relative;
+}
+
+std::optional<Record> Library::find_relative(std::string_view relative) const {
+  auto found =
+      select(fmt::format("gone IS NULL AND {} AND name = ?", places_of_kind("lora")),
+             [&](Statement& statement) { statement.bind(1, fs::path(relative).filename().string()); });
+  std::erase_if(found, [&](const Record& record) { return relative_name(record) != relative; });
+  if (found.empty()) return std::nullopt;
+  std::ranges::sort(found, scanned_before);
+  return std::move(found.back());
+}
+
+std::set<std::string, std::less<>> Library::claimed_names() const {
+  std::set<std::string, std::less<>> names;
+  auto claimed = database_.prepare(
+      fmt::format("SELECT claim FROM (SELECT name AS claim FROM file WHERE gone IS NULL AND {0} UNION ALL "
+                  "SELECT alias FROM file WHERE gone IS NULL AND {0} AND alias <> name) "
+                  "GROUP BY claim HAVING count(*) > 1",
+                  places_of_kind("lora")));
+  while (claimed.step()) names.insert(claimed.text(0));
+  return names;
 }
 
 std::optional<FoundLora> Library::find_lora(std::string_view name) const {
@@ -142,12 +169,7 @@ std::vector<std::string> Library::former_names(const Record& record) const {
 }
 
 std::vector<NameConflict> Library::conflicts() const {
-  auto claimed = database_.prepare(
-      fmt::format("SELECT claim FROM (SELECT name AS claim FROM file WHERE gone IS NULL AND {0} UNION ALL "
-                  "SELECT alias FROM file WHERE gone IS NULL AND {0} AND alias <> name) "
-                  "GROUP BY claim HAVING count(*) > 1 LIMIT 1",
-                  places_of_kind("lora")));
-  if (!claimed.step()) return {};
+  if (claimed_names().empty()) return {};
   std::map<std::string, std::vector<Record>> claims;
   auto records = select(fmt::format("gone IS NULL AND {}", places_of_kind("lora")));
   std::ranges::sort(records, scanned_before);

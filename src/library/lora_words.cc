@@ -27,6 +27,19 @@ std::string base_text(const std::string& architecture, const std::string& said) 
   return std::string(formats::family_name(architecture));
 }
 
+std::string misfit_text(const Record& record) {
+  if (record.problem.empty() && record.architecture == "SD1") return "";
+  if (!record.architecture.empty() && record.architecture != "SD1")
+    return fmt::format(
+        "Made for {}: it does not work with Stable Diffusion 1.x, which LowRank draws with. Look for its "
+        "version for SD 1.5.",
+        formats::family_name(record.architecture));
+  if (record.problem.empty()) return "What it was made for is not recognised: it may change nothing.";
+  // The path is of no use beside the card.
+  const auto at = record.problem.find(record.relative);
+  return at == std::string::npos ? record.problem : record.problem.substr(at);
+}
+
 std::string rank_text(std::int64_t low, std::int64_t high) {
   if (high == 0) return "";
   return low == high ? fmt::format("{}", low) : fmt::format("{} to {}", low, high);

@@ -15,6 +15,9 @@ inline std::string base_text(const Record& record) {
   return base_text(record.architecture, record.base_model);
 }
 
+// Why a LoRA does not work here, for people who know no layers; "" when it does. LowRank draws with SD 1.x.
+std::string misfit_text(const Record& record);
+
 std::string rank_text(std::int64_t low, std::int64_t high);  // "4", "4 to 16", ""
 // What to add to the prompt: the activation text, else the trigger words, else the most frequent tag of the captions;
 // may be "".

@@ -14,6 +14,7 @@
 #include "base/sha256.h"
 #include "library/index/open_index.h"
 #include "library/index/state_dir.h"
+#include "library/needed_files.h"
 #include "library/sidecar/card_edit.h"
 
 namespace lowrank::library {
@@ -279,6 +280,90 @@ TEST_F(LibraryTest, WordsInsideANameAreFound) {
   for (const char* words : {"fox", "red", "RedFox", "redfox_v2", "sdxl", "base", "10", "fox red", "bas"})
     EXPECT_EQ(library.count({.words = words}), 1) << words;
   for (const char* words : {"ox", "edfox", "v3"}) EXPECT_EQ(library.count({.words = words}), 0) << words;
+}
+
+TEST_F(LibraryTest, MisspeltWordsFindWhatComesNear) {
+  for (const char* name : {"object_umbrella", "character_zorbo", "clothing_top_hat", "pose/Waterfall"})
+    put(std::string(name) + ".safetensors", bytes());
+  const auto library = open();
+  const auto near = [&](const char* words) {
+    const std::string match = library.near_words(words).match;
+    return match.empty() ? std::vector<std::string>()
+                         : names(library.find({.match = match, .sort = SortBy::kName}));
+  };
+  EXPECT_THAT(near("umbrela"), ElementsAre("object_umbrella"));
+  EXPECT_THAT(near("umberlla"), ElementsAre("object_umbrella"));
+  EXPECT_THAT(near("zobro"), ElementsAre("character_zorbo"));  // neighbours swapped
+  EXPECT_THAT(near("mbrella"), ElementsAre("object_umbrella"));
+  EXPECT_THAT(near("watrefall pose"), ElementsAre("pose/Waterfall"));
+  EXPECT_THAT(near("tophat"), ElementsAre("clothing_top_hat"));
+  EXPECT_THAT(near("charcter zorbo"), ElementsAre("character_zorbo"));
+  EXPECT_THAT(near("umbrxll"), ElementsAre("object_umbrella"));  // the beginning, misspelt
+  EXPECT_THAT(library.near_words("umbrela").words, ElementsAre("umbrella"));
+  // What is spelt as in the collection is not misspelt, and what is far from everything finds nothing.
+  for (const char* words : {"umbrella zorbo", "zor", "xyz", "quaternion", "\"*", ""})
+    EXPECT_EQ(library.near_words(words).match, "") << words;
+}
+
+TEST_F(LibraryTest, OrderByNameDoesNotHeedFolders) {
+  for (const char* name : {"z/apple", "a/pear2", "a/pear10", "Banana", "b/cherry"})
+    put(std::string(name) + ".safetensors", bytes());
+  const auto library = open();
+  EXPECT_THAT(names(library.find({.sort = SortBy::kName})),
+              ElementsAre("z/apple", "Banana", "b/cherry", "a/pear2", "a/pear10"));
+  std::int64_t total = 0;
+  EXPECT_THAT(names(library.find({.sort = SortBy::kName, .limit = 2, .offset = 1}, &total)),
+              ElementsAre("Banana", "b/cherry"));
+  EXPECT_EQ(total, 5);
+  // A1111's order is that of its scan.
+  EXPECT_THAT(names(library.find({})), ElementsAre("a/pear2", "a/pear10", "b/cherry", "Banana", "z/apple"));
+}
+
+TEST_F(LibraryTest, AFolderHoldsAllBelowIt) {
+  for (const char* name : {"people/men/tom", "people/eve", "people2/x", "top"})
+    put(std::string(name) + ".safetensors", bytes());
+  const auto library = open();
+  const auto in = [&](const char* folder) {
+    return names(library.find({.folder = folder, .sort = SortBy::kName}));
+  };
+  EXPECT_THAT(in("people"), ElementsAre("people/eve", "people/men/tom"));
+  EXPECT_THAT(in("people/men"), ElementsAre("people/men/tom"));
+  EXPECT_THAT(in("."), ElementsAre("top"));
+  EXPECT_THAT(in("peop"), IsEmpty());
+  std::vector<std::string> folders;
+  for (const auto& [folder, count] : library.facets(1).folders)
+    folders.push_back(folder + " " + std::to_string(count));
+  EXPECT_THAT(folders, ElementsAre(" 1", "people 2", "people/men 1", "people2 1"));
+}
+
+TEST_F(LibraryTest, FilesOfAStartersNameAreToldApart) {
+  write_file(root_ / "starter/lora/pose.safetensors", bytes("{}", 1));
+  write_file(root_ / "starter/lora/hat.safetensors", bytes("{}", 2));
+  put("sub/pose.safetensors", bytes("{}", 3));
+  put("hat.safetensors", bytes("{}", 4));
+  const auto library = Library::open({.root = root_ / "data", .starter = root_ / "starter"});
+  const auto place = [&](const char* relative) {
+    const auto record = library.find_relative(relative);
+    return record ? record->place : "";
+  };
+  EXPECT_EQ(place("pose"), "starter-lora");
+  EXPECT_EQ(place("sub/pose"), "lora");
+  EXPECT_EQ(place("hat"), "lora");
+  // A tag that means it is there for each that is shown; a starter file whose own path is taken is not shown.
+  EXPECT_THAT(names(library.find({})), ElementsAre("pose", "hat", "sub/pose"));
+  EXPECT_EQ(library.facets(1).total, 3);
+  for (const Record& record : library.find({}))
+    EXPECT_EQ(library.find_lora(library.prompt_name(record))->record.id, record.id) << record.relative;
+}
+
+TEST_F(LibraryTest, TheStartersCheckpointIsInTheCollection) {
+  write_file(root_ / "starter/starter.safetensors", bytes());
+  write_file(root_ / "starter/lora/pose.safetensors", bytes());
+  const auto library = Library::open({.root = root_ / "data", .starter = root_ / "starter"});
+  EXPECT_THAT(names(library.find({.kind = "checkpoint"})), ElementsAre("starter"));
+  EXPECT_TRUE(
+      find_needed(library, {.kind = "checkpoint", .name = "starter", .hash = {}, .civitai_version = 0})
+          .found);
 }
 
 TEST_F(LibraryTest, PiecesOfAnAnswerMakeTheWhole) {

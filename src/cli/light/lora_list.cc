@@ -147,6 +147,14 @@ int lora_find(const Invocation& invocation) {
   if (records.empty() && invocation.places.size() == 1)
     if (auto found = library.find_lora(invocation.places.front()))
       records.push_back(std::move(found->record));
+  if (records.empty()) {
+    const library::NearWords near = library.near_words(query.words);
+    query.match = near.match;
+    if (!near.match.empty()) records = library.find(query);
+    if (!records.empty())
+      fmt::print(stderr, "Nothing in the collection matches '{}'; shown is what matches {}.\n",
+                 printable(query.words), printable(fmt::format("{}", fmt::join(near.words, ", "))));
+  }
   if (records.empty() && !invocation.has("json") && !invocation.has("names")) {
     fmt::print("Nothing in the collection matches '{}'.\n", printable(query.words));
     return 0;

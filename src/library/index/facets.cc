@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <unordered_map>
 
@@ -32,9 +33,9 @@ std::vector<ValueCount> most_frequent(const Counts& counts, std::size_t most) {
 Facets count_facets(const Database& database, std::size_t max_tags) {
   Facets facets;
   Counts types, bases, tags;
+  std::map<std::string, std::int64_t> folders;
   auto statement = database.prepare(fmt::format(
-      "SELECT type, architecture, base_model, tags, caption_tags FROM file WHERE gone IS NULL AND {}",
-      places_of_kind("lora")));
+      "SELECT type, architecture, base_model, tags, caption_tags, folder FROM file WHERE {}", shown_loras()));
   while (statement.step()) {
     ++facets.total;
     ++types[statement.text(0)];
@@ -43,11 +44,16 @@ Facets count_facets(const Database& database, std::size_t max_tags) {
     for (std::string& tag : list_of(statement.text(3))) own.insert(lower_ascii(std::move(tag)));
     for (const auto& [tag, count] : counts_of(statement.text(4))) own.insert(lower_ascii(tag));
     for (const std::string& tag : own) ++tags[tag];
+    const std::string folder = statement.text(5);
+    for (auto end = folder.find('/'); end != std::string::npos; end = folder.find('/', end + 1))
+      ++folders[folder.substr(0, end)];
+    ++folders[folder];
   }
   tags.erase("");
   facets.types = most_frequent(types, types.size());
   facets.base_models = most_frequent(bases, bases.size());
   facets.tags = most_frequent(tags, max_tags);
+  for (const auto& [folder, count] : folders) facets.folders.push_back({folder, count});
   return facets;
 }
 

@@ -13,6 +13,8 @@ std::span<const PlaceRow> place_table() {
   static const std::vector<std::string_view> kUpscaler = {".pth", ".pt", ".safetensors"};
   static const std::vector<PlaceRow> kRows = {
       {"starter-lora", "lora", "lora", true, kLora},
+      // The starter's LoRAs lie in a folder below.
+      {"starter-checkpoint", "checkpoint", ".", true, kCheckpoint, true},
       {"lora", "lora", "models/Lora", false, kLora},
       {"lycoris", "lora", "models/LyCORIS", false, kLora},
       {"checkpoint", "checkpoint", "models/Stable-diffusion", false, kCheckpoint},

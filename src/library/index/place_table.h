@@ -16,6 +16,7 @@ struct PlaceRow {
   std::string_view folder;  // below the data folder, or below the starter's
   bool is_starter;
   std::vector<std::string_view> extensions;  // lower case
+  bool is_flat = false;                      // what lies in folders below is no part of it
 };
 
 // LoRAs in the order in which a later one wins its name: the starter's first.

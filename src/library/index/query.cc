@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "formats/natural_order.h"
 #include "library/index/place_table.h"
 #include "library/lora_words.h"
 
@@ -44,7 +45,8 @@ std::string match_text(std::string_view words) {
 
 std::string_view order_of(SortBy sort) {
   switch (sort) {
-    case SortBy::kName:
+    case SortBy::kName:  // sorted once more behind SQL, which knows no natural order of the name alone
+    case SortBy::kPath:
       return "place_rank, sort_key";
     case SortBy::kRelevance:
       return "relevance, place_rank, sort_key";
@@ -125,7 +127,14 @@ void add_fit(const Fit& fit, Conditions& where) {
 
 Conditions conditions_of(const Database& database, const Query& query) {
   Conditions where;
-  where.add(places_of_kind(query.kind));
+  where.add(query.kind == "lora" ? shown_loras() : places_of_kind(query.kind));
+  if (query.folder == ".") {
+    where.add("folder = ''");
+  } else if (!query.folder.empty()) {
+    where.add("folder = ? OR substr(folder, 1, ?) = ?", query.folder);
+    where.bind(static_cast<std::int64_t>(query.folder.size() + 1));
+    where.bind(query.folder + "/");
+  }
   if (query.type == "none") {
     where.add("type = ''");
   } else if (!query.type.empty()) {
@@ -163,15 +172,20 @@ std::string place_rank() {
   return sql + " END AS place_rank";
 }
 
+// What the full text is asked, "" nothing.
+std::string full_text_of(const Query& query) {
+  return query.match.empty() ? match_text(query.words) : query.match;
+}
+
 // Whether the index of filters has all that is asked for.
 bool is_in_index(const Query& query) {
-  return query.tag.empty() && query.trigger.empty() && match_text(query.words).empty();
+  return query.tag.empty() && query.trigger.empty() && full_text_of(query).empty();
 }
 
 // FROM and WHERE of what a query means. SQLite must not choose to ask the full text about every file in turn.
 std::string from_where(const Query& query, const Conditions& where) {
   // Names count most, then trigger words, tags, and the rest.
-  const std::string_view found = match_text(query.words).empty()
+  const std::string_view found = full_text_of(query).empty()
                                      ? ""
                                      : "(SELECT rowid AS hit, bm25(search, 10, 5, 2, 1) AS score FROM search "
                                        "WHERE search MATCH ?) CROSS JOIN ";
@@ -184,7 +198,7 @@ Statement prepare(const Database& database, const Query& query, const Conditions
                   const std::string& sql) {
   Statement statement = database.prepare(sql);
   int place = 1;
-  if (const std::string match = match_text(query.words); !match.empty()) statement.bind(place++, match);
+  if (const std::string match = full_text_of(query); !match.empty()) statement.bind(place++, match);
   for (const auto& bind : where.binds) bind(statement, place++);
   return statement;
 }
@@ -203,24 +217,41 @@ std::string places_of_kind(std::string_view kind) {
   return fmt::format("place IN ({})", places);
 }
 
+std::string shown_loras() {
+  return fmt::format(
+      "file.gone IS NULL AND file.{} AND (file.place <> 'starter-lora' OR NOT EXISTS (SELECT 1 FROM file AS "
+      "own "
+      "WHERE own.place = 'lora' AND own.relative = file.relative AND own.gone IS NULL))",
+      places_of_kind("lora"));
+}
+
 // First which files, which the indices tell (migrations/003_filters.sql), then the rows to be shown.
 std::vector<Record> run_query(const Database& database, const Query& query, std::int64_t* total) {
   const Conditions where = conditions_of(database, query);
-  const bool is_scored = query.sort == SortBy::kRelevance && !match_text(query.words).empty();
-  // Where finding is the dear part, all are found once and counted.
-  const bool count_here = total != nullptr && !is_in_index(query);
+  const bool is_scored = query.sort == SortBy::kRelevance && !full_text_of(query).empty();
+  const bool by_name = query.sort == SortBy::kName;
+  // Where finding is the dear part, all are found once and counted; by name all must be there to be sorted.
+  const bool count_here = by_name || (total != nullptr && !is_in_index(query));
   std::string limit;
   if (!count_here && (query.limit > 0 || query.offset > 0))
     limit = fmt::format(" LIMIT {} OFFSET {}", query.limit > 0 ? query.limit : -1, query.offset);
-  Statement which =
-      prepare(database, query, where,
-              fmt::format("SELECT file.id, {} AS relevance, {} {} ORDER BY {}{}", is_scored ? "score" : "0",
-                          place_rank(), from_where(query, where), order_of(query.sort), limit));
+  Statement which = prepare(database, query, where,
+                            fmt::format("SELECT file.id, {} AS relevance, {}{} {} ORDER BY {}{}",
+                                        is_scored ? "score" : "0", place_rank(), by_name ? ", name" : "",
+                                        from_where(query, where), order_of(query.sort), limit));
   std::vector<std::int64_t> ids;
-  while (which.step()) ids.push_back(which.integer(0));
+  std::vector<std::pair<std::string, std::int64_t>> named;
+  while (which.step())
+    if (by_name)
+      named.emplace_back(formats::natural_key(which.text(3)), which.integer(0));
+    else
+      ids.push_back(which.integer(0));
+  std::ranges::stable_sort(named, {}, &std::pair<std::string, std::int64_t>::first);
+  for (const auto& [key, id] : named) ids.push_back(id);
   if (count_here) {
-    *total = static_cast<std::int64_t>(ids.size());
-    ids.erase(ids.begin(), ids.begin() + std::min(query.offset, *total));
+    const std::int64_t count = std::ssize(ids);
+    if (total != nullptr) *total = count;
+    ids.erase(ids.begin(), ids.begin() + std::min(query.offset, count));
     if (query.limit > 0 && query.limit < std::ssize(ids)) ids.resize(static_cast<std::size_t>(query.limit));
   } else if (total != nullptr) {
     *total = limit.empty() ? std::ssize(ids) : count_where(database, query, where);

@@ -11,7 +11,8 @@
 
 namespace lowrank::library {
 
-enum class SortBy { kName, kRelevance, kAdded, kChanged, kSize, kRating };
+// kName: by the file's name, wherever it lies. kPath: place, folder, name, as A1111 scans.
+enum class SortBy { kName, kPath, kRelevance, kAdded, kChanged, kSize, kRating };
 
 // What a checkpoint takes, for "which LoRAs fit it". What is not known (0, "") is not asked for.
 struct Fit {
@@ -22,16 +23,18 @@ struct Fit {
 struct Query {
   std::string kind = "lora";    // of the place table
   std::string words = {};       // all must occur, each may be the beginning of a word
+  std::string match = {};       // in place of `words`: FTS5's own language, as index/spelling.h writes it
   std::string type = {};        // exactly; "none": those without a type
   std::string base_model = {};  // architecture or base model as people write it: "sd1", "SD 1.5", "pony"
   bool base_as_shown = false;   // first of all exactly the word that base_text() shows
   std::string tag = {}, trigger = {};  // exactly, without regard to case
+  std::string folder = {};             // below the place, with all below it; ".": what lies in no folder
   int min_rating = 0;
   std::optional<std::int64_t> since = {}, until = {};  // seconds since 1970, first seen in between
   std::optional<std::int64_t> min_bytes = {}, max_bytes = {};
   std::optional<Fit> fits = {};
   bool only_usable = false;
-  SortBy sort = SortBy::kName;
+  SortBy sort = SortBy::kPath;
   std::int64_t limit = 0, offset = 0;  // limit 0: all
 };
 
@@ -42,5 +45,8 @@ std::int64_t count_hits(const Database& database, const Query& query);
 
 // SQL that holds for the rows of a kind: "place IN ('lora', …)".
 std::string places_of_kind(std::string_view kind);
+// SQL that holds for the LoRAs that are there and can be called: a starter's file that the user has a file of the same
+// path for is shadowed.
+std::string shown_loras();
 
 }  // namespace lowrank::library

@@ -93,7 +93,7 @@ class Walker {
       }
     }
     listing.is_one_model = is_diffusers && place_.kind == "checkpoint" && depth > 0;
-    const bool goes_on = !listing.is_one_model && depth < kMaxDepth;
+    const bool goes_on = !listing.is_one_model && !place_.is_flat && depth < kMaxDepth;
     if (listing.is_one_model) listing.models = {as_model(listing, relative)};
     listing.fingerprint = static_cast<std::int64_t>(sum);
     take_(std::move(listing));
