@@ -75,17 +75,20 @@ constexpr RouteRow kRoutes[] = {
     // Jobs
     {"POST", "/v1/jobs", submit_job, "Put a job into the queue", "application/json", job_parameters},
     {"GET", "/v1/jobs", list_jobs, "Jobs, newest first", "application/json", nullptr, job_list_query},
+    {"POST", "/v1/jobs/cancel", cancel_jobs, "Cancel all jobs that wait or run, or those of some kinds", "application/json", cancel_jobs_parameters},
     {"GET", "/v1/jobs/{id}", show_job, "A job with its place in the queue and its progress"},
-    {"GET", "/v1/jobs/{id}/result", job_result, "Images, parameters and info of a completed job"},
-    {"GET", "/v1/jobs/{id}/pictures/{index}", job_picture, "One picture of a completed job", "image/*"},
+    {"GET", "/v1/jobs/{id}/result", job_result, "Images, parameters and info of a completed job, or of one cancelled while it was drawn"},
+    {"GET", "/v1/jobs/{id}/pictures/{index}", job_picture, "One picture of a completed job, or of one cancelled while it was drawn", "image/*"},
     {"GET", "/v1/jobs/{id}/preview", job_preview, "What the running job's picture looks like now", "image/png"},
     {"GET", "/v1/jobs/{id}/events", job_events, "Server-sent events until the job ends", "text/event-stream"},
-    {"POST", "/v1/jobs/{id}/cancel", cancel_job, "Cancel a job"},
+    {"POST", "/v1/jobs/{id}/cancel", cancel_job, "Cancel a job; what is drawn of a picture till then is kept, unless it is cancelled twice"},
     {"DELETE", "/v1/jobs/{id}", delete_job, "Forget a job that has ended, and its result"},
     {"GET", "/v1/events", all_events, "Server-sent events of all jobs", "text/event-stream"},
     // The prompt
     {"POST", "/v1/prompt/tokens", prompt_tokens, "How many tokens a prompt has", "application/json", prompt_tokens_parameters},
+    {"POST", "/v1/infotext", read_infotext, "Read the settings in a text that was copied", "application/json", infotext_parameters},
     // The collection and what was made
+    {"GET", "/v1/checkpoints", checkpoint_list, "Checkpoints with what their cards say, and which one is taken"},
     {"GET", "/v1/loras", lora_cards, "LoRA cards", "application/json", nullptr, lora_query},
     {"GET", "/v1/loras/facets", lora_facets, "How many LoRAs there are of each type, base model and tag", "application/json", nullptr, lora_facets_query},
     {"GET", "/v1/loras/duplicates", lora_duplicates, "LoRAs that are there twice, and names that several claim"},

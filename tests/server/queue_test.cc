@@ -205,6 +205,35 @@ TEST_F(JobQueueTest, CancellingTheRunningJobReachesItsControl) {
   EXPECT_EQ(queue->cancel("nobody"), Cancelled::kUnknown);
 }
 
+TEST_F(JobQueueTest, WhatWasDrawnOfACancelledJobIsKept) {
+  auto queue = open();
+  const auto id = queue->submit(order()).id;
+  const auto control = queue->take()->job->control;
+  control->has_drawn = true;
+  EXPECT_EQ(queue->cancel(id), Cancelled::kSoon);
+  EXPECT_TRUE(control->interrupt);
+  EXPECT_FALSE(control->stop.stop_requested());
+  auto kept = done();
+  kept->state = JobState::kCancelled;
+  queue->end(id, kept);
+  EXPECT_EQ(queue->view(id)->state, JobState::kCancelled);
+  EXPECT_EQ(queue->view(id)->pictures, 1);
+  EXPECT_TRUE(queue->picture(id, 0).has_value());
+  // Who cancels twice, and a client that has gone, want nothing of it.
+  const auto other = queue->submit(order()).id;
+  const auto other_control = queue->take()->job->control;
+  other_control->has_drawn = true;
+  queue->cancel(other);
+  queue->cancel(other);
+  EXPECT_TRUE(other_control->stop.stop_requested());
+  queue->end(other, Outcome::of(JobState::kCancelled, 409, ""));
+  const auto attached = queue->submit(order("{}", true)).id;
+  const auto attached_control = queue->take()->job->control;
+  attached_control->has_drawn = true;
+  queue->cancel(attached);
+  EXPECT_TRUE(attached_control->stop.stop_requested());
+}
+
 TEST_F(JobQueueTest, EventsAreNumberedAndCanBeFollowedFromAnyPoint) {
   auto queue = open();
   const auto one = queue->submit(order()).id, two = queue->submit(order()).id;

@@ -52,6 +52,11 @@ void Engine::run_job(const RunningJob& job) {
   std::shared_ptr<Outcome> outcome;
   try {
     outcome = outcome_of(job);
+    if (job.control->cancelled && outcome->state == JobState::kCompleted) {
+      outcome->state = JobState::kCancelled;
+      outcome->status = 409;
+      outcome->detail = "cancelled; what was drawn till then is kept";
+    }
   } catch (...) {
     outcome = failure(std::current_exception());
   }

@@ -186,9 +186,18 @@ class Reader {
     const std::string model = !infotext_model_.empty()
                                   ? infotext_model_
                                   : order_.options.at("sd_model_checkpoint").get<std::string>();
-    if (!model.empty()) {
+    // What was chosen once and has gone since keeps nobody from drawing; what this request asks for must be there.
+    const bool is_setting = infotext_model_.empty() && !order_.overrides.contains("sd_model_checkpoint");
+    const auto standard = model.empty() || (is_setting && !catalog_.find_checkpoint(model))
+                              ? catalog_.default_checkpoint()
+                              : std::nullopt;
+    if (!model.empty() && standard) {
+      request_.checkpoint = standard->path.string();
+      order_.warnings.push_back(fmt::format("the chosen checkpoint '{}' is no longer there: {} was taken.",
+                                            model.substr(0, 200), standard->model_name));
+    } else if (!model.empty()) {
       request_.checkpoint = checkpoint_path(catalog_, model, "sd_model_checkpoint", Match::kExact, faults_);
-    } else if (const auto standard = catalog_.default_checkpoint()) {
+    } else if (standard) {
       request_.checkpoint = standard->path.string();
     } else {
       throw Refusal(422, fmt::format("there is no checkpoint in {}; put one there.",

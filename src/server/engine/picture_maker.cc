@@ -39,6 +39,7 @@ pipeline::GenerationResult PictureMaker::make(pipeline::Session& session,
 }
 
 void PictureMaker::report(const pipeline::GenerationRequest& request, const pipeline::StepEvent& event) {
+  job_.control->has_drawn = true;
   const int steps = event.steps > 0 ? event.steps : request.steps;
   watchers_.board.step({.batch = event.batch,
                         .batches = event.batches,

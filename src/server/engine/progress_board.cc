@@ -8,10 +8,17 @@
 
 namespace lowrank::server {
 
+namespace {
+
+// A1111's progress of a job that has begun and done nothing.
+constexpr double kHead = 0.01;
+
+}  // namespace
+
 // Source: A1111's modules/api/api.py, progressapi.
 double ProgressSnapshot::progress() const {
   if (job_id.empty()) return 0;
-  double done = 0.01;
+  double done = kHead;
   if (job_count > 0) {
     done += static_cast<double>(job_no) / job_count;
     if (sampling_steps > 0) done += static_cast<double>(sampling_step) / sampling_steps / job_count;
@@ -21,6 +28,10 @@ double ProgressSnapshot::progress() const {
 
 double ProgressSnapshot::eta() const {
   const double done = progress();
+  if (!begun_phase.empty()) {
+    const double gained = done - begun_progress;
+    return gained > 0 ? (seconds - begun_seconds) / gained * (1 + kHead - done) : 0;
+  }
   return done > 0.0101 ? std::max(0.0, seconds / done - seconds) : 0;
 }
 
@@ -45,6 +56,11 @@ void ProgressBoard::step(const ProgressStep& step) {
   now_.job_no = step.done + step.batch * step.passes + step.pass;
   now_.sampling_step = std::min(step.step, std::max(0, step.steps - 1));
   now_.sampling_steps = step.steps;
+  if (now_.phase != now_.begun_phase) {
+    now_.begun_phase = now_.phase;
+    now_.begun_seconds = seconds();
+    now_.begun_progress = now_.progress();
+  }
   if (!step.job.empty()) {
     now_.job = step.job;
   } else if (step.batches > 1) {
@@ -90,8 +106,12 @@ void ProgressBoard::end() {
 ProgressSnapshot ProgressBoard::snapshot() const {
   const std::lock_guard lock(mutex_);
   ProgressSnapshot copy = now_;
-  copy.seconds = copy.job_id.empty() ? 0 : std::chrono::duration<double>(Clock::now() - start_).count();
+  copy.seconds = copy.job_id.empty() ? 0 : seconds();
   return copy;
+}
+
+double ProgressBoard::seconds() const {
+  return std::chrono::duration<double>(Clock::now() - start_).count();
 }
 
 std::shared_ptr<const image::Picture> ProgressBoard::preview() const {

@@ -25,6 +25,9 @@ struct ProgressSnapshot {
   std::string text;              // what is being done, "" nothing special
   std::string phase;             // of a training: "latents", "lora"
   double loss = 0;               // of a training, moving average; 0: none yet
+  // Where a training's phase was first heard of, in seconds and progress: one that goes on does not begin at nothing.
+  std::string begun_phase;
+  double begun_seconds = 0, begun_progress = 0;
 
   double progress() const;  // 0 … 1
   double eta() const;       // seconds left, 0: not known
@@ -58,6 +61,7 @@ class ProgressBoard {
 
  private:
   using Clock = std::chrono::steady_clock;
+  double seconds() const;     // since begin(); with mutex_ held
   mutable std::mutex mutex_;  // guards everything but wanted_
   ProgressSnapshot now_;
   Clock::time_point start_;

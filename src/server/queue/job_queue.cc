@@ -160,7 +160,13 @@ void JobQueue::forget(const std::string& id) {
 Cancelled JobQueue::cancel(const std::string& id) {
   const std::lock_guard lock(mutex_);
   if (const auto running = running_job(id); running != running_.end()) {
-    running->control->stop.request_stop();
+    JobControl& control = *running->control;
+    const bool keeps = control.has_drawn && !running->order.is_attached && !control.cancelled.exchange(true);
+    if (keeps) {
+      control.interrupt = true;
+    } else {
+      control.stop.request_stop();
+    }
     return Cancelled::kSoon;
   }
   const auto waiting = std::ranges::find(waiting_, id, &Waiting::id);

@@ -34,6 +34,9 @@ struct JobControl {
   std::atomic<bool> interrupt{false};  // end soon, with what is there
   std::atomic<bool> skip{false};       // end this batch, go on with the next
   std::atomic<bool> put_back{false};   // stopped only because the server ends
+  std::atomic<bool> has_drawn{false};  // there is something that could be kept
+  std::atomic<bool> cancelled{
+      false};  // interrupted by cancel(): the job counts as cancelled, with what is there
 };
 
 struct RunningJob {
@@ -72,6 +75,8 @@ class JobQueue {
   std::shared_ptr<const Outcome> wait_for_end(const std::string& id, std::chrono::milliseconds wait);
   void forget(const std::string& id);
 
+  // A job that has begun to draw ends soon with what is drawn, which is kept; a second time it ends without. A client that
+  // waits on its connection has gone: nothing is kept for it.
   Cancelled cancel(const std::string& id);
   // Of the engine's job.
   void interrupt();

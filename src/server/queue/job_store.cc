@@ -153,7 +153,8 @@ bool JobStore::end(const std::string& id, const Outcome& outcome, double now) {
     if (!row.bind(1, id).step()) return false;
     is_attached = row.integer(0) != 0;
   }
-  const bool keeps_result = !is_attached && outcome.state == JobState::kCompleted;
+  const bool keeps_result =
+      !is_attached && (outcome.state == JobState::kCompleted || !outcome.pictures.empty());
   std::int64_t bytes = 0;
   const std::string answer = keeps_result ? json_text(outcome.answer) : "";
   if (keeps_result) {

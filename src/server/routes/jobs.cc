@@ -30,14 +30,22 @@ constexpr ParameterRow kSubmit[] = {
      .help = "the same key and request give the same job; also as header Idempotency-Key",
      .max_length = 256},
 };
+constexpr int kMostListed = 500;
 constexpr ParameterRow kJobList[] = {
     {.name = "state",
      .type = kString,
      .standard = "\"\"",
      .help = "queued, running, completed, failed or cancelled",
      .max_length = 16},
-    {.name = "limit", .type = kInteger, .standard = "50", .min = 1, .max = 500},
+    {.name = "limit", .type = kInteger, .standard = "50", .min = 1, .max = kMostListed},
     {.name = "before", .type = kString, .standard = "\"\"", .help = "id to go on behind", .max_length = 64},
+    {.name = "previews",
+     .type = kBoolean,
+     .standard = "false",
+     .help = "the running picture is watched: make previews of it"},
+};
+constexpr ParameterRow kCancelAll[] = {
+    {.name = "kinds", .type = kStrings, .help = "only jobs of these kinds; without it all", .max_length = 32},
 };
 
 Json job_json(Services& services, const JobView& job) {
@@ -124,6 +132,9 @@ Reply event_reply(Services& services, const Call& call, const std::string& job,
 ParameterRows job_parameters() {
   return kSubmit;
 }
+ParameterRows cancel_jobs_parameters() {
+  return kCancelAll;
+}
 ParameterRows job_list_query() {
   return kJobList;
 }
@@ -164,6 +175,7 @@ Reply list_jobs(Services& services, const Call& call) {
     faults.add("query", "state", "must be queued, running, completed, failed or cancelled",
                "value_error.const");
   faults.throw_if_any();
+  if (query["previews"] == true) services.engine.board().want_preview();
   Json list = Json::array();
   for (const auto& view :
        services.queue.list(state, query["limit"].get<int>(), query["before"].get<std::string>()))
@@ -179,7 +191,8 @@ Reply job_result(Services& services, const Call& call) {
   const JobView job = job_of(services, call);
   if (!is_end(job.state))
     throw Refusal(409, fmt::format("the job is {}; it has no result yet.", job_state_name(job.state)));
-  if (job.state != JobState::kCompleted) return error_reply(job.status, job.detail);
+  // A cancelled picture's job may hold what was drawn.
+  if (job.state != JobState::kCompleted && !job.has_result) return error_reply(job.status, job.detail);
   const auto answer = services.queue.answer(job.id);
   if (!answer) throw Refusal(410, "the result is no longer kept.");
   Json images = Json::array();
@@ -249,6 +262,20 @@ Reply cancel_job(Services& services, const Call& call) {
       break;
   }
   return json_reply(job_json(services, job_of(services, call)));
+}
+
+// The newest first, so that none begins only to be ended.
+Reply cancel_jobs(Services& services, const Call& call) {
+  const Json body = read_body(kCancelAll, call.body.empty() ? "{}" : call.body);
+  const Json& kinds = body["kinds"];
+  Json cancelled = Json::array();
+  for (const JobState state : {JobState::kQueued, JobState::kRunning})
+    for (const JobView& job : services.queue.list(state, kMostListed, "")) {
+      if (kinds.is_array() && std::ranges::find(kinds, Json(job.kind)) == kinds.end()) continue;
+      const Cancelled how = services.queue.cancel(job.id);
+      if (how == Cancelled::kSoon || how == Cancelled::kAtOnce) cancelled.push_back(job.id);
+    }
+  return json_reply({{"cancelled", std::move(cancelled)}});
 }
 
 Reply delete_job(Services& services, const Call& call) {

@@ -43,7 +43,7 @@ Json lora_card(const Record& record) {
           {"family", formats::family_name(record.architecture)},
           {"base_model", library::base_text(record)},
           {"fits", record.problem.empty() && record.architecture == "SD1"},
-          {"fits_reason", record.problem.empty() ? record.base_reason : record.problem},
+          {"fits_reason", library::misfit_text(record)},
           {"trigger_words", library::list_of(record.triggers)},
           {"trigger", library::trigger_text(record)},
           {"labels", library::list_of(record.tags)},
@@ -74,10 +74,14 @@ Json a1111_metadata(const std::map<std::string, std::string>& metadata) {
 }
 
 Record named_lora(Services& services, const Call& call) {
-  auto found =
-      services.collection.with([&](const Library& library) { return library.find_lora(call.at("name")); });
-  if (!found) throw Refusal(404, fmt::format("there is no LoRA '{}'.", call.at("name").substr(0, 200)));
-  return std::move(found->record);
+  // The page names a file by its place; clients may use any name that a prompt may.
+  return services.collection.with([&](const Library& library) {
+    const std::string& name = call.at("name");
+    if (auto record = library.find_relative(name)) return std::move(*record);
+    auto found = library.find_lora(name);
+    if (!found) throw Refusal(404, fmt::format("there is no LoRA '{}'.", name.substr(0, 200)));
+    return std::move(found->record);
+  });
 }
 
 Reply picture_reply(const fs::path& path) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -47,11 +48,16 @@ constexpr ParameterRow kLoraQuery[] = {
      .help = "at least so many stars",
      .min = 0,
      .max = 5},
+    {.name = "folder",
+     .type = kString,
+     .standard = "\"\"",
+     .help = "below models/Lora, with all below it; a dot: what lies in no folder",
+     .max_length = 4096},
     {.name = "fits", .type = kString, .standard = "\"\"", .help = "title or name of a checkpoint"},
     {.name = "sort",
      .type = kString,
      .standard = "\"\"",
-     .help = "name, relevance, added, date, size or rating; by default relevance with words, else name",
+     .help = "name, path, relevance, added, date, size or rating; by default relevance with words, else path",
      .max_length = 16},
     {.name = "fields", .type = kString, .standard = "\"\"", .help = "comma list: only these keys"},
 };
@@ -66,7 +72,8 @@ constexpr ParameterRow kMissing[] = {
      .is_required = true},
 };
 
-constexpr std::array<std::pair<std::string_view, SortBy>, 6> kSorts = {{{"name", SortBy::kName},
+constexpr std::array<std::pair<std::string_view, SortBy>, 7> kSorts = {{{"name", SortBy::kName},
+                                                                        {"path", SortBy::kPath},
                                                                         {"relevance", SortBy::kRelevance},
                                                                         {"added", SortBy::kAdded},
                                                                         {"date", SortBy::kChanged},
@@ -81,10 +88,10 @@ constexpr std::array<std::pair<std::string_view, SortBy>, 6> kSorts = {{{"name",
 }
 
 SortBy sort_of(const std::string& name, bool has_words) {
-  if (name.empty()) return has_words ? SortBy::kRelevance : SortBy::kName;
+  if (name.empty()) return has_words ? SortBy::kRelevance : SortBy::kPath;
   for (const auto& [known, sort] : kSorts)
     if (known == name) return sort;
-  refuse_query("sort", "must be name, relevance, added, date, size or rating");
+  refuse_query("sort", "must be name, path, relevance, added, date, size or rating");
 }
 
 Json counts_json(const std::vector<library::ValueCount>& counts, const char* name) {
@@ -105,6 +112,13 @@ Json files_json(const Library& library, const std::vector<Record>& records) {
          {"bytes", record.size},
          {"time", modified_seconds(record)}});
   return list;
+}
+
+// What a tag must say to mean this file: looked up only where the plain name may mean another or cannot stand in a tag.
+std::string tag_name(const Library& library, const Record& record,
+                     const std::set<std::string, std::less<>>& claimed) {
+  const bool is_plain = record.name.find_first_of("<>:=#|") == std::string::npos;
+  return is_plain && !claimed.contains(record.name) ? record.name : library.prompt_name(record);
 }
 
 // What is missing: where it was, and a page or a sentence that tells where to get it.
@@ -142,6 +156,7 @@ library::Query lora_query_of(Services& services, const Json& query) {
   asked.base_as_shown = true;
   asked.tag = text("tag");
   asked.trigger = text("trigger");
+  asked.folder = text("folder");
   asked.min_rating = query["rating"].get<int>();
   asked.sort = sort_of(text("sort"), !asked.words.empty());
   asked.limit = query["limit"].get<std::int64_t>();
@@ -159,17 +174,28 @@ Reply lora_cards(Services& services, const Call& call) {
   Faults faults;
   const Json query = read_query(kLoraQuery, call.query, faults);
   faults.throw_if_any();
-  const library::Query asked = lora_query_of(services, query);
+  library::Query asked = lora_query_of(services, query);
   std::int64_t total = 0;
-  const auto records =
-      services.collection.with([&](const Library& library) { return library.find(asked, &total); });
+  std::vector<std::string> near;
   Json list = Json::array();
-  for (const Record& record : records) {
-    Json card = lora_card(record);
-    keep_fields(card, query["fields"].get<std::string>());
-    list.push_back(std::move(card));
-  }
-  return json_reply({{"loras", std::move(list)}, {"total", total}});
+  services.collection.with([&](const Library& library) {
+    auto records = library.find(asked, &total);
+    if (total == 0 && !asked.words.empty()) {
+      library::NearWords other = library.near_words(asked.words);
+      asked.match = other.match;
+      if (!asked.match.empty()) records = library.find(asked, &total);
+      if (total > 0) near = std::move(other.words);
+    }
+    const auto claimed = library.claimed_names();
+    for (const Record& record : records) {
+      Json card = lora_card(record);
+      card["tag_name"] = tag_name(library, record, claimed);
+      keep_fields(card, query["fields"].get<std::string>());
+      list.push_back(std::move(card));
+    }
+  });
+  // `near`: no LoRA has the words that were asked for; these were looked for instead.
+  return json_reply({{"loras", std::move(list)}, {"total", total}, {"near", near}});
 }
 
 Reply lora_facets(Services& services, const Call& call) {
@@ -180,6 +206,7 @@ Reply lora_facets(Services& services, const Call& call) {
   return json_reply({{"total", facets.total},
                      {"types", counts_json(facets.types, "type")},
                      {"base_models", counts_json(facets.base_models, "base_model")},
+                     {"folders", counts_json(facets.folders, "folder")},
                      {"tags", counts_json(facets.tags, "tag")}});
 }
 

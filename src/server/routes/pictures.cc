@@ -24,6 +24,24 @@ constexpr ParameterRow kPageQuery[] = {
     {.name = "offset", .type = kInteger, .standard = "0", .min = 0},
 };
 
+constexpr ParameterRow kInfotext[] = {{.name = "text",
+                                       .type = kString,
+                                       .help = "settings as A1111, civitai.com and LowRank copy them",
+                                       .max_length = kMaxPromptBytes,
+                                       .is_required = true}};
+
+// Empty for a text that holds no settings, which is all prompt.
+Json parameters_of(const std::string& info) {
+  Json parameters = Json::object();
+  prompt::Infotext infotext = prompt::parse_infotext(info);
+  if (infotext.entries.empty() && infotext.negative_prompt.empty()) return parameters;
+  prompt::add_infotext_defaults(infotext);
+  parameters["Prompt"] = infotext.prompt;
+  parameters["Negative prompt"] = infotext.negative_prompt;
+  for (const auto& [label, value] : infotext.entries) parameters[label] = value;
+  return parameters;
+}
+
 Reply file_reply(const fs::path& path) {
   Reply reply = bytes_reply(read_file(path), picture_mime(path));
   reply.headers.emplace_back("X-Content-Type-Options", "nosniff");
@@ -34,6 +52,9 @@ Reply file_reply(const fs::path& path) {
 
 ParameterRows png_info_parameters() {
   return kPngInfo;
+}
+ParameterRows infotext_parameters() {
+  return kInfotext;
 }
 ParameterRows interrogate_parameters() {
   return kInterrogate;
@@ -65,6 +86,11 @@ Reply png_info(Services&, const Call& call) {
     for (const auto& [label, value] : infotext.entries) parameters[label] = value;
   }
   return json_reply({{"info", info}, {"items", items}, {"parameters", parameters}});
+}
+
+Reply read_infotext(Services&, const Call& call) {
+  const std::string text = read_body(kInfotext, call.body)["text"].get<std::string>();
+  return json_reply({{"info", text}, {"parameters", parameters_of(text)}});
 }
 
 Reply interrogate(Services&, const Call& call) {

@@ -75,12 +75,14 @@ Reply docs_page(Services& services, const Call& call);
 
 // pictures.cc: finished pictures.
 Reply png_info(Services& services, const Call& call);
+Reply read_infotext(Services& services, const Call& call);
 Reply interrogate(Services& services, const Call& call);
 Reply output_list(Services& services, const Call& call);
 Reply output_file(Services& services, const Call& call);
 Reply output_delete(Services& services, const Call& call);
 Reply data_file(Services& services, const Call& call);
 ParameterRows png_info_parameters();
+ParameterRows infotext_parameters();
 ParameterRows interrogate_parameters();
 ParameterRows page_query();
 
@@ -122,9 +124,14 @@ Reply job_preview(Services& services, const Call& call);
 Reply job_events(Services& services, const Call& call);
 Reply all_events(Services& services, const Call& call);
 Reply cancel_job(Services& services, const Call& call);
+Reply cancel_jobs(Services& services, const Call& call);
 Reply delete_job(Services& services, const Call& call);
 ParameterRows job_parameters();
 ParameterRows job_list_query();
+ParameterRows cancel_jobs_parameters();
+
+// checkpoints.cc: what pictures are made with.
+Reply checkpoint_list(Services& services, const Call& call);
 
 // datasets.cc: pictures and captions that LoRAs are trained on.
 Reply dataset_list(Services& services, const Call& call);

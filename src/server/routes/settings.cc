@@ -47,10 +47,9 @@ ParameterRows option_parameters() {
 
 Reply get_options(Services& services, const Call&) {
   Json values = services.settings.all();
-  // Until one is chosen, clients see the checkpoint that would be taken.
-  const auto chosen = values["sd_model_checkpoint"] == ""
-                          ? services.catalog.default_checkpoint()
-                          : services.catalog.find_checkpoint(values["sd_model_checkpoint"]);
+  // Until one is chosen, and when that one has gone, clients see the checkpoint that would be taken.
+  auto chosen = services.catalog.find_checkpoint(values["sd_model_checkpoint"]);
+  if (!chosen) chosen = services.catalog.default_checkpoint();
   if (chosen) {
     values["sd_model_checkpoint"] = chosen->title();
     values["sd_checkpoint_hash"] = chosen->sha256;

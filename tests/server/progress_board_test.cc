@@ -1,0 +1,39 @@
+// How long a job will still take.
+#include "server/engine/progress_board.h"
+
+#include <gtest/gtest.h>
+
+namespace lowrank::server {
+namespace {
+
+TEST(ProgressBoard, TimeLeftOfATrainingThatGoesOnCountsFromWhereItWentOn) {
+  ProgressBoard board;
+  board.begin("id", "", "train", 1);
+  board.learn("latents", 0);
+  board.step({.step = 10, .steps = 10});
+  board.learn("lora", 0.1);
+  board.step({.step = 901, .steps = 1000});
+  EXPECT_EQ(board.snapshot().eta(), 0);  // after one step nothing is known
+  board.learn("lora", 0.1);
+  board.step({.step = 911, .steps = 1000});
+  ProgressSnapshot now = board.snapshot();
+  now.seconds = now.begun_seconds + 20;  // 10 steps took 20 seconds: 89 are left
+  EXPECT_NEAR(now.eta(), 178, 3);
+  // Sample pictures on the way do not begin it anew.
+  board.learn("samples", 0.1);
+  board.learn("lora", 0.1);
+  board.step({.step = 921, .steps = 1000});
+  EXPECT_EQ(board.snapshot().begun_progress, now.begun_progress);
+}
+
+TEST(ProgressBoard, TimeLeftOfAPictureCountsFromItsBeginning) {
+  ProgressBoard board;
+  board.begin("id", "", "txt2img", 1);
+  board.step({.step = 5, .steps = 20});
+  ProgressSnapshot now = board.snapshot();
+  now.seconds = 26;
+  EXPECT_NEAR(now.eta(), 74, 0.5);  // 26 % took 26 seconds
+}
+
+}  // namespace
+}  // namespace lowrank::server
