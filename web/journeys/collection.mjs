@@ -1,6 +1,6 @@
 // The LoRAs themselves.
 import assert from 'node:assert/strict';
-import { copyFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PATIENCE } from './visit.mjs';
 
@@ -35,6 +35,33 @@ export default {
     await page.getByLabel('Rating', { exact: true }).first().selectOption('0');
     await panel.press('Escape');
     await panel.waitFor({ state: 'detached' });
+  },
+
+  'misspelt, by folder, by name': async (visit) => {
+    const { page, served } = visit;
+    const folder = join(served.folder, 'models/Lora');
+    mkdirSync(join(folder, 'zoo'));
+    copyFileSync(join(folder, 'pose_lotus.safetensors'), join(folder, 'zoo/aardvark.safetensors'));
+    await visit.open('loras');
+    await page.reload();
+    const search = page.getByLabel('Search by name, trigger word or tag');
+    await search.fill('umbrela');
+    await page.getByText('Nothing is called “umbrela”').waitFor();
+    await page.getByRole('button', { name: 'Details of object_umbrella' }).waitFor();
+    await visit.scan('a misspelt search');
+    await search.fill('');
+    await page.getByLabel('Order').selectOption('name');
+    await page.getByLabel('Folder').selectOption('zoo');
+    await page.waitForFunction(() => document.querySelectorAll('.grid .card').length === 1);
+    await page.getByLabel('Folder').selectOption('');
+    const names = page.locator('.grid .card-title');
+    await page.waitForFunction(() => document.querySelectorAll('.grid .card').length > 6);
+    assert.deepEqual((await names.allTextContents()).slice(0, 2), ['3dmm_style', 'aardvark']);
+    await visit.open('create');
+    await page.getByLabel('Search LoRAs').fill('umbrela');
+    await page.locator('.shelf').getByRole('button', { name: /object_umbrella/ }).first().waitFor();
+    await page.getByLabel('Search LoRAs').fill('');
+    rmSync(join(folder, 'zoo'), { recursive: true });
   },
 
   'a preview from a result': async (visit) => {
@@ -85,7 +112,7 @@ export default {
     const { page } = visit;
     const real = await visit.ask('/v1/loras');
     const many = Array.from({ length: 10_000 }, (_, i) => ({ ...real.loras[0], name: `lora ${i}`, relative: `many/lora ${i}`, alias: `lora ${i}` }));
-    await page.route('**/v1/loras', (route) => route.fulfill({ json: { loras: many, total: many.length } }));
+    await page.route('**/v1/loras?sort=name', (route) => route.fulfill({ json: { loras: many, total: many.length } }));
     await visit.open('loras');
     await page.reload();
     await page.getByText('10000', { exact: true }).waitFor();
@@ -93,6 +120,6 @@ export default {
     await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
     await page.getByRole('button', { name: 'Details of lora 9999' }).waitFor();
     assert.ok((await page.locator('.grid .card').count()) < 150);
-    await page.unroute('**/v1/loras');
+    await page.unroute('**/v1/loras?sort=name');
   },
 };

@@ -7,8 +7,22 @@ export default {
     const { page } = visit;
     await visit.open('');
     await page.waitForFunction(() => document.querySelector('.prompt textarea').value !== '');
-    assert.equal(await page.getByLabel('Width', { exact: true }).inputValue(), '128');
+    // What the starter's card says, with a LoRA and the comparison; one line says what the model is and how to get another.
+    const { settings } = (await visit.ask('/v1/checkpoints')).checkpoints.find((c) => c.is_starter).card;
+    assert.equal(await visit.prompt().inputValue(), settings.prompt);
+    assert.match(settings.prompt, /<lora:/);
+    for (const [label, value] of [['Width', settings.width], ['CFG Scale', settings.cfg_scale], ['Sampling method', settings.sampler_name]])
+      assert.equal(await page.getByLabel(label, { exact: true }).inputValue(), String(value));
+    assert.ok(await page.getByLabel('Also without LoRA, to compare').isChecked());
+    const note = page.locator('.starter-note');
+    assert.match(await note.textContent(), /Small starter model.*Stable Diffusion 1\.5.*models\/Stable-diffusion/);
+    assert.equal(await page.locator('.chip-missing').count(), 0);
     await page.locator('.tokens').first().waitFor();
+    await visit.scan('the first visit');
+    await visit.generate();
+    await page.locator('.compare').waitFor({ timeout: PATIENCE });
+    await visit.finished();
+    await page.getByLabel('Also without LoRA, to compare').uncheck();
     await visit.setSteps(2);
     await visit.generate();
     await visit.finished();
@@ -18,12 +32,34 @@ export default {
     assert.match(await page.locator('.infotext').textContent(), /Steps: 2/);
   },
 
+  'the picture is seen while it is drawn, and what was drawn is kept when it is cancelled': async (visit) => {
+    const { page } = visit;
+    await visit.open('create');
+    await page.getByLabel('Width', { exact: true }).fill('512');
+    await page.getByLabel('Height', { exact: true }).fill('512');
+    await visit.setSteps(150);
+    const id = await visit.generate();
+    const sofar = page.getByAltText('The picture so far');
+    await sofar.waitFor({ timeout: PATIENCE });
+    assert.ok(await sofar.evaluate((img) => img.decode().then(() => img.naturalWidth > 0)));
+    await page.locator('.running').getByRole('button', { name: 'Cancel' }).click();
+    await page.getByText('Cancelled: this is how far it came.').waitFor({ timeout: PATIENCE });
+    const picture = page.locator('.main-picture img');
+    assert.ok(await picture.evaluate((img) => img.decode().then(() => img.naturalWidth === 512)));
+    const job = await visit.ask(`/v1/jobs/${id}`);
+    assert.deepEqual([job.state, job.pictures], ['cancelled', 1]);
+    await page.getByLabel('Width', { exact: true }).fill('128');
+    await page.getByLabel('Height', { exact: true }).fill('128');
+    await visit.setSteps(2);
+  },
+
   'a LoRA by its card, with and without': async (visit) => {
     const { page } = visit;
     await visit.open('create');
+    await visit.prompt().fill('a red fox');
     const card = page.locator('.shelf').getByRole('button', { name: /3dmm_style/ }).first();
     await card.click();
-    assert.match(await visit.prompt().inputValue(), /^3dmm style, .* <lora:3dmm_style:1>$/);
+    assert.match(await visit.prompt().inputValue(), /^3dmm style, a red fox <lora:3dmm_style:1>$/);
     assert.equal(await card.getAttribute('aria-pressed'), 'true');
     await page.getByLabel('Weight', { exact: true }).fill('0.8');
     assert.match(await visit.prompt().inputValue(), /<lora:3dmm_style:0.8>/);
@@ -56,6 +92,84 @@ export default {
     await page.locator('.report').getByText('is missing').waitFor();
   },
 
+  'what the page did to a prompt is taken back by Ctrl-Z': async (visit) => {
+    const { page } = visit;
+    await visit.open('create');
+    const prompt = visit.prompt();
+    const text = () => prompt.inputValue();
+    await prompt.fill('a red fox');
+    // A weight.
+    await prompt.press('End');
+    await prompt.press('Control+ArrowUp');
+    assert.equal(await text(), 'a red (fox:1.1)');
+    await prompt.press('Control+z');
+    assert.equal(await text(), 'a red fox');
+    await prompt.press('Control+Shift+z');
+    assert.equal(await text(), 'a red (fox:1.1)');
+    await prompt.press('Control+z');
+    // A completion.
+    await prompt.press('End');
+    await prompt.pressSequentially(' <3d');
+    await page.getByRole('option', { name: /3dmm_style/ }).waitFor();
+    await prompt.press('Enter');
+    assert.equal(await text(), 'a red fox <lora:3dmm_style:1>');
+    await prompt.press('Control+z');
+    assert.equal(await text(), 'a red fox <3d');
+    while ((await text()) !== 'a red fox') await prompt.press('Control+z');
+    // A card, with the focus on the card.
+    const card = page.locator('.shelf').getByRole('button', { name: /3dmm_style/ }).first();
+    await card.click();
+    assert.match(await text(), /<lora:3dmm_style:1>/);
+    await page.keyboard.press('Control+z');
+    assert.equal(await text(), 'a red fox');
+    await page.keyboard.press('Control+y');
+    assert.match(await text(), /<lora:3dmm_style:1>/);
+    await page.keyboard.press('Control+z');
+    // What is typed behind it, and the other prompt, are their own.
+    await prompt.press('End');
+    await prompt.pressSequentially(', snow');
+    await page.getByLabel('Negative prompt').fill('blurry');
+    await page.getByLabel('Negative prompt').press('Control+z');
+    assert.equal(await page.getByLabel('Negative prompt').inputValue(), '');
+    assert.equal(await text(), 'a red fox, snow');
+    await prompt.press('Control+z');
+    assert.notEqual(await text(), 'a red fox, snow');
+  },
+
+  'settings that were copied are read where they are pasted': async (visit) => {
+    const { page } = visit;
+    await visit.open('create');
+    await visit.prompt().fill('mine');
+    await page.getByLabel('CFG Scale', { exact: true }).fill('5');
+    const settings = 'a cat, green background\nNegative prompt: blurry\nSteps: 7, CFG scale: 6.5, Sampler: DPM++ 2M Karras, Seed: 77, Size: 192x128, Model: elsewhere';
+    const paste = (text) => visit.prompt().evaluate((box, data) => {
+      const clipboard = new DataTransfer();
+      clipboard.setData('text/plain', data);
+      box.dispatchEvent(new ClipboardEvent('paste', { clipboardData: clipboard, bubbles: true, cancelable: true }));
+    }, text);
+    await paste(settings);
+    await page.getByText('The settings of the pasted text are in the form.').waitFor();
+    assert.equal(await visit.prompt().inputValue(), 'a cat, green background');
+    const form = { Width: '192', 'CFG Scale': '6.5', Seed: '77', 'Sampling steps': '7', 'Sampling method': 'DPM++ 2M' };
+    for (const [label, value] of Object.entries(form)) assert.equal(await page.getByLabel(label, { exact: true }).inputValue(), value, label);
+    assert.equal(await page.getByLabel('Negative prompt').inputValue(), 'blurry');
+    await page.getByText('made with the checkpoint elsewhere').waitFor();
+    await page.getByText('They name the checkpoint').waitFor();
+    await visit.scan('settings that were pasted');
+    // One step takes all of it back.
+    await visit.prompt().press('Control+z');
+    assert.equal(await visit.prompt().inputValue(), 'mine');
+    assert.equal(await page.getByLabel('CFG Scale', { exact: true }).inputValue(), '5');
+    // Typed, they are read on request.
+    await visit.prompt().fill(settings);
+    await page.getByRole('button', { name: 'Read them' }).click();
+    await page.waitForFunction(() => document.querySelector('.prompt textarea').value === 'a cat, green background');
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await visit.prompt().fill('a house');
+    await page.getByLabel('Width', { exact: true }).fill('128');
+    await visit.setSteps(2);
+  },
+
   'several wait, one is cancelled': async (visit) => {
     const { page } = visit;
     await visit.open('create');
@@ -70,8 +184,9 @@ export default {
     await page.waitForFunction(() => document.querySelectorAll('.queue li').length < 4);
     const states = () => Promise.all(ids.map(async (id) => (await visit.ask(`/v1/jobs/${id}`)).state));
     assert.equal((await states()).filter((state) => state === 'cancelled').length, 1);
-    for (const id of ids) await visit.ask(`/v1/jobs/${id}/cancel`, { method: 'POST', body: '{}' });
+    await queue.getByRole('button', { name: 'Cancel all' }).click();
     await visit.finished();
+    assert.deepEqual(await states(), ids.map(() => 'cancelled'));
     await visit.setSteps(2);
   },
 
@@ -111,10 +226,34 @@ export default {
     await visit.open('create');
     await visit.prompt().fill('a fox <lora:3dmm_style:1>');
     await page.locator('.plot-panel > summary').click();
+    // What cannot be made is said beside the button, before anything is drawn.
+    const before = (await visit.jobs()).length;
+    const panel = page.locator('.plot-panel');
+    const says = (text) => panel.getByText(text).waitFor();
+    await page.getByLabel('X type').selectOption('Seed');
+    await page.getByLabel('X values').fill('1-300');
+    await says('“1-300” gives 300 values; a plot may have 150 pictures.');
+    assert.ok(await panel.getByRole('button', { name: /^Make/ }).isDisabled());
+    await page.getByLabel('X type').selectOption('Sampler');
+    await page.getByLabel('X values').fill('Euler a, Bogus, Nonsense');
+    await says('There is no sampler “Bogus”, “Nonsense”.');
+    await page.getByLabel('X type').selectOption('Prompt S/R');
+    await page.getByLabel('X values').fill('wolf, cat');
+    await panel.getByRole('button', { name: 'Make 2 pictures' }).click();
+    await says('did not find “wolf”');
+    assert.equal((await visit.jobs()).length, before);
+    // The choice outlives a reload.
+    await page.getByLabel('X type').selectOption('LoRA weight');
     await page.getByLabel('X values').fill('0, 1');
+    await page.reload();
+    await page.locator('.plot-panel > summary').click();
+    assert.equal(await page.getByLabel('X values').inputValue(), '0, 1');
+    const saved = (await visit.ask('/v1/outputs')).total;
     await page.getByRole('button', { name: 'Make 2 pictures' }).click();
     await page.waitForFunction(() => document.querySelectorAll('.plot img').length === 2, null, { timeout: PATIENCE });
     assert.deepEqual(await page.locator('.plot thead th').allTextContents(), ['LoRA weight: 0', 'LoRA weight: 1']);
     await visit.finished();
+    // Each is a picture of its own among the results.
+    assert.equal((await visit.ask('/v1/outputs')).total, saved + 2);
   },
 };

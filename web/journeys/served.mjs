@@ -38,13 +38,17 @@ export class Served {
   constructor() {
     if (!existsSync(built)) throw new Error(`${built} is not there; build it, or set LOWRANK_BIN.`);
     this.folder = mkdtempSync(join(tmpdir(), 'lowrank-page-'));
-    // Away from the source tree, the program finds no starter model but the copy, whose cards may be changed.
+    // Away from the source tree, the program finds no starter model but the copy: its checkpoint where an installation has
+    // it, its LoRAs among the user's, so that their cards may be changed.
     this.program = join(this.folder, 'bin/lowrank');
     mkdirSync(dirname(this.program));
     for (const file of ['lowrank', 'liblowrank_engine.so']) cpSync(join(dirname(built), file), join(this.folder, 'bin', file));
-    for (const [from, to] of [['starter.safetensors', 'Stable-diffusion/starter.safetensors'], ['lora', 'Lora']]) {
-      mkdirSync(dirname(join(this.folder, 'models', to)), { recursive: true });
-      cpSync(join(root, 'models/starter', from), join(this.folder, 'models', to), { recursive: true });
+    const starter = join(this.folder, 'share/lowrank/models/starter');
+    for (const [from, to] of [
+      ['starter.safetensors', join(starter, 'starter.safetensors')], ['starter.json', join(starter, 'starter.json')], ['lora', join(this.folder, 'models/Lora')],
+    ]) {
+      mkdirSync(dirname(to), { recursive: true });
+      cpSync(join(root, 'models/starter', from), to, { recursive: true });
     }
     this.port = 0;
   }

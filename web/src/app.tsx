@@ -31,6 +31,7 @@ export function App() {
       if (document.hidden) return;
       void watchQueue();
       void loadLoras();
+      void loadChoices();
     };
     document.addEventListener('visibilitychange', look);
     return () => document.removeEventListener('visibilitychange', look);

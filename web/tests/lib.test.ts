@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import type { LoraCardData } from '../src/api/types';
-import { NO_FILTER, isFiltered, loraQuery, matchLoras, visibleRange } from '../src/lib/lora_filter';
-import { axisValues } from '../src/lib/plot';
+import { NO_FILTER, isFiltered, loraQuery, visibleRange } from '../src/lib/lora_filter';
+import { MAX_CELLS, axisFaults, axisValues } from '../src/lib/plot';
 import { bytes, duration } from '../src/lib/words';
 
 let formOf: typeof import('../src/lib/form');
@@ -14,23 +13,7 @@ beforeAll(async () => {
   client = await import('../src/api/client');
 });
 
-const lora = (part: Partial<LoraCardData>): LoraCardData => ({
-  name: 'x', alias: 'x', relative: 'x', title: 'x', type: null, kind: 'LoRA', rank: '4', family: 'SD 1.x', base_model: '', fits: true,
-  fits_reason: '', trigger_words: [], trigger: '', labels: [], preferred_weight: null, rating: 0, preview: null, bytes: 1, time: 0, creator: '', source: '', error: null, ...part,
-});
-
 describe('filters', () => {
-  const all = [
-    lora({ name: 'b10', relative: 'b10', type: 'style', trigger_words: ['ink'] }),
-    lora({ name: 'b2', relative: 'people/b2', type: 'character' }),
-  ];
-  const names = (text: string) => matchLoras(all, text).map((l) => l.name);
-  it('finds every word in names, folders, types and trigger words', () => {
-    expect(names('')).toEqual(['b10', 'b2']);
-    expect(names('B INK')).toEqual(['b10']);
-    expect(names('people')).toEqual(['b2']);
-    expect(names('ink character')).toEqual([]);
-  });
   it('asks the server only for what is chosen', () => {
     const query = (part: object) => loraQuery({ ...NO_FILTER, ...part }, 'sd15 [abc]').toString();
     expect(query({})).toBe('sort=name');
@@ -38,6 +21,8 @@ describe('filters', () => {
     expect(query({ text: 'fox', sort: 'rating', rating: 4 })).toBe('q=fox&rating=4&sort=rating');
     expect(query({ type: 'style', base_model: 'SD 1.5', tag: 'ink', onlyFitting: true })).toBe(
       'type=style&base_model=SD+1.5&tag=ink&fits=sd15+%5Babc%5D&sort=name');
+    expect(query({ folder: 'people/men' })).toBe('folder=people%2Fmen&sort=name');
+    expect(isFiltered({ ...NO_FILTER, folder: '.' })).toBe(true);
     expect(isFiltered(NO_FILTER)).toBe(false);
     expect(isFiltered({ ...NO_FILTER, sort: 'rating' })).toBe(false);
     expect(isFiltered({ ...NO_FILTER, tag: 'ink' })).toBe(true);
@@ -68,6 +53,25 @@ describe('axes of a plot', () => {
   it('says what is no number', () => {
     expect(() => axisValues({ name: 'Steps', values: '10, many' })).toThrow('“many” is no number');
   });
+  it('says all that is no number, and never makes fewer than were asked for', () => {
+    expect(() => axisValues({ name: 'Steps', values: 'few, 10, many' })).toThrow('“few”, “many” is no number');
+    expect(() => axisValues({ name: 'Seed', values: '1-300' })).toThrow(`“1-300” gives 300 values; a plot may have ${MAX_CELLS}`);
+    expect(() => axisValues({ name: 'Seed', values: '1-1000 [400]' })).toThrow('gives 400 values');
+    expect(() => axisValues({ name: 'Seed', values: '1-9 [1]' })).toThrow('two at least');
+    expect(axisValues({ name: 'Seed', values: '1-120' })).toHaveLength(120);
+  });
+  it('knows wrong values before anything is drawn, all of them', () => {
+    const known = { samplers: ['Euler a', 'DPM++ 2M'], schedulers: ['Karras'] };
+    const faults = (name: 'Sampler' | 'Schedule type' | 'Steps' | 'Size' | 'Denoising' | 'Clip skip', values: string) => axisFaults({ name, values }, known).join(' ');
+    expect(faults('Sampler', 'Euler a, Bogus, dpm++ 2m, Nonsense')).toBe('There is no sampler “Bogus”, “Nonsense”.');
+    expect(faults('Schedule type', 'Karras, Straight')).toBe('There is no schedule type “Straight”.');
+    expect(faults('Steps', '0, 2.5, 20')).toContain('“0”, “2.5”');
+    expect(faults('Denoising', '0.5, 1.5')).toContain('“1.5” must be from 0 to 1');
+    expect(faults('Clip skip', '1, 13')).toContain('“13”');
+    expect(faults('Size', '512x512, 32x512, 9x9, no')).toContain('“no” is no size');
+    expect(faults('Size', '512x512, 32x512, 9x9')).toContain('“32x512”, “9x9”');
+    expect(faults('Sampler', 'Euler a')).toBe('');
+  });
   it('makes a cell for every combination', () => {
     const form = { ...formOf.STANDARD, prompt: 'fox <lora:x:1>' };
     const cells = plot.plotCells(form, { name: 'LoRA weight', values: '0, 1' }, { name: 'Prompt S/R', values: 'fox, cat' }, { name: 'Nothing', values: '' });
@@ -95,7 +99,19 @@ describe('the form', () => {
   });
   it('is filled from an infotext', () => {
     expect(formOf.fromInfotext({ Prompt: 'a fox', Steps: '20', Sampler: 'Euler a', 'CFG scale': '7.5', Seed: '42', Size: '512x768', 'Hires upscale': '2' }))
-      .toEqual({ prompt: 'a fox', steps: 20, sampler_name: 'Euler a', cfg_scale: 7.5, seed: 42, width: 512, height: 768, enable_hr: true, hr_scale: 2 });
+      .toEqual({
+        prompt: 'a fox', steps: 20, sampler_name: 'Euler a', cfg_scale: 7.5, seed: 42, width: 512, height: 768, enable_hr: true, hr_scale: 2,
+        // What A1111 writes only when it was on.
+        tiling: false, subseed_strength: 0, styles: [],
+      });
+  });
+  it('is filled from a card, with the comparison where it has a LoRA', () => {
+    const settings = { prompt: 'zorbo <lora:z:1>', cfg_scale: 5, width: 128, height: 128, sampler_name: 'Euler a' };
+    const form = { ...formOf.STANDARD, ...formOf.fromCard(settings) };
+    expect([form.cfg_scale, form.compare, form.steps]).toEqual([5, true, 20]);
+    expect(formOf.followsCard(form, settings)).toBe(true);
+    expect(formOf.followsCard({ ...form, cfg_scale: 7 }, settings)).toBe(false);
+    expect(formOf.fromCard({ prompt: 'a fox' }).compare).toBeUndefined();
   });
 });
 
@@ -111,5 +127,68 @@ describe('words', () => {
   it('for time and size', () => {
     expect([duration(0.42), duration(3), duration(125), duration(3840)]).toEqual(['0.4 s', '3 s', '2 min 5 s', '1 h 4 min']);
     expect([bytes(12), bytes(526664), bytes(2.1e9)]).toEqual(['12 B', '527 kB', '2.1 GB']);
+  });
+});
+
+describe('settings that were copied', () => {
+  const known = { samplers: ['Euler a', 'DPM++ 2M', 'DPM++ 2M SDE', 'DDIM'], schedulers: ['Automatic', 'Karras', 'Exponential'], checkpoint: 'sd15' };
+  const a1111 = 'a fox, (red:1.2)\nNegative prompt: blurry\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 42, Size: 512x768, Model hash: 6ce0161689, Model: v1-5, Version: v1.10.1';
+  // As the "copy generation data" button of civitai.com gives it.
+  const civitai = 'a fox\nNegative prompt: blurry\nSteps: 25, CFG scale: 7, Sampler: DPM++ 2M Karras, Seed: 1, Clip skip: 2, Civitai resources: [{"type":"lora","weight":0.8,"modelVersionId":16677}]';
+  let texts: typeof import('../src/lib/settings_text');
+  beforeAll(async () => {
+    texts = await import('../src/lib/settings_text');
+  });
+  it.each([a1111, civitai, a1111.replace(/\nNeg.*\n/, '\n')])('are known: %s', (text) => expect(texts.looksLikeSettings(text)).toBe(true));
+  it.each(['', 'a fox', 'Steps: 20', 'a sign that says "Size: large", steps leading up', 'stairs, Seed: of doubt, a model: tall', 'Negative prompt: the film'])(
+    'are not: %s', (text) => expect(texts.looksLikeSettings(text)).toBe(false));
+  it('fill the form, with the schedule out of the sampler’s name', () => {
+    const { part, notes } = texts.settingsOf({ Prompt: 'a', Sampler: 'DPM++ 2M Karras', Seed: '1', Model: 'v1-5' }, known);
+    expect(part).toMatchObject({ sampler_name: 'DPM++ 2M', scheduler: 'Karras', seed: 1 });
+    expect(notes).toEqual(['It was made with the checkpoint v1-5; pictures are made with sd15.']);
+    expect(texts.settingsOf({ Prompt: 'a', Sampler: 'euler A', Seed: '1' }, known).part).toMatchObject({ sampler_name: 'Euler a', scheduler: 'Automatic' });
+  });
+  it('say what they do not fill', () => {
+    const { part, notes } = texts.settingsOf({ Prompt: 'a', Sampler: 'Restart Turbo', 'Schedule type': 'Odd' }, known);
+    expect(part).not.toHaveProperty('sampler_name');
+    expect(part).not.toHaveProperty('scheduler');
+    expect(notes.join(' ')).toMatch(/“Restart Turbo”.*“Odd”.*No seed/);
+  });
+});
+
+describe('what a text was before', () => {
+  let h: typeof import('../src/lib/history');
+  beforeAll(async () => {
+    h = await import('../src/lib/history');
+  });
+  const typed = (texts: string[], gap = 100) => texts.reduce((all, text, i) => h.record(all, text, i * gap), h.newHistory<string>(''));
+  const back = (history: ReturnType<typeof typed>) => {
+    const texts: string[] = [];
+    for (let step = h.undone(history); step; step = h.undone(step.history)) texts.push(step.history.now);
+    return texts;
+  };
+  it('goes back over changes that the page made, one by one', () => {
+    let all = h.newHistory<string>('a red fox');
+    all = h.record(all, 'a (red:1.1) fox', null);
+    all = h.record(all, '3dmm style, a (red:1.1) fox <lora:3dmm:1>', null);
+    expect(back(all)).toEqual(['a (red:1.1) fox', 'a red fox']);
+    const once = h.undone(all)!.history;
+    expect(h.redone(once)!.now).toBe('3dmm style, a (red:1.1) fox <lora:3dmm:1>');
+    // What is written after going back is the only way on.
+    expect(h.redone(h.record(once, 'b', null))).toBeNull();
+  });
+  it('takes letters of a word back together, and words one by one', () => {
+    expect(back(typed(['a', 'a ', 'a f', 'a fo', 'a fox']))).toEqual(['a', '']);
+    expect(back(typed(['f', 'fo', 'fox'], 5000))).toEqual(['fo', 'f', '']);
+    expect(back(typed(['f', 'fo', 'fox, a pasted rest']))).toEqual(['fo', '']);
+  });
+  it('brings back what else was changed', () => {
+    const all = h.record(h.newHistory<string>('mine'), 'read', null, 'the form before');
+    expect(h.undone(all)!.extra).toBe('the form before');
+  });
+  it('knows where two texts differ', () => {
+    expect(h.difference('a red fox', 'a (red:1.1) fox')).toEqual({ from: 2, beforeTo: 5, afterTo: 11 });
+    expect(h.difference('aa', 'a')).toEqual({ from: 1, beforeTo: 2, afterTo: 1 });
+    expect(h.difference('', '')).toEqual({ from: 0, beforeTo: 0, afterTo: 0 });
   });
 });

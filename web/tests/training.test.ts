@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Dataset } from '../src/api/types';
-import { FIRST_PLAN, PRESETS, lossRange, planFault, planWords, presetOf, smoothed, ticks, trainRequest } from '../src/lib/training';
-import { setFiles } from '../src/lib/set_files';
+import { FIRST_PLAN, PRESETS, lossRange, planFault, planWords, presetOf, smoothed, ticks, trainRequest, withoutTrigger } from '../src/lib/training';
+import { lateCaptions, setFiles } from '../src/lib/set_files';
+import { textOf } from '../src/lib/text_file';
 import type { Point } from '../src/lib/training';
 
 const set: Dataset = {
@@ -32,11 +33,17 @@ describe('a plan', () => {
   });
   it('says what is missing', () => {
     const plan = { ...FIRST_PLAN, output_name: 'tom' };
-    expect(planFault(plan, null)).toMatch('Choose');
-    expect(planFault(plan, { ...set, count: 0 })).toMatch('Add pictures');
-    expect(planFault(plan, { ...set, is_ready: false })).toMatch('cannot be used');
-    expect(planFault({ ...plan, output_name: ' ' }, set)).toMatch('name');
-    expect(planFault(plan, set)).toBeNull();
+    expect(planFault(plan, set, '')).toMatch('no checkpoint');
+    expect(planFault(plan, null, 'sd15')).toMatch('Choose');
+    expect(planFault(plan, { ...set, count: 0 }, 'sd15')).toMatch('Add pictures');
+    expect(planFault(plan, { ...set, is_ready: false }, 'sd15')).toMatch('cannot be used');
+    expect(planFault({ ...plan, output_name: ' ' }, set, 'sd15')).toMatch('name');
+    expect(planFault(plan, set, 'sd15')).toBeNull();
+  });
+  it('finds captions that leave the trigger words out', () => {
+    const picture = (file: string, caption: string | null) => ({ file, folder: file.split('/')[0]!, caption }) as Dataset['pictures'][number];
+    const pictures = [picture('10_my cat/a.png', null), picture('10_my cat/b.png', 'My Cat, asleep'), picture('10_my cat/c.png', 'asleep'), picture('3_/d.png', 'a dog')];
+    expect(withoutTrigger({ ...set, pictures }).map((p) => [p.picture.file, p.trigger])).toEqual([['10_my cat/c.png', 'my cat']]);
   });
   it('tells how often a picture is shown', () => {
     expect(planWords({ ...FIRST_PLAN, max_train_steps: 60, train_batch_size: 2 }, set)).toBe('60 steps show each of 12 pictures about 10 times.');
@@ -85,5 +92,30 @@ describe('files for a set', () => {
 
   it('leaves what no trainer reads', () => {
     expect(names([file('a.gif', 'image/gif'), file('b.mp4', 'video/mp4'), file('c.txt', 'text/plain')])).toEqual([]);
+  });
+
+  it('brings captions that come later to pictures of the set', () => {
+    const set = [{ file: '10_cat/a.png', folder: '10_cat' }, { file: '2_hat/a.webp', folder: '2_hat' }, { file: '2_hat/b.png', folder: '2_hat' }];
+    const late = (files: File[], folder = '10_cat') => {
+      const { found, lost } = lateCaptions(files, set, folder);
+      return { found: found.map(({ caption, file: place }) => [caption.name, place]), lost };
+    };
+    const text = (path: string) => file(path, 'text/plain');
+    expect(late([text('a.txt'), text('b.TXT'), text('nobody.txt')])).toEqual({ found: [['a.txt', '10_cat/a.png'], ['b.TXT', '2_hat/b.png']], lost: ['nobody.txt'] });
+    expect(late([text('a.txt')], '2_hat').found).toEqual([['a.txt', '2_hat/a.webp']]);
+    expect(late([text('set/2_hat/a.txt')]).found).toEqual([['a.txt', '2_hat/a.webp']]);
+    // The one beside a picture that comes with it is that picture's.
+    expect(late([file('a.png'), text('a.txt')])).toEqual({ found: [], lost: [] });
+  });
+
+  it('are read as UTF-8 or UTF-16, never as garbage', () => {
+    const bytes = (...list: number[]) => Uint8Array.from(list);
+    expect(textOf(bytes(0xef, 0xbb, 0xbf, 0x61), 'a.txt')).toBe('a');
+    expect(textOf(bytes(0xff, 0xfe, 0x61, 0, 0xe9, 0), 'a.txt')).toBe('aé');
+    expect(textOf(bytes(0xfe, 0xff, 0, 0x61), 'a.txt')).toBe('a');
+    // "café" as Windows-1252 has it.
+    expect(() => textOf(bytes(0x63, 0x61, 0x66, 0xe9, 0x20), 'a.txt')).toThrow('a.txt is not UTF-8: byte 4 is E9');
+    expect(() => textOf(bytes(0x63, 0x61, 0x66, 0xe9), 'a.txt')).toThrow('byte 4 is E9');
+    expect(() => textOf(bytes(0xe6, 0xbc, 0xa2, 0x8a, 0x42), 'a.txt')).toThrow('byte 4 is 8A');
   });
 });

@@ -1,4 +1,4 @@
-import type { Dataset, DatasetPicture, DatasetSummary, Job, JobResult, LoraCardData, LoraDetail, LoraDuplicates, LoraFacets, MissingFile, OutputFile, PictureParameters, PromptExplanation, Training, TrainingDetail } from './types';
+import type { CheckpointList, Dataset, DatasetPicture, DatasetSummary, Job, JobResult, LoraCardData, LoraDetail, LoraDuplicates, LoraFacets, MissingFile, OutputFile, PictureParameters, PromptExplanation, Training, TrainingDetail } from './types';
 
 /** What went wrong, in the server's own sentence. `status` is 0 when the server cannot be reached. */
 export class ApiError extends Error {
@@ -59,12 +59,6 @@ export interface NamedThing {
   name: string;
 }
 
-export interface Checkpoint {
-  title: string;
-  model_name: string;
-  hash: string | null;
-}
-
 export interface Style extends NamedThing {
   prompt: string;
   negative_prompt: string;
@@ -75,18 +69,20 @@ export const api = {
 
   submit: (kind: Job['kind'], request: unknown, key: string) =>
     post<Job>('/v1/jobs', { kind, request, idempotency_key: key }),
-  jobs: (limit = 60) => get<{ jobs: Job[]; waiting: number }>(`/v1/jobs?limit=${limit}`),
+  /** `previews`: someone looks at the running picture, so the server makes previews of it. */
+  jobs: (limit: number, previews: boolean) => get<{ jobs: Job[]; waiting: number }>(`/v1/jobs?limit=${limit}&previews=${previews}`),
   job: (id: string) => get<Job>(`/v1/jobs/${id}`),
   result: (id: string) => get<JobResult>(`/v1/jobs/${id}/result?images=false`),
   cancel: (id: string) => post<Job>(`/v1/jobs/${id}/cancel`),
+  cancelAll: (kinds: Job['kind'][]) => post<{ cancelled: string[] }>('/v1/jobs/cancel', { kinds }),
   forget: (id: string) => drop(`/v1/jobs/${id}`),
   pictureUrl: (id: string, index: number) => `/v1/jobs/${id}/pictures/${index}`,
   previewUrl: (id: string, preview: number) => `/v1/jobs/${id}/preview?n=${preview}`,
 
-  loras: () => get<{ loras: LoraCardData[]; total: number }>('/v1/loras'),
+  loras: () => get<{ loras: LoraCardData[]; total: number }>('/v1/loras?sort=name'),
   lora: (relative: string) => get<LoraDetail>(`/v1/loras/${encodeURIComponent(relative)}`),
   /** The LoRAs that a query finds, in its order, by their place. */
-  findLoras: (query: URLSearchParams) => get<{ loras: { relative: string }[]; total: number }>(`/v1/loras?${query}&fields=relative`),
+  findLoras: (query: URLSearchParams) => get<{ loras: { relative: string }[]; total: number; near: string[] }>(`/v1/loras?${query}&fields=relative`),
   loraFacets: () => get<LoraFacets>('/v1/loras/facets?tags=200'),
   duplicates: () => get<LoraDuplicates>('/v1/loras/duplicates'),
   missing: (text: string) => post<{ missing: MissingFile[] }>('/v1/loras/missing', { text }),
@@ -99,6 +95,8 @@ export const api = {
     get<{ outputs: OutputFile[]; total: number }>(`/v1/outputs?limit=${limit}&offset=${offset}`),
   deleteOutput: (name: string) =>
     drop(`/v1/outputs/${segments(name)}`),
+  /** The settings in a text that was copied; no parameters when it holds none. */
+  infotext: (text: string) => post<PictureParameters>('/v1/infotext', { text }),
   pictureParameters: (image: string) => post<PictureParameters>('/sdapi/v1/png-info', { image }),
 
   datasets: () => get<{ datasets: DatasetSummary[] }>('/v1/datasets'),
@@ -120,7 +118,7 @@ export const api = {
   training: (name: string) => get<TrainingDetail>(`/v1/trainings/${encodeURIComponent(name)}?points=400`),
   forgetTraining: (name: string) => drop(`/v1/trainings/${encodeURIComponent(name)}`),
 
-  checkpoints: () => get<Checkpoint[]>('/sdapi/v1/sd-models'),
+  checkpoints: () => get<CheckpointList>('/v1/checkpoints'),
   vaes: () => get<{ model_name: string }[]>('/sdapi/v1/sd-vae'),
   samplers: () => get<NamedThing[]>('/sdapi/v1/samplers'),
   schedulers: () => get<(NamedThing & { label: string })[]>('/sdapi/v1/schedulers'),

@@ -15,6 +15,8 @@ export interface LoraCardData {
   fits_reason: string;
   trigger_words: string[];
   trigger: string;
+  /** What a tag says to mean this file. */
+  tag_name: string;
   /** Its makers' and the user's tags. */
   labels: string[];
   preferred_weight: number | null;
@@ -46,6 +48,8 @@ export interface LoraFacets {
   total: number;
   types: { type: string | null; count: number }[];
   base_models: { base_model: string | null; count: number }[];
+  /** With all below them, by name; null: in no folder. */
+  folders: { folder: string | null; count: number }[];
   tags: { tag: string; count: number }[];
 }
 
@@ -73,6 +77,39 @@ export interface MissingFile {
   where: string;
   /** The source of an import job; null: not known. */
   import: string | null;
+}
+
+/** What a checkpoint draws well with, by A1111's names: what its card says of the form's fields. */
+export interface CardSettings {
+  prompt?: string;
+  negative_prompt?: string;
+  sampler_name?: string;
+  scheduler?: string;
+  steps?: number;
+  cfg_scale?: number;
+  width?: number;
+  height?: number;
+}
+
+export interface Checkpoint {
+  title: string;
+  name: string;
+  /** The small model that came with the program. */
+  is_starter: boolean;
+  /** Why it cannot be drawn with. */
+  problem: string | null;
+  card: { description: string | null; notes: string | null; settings: CardSettings | null };
+}
+
+export interface CheckpointList {
+  checkpoints: Checkpoint[];
+  /** Where checkpoints are put. */
+  folder: string;
+  /** What the settings name; null: the newest is taken. */
+  chosen: string | null;
+  is_chosen_there: boolean;
+  /** Title of the one that pictures are made with; null: there is none. */
+  taken: string | null;
 }
 
 export interface Imported {

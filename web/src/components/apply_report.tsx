@@ -1,10 +1,18 @@
 import type { ResultInfo } from '../api/types';
+import { findLora, loras as collection, ready } from '../lib/collection';
+import { useStore } from '../lib/store';
 import { percent } from '../lib/words';
 import { Icon } from './icon';
 
 /** What each LoRA did to the model, and why not: the server's apply report. */
 export function ApplyReport({ info }: { info: ResultInfo['lowrank'] }) {
   const { loras, missing_loras: missing, warnings } = info;
+  const cards = ready(useStore(collection));
+  // A file that is there and made for another model is not missing.
+  const misfit = (name: string) => {
+    const card = cards ? findLora(cards, name) : undefined;
+    return card && !card.fits ? card.fits_reason : '';
+  };
   if (loras.length + missing.length + warnings.length === 0) return null;
   const largest = Math.max(1e-9, ...loras.flatMap((l) => Object.values(l.blocks).map((b) => b.relative)));
   return (
@@ -12,8 +20,8 @@ export function ApplyReport({ info }: { info: ResultInfo['lowrank'] }) {
       <h2 class="label">What the LoRAs did</h2>
       {missing.map((lora) => (
         <div class="report-lora report-bad" key={lora.name}>
-          <p class="report-name"><Icon name="warning" /> {lora.name} <span>is missing</span></p>
-          <p>{lora.reason}</p>
+          <p class="report-name"><Icon name="warning" /> {lora.name} <span>{misfit(lora.name) ? 'was left out' : 'is missing'}</span></p>
+          <p>{misfit(lora.name) || lora.reason}</p>
         </div>
       ))}
       {loras.map((lora, i) => {

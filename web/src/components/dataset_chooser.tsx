@@ -60,6 +60,8 @@ function NewSet({ canCancel, onCancel, onCreated }: { canCancel: boolean; onCanc
   const [repeats, setRepeats] = useState(10);
   const [wrong, setWrong] = useState('');
   const create = async () => {
+    const missing = name.trim() === '' ? 'Give the set a name.' : trigger.trim() === '' ? 'Write the trigger words: what stands there in grey is only an example.' : '';
+    if (missing) return setWrong(missing);
     try {
       await api.createDataset(name.trim(), trigger.trim(), repeats);
       onCreated(name.trim());
@@ -69,7 +71,7 @@ function NewSet({ canCancel, onCancel, onCreated }: { canCancel: boolean; onCanc
   };
   return (
     <form
-      class="block new-set" aria-label="New set"
+      class="block new-set" aria-label="New set" noValidate
       onSubmit={(e) => {
         e.preventDefault();
         void create();
@@ -78,11 +80,11 @@ function NewSet({ canCancel, onCancel, onCreated }: { canCancel: boolean; onCanc
       <div class="new-set-fields">
         <div class="field">
           <label for="set-name">Name of the set</label>
-          <input id="set-name" type="text" required maxLength={100} placeholder="my-cat" value={name} onInput={(e) => setName(e.currentTarget.value)} />
+          <input id="set-name" type="text" required maxLength={100} placeholder="for example my-cat" value={name} onInput={(e) => setName(e.currentTarget.value)} />
         </div>
         <div class="field">
           <label for="set-trigger">Trigger words: what will call it up</label>
-          <input id="set-trigger" type="text" required maxLength={100} placeholder="ohwx cat" value={trigger} onInput={(e) => setTrigger(e.currentTarget.value)} />
+          <input id="set-trigger" type="text" required maxLength={100} placeholder="for example ohwx cat" value={trigger} onInput={(e) => setTrigger(e.currentTarget.value)} />
         </div>
         <NumberField label="Repeats of a picture" value={repeats} min={1} max={10000} onChange={setRepeats} />
       </div>

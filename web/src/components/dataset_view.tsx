@@ -3,7 +3,9 @@ import { api } from '../api/client';
 import type { Dataset, DatasetFolder, DatasetPicture } from '../api/types';
 import { sentence } from '../lib/collection';
 import { dropTarget } from '../lib/drop_target';
-import { setFiles } from '../lib/set_files';
+import { lateCaptions, setFiles } from '../lib/set_files';
+import { textOf } from '../lib/text_file';
+import { withoutTrigger } from '../lib/training';
 import { DatasetTile } from './dataset_tile';
 import { NumberField } from './fields';
 import { Icon } from './icon';
@@ -28,16 +30,30 @@ export function DatasetView({ set, onChanged, onPicture }: Props) {
   const add = async (all: File[]) => {
     const files = setFiles(all);
     if (!target || all.length === 0) return;
-    const refused = files.length > 0 ? [] : ['There is no PNG, JPEG or WebP picture among these files.'];
-    for (const [i, { picture, caption }] of files.entries()) {
-      setAdding({ done: i, all: files.length });
+    const { found, lost } = lateCaptions(all, set.pictures, target.folder);
+    const refused = files.length + found.length + lost.length > 0 ? [] : ['There is no PNG, JPEG or WebP picture and no caption among these files.'];
+    // A folder holds other texts too; a text that was chosen alone was meant.
+    if (lost.length > 0 && files.length === 0) refused.push(`The set has no picture of the name of ${lost.join(', ')}.`);
+    const write = async (file: string, caption: File) =>
+      api.writeCaption(set.name, file, textOf(new Uint8Array(await caption.arrayBuffer()), caption.name).trim() || null);
+    let done = 0;
+    const step = async (name: string, act: () => Promise<unknown>) => {
+      setAdding({ done: done++, all: files.length + found.length });
       try {
-        const added = await api.addPicture(set.name, target.folder, picture);
-        if (caption) await api.writeCaption(set.name, added.file, (await caption.text()).trim() || null);
+        await act();
       } catch (error) {
-        refused.push(`${picture.name}: ${sentence(error)}`);
+        refused.push(`${name}: ${sentence(error)}`);
       }
+    };
+    for (const { picture, caption } of files) {
+      await step(picture.name, async () => {
+        const added = await api.addPicture(set.name, target.folder, picture);
+        if (caption) await write(added.file, caption);
+      });
     }
+    const overwritten = found.filter(({ file }) => set.pictures.find((p) => p.file === file)?.caption != null);
+    const isAllowed = overwritten.length === 0 || confirm(`${overwritten.length === 1 ? `${overwritten[0]!.file} has a caption` : `${overwritten.length} of the pictures have captions`} already. Replace ${overwritten.length === 1 ? 'it' : 'them'}?`);
+    for (const late of found) if (isAllowed || !overwritten.includes(late)) await step(late.caption.name, () => write(late.file, late.caption));
     setAdding(null);
     setWrong(refused);
     await onChanged();
@@ -61,6 +77,11 @@ export function DatasetView({ set, onChanged, onPicture }: Props) {
     return () => dropTarget.set((now) => (now === mine ? null : now));
   }, [set.name, target?.folder]);
 
+  const silent = withoutTrigger(set);
+  const addTriggers = () =>
+    attempt(async () => {
+      for (const { picture, trigger } of silent) await api.writeCaption(set.name, picture.file, `${trigger}, ${picture.caption ?? ''}`);
+    });
   const most = Math.max(1, ...set.buckets.map((b) => b.pictures));
   const faults = set.count > 0 ? set.faults : [];
   return (
@@ -81,10 +102,19 @@ export function DatasetView({ set, onChanged, onPicture }: Props) {
           </label>
         )}
         <span class="hint" role="status">{adding ? `Adding ${adding.done + 1} of ${adding.all} …` : set.count > 0 ? 'or drop them anywhere on this page' : ''}</span>
-        <input ref={chooser} type="file" accept="image/png,image/jpeg,image/webp,text/plain" multiple hidden aria-label="Pictures to add" onChange={take} />
+        <input ref={chooser} type="file" accept="image/png,image/jpeg,image/webp,text/plain,.txt,.caption" multiple hidden aria-label="Pictures to add" onChange={take} />
         <input ref={folderChooser} type="file" {...{ webkitdirectory: true }} hidden aria-label="Folder to add" onChange={take} />
       </div>
       {[...wrong, ...faults].map((text) => <Failed key={text} sentence={text} />)}
+      {silent.length > 0 && (
+        <div class="notice notice-warn" role="status">
+          <Icon name="warning" />
+          <p>
+            {silent.length === 1 ? 'One caption does' : `${silent.length} captions do`} not say the trigger words “{silent[0]!.trigger}”, so {silent.length === 1 ? 'this picture is' : 'these pictures are'} not learned under them. What stands in grey counts only where nothing else is written.
+          </p>
+          <button type="button" class="small" onClick={() => void addTriggers()}>Put them in front</button>
+        </div>
+      )}
       {set.count === 0 && (
         <Empty title="No pictures yet"><p>Add ten to thirty, or drop them here. Then write below each what is on it, beginning with the trigger words; text files of the same names are taken as captions.</p></Empty>
       )}
@@ -122,7 +152,10 @@ function FolderLine({ folder, onChange }: { folder: DatasetFolder; onChange: (tr
   const [trigger, setTrigger] = useState(folder.trigger);
   const id = `trigger-${folder.folder}`;
   const leave = () => {
-    if (trigger.trim() && trigger.trim() !== folder.trigger) onChange(trigger.trim(), folder.repeats);
+    if (trigger.trim() === folder.trigger) return;
+    if (trigger.trim()) onChange(trigger.trim(), folder.repeats);
+    // Without trigger words nothing would call the LoRA up: they come back.
+    else setTrigger(folder.trigger);
   };
   return (
     <div class="folder-line">

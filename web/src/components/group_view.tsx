@@ -1,6 +1,6 @@
 import { api } from '../api/client';
 import type { Job } from '../api/types';
-import { sent } from '../lib/queue';
+import { hasPicture, sent } from '../lib/queue';
 import { useStore } from '../lib/store';
 import { Compare } from './compare';
 
@@ -46,7 +46,7 @@ export function GroupView({ jobs, onShow }: { jobs: Job[]; onShow: (id: string) 
                   const job = cells.find((c) => plotOf(c).x === x && plotOf(c).y === y && plotOf(c).z === z);
                   return (
                     <td key={x}>
-                      {job?.state === 'completed' ? (
+                      {job && hasPicture(job) ? (
                         <button type="button" class="picture-button" onClick={() => onShow(job.id)}>
                           <img src={api.pictureUrl(job.id, 0)} alt={[x, y, z].filter(Boolean).join(', ')} width={first.width} height={first.height} loading="lazy" />
                         </button>

@@ -3,15 +3,15 @@ import { api } from '../api/client';
 import type { Job, JobResult, ResultInfo } from '../api/types';
 import { sentence } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
-import { isDrawing, isUnfinished, sent, watchQueue } from '../lib/queue';
+import { DRAWING, hasPicture, isDrawing, isUnfinished, sent, watchQueue } from '../lib/queue';
 import { useStore } from '../lib/store';
 import { duration, percent } from '../lib/words';
 import { Failed } from './states';
 
-/** The answer of a completed job, asked for once. */
+/** The answer of a job that has pictures, asked for once. */
 export function useResult(job: Job | null): Loaded<ResultInfo> {
   const [loaded, setLoaded] = useState<{ id: string; is: Loaded<ResultInfo> }>({ id: '', is: { state: 'loading' } });
-  const id = job?.state === 'completed' && isDrawing(job) ? job.id : '';
+  const id = job && isDrawing(job) && job.has_result && (job.state === 'completed' || hasPicture(job)) ? job.id : '';
   useEffect(() => {
     if (!id) return;
     let isOld = false;
@@ -86,11 +86,17 @@ export function JobProgressView({ job }: { job: Job }) {
 /** The jobs that wait or run behind the one in sight, each with its own way out. */
 export function QueueList({ jobs, shown, onShow }: { jobs: Job[]; shown: string; onShow: (id: string) => void }) {
   const notes = useStore(sent);
+  const [wrong, setWrong] = useState('');
+  const cancelAll = () => api.cancelAll(DRAWING).then(() => setWrong(''), (error: unknown) => setWrong(sentence(error))).then(watchQueue);
   const waiting = jobs.filter((job) => isUnfinished(job)).reverse();
   if (waiting.length < 2) return null;
   return (
     <section class="queue" aria-label="Queue">
-      <h2 class="label">Queue <span class="count">{waiting.length}</span></h2>
+      <div class="queue-head">
+        <h2 class="label">Queue <span class="count">{waiting.length}</span></h2>
+        <button type="button" class="small" onClick={() => void cancelAll()}>Cancel all</button>
+      </div>
+      {wrong && <Failed sentence={wrong} />}
       <ul>
         {waiting.map((job) => (
           <li key={job.id} aria-current={job.id === shown ? 'true' : undefined}>

@@ -56,8 +56,7 @@ export function LoraPanel({ card, onClose }: { card: LoraCardData; onClose: () =
       <button type="button" class="primary" aria-pressed={isActive(card)} onClick={() => toggle(card)}>
         {isActive(card) ? 'Take out of the prompt' : 'Use it'}
       </button>
-      {card.error && <Failed sentence={card.error} />}
-      {!card.error && !card.fits && <Failed sentence={card.fits_reason} />}
+      {!card.fits && <Failed sentence={card.fits_reason} />}
       {loaded.state === 'loading' && <Loading what="details" />}
       {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void load()} />}
       {detail && (

@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks';
-import { loadLoras, loras, ready, tagName } from '../lib/collection';
+import { loadLoras, loras, ready } from '../lib/collection';
 import { change, form } from '../lib/form';
-import { matchLoras } from '../lib/lora_filter';
+import { NO_FILTER } from '../lib/lora_filter';
+import { useLoraSearch } from '../lib/lora_search';
 import { addLora, loraTags, removeLora } from '../lib/prompt';
 import { go, routeUrl } from '../lib/route';
 import { useStore } from '../lib/store';
@@ -13,13 +14,12 @@ import { Empty, Failed, Loading } from './states';
 /** Puts a LoRA into the prompt of Create's form, or takes it out again. */
 export function useLoraToggle(): { isActive: (lora: LoraCardData) => boolean; toggle: (lora: LoraCardData) => void } {
   const { prompt } = useStore(form);
-  const list = ready(useStore(loras)) ?? [];
   const names = new Set(loraTags(prompt).map((tag) => tag.name));
-  const isActive = (lora: LoraCardData) => names.has(tagName(list, lora)) || names.has(lora.alias);
+  const isActive = (lora: LoraCardData) => names.has(lora.tag_name) || names.has(lora.alias);
   return {
     isActive,
     toggle: (lora) => {
-      const name = tagName(list, lora);
+      const name = lora.tag_name;
       if (!isActive(lora)) return change({ prompt: addLora(prompt, name, lora.preferred_weight || 1, lora.trigger) });
       change({ prompt: removeLora(removeLora(prompt, name, lora.trigger), lora.alias, '') });
     },
@@ -29,12 +29,19 @@ export function useLoraToggle(): { isActive: (lora: LoraCardData) => boolean; to
 /** How many cards the shelf beside the picture shows; the rest is on the LoRAs page. */
 const SHELF = 60;
 
+/** Says that what is shown was not what was written. */
+export function NearWords({ text, near }: { text: string; near: string[] }) {
+  if (near.length === 0) return null;
+  return <p class="hint" role="status">Nothing is called “{text.trim()}”; shown is what matches {near.slice(0, 3).map((word) => `“${word}”`).join(' or ')}.</p>;
+}
+
 /** The LoRAs within reach while writing a prompt. */
 export function LoraShelf() {
   const loaded = useStore(loras);
   const { isActive, toggle } = useLoraToggle();
   const [text, setText] = useState('');
-  const found = loaded.state === 'ready' ? matchLoras(loaded.value, text) : [];
+  const search = useLoraSearch({ ...NO_FILTER, text }, '', ready(loaded));
+  const found = ready(search.list) ?? [];
   return (
     <aside class="shelf" aria-label="LoRAs">
       <div class="shelf-head">
@@ -51,7 +58,9 @@ export function LoraShelf() {
       {loaded.state === 'ready' && loaded.value.length === 0 && (
         <Empty title="No LoRAs yet"><p>Put .safetensors files into models/Lora, or <a href={routeUrl('loras')}>import one</a>.</p></Empty>
       )}
-      {loaded.state === 'ready' && loaded.value.length > 0 && found.length === 0 && <Empty title={`Nothing matches “${text}”`} />}
+      {search.list.state === 'failed' && <Failed sentence={search.list.sentence} />}
+      {search.list.state === 'ready' && text.trim() && found.length === 0 && <Empty title={`Nothing matches “${text}”`} />}
+      <NearWords text={text} near={search.near} />
       <ul class="cards">
         {found.slice(0, SHELF).map((lora) => (
           <LoraCard key={lora.relative} lora={lora} isActive={isActive(lora)} onToggle={() => toggle(lora)} onDetails={() => go('loras', lora.relative)} />

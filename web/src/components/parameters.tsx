@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { choices, ready, sentence, setOptions } from '../lib/collection';
+import { checkpointName, choices, ready, sentence, setOptions } from '../lib/collection';
 import { change } from '../lib/form';
 import type { Form } from '../lib/form';
 import { useStore } from '../lib/store';
@@ -24,14 +24,12 @@ export function ModelChoice() {
     }
     setBusy(false);
   };
-  const named = String(all?.options['sd_model_checkpoint'] ?? '');
-  const found = all?.checkpoints.find((c) => c.title === named || c.title.split(' [')[0] === named.split(' [')[0]);
   return (
     <div class="model-choice">
       <div class="pair">
         <Select
-          label="Checkpoint" disabled={busy || !all} value={found?.title ?? all?.checkpoints[0]?.title ?? ''}
-          choices={(all?.checkpoints ?? []).map((c) => ({ value: c.title, label: c.model_name }))}
+          label="Checkpoint" disabled={busy || !all} value={checkpointName(all)}
+          choices={(all?.checkpoints ?? []).map((c) => ({ value: c.title, label: c.problem ? `${c.name} (cannot be used)` : c.name }))}
           onChange={(title) => void set({ sd_model_checkpoint: title })}
         />
         <Select
@@ -46,7 +44,7 @@ export function ModelChoice() {
 }
 
 /** A1111's parameters; the rarer ones behind folds. */
-export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: Axis, z: Axis) => void }) {
+export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: Axis, z: Axis) => Promise<string> }) {
   const all = ready(useStore(choices));
   const isImage = form.mode !== 'txt2img';
   // One checkpoint is no choice: then it stands with the rarer things.

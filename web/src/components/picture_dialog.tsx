@@ -2,9 +2,10 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../api/client';
 import type { LoraCardData, PictureParameters } from '../api/types';
-import { findLora, loadLoras, loras, ready, sentence } from '../lib/collection';
+import { checkpointName, choices, findLora, loadLoras, loras, ready, sentence, shortName } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
-import { change, fromInfotext } from '../lib/form';
+import { changeWhole } from '../lib/prompt_undo';
+import { settingsOf } from '../lib/settings_text';
 import { dataUrl } from '../lib/picture_file';
 import { loraTags } from '../lib/prompt';
 import { go } from '../lib/route';
@@ -53,6 +54,10 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
   }, [picture]);
 
   const found = read.state === 'ready' ? read.value : null;
+  const all = ready(useStore(choices));
+  const taken = found?.info
+    ? settingsOf(found.parameters, { samplers: all?.samplers ?? [], schedulers: all?.schedulers ?? [], checkpoint: shortName(checkpointName(all)) })
+    : null;
   const tags = loraTags(found?.parameters['Prompt'] ?? '');
   const used = cards ? tags.map((t) => findLora(cards, t.name)).filter((lora) => lora !== undefined) : [];
   const leave = (then: () => unknown) => {
@@ -63,7 +68,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
   const asSource = async (mode: 'img2img' | 'inpaint' | 'extras') => {
     try {
       await useAsSource(picture, mode);
-      leave(() => found?.info && mode !== 'extras' && change({ prompt: fromInfotext(found.parameters).prompt ?? '' }));
+      leave(() => found?.info && mode !== 'extras' && changeWhole({ prompt: found.parameters['Prompt'] ?? '' }));
     } catch (error) {
       setRead({ state: 'failed', sentence: sentence(error) });
     }
@@ -97,7 +102,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
         {found && <MissingList text={found.info} words="It was made with" />}
         <div class="row actions">
           <button type="button" class="primary small" disabled={!found?.info}
-            onClick={() => found && leave(() => change({ ...fromInfotext(found.parameters), mode: 'txt2img' }))}>
+            onClick={() => taken && leave(() => changeWhole({ ...taken.part, mode: 'txt2img' }))}>
             Use these settings
           </button>
           <button type="button" class="small" onClick={() => void asSource('img2img')}>To image</button>
@@ -108,7 +113,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
             Copy settings
           </button>
           {tags.length > 0 && (
-            <button type="button" class="small" onClick={() => found && leave(() => change({ ...fromInfotext(found.parameters), mode: 'txt2img', compare: true }))}>
+            <button type="button" class="small" onClick={() => taken && leave(() => changeWhole({ ...taken.part, mode: 'txt2img', compare: true }))}>
               Compare without LoRA
             </button>
           )}
@@ -117,6 +122,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
           ))}
           {children}
         </div>
+        {taken && taken.notes.length > 0 && <p class="hint">{taken.notes.join(' ')}</p>}
         <p class="hint" role="status">{said}</p>
         {found?.info && (
           <>

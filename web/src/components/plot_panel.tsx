@@ -1,25 +1,34 @@
 import { useState } from 'preact/hooks';
 import { form } from '../lib/form';
-import { AXES, axisValues, example } from '../lib/plot';
+import { choices, ready } from '../lib/collection';
+import { keep, readKept } from '../lib/kept';
+import { AXES, MAX_CELLS, axisFaults, axisValues, example } from '../lib/plot';
 import type { Axis, AxisName } from '../lib/plot';
 import { useStore } from '../lib/store';
 import { Select } from './fields';
+import { Failed } from './states';
 
 const NOTHING: Axis = { name: 'Nothing', values: '' };
+const FIRST: Axes = [{ name: 'LoRA weight', values: '0-1 [3]' }, NOTHING, NOTHING];
+type Axes = [Axis, Axis, Axis];
 
 /** Chooses what an X/Y/Z plot varies; the pictures become jobs of their own in the queue. */
-export function PlotPanel({ onPlot }: { onPlot: (x: Axis, y: Axis, z: Axis) => void }) {
-  const [axes, setAxes] = useState<[Axis, Axis, Axis]>([{ name: 'LoRA weight', values: '0-1 [3]' }, NOTHING, NOTHING]);
+export function PlotPanel({ onPlot }: { onPlot: (x: Axis, y: Axis, z: Axis) => Promise<string> }) {
+  const [axes, setAxes] = useState<Axes>(() => readKept<Axes>('plot', FIRST));
+  const [refused, setRefused] = useState('');
+  const all = ready(useStore(choices));
   const hasLora = /<lora:/i.test(useStore(form).prompt);
-  const set = (i: number, axis: Axis) => setAxes((old) => old.map((a, k) => (k === i ? axis : a)) as [Axis, Axis, Axis]);
-  let count = 0;
-  let wrong = '';
-  try {
-    count = axes.reduce((n, axis) => n * axisValues(axis).length, 1);
-  } catch (error) {
-    wrong = (error as Error).message;
-  }
-  if (!hasLora && axes.some((axis) => axis.name.startsWith('LoRA'))) wrong = 'The prompt has no LoRA whose weight could vary.';
+  const set = (i: number, axis: Axis) => {
+    const next = axes.map((a, k) => (k === i ? axis : a)) as Axes;
+    setAxes(next);
+    setRefused('');
+    keep('plot', next);
+  };
+  const faults = axes.flatMap((axis) => axisFaults(axis, { samplers: all?.samplers ?? [], schedulers: all?.schedulers ?? [] }));
+  const count = faults.length > 0 ? 0 : axes.reduce((n, axis) => n * axisValues(axis).length, 1);
+  if (count > MAX_CELLS) faults.push(`That would be ${count} pictures; a plot may have ${MAX_CELLS}.`);
+  if (!hasLora && axes.some((axis) => axis.name.startsWith('LoRA'))) faults.push('The prompt has no LoRA whose weight could vary.');
+  const wrong = faults.join(' ');
   return (
     <details class="plot-panel">
       <summary>X/Y/Z plot</summary>
@@ -35,9 +44,10 @@ export function PlotPanel({ onPlot }: { onPlot: (x: Axis, y: Axis, z: Axis) => v
         </div>
       ))}
       <div class="row">
-        <button type="button" disabled={wrong !== '' || count < 2} onClick={() => onPlot(...axes)}>Make {count > 1 ? `${count} pictures` : 'the plot'}</button>
-        <span class="hint" role="status">{wrong}</span>
+        <button type="button" disabled={wrong !== '' || count < 2} onClick={() => void onPlot(...axes).then(setRefused)}>Make {count > 1 && wrong === '' ? `${count} pictures` : 'the plot'}</button>
+        <span class={wrong ? 'plot-wrong' : 'hint'} role="status">{wrong || `Each is saved as a picture of its own; at most ${MAX_CELLS}.`}</span>
       </div>
+      {refused && <Failed sentence={refused} />}
     </details>
   );
 }

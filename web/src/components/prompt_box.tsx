@@ -1,23 +1,31 @@
-import { useEffect, useId, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, api } from '../api/client';
 import type { PromptExplanation } from '../api/types';
+import { change } from '../lib/form';
+import { difference } from '../lib/history';
 import { changeWeight, complete, mistakes, pieces, wordBefore } from '../lib/prompt';
 import type { Completion } from '../lib/prompt';
+import { redoPrompt, typePrompt, undoKey, undoPrompt } from '../lib/prompt_undo';
+import type { PromptField } from '../lib/prompt_undo';
+import { looksLikeSettings } from '../lib/settings_text';
 
 interface Props {
   label: string;
+  /** The form's field that is written here. */
+  field: PromptField;
   value: string;
-  onChange: (value: string) => void;
   completions: Completion[];
   placeholder: string;
   rows: number;
   /** A completed style is applied, not written into the text. */
   onStyle: (name: string) => void;
   onSubmit: () => void;
+  /** Takes the settings of a copied text; false: the server finds none in it. */
+  onSettings: (text: string) => Promise<boolean>;
 }
 
 /** A prompt with coloured brackets and tags, completion, weights by Ctrl-Up/Down, and its number of tokens. */
-export function PromptBox({ label, value, onChange, completions, placeholder, rows, onStyle, onSubmit }: Props) {
+export function PromptBox({ label, field, value, completions, placeholder, rows, onStyle, onSubmit, onSettings }: Props) {
   const id = useId();
   const box = useRef<HTMLTextAreaElement>(null);
   const behind = useRef<HTMLDivElement>(null);
@@ -30,31 +38,68 @@ export function PromptBox({ label, value, onChange, completions, placeholder, ro
   const word = caret === null ? null : wordBefore(value, caret);
   const offers = word ? complete(completions, word.word, word.isTag) : [];
 
-  const select = (from: number, to: number) =>
-    requestAnimationFrame(() => box.current?.setSelectionRange(from, to));
+  // Where the caret goes when the text that is being set stands in the box.
+  const next = useRef<[number, number] | null>(null);
+  const put = (text: string, from: number, to: number) => {
+    if (text === value) return box.current?.setSelectionRange(from, to);
+    next.current = [from, to];
+    change({ [field]: text });
+  };
+  useLayoutEffect(() => {
+    if (next.current && document.activeElement === box.current) box.current?.setSelectionRange(...next.current);
+    next.current = null;
+  }, [value]);
+  const travel = (how: 'undo' | 'redo') => {
+    const old = box.current!.value;
+    if (!(how === 'undo' ? undoPrompt(field) : redoPrompt(field))) return;
+    setCaret(null);
+    // To what has changed, as the browser's own undo does. The new text is the form's and reaches the box a moment later.
+    requestAnimationFrame(() => {
+      const { afterTo } = difference(old, box.current?.value ?? '');
+      if (document.activeElement === box.current) box.current?.setSelectionRange(afterTo, afterTo);
+    });
+  };
+  const insert = (text: string) => {
+    const { selectionStart: from, selectionEnd: to } = box.current!;
+    put(value.slice(0, from) + text + value.slice(to), from + text.length, from + text.length);
+  };
+  // The browser's own undo (of its menu, of a phone) knows nothing of what the page changed.
+  useEffect(() => {
+    const own = (event: InputEvent) => {
+      const how = event.inputType === 'historyUndo' ? 'undo' : event.inputType === 'historyRedo' ? 'redo' : null;
+      if (!how) return;
+      event.preventDefault();
+      travel(how);
+    };
+    const place = box.current!;
+    place.addEventListener('beforeinput', own);
+    return () => place.removeEventListener('beforeinput', own);
+  }, [field]);
   const take = (offer: Completion) => {
     if (!word || caret === null) return;
     const before = value.slice(0, word.from);
     if (offer.kind === 'style') {
-      onChange(before.replace(/,\s*$/, '') + value.slice(caret));
+      put(before.replace(/,\s*$/, '') + value.slice(caret), before.length, before.length);
       onStyle(offer.label);
-      select(before.length, before.length);
     } else {
       const after = value.slice(caret).replace(/^>/, word.isTag ? '' : '>');
-      onChange(before + offer.insert + after);
-      select(before.length + offer.insert.length, before.length + offer.insert.length);
+      put(before + offer.insert + after, before.length + offer.insert.length, before.length + offer.insert.length);
     }
     setCaret(null);
   };
   const onKeyDown = (event: KeyboardEvent & { currentTarget: HTMLTextAreaElement }) => {
     const { selectionStart, selectionEnd } = event.currentTarget;
+    const how = undoKey(event);
+    if (how) {
+      event.preventDefault();
+      return travel(how);
+    }
     const isWeight = (event.ctrlKey || event.metaKey) && (event.key === 'ArrowUp' || event.key === 'ArrowDown');
     if (isWeight) {
       event.preventDefault();
       const edit = changeWeight(value, selectionStart, selectionEnd, event.key === 'ArrowUp' ? 1 : -1);
-      onChange(edit.text);
       setCaret(null);
-      select(edit.from, edit.to);
+      put(edit.text, edit.from, edit.to);
     } else if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
       event.preventDefault();
       setCaret(null);
@@ -93,9 +138,15 @@ export function PromptBox({ label, value, onChange, completions, placeholder, ro
           aria-activedescendant={offers.length > 0 ? `${id}-${Math.min(chosen, offers.length - 1)}` : undefined}
           aria-describedby={wrong.length > 0 ? `${id}-wrong` : undefined}
           onInput={(e) => {
-            onChange(e.currentTarget.value);
+            typePrompt(field, e.currentTarget.value);
             setCaret(e.currentTarget.selectionStart);
             setChosen(0);
+          }}
+          onPaste={(e) => {
+            const text = e.clipboardData?.getData('text/plain') ?? '';
+            if (!looksLikeSettings(text)) return;
+            e.preventDefault();
+            void onSettings(text).then((isTaken) => !isTaken && insert(text));
           }}
           onKeyDown={onKeyDown}
           onClick={() => setCaret(null)}
@@ -121,6 +172,12 @@ export function PromptBox({ label, value, onChange, completions, placeholder, ro
           </ul>
         )}
       </div>
+      {looksLikeSettings(value) && (
+        <p class="prompt-settings">
+          <span>This text holds the settings of a picture.</span>
+          <button type="button" class="small" onClick={() => void onSettings(value)}>Read them</button>
+        </p>
+      )}
       {wrong.length > 0 && (
         <p class="prompt-wrong" id={`${id}-wrong`}>{wrong.join(' ')}</p>
       )}

@@ -1,9 +1,12 @@
 import { useEffect, useState } from 'preact/hooks';
 import { api } from '../api/client';
 import type { Job } from '../api/types';
+import { sentence } from '../lib/collection';
 import { change } from '../lib/form';
-import { isDrawing, isUnfinished } from '../lib/queue';
+import type { Form } from '../lib/form';
+import { hasPicture, isDrawing, isUnfinished } from '../lib/queue';
 import type { Queue, Sent } from '../lib/queue';
+import { routeUrl } from '../lib/route';
 import { duration, title } from '../lib/words';
 import { ApplyReport } from './apply_report';
 import { GroupView } from './group_view';
@@ -23,13 +26,16 @@ interface Props {
 export function Stage({ jobs, notes, shown, onShow }: Props) {
   const drawings = jobs.jobs.filter(isDrawing);
   const running = drawings.find((job) => job.state === 'running');
-  const job = drawings.find((j) => j.id === shown) ?? running ?? drawings.find((j) => j.state === 'completed') ?? drawings[0] ?? null;
+  const job = drawings.find((j) => j.id === shown) ?? running ?? drawings.find(hasPicture) ?? drawings[0] ?? null;
   const group = job ? notes[job.id]?.group : undefined;
   const members = group ? drawings.filter((j) => notes[j.id]?.group === group) : [];
   const active = job && isUnfinished(job) ? job : members.find((j) => j.state === 'running') ?? null;
   // A comparison speaks of the side with the LoRAs.
   const told = members.find((j) => notes[j.id]?.label === 'with LoRA' && j.state === 'completed') ?? job;
-  const finished = drawings.filter((j) => j.state === 'completed').slice(0, 24);
+  const finished = drawings.filter(hasPicture).slice(0, 24);
+  // Two sides can be laid on each other only when both are whole; a plot stands by itself.
+  const isPlot = Boolean(job && notes[job.id]?.plot);
+  const isPair = members.length > 1 && !isPlot && members.every((j) => j.state === 'completed');
   return (
     <section class="stage" aria-label="Picture">
       <p class="unseen" aria-live="polite">
@@ -43,7 +49,7 @@ export function Stage({ jobs, notes, shown, onShow }: Props) {
       )}
       {active && <JobProgressView key={active.id} job={active} />}
       {members.length > 1 && <GroupView jobs={members} onShow={onShow} />}
-      {told && job && !active && <Ended job={notes[job.id]?.plot ? job : told} isGrouped={members.length > 1 && !notes[job.id]?.plot} />}
+      {told && job && !active && <Ended key={told.id} job={isPair ? told : job} isGrouped={isPair} />}
       <QueueList jobs={drawings} shown={job?.id ?? ''} onShow={onShow} />
       {finished.length > 1 && (
         <ul class="strip" aria-label="Last pictures">
@@ -64,12 +70,16 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
   const result = useResult(job);
   const [index, setIndex] = useState(0);
   const [copied, setCopied] = useState(false);
+  const [wrong, setWrong] = useState('');
+  const send = (mode: Form['mode']) => void useAsSource(url, mode).then(() => setWrong(''), (error: unknown) => setWrong(sentence(error)));
   useEffect(() => {
     setIndex(0);
     setCopied(false);
   }, [job.id]);
   if (job.state === 'failed') return <Failed sentence={job.error ?? 'The job failed.'} />;
-  if (job.state === 'cancelled') return <Empty title="Cancelled">{job.error && <p>{job.error}</p>}</Empty>;
+  if (job.state === 'cancelled' && job.pictures === 0) return <Empty title="Cancelled">{job.error && <p>{job.error}</p>}</Empty>;
+  if (job.state === 'completed' && !job.has_result)
+    return <Empty title="This result is no longer kept"><p>Pictures that were saved are in <a href={routeUrl('results')}>Results</a>.</p></Empty>;
   const info = result.state === 'ready' ? result.value : null;
   const at = Math.min(index, Math.max(0, job.pictures - 1));
   const url = api.pictureUrl(job.id, at);
@@ -77,6 +87,7 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
   const seed = info?.all_seeds[Math.max(0, at - (info.index_of_first_image || 0))];
   return (
     <div class="ended">
+      {job.state === 'cancelled' && <p class="hint">Cancelled: this is how far it came.</p>}
       {!isGrouped && job.pictures > 0 && (
         <a class="main-picture" href={url} target="_blank" rel="noreferrer">
           <img src={url} alt={title(info?.prompt ?? '')} />
@@ -95,15 +106,16 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
         <div class="row actions">
           <a class="button small" href={url} download={`lowrank-${seed ?? job.id}.png`}>Download</a>
           <button type="button" class="small" disabled={seed === undefined} onClick={() => seed !== undefined && change({ seed })}>Keep seed</button>
-          <button type="button" class="small" onClick={() => void useAsSource(url, 'img2img')}>To image</button>
-          <button type="button" class="small" onClick={() => void useAsSource(url, 'inpaint')}>To inpaint</button>
-          <button type="button" class="small" onClick={() => void useAsSource(url, 'extras')}>To extras</button>
+          <button type="button" class="small" onClick={() => send('img2img')}>To image</button>
+          <button type="button" class="small" onClick={() => send('inpaint')}>To inpaint</button>
+          <button type="button" class="small" onClick={() => send('extras')}>To extras</button>
           <button type="button" class="small" disabled={!infotext}
             onClick={() => void navigator.clipboard.writeText(infotext).then(() => setCopied(true), () => setCopied(false))}>
             {copied ? 'Copied' : 'Copy settings'}
           </button>
         </div>
       )}
+      {wrong && <Failed sentence={wrong} />}
       {result.state === 'failed' && <Failed sentence={result.sentence} />}
       {info && <ApplyReport info={info.lowrank} />}
       {infotext && (

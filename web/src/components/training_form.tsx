@@ -23,7 +23,7 @@ export function TrainingForm({ plan, onPlan, set, checkpoint, earlier, isTaken, 
   const [isStarting, setStarting] = useState(false);
   const [wasPressed, setPressed] = useState(false);
   const preset = presetOf(plan);
-  const fault = planFault(plan, set);
+  const fault = planFault(plan, set, checkpoint);
   const trigger = set ? triggerOf(set) : '';
   return (
     <form
@@ -41,7 +41,7 @@ export function TrainingForm({ plan, onPlan, set, checkpoint, earlier, isTaken, 
       <h2>Training</h2>
       <div class="field">
         <label for="train-name">Name of the LoRA</label>
-        <input id="train-name" type="text" maxLength={100} placeholder={set?.name ?? 'my-cat'} value={plan.output_name} onInput={(e) => onPlan({ output_name: e.currentTarget.value })} />
+        <input id="train-name" type="text" maxLength={100} placeholder={`for example ${set?.name ?? 'my-cat'}`} value={plan.output_name} onInput={(e) => onPlan({ output_name: e.currentTarget.value })} />
       </div>
       <Select label="Preset" value={preset} choices={[...Object.keys(PRESETS), ...(preset ? [] : [{ value: '', label: 'Own settings' }])]}
         onChange={(name) => PRESETS[name] && onPlan(PRESETS[name]!.is)} />

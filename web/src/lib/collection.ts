@@ -1,6 +1,6 @@
 import { api } from '../api/client';
-import type { Checkpoint, Style } from '../api/client';
-import type { LoraCardData } from '../api/types';
+import type { Style } from '../api/client';
+import type { Checkpoint, CheckpointList, LoraCardData } from '../api/types';
 import { createStore } from './store';
 
 /** A thing that is asked from the server: not here yet, here, or refused with a sentence. */
@@ -22,6 +22,8 @@ export async function loadLoras(): Promise<void> {
 /** The choices of the form. */
 export interface Choices {
   checkpoints: Checkpoint[];
+  /** Which one is taken, and where they lie. */
+  model: CheckpointList;
   vaes: string[];
   samplers: string[];
   schedulers: string[];
@@ -45,7 +47,8 @@ export async function loadChoices(): Promise<void> {
     choices.set({
       state: 'ready',
       value: {
-        checkpoints,
+        checkpoints: checkpoints.checkpoints,
+        model: checkpoints,
         vaes: vaes.map((v) => v.model_name),
         samplers: samplers.map((s) => s.name),
         schedulers: schedulers.map((s) => s.label),
@@ -64,7 +67,10 @@ export async function loadChoices(): Promise<void> {
 export const ready = <T>(loaded: Loaded<T>): T | null => (loaded.state === 'ready' ? loaded.value : null);
 
 /** Title of the checkpoint in use; '' while it is not known. */
-export const checkpointName = (all: Choices | null) => String(all?.options['sd_model_checkpoint'] || all?.checkpoints[0]?.title || '');
+export const checkpointName = (all: Choices | null) => all?.model.taken ?? '';
+
+/** The checkpoint in use. */
+export const takenCheckpoint = (all: Choices | null): Checkpoint | undefined => all?.checkpoints.find((c) => c.title === all.model.taken);
 
 /** "starter.safetensors [7bee46278f]" → "starter" */
 export const shortName = (title: string) => title.replace(/( \[\w+\])?$/, '').replace(/\.(safetensors|ckpt|pt)$/, '');
@@ -74,12 +80,8 @@ export async function setOptions(options: Record<string, unknown>): Promise<void
   await loadChoices();
 }
 
-/** The LoRA that a tag's name means, as the server looks names up: name, alias, or folder/name. */
+/** The LoRA that a tag's name means: the one whose own tag says so, else by name, alias, or folder/name. */
 export function findLora(list: LoraCardData[], name: string): LoraCardData | undefined {
-  return list.find((l) => l.name === name) ?? list.find((l) => l.alias === name || l.relative === name);
+  return list.find((l) => l.tag_name === name) ?? list.find((l) => l.name === name) ?? list.find((l) => l.alias === name || l.relative === name);
 }
 
-/** The LoRA's name as a tag writes it: the plain name, with its folder when another one has the same. */
-export function tagName(list: LoraCardData[], lora: LoraCardData): string {
-  return list.filter((l) => l.name === lora.name).length > 1 ? lora.relative : lora.name;
-}

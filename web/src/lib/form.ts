@@ -1,3 +1,4 @@
+import type { CardSettings } from '../api/types';
 import { keep, readKept } from './kept';
 import { createStore } from './store';
 
@@ -74,12 +75,13 @@ export const STANDARD: Form = {
   compare: false,
 };
 
-/** What a newcomer with nothing but the starter model finds in the form: one press gives a picture. */
-export const STARTER_FORM: Partial<Form> = {
-  prompt: 'a red fox, noto style, blue background',
-  width: 128,
-  height: 128,
-};
+/** The form as a checkpoint's card has it: what a newcomer with nothing but the starter model finds. With a LoRA in the
+ * prompt the comparison shows what it does. */
+export const fromCard = (settings: CardSettings): Partial<Form> => ({ ...settings, ...(/<lora:/i.test(settings.prompt ?? '') ? { compare: true } : {}) });
+
+/** Whether the form already has what a card says of sampler, size and guidance. */
+export const followsCard = (f: Form, settings: CardSettings): boolean =>
+  (['sampler_name', 'scheduler', 'cfg_scale', 'width', 'height'] as const).every((key) => settings[key] === undefined || settings[key] === f[key]);
 
 export const form = createStore<Form>({ ...STANDARD, ...readKept<Partial<Form>>('form', {}) });
 form.subscribe(() => keep('form', form.get()));
@@ -170,7 +172,8 @@ export function fault(f: Form, from: Source): string | null {
   return null;
 }
 
-/** Form fields out of a picture's infotext as /sdapi/v1/png-info reads it; what is not said stays as it is. */
+/** Form fields out of a picture's infotext as /sdapi/v1/png-info reads it. What is not said stays as it is, but for what an
+ * infotext leaves out when it was off. */
 export function fromInfotext(parameters: Record<string, string>): Partial<Form> {
   const part: Partial<Form> = {};
   const text = (label: string) => parameters[label];
@@ -199,5 +202,11 @@ export function fromInfotext(parameters: Record<string, string>): Partial<Form> 
   part.enable_hr = scale !== undefined;
   put('hr_scale', scale);
   put('hr_upscaler', text('Hires upscaler'));
+  put('hr_second_pass_steps', value('Hires steps'));
+  put('mask_blur', value('Mask blur'));
+  part.tiling = text('Tiling') === 'True';
+  part.subseed_strength ??= 0;
+  // Styles are in the prompt as it was used.
+  part.styles = [];
   return part;
 }

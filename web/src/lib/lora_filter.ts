@@ -1,5 +1,3 @@
-import type { LoraCardData } from '../api/types';
-
 export const TYPES = ['character', 'style', 'concept', 'pose', 'clothing', 'object'] as const;
 
 /** What the collection page asks for; '' and 0 mean all. */
@@ -8,15 +6,17 @@ export interface LoraFilter {
   type: string;
   base_model: string;
   tag: string;
+  /** With all below it; '.': in no folder. */
+  folder: string;
   rating: number;
   /** Only those that fit the checkpoint in use. */
   onlyFitting: boolean;
   sort: 'name' | 'added' | 'rating' | 'size';
 }
 
-export const NO_FILTER: LoraFilter = { text: '', type: '', base_model: '', tag: '', rating: 0, onlyFitting: false, sort: 'name' };
+export const NO_FILTER: LoraFilter = { text: '', type: '', base_model: '', tag: '', folder: '', rating: 0, onlyFitting: false, sort: 'name' };
 
-export const isFiltered = (f: LoraFilter) => Boolean(f.text.trim() || f.type || f.base_model || f.tag || f.rating || f.onlyFitting);
+export const isFiltered = (f: LoraFilter) => Boolean(f.text.trim() || f.type || f.base_model || f.tag || f.folder || f.rating || f.onlyFitting);
 
 /** The filter as the server takes it. */
 export function loraQuery(f: LoraFilter, checkpoint: string): URLSearchParams {
@@ -26,21 +26,12 @@ export function loraQuery(f: LoraFilter, checkpoint: string): URLSearchParams {
   put('type', f.type);
   put('base_model', f.base_model);
   put('tag', f.tag);
+  put('folder', f.folder);
   put('rating', f.rating ? String(f.rating) : '');
   put('fits', f.onlyFitting ? checkpoint : '');
   // With words the best hits come first, unless another order is chosen.
   put('sort', f.sort === 'name' && f.text.trim() ? '' : f.sort);
   return query;
-}
-
-/** Cards whose names, trigger words, type or base model hold every word of the text: the quick search beside the prompt. */
-export function matchLoras(all: LoraCardData[], text: string): LoraCardData[] {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  if (words.length === 0) return all;
-  return all.filter((lora) => {
-    const card = [lora.relative, lora.alias, lora.title, lora.type ?? '', lora.base_model, ...lora.trigger_words].join(' ').toLowerCase();
-    return words.every((word) => card.includes(word));
-  });
 }
 
 /** The slice of a grid that is in sight, with a margin of two rows: rows of the same height, as many columns as fit. */

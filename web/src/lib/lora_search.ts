@@ -10,19 +10,19 @@ import type { LoraFilter } from './lora_filter';
 const PAUSE = 150;
 
 /**
- * The cards that a filter leaves. The server searches; the page has all cards already and needs only their order. While
+ * The cards that a filter leaves, and where no LoRA has the words that were written, the words that were looked for instead. The server searches; the page has all cards already and needs only their order. While
  * an answer is awaited the last one stays.
  */
-export function useLoraSearch(filter: LoraFilter, checkpoint: string, cards: LoraCardData[] | null): Loaded<LoraCardData[]> {
+export function useLoraSearch(filter: LoraFilter, checkpoint: string, cards: LoraCardData[] | null): { list: Loaded<LoraCardData[]>; near: string[] } {
   const query = loraQuery(filter, checkpoint).toString();
   const isPlain = query === loraQuery(NO_FILTER, '').toString();
-  const [found, setFound] = useState<Loaded<string[]>>({ state: 'loading' });
+  const [found, setFound] = useState<Loaded<{ places: string[]; near: string[] }>>({ state: 'loading' });
   useEffect(() => {
     if (isPlain || !cards) return;
     let isOld = false;
     const timer = setTimeout(() => {
       api.findLoras(new URLSearchParams(query)).then(
-        ({ loras }) => !isOld && setFound({ state: 'ready', value: loras.map((lora) => lora.relative) }),
+        ({ loras, near }) => !isOld && setFound({ state: 'ready', value: { places: loras.map((lora) => lora.relative), near } }),
         (error: unknown) => !isOld && setFound({ state: 'failed', sentence: sentence(error) }),
       );
     }, PAUSE);
@@ -32,10 +32,11 @@ export function useLoraSearch(filter: LoraFilter, checkpoint: string, cards: Lor
     };
   }, [query, isPlain, cards]);
   return useMemo(() => {
-    if (!cards) return { state: 'loading' };
-    if (isPlain) return { state: 'ready', value: cards };
-    if (found.state !== 'ready') return found;
+    if (!cards) return { list: { state: 'loading' }, near: [] };
+    if (isPlain) return { list: { state: 'ready', value: cards }, near: [] };
+    if (found.state !== 'ready') return { list: found, near: [] };
     const byPlace = new Map(cards.map((card) => [card.relative, card]));
-    return { state: 'ready', value: found.value.map((place) => byPlace.get(place)).filter((card) => card !== undefined) };
+    const value = found.value.places.map((place) => byPlace.get(place)).filter((card) => card !== undefined);
+    return { list: { state: 'ready', value }, near: found.value.near };
   }, [cards, isPlain, found]);
 }

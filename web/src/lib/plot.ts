@@ -13,6 +13,44 @@ export interface Axis {
   values: string;
 }
 
+/** How many pictures a plot may have. Each waits in the queue as a job, which has room for more. */
+export const MAX_CELLS = 150;
+
+/** What the axes choose from by name; empty while it is not known. */
+interface Known {
+  samplers: readonly string[];
+  schedulers: readonly string[];
+}
+
+const LIMITS: Partial<Record<AxisName, { least: number; most: number; whole?: true }>> = {
+  Seed: { least: -1, most: 4294967295, whole: true }, Steps: { least: 1, most: 1000, whole: true }, 'CFG Scale': { least: 0, most: 100 },
+  'LoRA weight': { least: -10, most: 10 }, Denoising: { least: 0, most: 1 }, 'Clip skip': { least: 1, most: 12, whole: true },
+};
+
+/** All that is wrong with an axis, one sentence each, before anything is drawn. */
+export function axisFaults(axis: Axis, known: Known): string[] {
+  let values: string[];
+  try {
+    values = axisValues(axis);
+  } catch (error) {
+    return [(error as Error).message];
+  }
+  const list = (wrong: string[]) => wrong.map((value) => `“${value}”`).join(', ');
+  const names = axis.name === 'Sampler' ? known.samplers : axis.name === 'Schedule type' ? known.schedulers : [];
+  if (names.length > 0) {
+    const wrong = values.filter((value) => !names.some((name) => name.toLowerCase() === value.toLowerCase()));
+    return wrong.length > 0 ? [`There is no ${axis.name.toLowerCase()} ${list(wrong)}.`] : [];
+  }
+  if (axis.name === 'Size') {
+    const wrong = values.filter((value) => value.split('x').some((side) => Number(side) < 64 || Number(side) > 4096));
+    return wrong.length > 0 ? [`${list(wrong)}: both sides must be from 64 to 4096.`] : [];
+  }
+  const limits = LIMITS[axis.name];
+  if (!limits) return [];
+  const wrong = values.filter((value) => Number(value) < limits.least || Number(value) > limits.most || (limits.whole && !Number.isInteger(Number(value))));
+  return wrong.length > 0 ? [`${axis.name}: ${list(wrong.slice(0, 5))} must be ${limits.whole ? 'whole numbers ' : ''}from ${limits.least} to ${limits.most}.`] : [];
+}
+
 /**
  * The values of an axis: a comma list; for numbers also `1-5`, `1-10 (+3)` and `0-1 [5]` (five values, ends included).
  * Throws Error with what is wrong.
@@ -24,30 +62,45 @@ export function axisValues(axis: Axis): string[] {
   if (parts.length === 0) throw new Error(`${axis.name} needs values, for example ${example(axis.name)}.`);
   if (['Sampler', 'Schedule type', 'Prompt S/R'].includes(axis.name)) return parts;
   if (axis.name === 'Size') {
-    const wrong = parts.find((part) => !/^\d+\s*x\s*\d+$/.test(part));
-    if (wrong) throw new Error(`“${wrong}” is no size; write 512x768.`);
+    const wrong = parts.filter((part) => !/^\d+\s*x\s*\d+$/.test(part));
+    if (wrong.length > 0) throw new Error(`${wrong.map((part) => `“${part}”`).join(', ')} is no size; write 512x768.`);
     return parts.map((part) => part.replace(/\s/g, ''));
   }
-  return parts.flatMap((part) => numbers(part, axis.name));
+  const values: string[] = [];
+  const wrong: string[] = [];
+  for (const part of parts) {
+    const found = numbers(part);
+    if (found) values.push(...found);
+    else wrong.push(`“${part}”`);
+  }
+  if (wrong.length > 0) throw new Error(`${wrong.join(', ')} is no number for ${axis.name}.`);
+  return values;
 }
 
-function numbers(part: string, name: AxisName): string[] {
+/** null: it is no number. */
+function numbers(part: string): string[] | null {
   const n = '([+-]?\\d+(?:\\.\\d+)?)';
   const range = new RegExp(`^${n}\\s*-\\s*${n}(?:\\s*\\(\\s*${n}\\s*\\)|\\s*\\[\\s*(\\d+)\\s*\\])?$`).exec(part);
   const round = (value: number) => String(Math.round(value * 1e6) / 1e6);
   if (!range) {
-    if (!Number.isFinite(Number(part))) throw new Error(`“${part}” is no number for ${name}.`);
-    return [part];
+    return Number.isFinite(Number(part)) ? [part] : null;
   }
   const [from, to] = [Number(range[1]), Number(range[2])];
   if (range[4] !== undefined) {
-    const count = Math.min(100, Math.max(2, Number(range[4])));
+    const count = Number(range[4]);
+    if (count < 2) throw new Error(`“${part}” asks for ${count} values; a range has two at least.`);
+    checkCount(part, count);
     return Array.from({ length: count }, (_, i) => round(from + ((to - from) * i) / (count - 1)));
   }
   const step = range[3] === undefined ? 1 : Math.abs(Number(range[3]));
   if (step === 0) throw new Error(`The step of “${part}” is 0.`);
-  const count = Math.min(100, Math.floor(Math.abs(to - from) / step + 1e-9) + 1);
+  const count = Math.floor(Math.abs(to - from) / step + 1e-9) + 1;
+  checkCount(part, count);
   return Array.from({ length: count }, (_, i) => round(from + Math.sign(to - from) * step * i));
+}
+
+function checkCount(part: string, count: number): void {
+  if (count > MAX_CELLS) throw new Error(`“${part}” gives ${count} values; a plot may have ${MAX_CELLS} pictures.`);
 }
 
 export function example(name: AxisName): string {
@@ -111,7 +164,7 @@ export function plotCells(form: Form, x: Axis, y: Axis, z: Axis): Cell[] {
   const [xs, ys, zs] = [axisValues(x), axisValues(y), axisValues(z)] as const;
   const count = xs.length * ys.length * zs.length;
   if (count < 2) throw new Error('Choose what to vary.');
-  if (count > 150) throw new Error(`That would be ${count} pictures; a plot may have 150.`);
+  if (count > MAX_CELLS) throw new Error(`That would be ${count} pictures; a plot may have ${MAX_CELLS}.`);
   const cells: Cell[] = [];
   for (const zv of zs)
     for (const yv of ys)

@@ -15,7 +15,11 @@ export const queue = createStore<Queue>({ jobs: [], isLoaded: false, isOnline: t
 export const isUnfinished = (job: Job) => job.state === 'queued' || job.state === 'running';
 
 /** Jobs that give pictures. */
-export const isDrawing = (job: Job) => job.kind === 'txt2img' || job.kind === 'img2img' || job.kind === 'extras';
+export const DRAWING: Job['kind'][] = ['txt2img', 'img2img', 'extras'];
+export const isDrawing = (job: Job) => DRAWING.includes(job.kind);
+
+/** Whether there is a picture to show: also of a job that was cancelled on its way. */
+export const hasPicture = (job: Job) => job.pictures > 0 && (job.state === 'completed' || job.state === 'cancelled');
 
 /** Jobs that the page started, with what is worth remembering of their form. */
 export interface Sent {
@@ -33,12 +37,19 @@ sent.subscribe(() => keep('sent', Object.fromEntries(Object.entries(sent.get()).
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
+/** How many jobs are asked for: enough for the strip and for the largest group among the last, so that a plot stays whole. */
+function listed(): number {
+  const counts = new Map<string, number>();
+  for (const { group } of Object.values(sent.get())) if (group) counts.set(group, (counts.get(group) ?? 0) + 1);
+  return Math.min(500, 60 + Math.max(0, ...counts.values()));
+}
+
 /** Asks for the jobs now, and again: soon while something runs, seldom otherwise. */
 export async function watchQueue(): Promise<void> {
   clearTimeout(timer);
   let pause = 4000;
   try {
-    const { jobs } = await api.jobs();
+    const { jobs } = await api.jobs(listed(), !document.hidden);
     queue.set({ jobs, isLoaded: true, isOnline: true });
     if (jobs.some(isUnfinished)) pause = 600;
   } catch (error) {

@@ -1,4 +1,4 @@
-import type { Dataset, Training } from '../api/types';
+import type { Dataset, DatasetPicture, Training } from '../api/types';
 
 /** What a person decides about a training. Names are kohya's. */
 export interface Plan {
@@ -43,6 +43,15 @@ export const presetOf = (plan: Plan): string =>
 /** The trigger words of all folders of a set, as the trainer joins them. */
 export const triggerOf = (set: Dataset): string => [...new Set(set.folders.map((f) => f.trigger).filter(Boolean))].join(', ');
 
+/** Pictures whose own caption leaves out the trigger words of their folder. */
+export function withoutTrigger(set: Dataset): { picture: DatasetPicture; trigger: string }[] {
+  return set.pictures.flatMap((picture) => {
+    const trigger = set.folders.find((f) => f.folder === picture.folder)?.trigger ?? '';
+    const isSilent = trigger !== '' && picture.caption !== null && !picture.caption.toLowerCase().includes(trigger.toLowerCase());
+    return isSilent ? [{ picture, trigger }] : [];
+  });
+}
+
 /** The order that /v1/jobs takes, with kohya's option names. */
 export function trainRequest(plan: Plan, set: Dataset, checkpoint: string): Record<string, unknown> {
   const { sample_prompts, sample_every_n_steps, resolution, ...rest } = plan;
@@ -58,7 +67,8 @@ export function trainRequest(plan: Plan, set: Dataset, checkpoint: string): Reco
 }
 
 /** What must be put right before the training, as a sentence; null when nothing. */
-export function planFault(plan: Plan, set: Dataset | null): string | null {
+export function planFault(plan: Plan, set: Dataset | null, checkpoint: string): string | null {
+  if (!checkpoint) return 'There is no checkpoint to train on; Create tells where to put one.';
   if (!set) return 'Choose the pictures first.';
   if (set.count === 0) return 'Add pictures first.';
   if (!set.is_ready) return 'Some pictures cannot be used; see above.';

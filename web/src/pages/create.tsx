@@ -1,23 +1,29 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
+import { api } from '../api/client';
 import { LoraChips } from '../components/lora_chips';
 import { LoraShelf } from '../components/lora_shelf';
+import { ModelNotice } from '../components/model_notice';
 import { ExtrasFields } from '../components/extras_fields';
 import { Parameters } from '../components/parameters';
 import { PromptBox } from '../components/prompt_box';
+import { SettingsNotice } from '../components/settings_notice';
+import type { TakenSettings } from '../components/settings_notice';
 import { SourcePicker } from '../components/source_picker';
 import { Stage } from '../components/stage';
 import { Check, Segments } from '../components/fields';
 import { Failed } from '../components/states';
 import { Icon } from '../components/icon';
-import { choices, loras, ready, sentence, tagName } from '../lib/collection';
-import { STARTER_FORM, change, fault, form, isFirstVisit, requestOf, source } from '../lib/form';
+import { checkpointName, choices, loras, ready, sentence, shortName, takenCheckpoint } from '../lib/collection';
+import { change, fault, form, fromCard, isFirstVisit, requestOf, source } from '../lib/form';
 import type { Form, Source } from '../lib/form';
 import { pictureSize } from '../lib/picture_file';
 import { plotCells, withoutLoras } from '../lib/plot';
 import type { Axis } from '../lib/plot';
 import { loraTags } from '../lib/prompt';
 import type { Completion } from '../lib/prompt';
-import { isUnfinished, queue, send, sent } from '../lib/queue';
+import { changeWhole, redoPrompt, undoKey, undoPrompt } from '../lib/prompt_undo';
+import { settingsOf } from '../lib/settings_text';
+import { isUnfinished, queue, send, sent, watchQueue } from '../lib/queue';
 import type { Sent } from '../lib/queue';
 import { useStore } from '../lib/store';
 
@@ -37,6 +43,21 @@ async function sizeOf(f: Form, from: Source): Promise<{ width: number; height: n
   return { width: width * scale, height: height * scale };
 }
 
+/** Ctrl-Z outside of the prompts, after a card or a slider: takes back what was done to a prompt last. */
+function useUndoAnywhere() {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const how = undoKey(event);
+      const target = event.target as HTMLElement;
+      const hasOwn = target.matches?.('textarea, select, input:not([type=range], [type=checkbox], [type=radio])');
+      if (!how || hasOwn || event.defaultPrevented) return;
+      if (how === 'undo' ? undoPrompt() : redoPrompt()) event.preventDefault();
+    };
+    addEventListener('keydown', onKey);
+    return () => removeEventListener('keydown', onKey);
+  }, []);
+}
+
 /** The words that a prompt box offers while writing. */
 function useCompletions(): Completion[] {
   const cards = ready(useStore(loras));
@@ -44,7 +65,7 @@ function useCompletions(): Completion[] {
   return useMemo(() => {
     const list: Completion[] = [];
     for (const lora of cards ?? []) {
-      const name = tagName(cards!, lora);
+      const name = lora.tag_name;
       list.push({ kind: 'LoRA', label: name, insert: `<lora:${name}:${lora.preferred_weight || 1}>`, detail: lora.type ?? lora.family });
       for (const word of lora.trigger_words) list.push({ kind: 'trigger', label: word, insert: word, detail: lora.name });
     }
@@ -69,47 +90,73 @@ export function CreatePage() {
   const waiting = jobs.jobs.filter((job) => isUnfinished(job)).length;
   const tags = loraTags(f.prompt);
   const isExtras = f.mode === 'extras';
+  const [taken, setTaken] = useState<TakenSettings | null>(null);
+  useUndoAnywhere();
 
   useEffect(() => {
-    if (all && isFirstVisit() && all.checkpoints.length === 1 && all.checkpoints[0]!.model_name === 'starter') change(STARTER_FORM);
+    const model = takenCheckpoint(all);
+    if (model?.is_starter && model.card.settings && isFirstVisit()) change(fromCard(model.card.settings));
   }, [all]);
 
-  /** Sends forms that belong together; one alone has no group. */
-  const sendAll = async (list: { form: Form; note: Partial<Sent> }[]) => {
-    setWrong('');
-    const problem = list.map((entry) => fault(entry.form, from)).find(Boolean);
-    if (problem) return setWrong(problem);
+  /** Sends forms that belong together, all or none; one alone has no group. Gives what went wrong, '' nothing. */
+  const sendAll = async (list: { form: Form; note: Partial<Sent> }[]): Promise<string> => {
+    const problem = all && !all.model.taken && !isExtras ? 'There is no checkpoint to draw with; see above.' : list.map((entry) => fault(entry.form, from)).find(Boolean);
+    if (problem) return problem;
     setSending(true);
     // Where the picture is not in sight, go and see it come.
     if (innerWidth <= 680) document.querySelector('.stage')?.scrollIntoView();
     const group = list.length > 1 ? `group-${Date.now()}` : undefined;
+    const begun: string[] = [];
+    let failure = '';
     try {
       for (const entry of list) {
         const { kind, request } = requestOf(entry.form, from);
         const size = await sizeOf(entry.form, from);
         const prompt = kind === 'extras' ? `${entry.form.upscaler_1}, ${entry.form.upscaling_resize} times larger` : entry.form.prompt;
         const job = await send(kind, request, { prompt, ...size, ...(group ? { group } : {}), ...entry.note });
+        begun.push(job.id);
         setShown((old) => (list[0] === entry ? job.id : old));
       }
     } catch (error) {
-      setWrong(sentence(error));
+      // Half of what belongs together is of no use to anybody.
+      failure = sentence(error) + (begun.length > 0 ? ` None of the ${list.length} pictures is drawn.` : '');
+      await Promise.allSettled(begun.reverse().map((id) => api.cancel(id)));
+      void watchQueue();
     }
     setSending(false);
+    return failure;
   };
   const generate = () => {
     if (isSending) return;
-    if (!f.compare || tags.length === 0 || isExtras) return void sendAll([{ form: f, note: {} }]);
+    setWrong('');
+    if (!f.compare || tags.length === 0 || isExtras) return void sendAll([{ form: f, note: {} }]).then(setWrong);
     const fixed: Form = { ...f, seed: f.seed === -1 ? randomSeed() : f.seed, n_iter: 1, batch_size: 1 };
     void sendAll([
       { form: { ...fixed, prompt: withoutLoras(f.prompt) }, note: { label: 'without LoRA' } },
       { form: fixed, note: { label: 'with LoRA' } },
-    ]);
+    ]).then(setWrong);
   };
-  const plot = (x: Axis, y: Axis, z: Axis) => {
+  /** Settings that were copied elsewhere and stand in a text now; false when the text holds none. */
+  const takeSettings = async (text: string): Promise<boolean> => {
+    try {
+      const { parameters } = await api.infotext(text);
+      if (parameters['Prompt'] === undefined) return false;
+      const { part, notes: said } = settingsOf(parameters, {
+        samplers: all?.samplers ?? [], schedulers: all?.schedulers ?? [], checkpoint: shortName(checkpointName(all)),
+      });
+      changeWhole({ ...part, mode: f.mode === 'extras' ? 'txt2img' : f.mode });
+      setTaken({ text, notes: said });
+      return true;
+    } catch (error) {
+      setWrong(`The settings could not be read: ${sentence(error)}`);
+      return false;
+    }
+  };
+  const plot = async (x: Axis, y: Axis, z: Axis): Promise<string> => {
     try {
       const fixed = { ...f, seed: f.seed === -1 ? randomSeed() : f.seed };
       const cells = plotCells(fixed, x, y, z);
-      void sendAll(
+      return await sendAll(
         cells.map((cell) => ({
           form: cell.form,
           note: {
@@ -119,7 +166,7 @@ export function CreatePage() {
         })),
       );
     } catch (error) {
-      setWrong(sentence(error));
+      return sentence(error);
     }
   };
 
@@ -135,11 +182,21 @@ export function CreatePage() {
       >
         <h1 class="unseen">Create</h1>
         <Segments label="Start from" value={f.mode} choices={MODES} onChange={(mode) => change({ mode })} />
+        {all && !isExtras && <ModelNotice all={all} form={f} />}
+        {taken && (
+          <SettingsNotice
+            taken={taken} onClose={() => setTaken(null)}
+            onUndo={() => {
+              undoPrompt();
+              setTaken(null);
+            }}
+          />
+        )}
         {!isExtras && (
           <>
             <PromptBox
-              label="Prompt" value={f.prompt} onChange={(prompt) => change({ prompt })} completions={completions} rows={4}
-              placeholder="What to draw, for example: a red fox in the snow" onSubmit={generate}
+              label="Prompt" field="prompt" value={f.prompt} completions={completions} rows={4}
+              placeholder="What to draw, for example: a red fox in the snow" onSubmit={generate} onSettings={takeSettings}
               onStyle={(name) => change({ styles: [...new Set([...f.styles, name])] })}
             />
             {f.styles.length > 0 && (
@@ -157,7 +214,7 @@ export function CreatePage() {
             )}
             <LoraChips prompt={f.prompt} onPrompt={(prompt) => change({ prompt })} loras={cards} />
             <PromptBox
-              label="Negative prompt" value={f.negative_prompt} onChange={(negative_prompt) => change({ negative_prompt })}
+              label="Negative prompt" field="negative_prompt" value={f.negative_prompt} onSettings={takeSettings}
               completions={completions.filter((c) => c.kind !== 'LoRA')} rows={2} placeholder="What to keep out of the picture"
               onSubmit={generate} onStyle={(name) => change({ styles: [...new Set([...f.styles, name])] })}
             />

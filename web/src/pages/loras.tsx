@@ -6,6 +6,7 @@ import { DuplicatesView } from '../components/duplicates_view';
 import { Check, Select } from '../components/fields';
 import { Icon } from '../components/icon';
 import { ImportPanel } from '../components/import_panel';
+import { NearWords } from '../components/lora_shelf';
 import { LoraPanel } from '../components/lora_panel';
 import { MissingList } from '../components/missing_list';
 import { Empty, Failed, Loading } from '../components/states';
@@ -33,7 +34,7 @@ export function LorasPage() {
   const [facets, setFacets] = useState<LoraFacets | null>(null);
   const set = (part: Partial<LoraFilter>) => setFilter((old) => ({ ...old, ...part }));
   const list = ready(loaded);
-  const found = useLoraSearch(filter, checkpoint, list);
+  const { list: found, near } = useLoraSearch(filter, checkpoint, list);
   useEffect(() => keep('filter', filter), [filter]);
   useEffect(() => void api.loraFacets().then(setFacets, () => setFacets(null)), [list]);
   const chosen = item && list ? list.find((l) => l.relative === item) ?? findLora(list, item) : undefined;
@@ -67,6 +68,7 @@ export function LorasPage() {
             {list && list.length > 0 && shown?.length === 0 && (
               <Empty title="No LoRA matches">{isFiltered(filter) && <button type="button" onClick={() => setFilter({ ...NO_FILTER, sort: filter.sort })}>Clear the filters</button>}</Empty>
             )}
+            {shown && shown.length > 0 && <NearWords text={filter.text} near={near} />}
             {shown && shown.length > 0 && <CardGrid list={shown} />}
           </>
         )}
@@ -97,6 +99,10 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
         { value: '', label: 'All' },
         ...(facets?.base_models ?? []).filter((b) => b.base_model).map((b) => choice(b.base_model!, b.count)),
       ],
+      folders: [
+        { value: '', label: 'All' },
+        ...(facets?.folders ?? []).map((f) => (f.folder ? choice(f.folder, f.count) : { value: '.', label: `in no folder (${f.count})` })),
+      ],
       tags: [{ value: '', label: 'All' }, ...(facets?.tags ?? []).map((t) => choice(t.tag, t.count))],
     };
   }, [facets]);
@@ -110,6 +116,9 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
       <Select label="Type" value={filter.type} choices={counted.types} onChange={(type) => onChange({ type })} />
       <Select label="Base model" value={filter.base_model} choices={counted.bases} onChange={(base_model) => onChange({ base_model })} />
       <Select label="Tag" value={filter.tag} choices={counted.tags} onChange={(tag) => onChange({ tag })} />
+      {(counted.folders.length > 2 || filter.folder) && (
+        <Select label="Folder" value={filter.folder} choices={counted.folders} onChange={(folder) => onChange({ folder })} />
+      )}
       <Select label="Rating" value={String(filter.rating)} onChange={(rating) => onChange({ rating: Number(rating) })}
         choices={[{ value: '0', label: 'Any' }, ...[1, 2, 3, 4].map((n) => ({ value: String(n), label: `${n} stars or more` })), { value: '5', label: '5 stars' }]} />
       <Select label="Order" value={filter.sort} onChange={(sort) => onChange({ sort: sort as LoraFilter['sort'] })}

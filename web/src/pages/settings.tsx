@@ -46,7 +46,7 @@ export function SettingsPage() {
         <>
           <section class="block">
             <h2>Model</h2>
-            {loaded.value.checkpoints.length === 0 && <Failed sentence="There is no checkpoint. Put one into models/Stable-diffusion of the data folder." />}
+            {loaded.value.checkpoints.length === 0 && <Failed sentence={`There is no checkpoint. Put one into ${loaded.value.model.folder}.`} />}
             <ModelChoice />
             <div class="row">
               <button type="button" class="small" onClick={() => void loadChoices()}>Look for new files</button>

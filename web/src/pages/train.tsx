@@ -6,7 +6,7 @@ import { DatasetView } from '../components/dataset_view';
 import { Failed, Loading } from '../components/states';
 import { TrainingForm } from '../components/training_form';
 import { TrainingRun } from '../components/training_run';
-import { checkpointName, choices, loras, ready, sentence } from '../lib/collection';
+import { checkpointName, choices, loras, ready, sentence, takenCheckpoint } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
 import { keep, readKept } from '../lib/kept';
 import { isUnfinished, queue, send } from '../lib/queue';
@@ -68,7 +68,7 @@ export function TrainPage() {
   }, [item, plan.resolution, jobs.isOnline]);
   useEffect(() => {
     // The starter model draws small pictures; larger ones would only cost time.
-    if (all?.checkpoints.length === 1 && all.checkpoints[0]!.model_name === 'starter' && readKept('plan', null) === null) change({ resolution: 128 });
+    if (takenCheckpoint(all)?.is_starter && readKept('plan', null) === null) change({ resolution: 128 });
   }, [all]);
 
   const checkpoint = checkpointName(all);

@@ -1,0 +1,52 @@
+import { fromInfotext } from './form';
+import type { Form } from './form';
+
+/** Whether a text looks like the settings of a picture as A1111, LowRank and civitai.com copy them. The server reads it. */
+export function looksLikeSettings(text: string): boolean {
+  const labels = ['Steps', 'Sampler', 'CFG scale', 'Seed', 'Size', 'Model', 'Model hash', 'Clip skip', 'Version', 'Civitai resources'];
+  const found = labels.filter((label) => new RegExp(`(^|[\\n,])\\s*${label}: ?\\S`, 'i').test(text));
+  return found.length >= 3 || (/(^|\n)Negative prompt:/i.test(text) && found.length > 0);
+}
+
+/** What the form can choose from, as far as settings name it. */
+export interface Known {
+  samplers: string[];
+  schedulers: string[];
+  /** The checkpoint in use, without its ending. */
+  checkpoint: string;
+}
+
+/** The form's fields that settings give, and a sentence about each that is not taken as it stands. */
+export function settingsOf(parameters: Record<string, string>, known: Known): { part: Partial<Form>; notes: string[] } {
+  const part = fromInfotext(parameters);
+  const notes: string[] = [];
+  const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase();
+  if (part.sampler_name !== undefined && known.samplers.length > 0) {
+    const asked = part.sampler_name;
+    const exact = known.samplers.find((name) => same(name, asked));
+    // Up to A1111 1.8, and at civitai.com still, the schedule is a part of the sampler's name.
+    const schedule = exact ? undefined : known.schedulers.find((name) => asked.toLowerCase().endsWith(` ${name.toLowerCase()}`));
+    const short = schedule && known.samplers.find((name) => same(name, asked.slice(0, -schedule.length - 1)));
+    if (exact) part.sampler_name = exact;
+    else if (schedule && short) Object.assign(part, { sampler_name: short, scheduler: schedule });
+    else {
+      delete part.sampler_name;
+      notes.push(`The sampler “${asked}” is not known here; the form's stays.`);
+    }
+    // Without a word about the schedule the sampler's own was used.
+    if (part.sampler_name !== undefined && part.scheduler === undefined) part.scheduler = 'Automatic';
+  }
+  if (part.scheduler !== undefined && known.schedulers.length > 0) {
+    const asked = part.scheduler;
+    const exact = known.schedulers.find((name) => same(name, asked));
+    if (exact) part.scheduler = exact;
+    else {
+      delete part.scheduler;
+      notes.push(`The schedule type “${asked}” is not known here; the form's stays.`);
+    }
+  }
+  const model = parameters['Model'];
+  if (model && known.checkpoint && !same(model, known.checkpoint)) notes.push(`It was made with the checkpoint ${model}; pictures are made with ${known.checkpoint}.`);
+  if (part.seed === undefined) notes.push('No seed is given.');
+  return { part, notes };
+}
