@@ -7,7 +7,7 @@ let formOf: typeof import('../src/lib/form');
 let plot: typeof import('../src/lib/plot');
 let client: typeof import('../src/api/client');
 beforeAll(async () => {
-  vi.stubGlobal('localStorage', { getItem: () => null, setItem: () => {} });
+  for (const store of ['localStorage', 'sessionStorage']) vi.stubGlobal(store, { getItem: () => null, setItem: () => {}, removeItem: () => {} });
   formOf = await import('../src/lib/form');
   plot = await import('../src/lib/plot');
   client = await import('../src/api/client');
@@ -104,6 +104,17 @@ describe('the form', () => {
         // What A1111 writes only when it was on.
         tiling: false, subseed_strength: 0, styles: [],
       });
+  });
+  it('says which choice is no longer there, before anything is sent', () => {
+    const all = { samplers: ['DPM++ 2M'], schedulers: ['Automatic'], upscalers: ['Latent'], pictureUpscalers: ['Lanczos'], styles: [{ name: 'ink' }] };
+    const stale = (part: object) => formOf.staleChoice({ ...formOf.STANDARD, ...part }, all);
+    expect(stale({})).toBeNull();
+    expect(stale({ sampler_name: 'Gone' })).toBe('The sampling method “Gone” is not there; choose another one.');
+    expect(stale({ scheduler: 'Gone' })).toContain('schedule type');
+    expect(stale({ styles: ['ink', 'lost'] })).toContain('style “lost”');
+    expect(stale({ hr_upscaler: '4x-Gone' })).toBeNull();
+    expect(stale({ hr_upscaler: '4x-Gone', enable_hr: true })).toContain('upscaler “4x-Gone”');
+    expect(stale({ mode: 'extras', upscaler_1: '4x-Gone', sampler_name: 'Gone' })).toContain('upscaler “4x-Gone”');
   });
   it('is filled from a card, with the comparison where it has a LoRA', () => {
     const settings = { prompt: 'zorbo <lora:z:1>', cfg_scale: 5, width: 128, height: 128, sampler_name: 'Euler a' };

@@ -203,8 +203,14 @@ class Reader {
       throw Refusal(422, fmt::format("there is no checkpoint in {}; put one there.",
                                      catalog_.data().checkpoints().string()));
     }
-    request_.vae =
-        vae_path(catalog_, order_.options.at("sd_vae").get<std::string>(), "override_settings", faults_);
+    std::string vae = order_.options.at("sd_vae").get<std::string>();
+    Faults gone;
+    if (vae_path(catalog_, vae, "sd_vae", gone).empty() && !order_.overrides.contains("sd_vae")) {
+      order_.warnings.push_back(fmt::format(
+          "the chosen VAE '{}' is no longer there: the checkpoint's own was taken.", vae.substr(0, 200)));
+      vae = "Automatic";
+    }
+    request_.vae = vae_path(catalog_, vae, "override_settings", faults_);
     const auto other_model = [&](const char* name, const std::string& infotext) {
       const std::string asked = without_placeholder(text_or(name, infotext));
       return asked.empty() ? "" : checkpoint_path(catalog_, asked, name, Match::kPart, faults_);

@@ -199,6 +199,17 @@ class Checkpoints(unittest.TestCase):
         # What a request itself asks for is never taken from elsewhere.
         self.assertEqual(self.draw(override_settings={"sd_model_checkpoint": "chosen"})[0], 422)
 
+    def test_a_chosen_vae_that_has_gone_keeps_nobody_from_drawing(self):
+        folder = self.server.data / "models/VAE"
+        folder.mkdir()
+        (folder / "own.safetensors").write_bytes(self.tiny)
+        self.assertEqual(self.server.post("/sdapi/v1/options", {"sd_vae": "own.safetensors"})[0], 200)
+        (folder / "own.safetensors").unlink()
+        status, info = self.draw()
+        self.assertEqual(status, 200, info)
+        self.assertRegex(" ".join(info["lowrank"]["warnings"]), "VAE 'own.safetensors' is no longer there")
+        self.assertEqual(self.draw(override_settings={"sd_vae": "own.safetensors"})[0], 422)
+
     def test_the_starters_card_can_be_drawn_as_it_stands(self):
         (starter,) = [c for c in self.list()["checkpoints"] if c["is_starter"]]
         settings = starter["card"]["settings"]

@@ -35,6 +35,16 @@ export function DatasetTile({ set, picture, trigger, onSaved, onRemove }: Props)
       setState({ wrong: sentence(error) });
     }
   };
+  // A caption that is being written when the tile goes away (another page, another set) is kept too.
+  const last = useRef({ text, picture });
+  last.current = { text, picture };
+  useEffect(
+    () => () => {
+      const { text: written, picture: of } = last.current;
+      if (document.activeElement === box.current && written.trim() !== (of.caption ?? '')) void api.writeCaption(set, of.file, written.trim() || null).catch(() => {});
+    },
+    [],
+  );
   const toNext = () => {
     const boxes = [...document.querySelectorAll<HTMLTextAreaElement>('.tile textarea')];
     const next = boxes[boxes.indexOf(box.current!) + 1];

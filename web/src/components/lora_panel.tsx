@@ -132,9 +132,17 @@ function Words({ title, words }: { title: string; words: { word: string; count?:
   );
 }
 
+/** What was written and not saved is saved when its field goes away: closing the panel loses nothing. */
+function useSaveOnLeaving(isChanged: boolean, save: () => void) {
+  const last = useRef({ isChanged, save });
+  last.current = { isChanged, save };
+  useEffect(() => () => last.current.isChanged && last.current.save(), []);
+}
+
 function Labels({ labels, onSave }: { labels: string[]; onSave: (labels: string[]) => void }) {
   const [text, setText] = useState(labels.join(', '));
   const next = text.split(',').map((label) => label.trim()).filter(Boolean);
+  useSaveOnLeaving(next.join() !== labels.join(), () => onSave(next));
   return (
     <div class="field">
       <label for="lora-labels">Tags, with commas between</label>
@@ -146,6 +154,7 @@ function Labels({ labels, onSave }: { labels: string[]; onSave: (labels: string[
 
 function Notes({ text, onSave }: { text: string; onSave: (text: string) => void }) {
   const [notes, setNotes] = useState(text);
+  useSaveOnLeaving(notes !== text, () => onSave(notes));
   return (
     <div class="field">
       <label for="lora-notes">Notes</label>

@@ -32,7 +32,7 @@ const SHELF = 60;
 /** Says that what is shown was not what was written. */
 export function NearWords({ text, near }: { text: string; near: string[] }) {
   if (near.length === 0) return null;
-  return <p class="hint" role="status">Nothing is called “{text.trim()}”; shown is what matches {near.slice(0, 3).map((word) => `“${word}”`).join(' or ')}.</p>;
+  return <p class="hint near-words" role="status">Nothing is called “{text.trim()}”; shown is what matches {near.slice(0, 3).map((word) => `“${word}”`).join(' or ')}.</p>;
 }
 
 /** The LoRAs within reach while writing a prompt. */

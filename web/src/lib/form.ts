@@ -92,7 +92,7 @@ export function change(part: Partial<Form>): void {
   form.set((old) => ({ ...old, ...part }));
 }
 
-/** Pictures that img2img and inpaint start from; too large for the browser's small store, so not kept. */
+/** Pictures that img2img and inpaint start from; kept for a reload, unless they are too large for the browser's small store. */
 export interface Source {
   /** data: URL, or '' when none is chosen. */
   image: string;
@@ -100,7 +100,9 @@ export interface Source {
   mask: string;
 }
 
-export const source = createStore<Source>({ image: '', mask: '' });
+const NO_SOURCE: Source = { image: '', mask: '' };
+export const source = createStore<Source>(readKept('source', NO_SOURCE, 'session'));
+source.subscribe(() => keep('source', source.get(), 'session'));
 
 /** The request that /v1/jobs takes for this form. */
 export function requestOf(f: Form, from: Source): { kind: 'txt2img' | 'img2img' | 'extras'; request: Record<string, unknown> } {
@@ -161,6 +163,28 @@ export function requestOf(f: Form, from: Source): { kind: 'txt2img' | 'img2img' 
       inpainting_mask_invert: f.inpainting_mask_invert ? 1 : 0,
     });
   return { kind: 'img2img', request: common };
+}
+
+/** What the form can choose from by name. */
+export interface Named {
+  samplers: string[];
+  schedulers: string[];
+  upscalers: string[];
+  pictureUpscalers: string[];
+  styles: { name: string }[];
+}
+
+/** Choices of the form that are no longer there, as a sentence; null when all are. The form outlives files and styles. */
+export function staleChoice(f: Form, all: Named): string | null {
+  const gone = (what: string, name: string, list: string[]) => (list.includes(name) ? null : `The ${what} “${name}” is not there; choose another one.`);
+  if (f.mode === 'extras') return gone('upscaler', f.upscaler_1, all.pictureUpscalers) ?? (f.upscaler_2 === 'None' ? null : gone('upscaler', f.upscaler_2, all.pictureUpscalers));
+  return (
+    gone('sampling method', f.sampler_name, all.samplers) ??
+    gone('schedule type', f.scheduler, all.schedulers) ??
+    (f.mode === 'txt2img' && f.enable_hr ? gone('upscaler', f.hr_upscaler, all.upscalers) : null) ??
+    f.styles.map((style) => gone('style', style, all.styles.map((s) => s.name))).find(Boolean) ??
+    null
+  );
 }
 
 /** What must be put right before Generate, as a sentence; null when nothing. */

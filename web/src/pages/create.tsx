@@ -14,7 +14,7 @@ import { Check, Segments } from '../components/fields';
 import { Failed } from '../components/states';
 import { Icon } from '../components/icon';
 import { checkpointName, choices, loras, ready, sentence, shortName, takenCheckpoint } from '../lib/collection';
-import { change, fault, form, fromCard, isFirstVisit, requestOf, source } from '../lib/form';
+import { change, fault, form, fromCard, isFirstVisit, requestOf, source, staleChoice } from '../lib/form';
 import type { Form, Source } from '../lib/form';
 import { pictureSize } from '../lib/picture_file';
 import { plotCells, withoutLoras } from '../lib/plot';
@@ -100,7 +100,7 @@ export function CreatePage() {
 
   /** Sends forms that belong together, all or none; one alone has no group. Gives what went wrong, '' nothing. */
   const sendAll = async (list: { form: Form; note: Partial<Sent> }[]): Promise<string> => {
-    const problem = all && !all.model.taken && !isExtras ? 'There is no checkpoint to draw with; see above.' : list.map((entry) => fault(entry.form, from)).find(Boolean);
+    const problem = all && !all.model.taken && !isExtras ? 'There is no checkpoint to draw with; see above.' : list.map((entry) => fault(entry.form, from) ?? (all ? staleChoice(entry.form, all) : null)).find(Boolean);
     if (problem) return problem;
     setSending(true);
     // Where the picture is not in sight, go and see it come.

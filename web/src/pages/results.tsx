@@ -39,6 +39,7 @@ export function ResultsPage() {
   const pair = picked.map((name) => list.find((entry) => entry.name === name)).filter((entry) => entry !== undefined);
   const remove = async (gone: OutputFile) => {
     if (!confirm(`Delete ${plainName(gone)}? It cannot be brought back.`)) return;
+    setWrong('');
     try {
       await api.deleteOutput(gone.name);
       setOpen(list[at + 1]?.name ?? list[at - 1]?.name ?? '');
@@ -62,7 +63,7 @@ export function ResultsPage() {
         )}
       </div>
       {isPicking && picked.length < 2 && <p class="hint" role="status">Choose {picked.length === 0 ? 'two pictures' : 'one more picture'}.</p>}
-      {wrong && <Failed sentence={wrong} />}
+      {wrong && !file && <Failed sentence={wrong} />}
       {pair.length === 2 && <PickedPair key={picked.join()} pair={[pair[0]!, pair[1]!]} />}
       {loaded.state === 'loading' && <Loading what="pictures" />}
       {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void load()} />}
@@ -101,6 +102,7 @@ export function ResultsPage() {
         >
           <a class="button small" href={file.url} download={plainName(file)}>Download</a>
           <button type="button" class="small danger" onClick={() => void remove(file)}>Delete</button>
+          {wrong && <Failed sentence={wrong} />}
           <button type="button" class="small" disabled={at === 0} onClick={() => step(-1)}>Newer</button>
           <button type="button" class="small" disabled={at === list.length - 1} onClick={() => step(1)}>Older</button>
         </PictureDialog>

@@ -13,7 +13,9 @@ import { bytes } from '../lib/words';
 export function SettingsPage() {
   const loaded = useStore(choices);
   const look = useStore(theme);
-  const [wrong, setWrong] = useState('');
+  // Beside what was pressed.
+  const [wrong, setWrong] = useState({ at: '', text: '' });
+  const says = (at: string) => wrong.at === at && wrong.text && <Failed sentence={wrong.text} />;
   const [ram, setRam] = useState<{ used: number; total: number } | null>(null);
   const [version, setVersion] = useState('');
   const look_at_memory = () => api.memory().then((m) => setRam(m.ram), () => setRam(null));
@@ -21,12 +23,12 @@ export function SettingsPage() {
     void look_at_memory();
     api.health().then((h) => setVersion(h.version), () => setVersion(''));
   }, []);
-  const set = async (options: Record<string, unknown>) => {
+  const set = async (options: Record<string, unknown>, at = 'pictures') => {
     try {
       await setOptions(options);
-      setWrong('');
+      setWrong({ at: '', text: '' });
     } catch (error) {
-      setWrong(sentence(error));
+      setWrong({ at, text: sentence(error) });
     }
   };
   const options = loaded.state === 'ready' ? loaded.value.options : null;
@@ -41,7 +43,6 @@ export function SettingsPage() {
       </section>
       {loaded.state === 'loading' && <Loading what="settings" />}
       {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void loadChoices()} />}
-      {wrong && <Failed sentence={wrong} />}
       {loaded.state === 'ready' && (
         <>
           <section class="block">
@@ -50,9 +51,10 @@ export function SettingsPage() {
             <ModelChoice />
             <div class="row">
               <button type="button" class="small" onClick={() => void loadChoices()}>Look for new files</button>
-              <button type="button" class="small" onClick={() => void api.unload().then(look_at_memory, (e: unknown) => setWrong(sentence(e)))}>Free its memory</button>
+              <button type="button" class="small" onClick={() => void api.unload().then(look_at_memory, (e: unknown) => setWrong({ at: 'model', text: sentence(e) }))}>Free its memory</button>
               {ram && <span class="hint">The server uses {bytes(ram.used)} of {bytes(ram.total)}.</span>}
             </div>
+            {says('model')}
           </section>
           <section class="block">
             <h2>Pictures</h2>
@@ -64,13 +66,15 @@ export function SettingsPage() {
             <Check label="Write them into a text file as well" value={flag('save_txt')} onChange={(v) => void set({ save_txt: v })} />
             <Check label="Show the picture while it is drawn" value={flag('live_previews_enable')} onChange={(v) => void set({ live_previews_enable: v })} />
             <Check label="Make a grid of several pictures" value={flag('return_grid')} onChange={(v) => void set({ return_grid: v })} />
+            {says('pictures')}
           </section>
           <section class="block">
             <h2>Prompts</h2>
             <div class="pair">
-              <Select label="Emphasis" value={text('emphasis')} choices={['Original', 'No norm', 'Ignore', 'None']} onChange={(v) => void set({ emphasis: v })} />
-              <Select label="Random numbers" value={text('randn_source')} choices={['GPU', 'CPU', 'NV']} onChange={(v) => void set({ randn_source: v })} />
+              <Select label="Emphasis" value={text('emphasis')} choices={['Original', 'No norm', 'Ignore', 'None']} onChange={(v) => void set({ emphasis: v }, 'prompts')} />
+              <Select label="Random numbers" value={text('randn_source')} choices={['GPU', 'CPU', 'NV']} onChange={(v) => void set({ randn_source: v }, 'prompts')} />
             </div>
+            {says('prompts')}
           </section>
         </>
       )}
@@ -80,6 +84,7 @@ export function SettingsPage() {
           <dt><kbd>Ctrl</kbd> <kbd>Enter</kbd></dt><dd>Generate</dd>
           <dt><kbd>Ctrl</kbd> <kbd>↑</kbd> <kbd>↓</kbd></dt><dd>Weight of the word, the selection or the LoRA tag</dd>
           <dt><kbd>&lt;</kbd></dt><dd>Offers LoRAs</dd>
+          <dt><kbd>Ctrl</kbd> <kbd>Z</kbd>, <kbd>Ctrl</kbd> <kbd>Y</kbd></dt><dd>Takes a change of the prompt back, also one by a card or a weight; does it again</dd>
           <dt><kbd>←</kbd> <kbd>→</kbd> <kbd>Delete</kbd></dt><dd>In Results: the next pictures; remove</dd>
           <dt><kbd>Enter</kbd></dt><dd>In a caption of Train: save, and go on to the next picture’s</dd>
         </dl>
