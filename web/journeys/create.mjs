@@ -35,17 +35,18 @@ export default {
   'the picture is seen while it is drawn, and what was drawn is kept when it is cancelled': async (visit) => {
     const { page } = visit;
     await visit.open('create');
-    await page.getByLabel('Width', { exact: true }).fill('512');
-    await page.getByLabel('Height', { exact: true }).fill('512');
+    await page.getByLabel('Width', { exact: true }).fill('256');
+    await page.getByLabel('Height', { exact: true }).fill('256');
     await visit.setSteps(150);
     const id = await visit.generate();
     const sofar = page.getByAltText('The picture so far');
     await sofar.waitFor({ timeout: PATIENCE });
-    assert.ok(await sofar.evaluate((img) => img.decode().then(() => img.naturalWidth > 0)));
+    // Its address changes with each preview, so that it must be caught when it is there.
+    await page.waitForFunction(() => document.querySelector('.running-picture img')?.naturalWidth > 0, null, { timeout: PATIENCE });
     await page.locator('.running').getByRole('button', { name: 'Cancel' }).click();
     await page.getByText('Cancelled: this is how far it came.').waitFor({ timeout: PATIENCE });
     const picture = page.locator('.main-picture img');
-    assert.ok(await picture.evaluate((img) => img.decode().then(() => img.naturalWidth === 512)));
+    assert.ok(await picture.evaluate((img) => img.decode().then(() => img.naturalWidth === 256)));
     const job = await visit.ask(`/v1/jobs/${id}`);
     assert.deepEqual([job.state, job.pictures], ['cancelled', 1]);
     await page.getByLabel('Width', { exact: true }).fill('128');

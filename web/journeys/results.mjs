@@ -18,7 +18,7 @@ export default {
     await visit.scan('the dropped picture');
     await dialog.getByRole('button', { name: 'Use these settings' }).click();
     await page.locator('.create').waitFor();
-    assert.match(await visit.prompt().inputValue(), /fox/);
+    assert.match(await visit.prompt().inputValue(), /zorbo/);
   },
 
   'a dropped picture tells which LoRAs are missing': async (visit) => {
