@@ -1,5 +1,7 @@
 // From a prompt to a picture.
 import assert from 'node:assert/strict';
+import { copyFileSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { PATIENCE } from './visit.mjs';
 
 export default {
@@ -171,6 +173,35 @@ export default {
     await visit.setSteps(2);
   },
 
+  'without a checkpoint, and with one that has gone, it is said before Generate': async (visit) => {
+    const { page, served } = visit;
+    const real = await visit.ask('/v1/checkpoints');
+    await page.route('**/v1/checkpoints', (route) => route.fulfill({ json: { ...real, checkpoints: [], taken: null } }));
+    await visit.open('create');
+    await page.reload();
+    await page.getByText('There is no checkpoint, so nothing can be drawn.').waitFor();
+    assert.match(await page.locator('.notice code').first().textContent(), /models\/Stable-diffusion$/);
+    await visit.scan('no checkpoint');
+    await visit.press();
+    await page.getByText('There is no checkpoint to draw with').waitFor();
+    await page.unroute('**/v1/checkpoints');
+    // One is chosen and taken away.
+    const folder = join(served.folder, 'models/Stable-diffusion');
+    mkdirSync(folder, { recursive: true });
+    copyFileSync(join(served.folder, 'share/lowrank/models/starter/starter.safetensors'), join(folder, 'soon-gone.safetensors'));
+    await visit.ask('/sdapi/v1/options', { method: 'POST', body: JSON.stringify({ sd_model_checkpoint: 'soon-gone' }) });
+    rmSync(join(folder, 'soon-gone.safetensors'));
+    await page.reload();
+    await page.getByText('The checkpoint soon-gone, which was chosen, is no longer there.').waitFor();
+    await visit.prompt().fill('fox, noto style, blue background');
+    const id = await visit.generate();
+    await visit.finished();
+    assert.equal((await visit.ask(`/v1/jobs/${id}`)).state, 'completed');
+    await page.getByRole('button', { name: 'Keep starter' }).click();
+    await page.getByText('which was chosen, is no longer there').waitFor({ state: 'detached' });
+    assert.equal((await visit.ask('/v1/checkpoints')).chosen, 'starter');
+  },
+
   'several wait, one is cancelled': async (visit) => {
     const { page } = visit;
     await visit.open('create');
@@ -254,6 +285,9 @@ export default {
     await page.waitForFunction(() => document.querySelectorAll('.plot img').length === 2, null, { timeout: PATIENCE });
     assert.deepEqual(await page.locator('.plot thead th').allTextContents(), ['LoRA weight: 0', 'LoRA weight: 1']);
     await visit.finished();
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save the plot as one picture' }).click()]);
+    assert.match(download.suggestedFilename(), /^plot-\d+\.png$/);
+    assert.ok(statSync(await download.path()).size > 1000);
     // Each is a picture of its own among the results.
     assert.equal((await visit.ask('/v1/outputs')).total, saved + 2);
   },

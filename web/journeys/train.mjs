@@ -45,6 +45,9 @@ export default {
     const pictures = await faces(visit);
     await visit.open('train');
     await page.getByLabel('Name of the set').fill('faces');
+    // The example in grey is no value.
+    await page.getByRole('button', { name: 'Make the set' }).click();
+    await page.getByText('what stands there in grey is only an example').waitFor();
     await page.getByLabel(/^Trigger words/).fill('smiley face');
     await visit.scan('a new set');
     await page.getByRole('button', { name: 'Make the set' }).click();
@@ -76,6 +79,19 @@ export default {
     assert.equal(new Set(set.pictures.map((p) => p.bucket.width)).size, 3);
     assert.deepEqual(set.pictures.slice(0, 2).map((p) => p.caption), ['smiley face, pink background', null]);
     assert.equal(set.pictures[4].caption, 'smiley face, far away');
+    // Captions that come after their pictures are taken; one that is no UTF-8 is refused by its name and byte.
+    const late = mkdtempSync(join(tmpdir(), 'lowrank-late-'));
+    writeFileSync(join(late, 'face 7.txt'), 'a laughing one');
+    writeFileSync(join(late, 'face 8.txt'), Buffer.from([0x63, 0x61, 0x66, 0xe9]));
+    await page.getByLabel('Pictures to add').setInputFiles([join(late, 'face 7.txt'), join(late, 'face 8.txt')]);
+    await page.getByText('face 8.txt is not UTF-8: byte 4 is E9').waitFor();
+    await page.waitForFunction(() => [...document.querySelectorAll('.tile textarea')].some((box) => box.value === 'a laughing one'));
+    // It does not say the trigger words: that is told, and mended by a press.
+    await page.getByText('One caption does not say the trigger words “smiley face”').waitFor();
+    await visit.scan('captions without the trigger words');
+    await page.getByRole('button', { name: 'Put them in front' }).click();
+    await page.waitForFunction(() => [...document.querySelectorAll('.tile textarea')].some((box) => box.value === 'smiley face, a laughing one'));
+    rmSync(late, { recursive: true });
     // A caption taken away gives the trigger words back.
     await page.getByLabel('Caption of face 1.png').fill('');
     await page.getByLabel('Caption of face 1.png').blur();

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { NO_FILTER, isFiltered, loraQuery, visibleRange } from '../src/lib/lora_filter';
 import { MAX_CELLS, axisFaults, axisValues } from '../src/lib/plot';
+import { layout } from '../src/lib/plot_picture';
 import { bytes, duration } from '../src/lib/words';
 
 let formOf: typeof import('../src/lib/form');
@@ -123,6 +124,19 @@ describe('the form', () => {
     expect(formOf.followsCard(form, settings)).toBe(true);
     expect(formOf.followsCard({ ...form, cfg_scale: 7 }, settings)).toBe(false);
     expect(formOf.fromCard({ prompt: 'a fox' }).compare).toBeUndefined();
+  });
+});
+
+describe('a plot as one picture', () => {
+  it('has room for all cells and words, and grows no larger than a browser draws', () => {
+    const sheets = [{ title: 'Steps: 1', xs: ['a', 'b', 'c'], ys: ['p', 'q'] }, { title: 'Steps: 2', xs: ['a', 'b', 'c'], ys: ['p', 'q'] }];
+    const small = layout(sheets, { width: 128, height: 64 }, 40);
+    expect(small.scale).toBe(1);
+    expect(small.width).toBeGreaterThanOrEqual(40 + 3 * 128);
+    expect(small.height).toBeGreaterThanOrEqual(4 * 64 + 4 * 16);
+    const large = layout([{ title: '', xs: Array<string>(100).fill('x'), ys: [''] }], { width: 512, height: 768 }, 0);
+    expect(large.scale).toBeLessThan(1);
+    expect(Math.max(large.width, large.height)).toBeLessThanOrEqual(12000);
   });
 });
 

@@ -1,5 +1,9 @@
+import { useState } from 'preact/hooks';
 import { api } from '../api/client';
 import type { Job } from '../api/types';
+import { sentence } from '../lib/collection';
+import { plotPicture } from '../lib/plot_picture';
+import type { Sheet } from '../lib/plot_picture';
 import { hasPicture, sent } from '../lib/queue';
 import { useStore } from '../lib/store';
 import { Compare } from './compare';
@@ -27,7 +31,19 @@ export function GroupView({ jobs, onShow }: { jobs: Job[]; onShow: (id: string) 
   const xs = unique(cells.map((job) => plotOf(job).x));
   const ys = unique(cells.map((job) => plotOf(job).y));
   const zs = unique(cells.map((job) => plotOf(job).z));
+  const cellOf = (x: string, y: string, z: string) => cells.find((c) => plotOf(c).x === x && plotOf(c).y === y && plotOf(c).z === z);
+  const { xName, yName, zName } = first.plot;
+  const sheets = (): Sheet[] => zs.map((z) => ({
+    title: z && `${zName}: ${z}`,
+    xs: xs.map((x) => x && `${xName}: ${x}`),
+    ys: ys.map((y) => y && `${yName}: ${y}`),
+    urls: ys.map((y) => xs.map((x) => {
+      const job = cellOf(x, y, z);
+      return job && hasPicture(job) ? api.pictureUrl(job.id, 0) : null;
+    })),
+  }));
   return (
+    <>
     <div class="plot" tabIndex={0} role="region" aria-label="Plot">
       {zs.map((z) => (
         <table key={z}>
@@ -43,7 +59,7 @@ export function GroupView({ jobs, onShow }: { jobs: Job[]; onShow: (id: string) 
               <tr key={y}>
                 {y ? <th scope="row">{first.plot!.yName}: {y}</th> : <td />}
                 {xs.map((x) => {
-                  const job = cells.find((c) => plotOf(c).x === x && plotOf(c).y === y && plotOf(c).z === z);
+                  const job = cellOf(x, y, z);
                   return (
                     <td key={x}>
                       {job && hasPicture(job) ? (
@@ -61,6 +77,32 @@ export function GroupView({ jobs, onShow }: { jobs: Job[]; onShow: (id: string) 
           </tbody>
         </table>
       ))}
+    </div>
+    {cells.some(hasPicture) && <SavePlot sheets={sheets} width={first.width} height={first.height} />}
+    </>
+  );
+}
+
+/** The whole plot with its words as one file; its pictures are saved each for itself as they are drawn. */
+function SavePlot({ sheets, width, height }: { sheets: () => Sheet[]; width: number; height: number }) {
+  const [said, setSaid] = useState('');
+  const save = async () => {
+    try {
+      const { picture, scale } = await plotPicture(sheets(), { width, height });
+      const link = document.createElement('a');
+      link.href = URL.createObjectURL(picture);
+      link.download = `plot-${Date.now()}.png`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+      setSaid(scale < 1 ? `So large a plot is saved at ${Math.round(scale * 100)} % of its size.` : '');
+    } catch (error) {
+      setSaid(sentence(error));
+    }
+  };
+  return (
+    <div class="row actions">
+      <button type="button" class="small" onClick={() => void save()}>Save the plot as one picture</button>
+      <span class="hint" role="status">{said}</span>
     </div>
   );
 }
