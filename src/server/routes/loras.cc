@@ -114,11 +114,21 @@ Json files_json(const Library& library, const std::vector<Record>& records) {
   return list;
 }
 
-// What a tag must say to mean this file: looked up only where the plain name may mean another or cannot stand in a tag.
-std::string tag_name(const Library& library, const Record& record,
-                     const std::set<std::string, std::less<>>& claimed) {
-  const bool is_plain = record.name.find_first_of("<>:=#|") == std::string::npos;
-  return is_plain && !claimed.contains(record.name) ? record.name : library.prompt_name(record);
+// Looking up what a tag must say costs more for each than to ask once which names are claimed twice.
+constexpr std::size_t kFewRecords = 100;
+
+// What tags must say to mean these files: of many looked up only where the plain name may mean another or cannot stand in a
+// tag.
+std::vector<std::string> tag_names(const Library& library, const std::vector<Record>& records) {
+  const bool is_few = records.size() <= kFewRecords;
+  const auto claimed = is_few ? std::set<std::string, std::less<>>() : library.claimed_names();
+  std::vector<std::string> names;
+  for (const Record& record : records) {
+    const bool is_plain = record.name.find_first_of("<>:=#|") == std::string::npos;
+    names.push_back(!is_few && is_plain && !claimed.contains(record.name) ? record.name
+                                                                          : library.prompt_name(record));
+  }
+  return names;
 }
 
 // What is missing: where it was, and a page or a sentence that tells where to get it.
@@ -186,10 +196,10 @@ Reply lora_cards(Services& services, const Call& call) {
       if (!asked.match.empty()) records = library.find(asked, &total);
       if (total > 0) near = std::move(other.words);
     }
-    const auto claimed = library.claimed_names();
-    for (const Record& record : records) {
-      Json card = lora_card(record);
-      card["tag_name"] = tag_name(library, record, claimed);
+    const auto names = tag_names(library, records);
+    for (std::size_t i = 0; i < records.size(); ++i) {
+      Json card = lora_card(records[i]);
+      card["tag_name"] = names[i];
       keep_fields(card, query["fields"].get<std::string>());
       list.push_back(std::move(card));
     }
