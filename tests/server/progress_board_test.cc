@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "server/imports/import_board.h"
+
 namespace lowrank::server {
 namespace {
 
@@ -33,6 +35,16 @@ TEST(ProgressBoard, TimeLeftOfAPictureCountsFromItsBeginning) {
   ProgressSnapshot now = board.snapshot();
   now.seconds = 26;
   EXPECT_NEAR(now.eta(), 74, 0.5);  // 26 % took 26 seconds
+}
+
+TEST(ImportProgress, TimeLeftOfAnImportThatGoesOnCountsOnlyWhatCameNow) {
+  // 900 of 1000 bytes lay there; 50 more took 10 seconds, so 50 are left and take 10.
+  const ImportProgress now{.file = "f", .bytes = 950, .total_bytes = 1000, .kept_bytes = 900, .seconds = 10};
+  EXPECT_DOUBLE_EQ(now.eta(), 10);
+  EXPECT_DOUBLE_EQ((ImportProgress{.file = "f", .bytes = 250, .total_bytes = 1000, .seconds = 10}.eta()), 30);
+  EXPECT_DOUBLE_EQ(
+      (ImportProgress{.file = "f", .bytes = 900, .total_bytes = 1000, .kept_bytes = 900, .seconds = 1}.eta()),
+      0);
 }
 
 }  // namespace

@@ -14,13 +14,17 @@ namespace lowrank::server {
 struct ImportProgress {
   std::string file;                          // what is being fetched; "" the site is being asked
   std::uint64_t bytes = 0, total_bytes = 0;  // of all files of the job; total 0: not known
+  std::uint64_t kept_bytes = 0;              // of those `bytes`, what an earlier try had brought
   double seconds = 0;                        // since the first byte
 
   double progress() const {
     return total_bytes == 0 ? 0 : static_cast<double>(bytes) / static_cast<double>(total_bytes);
   }
   // Seconds left; 0: not known.
-  double eta() const { return progress() > 0 ? seconds / progress() - seconds : 0; }
+  double eta() const {
+    if (bytes <= kept_bytes || total_bytes < bytes) return 0;
+    return seconds / static_cast<double>(bytes - kept_bytes) * static_cast<double>(total_bytes - bytes);
+  }
   Json json() const {
     return {{"progress", progress()},
             {"eta", eta()},

@@ -38,10 +38,13 @@ class Teller {
   void begin_file(const std::string& label) {
     now_.file = label;
     done_ = now_.bytes;
+    is_first_ = true;
     tell();
   }
   void update(std::uint64_t bytes, std::uint64_t of_file) {
     now_.bytes = done_ + bytes;
+    // The first bytes that are told of a file hold those that lay there already.
+    if (std::exchange(is_first_, false)) now_.kept_bytes += bytes;
     // A site that does not say how large its files are says it when one is fetched.
     if (!is_total_known_) now_.total_bytes = of_file == 0 ? 0 : done_ + of_file;
     now_.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
@@ -62,7 +65,7 @@ class Teller {
   EventLog& events_;
   ImportProgress now_;
   std::uint64_t done_ = 0;  // bytes of the files before the present one
-  bool is_total_known_ = true;
+  bool is_total_known_ = true, is_first_ = true;
   Clock::time_point start_ = Clock::now(), told_;
 };
 
