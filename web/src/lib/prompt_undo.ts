@@ -1,3 +1,4 @@
+import { useEffect } from 'preact/hooks';
 import { form } from './form';
 import type { Form } from './form';
 import { newHistory, record, redone, undone } from './history';
@@ -65,4 +66,19 @@ export function undoKey(event: KeyboardEvent): 'undo' | 'redo' | null {
   const key = event.key.toLowerCase();
   if (key === 'z') return event.shiftKey ? 'redo' : 'undo';
   return key === 'y' && event.ctrlKey ? 'redo' : null;
+}
+
+/** Ctrl-Z outside of the prompts, after a card or a slider: takes back what was done to a prompt last. */
+export function useUndoAnywhere() {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const how = undoKey(event);
+      const target = event.target as HTMLElement;
+      const hasOwn = target.matches?.('textarea, select, input:not([type=range], [type=checkbox], [type=radio])');
+      if (!how || hasOwn || event.defaultPrevented) return;
+      if (how === 'undo' ? undoPrompt() : redoPrompt()) event.preventDefault();
+    };
+    addEventListener('keydown', onKey);
+    return () => removeEventListener('keydown', onKey);
+  }, []);
 }

@@ -21,7 +21,7 @@ import { plotCells, withoutLoras } from '../lib/plot';
 import type { Axis } from '../lib/plot';
 import { loraTags } from '../lib/prompt';
 import type { Completion } from '../lib/prompt';
-import { changeWhole, redoPrompt, undoKey, undoPrompt } from '../lib/prompt_undo';
+import { changeWhole, undoPrompt, useUndoAnywhere } from '../lib/prompt_undo';
 import { settingsOf } from '../lib/settings_text';
 import { isUnfinished, queue, send, sent, watchQueue } from '../lib/queue';
 import type { Sent } from '../lib/queue';
@@ -41,21 +41,6 @@ async function sizeOf(f: Form, from: Source): Promise<{ width: number; height: n
   const scale = f.mode === 'extras' ? f.upscaling_resize : f.mode === 'txt2img' && f.enable_hr ? f.hr_scale : 1;
   const { width, height } = f.mode === 'extras' ? await pictureSize(from.image) : f;
   return { width: width * scale, height: height * scale };
-}
-
-/** Ctrl-Z outside of the prompts, after a card or a slider: takes back what was done to a prompt last. */
-function useUndoAnywhere() {
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      const how = undoKey(event);
-      const target = event.target as HTMLElement;
-      const hasOwn = target.matches?.('textarea, select, input:not([type=range], [type=checkbox], [type=radio])');
-      if (!how || hasOwn || event.defaultPrevented) return;
-      if (how === 'undo' ? undoPrompt() : redoPrompt()) event.preventDefault();
-    };
-    addEventListener('keydown', onKey);
-    return () => removeEventListener('keydown', onKey);
-  }, []);
 }
 
 /** The words that a prompt box offers while writing. */

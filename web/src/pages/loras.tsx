@@ -17,12 +17,14 @@ import { NO_FILTER, TYPES, isFiltered } from '../lib/lora_filter';
 import type { LoraFilter } from '../lib/lora_filter';
 import { useLoraSearch } from '../lib/lora_search';
 import { loraTags } from '../lib/prompt';
+import { useUndoAnywhere } from '../lib/prompt_undo';
 import { isUnfinished, queue } from '../lib/queue';
 import { go, route, routeUrl } from '../lib/route';
 import { useStore } from '../lib/store';
 
 /** The collection: search, filters, cards, imports, duplicates, and a panel about the chosen one. */
 export function LorasPage() {
+  useUndoAnywhere();
   const loaded = useStore(loras);
   const { item } = useStore(route);
   const { prompt } = useStore(form);
