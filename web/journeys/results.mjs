@@ -46,6 +46,9 @@ export default {
     await page.keyboard.press('Enter');
     const dialog = page.getByRole('dialog');
     await dialog.getByText('Sampler').waitFor();
+    // The model that came with the program is there.
+    await page.waitForTimeout(600);
+    assert.equal(await dialog.getByText('not in the collection').count(), 0);
     const name = await dialog.getAttribute('aria-label');
     await page.keyboard.press('ArrowLeft');
     await page.waitForFunction((old) => document.querySelector('dialog').getAttribute('aria-label') !== old, name);

@@ -102,6 +102,13 @@ describe('completion', () => {
     expect(word).toEqual({ word: '3d', from: 6, isTag: true });
     expect(complete(all, word.word, word.isTag).map((c) => c.label)).toEqual(['3dmm_style']);
   });
+  it('offers names that are misspelt behind <, and only there', () => {
+    const umbrella = [...all, { kind: 'LoRA' as const, label: 'object_umbrella', insert: '<lora:object_umbrella:1>', detail: '' }];
+    for (const word of ['umbrela', 'umberlla', 'ombrella', 'umbrlla', 'object_umbrela'])
+      expect(complete(umbrella, word, true).map((c) => c.label)).toEqual(['object_umbrella']);
+    for (const word of ['umbrellas on fire', 'xyz', 'tree', 'quaternion']) expect(complete(umbrella, word, true)).toEqual([]);
+    expect(complete(umbrella, 'umbrela', false)).toEqual([]);
+  });
   it('offers all names after two letters, back to the comma', () => {
     const word = wordBefore('fox, 3d', 7);
     expect(word).toEqual({ word: '3d', from: 5, isTag: false });

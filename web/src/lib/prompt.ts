@@ -269,11 +269,35 @@ export function wordBefore(text: string, caret: number): { word: string; from: n
   return { word, from: caret - word.length, isTag: false };
 }
 
+/** Whether a word is a part of the label but for a typing mistake, or two in a long one. */
+function isNear(word: string, label: string): boolean {
+  const allowed = word.length < 4 ? 0 : word.length < 7 ? 1 : 2;
+  const parts = label.toLowerCase().split(/[^\p{L}\p{N}]+/u);
+  return allowed > 0 && [label.toLowerCase(), ...parts].some((part) => distance(word, part) <= allowed || (part.length > word.length && distance(word, part.slice(0, word.length)) <= allowed - 1));
+}
+
+/** How many letters must be put in, left out, changed or swapped with their neighbour. */
+function distance(a: string, b: string): number {
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; ++i) {
+    const row = [i];
+    for (let j = 1; j <= b.length; ++j) {
+      const [last, before] = [rows[i - 1]!, rows[i - 2]];
+      row[j] = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+      if (before && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) row[j] = Math.min(row[j]!, before[j - 2]! + 1);
+    }
+    rows[i] = row;
+  }
+  return rows[a.length]![b.length]!;
+}
+
 export function complete(all: Completion[], word: string, isTag: boolean): Completion[] {
   const wanted = word.toLowerCase();
   if (!isTag && wanted.length < 2) return [];
-  return all
-    .filter((c) => (!isTag || c.kind === 'LoRA') && c.label.toLowerCase().includes(wanted))
+  const offered = all.filter((c) => !isTag || c.kind === 'LoRA');
+  const found = offered.filter((c) => c.label.toLowerCase().includes(wanted));
+  // Behind “<” a name is meant: one that is not there is misspelt.
+  return (found.length === 0 && isTag ? offered.filter((c) => isNear(wanted, c.label)) : found)
     .filter((c) => c.label.toLowerCase() !== wanted || c.kind !== 'trigger')
     .sort((a, b) => Number(b.label.toLowerCase().startsWith(wanted)) - Number(a.label.toLowerCase().startsWith(wanted)))
     .slice(0, 8);
