@@ -191,6 +191,7 @@ const std::vector<OptionRow> kFilters = {
     {.flag = "fits", .value = "MODEL", .help = "only what fits this checkpoint; 'default' is the one taken without --model", .kind = kFile},
     {.flag = "tag", .value = "TAG", .help = "only with this tag, of yours, of Civitai or of the training captions"},
     {.flag = "trigger", .value = "WORD", .help = "only with this trigger word"},
+    {.flag = "folder", .value = "FOLDER", .help = "only below this folder of models/Lora; a dot: in no folder"},
     {.flag = "rating", .value = "N", .help = "only with so many stars or more", .kind = kInteger, .min = 1, .max = 5},
     {.flag = "since", .value = "DAY", .help = "only first seen on this day or later, 2026-01-31"},
     {.flag = "until", .value = "DAY", .help = "only first seen on this day or earlier"},

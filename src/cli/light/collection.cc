@@ -62,6 +62,7 @@ library::Query query_of(const Invocation& invocation, const library::Library& li
   query.base_model = invocation.value("base");
   query.tag = invocation.value("tag");
   query.trigger = invocation.value("trigger");
+  query.folder = invocation.value("folder");
   if (invocation.has("rating")) query.min_rating = std::stoi(invocation.value("rating"));
   if (invocation.has("since")) query.since = seconds_of(invocation.value("since"), "since");
   if (invocation.has("until")) query.until = seconds_of(invocation.value("until"), "until") + 86'399;
