@@ -125,6 +125,12 @@ describe('the form', () => {
     expect(formOf.followsCard({ ...form, cfg_scale: 7 }, settings)).toBe(false);
     expect(formOf.fromCard({ prompt: 'a fox' }).compare).toBeUndefined();
   });
+  it('offers 512 pixels when the starter model has made way for a real one', () => {
+    const small = { ...formOf.STANDARD, width: 128, height: 128, cfg_scale: 5 };
+    expect(formOf.settingsFor(small, null)).toMatchObject({ width: 512, height: 512, cfg_scale: 7 });
+    expect(formOf.settingsFor({ ...small, height: 512 }, null)).toBeNull();
+    expect(formOf.settingsFor(small, { width: 128 })).toEqual({ width: 128 });
+  });
 });
 
 describe('a plot as one picture', () => {

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { checkpointName, loadChoices, sentence, setOptions, shortName, takenCheckpoint } from '../lib/collection';
 import type { Choices } from '../lib/collection';
-import { change, followsCard } from '../lib/form';
+import { change, followsCard, settingsFor } from '../lib/form';
 import type { Form } from '../lib/form';
 import { Icon } from './icon';
 import { Failed } from './states';
@@ -16,7 +16,7 @@ export function ModelNotice({ all, form }: { all: Choices; form: Form }) {
   const { model } = all;
   const taken = takenCheckpoint(all);
   const keep = (title: string) => setOptions({ sd_model_checkpoint: title }).then(() => setWrong(''), (error: unknown) => setWrong(sentence(error)));
-  const settings = taken?.card.settings;
+  const settings = taken && settingsFor(form, taken.card.settings);
   // Without a choice the newest is taken: who has just put one there would wonder.
   const passed = model.chosen === null ? all.checkpoints.filter((c) => c.problem && c.title !== model.taken) : [];
   return (

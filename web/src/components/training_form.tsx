@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { Dataset, Training } from '../api/types';
 import { shortName } from '../lib/collection';
-import { PRESETS, planFault, planWords, presetOf, triggerOf } from '../lib/training';
+import { FIRST_PLAN, PRESETS, planFault, planWords, presetOf, triggerOf } from '../lib/training';
 import type { Plan } from '../lib/training';
 import { Check, NumberField, Select } from './fields';
 import { Failed } from './states';
@@ -11,6 +11,8 @@ interface Props {
   onPlan: (part: Partial<Plan>) => void;
   set: Dataset | null;
   checkpoint: string;
+  /** The resolution is one for the starter model, and another checkpoint is learned on. */
+  isSmall: boolean;
   /** What is kept under the plan's name, if anything. */
   earlier: Training | undefined;
   /** A LoRA of the plan's name is in the collection. */
@@ -19,7 +21,7 @@ interface Props {
 }
 
 /** How to learn: a name, a preset, and the numbers behind it. */
-export function TrainingForm({ plan, onPlan, set, checkpoint, earlier, isTaken, onStart }: Props) {
+export function TrainingForm({ plan, onPlan, set, checkpoint, isSmall, earlier, isTaken, onStart }: Props) {
   const [isStarting, setStarting] = useState(false);
   const [wasPressed, setPressed] = useState(false);
   const preset = presetOf(plan);
@@ -79,6 +81,12 @@ export function TrainingForm({ plan, onPlan, set, checkpoint, earlier, isTaken, 
       <p class="hint">
         {set && set.count > 0 && `${planWords(plan, set)} `}On the checkpoint {shortName(checkpoint) || '…'}. Pictures asked for meanwhile wait for the end.
       </p>
+      {isSmall && (
+        <p class="notice notice-warn">
+          {plan.resolution} pixels are for the small starter model; {shortName(checkpoint)} learns little from them.
+          <button type="button" class="small" onClick={() => onPlan({ resolution: FIRST_PLAN.resolution })}>Use {FIRST_PLAN.resolution}</button>
+        </p>
+      )}
       {(isTaken || earlier?.resume_step !== null) && plan.output_name && (isTaken || earlier) && (
         <p class="notice notice-warn">
           {isTaken ? `There is a LoRA called ${plan.output_name}; this training replaces it.` : `A stopped training of this name is kept below; to start anew gives it up.`}

@@ -79,6 +79,15 @@ export const STANDARD: Form = {
  * prompt the comparison shows what it does. */
 export const fromCard = (settings: CardSettings): Partial<Form> => ({ ...settings, ...(/<lora:/i.test(settings.prompt ?? '') ? { compare: true } : {}) });
 
+/** What Stable Diffusion 1.x draws well with, for a checkpoint without a card. */
+const SD1_SETTINGS = (({ width, height, cfg_scale, sampler_name, scheduler }) => ({ width, height, cfg_scale, sampler_name, scheduler }))(STANDARD);
+
+/** The settings that a checkpoint asks for: its card's. One without a card is Stable Diffusion 1.x, and its own are offered
+ * only where the form still has the small sizes of the starter model, at which it draws nothing good. */
+export function settingsFor(f: Form, card: CardSettings | null): CardSettings | null {
+  return card ?? (Math.max(f.width, f.height) < 320 ? SD1_SETTINGS : null);
+}
+
 /** Whether the form already has what a card says of sampler, size and guidance. */
 export const followsCard = (f: Form, settings: CardSettings): boolean =>
   (['sampler_name', 'scheduler', 'cfg_scale', 'width', 'height'] as const).every((key) => settings[key] === undefined || settings[key] === f[key]);

@@ -133,6 +133,7 @@ export function TrainPage() {
         {waiting.length > 0 && <p class="hint" role="status">{waiting.length === 1 ? 'One training waits' : `${waiting.length} trainings wait`} for the jobs before.</p>}
         <TrainingForm
           plan={plan} onPlan={change} set={chosen} checkpoint={checkpoint} earlier={earlier}
+          isSmall={takenCheckpoint(all)?.is_starter === false && plan.resolution < 256}
           isTaken={cards?.some((card) => card.name === plan.output_name.trim()) ?? false} onStart={start}
         />
         {(wrong || lost) && <Failed sentence={wrong || lost || ''} />}
