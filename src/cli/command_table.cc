@@ -113,6 +113,7 @@ const std::vector<OptionRow> kTrainLora = {
     {.flag = "bucket-reso-steps", .value = "N", .help = "sides of buckets are multiples of this", .kind = kInteger, .min = 8},
     {.flag = "bucket-no-upscale", .help = "do not enlarge small pictures"},
     {.flag = "flip-aug", .help = "show each picture mirrored half of the time"},
+    {.flag = "caption-encoding", .value = "NAME", .help = "encoding of captions without a byte order mark", .standard = "utf-8", .choices = {"utf-8", "utf-16", "cp1252", "cp932", "gbk"}},
     {.flag = "shuffle-caption", .help = "shuffle the comma-separated tags of a caption"},
     {.flag = "keep-tokens", .value = "N", .help = "tags at the front that shuffling leaves in place", .kind = kInteger, .min = 0, .standard = "0"},
     {.flag = "caption-dropout-rate", .value = "P", .help = "share of pictures shown without caption", .kind = kNumber, .min = 0, .max = 1, .standard = "0"},

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/text_file.h"
 
 namespace lowrank::library {
 namespace {
@@ -103,7 +103,7 @@ class Sidecars {
   json read_object(const fs::path& file) const {
     if (file.empty()) return {};
     try {
-      json value = json::parse(read_file(file, kMaxSidecarBytes), nullptr, false);
+      json value = json::parse(read_text_file(file, {.max_bytes = kMaxSidecarBytes}), nullptr, false);
       if (value.is_object()) return value;
       card_.notes.push_back(
           fmt::format("{} is no JSON object and was passed over.", file.filename().string()));
@@ -117,7 +117,7 @@ class Sidecars {
     const fs::path file = find(ending);
     if (file.empty()) return "";
     try {
-      return trimmed(read_file(file, kMaxSidecarBytes));
+      return trimmed(read_text_file(file, {.max_bytes = kMaxSidecarBytes}));
     } catch (const Error& error) {
       card_.notes.push_back(error.what());
       return "";

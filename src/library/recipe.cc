@@ -9,6 +9,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/text_file.h"
 #include "formats/natural_order.h"
 #include "library/index/state_dir.h"
 #include "library/near_names.h"
@@ -103,7 +104,7 @@ std::vector<Recipe> all_recipes(const DataDir& data) {
 
 Recipe load_recipe(const DataDir& data, const std::string& name) {
   const fs::path file = file_of(data, name);
-  Recipe recipe = parse_recipe(read_file(file, kMaxRecipeBytes), file.string());
+  Recipe recipe = parse_recipe(read_text_file(file, {.max_bytes = kMaxRecipeBytes}), file.string());
   recipe.name = name;
   return recipe;
 }

@@ -47,7 +47,7 @@ void append_number(std::string& out, std::uint32_t code) {
   if (code == 0 || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) {
     append_utf8(out, 0xfffd);
   } else if (code >= 0x80 && code <= 0x9f) {
-    append_utf8(out, kWindows1252[code - 0x80]);
+    append_utf8(out, windows_1252(code));
   } else if (!is_dropped(code)) {
     append_utf8(out, code);
   }
@@ -98,6 +98,10 @@ std::size_t decode_name(const Vocabulary& table, std::string_view text, std::siz
 }
 
 }  // namespace
+
+char32_t windows_1252(char32_t control) {
+  return kWindows1252[control - 0x80];
+}
 
 std::string decode_html_entities(std::string_view text) {
   std::size_t ampersand = text.find('&');

@@ -11,4 +11,7 @@ namespace lowrank::prompt {
 // html.unescape.
 std::string decode_html_entities(std::string_view text);
 
+// What Windows-1252 has in the place of a C1 control, U+0080 … U+009F; five of them stay as they are.
+char32_t windows_1252(char32_t control);
+
 }  // namespace lowrank::prompt

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/text_file.h"
 #include "prompt/text.h"
 
 namespace lowrank::prompt {
@@ -117,7 +117,7 @@ std::vector<Style> parse_styles(std::string_view csv, std::string_view source) {
 
 std::vector<Style> read_styles(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return {};
-  return parse_styles(read_file(path), path.string());
+  return parse_styles(read_text_file(path), path.string());
 }
 
 std::string merge_style(std::string_view style_text, std::string_view prompt) {

@@ -30,7 +30,7 @@ struct Style {
 // Throws Error(kBadInput) naming `source` when the header has no column `name`, or a quote is never closed.
 std::vector<Style> parse_styles(std::string_view csv, std::string_view source);
 
-// The same for a file. A missing file is no error: it means no styles.
+// The same for a file, in UTF-8 or with a byte order mark. A missing file is no error: it means no styles.
 std::vector<Style> read_styles(const std::filesystem::path& path);
 
 enum class Comments { kStrip, kKeep };

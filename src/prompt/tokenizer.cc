@@ -5,13 +5,14 @@
 #include <utility>
 
 #include "base/error.h"
-#include "prompt/html_entities.h"
+#include "prompt/clean_text.h"
 #include "prompt/text.h"
 #include "prompt/vocabulary_blob.h"
 
 namespace lowrank::prompt {
 namespace {
 
+constexpr std::string_view kStartText = "<|startoftext|>", kEndText = "<|endoftext|>";
 constexpr int kWordEnd = 256;      // added to a byte's token where the byte ends a word
 constexpr int kFirstMerged = 512;  // token of merge 0
 
@@ -173,21 +174,41 @@ void Tokenizer::encode_word(std::string_view word, std::vector<int>& out) const 
   for (int i = 0; i >= 0 && i < count; i = at(i).next) out.push_back(at(i).token);
 }
 
+// The two special tokens, as they are written, part the text before anything is cleaned.
 std::vector<int> Tokenizer::encode(std::string_view text) const {
-  const std::string unescaped = decode_html_entities(decode_html_entities(well_formed(text)));
-  const std::string clean = lower(collapse_space(trim(unescaped)));
+  const std::string whole = well_formed(text);
+  std::vector<int> ids;
+  const auto put = [&](std::string_view part) {
+    const std::vector<int> more = encode_clean(clean_text(part));
+    ids.insert(ids.end(), more.begin(), more.end());
+  };
+  std::size_t done = 0;
+  for (std::size_t at = whole.find("<|"); at != std::string::npos; at = whole.find("<|", at + 1)) {
+    const std::string_view rest = std::string_view(whole).substr(at);
+    const int token = rest.starts_with(kStartText) ? kStart : rest.starts_with(kEndText) ? kEnd : -1;
+    if (token < 0) continue;
+    put(std::string_view(whole).substr(done, at - done));
+    ids.push_back(token);
+    done = at + (token == kStart ? kStartText : kEndText).size();
+  }
+  put(std::string_view(whole).substr(done));
+  return ids;
+}
+
+std::vector<int> Tokenizer::encode_clean(std::string_view text) const {
+  const std::string clean = lower(collapse_space(trim(text)));
   std::vector<int> ids;
   for (std::size_t at = 0; at < clean.size();) {
     const std::string_view rest = std::string_view(clean).substr(at);
     const Decoded first = decode_at(clean, at);
     if (kind_of(first.code) == Kind::kSpace) {
       at += first.length;
-    } else if (rest.starts_with("<|startoftext|>")) {
+    } else if (rest.starts_with(kStartText)) {
       ids.push_back(kStart);
-      at += 15;
-    } else if (rest.starts_with("<|endoftext|>")) {
+      at += kStartText.size();
+    } else if (rest.starts_with(kEndText)) {
       ids.push_back(kEnd);
-      at += 13;
+      at += kEndText.size();
     } else {
       const std::size_t end = word_end(clean, at);
       encode_word(rest.substr(0, end - at), ids);
@@ -199,8 +220,8 @@ std::vector<int> Tokenizer::encode(std::string_view text) const {
 
 std::string Tokenizer::token_text(int id) const {
   if (id < 0 || id >= kSize) return {};
-  if (id == kStart) return "<|startoftext|>";
-  if (id == kEnd) return "<|endoftext|>";
+  if (id == kStart) return std::string(kStartText);
+  if (id == kEnd) return std::string(kEndText);
   if (id >= kFirstMerged) {
     const auto pair = 2 * static_cast<std::size_t>(id - kFirstMerged);
     return token_text(pairs_[pair]) + token_text(pairs_[pair + 1]);

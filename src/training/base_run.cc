@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "image/codec.h"
 #include "model/random.h"
@@ -18,6 +17,7 @@
 #include "prompt/chunks.h"
 #include "prompt/tokenizer.h"
 #include "tensor/state_dict.h"
+#include "training/dataset.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::training {
@@ -76,10 +76,10 @@ at::Tensor caption_ids(const prompt::Tokenizer& tokenizer, const std::string& ca
 at::Tensor captions_of(const std::vector<fs::path>& files) {
   const prompt::Tokenizer tokenizer;
   std::vector<at::Tensor> ids;
-  for (fs::path file : files) {
-    file.replace_extension(".txt");
-    std::string caption = read_file(file, 1 << 16);
-    ids.push_back(caption_ids(tokenizer, caption.substr(0, caption.find('\n'))));
+  for (const fs::path& file : files) {
+    const auto caption = read_caption(file);
+    if (!caption) throw Error(kNotFound, "{}: the picture has no caption file beside it.", file.string());
+    ids.push_back(caption_ids(tokenizer, *caption));
   }
   return at::stack(ids);
 }

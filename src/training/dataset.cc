@@ -10,9 +10,9 @@
 #include <optional>
 #include <set>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/sha256.h"
+#include "base/text_file.h"
 #include "prompt/text.h"
 #include "training/picture_file.h"
 #include "training/train_state.h"
@@ -36,8 +36,17 @@ std::vector<fs::path> sorted_entries(const fs::path& folder) {
   return entries;
 }
 
+// In the order in which they count.
+constexpr const char* kCaptionEndings[] = {".txt", ".caption", ".TXT", ".CAPTION", ".Txt", ".Caption"};
+
 bool is_caption_name(const fs::path& path) {
-  return path.extension() == ".txt" || path.extension() == ".caption";
+  return std::ranges::find(kCaptionEndings, path.extension().string()) != std::end(kCaptionEndings);
+}
+
+// What is learned for each picture of the folder, so it must be text.
+void check_trigger(const Subset& subset, const fs::path& folder) {
+  decode_text(subset.trigger, fmt::format("{}: the trigger words in the folder's name", folder.string()),
+              {.remedy = "rename the folder"});
 }
 
 void check_folder(const fs::path& folder) {
@@ -81,15 +90,23 @@ Subset parse_subset_name(const fs::path& folder) {
   return {name, repeats, std::string(prompt::trim(name.substr(bar + 1))), 0};
 }
 
-std::optional<std::string> read_caption(const fs::path& picture) {
-  for (const char* ending : {".txt", ".caption"}) {
-    const fs::path path = fs::path(picture).replace_extension(ending);
-    if (!fs::is_regular_file(path)) continue;
-    const std::string text = prompt::well_formed(read_file(path, 1u << 20));
-    const auto start = text.starts_with("\xEF\xBB\xBF") ? 3u : 0u;
-    return std::string(prompt::trim(text.substr(start, text.find('\n', start) - start)));
-  }
-  return std::nullopt;
+std::vector<fs::path> caption_files(const fs::path& picture) {
+  std::vector<fs::path> files;
+  std::error_code failure;
+  for (const char* ending : kCaptionEndings)
+    if (fs::path path = fs::path(picture).replace_extension(ending); fs::is_regular_file(path, failure))
+      files.push_back(std::move(path));
+  return files;
+}
+
+std::optional<std::string> read_caption(const fs::path& picture, const std::string& encoding) {
+  const auto files = caption_files(picture);
+  if (files.empty()) return std::nullopt;
+  const std::string text = read_text_file(
+      files.front(), {.max_bytes = 1u << 20,
+                      .encoding = encoding,
+                      .remedy = "name its encoding with --caption-encoding (cp1252, cp932, …)"});
+  return std::string(prompt::trim(std::string_view(text).substr(0, text.find_first_of("\r\n"))));
 }
 
 Dataset Dataset::open(const DatasetOptions& options) {
@@ -109,6 +126,7 @@ Dataset Dataset::open(const DatasetOptions& options) {
       continue;
     }
     Subset subset = parse_subset_name(folder);
+    check_trigger(subset, folder);
     const std::size_t number = data.subsets_.size();
     std::set<fs::path> captions;
     std::map<fs::path, fs::path> stems;
@@ -124,7 +142,10 @@ Dataset Dataset::open(const DatasetOptions& options) {
       if (!is_first)
         data.notes_.push_back(
             fmt::format("{} and {} share one caption.", twin->second.filename().string(), file.string()));
-      auto caption = read_caption(file);
+      auto caption = read_caption(file, options.caption_encoding);
+      if (const auto files = caption_files(file); files.size() > 1)
+        data.notes_.push_back(fmt::format("{} is the caption, {} is not read.", files[0].string(),
+                                          files[1].filename().string()));
       if (caption && caption->empty() && !subset.trigger.empty())
         data.notes_.push_back(fmt::format("{}: its caption is empty and is used so.", file.string()));
       if (!caption && subset.trigger.empty())

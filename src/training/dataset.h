@@ -24,6 +24,7 @@ struct CaptionOptions {
 
 struct DatasetOptions {
   std::filesystem::path folder = {};
+  std::string caption_encoding = {};  // of captions without a byte order mark; "" UTF-8
   BucketOptions buckets = {};
   std::int64_t batch_size = 1;
 };
@@ -38,8 +39,13 @@ struct Subset {
 // "10_red foxes" → 10, "red foxes". Throws Error naming the folder when its name has another form.
 Subset parse_subset_name(const std::filesystem::path& folder);
 
-// First line of PICTURE.txt or PICTURE.caption; nullopt when there is neither.
-std::optional<std::string> read_caption(const std::filesystem::path& picture);
+// The caption files beside a picture: PICTURE.txt, PICTURE.caption, and both in capitals. The first is its caption.
+std::vector<std::filesystem::path> caption_files(const std::filesystem::path& picture);
+
+// First line of the picture's caption, as UTF-8; nullopt when there is none. Throws Error naming the file and the
+// byte when it is not text in that encoding ("": UTF-8, unless a byte order mark tells another).
+std::optional<std::string> read_caption(const std::filesystem::path& picture,
+                                        const std::string& encoding = {});
 
 struct Example {
   std::filesystem::path picture;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/text_file.h"
 #include "prompt/text.h"
 
 namespace lowrank::training {
@@ -91,6 +92,11 @@ constexpr LoraOptionRow kTable[] = {
      [](O& o, Text, Text) { o.data.buckets.no_upscale = true; }},
     {"flip-aug", "", "show each picture mirrored half of the time",
      [](O& o, Text, Text) { o.flip_aug = true; }},
+    {"caption-encoding", "NAME", "encoding of captions without a byte order mark (default utf-8)",
+     [](O& o, Text t, Text f) {
+       o.data.caption_encoding = std::string(t);
+       check_encoding(o.data.caption_encoding, fmt::format("--{}", f));
+     }},
     {"shuffle-caption", "", "shuffle the comma-separated tags of a caption",
      [](O& o, Text, Text) { o.captions.shuffle = true; }},
     {"keep-tokens", "N", "tags at the front that shuffling leaves in place (default 0)",

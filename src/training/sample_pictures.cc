@@ -5,8 +5,8 @@
 #include <string_view>
 #include <utility>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/text_file.h"
 #include "image/codec.h"
 #include "pipeline/field_table.h"
 #include "prompt/extra_networks.h"
@@ -80,7 +80,7 @@ std::vector<GenerationRequest> parse_sample_prompts(const std::string& lines, co
 }
 
 std::vector<GenerationRequest> read_sample_prompts(const std::filesystem::path& file, PixelSize size) {
-  return parse_sample_prompts(read_file(file, 1u << 20), file.string(), size);
+  return parse_sample_prompts(read_text_file(file, {.max_bytes = 1u << 20}), file.string(), size);
 }
 
 SamplePictures::SamplePictures(pipeline::Session& session, std::vector<GenerationRequest> requests,

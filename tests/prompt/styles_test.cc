@@ -1,6 +1,10 @@
 #include "prompt/styles.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
 
 #include "base/error.h"
 
@@ -61,6 +65,27 @@ TEST(StylesFile, QuotesBomBlanksAndComments) {
   EXPECT_EQ(styles[0].negative_prompt, "bad");
   EXPECT_EQ(styles[1].prompt, "only");
   EXPECT_EQ(styles[1].negative_prompt, "");
+}
+
+TEST(StylesFile, OtherEncodingsAreReadByTheirMarkOrRefused) {
+  const auto path = std::filesystem::path(::testing::TempDir()) / "styles_encoding.csv";
+  const auto write = [&](const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; };
+  std::string wide = "\xff\xfe";
+  for (const char c : std::string("name,prompt,negative_prompt\nA,fox \xe9,\n")) {
+    wide += c;
+    wide += '\0';
+  }
+  write(wide);
+  ASSERT_EQ(read_styles(path).size(), 1u);
+  EXPECT_EQ(read_styles(path)[0].prompt, "fox é");
+  write("name,prompt,negative_prompt\nA,caf\xe9,\n");
+  try {
+    read_styles(path);
+    FAIL() << "was read";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("styles_encoding.csv: byte 34 (0xe9)"));
+  }
+  std::filesystem::remove(path);
 }
 
 TEST(StylesFile, OldHeader) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "prompt/clean_text.h"
 #include "prompt/fixtures.h"
 #include "prompt/html_entities.h"
 #include "prompt/text.h"
@@ -14,8 +15,29 @@ TEST(Tokenizer, EqualsReference) {
   const auto cases = read_fixture("clip-tokens.json");
   ASSERT_GT(cases.size(), 30u);
   for (const auto& c : cases) {
+    // The reference of these ids has no cleaning but the decoding of entities.
+    const std::string text = decode_html_entities(decode_html_entities(c["text"].get<std::string>()));
+    EXPECT_EQ(tokenizer.encode_clean(text), c["ids"].get<std::vector<int>>()) << c["text"];
+  }
+}
+
+TEST(Tokenizer, CleansAsTheWebUisTokenizerDoes) {
+  const Tokenizer tokenizer;
+  const auto cases = read_fixture("clip-clean-tokens.json");
+  ASSERT_GT(cases.size(), 130u);
+  for (const auto& c : cases) {
     EXPECT_EQ(tokenizer.encode(c["text"].get<std::string>()), c["ids"].get<std::vector<int>>()) << c["text"];
   }
+}
+
+// Each disguise hides the next: one layer more than a walk undoes. The time stays that of some walks.
+TEST(Tokenizer, NestedEntitiesAreCleanedInBoundedTime) {
+  std::string nested = "＆", entities = "&";
+  while (nested.size() < 200'000) nested += "#65286;";
+  while (entities.size() < 200'000) entities += "amp;";
+  EXPECT_EQ(clean_text(entities + "lt;"), "<");
+  EXPECT_LT(clean_text(nested).size(), nested.size());
+  EXPECT_EQ(clean_text("＆ａｍｐ；ｌｔ；"), "<");
 }
 
 // The texts of a prompt's tokens, put together, are its words: each word ends with a blank.

@@ -58,6 +58,33 @@ TEST_F(DatasetTest, ReadsRepeatsTriggersCaptionsAndAllThreeFormats) {
   EXPECT_EQ(data.trigger_phrase(), "red fox, hare");
 }
 
+TEST_F(DatasetTest, CaptionsInOtherEncodingsAreReadOrRefused) {
+  using namespace std::string_literals;
+  write_example(in("1_x/a.png"), 64, 64, 1, "");
+  write_example(in("1_x/b.png"), 64, 64, 2, "");
+  write_text(in("1_x/a.txt"),
+             "\xff\xfe"
+             "f\0\xfc\0\n\0z\0"s);
+  write_text(in("1_x/b.TXT"), "old line ends\rsecond line");
+  EXPECT_EQ(Dataset::open(options()).examples()[0].caption, "fü");
+  EXPECT_EQ(Dataset::open(options()).examples()[1].caption, "old line ends");
+  write_text(in("1_x/a.txt"), "caf\xe9");
+  EXPECT_THAT(error_of(options()),
+              ::testing::AllOf(HasSubstr("a.txt: byte 4"), HasSubstr("--caption-encoding")));
+  DatasetOptions wanted = options();
+  wanted.caption_encoding = "cp1252";
+  EXPECT_EQ(Dataset::open(wanted).examples()[0].caption, "café");
+  write_text(in("1_x/a.txt"), "\x8c\xcf");
+  wanted.caption_encoding = "cp932";
+  EXPECT_EQ(Dataset::open(wanted).examples()[0].caption, "狐");
+  write_text(in("1_x/b.txt"), "the one that counts");
+  const Dataset both = Dataset::open(wanted);
+  EXPECT_EQ(both.examples()[1].caption, "the one that counts");
+  EXPECT_THAT(both.notes(), ElementsAre(HasSubstr("b.TXT is not read")));
+  write_example(in("1_caf\xe9/a.png"), 64, 64, 1, "x");
+  EXPECT_THAT(error_of(wanted), HasSubstr("trigger words in the folder's name: byte 4"));
+}
+
 TEST_F(DatasetTest, AnEpochShowsEveryPictureAsOftenAsItsFolderSaysAndBatchesShareABucket) {
   for (int i = 0; i < 5; ++i) write_example(in("3_a/" + std::to_string(i) + ".png"), 64, 64, i, "x");
   for (int i = 0; i < 3; ++i) write_example(in("7_b/" + std::to_string(i) + ".png"), 128, 32, i, "y");

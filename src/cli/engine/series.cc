@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/text_file.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/generation_arguments.h"
 #include "cli/engine/picture_maker.h"
@@ -137,11 +138,12 @@ int matrix(const CommandCall& call) {
 
 int prompts(const CommandCall& call) {
   const GenerationArguments arguments = series_arguments(call, "prompts");
-  std::ifstream file(arguments.prompts_file, std::ios::binary);
+  std::ifstream file(arguments.prompts_file, std::ios::binary);  // which may be a pipe
   if (!file)
     throw Error(kNotFound, "{}: the file with prompts cannot be read; name one with --file.",
                 arguments.prompts_file.string());
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  const std::string text = decode_text(bytes, arguments.prompts_file.string());
   const pipeline::LineOptions options{.iterates_seed = arguments.iterate_seed,
                                       .same_seed = arguments.same_seed};
   make_series(pipeline::prompts_series(text, arguments.request, options, kMostPictures), arguments,

@@ -8,6 +8,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/text_file.h"
 #include "cli/infotext_source.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"
@@ -165,7 +166,7 @@ int recipe_export(const Invocation& invocation) {
 int recipe_import(const Invocation& invocation) {
   const Library library = open_library(invocation);
   const std::string& file = invocation.places.front();
-  Recipe recipe = library::parse_recipe(read_file(file, kMaxRecipeBytes), file);
+  Recipe recipe = library::parse_recipe(read_text_file(file, {.max_bytes = kMaxRecipeBytes}), file);
   if (invocation.has("name")) recipe.name = invocation.value("name");
   if (recipe.name.empty()) recipe.name = fs::path(file).stem().string();
   library::save_recipe(library.data(), recipe, invocation.has("replace"));

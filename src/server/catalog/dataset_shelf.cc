@@ -221,9 +221,9 @@ void DatasetShelf::write_caption(const std::string& name, const std::string& fil
     write_file(fs::path(path).replace_extension(".txt"), std::string(prompt::trim(line)) + "\n");
     return;
   }
-  for (const char* ending : {".txt", ".caption"}) {
+  for (const fs::path& text : training::caption_files(path)) {
     std::error_code failure;
-    fs::remove(fs::path(path).replace_extension(ending), failure);
+    fs::remove(text, failure);
     if (failure) throw Error(kIo, "the caption of {} could not be removed: {}.", file, failure.message());
   }
 }
@@ -237,8 +237,7 @@ void DatasetShelf::remove_picture(const std::string& name, const std::string& fi
     return entry.stem() == path.stem() && training::is_picture_name(entry);
   });
   if (has_twin) return;
-  for (const char* ending : {".txt", ".caption"})
-    fs::remove(fs::path(path).replace_extension(ending), failure);
+  for (const fs::path& text : training::caption_files(path)) fs::remove(text, failure);
 }
 
 }  // namespace lowrank::server
