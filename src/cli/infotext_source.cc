@@ -1,26 +1,44 @@
 #include "cli/infotext_source.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
-#include "image/codec.h"
+#include "cli/text_table.h"
+#include "library/picture_settings.h"
 #include "prompt/text.h"
 
 namespace lowrank::cli {
+namespace {
 
 namespace fs = std::filesystem;
 
-std::string infotext_of(const std::string& file_or_text) {
+// "fox.png" and "out/fox.txt", but not "a fox, <lora:x:1>".
+bool looks_like_file(const std::string& text) {
+  const std::string ending = prompt::lower(fs::path(text).extension().string());
+  constexpr std::string_view kEndings[] = {".png", ".jpg", ".jpeg", ".webp", ".txt", ".json", ".gif"};
+  return std::ranges::find(kEndings, ending) != std::end(kEndings) &&
+         text.find_first_of("<>,\n") == std::string::npos;
+}
+
+}  // namespace
+
+prompt::PictureSettings settings_of(const std::string& file_or_text) {
   std::error_code failure;
   // Long prompts are no file names, and asking the system for one is an error of its own.
-  if (file_or_text.size() > 4096 || !fs::is_regular_file(file_or_text, failure)) return file_or_text;
-  const std::string extension = prompt::lower(fs::path(file_or_text).extension().string());
-  if (extension == ".txt") return read_file(file_or_text, 1 << 20);
-  const auto text = image::load_parameters(file_or_text);
-  if (!text)
-    throw Error(kBadInput, "{}: holds no settings; only pictures saved with theirs do.", file_or_text);
-  return *text;
+  if (file_or_text.size() <= 4096 && fs::is_regular_file(file_or_text, failure))
+    return library::load_settings(file_or_text);
+  if (file_or_text.size() <= 4096 && looks_like_file(file_or_text))
+    throw Error(kNotFound, "{}: there is no such file.", file_or_text);
+  return prompt::settings_of_text(file_or_text);
+}
+
+void print_notes(const std::string& source, const prompt::PictureSettings& settings) {
+  for (const std::string& note : settings.notes)
+    fmt::print(stderr, "note: {}: {}\n", printable(source.substr(0, source.find('\n'))), printable(note));
 }
 
 }  // namespace lowrank::cli

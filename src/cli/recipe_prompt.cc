@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cli/infotext_source.h"
+#include "library/picture_settings.h"
 #include "prompt/extra_networks.h"
 #include "prompt/infotext.h"
 #include "prompt/text.h"
@@ -42,7 +43,8 @@ void apply_recipes(Invocation& invocation) {
   std::string prompt = invocation.value("prompt"), negative = invocation.value("negative");
   if (invocation.has("from")) {
     // The picture's own words, unless others are given beside it.
-    const auto infotext = prompt::parse_infotext(infotext_of(invocation.value("from")));
+    auto infotext = settings_of(invocation.value("from")).infotext;
+    library::use_local_names(infotext, library);
     if (!invocation.has("prompt")) prompt = infotext.prompt;
     if (!invocation.has("negative")) negative = infotext.negative_prompt;
   }

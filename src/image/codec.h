@@ -44,8 +44,8 @@ Picture decode_picture(std::span<const std::byte> bytes, const std::string& name
 // Refuses what decode_picture() refuses.
 Mask decode_mask(std::span<const std::byte> bytes, const std::string& name);
 
-// The parameters text of a picture; nullopt when there is none. EXIF wins over a `parameters` chunk; NovelAI's
-// description and JSON comment are translated. Pixels are not looked at. Throws Error(kBadInput) when the bytes are no
+// The parameters text of a picture; nullopt when there is none. EXIF wins over a `parameters` chunk. What other programs
+// write elsewhere is among the texts of picture_texts.h. Pixels are not looked at. Throws Error(kBadInput) when the bytes are no
 // picture at all.
 std::optional<std::string> read_parameters(std::span<const std::byte> bytes, const std::string& name);
 

@@ -134,6 +134,34 @@ class Tiff {
 
 }  // namespace
 
+namespace {
+
+// The bytes of a field, empty when they do not lie in the block.
+std::span<const std::uint8_t> value_of(const Tiff& tiff, std::span<const std::uint8_t> block,
+                                       const Tiff::Entry& entry) {
+  const std::size_t from = entry.count <= 4 ? entry.value : tiff.u32(entry.value);
+  if (!range_fits(from, entry.count, block.size())) return {};
+  return block.subspan(from, entry.count);
+}
+
+// A comment names its encoding in eight bytes; writers that do not know this leave them out. "" when it is empty.
+std::string decode_comment(std::span<const std::uint8_t> value, bool is_little_tiff) {
+  const std::string_view text(reinterpret_cast<const char*>(value.data()), value.size());
+  using namespace std::string_view_literals;
+  std::string plain;
+  if (text.starts_with("UNICODE\0"sv)) {
+    plain = utf16_to_utf8(value.subspan(8), is_little_tiff);
+  } else {
+    const bool prefixed = text.starts_with("ASCII\0\0\0"sv) || text.starts_with("JIS\0\0\0\0\0"sv) ||
+                          text.starts_with("\0\0\0\0\0\0\0\0"sv);
+    plain = valid_utf8(prefixed ? text.substr(8) : text);
+  }
+  while (!plain.empty() && plain.back() == '\0') plain.pop_back();
+  return plain;
+}
+
+}  // namespace
+
 std::vector<std::uint8_t> exif_with_comment(std::string_view text) {
   std::vector<std::uint8_t> comment = {'U', 'N', 'I', 'C', 'O', 'D', 'E', 0};
   const auto put_unit = [&](std::uint32_t unit) {
@@ -180,25 +208,43 @@ std::optional<std::string> comment_of_exif(std::span<const std::uint8_t> bytes) 
   const Tiff tiff(bytes);
   if (!tiff.valid()) return std::nullopt;
   const auto exif = tiff.find(tiff.u32(4), 0x8769);
-  if (!exif) return std::nullopt;
-  const auto comment = tiff.find(tiff.u32(exif->value), 0x9286);
-  if (!comment || comment->count < 4) return std::nullopt;
-  const std::size_t from = comment->count <= 4 ? comment->value : tiff.u32(comment->value);
-  if (!range_fits(from, comment->count, bytes.size())) return std::nullopt;
-  const auto value = bytes.subspan(from, comment->count);
-  const std::string_view text(reinterpret_cast<const char*>(value.data()), value.size());
-  using namespace std::string_view_literals;
-  std::string plain;
-  if (text.starts_with("UNICODE\0"sv)) {
-    plain = utf16_to_utf8(value.subspan(8), tiff.is_little_endian());
-  } else {
-    const bool prefixed = text.starts_with("ASCII\0\0\0"sv) || text.starts_with("JIS\0\0\0\0\0"sv) ||
-                          text.starts_with("\0\0\0\0\0\0\0\0"sv);
-    plain = valid_utf8(prefixed ? text.substr(8) : text);
+  const auto comment = exif ? tiff.find(tiff.u32(exif->value), 0x9286) : std::nullopt;
+  const std::string text =
+      comment ? decode_comment(value_of(tiff, bytes, *comment), tiff.is_little_endian()) : "";
+  return text.empty() ? std::nullopt : std::optional(text);
+}
+
+std::vector<std::pair<std::string, std::string>> texts_of_exif(std::span<const std::uint8_t> bytes) {
+  struct Row {
+    std::uint32_t tag;
+    const char* name;
+  };
+  constexpr Row kRows[] = {
+      {0x9286, "UserComment"}, {0x10e, "ImageDescription"}, {0x10d, "DocumentName"}, {0x10f, "Make"},
+      {0x110, "Model"},        {0x131, "Software"},         {0x9c9c, "XPComment"},   {0x927c, "MakerNote"}};
+  if (bytes.size() >= 6 && std::string_view(reinterpret_cast<const char*>(bytes.data()), 4) == "Exif")
+    bytes = bytes.subspan(6);
+  std::vector<std::pair<std::string, std::string>> texts;
+  const Tiff tiff(bytes);
+  if (!tiff.valid()) return texts;
+  const std::size_t first = tiff.u32(4);
+  const auto exif = tiff.find(first, 0x8769);
+  for (const Row& row : kRows) {
+    auto entry = exif ? tiff.find(tiff.u32(exif->value), row.tag) : std::nullopt;
+    if (!entry) entry = tiff.find(first, row.tag);
+    if (!entry) continue;
+    const auto value = value_of(tiff, bytes, *entry);
+    std::string text =
+        row.tag == 0x9c9c ? utf16_to_utf8(value, true) : decode_comment(value, tiff.is_little_endian());
+    while (text.ends_with('\0')) text.pop_back();
+    if (!text.empty()) texts.emplace_back(row.name, std::move(text));
   }
-  while (!plain.empty() && plain.back() == '\0') plain.pop_back();
-  if (plain.empty()) return std::nullopt;
-  return plain;
+  return texts;
+}
+
+std::string utf8_or_latin1(std::string_view text) {
+  std::string as_utf8 = valid_utf8(text);
+  return as_utf8 == text ? as_utf8 : latin1_to_utf8(text);
 }
 
 std::string valid_utf8(std::string_view text) {

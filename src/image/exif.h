@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace lowrank::image {
@@ -17,6 +18,13 @@ std::vector<std::uint8_t> exif_with_comment(std::string_view text);
 // UserComment of a TIFF block, as UTF-8. Understands the UNICODE prefix in either byte order, ASCII, and bytes without
 // a known prefix as UTF-8. nullopt when there is none, it is empty or the block is damaged; never reads outside it.
 std::optional<std::string> comment_of_exif(std::span<const std::uint8_t> tiff);
+
+// The texts of a block, UTF-8, in this order: "UserComment" (of either directory), "ImageDescription", "DocumentName",
+// "Make", "Model", "Software", "XPComment", "MakerNote". Empty ones are left out.
+std::vector<std::pair<std::string, std::string>> texts_of_exif(std::span<const std::uint8_t> tiff);
+
+// Bytes of no stated encoding: UTF-8 where they are, else Latin-1.
+std::string utf8_or_latin1(std::string_view text);
 
 // Conversions; ill-formed input becomes U+FFFD.
 std::string valid_utf8(std::string_view text);

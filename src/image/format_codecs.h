@@ -27,6 +27,8 @@ std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& 
 Rgba decode_png(Bytes bytes, const std::string& name);
 std::optional<std::string> png_parameters(Bytes bytes, const std::string& name);
 PictureItems png_items(Bytes bytes, const std::string& name);
+std::vector<std::pair<std::string, std::string>> png_texts(Bytes bytes, const std::string& name);
+std::vector<std::uint8_t> png_exif(Bytes bytes, const std::string& name);  // empty when there is none
 
 std::vector<std::uint8_t> encode_jpeg(const Picture& picture, int quality, const std::string& parameters);
 Picture decode_jpeg(Bytes bytes, const std::string& name);

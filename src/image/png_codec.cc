@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "image/exif.h"
@@ -111,7 +110,8 @@ Texts texts_of(const Reader& reader) {
     const bool international =
         entry.compression == PNG_ITXT_COMPRESSION_NONE || entry.compression == PNG_ITXT_COMPRESSION_zTXt;
     const std::string text(entry.text, international ? entry.itxt_length : entry.text_length);
-    texts.emplace_back(entry.key, international ? valid_utf8(text) : latin1_to_utf8(text));
+    // Some programs put UTF-8 into the chunk that the format says is Latin-1.
+    texts.emplace_back(entry.key, international ? valid_utf8(text) : utf8_or_latin1(text));
   }
   return texts;
 }
@@ -120,26 +120,6 @@ Texts texts_of(const Reader& reader) {
 const std::string* text_named(const Texts& texts, std::string_view key) {
   const auto found = std::ranges::find(texts, key, &std::pair<std::string, std::string>::first);
   return found == texts.end() ? nullptr : &found->second;
-}
-
-// NovelAI keeps the prompt in Description and the rest as JSON in Comment.
-std::optional<std::string> novelai_parameters(const Texts& texts) {
-  const auto *software = text_named(texts, "Software"), *description = text_named(texts, "Description"),
-             *comment = text_named(texts, "Comment");
-  if (software == nullptr || *software != "NovelAI" || comment == nullptr) return std::nullopt;
-  const auto json = nlohmann::json::parse(*comment, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return std::nullopt;
-  const auto text = [&](const char* key) {
-    const auto found = json.find(key);
-    if (found == json.end()) return std::string();
-    return found->is_string() ? found->get<std::string>() : found->dump();
-  };
-  std::string sampler = text("sampler");
-  if (sampler == "k_euler_ancestral") sampler = "Euler a";
-  return fmt::format(
-      "{}\nNegative prompt: {}\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Clip skip: 2, ENSD: 31337",
-      description == nullptr ? "" : *description, text("uc"), text("steps"),
-      sampler.empty() ? "Euler a" : sampler, text("scale"), text("seed"));
 }
 
 bool write_all(png_structp png, png_infop info, const Picture& picture, png_textp text) {
@@ -163,7 +143,9 @@ std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& 
   LOWRANK_CHECK(png != nullptr);
   png_infop info = png_create_info_struct(png);
   png_set_write_fn(png, &out, on_write, on_flush);
-  const auto latin = utf8_to_latin1(parameters);
+  // Latin-1 that could be taken for UTF-8 is written as UTF-8.
+  auto latin = utf8_to_latin1(parameters);
+  if (latin && utf8_or_latin1(*latin) != parameters) latin.reset();
   std::string value = latin ? *latin : valid_utf8(parameters), key = "parameters", empty;
   png_text text{};
   text.compression = latin ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
@@ -203,7 +185,22 @@ std::optional<std::string> png_parameters(Bytes bytes, const std::string& name) 
     if (const auto comment = comment_of_exif({exif, exif_size})) return comment;
   }
   if (const std::string* found = text_named(texts, "parameters")) return *found;
-  return novelai_parameters(texts);
+  return std::nullopt;
+}
+
+std::vector<std::pair<std::string, std::string>> png_texts(Bytes bytes, const std::string& name) {
+  Reader reader(bytes);
+  if (!read_texts(reader)) refuse(name, reader.report);
+  return texts_of(reader);
+}
+
+std::vector<std::uint8_t> png_exif(Bytes bytes, const std::string& name) {
+  Reader reader(bytes);
+  if (!read_texts(reader)) refuse(name, reader.report);
+  png_bytep exif = nullptr;
+  png_uint_32 size = 0;
+  if (png_get_eXIf_1(reader.png, reader.info, &size, &exif) == 0) return {};
+  return {exif, exif + size};
 }
 
 PictureItems png_items(Bytes bytes, const std::string& name) {

@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/sha256.h"
 #include "prompt/extra_networks.h"
-#include "prompt/infotext.h"
+#include "prompt/generators/generators.h"
 
 namespace lowrank::library {
 namespace {
@@ -34,33 +35,6 @@ void add_hashes(Needs& needs, const prompt::Infotext& infotext, const char* key,
     for (auto& [name, hash] : prompt::parse_hash_list(*list)) needs.add(kind, name).hash = hash;
 }
 
-// The JSON value that follows `key` in the text. The sites write it unquoted into infotexts, whose own rules
-// then cannot tell where it ends; A1111 writes it as a quoted text.
-json json_behind(const std::string& text, const std::string& key) {
-  const auto at = text.rfind(key);
-  if (at == std::string::npos) return {};
-  const std::size_t begin = at + key.size();
-  int depth = 0;
-  bool inside = false;
-  for (std::size_t i = begin; i < text.size(); ++i) {
-    const char c = text[i];
-    if (inside && c == '\\') {
-      ++i;
-    } else if (c == '"') {
-      inside = !inside;
-    } else if (!inside && (c == '{' || c == '[')) {
-      ++depth;
-    } else if (!inside && (c == '}' || c == ']')) {
-      --depth;
-    }
-    if (depth > 0 || inside) continue;
-    json value = json::parse(text.substr(begin, i + 1 - begin), nullptr, false);
-    if (value.is_string()) value = json::parse(value.get<std::string>(), nullptr, false);
-    return value;
-  }
-  return {};
-}
-
 // {"model": "d56b…", "lora:fox": "0123…", "embed:bad": "…"}
 void add_extension_hashes(Needs& needs, const json& hashes) {
   if (!hashes.is_object()) return;
@@ -79,25 +53,20 @@ void add_extension_hashes(Needs& needs, const json& hashes) {
   }
 }
 
-// [{"type": "lora", "weight": 0.8, "modelVersionId": 123, "modelName": "Fox"}]
-void add_civitai_resources(Needs& needs, const json& resources) {
-  if (!resources.is_array()) return;
-  for (const auto& item : resources) {
-    if (!item.is_object()) continue;
-    const auto version = item.find("modelVersionId");
-    if (version == item.end() || !version->is_number_integer()) continue;
-    const std::string type =
-        item.contains("type") && item["type"].is_string() ? item["type"].get<std::string>() : "";
-    const std::string_view kind = type == "lora" || type == "lycoris" || type == "dora" ? "lora"
-                                  : type == "checkpoint"                                ? "checkpoint"
-                                  : type == "embed"                                     ? "embedding"
-                                                                                        : "";
-    if (kind.empty()) continue;
-    const std::string name = item.contains("modelName") && item["modelName"].is_string()
-                                 ? item["modelName"].get<std::string>()
-                                 : "";
-    needs.add(kind, name).civitai_version = version->get<std::int64_t>();
-  }
+// LoRAs of these are tags too, by the same names.
+void add_civitai_resources(Needs& needs, const prompt::Infotext& infotext) {
+  for (const auto& resource : prompt::civitai_resources(infotext))
+    needs.add(resource.kind, resource.name).civitai_version = resource.version;
+}
+
+// The starter model lies beside the program, not in the collection. "" unless `needed` is it.
+std::filesystem::path find_starter(const Library& library, const NeededFile& needed, std::string& how) {
+  const std::filesystem::path file = library.data().starter_checkpoint();
+  if (needed.kind != "checkpoint" || file.empty() || checkpoint_name(file) != needed.name) return {};
+  how = "name";
+  if (!needed.hash.empty() && !sha256_file_hex(file).starts_with(needed.hash))
+    how += ", but its hash is another";
+  return file;
 }
 
 std::optional<Record> find_other(const Library& library, const NeededFile& needed) {
@@ -127,14 +96,18 @@ void say_where(const Library& library, NeededAnswer& answer) {
 }  // namespace
 
 std::vector<NeededFile> needed_files(const std::string& text) {
-  const prompt::Infotext infotext = prompt::parse_infotext(text);
+  return needed_files(prompt::settings_of_text(text).infotext);
+}
+
+std::vector<NeededFile> needed_files(const prompt::Infotext& infotext) {
   Needs needs;
   add_tags(needs, infotext.prompt);
   if (const std::string* hires = infotext.find("Hires prompt")) add_tags(needs, *hires);
   add_hashes(needs, infotext, "Lora hashes", "lora");
   add_hashes(needs, infotext, "TI hashes", "embedding");
-  add_extension_hashes(needs, json_behind(text, ", Hashes: "));
-  add_civitai_resources(needs, json_behind(text, ", Civitai resources: "));
+  if (const std::string* hashes = infotext.find("Hashes"))
+    add_extension_hashes(needs, json::parse(*hashes, nullptr, false));
+  add_civitai_resources(needs, infotext);
   const std::string *model = infotext.find("Model"), *hash = infotext.find("Model hash");
   if (model != nullptr || hash != nullptr) {
     NeededFile& file = needs.add("checkpoint", model == nullptr ? "" : *model);
@@ -159,6 +132,9 @@ NeededAnswer find_needed(const Library& library, const NeededFile& needed) {
   } else if (auto other = find_other(library, needed)) {
     answer.how = "name";
     answer.found = std::move(other);
+  } else {
+    answer.starter = find_starter(library, needed, answer.how);
+    if (!answer.starter.empty()) return answer;
   }
   // The text's hash met no known one, so the name is all there is.
   const bool is_by_name = answer.found && answer.how != "hash" && answer.how != "Civitai version";

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "library/library.h"
+#include "prompt/infotext.h"
 
 namespace lowrank::library {
 
@@ -20,16 +22,22 @@ struct NeededFile {
 
 // Each once, LoRAs first in the order of their tags. Read are `Lora hashes`, `TI hashes`, `Model`, `Model
 // hash`, the `Hashes` of A1111's Civitai extension and the `Civitai resources` of civitai.com.
-std::vector<NeededFile> needed_files(const std::string& infotext);
+std::vector<NeededFile> needed_files(const prompt::Infotext& infotext);
+std::vector<NeededFile> needed_files(const std::string& text);  // a prompt, or settings of any program
 
 struct NeededAnswer {
   NeededFile needed;
   std::optional<Record> found = {};
-  std::string how = {};  // "name", "hash", "former name", "Civitai version"
+  std::filesystem::path starter = {};  // the starter model is it, which no record has; "" it is not
+  std::string how = {};                // "name", "hash", "former name", "Civitai version"
   // Of what is missing:
   std::optional<Record> lost = {};  // it was here once
   std::string import_source = {};   // what an import may be given: a page or a hash; "" nothing is known
 };
+
+inline bool is_here(const NeededAnswer& answer) {
+  return answer.found || !answer.starter.empty();
+}
 
 // A hash decides before a name: equal names may mean different files.
 NeededAnswer find_needed(const Library& library, const NeededFile& needed);

@@ -67,12 +67,39 @@ std::string hash_list(const std::vector<std::pair<std::string, std::string>>& ha
 
 // Entries that do not change the picture, or are read together with others.
 bool is_silent(std::string_view label) {
-  constexpr std::array<std::string_view, 25> kSilent = {
-      "Model hash",   "VAE hash",        "Lora hashes",    "TI hashes",        "Version",  "User",
-      "Lora report",  "Lora not found",  "Size",           "Seed resize from", "Lora",     "Time taken",
-      "Hires resize", "Init image hash", "Script",         "X Type",           "X Values", "Fixed X Values",
-      "Y Type",       "Y Values",        "Fixed Y Values", "Z Type",           "Z Values", "Fixed Z Values",
-      "U-Net weights"};
+  constexpr std::array<std::string_view, 33> kSilent = {"Model hash",
+                                                        "VAE hash",
+                                                        "Lora hashes",
+                                                        "TI hashes",
+                                                        "Version",
+                                                        "User",
+                                                        "Lora report",
+                                                        "Lora not found",
+                                                        "Size",
+                                                        "Seed resize from",
+                                                        "Lora",
+                                                        "Time taken",
+                                                        "Hires resize",
+                                                        "Init image hash",
+                                                        "Script",
+                                                        "X Type",
+                                                        "X Values",
+                                                        "Fixed X Values",
+                                                        "Y Type",
+                                                        "Y Values",
+                                                        "Fixed Y Values",
+                                                        "Z Type",
+                                                        "Z Values",
+                                                        "Fixed Z Values",
+                                                        "U-Net weights",
+                                                        "Hashes",
+                                                        "Civitai resources",
+                                                        "Civitai metadata",
+                                                        "Created Date",
+                                                        "Lora weights",
+                                                        "Template",
+                                                        "Negative Template",
+                                                        "Used embeddings"};
   return label.starts_with("Postprocess") || std::ranges::find(kSilent, label) != kSilent.end();
 }
 

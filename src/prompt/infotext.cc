@@ -16,116 +16,6 @@
 namespace lowrank::prompt {
 namespace {
 
-constexpr std::string_view kNegativeLabel = "Negative prompt:";
-constexpr std::size_t kFewestEntries = 3;  // with fewer, the last line belongs to the prompt
-
-struct RawEntry {
-  std::string_view key;
-  std::string_view value;
-};
-
-bool is_key_character(char32_t code) {
-  return is_word(code) || code == ' ' || code == '-' || code == '/';
-}
-
-// A quoted value at `at` that a comma or the end follows: offset behind its closing quote.
-std::optional<std::size_t> quoted_end(std::string_view line, std::size_t at) {
-  if (at >= line.size() || line[at] != '"') return std::nullopt;
-  std::size_t end = at + 1;
-  while (end < line.size() && line[end] != '"') {
-    if (line[end] == '\\') ++end;
-    ++end;
-  }
-  if (end >= line.size() || end == at + 1) return std::nullopt;
-  ++end;
-  if (end < line.size() && line[end] != ',') return std::nullopt;
-  return end;
-}
-
-// All `key: value` entries of a line, left to right. Each run of key characters is looked at once: if no
-// colon follows it, none of its tails is a key either.
-std::vector<RawEntry> find_entries(std::string_view line) {
-  std::vector<RawEntry> entries;
-  for (std::size_t at = 0; at < line.size();) {
-    const Decoded first = decode_at(line, at);
-    if (!is_word(first.code)) {
-      at += first.length;
-      continue;
-    }
-    std::size_t end = at + first.length;
-    std::size_t characters = 1;
-    while (end < line.size()) {
-      const Decoded c = decode_at(line, end);
-      if (!is_key_character(c.code)) break;
-      end += c.length;
-      ++characters;
-    }
-    if (characters < 2 || end >= line.size() || line[end] != ':') {
-      at = end;
-      continue;
-    }
-    const std::size_t value = skip_space(line, end + 1);
-    const std::size_t stop = quoted_end(line, value).value_or(std::min(line.find(',', value), line.size()));
-    entries.push_back({line.substr(at, end - at), line.substr(value, stop - value)});
-    at = std::min(stop + 1, line.size());
-  }
-  return entries;
-}
-
-std::string decode_value(std::string_view value) {
-  if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
-    const auto decoded = nlohmann::json::parse(value, nullptr, false);
-    if (decoded.is_string()) return decoded.get<std::string>();
-  }
-  return std::string(value);
-}
-
-// "512x768" → the two numbers as written; nullopt for anything else.
-std::optional<std::pair<std::string, std::string>> split_size(std::string_view value) {
-  const auto digits = [&](std::size_t from) {
-    std::size_t end = from;
-    while (end < value.size()) {
-      const Decoded c = decode_at(value, end);
-      if (!digit_value(c.code)) break;
-      end += c.length;
-    }
-    return end;
-  };
-  const std::size_t cross = digits(0);
-  if (cross == 0 || cross >= value.size() || value[cross] != 'x') return std::nullopt;
-  const std::size_t end = digits(cross + 1);
-  if (end == cross + 1 || end != value.size()) return std::nullopt;
-  return std::pair(std::string(value.substr(0, cross)), std::string(value.substr(cross + 1)));
-}
-
-// Collects entries under distinct keys in time n log n, which Infotext::set alone would not.
-class EntryList {
- public:
-  void add(const RawEntry& raw) {
-    if (raw.value.empty()) return;
-    const std::string value = decode_value(raw.value);
-    const std::string key(raw.key);
-    if (auto size = split_size(value)) {
-      set(key + "-1", std::move(size->first));
-      set(key + "-2", std::move(size->second));
-    } else if (key != "Prompt" && key != "Negative prompt") {  // these names are the texts' own
-      set(key, value);
-    }
-  }
-
-  std::vector<std::pair<std::string, std::string>> take() { return std::move(entries_); }
-
- private:
-  void set(const std::string& key, std::string value) {
-    const auto [place, is_new] = places_.try_emplace(key, entries_.size());
-    if (is_new) entries_.emplace_back(key, std::string());
-    entries_[place->second].second = std::move(value);
-  }
-
-  std::vector<std::pair<std::string, std::string>> entries_;
-  std::map<std::string, std::size_t> places_;
-};
-
 std::optional<int> small_integer(const std::string* text) {
   const auto value = text == nullptr ? std::nullopt : parse_integer(*text);
   return value && *value >= 0 && *value <= 1 << 20 ? value : std::nullopt;
@@ -337,37 +227,6 @@ std::string write_infotext(const Infotext& infotext) {
   return std::string(trim(out));
 }
 
-Infotext parse_infotext(std::string_view text) {
-  text = trim(text);
-  std::vector<std::string_view> lines;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t newline = std::min(text.find('\n', at), text.size());
-    lines.push_back(text.substr(at, newline - at));
-    at = newline + 1;
-  }
-  std::vector<RawEntry> entries = find_entries(lines.back());
-  if (entries.size() < kFewestEntries) {
-    entries.clear();
-  } else {
-    lines.pop_back();
-  }
-  Infotext out;
-  std::string* target = &out.prompt;
-  for (std::string_view line : lines) {
-    line = trim(line);
-    if (line.starts_with(kNegativeLabel)) {
-      target = &out.negative_prompt;
-      line = trim(line.substr(kNegativeLabel.size()));
-    }
-    if (!target->empty()) *target += '\n';
-    *target += line;
-  }
-  EntryList list;
-  for (const RawEntry& entry : entries) list.add(entry);
-  out.entries = list.take();
-  return out;
-}
-
 void add_infotext_defaults(Infotext& infotext) {
   if (const std::string* name = infotext.find("Hypernet")) {
     const std::string* strength = infotext.find("Hypernet strength");
@@ -395,29 +254,22 @@ std::vector<std::pair<std::string, std::string>> parse_hash_list(std::string_vie
   return hashes;
 }
 
-void localise_lora_names(Infotext& infotext,
-                         const std::function<std::optional<std::string>(std::string_view hash)>& local_name) {
-  if (const std::string* listed = infotext.find("Lora hashes")) {
-    constexpr std::string_view kOpen = "<lora:";
-    std::map<std::string, std::string> hashes;
-    for (auto& [name, hash] : parse_hash_list(*listed)) hashes[name] = hash;
-    const std::string_view prompt = infotext.prompt;
-    std::string out;
-    std::size_t copied = 0;
-    for (std::size_t at = prompt.find(kOpen); at != std::string_view::npos; at = prompt.find(kOpen, copied)) {
-      const std::size_t begin = at + kOpen.size();
-      const std::size_t end = prompt.find_first_of(":>", begin);
-      if (end == std::string_view::npos) break;
-      std::string name(prompt.substr(begin, end - begin));
-      const auto hash = hashes.find(name);
-      if (hash != hashes.end()) name = local_name(hash->second).value_or(name);
-      out += prompt.substr(copied, begin - copied);
-      out += name;
-      copied = end;
-    }
-    out += prompt.substr(copied);
-    infotext.prompt = std::move(out);
+void localise_lora_names(Infotext& infotext, const LocalName& local_name) {
+  constexpr std::string_view kOpen = "<lora:";
+  const std::string_view prompt = infotext.prompt;
+  std::string out;
+  std::size_t copied = 0;
+  for (std::size_t at = prompt.find(kOpen); at != std::string_view::npos; at = prompt.find(kOpen, copied)) {
+    const std::size_t begin = at + kOpen.size();
+    const std::size_t end = prompt.find_first_of(":>", begin);
+    if (end == std::string_view::npos) break;
+    const std::string_view name = prompt.substr(begin, end - begin);
+    out += prompt.substr(copied, begin - copied);
+    out += local_name(name).value_or(std::string(name));
+    copied = end;
   }
+  out += prompt.substr(copied);
+  infotext.prompt = std::move(out);
   if (const std::string tags = addnet_tags(infotext); !tags.empty()) infotext.prompt += "\n" + tags;
 }
 

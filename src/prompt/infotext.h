@@ -12,6 +12,9 @@
 
 namespace lowrank::prompt {
 
+// Before the negative prompt, at the beginning of a line.
+inline constexpr std::string_view kNegativeLabel = "Negative prompt:";
+
 struct Infotext {
   std::string prompt = {};
   std::string negative_prompt = {};
@@ -45,6 +48,14 @@ std::string write_infotext(const Infotext& infotext);
 // last line it is all prompt. Source: A1111's parse_generation_parameters.
 Infotext parse_infotext(std::string_view text);
 
+// The same, and settings are also found where that rule misses them: values with a line break in them, ` | `, `;` or
+// line breaks between entries, words and settings in one line. A value that is a JSON list or object is one value, and
+// usual labels are spelt as A1111 spells them.
+Infotext find_infotext(std::string_view text);
+
+// A line of the prompts that looks like settings and was read as words; "" when there is none.
+std::string settings_among_words(const Infotext& infotext);
+
 // Adds what A1111 assumes of keys that are absent, the old hires and hypernet forms, and what older versions
 // did otherwise (by the entry `Version`).
 void add_infotext_defaults(Infotext& infotext);
@@ -52,9 +63,10 @@ void add_infotext_defaults(Infotext& infotext);
 // "NAME: HASH, NAME: HASH" of the entry `Lora hashes` (and of `TI hashes`).
 std::vector<std::pair<std::string, std::string>> parse_hash_list(std::string_view text);
 
-// Rewrites `<lora:NAME:` to the local name where `Lora hashes` lists NAME and `local_name` knows its hash,
-// and appends tags for the old AddNet entries.
-void localise_lora_names(Infotext& infotext,
-                         const std::function<std::optional<std::string>(std::string_view hash)>& local_name);
+// The name here of the LoRA that a text calls NAME; nullopt: it is unknown, or called so here too.
+using LocalName = std::function<std::optional<std::string>(std::string_view name)>;
+
+// Rewrites `<lora:NAME:` to the local name, and appends tags for the old AddNet entries.
+void localise_lora_names(Infotext& infotext, const LocalName& local_name);
 
 }  // namespace lowrank::prompt

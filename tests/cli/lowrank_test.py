@@ -3,6 +3,7 @@
 
   lowrank_test.py LOWRANK_BINARY SOURCE_FOLDER
 """
+import hashlib
 import json
 import os
 import pathlib
@@ -165,6 +166,38 @@ class LowrankTest(unittest.TestCase):
         (self.folder / "empty.png").write_bytes(b"")
         self.refused("png-info", "empty.png", says="empty.png")
         self.refused("png-info", says="needs FILE")
+
+    def test_settings_of_other_programs(self):
+        folder = SOURCE / "tests" / "fixtures" / "generators"
+        expected = json.loads((folder / "expected.json").read_text())
+        for name, wanted in expected.items():
+            info = json.loads(self.run_lowrank("png-info", "--json", folder / name).stdout)
+            self.assertEqual((info["generator"], info["prompt"], info["negative_prompt"]),
+                             (wanted["generator"], wanted["prompt"], wanted["negative"]), name)
+            self.assertLessEqual(wanted["entries"].items(), info["entries"].items(), name)
+        named = json.loads(self.run_lowrank("lora", "missing", "--json", folder / "civitai.jpg").stdout)["needed"]
+        self.assertEqual([(f["kind"], f["name"]) for f in named],
+                         [("lora", "Red Fox"), ("lora", "civitai-43"), ("checkpoint", "Base")])
+        self.assertIn("model-versions/42", named[0]["where"])
+        self.refused("lora", "missing", "nowhere.png", says="nowhere.png: there is no such file")
+
+    def test_the_starter_model_is_not_missing(self):
+        starter = SOURCE / "models" / "starter" / "starter.safetensors"
+        digits = hashlib.sha256(starter.read_bytes()).hexdigest()[:10]
+        text = f"a fox\nSteps: 20, Sampler: Euler, CFG scale: 5, Seed: 1, Size: 64x64, Model hash: {digits}, Model: starter"
+        (self.folder / "own.png").write_bytes(png(text.encode()))
+        needed = json.loads(self.run_lowrank("lora", "missing", "--json", "own.png").stdout)["needed"]
+        self.assertEqual([(f["name"], f["found"], f["by"]) for f in needed], [("starter", True, "name")])
+        self.assertIn("here", self.run_lowrank("lora", "missing", "own.png").stdout)
+        other = text.replace(digits, "0" * 10)
+        self.assertIn("another", json.loads(self.run_lowrank("lora", "missing", "--json", other).stdout)["needed"][0]["by"])
+
+    def test_recipes_in_other_encodings(self):
+        recipe = json.dumps({"lowrank_recipe": 1, "name": "dusk", "prompt": "dämmerung", "loras": []}, ensure_ascii=False)
+        (self.folder / "dusk.json").write_bytes(recipe.encode("utf-16"))
+        self.assertIn("dämmerung", self.run_lowrank("recipe", "import", "dusk.json").stdout)
+        (self.folder / "latin.json").write_bytes(recipe.encode("cp1252"))
+        self.refused("recipe", "import", "latin.json", "--name", "x", says="latin.json: byte")
 
     def test_contact_sheet(self):
         for name in "abc":

@@ -21,7 +21,8 @@ TEST(Parameters, OfOtherProgramsAreRead) {
   for (const auto& one : cases) {
     const auto name = one["file"].get<std::string>();
     const auto text = load_parameters(picture_file(name));
-    if (one["text"].is_null()) {
+    // NovelAI's are read with other programs' settings, above this room.
+    if (one["text"].is_null() || name == "novelai.png") {
       EXPECT_EQ(text, std::nullopt) << name;
     } else {
       EXPECT_EQ(text, one["text"].get<std::string>()) << name;

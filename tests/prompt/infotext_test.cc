@@ -158,8 +158,8 @@ TEST(Infotext, OldHiresSizesSurviveNonsense) {
 TEST(Infotext, LoraNamesBecomeLocal) {
   Infotext infotext{
       "<lora:Foo:0.8> and <lora:bar:1> <lora:none>", "", {{"Lora hashes", "Foo: aaa, bar: bbb"}}};
-  localise_lora_names(infotext, [](std::string_view hash) {
-    return hash == "aaa" ? std::optional<std::string>("foo_v2") : std::nullopt;
+  localise_lora_names(infotext, [](std::string_view name) {
+    return name == "Foo" ? std::optional<std::string>("foo_v2") : std::nullopt;
   });
   EXPECT_EQ(infotext.prompt, "<lora:foo_v2:0.8> and <lora:bar:1> <lora:none>");
 }
@@ -176,9 +176,70 @@ TEST(Infotext, AddNetEntriesBecomeTags) {
   EXPECT_EQ(infotext.prompt, "a\n<lora:style:0.7>");
 }
 
+// A1111 reads these as words of the negative prompt. What they say is plain.
+TEST(Infotext, SettingsAreFoundWhereTheirLineIsBroken) {
+  const std::string words = "a fox\nNegative prompt: bad\n";
+  const std::string settings = "Steps: 20, Sampler: Euler a, CFG scale: 7.5, Seed: 123, Size: 512x768";
+  const std::string texts[] = {
+      words + settings,
+      words + settings + ", Template: red\nand blue, Version: v1.9",
+      words + settings + ", Template: red\nand blue",
+      words + settings + "\nTemplate: a {red|blue} fox\nNegative Template: bad",
+      words + settings + "\nUsed embeddings: none [0000]",
+      words + settings + "\nTime taken: 5.2 sec",
+      words + "Steps: 20 | Sampler: Euler a | CFG scale: 7.5 | Seed: 123 | Size: 512x768",
+      words + "Steps: 20; Sampler: Euler a; CFG scale: 7.5; Seed: 123; Size: 512x768",
+      words + "Steps: 20\nSampler: Euler a\nCFG scale: 7.5\nSeed: 123\nSize: 512x768",
+      words + "Sampler: Euler a\nSteps: 20\nCFG scale: 7.5\nSeed: 123\nSize: 512x768",
+      words + "Seed: 123\nSize: 512x768\nSampler: Euler a\nCFG scale: 7.5, Steps: 20",
+      words + "Steps: 20, Sampler: Euler a, CFG Scale: 7.5, seed: 123, Size: 512x768",
+      "a fox Negative prompt: bad " + settings,
+      "a fox, Negative prompt: bad, " + settings,
+      "a fox\r\nNegative prompt: bad\r\n" + settings + "\r\n",
+  };
+  for (const std::string& text : texts) {
+    const Infotext infotext = find_infotext(text);
+    const auto value = [&](const char* key) {
+      const std::string* found = infotext.find(key);
+      return found == nullptr ? std::string("nothing") : *found;
+    };
+    EXPECT_EQ(infotext.prompt.substr(0, 5), "a fox") << text;
+    EXPECT_LE(infotext.prompt.size(), 6u) << text;
+    EXPECT_EQ(infotext.negative_prompt.substr(0, 3), "bad") << text;
+    EXPECT_LE(infotext.negative_prompt.size(), 4u) << text;
+    EXPECT_EQ(value("Steps"), "20") << text;
+    EXPECT_EQ(value("Sampler"), "Euler a") << text;
+    EXPECT_EQ(value("CFG scale"), "7.5") << text;
+    EXPECT_EQ(value("Seed"), "123") << text;
+    EXPECT_EQ(value("Size-1") + " " + value("Size-2"), "512 768") << text;
+    EXPECT_EQ(settings_among_words(infotext), "") << text;
+  }
+  EXPECT_EQ(*find_infotext(texts[1]).find("Template"), "red\nand blue");
+  EXPECT_EQ(*find_infotext(texts[1]).find("Version"), "v1.9");
+}
+
+TEST(Infotext, WordsStayWords) {
+  const Infotext infotext = find_infotext("a fox\nSteps: 20, Sampler: Euler");
+  EXPECT_TRUE(infotext.entries.empty()) << "two entries are no settings, in A1111 too";
+  EXPECT_EQ(settings_among_words(infotext), "Steps: 20, Sampler: Euler");
+  EXPECT_EQ(settings_among_words(find_infotext("a fox on the steps: 20 of them")), "");
+  EXPECT_EQ(find_infotext("he said: a | b; c\nyes: no").prompt, "he said: a | b; c\nyes: no");
+}
+
+TEST(Infotext, AListOrObjectIsOneValue) {
+  const Infotext infotext = find_infotext(
+      "a fox\nSteps: 20, Seed: 3, Size: 64x64, Civitai resources: [{\"type\":\"lora\",\"weight\":0.8,"
+      "\"modelVersionId\":42,\"modelName\":\"a, b: c\"}], Hashes: {\"model\": \"0011223344\"}, Version: v1");
+  EXPECT_EQ(*infotext.find("Hashes"), "{\"model\": \"0011223344\"}");
+  EXPECT_EQ(*infotext.find("Version"), "v1");
+  EXPECT_EQ(infotext.entries.size(), 7u);
+  EXPECT_EQ(*find_infotext("a\nSteps: 1, Seed: 2, Note: [red|blue], Mood: x").find("Note"), "[red|blue]");
+}
+
 TEST(Infotext, HostileLinesTakeLinearTime) {
   for (const char* unit :
-       {"a", "aa ", "aa:", "aa:\"", "aa:\"\\\"", ",", ":", "aa: b, ", "-", "\n", "\"", "aa: \"x\","}) {
+       {"a", "aa ", "aa:", "aa:\"", "aa:\"\\\"", ",", ":", "aa: b, ", "-", "\n", "\"", "aa: \"x\",",
+        "Steps: 1 ", "Steps: 1\n", "Seed: 1\n", "[", "aa: [", "Steps: 1, Seed: 2, Size: 3\n"}) {
     std::string text;
     while (text.size() < 200'000) text += unit;
     if (std::string(unit) == "aa: b, " || std::string(unit) == "aa: \"x\",") {
@@ -186,6 +247,7 @@ TEST(Infotext, HostileLinesTakeLinearTime) {
     } else {
       parse_infotext(text);
     }
+    find_infotext(text);
   }
   std::string keys;
   for (int i = 0; i < 30'000; ++i) keys += "AddNet Model " + std::to_string(i) + ": x, ";

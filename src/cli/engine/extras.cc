@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -13,6 +14,7 @@
 #include "cli/engine/word_reader.h"
 #include "image/codec.h"
 #include "library/picture_files.h"
+#include "library/picture_settings.h"
 #include "pipeline/extras.h"
 #include "pipeline/field_table.h"
 #include "prompt/text.h"
@@ -35,6 +37,11 @@ const pipeline::ExtrasFieldRow* field(std::string_view flag) {
   for (const auto& row : pipeline::extras_field_table())
     if (row.flag == flag) return &row;
   return nullptr;
+}
+
+std::optional<std::string> settings_text(const fs::path& picture) {
+  const auto settings = library::settings_beside(picture);
+  return settings ? std::optional(settings->text) : std::nullopt;
 }
 
 Arguments parse_extras(std::span<const std::string> words) {
@@ -106,11 +113,10 @@ int extras(const CommandCall& call) {
       fmt::print(stderr, "picture {}/{} {}\n", i + 1, a.pictures.size(), picture.string());
     const auto result = pipeline::run_extras(a.request, image::load_picture(picture), upscalers, call.stop);
     const fs::path file = target(a, picture, ".png");
-    image::save_picture(
-        file, result.picture,
-        {.format = image::picture_format(file.extension().string().substr(1)),
-         .quality = a.quality,
-         .parameters = pipeline::extras_metadata(image::load_parameters(picture), result.info)});
+    image::save_picture(file, result.picture,
+                        {.format = image::picture_format(file.extension().string().substr(1)),
+                         .quality = a.quality,
+                         .parameters = pipeline::extras_metadata(settings_text(picture), result.info)});
     if (!a.json) fmt::print("{}  {}x{}\n", file.string(), result.picture.width, result.picture.height);
     all.push_back({{"file", file.string()},
                    {"from", picture.string()},

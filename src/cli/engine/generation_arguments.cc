@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "cli/engine/word_reader.h"
-#include "image/codec.h"
 #include "library/library.h"
+#include "library/picture_settings.h"
 #include "pipeline/field_table.h"
 #include "pipeline/metadata.h"
 #include "prompt/infotext.h"
@@ -128,30 +128,32 @@ std::vector<Option> split_words(std::span<const std::string> words, std::string_
   return options;
 }
 
-// LoRAs that bear other names here are found by the hashes that the picture carries.
-void use_local_names(prompt::Infotext& infotext, const std::filesystem::path& data_dir) {
-  const std::string* listed = infotext.find("Lora hashes");
-  if (listed == nullptr) return;
-  const auto hashes = prompt::parse_hash_list(*listed);
-  const auto library = library::Library::open(library::find_data_dir(data_dir.string()));
-  prompt::localise_lora_names(infotext, [&](std::string_view hash) -> std::optional<std::string> {
-    const auto here = library.find_hash(hash);
-    if (!here) return std::nullopt;
-    for (const auto& [name, listed_hash] : hashes)
-      if (listed_hash == hash)
-        if (const auto meant = library.find_lora(name); meant && meant->record.id == here->id) return name;
-    return library.prompt_name(*here);
-  });
+// What decides the picture and the settings do not say is filled in by this program: that is told.
+void note_what_is_missing(GenerationArguments& arguments, const prompt::Infotext& infotext) {
+  std::string missing;
+  for (const char* label : {"Seed", "Steps", "Sampler", "CFG scale", "Size-1"})
+    if (infotext.find(label) == nullptr)
+      missing += fmt::format("{}{}", missing.empty() ? "" : ", ",
+                             label == std::string_view("Size-1") ? "Size" : label);
+  if (!missing.empty())
+    arguments.notes.push_back(
+        fmt::format("{}: does not say {}, so LowRank's own are taken{}.", arguments.from.string(), missing,
+                    infotext.find("Seed") == nullptr ? ", and a random seed unless --seed is given" : ""));
 }
 
 void repeat_picture(GenerationArguments& arguments, std::string_view command) {
-  const auto text = image::load_parameters(arguments.from);
-  if (!text)
-    throw Error(kBadInput,
-                "{}: holds no parameters text to repeat; only pictures saved with their settings do.",
-                arguments.from.string());
-  prompt::Infotext infotext = prompt::parse_infotext(*text);
-  use_local_names(infotext, arguments.data_dir);
+  const prompt::PictureSettings settings = library::load_settings(arguments.from);
+  prompt::Infotext infotext = settings.infotext;
+  for (const std::string& note : settings.notes)
+    arguments.notes.push_back(fmt::format("{}: {}", arguments.from.string(), note));
+  if (settings.generator != "A1111")
+    arguments.notes.push_back(
+        fmt::format("{}: was made by {}, whose pictures come out otherwise with equal settings.",
+                    arguments.from.string(), settings.generator));
+  if (infotext.prompt.find("<lora:") != std::string::npos || infotext.find("AddNet Model 1") != nullptr)
+    library::use_local_names(infotext,
+                             library::Library::open(library::find_data_dir(arguments.data_dir.string())));
+  note_what_is_missing(arguments, infotext);
   for (const auto& label : pipeline::apply_metadata(arguments.request, infotext))
     arguments.notes.push_back(fmt::format("{}: '{}' is unknown to LowRank, so the picture may differ.",
                                           arguments.from.string(), label));

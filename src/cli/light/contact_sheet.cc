@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/light/commands.h"
 #include "image/codec.h"
+#include "library/picture_settings.h"
 
 namespace lowrank::cli {
 namespace {
@@ -16,9 +17,9 @@ namespace fs = std::filesystem;
 
 // The first line of the picture's settings, without them the file's name.
 std::string caption_of(const std::string& file) {
-  const auto text = image::load_parameters(file);
-  if (!text || text->empty()) return fs::path(file).stem().string();
-  return text->substr(0, text->find('\n'));
+  const auto settings = library::settings_beside(file);
+  if (!settings || settings->text.empty()) return fs::path(file).stem().string();
+  return settings->text.substr(0, settings->text.find('\n'));
 }
 
 }  // namespace

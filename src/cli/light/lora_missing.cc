@@ -63,7 +63,9 @@ std::vector<NeededFile> asked_files(const Invocation& invocation, const Library&
       const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
       add(needed_files(text));
     } else {
-      add(needed_files(infotext_of(place)));
+      const prompt::PictureSettings settings = settings_of(place);
+      print_notes(place, settings);
+      add(needed_files(settings.infotext));
     }
   }
   if (invocation.places.empty())
@@ -77,10 +79,14 @@ ordered_json answer_json(const Library& library, const NeededAnswer& answer) {
   ordered_json json = {{"kind", answer.needed.kind},
                        {"name", answer.needed.name},
                        {"hash", answer.needed.hash},
-                       {"found", answer.found.has_value()}};
+                       {"found", library::is_here(answer)}};
   if (answer.found) {
     json["as"] = Library::relative_name(*answer.found);
     json["path"] = library.path_of(*answer.found).string();
+    json["by"] = answer.how;
+  } else if (!answer.starter.empty()) {
+    json["as"] = library::checkpoint_name(answer.starter);
+    json["path"] = answer.starter.string();
     json["by"] = answer.how;
   } else {
     json["where"] = where_to_get(library, answer);
@@ -96,7 +102,7 @@ int lora_missing(const Invocation& invocation) {
   std::vector<NeededAnswer> answers;
   for (const NeededFile& file : needed) answers.push_back(find_needed(library, file));
   const auto is_unanswered = [](const NeededAnswer& answer) {
-    return !answer.found && !answer.needed.hash.empty();
+    return !library::is_here(answer) && !answer.needed.hash.empty();
   };
   if (invocation.has("hash") && std::ranges::any_of(answers, is_unanswered)) {
     hash_the_rest(library, invocation.has("json"));
@@ -116,10 +122,12 @@ int lora_missing(const Invocation& invocation) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const NeededAnswer& answer : answers) {
-    const bool is_here = answer.found.has_value();
+    const bool is_here = library::is_here(answer);
+    const std::string name = answer.found             ? Library::relative_name(*answer.found)
+                             : answer.starter.empty() ? ""
+                                                      : library::checkpoint_name(answer.starter);
     rows.push_back({answer.needed.kind, answer.needed.name, answer.needed.hash, is_here ? "here" : "missing",
-                    is_here ? fmt::format("{} (by {})", Library::relative_name(*answer.found), answer.how)
-                            : where_to_get(library, answer)});
+                    is_here ? fmt::format("{} (by {})", name, answer.how) : where_to_get(library, answer)});
   }
   fmt::print("{}", text_table({"KIND", "NAME", "HASH", "STATE", "WHERE"}, std::move(rows)));
   const auto unhashed = library.unhashed("lora").size();

@@ -53,14 +53,19 @@ void fill_in(RecipeLora& lora, const Library& library) {
 }
 
 Recipe recipe_of_picture(const std::string& file) {
-  const std::string text = infotext_of(file);
-  const prompt::Infotext infotext = prompt::parse_infotext(text);
+  const prompt::PictureSettings settings = settings_of(file);
+  const prompt::Infotext& infotext = settings.infotext;
+  print_notes(file, settings);
   const PromptParts parts = split_prompt(infotext.prompt);
   Recipe recipe{
       .name = {}, .prompt = parts.prompt, .negative_prompt = infotext.negative_prompt, .loras = parts.loras};
-  for (const library::NeededFile& needed : library::needed_files(text))
+  for (const library::NeededFile& needed : library::needed_files(infotext))
     for (RecipeLora& lora : recipe.loras)
-      if (needed.kind == "lora" && lora.name == needed.name) lora.hash = needed.hash;
+      if (needed.kind == "lora" && lora.name == needed.name) {
+        lora.hash = needed.hash;
+        if (needed.civitai_version != 0)
+          lora.source = fmt::format("https://civitai.com/model-versions/{}", needed.civitai_version);
+      }
   return recipe;
 }
 

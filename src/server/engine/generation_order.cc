@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "pipeline/field_table.h"
 #include "pipeline/metadata.h"
-#include "prompt/infotext.h"
+#include "prompt/generators/generators.h"
 #include "prompt/text.h"
 #include "sampling/sampler_table.h"
 #include "sampling/schedules.h"
@@ -132,7 +132,13 @@ class Reader {
 
   void take_infotext() {
     if (!given(body_, "infotext")) return;
-    prompt::Infotext infotext = prompt::parse_infotext(parameter("infotext").get<std::string>());
+    const prompt::PictureSettings settings =
+        prompt::settings_of_text(parameter("infotext").get<std::string>());
+    const prompt::Infotext& infotext = settings.infotext;
+    for (const std::string& note : settings.notes)
+      order_.warnings.push_back(fmt::format("the infotext: {}", note));
+    if (infotext.find("Seed") == nullptr && !given(body_, "seed"))
+      order_.warnings.push_back("the infotext does not say a seed, so a random one is taken.");
     GenerationRequest from = request_;
     try {
       for (const auto& label : pipeline::apply_metadata(from, infotext))

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "image/codec.h"
+#include "library/picture_settings.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
 
@@ -47,7 +48,8 @@ image::Picture request_picture(const std::string& text) {
 }
 
 std::optional<std::string> request_parameters(const std::string& text) {
-  return image::read_parameters(picture_bytes(text), "the image");
+  const auto settings = library::settings_of_picture(picture_bytes(text), "the image");
+  return settings ? std::optional(settings->text) : std::nullopt;
 }
 
 image::Mask request_mask(const std::string& text) {

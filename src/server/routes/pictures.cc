@@ -3,7 +3,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "image/codec.h"
-#include "prompt/infotext.h"
+#include "library/picture_settings.h"
 #include "server/engine/request_picture.h"
 #include "server/http/refusal.h"
 #include "server/routes/routes.h"
@@ -63,13 +63,15 @@ ParameterRows page_query() {
   return kPageQuery;
 }
 
-Reply png_info(Services&, const Call& call) {
+Reply png_info(Services& services, const Call& call) {
   const Json body = read_body(kPngInfo, call.body);
   const auto bytes = picture_bytes(body["image"].get<std::string>());
+  std::optional<prompt::PictureSettings> settings;
   std::string info;
   Json items = Json::object();
   try {
-    info = image::read_parameters(bytes, "the image").value_or("");
+    settings = library::settings_of_picture(bytes, "the image");
+    info = settings ? settings->text : image::read_parameters(bytes, "the image").value_or("");
     const image::PictureItems found = image::read_items(bytes, "the image");
     for (const auto& [key, text] : found.texts) items[key] = text;
     if (found.gamma) items["gamma"] = *found.gamma;
@@ -78,14 +80,24 @@ Reply png_info(Services&, const Call& call) {
     throw Refusal(422, "Invalid encoded image");
   }
   Json parameters = Json::object();
-  if (!info.empty()) {
-    prompt::Infotext infotext = prompt::parse_infotext(info);
+  if (settings) {
+    prompt::Infotext infotext = settings->infotext;
+    if (infotext.prompt.find("<lora:") != std::string::npos)
+      services.collection.with(
+          [&](const library::Library& library) { library::use_local_names(infotext, library); });
     prompt::add_infotext_defaults(infotext);
     parameters["Prompt"] = infotext.prompt;
     parameters["Negative prompt"] = infotext.negative_prompt;
     for (const auto& [label, value] : infotext.entries) parameters[label] = value;
   }
-  return json_reply({{"info", info}, {"items", items}, {"parameters", parameters}});
+  Json reply = {{"info", info}, {"items", items}, {"parameters", parameters}};
+  if (settings) {
+    reply["lowrank"] = {{"generator", settings->generator}, {"notes", settings->notes}};
+  } else if (!info.empty()) {
+    reply["lowrank"] = {{"generator", ""},
+                        {"notes", {"the picture's text is of a form that is not known here."}}};
+  }
+  return json_reply(reply);
 }
 
 Reply read_infotext(Services&, const Call& call) {

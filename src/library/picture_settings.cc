@@ -1,0 +1,89 @@
+#include "library/picture_settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "base/text_file.h"
+#include "image/picture_texts.h"
+#include "prompt/text.h"
+
+namespace lowrank::library {
+namespace {
+
+namespace fs = std::filesystem;
+using prompt::PictureSettings;
+
+constexpr std::size_t kMaxTextBytes = 8u << 20;
+
+prompt::PictureTexts texts_of(std::span<const std::byte> bytes, const std::string& name) {
+  image::PictureWords words = image::read_words(bytes, name);
+  return {.texts = std::move(words.texts), .width = words.width, .height = words.height};
+}
+
+bool is_text_file(const fs::path& file) {
+  const std::string ending = prompt::lower(file.extension().string());
+  return ending == ".txt" || ending == ".json";
+}
+
+PictureSettings settings_of_text_file(const fs::path& file) {
+  return prompt::settings_of_text(read_text_file(file, {.max_bytes = kMaxTextBytes}));
+}
+
+[[noreturn]] void refuse(const fs::path& picture) {
+  const auto words = texts_of(MappedFile::open(picture)->bytes(), picture.string());
+  std::string names;
+  for (const auto& [key, text] : words.texts) names += (names.empty() ? "" : ", ") + key;
+  if (names.empty())
+    throw Error(kBadInput, "{}: holds no settings; only pictures saved with theirs do.", picture.string());
+  throw Error(kBadInput, "{}: holds no settings that LowRank understands; what it says of itself is: {}.",
+              picture.string(), names);
+}
+
+}  // namespace
+
+std::optional<PictureSettings> settings_of_picture(std::span<const std::byte> bytes,
+                                                   const std::string& name) {
+  return prompt::settings_of_picture(texts_of(bytes, name));
+}
+
+std::optional<PictureSettings> settings_beside(const fs::path& picture) {
+  if (auto own = settings_of_picture(MappedFile::open(picture)->bytes(), picture.string())) return own;
+  for (const char* ending : {".txt", ".TXT", ".json"}) {
+    const fs::path beside = fs::path(picture).replace_extension(ending);
+    std::error_code failure;
+    if (!fs::is_regular_file(beside, failure)) continue;
+    PictureSettings settings = settings_of_text_file(beside);
+    settings.notes.push_back(fmt::format("read from {} beside it.", beside.filename().string()));
+    return settings;
+  }
+  return std::nullopt;
+}
+
+PictureSettings load_settings(const fs::path& file) {
+  if (is_text_file(file)) return settings_of_text_file(file);
+  auto settings = settings_beside(file);
+  if (!settings) refuse(file);
+  return *std::move(settings);
+}
+
+void use_local_names(prompt::Infotext& infotext, const Library& library) {
+  const std::string* listed = infotext.find("Lora hashes");
+  const auto hashes = prompt::parse_hash_list(listed == nullptr ? "" : *listed);
+  const auto resources = prompt::civitai_resources(infotext);
+  prompt::localise_lora_names(infotext, [&](std::string_view name) -> std::optional<std::string> {
+    std::optional<Record> here;
+    for (const auto& [listed_name, hash] : hashes)
+      if (!here && listed_name == name) here = library.find_hash(hash);
+    for (const auto& resource : resources)
+      if (!here && resource.kind == "lora" && resource.name == name)
+        here = library.find_civitai_version(resource.version);
+    if (!here) return std::nullopt;
+    const auto meant = library.find_lora(name);
+    return meant && meant->record.id == here->id ? std::nullopt : std::optional(library.prompt_name(*here));
+  });
+}
+
+}  // namespace lowrank::library

@@ -1,0 +1,28 @@
+// One reader a program, for the table. Each answers nullopt when the picture is not from it.
+#pragma once
+
+#include "prompt/generators/generators.h"
+
+namespace lowrank::prompt {
+
+using PictureReading = std::optional<PictureSettings>;
+
+PictureReading read_a1111(const PictureTexts& picture);
+PictureReading read_comfyui(const PictureTexts& picture);
+PictureReading read_draw_things(const PictureTexts& picture);
+PictureReading read_easy_diffusion(const PictureTexts& picture);
+PictureReading read_fooocus(const PictureTexts& picture);
+PictureReading read_invokeai(const PictureTexts& picture);
+PictureReading read_invokeai_2(const PictureTexts& picture);  // `sd-metadata`
+PictureReading read_invokeai_dream(const PictureTexts& picture);
+PictureReading read_novelai(const PictureTexts& picture);
+PictureReading read_old_fooocus(const PictureTexts& picture);  // and Fooocus-MRE, RuinedFooocus
+PictureReading read_space(const PictureTexts& picture);        // demos on Hugging Face
+PictureReading read_swarmui(const PictureTexts& picture);
+PictureReading read_tensor_art(const PictureTexts& picture);
+
+// The text that takes the settings' place in most programs' pictures: `parameters`, EXIF's UserComment, a comment.
+// nullptr when there is none.
+const std::string* main_text(const PictureTexts& picture);
+
+}  // namespace lowrank::prompt
