@@ -66,8 +66,8 @@ struct Factors {
 
 struct Formula {
   // ΔW in the layer's shape, float32; empty when only the bias changes. `base` is the float32 weight to start
-  // from: for `depends_on_base` the weight so far, for `takes_from_checkpoint` the checkpoint's own; others may
-  // be given an undefined tensor.
+  // from: for `depends_on_base` the weight so far, for `takes_from_checkpoint` the checkpoint's own as it is
+  // stored; others may be given an undefined tensor.
   std::function<at::Tensor(const at::Tensor& base, Dyn dyn)> weight = {};
   at::Tensor bias = {};       // Δb [out] float32, undefined: none
   at::Tensor bias_gain = {};  // Δb = gain ∘ b [out] of a layer with a bias (PEFT's IA3), undefined: none

@@ -79,8 +79,7 @@ at::Tensor derived_weight(const Layer& layer, std::span<const Part> parts, at::S
                   factors->scale * part.weight);
     } else {
       const bool takes = part.formula->takes_from_checkpoint;
-      weight.add_(part.formula->weight(takes ? layer.weight().to(at::kFloat) : at::Tensor(), part.dyn),
-                  part.weight);
+      weight.add_(part.formula->weight(takes ? layer.weight() : at::Tensor(), part.dyn), part.weight);
     }
   }
   for (const Part& part : parts)
@@ -260,11 +259,11 @@ void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report) {
     const Layer& layer = *(is_text ? text_encoder_->layers() : unet_->layers()).at(target.path);
     const double weight = (is_text ? active.te : active.unet) * active.blocks.at(layer.address());
     if (!target.formula.weight) continue;
-    const bool wants_base = target.formula.depends_on_base || target.formula.takes_from_checkpoint;
-    const double change = target.formula.factors
-                              ? product_norm_squared(*target.formula.factors, active.dyn)
-                              : norm_squared(target.formula.weight(
-                                    wants_base ? layer.weight().to(at::kFloat) : at::Tensor(), active.dyn));
+    at::Tensor base;
+    if (target.formula.takes_from_checkpoint) base = layer.weight();
+    if (target.formula.depends_on_base) base = layer.weight().to(at::kFloat);
+    const double change = target.formula.factors ? product_norm_squared(*target.formula.factors, active.dyn)
+                                                 : norm_squared(target.formula.weight(base, active.dyn));
     if (!std::isfinite(change)) {
       ++not_finite;
       continue;
