@@ -3,42 +3,102 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <utility>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "image/format_codecs.h"
+#include "image/orientation.h"
+#include "image/raster.h"
 
 namespace lowrank::image {
 namespace {
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
+}
+
 constexpr std::uint64_t kMaxSide = 16384, kMaxPixels = 100'000'000;
 
-std::optional<PictureFormat> recognise(Bytes bytes) {
-  const auto starts = [&](std::size_t at, std::string_view magic) {
-    return bytes.size() >= at + magic.size() &&
-           std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
-  };
-  if (starts(0, "\x89PNG\r\n\x1a\n")) return PictureFormat::kPng;
-  if (starts(0, "\xff\xd8\xff")) return PictureFormat::kJpeg;
-  if (starts(0, "RIFF") && starts(8, "WEBP")) return PictureFormat::kWebp;
-  return std::nullopt;
+// Formats that people bring and that are not read, and files that are no pictures at all: named, so that the remedy is
+// clear.
+struct Stranger {
+  std::size_t at;
+  std::string_view magic, name;
+};
+constexpr Stranger kStrangers[] = {
+    {4, "ftypavif", "an AVIF picture"},
+    {4, "ftypavis", "an AVIF picture"},
+    {4, "ftyphei", "a HEIC picture"},
+    {4, "ftyphev", "a HEIC picture"},
+    {4, "ftypmif1", "a HEIF picture"},
+    {0, "\xff\x0a", "a JPEG XL picture"},
+    {4, "JXL \x0d\x0a\x87\x0a", "a JPEG XL picture"},
+    {4, "jP  \x0d\x0a\x87\x0a", "a JPEG 2000 picture"},
+    {0, "8BPS", "a Photoshop document"},
+    {0, "<svg", "an SVG drawing"},
+    {0, "<?xml", "an XML document"},
+    {0, "%PDF", "a PDF document"},
+    {0, "<!DOCTYPE", "a web page"},
+    {0, "<html", "a web page"},
+    {0, "version https://git-lfs", "a Git LFS pointer without its content"},
+};
+
+const FormatRow* row_by_ending(const std::filesystem::path& path) {
+  const std::string ending = lower_case(path.extension().string());
+  const auto rows = format_table();
+  const auto found = std::ranges::find_if(rows, [&](const FormatRow& row) {
+    return std::ranges::find(row.endings, ending) != row.endings.end();
+  });
+  return found == rows.end() ? nullptr : &*found;
+}
+
+const FormatRow* recognise(Bytes bytes) {
+  const auto rows = format_table();
+  const auto found = std::ranges::find_if(rows, [&](const FormatRow& row) { return row.recognises(bytes); });
+  return found == rows.end() ? nullptr : &*found;
 }
 
 Bytes unsigned_bytes(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
 }
 
-PictureFormat recognise_or_throw(Bytes bytes, const std::string& name) {
-  const auto format = recognise(bytes);
-  if (!format) throw Error(kBadInput, "{}: is neither a PNG, a JPEG nor a WebP picture.", name);
-  return *format;
+// "PNG, JPEG … or TIFF"
+std::string format_names() {
+  std::string names;
+  const auto rows = format_table();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i > 0) names += i + 1 == rows.size() ? " or " : ", ";
+    names += rows[i].name;
+  }
+  return names;
 }
 
-Picture on_white(const Rgba& rgba) {
-  Picture picture = Picture::blank(rgba.width, rgba.height);
+const FormatRow& recognise_or_throw(Bytes bytes, const std::string& name) {
+  if (const FormatRow* row = recognise(bytes)) return *row;
+  if (bytes.empty()) throw Error(kBadInput, "{}: is empty; a picture was expected.", name);
+  for (const Stranger& stranger : kStrangers)
+    if (has_at(bytes, stranger.at, stranger.magic))
+      throw Error(kBadInput, "{}: is {}, which is not read; save it as {}.", name, stranger.name,
+                  format_names());
+  throw Error(kBadInput, "{}: is no {} picture.", name, format_names());
+}
+
+Raster decode_upright(std::span<const std::byte> bytes, const std::string& name) {
+  const Bytes data = unsigned_bytes(bytes);
+  Decoded decoded = recognise_or_throw(data, name).decode(data, name);
+  return upright(std::move(decoded.pixels), decoded.orientation);
+}
+
+Picture on_white(Raster raster) {
+  if (raster.channels == 3) return picture_of(std::move(raster));
+  Picture picture = Picture::blank(raster.width, raster.height);
   for (std::size_t i = 0; i < picture.rgb.size() / 3; ++i) {
-    const std::uint8_t* in = &rgba.bytes[4 * i];
+    const std::uint8_t* in = &raster.bytes[4 * i];
     const unsigned alpha = in[3];
     for (std::size_t c = 0; c < 3; ++c)
       picture.rgb[3 * i + c] = static_cast<std::uint8_t>((in[c] * alpha + 255 * (255 - alpha) + 127) / 255);
@@ -51,20 +111,32 @@ std::uint8_t luminance(const std::uint8_t* rgb) {
   return static_cast<std::uint8_t>((rgb[0] * 19595U + rgb[1] * 38470U + rgb[2] * 7471U + 0x8000U) >> 16);
 }
 
-// Four or three bytes a pixel.
-Mask brightness(int width, int height, const std::vector<std::uint8_t>& bytes, std::size_t step) {
-  Mask mask{.width = width, .height = height, .grey = std::vector<std::uint8_t>(bytes.size() / step)};
-  for (std::size_t i = 0; i < mask.grey.size(); ++i) mask.grey[i] = luminance(&bytes[step * i]);
+Mask brightness(const Raster& raster) {
+  const auto step = static_cast<std::size_t>(raster.channels);
+  Mask mask{.width = raster.width,
+            .height = raster.height,
+            .grey = std::vector<std::uint8_t>(raster.bytes.size() / step)};
+  for (std::size_t i = 0; i < mask.grey.size(); ++i) mask.grey[i] = luminance(&raster.bytes[step * i]);
   return mask;
 }
 
-Mask mask_of(const Rgba& rgba) {
-  Mask mask = brightness(rgba.width, rgba.height, rgba.bytes, 4);
+Mask meant_by(const Raster& raster) {
+  Mask mask = brightness(raster);
+  if (raster.channels != 4) return mask;
   for (std::size_t i = 0; i < mask.grey.size() && !mask.from_alpha; ++i)
-    mask.from_alpha = rgba.bytes[4 * i + 3] != 255;
+    mask.from_alpha = raster.bytes[4 * i + 3] != 255;
   if (!mask.from_alpha) return mask;
-  for (std::size_t i = 0; i < mask.grey.size(); ++i) mask.grey[i] = rgba.bytes[4 * i + 3];
+  for (std::size_t i = 0; i < mask.grey.size(); ++i) mask.grey[i] = raster.bytes[4 * i + 3];
   return mask;
+}
+
+std::vector<std::uint8_t> encode_for(const std::filesystem::path& path, const Picture& picture,
+                                     const EncodeOptions& options) {
+  try {
+    return encode_picture(picture, options);
+  } catch (const Error& error) {
+    throw error.during(fmt::format("saving {}", path.string()));
+  }
 }
 
 }  // namespace
@@ -76,85 +148,78 @@ void check_size(std::uint64_t width, std::uint64_t height, const std::string& na
   }
 }
 
+bool has_at(Bytes bytes, std::size_t at, std::string_view magic) {
+  return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
+}
+
 PictureFormat picture_format(std::string_view name) {
-  std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  if (lower == "png") return PictureFormat::kPng;
-  if (lower == "jpg" || lower == "jpeg") return PictureFormat::kJpeg;
-  if (lower == "webp") return PictureFormat::kWebp;
+  const std::string ending = "." + lower_case(name);
+  for (const FormatRow& row : format_table())
+    if (row.written_as && std::ranges::find(row.endings, ending) != row.endings.end()) return *row.written_as;
   throw Error(kBadInput, "there is no picture format '{}'; choose png, jpg or webp.", name);
+}
+
+bool is_picture_name(const std::filesystem::path& path) {
+  return row_by_ending(path) != nullptr;
+}
+
+std::string picture_mime(const std::filesystem::path& path) {
+  const FormatRow* row = row_by_ending(path);
+  return row == nullptr ? "" : std::string(row->mime);
+}
+
+std::string picture_ending(std::span<const std::byte> bytes, const std::string& name) {
+  return std::string(recognise_or_throw(unsigned_bytes(bytes), name).endings.front());
+}
+
+std::string picture_endings() {
+  std::string all;
+  for (const FormatRow& row : format_table())
+    for (const auto ending : row.endings) all += (all.empty() ? "" : ", ") + std::string(ending.substr(1));
+  return all;
 }
 
 std::vector<std::uint8_t> encode_picture(const Picture& picture, const EncodeOptions& options) {
   LOWRANK_CHECK(options.quality >= 1 && options.quality <= 100);
-  switch (options.format) {
-    case PictureFormat::kPng:
-      return encode_png(picture, options.parameters);
-    case PictureFormat::kJpeg:
-      return encode_jpeg(picture, options.quality, options.parameters);
-    case PictureFormat::kWebp:
-      return encode_webp(picture, options.quality, options.parameters);
-  }
+  for (const FormatRow& row : format_table())
+    if (row.written_as == options.format) return row.encode(picture, options);
+  LOWRANK_CHECK(false);
   return {};
 }
 
 Picture decode_picture(std::span<const std::byte> bytes, const std::string& name) {
-  const Bytes data = unsigned_bytes(bytes);
-  switch (recognise_or_throw(data, name)) {
-    case PictureFormat::kPng:
-      return on_white(decode_png(data, name));
-    case PictureFormat::kJpeg:
-      return decode_jpeg(data, name);
-    case PictureFormat::kWebp:
-      return on_white(decode_webp(data, name));
-  }
-  return {};
+  return on_white(decode_upright(bytes, name));
 }
 
 Mask decode_mask(std::span<const std::byte> bytes, const std::string& name) {
-  const Bytes data = unsigned_bytes(bytes);
-  switch (recognise_or_throw(data, name)) {
-    case PictureFormat::kPng:
-      return mask_of(decode_png(data, name));
-    case PictureFormat::kJpeg: {
-      const Picture picture = decode_jpeg(data, name);
-      return brightness(picture.width, picture.height, picture.rgb, 3);
-    }
-    case PictureFormat::kWebp:
-      return mask_of(decode_webp(data, name));
-  }
-  return {};
+  return meant_by(decode_upright(bytes, name));
 }
 
 std::optional<std::string> read_parameters(std::span<const std::byte> bytes, const std::string& name) {
   const Bytes data = unsigned_bytes(bytes);
-  switch (recognise_or_throw(data, name)) {
-    case PictureFormat::kPng:
-      return png_parameters(data, name);
-    case PictureFormat::kJpeg:
-      return jpeg_parameters(data);
-    case PictureFormat::kWebp:
-      return webp_parameters(data);
-  }
-  return std::nullopt;
+  const FormatRow& row = recognise_or_throw(data, name);
+  return row.parameters == nullptr ? std::nullopt : row.parameters(data, name);
 }
 
 PictureItems read_items(std::span<const std::byte> bytes, const std::string& name) {
   const Bytes data = unsigned_bytes(bytes);
-  return recognise_or_throw(data, name) == PictureFormat::kPng ? png_items(data, name) : PictureItems{};
+  const FormatRow& row = recognise_or_throw(data, name);
+  return row.items == nullptr ? PictureItems{} : row.items(data, name);
 }
 
 void save_picture(const std::filesystem::path& path, const Picture& picture, const EncodeOptions& options) {
-  std::vector<std::uint8_t> bytes;
-  try {
-    bytes = encode_picture(picture, options);
-  } catch (const Error& error) {
-    throw error.during(fmt::format("saving {}", path.string()));
-  }
+  const auto bytes = encode_for(path, picture, options);
   AtomicFile file(path);
   file.write(std::as_bytes(std::span(bytes)));
   file.commit();
+}
+
+std::filesystem::path save_new_picture(const std::filesystem::path& path, const Picture& picture,
+                                       const EncodeOptions& options) {
+  const auto bytes = encode_for(path, picture, options);
+  AtomicFile file(path);
+  file.write(std::as_bytes(std::span(bytes)));
+  return file.commit_new();
 }
 
 Picture load_picture(const std::filesystem::path& path) {

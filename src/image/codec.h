@@ -1,4 +1,5 @@
-// Pictures as files: PNG, JPEG and WebP, with the generation's parameters text inside.
+// Pictures as files. PNG, JPEG and WebP are written, with the generation's parameters text inside; GIF, BMP and TIFF
+// are read too.
 //
 //   PNG          tEXt chunk `parameters` (iTXt when the text is not Latin-1), before the image data
 //   JPEG, WebP   EXIF UserComment: "UNICODE\0" and UTF-16 big endian
@@ -26,6 +27,15 @@ enum class PictureFormat { kPng, kJpeg, kWebp };
 // "png", "jpg"/"jpeg" or "webp", without regard to case. Throws Error(kBadInput) naming the choices.
 PictureFormat picture_format(std::string_view name);
 
+// Whether a file's ending is one of a format that can be read, without regard to case.
+bool is_picture_name(const std::filesystem::path& path);
+// "image/png" … by the file's ending; "" when it is no picture's.
+std::string picture_mime(const std::filesystem::path& path);
+// The usual ending of a picture's format, ".png" …, by its content. Throws Error(kBadInput) when it is no picture.
+std::string picture_ending(std::span<const std::byte> bytes, const std::string& name);
+// These endings, for messages: "png, jpg, jpeg, webp …".
+std::string picture_endings();
+
 struct EncodeOptions {
   PictureFormat format = PictureFormat::kPng;
   int quality = 80;             // 1…100, JPEG and WebP; WebP at 100 is lossless
@@ -35,9 +45,11 @@ struct EncodeOptions {
 // Throws Error(kUnsupported) when the format cannot hold so large a picture or so long a text.
 std::vector<std::uint8_t> encode_picture(const Picture& picture, const EncodeOptions& options);
 
-// Alpha is dropped onto white; grey and palettes become RGB; 16 bit becomes 8. Recognised by content, not by name.
-// `name` is for messages. Throws Error(kBadInput) when it cannot be decoded, or has a side over 16,384 or more than
-// 100 million pixels (checked before anything that large is allocated).
+// The picture as it is to be seen: turned as EXIF's Orientation (or XMP's, where EXIF has none) says, of an animation
+// the first frame, of a TIFF the first page. Alpha is dropped onto white; grey, palettes and CMYK become RGB; 16 bit
+// becomes 8. Recognised by content, not by name. `name` is for messages. Throws Error(kBadInput) with the decoder's
+// reason when it cannot be decoded, or has a side over 16,384 or more than 100 million pixels (checked before anything
+// that large is allocated).
 Picture decode_picture(std::span<const std::byte> bytes, const std::string& name);
 
 // A mask: the alpha channel where one is used (some pixel is not opaque), else the luminance as Pillow computes it.
@@ -59,6 +71,9 @@ PictureItems read_items(std::span<const std::byte> bytes, const std::string& nam
 
 // Files. Saving is atomic; its errors name the file.
 void save_picture(const std::filesystem::path& path, const Picture& picture, const EncodeOptions& options);
+// The same, but nothing is replaced: returns the first free name of NAME.EXT, NAME-2.EXT …, which the picture got.
+std::filesystem::path save_new_picture(const std::filesystem::path& path, const Picture& picture,
+                                       const EncodeOptions& options);
 Picture load_picture(const std::filesystem::path& path);
 Mask load_mask(const std::filesystem::path& path);
 std::optional<std::string> load_parameters(const std::filesystem::path& path);

@@ -92,6 +92,13 @@ std::string utf16_to_utf8(std::span<const std::uint8_t> bytes, bool little_tiff)
   return text;
 }
 
+// JPEG, and some writers of other formats, put "Exif\0\0" before the TIFF block.
+std::span<const std::uint8_t> without_exif_mark(std::span<const std::uint8_t> bytes) {
+  const bool is_marked =
+      bytes.size() >= 6 && std::string_view(reinterpret_cast<const char*>(bytes.data()), 4) == "Exif";
+  return is_marked ? bytes.subspan(6) : bytes;
+}
+
 // Bounds-checked numbers of a TIFF block in its own byte order.
 class Tiff {
  public:
@@ -103,6 +110,7 @@ class Tiff {
            u16(2) == 42;
   }
   bool is_little_endian() const { return little_; }
+  std::uint32_t u8(std::size_t at) const { return number(at, 1); }
   std::uint32_t u16(std::size_t at) const { return number(at, 2); }
   std::uint32_t u32(std::size_t at) const { return number(at, 4); }
 
@@ -202,9 +210,19 @@ std::vector<std::uint8_t> exif_with_comment(std::string_view text) {
   return out;
 }
 
+std::optional<std::uint32_t> number_of_exif(std::span<const std::uint8_t> block, std::uint32_t tag) {
+  const Tiff tiff(without_exif_mark(block));
+  if (!tiff.valid()) return std::nullopt;
+  const auto entry = tiff.find(tiff.u32(4), tag);
+  if (!entry || entry->count != 1) return std::nullopt;
+  constexpr std::uint32_t kByte = 1, kShort = 3, kLong = 4;
+  if (entry->type == kByte) return tiff.u8(entry->value);
+  if (entry->type == kShort) return tiff.u16(entry->value);
+  return entry->type == kLong ? std::optional(tiff.u32(entry->value)) : std::nullopt;
+}
+
 std::optional<std::string> comment_of_exif(std::span<const std::uint8_t> bytes) {
-  if (bytes.size() >= 6 && std::string_view(reinterpret_cast<const char*>(bytes.data()), 4) == "Exif")
-    bytes = bytes.subspan(6);
+  bytes = without_exif_mark(bytes);
   const Tiff tiff(bytes);
   if (!tiff.valid()) return std::nullopt;
   const auto exif = tiff.find(tiff.u32(4), 0x8769);

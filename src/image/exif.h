@@ -1,4 +1,5 @@
-// The one field of EXIF that carries a generation's parameters: UserComment (tag 0x9286 of the Exif IFD). EXIF 2.3.
+// Fields of EXIF: UserComment (tag 0x9286 of the Exif IFD), which carries a generation's parameters, and numbers of the
+// first directory. EXIF 2.3.
 #pragma once
 
 #include <cstddef>
@@ -25,6 +26,10 @@ std::vector<std::pair<std::string, std::string>> texts_of_exif(std::span<const s
 
 // Bytes of no stated encoding: UTF-8 where they are, else Latin-1.
 std::string utf8_or_latin1(std::string_view text);
+
+// A tag of the first directory that holds one whole number (BYTE, SHORT or LONG). nullopt when there is none or the
+// block is damaged. With or without "Exif\0\0".
+std::optional<std::uint32_t> number_of_exif(std::span<const std::uint8_t> block, std::uint32_t tag);
 
 // Conversions; ill-formed input becomes U+FFFD.
 std::string valid_utf8(std::string_view text);

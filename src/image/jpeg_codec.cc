@@ -1,7 +1,7 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <utility>
 
 #include <jerror.h>
 #include <jpeglib.h>
@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "image/exif.h"
 #include "image/format_codecs.h"
+#include "image/orientation.h"
 
 namespace lowrank::image {
 namespace {
@@ -60,15 +61,59 @@ bool start(jpeg_decompress_struct& info, ErrorManager& manager, Bytes bytes) {
   return true;
 }
 
-bool read_all(jpeg_decompress_struct& info, ErrorManager& manager, std::uint8_t* out) {
+// One row of CMYK as RGB. Photoshop, and after it everybody, stores the inks of a JPEG inverted: 255 is no ink.
+// Source: Pillow's "CMYK;I" and its conversion of CMYK to RGB.
+void cmyk_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint8_t white = cmyk[4 * i + 3];
+    for (std::size_t c = 0; c < 3; ++c)
+      rgb[3 * i + c] = static_cast<std::uint8_t>(white - mul_div_255(255u - cmyk[4 * i + c], white));
+  }
+}
+
+// `inks`: room for one row of CMYK, nullptr when the picture has another kind of colours.
+bool read_all(jpeg_decompress_struct& info, ErrorManager& manager, std::uint8_t* out, std::uint8_t* inks) {
   if (setjmp(manager.jump) != 0) return false;
   jpeg_start_decompress(&info);
   const std::size_t stride = std::size_t{3} * info.output_width;
   while (info.output_scanline < info.output_height) {
-    JSAMPROW row = out + stride * info.output_scanline;
-    jpeg_read_scanlines(&info, &row, 1);
+    std::uint8_t* const rgb = out + stride * info.output_scanline;
+    JSAMPROW row = inks != nullptr ? inks : rgb;
+    if (jpeg_read_scanlines(&info, &row, 1) == 1 && inks != nullptr)
+      cmyk_to_rgb(inks, rgb, info.output_width);
   }
   return !manager.damaged && !(manager.ended_early && (info.progressive_mode || info.arith_code));
+}
+
+// The body of the first segment with this marker whose content begins so, without that beginning. Segments: FF marker,
+// then a two-byte length that counts itself; the scan ends the headers.
+std::optional<Bytes> jpeg_segment(Bytes bytes, std::uint8_t wanted, std::string_view beginning) {
+  for (std::size_t at = 2; at + 4 <= bytes.size() && bytes[at] == 0xFF;) {
+    const std::uint8_t marker = bytes[at + 1];
+    if (marker == 0xFF) {  // a fill byte
+      ++at;
+      continue;
+    }
+    const std::size_t length = (std::size_t{bytes[at + 2]} << 8) | bytes[at + 3];
+    if (marker == 0xDA || length < 2 || length > bytes.size() - at - 2) break;
+    const Bytes body = bytes.subspan(at + 4, length - 2);
+    if (marker == wanted && body.size() > beginning.size() && has_at(body, 0, beginning))
+      return body.subspan(beginning.size());
+    at += 2 + length;
+  }
+  return std::nullopt;
+}
+
+constexpr std::uint8_t kApp1 = 0xE1;
+constexpr std::string_view kExifMark("Exif\0\0", 6), kXmpMark("http://ns.adobe.com/xap/1.0/\0", 29);
+
+int jpeg_orientation(Bytes bytes) {
+  std::optional<int> found;
+  if (const auto exif = jpeg_segment(bytes, kApp1, kExifMark)) found = orientation_of_exif(*exif);
+  if (found) return *found;
+  if (const auto xmp = jpeg_segment(bytes, kApp1, kXmpMark))
+    found = orientation_of_xmp({reinterpret_cast<const char*>(xmp->data()), xmp->size()});
+  return found.value_or(1);
 }
 
 bool write_all(jpeg_compress_struct& info, ErrorManager& manager, const Picture& picture, int quality,
@@ -125,7 +170,7 @@ std::vector<std::uint8_t> encode_jpeg(const Picture& picture, int quality, const
   return out;
 }
 
-Picture decode_jpeg(Bytes bytes, const std::string& name) {
+Decoded decode_jpeg(Bytes bytes, const std::string& name) {
   ErrorManager manager{};
   jpeg_decompress_struct info{};
   info.err = prepare(manager);
@@ -138,30 +183,17 @@ Picture decode_jpeg(Bytes bytes, const std::string& name) {
   };
   if (!start(info, manager, bytes)) refuse();
   check_size(info.image_width, info.image_height, name);
-  if (info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK)
-    throw Error(kBadInput, "{}: the JPEG's colours are CMYK; save it again as an RGB picture.", name);
-  info.out_color_space = JCS_RGB;
-  Picture picture = Picture::blank(static_cast<int>(info.image_width), static_cast<int>(info.image_height));
-  if (!read_all(info, manager, picture.rgb.data())) refuse();
-  return picture;
+  const bool has_inks = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
+  info.out_color_space = has_inks ? JCS_CMYK : JCS_RGB;
+  std::vector<std::uint8_t> inks(has_inks ? std::size_t{4} * info.image_width : 0);
+  Raster pixels = Raster::blank(static_cast<int>(info.image_width), static_cast<int>(info.image_height), 3);
+  if (!read_all(info, manager, pixels.bytes.data(), has_inks ? inks.data() : nullptr)) refuse();
+  return {std::move(pixels), jpeg_orientation(bytes)};
 }
 
 std::optional<std::string> jpeg_parameters(Bytes bytes) {
-  // Segments: FF marker, then a two-byte length that counts itself; the scan ends the headers.
-  for (std::size_t at = 2; at + 4 <= bytes.size() && bytes[at] == 0xFF;) {
-    const std::uint8_t marker = bytes[at + 1];
-    if (marker == 0xFF) {  // a fill byte
-      ++at;
-      continue;
-    }
-    const std::size_t length = (std::size_t{bytes[at + 2]} << 8) | bytes[at + 3];
-    if (marker == 0xDA || length < 2 || length > bytes.size() - at - 2) break;
-    const Bytes body = bytes.subspan(at + 4, length - 2);
-    if (marker == 0xE1 && body.size() > 6 && std::memcmp(body.data(), "Exif\0\0", 6) == 0)
-      return comment_of_exif(body.subspan(6));
-    at += 2 + length;
-  }
-  return std::nullopt;
+  const auto exif = jpeg_segment(bytes, kApp1, kExifMark);
+  return exif ? comment_of_exif(*exif) : std::nullopt;
 }
 
 }  // namespace lowrank::image

@@ -12,12 +12,6 @@
 namespace lowrank::image {
 namespace {
 
-// a · b / 255, rounded. Source: Pillow's MULDIV255.
-std::uint8_t scaled(std::uint32_t a, std::uint32_t b) {
-  const std::uint32_t product = a * b + 128;
-  return static_cast<std::uint8_t>((product + (product >> 8)) >> 8);
-}
-
 // Weights of a Gaussian in 8-bit fixed point that sum to exactly 256: rounding errors are carried towards the
 // centre. Source: OpenCV's getGaussianKernelBitExact and getGaussianKernelFixedPoint_ED.
 std::vector<int> gaussian_kernel(int sigma) {
@@ -66,7 +60,7 @@ Raster unmasked(const Picture& picture, const Mask& mask) {
   Raster shown = Raster::blank(picture.width, picture.height, 4);
   for (std::size_t i = 0; i < mask.grey.size(); ++i) {
     const std::uint32_t visible = 255U - mask.grey[i];
-    for (std::size_t c = 0; c < 3; ++c) shown.bytes[4 * i + c] = scaled(picture.rgb[3 * i + c], visible);
+    for (std::size_t c = 0; c < 3; ++c) shown.bytes[4 * i + c] = mul_div_255(picture.rgb[3 * i + c], visible);
     shown.bytes[4 * i + 3] = static_cast<std::uint8_t>(visible);
   }
   return shown;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "image/exif.h"
 #include "image/format_codecs.h"
+#include "image/orientation.h"
 
 namespace lowrank::image {
 namespace {
@@ -70,6 +72,12 @@ bool read_rows(Reader& reader, png_bytep* rows) {
   return true;
 }
 
+// Chunks behind the pixels; what is damaged there costs no pixel.
+void read_rest(Reader& reader) {
+  if (setjmp(png_jmpbuf(reader.png)) != 0) return;
+  png_read_end(reader.png, reader.info);
+}
+
 // Reads the chunks before and behind the pixels; these are unpacked row by row and kept nowhere. True as soon as the
 // header is sound: texts before damage are kept.
 bool read_texts(Reader& reader) {
@@ -122,6 +130,40 @@ const std::string* text_named(const Texts& texts, std::string_view key) {
   return found == texts.end() ? nullptr : &found->second;
 }
 
+// The EXIF block as ImageMagick keeps it in a text: a line break, "exif", the length, and the bytes as hexadecimal
+// digits in lines.
+std::vector<std::uint8_t> raw_profile(std::string_view text) {
+  std::vector<std::uint8_t> bytes;
+  std::size_t from = 0;
+  for (int line = 0; line < 3 && from != std::string_view::npos; ++line) {
+    from = text.find('\n', from);
+    if (from != std::string_view::npos) ++from;
+  }
+  int high = -1;
+  for (; from < text.size(); ++from) {
+    const char c = text[from];
+    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (digit < 0) continue;
+    if (high >= 0) bytes.push_back(static_cast<std::uint8_t>(16 * high + digit));
+    high = high >= 0 ? -1 : digit;
+  }
+  return bytes;
+}
+
+int png_orientation(const Reader& reader) {
+  png_bytep exif = nullptr;
+  png_uint_32 exif_size = 0;
+  std::optional<int> found;
+  if (png_get_eXIf_1(reader.png, reader.info, &exif_size, &exif) != 0)
+    found = orientation_of_exif({exif, exif_size});
+  const auto texts = texts_of(reader);
+  const std::string* profile = text_named(texts, "Raw profile type exif");
+  if (!found && profile != nullptr) found = orientation_of_exif(raw_profile(*profile));
+  const std::string* packet = text_named(texts, "XML:com.adobe.xmp");
+  if (!found && packet != nullptr) found = orientation_of_xmp(*packet);
+  return found.value_or(1);
+}
+
 bool write_all(png_structp png, png_infop info, const Picture& picture, png_textp text) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width), static_cast<png_uint_32>(picture.height),
@@ -160,19 +202,19 @@ std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& 
   return out;
 }
 
-Rgba decode_png(Bytes bytes, const std::string& name) {
+Decoded decode_png(Bytes bytes, const std::string& name) {
   Reader reader(bytes);
   if (!read_header(reader)) refuse(name, reader.report);
   const std::uint32_t width = png_get_image_width(reader.png, reader.info);
   const std::uint32_t height = png_get_image_height(reader.png, reader.info);
   check_size(width, height, name);
   if (!set_transforms(reader)) refuse(name, reader.report);
-  Rgba rgba{static_cast<int>(width), static_cast<int>(height), {}};
-  rgba.bytes.resize(std::size_t{4} * width * height);
+  Raster pixels = Raster::blank(static_cast<int>(width), static_cast<int>(height), 4);
   std::vector<png_bytep> rows(height);
-  for (std::uint32_t y = 0; y < height; ++y) rows[y] = &rgba.bytes[std::size_t{4} * width * y];
+  for (std::uint32_t y = 0; y < height; ++y) rows[y] = &pixels.bytes[std::size_t{4} * width * y];
   if (!read_rows(reader, rows.data())) refuse(name, reader.report);
-  return rgba;
+  read_rest(reader);
+  return {std::move(pixels), png_orientation(reader)};
 }
 
 std::optional<std::string> png_parameters(Bytes bytes, const std::string& name) {

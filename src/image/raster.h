@@ -1,5 +1,5 @@
-// Bytes in rows with any number of channels: what resampling and blurring work on, inside the image room. A
-// Picture has three channels, a Mask one.
+// Bytes in rows with any number of channels: what decoding, resampling and blurring work on, inside the image room.
+// A Picture has three channels, a Mask one.
 #pragma once
 
 #include <cstddef>
@@ -25,6 +25,12 @@ struct Raster {
            static_cast<std::size_t>(channels);
   }
 };
+
+// a · b / 255, rounded. Source: Pillow's MULDIV255.
+inline std::uint8_t mul_div_255(std::uint32_t a, std::uint32_t b) {
+  const std::uint32_t product = a * b + 128;
+  return static_cast<std::uint8_t>((product + (product >> 8)) >> 8);
+}
 
 inline Raster raster_of(const Picture& picture) {
   return {picture.width, picture.height, 3, picture.rgb};

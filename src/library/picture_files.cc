@@ -1,23 +1,16 @@
 #include "library/picture_files.h"
 
 #include <algorithm>
-#include <cctype>
 #include <string>
 
 #include "base/error.h"
 #include "formats/natural_order.h"
+#include "image/codec.h"
 
 namespace lowrank::library {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_picture(const fs::path& path) {
-  std::string extension = path.extension().string();
-  std::ranges::transform(extension, extension.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".webp";
-}
 
 }  // namespace
 
@@ -25,7 +18,7 @@ std::vector<fs::path> picture_files(const fs::path& folder) {
   std::error_code failure;
   std::vector<fs::path> files;
   for (fs::directory_iterator it(folder, failure), end; !failure && it != end; it.increment(failure))
-    if (it->is_regular_file() && is_picture(it->path())) files.push_back(it->path());
+    if (it->is_regular_file() && image::is_picture_name(it->path())) files.push_back(it->path());
   if (failure)
     throw Error(kNotFound, "{}: the folder cannot be read: {}.", folder.string(), failure.message());
   std::ranges::sort(files, [](const fs::path& a, const fs::path& b) {
@@ -42,7 +35,8 @@ std::vector<fs::path> expand_pictures(const std::vector<fs::path>& paths) {
       continue;
     }
     const auto found = picture_files(path);
-    if (found.empty()) throw Error(kNotFound, "{}: holds no picture (.png, .jpg, .webp).", path.string());
+    if (found.empty())
+      throw Error(kNotFound, "{}: holds no picture ({}).", path.string(), image::picture_endings());
     files.insert(files.end(), found.begin(), found.end());
   }
   return files;

@@ -29,14 +29,11 @@ using formats::Component;
 std::vector<fs::path> picture_files(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code problem;
-  for (const auto& entry : fs::directory_iterator(folder, problem)) {
-    const std::string extension = entry.path().extension().string();
-    if (extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".webp")
-      files.push_back(entry.path());
-  }
+  for (const auto& entry : fs::directory_iterator(folder, problem))
+    if (image::is_picture_name(entry.path())) files.push_back(entry.path());
   if (files.empty())
-    throw Error(kNotFound, "{}: holds no pictures; name a folder of PNG, JPEG or WebP files.",
-                folder.string());
+    throw Error(kNotFound, "{}: holds no pictures; name a folder of them ({}).", folder.string(),
+                image::picture_endings());
   std::sort(files.begin(), files.end());
   return files;
 }

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/text_file.h"
+#include "image/codec.h"
 #include "prompt/text.h"
 #include "training/picture_file.h"
 #include "training/train_state.h"
@@ -119,7 +120,7 @@ Dataset Dataset::open(const DatasetOptions& options) {
   data.batch_size_ = options.batch_size;
   for (const fs::path& folder : sorted_entries(options.folder)) {
     if (!fs::is_directory(folder)) {
-      if (is_picture_name(folder))
+      if (image::is_picture_name(folder))
         throw Error(kBadInput,
                     "{}: pictures belong into a folder named N_TRIGGER inside {}, for example '10_my fox'.",
                     folder.string(), options.folder.string());
@@ -131,11 +132,12 @@ Dataset Dataset::open(const DatasetOptions& options) {
     std::set<fs::path> captions;
     std::map<fs::path, fs::path> stems;
     for (const fs::path& file : sorted_entries(folder)) {
-      if (!is_picture_name(file)) {
+      if (!image::is_picture_name(file)) {
         if (is_caption_name(file))
           captions.insert(fs::path(file).replace_extension());
         else
-          data.notes_.push_back(fmt::format("{}: not a PNG, JPEG or WebP picture; left out.", file.string()));
+          data.notes_.push_back(
+              fmt::format("{}: no picture ({}); left out.", file.string(), image::picture_endings()));
         continue;
       }
       const auto [twin, is_first] = stems.emplace(fs::path(file).replace_extension(), file);
@@ -162,8 +164,8 @@ Dataset Dataset::open(const DatasetOptions& options) {
       ++subset.pictures;
     }
     if (subset.pictures == 0)
-      throw Error(kBadInput, "{}: the folder holds no picture (png, jpg, webp); add some or remove it.",
-                  folder.string());
+      throw Error(kBadInput, "{}: the folder holds no picture ({}); add some or remove it.", folder.string(),
+                  image::picture_endings());
     for (const auto& stem : captions)
       if (!stems.contains(stem))
         data.notes_.push_back(fmt::format("{}.*: a caption without a picture.", stem.string()));

@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <cctype>
 #include <cstring>
 #include <string>
 
@@ -11,13 +9,6 @@
 #include "image/codec.h"
 
 namespace lowrank::training {
-
-bool is_picture_name(const std::filesystem::path& path) {
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".webp";
-}
 
 PixelSize picture_size(const std::filesystem::path& path) {
   const image::Picture picture = image::load_picture(path);

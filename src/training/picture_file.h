@@ -9,9 +9,6 @@
 
 namespace lowrank::training {
 
-// True for the endings of the formats that can be decoded: png, jpg, jpeg, webp.
-bool is_picture_name(const std::filesystem::path& path);
-
 // Throws Error naming the file when it cannot be decoded.
 PixelSize picture_size(const std::filesystem::path& path);
 

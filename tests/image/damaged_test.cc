@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <limits>
 #include <new>
 #include <random>
 
@@ -74,11 +75,35 @@ std::string webp_of(std::uint32_t width, std::uint32_t height) {
   return "RIFF" + weights::little<std::uint32_t>(size + 12) + "WEBPVP8L" + weights::little(size) + body;
 }
 
+// GIF: screen and first frame of this size, then nothing. BMP: a header of 40 bytes, 24 bits a pixel. TIFF: width,
+// length, one sample of 8 bits.
+std::string gif_of(std::uint16_t width, std::uint16_t height) {
+  const std::string size = weights::little(width) + weights::little(height);
+  return "GIF89a" + size + std::string("\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0", 14) + size +
+         std::string("\0\2", 2);
+}
+std::string bmp_of(std::int32_t width, std::int32_t height) {
+  return "BM" + weights::little<std::uint32_t>(54) + std::string(4, '\0') +
+         weights::little<std::uint32_t>(54) + weights::little<std::uint32_t>(40) + weights::little(width) +
+         weights::little(height) + std::string("\1\0\x18\0", 4) + std::string(24, '\0');
+}
+std::string tiff_of(std::uint32_t width, std::uint32_t height) {
+  const auto entry = [](std::uint16_t tag, std::uint32_t value) {
+    return weights::little(tag) + weights::little<std::uint16_t>(4) + weights::little<std::uint32_t>(1) +
+           weights::little(value);
+  };
+  return std::string("II*\0", 4) + weights::little<std::uint32_t>(8) + weights::little<std::uint16_t>(7) +
+         entry(256, width) + entry(257, height) + entry(258, 8) + entry(262, 1) + entry(273, 98) +
+         entry(278, height) + entry(279, width * height) + std::string(4, '\0');
+}
+
 TEST(Damaged, OverLargeSizesAreRefusedBeforeAllocation) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"16385×1", png_of(16'385, 1)},           {"1×16385", png_of(1, 16'385)},
       {"16000×16000", png_of(16'000, 16'000)},  {"60000×10", jpeg_of(60'000, 10)},
-      {"16384×16384", jpeg_of(16'384, 16'384)}, {"16383×16383", webp_of(16'383, 16'383)}};
+      {"16384×16384", jpeg_of(16'384, 16'384)}, {"16383×16383", webp_of(16'383, 16'383)},
+      {"65535×65535", gif_of(65'535, 65'535)},  {"16384×16384", bmp_of(16'384, -16'384)},
+      {"2147483647×1", bmp_of(0x7FFFFFFF, 1)},  {"65535×65535", tiff_of(65'535, 65'535)}};
   for (const auto& [size, bytes] : cases) {
     largest_request = 0;
     const auto message = error_of([&, &file = bytes] { decode_picture(as_bytes(file), "huge.bin"); });
@@ -87,7 +112,9 @@ TEST(Damaged, OverLargeSizesAreRefusedBeforeAllocation) {
     EXPECT_THAT(message, HasSubstr("is " + size + " pixels")) << message;
   }
   for (const std::string& bytes :
-       {png_of(0xFFFFFFFFu, 1), png_of(0x7FFFFFFFu, 0x7FFFFFFFu), png_of(0, 5), jpeg_of(0, 0)}) {
+       {png_of(0xFFFFFFFFu, 1), png_of(0x7FFFFFFFu, 0x7FFFFFFFu), png_of(0, 5), jpeg_of(0, 0), gif_of(0, 7),
+        bmp_of(-5, 5), bmp_of(5, 0), bmp_of(1, std::numeric_limits<std::int32_t>::min()), tiff_of(0, 3),
+        tiff_of(0xFFFFFFFFu, 1)}) {
     largest_request = 0;
     EXPECT_THAT(error_of([&] { decode_picture(as_bytes(bytes), "huge.bin"); }),
                 IsOneSentenceAbout("huge.bin"));
@@ -106,7 +133,9 @@ TEST(Damaged, ReadingParametersNeedsNoMemoryForPixels) {
 // A truncated picture must not pass as a whole one with a grey lower half.
 TEST(Damaged, EveryCutIsRefused) {
   for (const char* name : {"rgb.png", "palette-alpha.png", "interlaced.png", "rgb.jpg", "subsampled.jpg",
-                           "progressive.jpg", "lossless.webp", "lossy.webp"}) {
+                           "progressive.jpg", "lossless.webp", "lossy.webp", "forms/cmyk.jpg",
+                           "forms/interlaced.gif", "forms/palette.bmp", "forms/alpha.bmp", "forms/runs.bmp",
+                           "forms/half-runs.bmp", "forms/raw.tiff", "forms/lzw.tiff", "forms/grey-16.tiff"}) {
     const std::string whole = contents_of(picture_file(name));
     // A JPEG's last bytes may be its end marker and padding, a PNG's the IEND chunk and the checksum before
     // it.
@@ -132,8 +161,14 @@ TEST(Damaged, ALostEndMarkerLosesNoPixel) {
 TEST(Damaged, ChangedBytesGiveAPictureOrOneSentence) {
   std::mt19937 random(11);
   for (const char* name :
-       {"palette-alpha.png", "interlaced.png", "text-itxt-packed.png", "exif-over-text.png", "novelai.png",
-        "progressive.jpg", "exif-unicode.jpg", "exif-little.webp", "alpha.webp"}) {
+       {"palette-alpha.png",  "interlaced.png",      "text-itxt-packed.png",  "exif-over-text.png",
+        "novelai.png",        "progressive.jpg",     "exif-unicode.jpg",      "exif-little.webp",
+        "alpha.webp",         "forms/held-6.jpg",    "forms/held-6.webp",     "forms/held-profile.png",
+        "forms/held-xmp.png", "forms/ycck.jpg",      "forms/transparent.gif", "forms/animated.gif",
+        "forms/offset.gif",   "forms/core.bmp",      "forms/565.bmp",         "forms/alpha.bmp",
+        "forms/runs.bmp",     "forms/half-runs.bmp", "forms/lzw.tiff",        "forms/jpeg.tiff",
+        "forms/fax.tiff",     "forms/alpha.tiff",    "forms/pages.tiff",      "forms/big.tif",
+        "forms/animated.webp"}) {
     const std::string whole = contents_of(picture_file(name));
     for (int round = 0; round < 200; ++round) {
       std::string bytes = whole;

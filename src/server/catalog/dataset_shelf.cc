@@ -51,12 +51,6 @@ std::string folder_name(const std::string& trigger, std::int64_t repeats) {
   return name;
 }
 
-std::string_view ending_of(std::string_view bytes) {
-  if (bytes.starts_with("\x89PNG")) return ".png";
-  if (bytes.starts_with("\xff\xd8\xff")) return ".jpg";
-  return ".webp";
-}
-
 bool is_stem_taken(const fs::path& picture) {
   return std::ranges::any_of(visible_entries(picture.parent_path()),
                              [&](const fs::path& entry) { return entry.stem() == picture.stem(); });
@@ -87,7 +81,7 @@ TrainingSet DatasetShelf::open(const std::string& name) {
   for (const fs::path& entry : visible_entries(set.path)) {
     if (fs::is_directory(entry, failure)) {
       if (is_below(entry, root_)) add_folder(set, entry);
-    } else if (training::is_picture_name(entry)) {
+    } else if (image::is_picture_name(entry)) {
       set.faults.push_back(fmt::format("{} lies outside the folders; move it into one named N_TRIGGER.",
                                        entry.filename().string()));
     }
@@ -106,7 +100,7 @@ void DatasetShelf::add_folder(TrainingSet& set, const fs::path& folder) {
     return;
   }
   for (const fs::path& file : visible_entries(folder)) {
-    if (!training::is_picture_name(file) || !is_below(file, root_)) continue;
+    if (!image::is_picture_name(file) || !is_below(file, root_)) continue;
     const Known known = look_at(file);
     SetPicture picture{.file = subset.folder + "/" + file.filename().string(),
                        .folder = set.folders.size(),
@@ -157,7 +151,7 @@ fs::path DatasetShelf::picture(const std::string& name, const std::string& file)
   const fs::path path = set_folder(name) / file;
   std::error_code failure;
   if (slash == std::string::npos || !is_path_part(file.substr(0, slash)) ||
-      !is_path_part(file.substr(slash + 1)) || !training::is_picture_name(path) ||
+      !is_path_part(file.substr(slash + 1)) || !image::is_picture_name(path) ||
       !fs::is_regular_file(path, failure) || !is_below(path, root_))
     throw Refusal(404, "there is no such picture in the training set.");
   return path;
@@ -201,11 +195,12 @@ std::string DatasetShelf::add_picture(const std::string& name, const std::string
   // The whole picture is decoded: what the trainer could not read is refused now.
   image::decode_picture(std::as_bytes(std::span(bytes)), asked.empty() ? "the picture" : asked);
   const std::string stem = asked.empty() ? "picture" : fs::path(asked).stem().string();
+  const std::string ending = image::picture_ending(std::as_bytes(std::span(bytes)), stem);
   const fs::path parent = set.path / place->folder;
   const std::lock_guard lock(mutex_);
-  fs::path target = parent / fmt::format("{}{}", stem, ending_of(bytes));
+  fs::path target = parent / fmt::format("{}{}", stem, ending);
   for (int number = 2; is_stem_taken(target); ++number)
-    target = parent / fmt::format("{}-{}{}", stem, number, ending_of(bytes));
+    target = parent / fmt::format("{}-{}{}", stem, number, ending);
   write_file(target, bytes);
   return place->folder + "/" + target.filename().string();
 }
@@ -234,7 +229,7 @@ void DatasetShelf::remove_picture(const std::string& name, const std::string& fi
   fs::remove(path, failure);
   if (failure) throw Error(kIo, "{} could not be removed: {}.", path.string(), failure.message());
   const bool has_twin = std::ranges::any_of(visible_entries(path.parent_path()), [&](const fs::path& entry) {
-    return entry.stem() == path.stem() && training::is_picture_name(entry);
+    return entry.stem() == path.stem() && image::is_picture_name(entry);
   });
   if (has_twin) return;
   for (const fs::path& text : training::caption_files(path)) fs::remove(text, failure);

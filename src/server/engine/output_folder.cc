@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "base/atomic_file.h"
+#include "image/codec.h"
 #include "prompt/text.h"
 #include "server/catalog/catalog.h"
 
@@ -43,22 +44,13 @@ std::string extension_of(const std::string& mime) {
 
 }  // namespace
 
-std::string picture_mime(const fs::path& path) {
-  const std::string ending = prompt::lower(path.extension().string());
-  if (ending == ".png") return "image/png";
-  if (ending == ".jpg" || ending == ".jpeg") return "image/jpeg";
-  if (ending == ".webp") return "image/webp";
-  if (ending == ".gif") return "image/gif";
-  return "";
-}
-
 fs::path OutputFolder::save(const std::string& kind, const EncodedPicture& picture,
                             const std::string& suffix) {
   const fs::path folder = root_ / kind / fmt::format("{:%Y-%m-%d}", fmt::localtime(std::time(nullptr)));
-  const fs::path file =
-      folder / fmt::format("{:05}-{}{}", next_number(folder), suffix, extension_of(picture.mime));
-  write_file(file, picture.bytes);
-  return file;
+  // Another process may take the number meanwhile: nothing is overwritten.
+  return write_new_file(
+      folder / fmt::format("{:05}-{}{}", next_number(folder), suffix, extension_of(picture.mime)),
+      picture.bytes);
 }
 
 void OutputFolder::save_text(const fs::path& picture, const std::string& infotext) {
@@ -71,7 +63,7 @@ std::vector<OutputFile> OutputFolder::list(std::size_t limit, std::size_t offset
   for (fs::recursive_directory_iterator it(root_, failure), end; !failure && it != end;
        it.increment(failure)) {
     std::error_code ignored;
-    if (!it->is_regular_file(ignored) || picture_mime(it->path()).empty()) continue;
+    if (!it->is_regular_file(ignored) || image::picture_mime(it->path()).empty()) continue;
     files.push_back({.name = it->path().lexically_relative(root_).generic_string(),
                      .bytes = it->file_size(ignored),
                      .time = unix_time(it->path())});
@@ -89,7 +81,7 @@ std::optional<fs::path> OutputFolder::find(const std::string& name) const {
   if (name.empty() || name.find('\0') != std::string::npos) return std::nullopt;
   const fs::path path = root_ / name;
   std::error_code failure;
-  if (fs::path(name).is_absolute() || picture_mime(path).empty() || !is_below(path, root_) ||
+  if (fs::path(name).is_absolute() || image::picture_mime(path).empty() || !is_below(path, root_) ||
       !fs::is_regular_file(path, failure))
     return std::nullopt;
   return path;

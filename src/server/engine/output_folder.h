@@ -38,7 +38,4 @@ class OutputFolder {
   const std::filesystem::path root_;
 };
 
-// "image/png" … by the file's ending; "" when it is no picture.
-std::string picture_mime(const std::filesystem::path& path);
-
 }  // namespace lowrank::server

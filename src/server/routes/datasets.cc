@@ -229,7 +229,7 @@ Reply dataset_picture(Services& services, const Call& call) {
   const int side = query["size"].get<int>();
   Reply reply;
   if (side == 0) {
-    reply = bytes_reply(read_file(path, 256u << 20), picture_mime(path));
+    reply = bytes_reply(read_file(path, 256u << 20), image::picture_mime(path));
   } else {
     image::Picture picture = image::load_picture(path);
     const double scale = std::min(1.0, static_cast<double>(side) / std::max(picture.width, picture.height));

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "formats/lora_family.h"
+#include "image/codec.h"
 #include "library/lora_folder.h"
 #include "library/lora_words.h"
 #include "prompt/text.h"
@@ -103,7 +104,7 @@ Reply loras(Services& services, const Call& call) {
 
 Reply network_thumb(Services& services, const Call& call) {
   const fs::path path = query_of(kThumb, call)["filename"].get<std::string>();
-  if (picture_mime(path).empty() || !services.catalog.is_inside_data(path))
+  if (image::picture_mime(path).empty() || !services.catalog.is_inside_data(path))
     throw Refusal(400, "File cannot be fetched: it must be a picture below the model folders.");
   return picture_reply(path);
 }

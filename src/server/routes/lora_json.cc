@@ -5,6 +5,7 @@
 #include "base/atomic_file.h"
 #include "base/percent.h"
 #include "formats/lora_family.h"
+#include "image/codec.h"
 #include "library/lora_words.h"
 #include "server/http/refusal.h"
 
@@ -87,7 +88,7 @@ Record named_lora(Services& services, const Call& call) {
 Reply picture_reply(const fs::path& path) {
   std::error_code failure;
   if (!fs::is_regular_file(path, failure)) throw Refusal(404, "File not found");
-  Reply reply = bytes_reply(read_file(path), picture_mime(path));
+  Reply reply = bytes_reply(read_file(path), image::picture_mime(path));
   reply.headers.emplace_back("Cache-Control", "private, max-age=300");
   reply.headers.emplace_back("X-Content-Type-Options", "nosniff");
   return reply;

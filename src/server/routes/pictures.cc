@@ -43,7 +43,7 @@ Json parameters_of(const std::string& info) {
 }
 
 Reply file_reply(const fs::path& path) {
-  Reply reply = bytes_reply(read_file(path), picture_mime(path));
+  Reply reply = bytes_reply(read_file(path), image::picture_mime(path));
   reply.headers.emplace_back("X-Content-Type-Options", "nosniff");
   return reply;
 }
@@ -146,7 +146,7 @@ Reply output_delete(Services& services, const Call& call) {
 Reply data_file(Services& services, const Call& call) {
   const fs::path path = call.at("path");
   std::error_code failure;
-  if (picture_mime(path).empty() ||
+  if (image::picture_mime(path).empty() ||
       !(is_below(path, services.outputs.root()) || services.catalog.is_inside_data(path)))
     throw Refusal(403, "File not allowed");
   if (!fs::is_regular_file(path, failure)) throw Refusal(404, "File not found");
