@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -13,6 +14,28 @@
 
 namespace lowrank {
 namespace fs = std::filesystem;
+
+namespace {
+
+// "fox.png" as it is, then "fox-2.png", "fox-3.png" …
+fs::path numbered(const fs::path& path, int number) {
+  if (number == 1) return path;
+  return path.parent_path() /
+         (path.stem().string() + "-" + std::to_string(number) + path.extension().string());
+}
+
+// False with EEXIST in errno when the name is taken. Where the file system cannot refuse by itself, an empty file
+// reserves the name first.
+bool rename_to_free(const fs::path& from, const fs::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return true;
+  if (errno != EINVAL && errno != ENOSYS) return false;
+  const int reserved = ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (reserved < 0) return false;
+  ::close(reserved);
+  return ::rename(from.c_str(), to.c_str()) == 0;
+}
+
+}  // namespace
 
 AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
   static std::atomic<unsigned> counter{0};
@@ -52,23 +75,48 @@ void AtomicFile::write(std::string_view text) {
   write(std::as_bytes(std::span<const char>(text.data(), text.size())));
 }
 
-void AtomicFile::commit() {
+void AtomicFile::sync_and_close() {
   LOWRANK_CHECK(descriptor_ >= 0);
   const bool synced = ::fsync(descriptor_) == 0;
   const int reason = errno;
-  ::close(std::exchange(descriptor_, -1));
-  if (!synced || ::rename(temporary_.c_str(), target_.c_str()) != 0) {
-    const int why = synced ? errno : reason;
-    ::unlink(temporary_.c_str());
-    throw Error(kIo, "{}: could not be put in place ({}); nothing was changed.", target_.string(),
-                std::strerror(why));
+  const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
+  if (synced && closed) return;
+  const int why = synced ? errno : reason;
+  ::unlink(temporary_.c_str());
+  throw Error(kIo, "{}: could not be written to the end ({}); nothing was changed.", target_.string(),
+              std::strerror(why));
+}
+
+void AtomicFile::commit() {
+  sync_and_close();
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) refuse_place(errno);
+}
+
+fs::path AtomicFile::commit_new() {
+  sync_and_close();
+  for (int number = 1;; ++number) {
+    const fs::path name = numbered(target_, number);
+    if (rename_to_free(temporary_, name)) return name;
+    if (errno != EEXIST) refuse_place(errno);
   }
+}
+
+void AtomicFile::refuse_place(int reason) const {
+  ::unlink(temporary_.c_str());
+  throw Error(kIo, "{}: could not be put in place ({}); nothing was changed.", target_.string(),
+              std::strerror(reason));
 }
 
 void write_file(const fs::path& target, std::string_view text) {
   AtomicFile file(target);
   file.write(text);
   file.commit();
+}
+
+fs::path write_new_file(const fs::path& target, std::string_view text) {
+  AtomicFile file(target);
+  file.write(text);
+  return file.commit_new();
 }
 
 std::string read_file(const fs::path& path, std::size_t max_bytes) {

@@ -21,8 +21,14 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   void commit();
+  // Nothing that exists is replaced: the file gets the first free name of NAME.EXT, NAME-2.EXT, NAME-3.EXT …, also
+  // when others write there at the same time. Returns it.
+  std::filesystem::path commit_new();
 
  private:
+  void sync_and_close();
+  [[noreturn]] void refuse_place(int reason) const;
+
   std::filesystem::path target_;
   std::filesystem::path temporary_;
   int descriptor_ = -1;
@@ -30,6 +36,9 @@ class AtomicFile {
 
 // Writes a whole small file atomically.
 void write_file(const std::filesystem::path& target, std::string_view text);
+
+// The same under the first free name, see AtomicFile::commit_new().
+std::filesystem::path write_new_file(const std::filesystem::path& target, std::string_view text);
 
 // Reads a whole small file. Throws Error(kNotFound/kIo), and kBadInput when it is larger than max_bytes.
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes = 64u << 20);

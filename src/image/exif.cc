@@ -240,8 +240,7 @@ std::vector<std::pair<std::string, std::string>> texts_of_exif(std::span<const s
   constexpr Row kRows[] = {
       {0x9286, "UserComment"}, {0x10e, "ImageDescription"}, {0x10d, "DocumentName"}, {0x10f, "Make"},
       {0x110, "Model"},        {0x131, "Software"},         {0x9c9c, "XPComment"},   {0x927c, "MakerNote"}};
-  if (bytes.size() >= 6 && std::string_view(reinterpret_cast<const char*>(bytes.data()), 4) == "Exif")
-    bytes = bytes.subspan(6);
+  bytes = without_exif_mark(bytes);
   std::vector<std::pair<std::string, std::string>> texts;
   const Tiff tiff(bytes);
   if (!tiff.valid()) return texts;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/engine/commands.h"
+#include "cli/engine/output_files.h"
 #include "cli/engine/resources.h"
 #include "cli/engine/word_reader.h"
 #include "image/codec.h"
@@ -76,21 +77,40 @@ Arguments parse_extras(std::span<const std::string> words) {
   return a;
 }
 
-fs::path target(const Arguments& a, const fs::path& picture, std::string extension) {
-  if (!a.format.empty()) extension = "." + prompt::lower(a.format);
+// The pictures in the form of --output: a file, a folder ('/' at the end, or one that is there), or none.
+fs::path asked_file(const Arguments& a, const fs::path& picture) {
+  const std::string extension = a.format.empty() ? ".png" : "." + prompt::lower(a.format);
   const bool is_folder = !a.output.empty() && (a.output.ends_with('/') || fs::is_directory(a.output));
   if (!a.output.empty() && !is_folder) {
-    const fs::path file = a.output;
     if (a.pictures.size() > 1)
       throw Error(kBadInput, "--output names one file for {} pictures; name a folder, with '/' at its end.",
                   a.pictures.size());
+    const fs::path file = a.output;
     return file.has_extension() ? file : fs::path(file.string() + extension);
   }
   const fs::path folder = is_folder ? fs::path(a.output) : a.data_dir / "outputs/extras-images";
-  fs::path file = folder / (picture.stem().string() + extension);
-  // Never over the picture itself, nor over another one of the default folder.
-  for (int n = 2; fs::exists(file) && (!is_folder || fs::equivalent(file, picture)); ++n)
-    file = folder / fmt::format("{}-{}{}", picture.stem().string(), n, extension);
+  return folder / (picture.stem().string() + extension);
+}
+
+// As OutputFiles: nothing is overwritten but, by the only picture with a name of its own, an older picture of LowRank.
+fs::path save_enlarged(const Arguments& a, const fs::path& picture, const image::Picture& enlarged,
+                       const std::string& parameters) {
+  const fs::path asked = asked_file(a, picture);
+  const image::EncodeOptions options{.format = image::picture_format(asked.extension().string().substr(1)),
+                                     .quality = a.quality,
+                                     .parameters = parameters};
+  std::error_code failure;
+  const bool is_named = !a.output.empty() && asked.filename() == fs::path(a.output).filename();
+  if (is_named && fs::is_regular_file(asked, failure) && !fs::equivalent(asked, picture, failure) &&
+      is_own_picture(asked)) {
+    fmt::print(stderr, "warning: {}: an older picture of LowRank is replaced.\n", asked.string());
+    image::save_picture(asked, enlarged, options);
+    return asked;
+  }
+  fs::path file = image::save_new_picture(asked, enlarged, options);
+  if (file != asked)
+    fmt::print(stderr, "warning: {} was there already and stays; the picture is {}.\n", asked.string(),
+               file.string());
   return file;
 }
 
@@ -103,6 +123,8 @@ int extras(const CommandCall& call) {
   pipeline::check_request(a.request);
   if (a.request.upscaler_1 == "None")
     throw Error(kBadInput, "nothing to do: name what enlarges with --upscaler, for example Lanczos.");
+  // A name that does not fit is told before the first picture.
+  image::picture_format(asked_file(a, a.pictures.front()).extension().string().substr(1));
   if (a.threads > 0) at::set_num_threads(a.threads);
   pipeline::Upscalers upscalers(resources(a.data_dir).upscalers);
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
@@ -112,11 +134,8 @@ int extras(const CommandCall& call) {
     if (!a.quiet && a.pictures.size() > 1)
       fmt::print(stderr, "picture {}/{} {}\n", i + 1, a.pictures.size(), picture.string());
     const auto result = pipeline::run_extras(a.request, image::load_picture(picture), upscalers, call.stop);
-    const fs::path file = target(a, picture, ".png");
-    image::save_picture(file, result.picture,
-                        {.format = image::picture_format(file.extension().string().substr(1)),
-                         .quality = a.quality,
-                         .parameters = pipeline::extras_metadata(settings_text(picture), result.info)});
+    const fs::path file = save_enlarged(a, picture, result.picture,
+                                        pipeline::extras_metadata(settings_text(picture), result.info));
     if (!a.json) fmt::print("{}  {}x{}\n", file.string(), result.picture.width, result.picture.height);
     all.push_back({{"file", file.string()},
                    {"from", picture.string()},

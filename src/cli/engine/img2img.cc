@@ -45,7 +45,8 @@ int img2img(const CommandCall& call) {
   const auto pictures = library::expand_pictures(arguments.init);
   if (pictures.empty())
     throw Error(kBadInput, "img2img needs a picture to start from: --init FILE, or a folder of pictures.");
-  PictureMaker maker(arguments, "img2img-images", call.stop);
+  const auto count = static_cast<std::size_t>(arguments.request.picture_count());
+  PictureMaker maker(arguments, "img2img-images", pictures.size() * count, call.stop);
   std::vector<MadePictures> series;
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     pipeline::GenerationRequest request = arguments.request;

@@ -28,13 +28,28 @@ void print_warnings(const pipeline::GenerationResult& result) {
 }  // namespace
 
 PictureMaker::PictureMaker(const GenerationArguments& arguments, std::string_view folder,
-                           std::stop_token stop)
+                           std::size_t pictures, std::stop_token stop)
     : arguments_(arguments),
-      output_(arguments, folder),
+      output_(arguments, folder, pictures),
       session_(resources(arguments.data_dir), session_options(arguments.threads, arguments.int8)),
       stop_(std::move(stop)),
       bar_(stderr) {
   for (const auto& note : arguments.notes) fmt::print(stderr, "warning: {}\n", note);
+  if (!arguments.preview.empty() && std::filesystem::exists(arguments.preview) &&
+      !is_own_picture(arguments.preview))
+    throw Error(kConflict, "--preview {}: is a file that LowRank did not write; name another one.",
+                arguments.preview.string());
+}
+
+// With a text, by which the next run knows that the file may be replaced.
+void PictureMaker::show_preview(const pipeline::StepEvent& event) {
+  const std::string extension = arguments_.preview.extension().string();
+  const auto format = image::picture_format(extension.empty() ? "png" : extension.substr(1));
+  image::save_picture(arguments_.preview, *event.preview,
+                      {.format = format,
+                       .quality = 80,
+                       .parameters = fmt::format("Steps: {}, Preview of step: {}, Version: {}", event.steps,
+                                                 event.step, version_text())});
 }
 
 MadePictures PictureMaker::make(const pipeline::GenerationRequest& request, const std::string& name) {
@@ -43,15 +58,15 @@ MadePictures PictureMaker::make(const pipeline::GenerationRequest& request, cons
   listener.preview = arguments_.preview.empty() ? pipeline::Preview::kNone : pipeline::Preview::kEachStep;
   listener.on_step = [&](const pipeline::StepEvent& event) {
     if (!arguments_.quiet) bar_.show(event);
-    if (event.preview) {
-      const std::string extension = arguments_.preview.extension().string();
-      const auto format = image::picture_format(extension.empty() ? "png" : extension.substr(1));
-      image::save_picture(arguments_.preview, *event.preview,
-                          {.format = format, .quality = 80, .parameters = ""});
-    }
+    if (event.preview) show_preview(event);
   };
   listener.on_picture = [&](const pipeline::GeneratedPicture& picture) {
-    made.files.push_back(output_.save(picture, name));
+    SavedPicture saved = output_.save(picture, name);
+    if (!saved.note.empty()) {
+      bar_.clear();
+      fmt::print(stderr, "warning: {}\n", saved.note);
+    }
+    made.files.push_back(std::move(saved.file));
   };
   made.result = session_.generate(request, listener, stop_);
   bar_.clear();

@@ -21,9 +21,11 @@ struct MadePictures {
 
 class PictureMaker {
  public:
-  // `folder`: of the default output, below the data folder: "txt2img-images". Prints the arguments' notes.
-  // Nothing is loaded yet.
-  PictureMaker(const GenerationArguments& arguments, std::string_view folder, std::stop_token stop);
+  // `folder`: of the default output, below the data folder: "txt2img-images". `pictures`: how many the whole
+  // command makes. Prints the arguments' notes. Nothing is loaded yet. Throws Error(kConflict) when --preview
+  // names a file that LowRank did not write.
+  PictureMaker(const GenerationArguments& arguments, std::string_view folder, std::size_t pictures,
+               std::stop_token stop);
 
   // Makes and saves. `name`: what [name] in the output pattern stands for.
   MadePictures make(const pipeline::GenerationRequest& request, const std::string& name = "");
@@ -39,6 +41,8 @@ class PictureMaker {
   pipeline::Session& session() { return session_; }
 
  private:
+  void show_preview(const pipeline::StepEvent& event);
+
   const GenerationArguments& arguments_;
   OutputFiles output_;
   pipeline::Session session_;

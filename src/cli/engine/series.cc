@@ -79,7 +79,9 @@ void make_series(const Series& series, const GenerationArguments& arguments, std
                  const CommandCall& call) {
   for (const auto& request : series.requests) pipeline::check_request(request);
   const pipeline::GenerationRequest pictures = given_pictures(arguments);
-  PictureMaker maker(arguments, folder, call.stop);
+  std::size_t count = 0;
+  for (const auto& request : series.requests) count += static_cast<std::size_t>(request.picture_count());
+  PictureMaker maker(arguments, folder, count, call.stop);
   std::vector<MadePictures> made(series.requests.size());
   bool has_sheet = !arguments.no_sheet && made.size() > 1;
   double pixels = 0;
@@ -103,10 +105,10 @@ void make_series(const Series& series, const GenerationArguments& arguments, std
     file = sheet_name(made.front().files.front());
     std::string metadata = made.front().result.pictures.front().metadata;
     if (series.grid) metadata = pipeline::grid_metadata(metadata, series.grid->entries);
-    image::save_picture(file, sheet_of(series, made),
-                        {.format = image::picture_format(file.extension().string().substr(1)),
-                         .quality = arguments.quality,
-                         .parameters = metadata});
+    file = image::save_new_picture(file, sheet_of(series, made),
+                                   {.format = image::picture_format(file.extension().string().substr(1)),
+                                    .quality = arguments.quality,
+                                    .parameters = metadata});
   }
   maker.print(made, file);
 }

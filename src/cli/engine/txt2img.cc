@@ -9,7 +9,8 @@ namespace lowrank::cli {
 int txt2img(const CommandCall& call) {
   const GenerationArguments arguments = parse_generation(call.words, "txt2img");
   pipeline::check_request(arguments.request);
-  PictureMaker maker(arguments, "txt2img-images", call.stop);
+  PictureMaker maker(arguments, "txt2img-images", static_cast<std::size_t>(arguments.request.picture_count()),
+                     call.stop);
   maker.print(maker.make(arguments.request));
   return 0;
 }

@@ -47,9 +47,12 @@ int contact_sheet(const Invocation& invocation) {
   }
   const std::string asked = invocation.value("columns");
   const int columns = std::min(asked.empty() ? 4 : std::atoi(asked.c_str()), static_cast<int>(cells.size()));
-  image::save_picture(output, image::contact_sheet(cells, columns),
-                      {.format = format, .quality = 90, .parameters = ""});
-  fmt::print("{}  {} pictures\n", output.string(), cells.size());
+  const fs::path saved = image::save_new_picture(output, image::contact_sheet(cells, columns),
+                                                 {.format = format, .quality = 90, .parameters = ""});
+  if (saved != output)
+    fmt::print(stderr, "warning: {} was there already and stays; the sheet is {}.\n", output.string(),
+               saved.string());
+  fmt::print("{}  {} pictures\n", saved.string(), cells.size());
   return 0;
 }
 
