@@ -40,7 +40,7 @@ const std::vector<OptionRow> kGeneration = {
     {.flag = "zero-terminal-snr", .help = "the same as --noise-schedule \"Zero Terminal SNR\""},
     {.flag = "recipe", .value = "NAME", .help = "add a recipe's LoRAs and words (lowrank recipe list), may be given several times", .is_repeatable = true},
     {.flag = "from", .value = "FILE", .help = "repeat a picture with the settings stored in it; options given beside it win", .kind = kFile},
-    {.flag = "output", .letter = 'o', .value = "PATTERN", .help = "file to write; [number], [seed], [index], [date], [model], [sampler], [steps], [cfg], [width] and [height] are filled in", .kind = kFile},
+    {.flag = "output", .letter = 'o', .value = "PATTERN", .help = "file to write; [number], [seed], [index], [date], [model], [sampler], [steps], [cfg], [width] and [height] are filled in; a name that is taken gets -2, -3 …", .kind = kFile},
     {.flag = "format", .value = "NAME", .help = "kind of file (default: by the ending of --output, else png)", .choices = {"png", "jpg", "jpeg", "webp"}, .only_choices = true},
     {.flag = "quality", .value = "N", .help = "of jpg and webp", .kind = kInteger, .min = 1, .max = 100, .standard = "80"},
     {.flag = "preview", .value = "FILE", .help = "write a live preview here at each step", .kind = kFile},

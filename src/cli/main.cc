@@ -68,6 +68,9 @@ int run(std::span<const std::string> words) {
 
 int main(int argc, char** argv) {
   using namespace lowrank;
+  // Past the shell's limit on file sizes a write fails with a reason, and what was begun is removed, instead of ending
+  // the process without a word.
+  std::signal(SIGXFSZ, SIG_IGN);
   int status = 1;
   try {
     const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/folder_lock.h"
 #include "image/codec.h"
 #include "model/random.h"
 #include "pipeline/checkpoint_loader.h"
@@ -137,6 +138,7 @@ Models models_of(const fs::path& checkpoint) {
 
 void run_base_training(const BaseRunOptions& options, const RunControl& control) {
   const model::ModelSpec spec = model::model_spec(options.shape);
+  const FolderLock lock(options.work, "a training");
   const fs::path latents_path = options.work / "latents.safetensors";
   Models models = options.start.empty() ? new_models(options, spec, control) : models_of(options.start);
   if (!fs::exists(latents_path)) {

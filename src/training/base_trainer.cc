@@ -58,11 +58,13 @@ void train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLate
                 const BaseTrainOptions& options, const std::filesystem::path& state_path,
                 const RunControl& control) {
   auto parameters = all_parameters(text, unet);
-  const std::map<std::string, std::string> facts = {{"lowrank.phase", "base"},
-                                                    {"lowrank.seed", std::to_string(options.seed)}};
+  const StateFacts facts = {{"lowrank.phase", "base"},
+                            {"lowrank.seed", std::to_string(options.seed)},
+                            {"lowrank.pictures", checksum({{"latents", data.latents}, {"ids", data.ids}})}};
   std::vector<at::Tensor> average;
   std::int64_t first = 0;
-  const auto saved = load_train_state(state_path, facts);
+  const auto saved = load_train_state(state_path);
+  if (saved) check_facts(state_path, *saved, facts);
   {
     const at::NoGradGuard no_grad;
     for (auto& [name, tensor] : parameters) {

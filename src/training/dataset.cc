@@ -60,6 +60,10 @@ void check_folder(const fs::path& folder) {
         folder.string());
 }
 
+std::string short_hash(std::string_view text) {
+  return sha256_hex(std::as_bytes(std::span(text.data(), text.size()))).substr(0, 16);
+}
+
 template <typename T>
 void shuffle(std::vector<T>& items, const at::Generator& generator) {
   if (items.size() < 2) return;
@@ -154,7 +158,8 @@ Dataset Dataset::open(const DatasetOptions& options) {
         throw Error(kBadInput,
                     "{}: the picture has no caption file and its folder no trigger words; write {}.",
                     file.string(), fs::path(file).replace_extension(".txt").filename().string());
-      Example example{file, number, caption.value_or(subset.trigger), picture_size(file), {}};
+      Example example{
+          file, number, caption.value_or(subset.trigger), picture_size(file), {}, sha256_file_hex(file)};
       try {
         example.place = chooser.choose(example.size);
       } catch (const Error& error) {
@@ -229,15 +234,20 @@ std::string Dataset::trigger_phrase() const {
   return phrase;
 }
 
+std::map<std::string, Dataset::Seen> Dataset::seen() const {
+  std::map<std::string, Seen> all;
+  for (const auto& e : examples_)
+    all[prompt::well_formed(subsets_[e.subset].folder + "/" + e.picture.filename().string())] = {
+        e.content, short_hash(e.caption),
+        short_hash(fmt::format("{}x{} {}x{} {}x{}", e.size.width, e.size.height, e.place.resized.width,
+                               e.place.resized.height, e.place.bucket.width, e.place.bucket.height))};
+  return all;
+}
+
 std::string Dataset::fingerprint() const {
   std::string text;
-  for (const auto& e : examples_) {
-    const auto& subset = subsets_[e.subset];
-    text += fmt::format("{}\x1f{}\x1f{}\x1f{}\x1f{}x{}\x1f{}x{}\x1f{}x{}\n", subset.folder,
-                        e.picture.filename().string(), subset.repeats, e.caption, e.size.width, e.size.height,
-                        e.place.resized.width, e.place.resized.height, e.place.bucket.width,
-                        e.place.bucket.height);
-  }
+  for (const auto& [name, seen] : seen())
+    text += fmt::format("{}\x1f{}\x1f{}\x1f{}\n", name, seen.content, seen.caption, seen.place);
   return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
 }
 

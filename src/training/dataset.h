@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -51,8 +52,9 @@ struct Example {
   std::filesystem::path picture;
   std::size_t subset = 0;
   std::string caption;  // first line of the caption file, else the trigger words
-  PixelSize size;       // of the file
+  PixelSize size;       // of the picture as it is to be seen
   BucketChoice place;
+  std::string content = {};  // SHA-256 of the file
 };
 
 // Pictures that are shown together, as indices into examples(): all of one bucket, at most batch_size.
@@ -85,7 +87,14 @@ class Dataset {
   std::string trigger_phrase() const;
   // What was left out or guessed, one sentence each.
   const std::vector<std::string>& notes() const { return notes_; }
-  // SHA-256 over all file names, captions, repeats and places: equal when training would see the same.
+  // What training sees of each picture, by "FOLDER/FILE": content, caption and place, as hashes. Equal when training
+  // would see the same.
+  struct Seen {
+    std::string content, caption, place;
+    friend bool operator==(const Seen&, const Seen&) = default;
+  };
+  std::map<std::string, Seen> seen() const;
+  // SHA-256 over seen().
   std::string fingerprint() const;
 
  private:

@@ -8,11 +8,11 @@
 #include <string>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "base/progress.h"
 #include "base/sha256.h"
 #include "tensor/state_dict.h"
 #include "training/picture_file.h"
+#include "training/train_state.h"
 #include "training/vae_trainer.h"
 #include "weights/tensor_file.h"
 
@@ -27,14 +27,15 @@ at::Tensor encode(const model::Vae& vae, const at::Tensor& picture, double laten
 // What the latents depend on, as one hash: the pictures' bytes and places, the VAE's parameters, the options.
 std::string origin_of(const model::Vae& vae, const Dataset& dataset, const LatentOptions& options) {
   std::string text = fmt::format("{} {} {}\n", options.latent_scale, options.mirrored, dataset.fingerprint());
-  for (const auto& example : dataset.examples())
-    text += sha256_hex(MappedFile::open(example.picture)->bytes()) + "\n";
   for (const auto& [name, parameter] : model::parameters(vae.layers())) {
     const at::Tensor own = parameter.contiguous();
     text += name + sha256_hex({static_cast<const std::byte*>(own.data_ptr()), own.nbytes()}) + "\n";
   }
   return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
 }
+
+// `lowrank.latents_of` stands in every such file; library/index knows them by it.
+constexpr const char *kLatentsOrigin = "lowrank.latents_of", *kLatentsChecksum = "lowrank.checksum";
 
 std::string key(const char* kind, std::size_t example) {
   return fmt::format("{}.{}", kind, example);
@@ -62,15 +63,13 @@ LatentCache::LatentCache(const model::Vae& vae, const Dataset& dataset, const La
 bool LatentCache::load(const Dataset& dataset, const LatentOptions& options, const std::string& origin) {
   if (!std::filesystem::exists(*options.file)) return false;
   const auto file = weights::TensorFile::open(*options.file);
-  const auto stated = file->metadata().find("lowrank.latents_of");
+  const auto stated = file->metadata().find(kLatentsOrigin);
   if (stated == file->metadata().end() || stated->second != origin) return false;
-  const auto take = [&](const char* kind, std::size_t example) {
-    const auto* view = file->find(key(kind, example));
-    if (view == nullptr)
-      throw Error(kBadInput, "{}: lacks '{}'; delete the file, it is made anew.", options.file->string(),
-                  key(kind, example));
-    return tensor::as_tensor(*view, file).clone();
-  };
+  tensor::StateDict kept;
+  for (const auto& view : file->tensors()) kept.emplace(view.name, tensor::as_tensor(view, file).clone());
+  const auto sum = file->metadata().find(kLatentsChecksum);
+  if (sum == file->metadata().end() || sum->second != checksum(kept)) return false;
+  const auto take = [&](const char* kind, std::size_t example) { return kept.at(key(kind, example)); };
   for (std::size_t i = 0; i < dataset.examples().size(); ++i) {
     plain_.push_back(take("plain", i));
     if (options.mirrored) mirrored_.push_back(take("mirrored", i));
@@ -82,7 +81,8 @@ void LatentCache::save(const LatentOptions& options, const std::string& origin) 
   tensor::StateDict state;
   for (std::size_t i = 0; i < plain_.size(); ++i) state.emplace(key("plain", i), plain_[i]);
   for (std::size_t i = 0; i < mirrored_.size(); ++i) state.emplace(key("mirrored", i), mirrored_[i]);
-  tensor::save_state_dict(options.file->string(), state, {{"lowrank.latents_of", origin}});
+  tensor::save_state_dict(options.file->string(), state,
+                          {{kLatentsOrigin, origin}, {kLatentsChecksum, checksum(state)}});
 }
 
 }  // namespace lowrank::training

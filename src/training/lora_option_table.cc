@@ -172,7 +172,8 @@ constexpr LoraOptionRow kTable[] = {
     {"resume", "FILE",
      "go on from this state (default: NAME-state.safetensors of the output folder, when it is there)",
      [](O& o, Text t, Text) { o.resume = std::string(t); }},
-    {"fresh", "", "forget a saved state and start anew", [](O& o, Text, Text) { o.fresh = true; }},
+    {"fresh", "", "forget a saved state, start anew and replace the LoRA of that name",
+     [](O& o, Text, Text) { o.fresh = true; }},
     {"training-comment", "TEXT", "kept in the file's metadata",
      [](O& o, Text t, Text) { o.comment = std::string(t); }},
 };

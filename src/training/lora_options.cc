@@ -1,5 +1,7 @@
 #include "training/lora_options.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "base/error.h"
@@ -35,6 +37,14 @@ const char* save_precision_name(SavePrecision precision) {
       return "bf16";
   }
   return "";
+}
+
+std::filesystem::path LoraTrainOptions::step_file(std::int64_t step) const {
+  return output_dir / fmt::format("{}-step{:08d}.safetensors", output_name, step);
+}
+
+std::filesystem::path LoraTrainOptions::epoch_file(std::int64_t epoch) const {
+  return output_dir / fmt::format("{}-{:06d}.safetensors", output_name, epoch);
 }
 
 void check_options(const LoraTrainOptions& o) {

@@ -49,6 +49,7 @@ struct LoraTrainOptions {
   int max_token_length = 75;
   std::uint64_t seed = 42;
   bool bf16 = false;  // products in bfloat16
+  int threads = 0;    // on which the sums depend; 0: as now, and a resumed run takes those it began with
 
   // Files.
   std::filesystem::path output_dir;
@@ -57,11 +58,13 @@ struct LoraTrainOptions {
   SavePrecision save_precision = SavePrecision::kFp16;
   std::int64_t save_every_steps = 0, save_every_epochs = 0;  // LoRA files on the way; 0: only at the end
   bool cache_latents_to_disk = false;
-  bool fresh = false;                           // forget a saved state
+  bool fresh = false;                           // forget a saved state, replace what a finished run left
   std::optional<std::filesystem::path> resume;  // a state elsewhere
   std::string comment;                          // kept in the file's metadata
 
   std::filesystem::path output_file() const { return output_dir / (output_name + ".safetensors"); }
+  std::filesystem::path step_file(std::int64_t step) const;    // of a LoRA saved on the way
+  std::filesystem::path epoch_file(std::int64_t epoch) const;  // of a finished epoch, from 1
   std::filesystem::path state_file() const {
     return (state_dir.empty() ? output_dir : state_dir) / (output_name + "-state.safetensors");
   }

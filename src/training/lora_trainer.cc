@@ -11,6 +11,7 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "adapter/trainable.h"
 #include "base/error.h"
@@ -19,6 +20,7 @@
 #include "training/diffusion_loss.h"
 #include "training/latent_cache.h"
 #include "training/learning_rate.h"
+#include "training/lora_beginning.h"
 #include "training/lora_loss.h"
 #include "training/loss_meter.h"
 #include "training/train_state.h"
@@ -27,43 +29,8 @@ namespace lowrank::training {
 namespace {
 
 namespace fs = std::filesystem;
-using Facts = std::map<std::string, std::string>;
 
 constexpr int kMaxBadStepsInARow = 20;
-
-// Settings that must agree when a run goes on. A constant schedule may be prolonged; the others depend on the
-// length.
-Facts facts_of(const pipeline::LoadedModel& model, const Dataset& dataset, const LoraTrainOptions& o,
-               const LoraPlan& plan) {
-  Facts facts = {
-      {"lowrank.phase", "lora"},
-      {"model", fs::is_regular_file(model.path) ? model.hash->prefix(64) : model.path.filename().string()},
-      {"dataset", dataset.fingerprint()},
-      {"flip_aug", fmt::format("{}", o.flip_aug)},
-      {"captions", fmt::format("shuffle {}, keep {}, dropout {}", o.captions.shuffle, o.captions.keep_tokens,
-                               o.captions.dropout_rate)},
-      {"network_dim", fmt::format("{}", o.network_rank)},
-      {"network_alpha", fmt::format("{}", o.network_alpha)},
-      {"network_args", fmt::format("conv_dim={} conv_alpha={}", o.conv_rank, o.conv_alpha)},
-      {"trained_parts", fmt::format("unet {}, text encoder {}", o.train_unet, o.train_text_encoder)},
-      {"unet_lr", fmt::format("{}", o.unet_rate())},
-      {"text_encoder_lr", fmt::format("{}", o.text_encoder_rate())},
-      {"lr_scheduler", o.scheduler},
-      {"lr_warmup_steps", fmt::format("{}", o.warmup_steps)},
-      {"weight_decay", fmt::format("{}", o.weight_decay)},
-      {"max_grad_norm", fmt::format("{}", o.max_gradient_norm)},
-      {"train_batch_size", fmt::format("{}", o.data.batch_size)},
-      {"gradient_accumulation_steps", fmt::format("{}", o.gradient_accumulation)},
-      {"min_snr_gamma", fmt::format("{}", o.min_snr_gamma)},
-      {"noise_offset", fmt::format("{}", o.noise_offset)},
-      {"clip_skip", fmt::format("{}", o.clip_skip)},
-      {"max_token_length", fmt::format("{}", o.max_token_length)},
-      {"seed", fmt::format("{}", o.seed)},
-      {"mixed_precision", o.bf16 ? "bf16" : "no"},
-  };
-  if (!o.scheduler.starts_with("constant")) facts.emplace("max_train_steps", fmt::format("{}", plan.steps));
-  return facts;
-}
 
 // Frozen weights in the type in which they are multiplied, so that no step converts them again. The CPU's
 // kernels take them as they are stored when they form float32 products.
@@ -123,7 +90,7 @@ class LoraRun {
         options_(options),
         hooks_(hooks),
         plan_(plan_run(options, dataset)),
-        facts_(facts_of(model, dataset, options, plan_)),
+        beginning_(begin_lora_run(model, dataset, options, plan_)),
         latents_(encode_pictures()),
         compute_(model, options.bf16 ? at::kBFloat16 : at::kFloat),
         lora_(options.train_unet ? model.unet.get() : nullptr,
@@ -135,6 +102,7 @@ class LoraRun {
     freeze(model.text_encoder->layers(), compute_type());
     optimiser_.set_rate_factors(rates(lora_, options));
     tell_what_is_cut();
+    for (const auto& note : beginning_.notes) hooks_.say("Note: " + note);
   }
 
   LoraTrainResult run() {
@@ -193,35 +161,19 @@ class LoraRun {
   }
 
   std::int64_t resume() {
-    const fs::path path = options_.resume.value_or(options_.state_file());
-    if (options_.resume && !fs::exists(path))
-      throw Error(kNotFound, "--resume {}: there is no such file.", path.string());
-    if (options_.fresh && !options_.resume) {
-      fs::remove(path);
-      return 0;
-    }
-    std::optional<TrainState> saved;
-    try {
-      saved = load_train_state(path, facts_);
-    } catch (const Error& error) {
-      throw error.during("resuming the run (--fresh forgets it and starts anew)");
-    }
-    if (!saved) return 0;
-    if (saved->step > plan_.steps)
-      throw Error(
-          kBadInput,
-          "{}: has {} finished steps, but this run asks for {}; raise --max-train-steps or use --fresh.",
-          path.string(), saved->step, plan_.steps);
-    lora_.load(saved->tensors);
-    optimiser_.load(saved->tensors, saved->step);
-    if (const auto begun = saved->facts.find("started_at"); begun != saved->facts.end())
+    if (!beginning_.saved) return 0;
+    const TrainState saved = *std::exchange(beginning_.saved, std::nullopt);
+    lora_.load(saved.tensors);
+    optimiser_.load(saved.tensors, saved.step);
+    if (const auto begun = saved.facts.find("started_at"); begun != saved.facts.end())
       std::from_chars(begun->second.data(), begun->second.data() + begun->second.size(), started_at_);
-    hooks_.say(fmt::format("Going on after step {} of {} ({}).", saved->step, plan_.steps, path.string()));
-    return saved->step;
+    hooks_.say(
+        fmt::format("Going on after step {} of {} ({}).", saved.step, plan_.steps, beginning_.path.string()));
+    return saved.step;
   }
 
   void save_state(std::int64_t step) {
-    TrainState state{step, facts_, optimiser_.state()};
+    TrainState state{step, beginning_.facts, optimiser_.state()};
     state.facts["started_at"] = std::to_string(started_at_);
     for (auto& [name, tensor] : lora_.state()) state.tensors.emplace(name, tensor);
     save_train_state(options_.state_file(), state);
@@ -312,13 +264,13 @@ class LoraRun {
   void save_on_the_way(std::int64_t done) {
     if (done % hooks_.control.save_every == 0 || done == plan_.steps) save_state(done);
     if (done == plan_.steps) return;
-    const auto save_as = [&](const std::string& name) {
-      save_lora(options_.output_dir / name, lora_.state(), options_.save_precision, metadata_, done, plan_);
+    const auto save_as = [&](const fs::path& file) {
+      save_lora(file, lora_.state(), options_.save_precision, metadata_, done, plan_);
     };
     if (options_.save_every_steps > 0 && done % options_.save_every_steps == 0)
-      save_as(fmt::format("{}-step{:08d}.safetensors", options_.output_name, done));
+      save_as(options_.step_file(done));
     if (options_.save_every_epochs > 0 && done % (options_.save_every_epochs * plan_.steps_per_epoch) == 0)
-      save_as(fmt::format("{}-{:06d}.safetensors", options_.output_name, done / plan_.steps_per_epoch));
+      save_as(options_.epoch_file(done / plan_.steps_per_epoch));
   }
 
   pipeline::LoadedModel& model_;
@@ -326,7 +278,7 @@ class LoraRun {
   const LoraTrainOptions& options_;
   const LoraTrainHooks& hooks_;
   LoraPlan plan_;
-  Facts facts_;
+  LoraBeginning beginning_;
   LatentCache latents_;
   ComputeGuard compute_;
   adapter::TrainableLora lora_;

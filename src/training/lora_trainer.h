@@ -38,7 +38,8 @@ struct LoraTrainResult {
 // The LoRA file stands complete at options.output_file() on return, and the state file is gone. While
 // training, `model` carries the adapter; afterwards its slots are as they were. With bf16 the frozen weights
 // of `model` are rounded to bfloat16 for good: load it again for other uses. Throws Error(kBadInput) naming
-// an option, picture or folder; Error(kCancelled) after saving the state when stopped.
+// an option, picture or folder, and Error(kConflict) when another run holds the folder or a finished file is there
+// already, both before a picture is encoded; Error(kCancelled) after saving the state when stopped.
 LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
                            const LoraTrainOptions& options, const LoraTrainHooks& hooks);
 

@@ -60,6 +60,16 @@ GenerationRequest parse_line(std::string_view line, PixelSize size, const std::s
   return request;
 }
 
+// A run that goes on draws the same sample once more: then it is there already. Another picture is never replaced.
+std::filesystem::path save_sample(const std::filesystem::path& file, const std::vector<std::uint8_t>& bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::error_code failure;
+  if (std::filesystem::is_regular_file(file, failure) &&
+      std::filesystem::file_size(file, failure) == text.size() && read_file(file, text.size()) == text)
+    return file;
+  return write_new_file(file, text);
+}
+
 }  // namespace
 
 std::vector<GenerationRequest> parse_sample_prompts(const std::string& lines, const std::string& place,
@@ -94,13 +104,14 @@ std::vector<std::filesystem::path> SamplePictures::draw(std::int64_t step, const
   for (std::size_t i = 0; i < requests_.size(); ++i) {
     begin(static_cast<std::int64_t>(i));
     const auto result = session_.generate(requests_[i], {}, stop);
-    files.push_back(folder_ / fmt::format("{}_{:06d}_{:02d}.png", name_, step, i));
     const auto& picture = result.pictures.front();
-    image::save_picture(files.back(), picture.picture,
-                        {.format = image::PictureFormat::kPng,
-                         .quality = 80,
-                         .parameters = fmt::format("{}, LoRA in training: {}, Training step: {}",
-                                                   picture.metadata, name_, step)});
+    files.push_back(save_sample(
+        folder_ / fmt::format("{}_{:06d}_{:02d}.png", name_, step, i),
+        image::encode_picture(picture.picture,
+                              {.format = image::PictureFormat::kPng,
+                               .quality = 80,
+                               .parameters = fmt::format("{}, LoRA in training: {}, Training step: {}",
+                                                         picture.metadata, name_, step)})));
   }
   session_.forget_encodings();
   return files;

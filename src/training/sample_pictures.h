@@ -32,7 +32,8 @@ class SamplePictures {
 
   std::int64_t count() const { return static_cast<std::int64_t>(requests_.size()); }
 
-  // Draws FOLDER/NAME_000100_00.png … with the step in the metadata; returns the files. `begin` is told before
+  // Draws FOLDER/NAME_000100_00.png … with the step in the metadata; returns the files. A file
+  // that is there with another content stays, and the sample gets -2 behind its name. `begin` is told before
   // each picture how many are finished. Throws as Session::generate.
   std::vector<std::filesystem::path> draw(std::int64_t step, const std::stop_token& stop,
                                           const std::function<void(std::int64_t)>& begin);

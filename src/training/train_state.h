@@ -1,6 +1,6 @@
 // The whole state of a training run in one safetensors file, from which it goes on exactly as if it had never
 // stopped: parameters, optimiser moments, averaged weights and the step count. Random numbers need no saving: every
-// draw of step n comes from a generator seeded with (run seed, n).
+// draw of step n comes from a generator seeded with (run seed, n). A checksum over all of it is kept in the file.
 #pragma once
 
 #include <ATen/core/Generator.h>
@@ -15,20 +15,29 @@
 
 namespace lowrank::training {
 
+using StateFacts = std::map<std::string, std::string>;
+
 struct TrainState {
-  std::int64_t step = 0;                     // finished steps
-  std::map<std::string, std::string> facts;  // settings that must agree on resume
+  std::int64_t step = 0;  // finished steps
+  StateFacts facts;       // what must agree on resume, and what is only noted
   tensor::StateDict tensors;
 };
 
 // Atomic. Throws Error(kIo).
 void save_train_state(const std::filesystem::path& path, const TrainState& state);
 
-// nullopt when there is no file. Throws Error(kBadInput) when a fact differs from `facts`, naming both values.
-std::optional<TrainState> load_train_state(const std::filesystem::path& path,
-                                           const std::map<std::string, std::string>& facts);
+// nullopt when there is no file. Throws Error(kBadInput) when the file is no training state (a finished LoRA, say), is
+// one of an older version, or differs from what was saved.
+std::optional<TrainState> load_train_state(const std::filesystem::path& path);
+
+// Throws Error(kBadInput) for the first of `facts` in which the state differs, naming both values. A fact that is named
+// like an option ("network_dim") is told as that option.
+void check_facts(const std::filesystem::path& path, const TrainState& state, const StateFacts& facts);
 
 // The generator for one step of a run.
 at::Generator step_generator(std::uint64_t seed, std::int64_t step);
+
+// A hash of these tensors' names, types, shapes and bytes.
+std::string checksum(const tensor::StateDict& tensors);
 
 }  // namespace lowrank::training

@@ -56,10 +56,12 @@ at::Tensor to_signed(const at::Tensor& pictures) {
 void train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOptions& options,
                const std::filesystem::path& state_path, const RunControl& control) {
   auto parameters = model::parameters(vae.layers());
-  const std::map<std::string, std::string> facts = {{"lowrank.phase", "vae"},
-                                                    {"lowrank.seed", std::to_string(options.seed)}};
+  const StateFacts facts = {{"lowrank.phase", "vae"},
+                            {"lowrank.seed", std::to_string(options.seed)},
+                            {"lowrank.pictures", checksum({{"pictures", pictures}})}};
   std::int64_t first = 0;
-  const auto saved = load_train_state(state_path, facts);
+  const auto saved = load_train_state(state_path);
+  if (saved) check_facts(state_path, *saved, facts);
   if (saved) {
     const at::NoGradGuard no_grad;
     for (auto& [name, tensor] : parameters) tensor.copy_(saved->tensors.at("w/" + name));

@@ -112,6 +112,21 @@ class LowrankTest(unittest.TestCase):
         self.assertIn("error", mine[1])
         self.assertIn("attention\n", self.run_lowrank("lora", "list", "--names").stdout)
 
+    def test_lora_list_leaves_out_what_training_keeps(self):
+        def safetensors(metadata):
+            header = json.dumps({"__metadata__": metadata, "lora_unet_x.lora_down.weight":
+                                 {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}}).encode()
+            return struct.pack("<Q", len(header)) + header + bytes(8)
+        loras = self.folder / "models" / "Lora"
+        (loras / "fox-state.safetensors").write_bytes(safetensors({"lowrank.phase": "lora", "lowrank.step": "3"}))
+        (loras / "fox-latents.safetensors").write_bytes(safetensors({"lowrank.latents_of": "0" * 64}))
+        (loras / "solid-state.safetensors").write_bytes(safetensors({"ss_output_name": "solid-state"}))
+        listed = json.loads(self.run_lowrank("lora", "list", "--json").stdout)["loras"]
+        names = [lora["relative"] for lora in listed if lora["path"].startswith("./models/Lora")]
+        self.assertIn("solid-state", names)
+        self.assertNotIn("fox-state", names)
+        self.assertNotIn("fox-latents", names)
+
     def test_lora_list_notices_a_changed_file(self):
         self.run_lowrank("lora", "list")
         link = self.folder / "models" / "Lora" / "attention.safetensors"
@@ -209,6 +224,14 @@ class LowrankTest(unittest.TestCase):
         self.refused("contact-sheet", "-o", "x.bmp", "a.png", says="bmp")
         self.refused("contact-sheet", "--columns", "0", "a.png", says="between 1 and 64")
         self.assertFalse((self.folder / "x.bmp").exists())
+
+    def test_contact_sheet_overwrites_nothing(self):
+        (self.folder / "a.png").write_bytes(png(b"a fox"))
+        (self.folder / "sheet.png").write_bytes(b"mine")
+        result = self.run_lowrank("contact-sheet", "-o", "sheet.png", "a.png")
+        self.assertEqual((self.folder / "sheet.png").read_bytes(), b"mine")
+        self.assertIn("sheet-2.png", result.stdout)
+        self.assertIn("sheet.png was there already", result.stderr)
 
     def test_prompt_explain(self):
         self.assertIn("fox", self.run_lowrank("prompt", "explain", "a (red:1.3) fox <lora:x:0.5>").stdout)

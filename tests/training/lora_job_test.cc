@@ -98,6 +98,22 @@ TEST_F(LoraJobTest, SamplePicturesShowTheLoraInTrainingAndDoNotDisturbIt) {
   EXPECT_THAT(*text, HasSubstr("Seed: 5"));
 }
 
+TEST_F(LoraJobTest, SamplePicturesOfAnotherRunStay) {
+  LoraJob sampled = job("sampled");
+  sampled.sample_prompts = in("prompts.txt");
+  write_text(in("sampled/sample/style_000004_00.png"), "mine");
+  std::vector<std::string> said;
+  LoraTrainHooks hooks;
+  hooks.say = [&](const std::string& text) { said.push_back(text); };
+  run(sampled, hooks);
+  EXPECT_EQ(std::filesystem::file_size(in("sampled/sample/style_000004_00.png")), 4u);
+  EXPECT_THAT(said, Contains(HasSubstr("style_000004_00-2.png")));
+  sampled.options.fresh = true;
+  run(sampled);
+  EXPECT_FALSE(std::filesystem::exists(in("sampled/sample/style_000004_01-2.png")))
+      << "the same picture once more is there already";
+}
+
 TEST_F(LoraJobTest, SamplePromptsAreReadInKohyasForm) {
   const auto requests = read_sample_prompts(in("prompts.txt"), {64, 96});
   ASSERT_EQ(requests.size(), 2u);

@@ -16,73 +16,16 @@
 #include "formats/lora_file.h"
 #include "support/expect_close.h"
 #include "training/caption_encoder.h"
-#include "training/picture_folder.h"
+#include "training/lora_runs.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::training {
 namespace {
 
 using ::testing::HasSubstr;
-using testing::TemporaryFolder;
 using testing::write_example;
-using testing::write_tiny_checkpoint;
 
-class LoraTrainer : public ::testing::Test {
- protected:
-  LoraTrainer() {
-    write_tiny_checkpoint(folder_.path() / "tiny.safetensors");
-    for (int i = 0; i < 4; ++i)
-      write_example(folder_.path() / "data/2_3dmm style" / (std::to_string(i) + ".png"), 64, 64, i,
-                    "3dmm style, disc " + std::to_string(i) + ", plain ground");
-  }
-
-  LoraTrainOptions options(const std::string& output = "out") const {
-    LoraTrainOptions o;
-    o.data = {.folder = folder_.path() / "data", .buckets = {.resolution = {64, 64}}, .batch_size = 2};
-    o.network_rank = 4;
-    o.network_alpha = 2;
-    o.learning_rate = 2e-3;
-    o.max_steps = 10;
-    o.seed = 7;
-    o.flip_aug = true;
-    o.captions = {.shuffle = true, .keep_tokens = 1, .dropout_rate = 0.2};
-    o.noise_offset = 0.05;
-    o.output_dir = folder_.path() / output;
-    o.output_name = "style";
-    o.save_precision = SavePrecision::kFloat;
-    return o;
-  }
-
-  LoraTrainResult train(const LoraTrainOptions& o, LoraTrainHooks hooks = {}) const {
-    auto model = pipeline::load_model(folder_.path() / "tiny.safetensors");
-    return train_lora(model, Dataset::open(o.data), o, hooks);
-  }
-
-  // Trains until `steps` steps are finished, then stops as Ctrl-C does.
-  void interrupt(const LoraTrainOptions& o, std::int64_t steps) const {
-    std::stop_source source;
-    LoraTrainHooks hooks;
-    hooks.control.stop = source.get_token();
-    hooks.after_step = [&](std::int64_t done) {
-      if (done == steps) source.request_stop();
-    };
-    try {
-      train(o, hooks);
-      FAIL() << "the run was not stopped";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), kCancelled);
-      EXPECT_THAT(error.what(), HasSubstr("style-state.safetensors"));
-    }
-    EXPECT_TRUE(std::filesystem::exists(o.state_file()));
-    EXPECT_FALSE(std::filesystem::exists(o.output_file()));
-  }
-
-  static std::string data_hash(const std::filesystem::path& path) {
-    return formats::addnet_hash(*weights::TensorFile::open(path));
-  }
-
-  TemporaryFolder folder_;
-};
+using LoraTrainer = LoraRuns;
 
 TEST_F(LoraTrainer, InterruptedAndResumedEqualsUninterruptedBitForBit) {
   LoraTrainOptions whole = options("whole"), parts = options("parts");
@@ -125,7 +68,7 @@ TEST_F(LoraTrainer, AStateOfOtherSettingsIsRefusedAndFreshForgetsIt) {
     train(o);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("network_dim"));
+    EXPECT_THAT(error.what(), HasSubstr("--network-dim 4, but is called with --network-dim 8"));
     EXPECT_THAT(error.what(), HasSubstr("--fresh"));
   }
   o.fresh = true;
@@ -297,12 +240,16 @@ TEST_F(LoraTrainer, LatentsOnDiskGiveTheSameRunAndChangedPicturesAreNoticed) {
   hooks.control.report = [&](const TrainEvent& event) { encoded += event.phase == "latents" ? 1 : 0; };
   train(cached, hooks);
   EXPECT_EQ(encoded, 4);
+  cached.fresh = true;
   train(cached, hooks);
   EXPECT_EQ(encoded, 4) << "the second run reads them";
   EXPECT_EQ(data_hash(plain.output_file()), data_hash(cached.output_file()));
   write_example(folder_.path() / "data/2_3dmm style/0.png", 64, 64, 9, "");
   train(cached, hooks);
   EXPECT_EQ(encoded, 8) << "other pictures, other latents";
+  testing::change_byte(cached.output_dir / "style-latents.safetensors", -40);
+  train(cached, hooks);
+  EXPECT_EQ(encoded, 12) << "damaged latents are made anew";
 }
 
 TEST_F(LoraTrainer, MixedPrecisionStaysNearFullPrecision) {

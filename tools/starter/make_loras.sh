@@ -26,7 +26,9 @@ for name in $names; do
     # A style must not make the base forget the things that it knows: half the rate of the others.
     rate=2e-3
     [ "$name" = 3dmm_style ] && rate=1e-3
-    "$lowrank" train lora --data-dir "$data" --pretrained-model starter --train-data-dir "$work/drawings/lora/$name" \
+    # A finished LoRA is not trained over.
+    [ -f "$work/lora/$name.safetensors" ] ||
+      "$lowrank" train lora --data-dir "$data" --pretrained-model starter --train-data-dir "$work/drawings/lora/$name" \
       --output-dir "$work/lora" --output-name "$name" --network-dim 4 --network-alpha 4 --train-batch-size 8 \
       --max-train-steps 600 --learning-rate $rate --text-encoder-lr 5e-4 --lr-scheduler cosine --lr-warmup-steps 30 \
       --min-snr-gamma 5 --caption-dropout-rate 0.05 --seed 42

@@ -33,7 +33,8 @@ constexpr OwnOption kOwnOptions[] = {
      [](TrainLoraCommand& c, const std::string& t) {
        c.state_every_steps = whole_number("state-every-n-steps", t, 1);
      }},
-    {"threads", [](TrainLoraCommand& c, const std::string& t) { c.threads = whole_number("threads", t, 0); }},
+    {"threads", [](TrainLoraCommand& c,
+                   const std::string& t) { c.job.options.threads = whole_number("threads", t, 0); }},
 };
 
 const OwnOption* own_option(std::string_view flag) {
@@ -82,7 +83,8 @@ int train_lora(const TrainLoraCommand& command, const TrainLoraSurroundings& aro
       return find(name, checkpoint);
     };
   }
-  pipeline::Session session(std::move(resources), {.threads = command.threads, .version = around.version});
+  pipeline::Session session(std::move(resources),
+                            {.threads = command.job.options.threads, .version = around.version});
   TrainingBar bar(around.progress);
   training::LoraTrainHooks hooks;
   hooks.control.stop = around.stop;

@@ -21,7 +21,6 @@ struct TrainLoraCommand {
   std::filesystem::path data_dir = ".";
   std::string vae = "Automatic";
   std::int64_t state_every_steps = 50;  // the state that a killed run goes on from
-  int threads = 0;
 };
 
 // The words behind `train lora`: --flag VALUE or --flag=VALUE, hyphens or underscores, and

@@ -39,6 +39,21 @@ std::uint64_t fingerprint_of(const ListedFile& file) {
   return hash;
 }
 
+// What training keeps beside a LoRA to go on from: its state, and the latents of its pictures. They look like LoRAs or
+// hold loose tensors, but are none. Told by their names and by an entry of their metadata.
+bool is_of_training(int folder, const char* name) {
+  const std::string_view text = name;
+  if (!text.ends_with("-state.safetensors") && !text.ends_with("-latents.safetensors")) return false;
+  const int file = ::openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0) return false;
+  std::string header(1u << 20, '\0');
+  const ssize_t size = ::pread(file, header.data(), header.size(), 8);
+  ::close(file);
+  header.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  return header.find("\"lowrank.phase\"") != std::string::npos ||
+         header.find("\"lowrank.latents_of\"") != std::string::npos;
+}
+
 class Walker {
  public:
   Walker(const PlaceRow& place, const std::function<void(Listing&&)>& take,
@@ -85,6 +100,8 @@ class Walker {
       if (name == "." || name == "..") continue;
       if (is_folder(descriptor, *entry)) {
         folders.emplace_back(name);
+      } else if (is_of_training(descriptor, entry->d_name)) {
+        continue;
       } else if (is_model_file(place_, name)) {
         add(entry->d_name, listing.models);
       } else if (may_be_sidecar(name)) {
