@@ -7,11 +7,14 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/folder_lock.h"
+#include "base/sha256.h"
 #include "image/codec.h"
 #include "model/random.h"
 #include "pipeline/checkpoint_loader.h"
@@ -19,6 +22,7 @@
 #include "prompt/tokenizer.h"
 #include "tensor/state_dict.h"
 #include "training/dataset.h"
+#include "training/train_state.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::training {
@@ -134,19 +138,39 @@ Models models_of(const fs::path& checkpoint) {
   return {std::move(loaded.text_encoder), std::move(loaded.unet), std::move(loaded.vae)};
 }
 
+// The pictures' bytes and captions, as one hash.
+std::string origin_of(const std::vector<fs::path>& files, const at::Tensor& ids) {
+  std::string text = checksum({{"ids", ids}});
+  for (const fs::path& file : files) text += sha256_file_hex(file);
+  return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+bool holds_latents_of(const fs::path& path, const std::string& origin) {
+  if (!fs::exists(path)) return false;
+  const auto file = weights::TensorFile::open(path);
+  const auto stated = file->metadata().find("lowrank.latents_of");
+  return stated != file->metadata().end() && stated->second == origin;
+}
+
 }  // namespace
 
 void run_base_training(const BaseRunOptions& options, const RunControl& control) {
   const model::ModelSpec spec = model::model_spec(options.shape);
-  const FolderLock lock(options.work, "a training");
+  const FolderLock lock(options.work, "another training");
+  if (fs::exists(options.out) && !fs::exists(options.work / "base-state.safetensors"))
+    throw Error(kConflict,
+                "{}: is there already, and {} holds no state of its training; choose another --out.",
+                options.out.string(), options.work.string());
   const fs::path latents_path = options.work / "latents.safetensors";
   Models models = options.start.empty() ? new_models(options, spec, control) : models_of(options.start);
-  if (!fs::exists(latents_path)) {
-    const auto files = picture_files(options.pictures);
-    const at::Tensor ids =
-        captions_of(files);  // before the long work, so that a missing caption is told at once
+  const auto files = picture_files(options.pictures);
+  const at::Tensor ids =
+      captions_of(files);  // before the long work, so that a missing caption is told at once
+  const std::string origin = origin_of(files, ids);
+  if (!holds_latents_of(latents_path, origin)) {
     tensor::save_state_dict(latents_path.string(),
-                            {{"latents", encode_latents(*models.vae, load_pictures(files))}, {"ids", ids}});
+                            {{"latents", encode_latents(*models.vae, load_pictures(files))}, {"ids", ids}},
+                            {{"lowrank.latents_of", origin}});
   }
   const tensor::StateDict cached = load_state(latents_path);
   const CaptionedLatents data{.latents = cached.at("latents"),

@@ -60,7 +60,7 @@ void train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLate
   auto parameters = all_parameters(text, unet);
   const StateFacts facts = {{"lowrank.phase", "base"},
                             {"lowrank.seed", std::to_string(options.seed)},
-                            {"lowrank.pictures", checksum({{"latents", data.latents}, {"ids", data.ids}})}};
+                            {"the pictures", checksum({{"latents", data.latents}, {"ids", data.ids}})}};
   std::vector<at::Tensor> average;
   std::int64_t first = 0;
   const auto saved = load_train_state(state_path);

@@ -96,8 +96,8 @@ void check_facts(const std::filesystem::path& path, const TrainState& state, con
     const auto found = state.facts.find(key);
     const std::string then = found == state.facts.end() ? "nothing" : found->second;
     if (then != value)
-      throw Error(kBadInput, "{}: the run began with {} {}, but is called with {}; use the same settings.",
-                  path.string(), told(key), then, value);
+      throw Error(kBadInput, "{}: the run began with {} {}, but is called with {} {}; use the same settings.",
+                  path.string(), told(key), then, told(key), value);
   }
 }
 

@@ -58,7 +58,7 @@ void train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOption
   auto parameters = model::parameters(vae.layers());
   const StateFacts facts = {{"lowrank.phase", "vae"},
                             {"lowrank.seed", std::to_string(options.seed)},
-                            {"lowrank.pictures", checksum({{"pictures", pictures}})}};
+                            {"the pictures", checksum({{"pictures", pictures}})}};
   std::int64_t first = 0;
   const auto saved = load_train_state(state_path);
   if (saved) check_facts(state_path, *saved, facts);

@@ -138,9 +138,27 @@ TEST_F(DatasetTest, FaultsNameTheirFile) {
 TEST_F(DatasetTest, WhatIsLeftOutIsTold) {
   write_example(in("1_a/p.png"), 64, 64, 1, "x");
   write_text(in("1_a/orphan.txt"), "no picture");
-  write_text(in("1_a/movie.gif"), "GIF89a");
+  write_text(in("1_a/movie.mp4"), "GIF89a");
   const Dataset data = Dataset::open(options());
-  EXPECT_THAT(data.notes(), ::testing::UnorderedElementsAre(HasSubstr("movie.gif"), HasSubstr("orphan")));
+  EXPECT_THAT(data.notes(), ::testing::UnorderedElementsAre(HasSubstr("movie.mp4"), HasSubstr("orphan")));
+}
+
+// Stored 16×8 and to be held by its side (EXIF 6): training sees 8×16.
+TEST_F(DatasetTest, PicturesAreSeenAsTheyAreHeld) {
+  const std::string forms = std::string(LOWRANK_TEST_FIXTURES) + "/image/forms/";
+  std::filesystem::create_directories(in("1_a"));
+  std::filesystem::copy_file(forms + "held-6.jpg", in("1_a/held.jpg"));
+  std::filesystem::copy_file(forms + "held-1.jpg", in("1_a/plain.jpg"));
+  std::filesystem::copy_file(forms + "rgb.bmp", in("1_a/map.BMP"));
+  std::filesystem::copy_file(forms + "cmyk.jpg", in("1_a/inks.jpg"));
+  for (const char* name : {"held", "plain", "map", "inks"})
+    write_text(in("1_a/" + std::string(name) + ".txt"), "x");
+  const Dataset data = Dataset::open(options());
+  ASSERT_EQ(data.examples().size(), 4u);
+  EXPECT_EQ(data.examples()[0].size, (PixelSize{8, 16}));  // held.jpg, stored 16×8
+  EXPECT_EQ(data.examples()[1].size, (PixelSize{64, 8}));  // inks.jpg
+  EXPECT_EQ(data.examples()[2].size, (PixelSize{11, 7}));  // map.BMP
+  EXPECT_EQ(data.examples()[3].size, (PixelSize{16, 8}));  // plain.jpg
 }
 
 TEST_F(DatasetTest, TheFingerprintChangesWithWhatTrainingSees) {
@@ -148,7 +166,10 @@ TEST_F(DatasetTest, TheFingerprintChangesWithWhatTrainingSees) {
   const std::string before = Dataset::open(options()).fingerprint();
   EXPECT_EQ(Dataset::open(options()).fingerprint(), before);
   write_text(in("1_a/p.txt"), "y");
-  EXPECT_NE(Dataset::open(options()).fingerprint(), before);
+  const std::string captioned = Dataset::open(options()).fingerprint();
+  EXPECT_NE(captioned, before);
+  write_example(in("1_a/p.png"), 64, 64, 2, "y");
+  EXPECT_NE(Dataset::open(options()).fingerprint(), captioned) << "another picture of the same size";
 }
 
 TEST_F(DatasetTest, PicturesAreResizedAndCutInTheMiddle) {
