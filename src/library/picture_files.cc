@@ -6,13 +6,10 @@
 #include "base/error.h"
 #include "formats/natural_order.h"
 #include "image/codec.h"
+#include "prompt/infotext.h"
 
 namespace lowrank::library {
-namespace {
-
 namespace fs = std::filesystem;
-
-}  // namespace
 
 std::vector<fs::path> picture_files(const fs::path& folder) {
   std::error_code failure;
@@ -40,6 +37,15 @@ std::vector<fs::path> expand_pictures(const std::vector<fs::path>& paths) {
     files.insert(files.end(), found.begin(), found.end());
   }
   return files;
+}
+
+bool is_own_picture(const fs::path& file) {
+  try {
+    const auto text = image::load_parameters(file);
+    return text && prompt::is_of_lowrank(prompt::parse_infotext(*text));
+  } catch (const Error&) {
+    return false;  // no picture at all
+  }
 }
 
 }  // namespace lowrank::library

@@ -13,4 +13,7 @@ std::vector<std::filesystem::path> picture_files(const std::filesystem::path& fo
 // Each path as it is, but a folder as its pictures. Throws Error(kNotFound) for a folder without any.
 std::vector<std::filesystem::path> expand_pictures(const std::vector<std::filesystem::path>& paths);
 
+// Whether a file is a picture that LowRank made, by the text inside: it may be replaced by another one.
+bool is_own_picture(const std::filesystem::path& file);
+
 }  // namespace lowrank::library

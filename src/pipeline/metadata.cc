@@ -219,11 +219,6 @@ std::string picture_metadata(const PictureFacts& facts) {
   return w.str();
 }
 
-bool is_of_lowrank(const prompt::Infotext& infotext) {
-  const std::string* version = infotext.find("Version");
-  return version != nullptr && version->starts_with("LowRank");
-}
-
 bool is_img2img(const prompt::Infotext& infotext) {
   return infotext.find("Denoising strength") != nullptr && !is_hires(infotext);
 }
@@ -244,7 +239,7 @@ std::vector<std::string> apply_metadata(GenerationRequest& request, const prompt
   if (infotext.find("Mask blur-1") != nullptr) request.mask_blur = -1;
   // A picture of ours without a VAE entry was made with the checkpoint's own, whatever "Automatic" would find
   // today.
-  if (is_of_lowrank(infotext) && infotext.find("VAE") == nullptr) request.vae = "None";
+  if (prompt::is_of_lowrank(infotext) && infotext.find("VAE") == nullptr) request.vae = "None";
   // What was missing then may be missing again.
   if (infotext.find("Lora not found") != nullptr) request.allow_missing_loras = true;
   return unknown;

@@ -44,9 +44,6 @@ std::string picture_metadata(const PictureFacts& facts);
 // is unreadable.
 std::vector<std::string> apply_metadata(GenerationRequest& request, const prompt::Infotext& infotext);
 
-// Whether LowRank wrote the text, by its Version.
-bool is_of_lowrank(const prompt::Infotext& infotext);
-
 // Whether the text's picture was made from another one: img2img, which the text alone cannot repeat.
 bool is_img2img(const prompt::Infotext& infotext);
 

@@ -48,6 +48,9 @@ std::string write_infotext(const Infotext& infotext);
 // last line it is all prompt. Source: A1111's parse_generation_parameters.
 Infotext parse_infotext(std::string_view text);
 
+// Whether LowRank wrote the text, by its Version.
+bool is_of_lowrank(const Infotext& infotext);
+
 // The same, and settings are also found where that rule misses them: values with a line break in them, ` | `, `;` or
 // line breaks between entries, words and settings in one line. A value that is a JSON list or object is one value, and
 // usual labels are spelt as A1111 spells them.

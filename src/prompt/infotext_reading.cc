@@ -370,6 +370,11 @@ Infotext parse_infotext(std::string_view text) {
   return read_at(text, has_settings ? std::optional(Found{last_line}) : std::nullopt, Rule::kA1111);
 }
 
+bool is_of_lowrank(const Infotext& infotext) {
+  const std::string* version = infotext.find("Version");
+  return version != nullptr && version->starts_with("LowRank");
+}
+
 Infotext find_infotext(std::string_view text) {
   text = trim(text);
   return read_at(text, find_settings(text), Rule::kOurs);

@@ -232,6 +232,15 @@ class LowrankTest(unittest.TestCase):
         self.assertEqual((self.folder / "sheet.png").read_bytes(), b"mine")
         self.assertIn("sheet-2.png", result.stdout)
         self.assertIn("sheet.png was there already", result.stderr)
+        # Its own older sheet may go.
+        result = self.run_lowrank("contact-sheet", "-o", "sheet-2.png", "a.png", "a.png")
+        self.assertIn("sheet-2.png", result.stdout)
+        self.assertIn("is replaced", result.stderr)
+        # Not a picture that it is made of.
+        shutil.copy(self.folder / "sheet-2.png", self.folder / "part.png")
+        before = (self.folder / "part.png").read_bytes()
+        self.run_lowrank("contact-sheet", "-o", "part.png", "part.png", "a.png")
+        self.assertEqual((self.folder / "part.png").read_bytes(), before)
 
     def test_prompt_explain(self):
         self.assertIn("fox", self.run_lowrank("prompt", "explain", "a (red:1.3) fox <lora:x:0.5>").stdout)

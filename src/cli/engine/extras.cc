@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/engine/commands.h"
-#include "cli/engine/output_files.h"
 #include "cli/engine/resources.h"
 #include "cli/engine/word_reader.h"
 #include "image/codec.h"
@@ -102,7 +101,7 @@ fs::path save_enlarged(const Arguments& a, const fs::path& picture, const image:
   std::error_code failure;
   const bool is_named = !a.output.empty() && asked.filename() == fs::path(a.output).filename();
   if (is_named && fs::is_regular_file(asked, failure) && !fs::equivalent(asked, picture, failure) &&
-      is_own_picture(asked)) {
+      library::is_own_picture(asked)) {
     fmt::print(stderr, "warning: {}: an older picture of LowRank is replaced.\n", asked.string());
     image::save_picture(asked, enlarged, options);
     return asked;

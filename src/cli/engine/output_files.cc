@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "pipeline/metadata.h"
+#include "library/picture_files.h"
 #include "prompt/infotext.h"
 #include "prompt/text.h"
 
@@ -128,15 +128,6 @@ bool is_written_extension(const std::string& extension) {
 
 }  // namespace
 
-bool is_own_picture(const fs::path& file) {
-  try {
-    const auto text = image::load_parameters(file);
-    return text && pipeline::is_of_lowrank(prompt::parse_infotext(*text));
-  } catch (const Error&) {
-    return false;  // no picture at all
-  }
-}
-
 OutputFiles::OutputFiles(const GenerationArguments& arguments, std::string_view folder, std::size_t pictures)
     : quality_(arguments.quality), is_single_(pictures == 1), sources_(arguments.init) {
   if (!arguments.mask.empty()) sources_.push_back(arguments.mask);
@@ -175,7 +166,7 @@ bool OutputFiles::may_replace(const fs::path& file) const {
   std::error_code failure;
   const auto is_file = [&](const fs::path& source) { return fs::equivalent(source, file, failure); };
   return is_single_ && is_plain_ && fs::is_regular_file(file, failure) &&
-         std::ranges::none_of(sources_, is_file) && is_own_picture(file);
+         std::ranges::none_of(sources_, is_file) && library::is_own_picture(file);
 }
 
 SavedPicture OutputFiles::save(const pipeline::GeneratedPicture& picture, const std::string& picture_name) {

@@ -11,9 +11,6 @@
 
 namespace lowrank::cli {
 
-// Whether a file is a picture that LowRank drew, by the text inside.
-bool is_own_picture(const std::filesystem::path& file);
-
 struct SavedPicture {
   std::filesystem::path file;
   std::string note;  // one sentence when the name is another than asked for, or a picture was replaced

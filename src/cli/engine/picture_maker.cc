@@ -12,6 +12,7 @@
 #include "cli/engine/resources.h"
 #include "cli/engine/result_json.h"
 #include "image/codec.h"
+#include "library/picture_files.h"
 
 namespace lowrank::cli {
 namespace {
@@ -36,7 +37,7 @@ PictureMaker::PictureMaker(const GenerationArguments& arguments, std::string_vie
       bar_(stderr) {
   for (const auto& note : arguments.notes) fmt::print(stderr, "warning: {}\n", note);
   if (!arguments.preview.empty() && std::filesystem::exists(arguments.preview) &&
-      !is_own_picture(arguments.preview))
+      !library::is_own_picture(arguments.preview))
     throw Error(kConflict, "--preview {}: is a file that LowRank did not write; name another one.",
                 arguments.preview.string());
 }

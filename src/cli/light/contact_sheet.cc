@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/light/commands.h"
 #include "image/codec.h"
+#include "library/picture_files.h"
 #include "library/picture_settings.h"
 
 namespace lowrank::cli {
@@ -20,6 +21,23 @@ std::string caption_of(const std::string& file) {
   const auto settings = library::settings_beside(file);
   if (!settings || settings->text.empty()) return fs::path(file).stem().string();
   return settings->text.substr(0, settings->text.find('\n'));
+}
+
+// An older sheet, or another picture of LowRank, is replaced; any other file stays, and so do the sheet's own parts.
+fs::path save_sheet(const fs::path& file, const std::vector<std::string>& parts, const image::Picture& sheet,
+                    const image::EncodeOptions& options) {
+  std::error_code failure;
+  const auto is_file = [&](const fs::path& part) { return fs::equivalent(part, file, failure); };
+  if (std::ranges::none_of(parts, is_file) && library::is_own_picture(file)) {
+    fmt::print(stderr, "warning: {}: an older picture of LowRank is replaced.\n", file.string());
+    image::save_picture(file, sheet, options);
+    return file;
+  }
+  fs::path saved = image::save_new_picture(file, sheet, options);
+  if (saved != file)
+    fmt::print(stderr, "warning: {} was there already and stays; the sheet is {}.\n", file.string(),
+               saved.string());
+  return saved;
 }
 
 }  // namespace
@@ -47,11 +65,12 @@ int contact_sheet(const Invocation& invocation) {
   }
   const std::string asked = invocation.value("columns");
   const int columns = std::min(asked.empty() ? 4 : std::atoi(asked.c_str()), static_cast<int>(cells.size()));
-  const fs::path saved = image::save_new_picture(output, image::contact_sheet(cells, columns),
-                                                 {.format = format, .quality = 90, .parameters = ""});
-  if (saved != output)
-    fmt::print(stderr, "warning: {} was there already and stays; the sheet is {}.\n", output.string(),
-               saved.string());
+  const fs::path saved =
+      save_sheet(output, invocation.places, image::contact_sheet(cells, columns),
+                 {.format = format,
+                  .quality = 90,
+                  .parameters = fmt::format("Pictures: {}, Columns: {}, Version: LowRank {}", cells.size(),
+                                            columns, LOWRANK_VERSION)});
   fmt::print("{}  {} pictures\n", saved.string(), cells.size());
   return 0;
 }

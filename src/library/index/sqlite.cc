@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <chrono>
+#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -31,6 +32,12 @@ std::string file_of(sqlite3* database) {
       throw Error(kIo, "{}: the disk is full; make room and try again.", file);
     case SQLITE_BUSY:
       throw Error(kIo, "{}: another process has been writing for ten seconds; try again.", file);
+    case SQLITE_IOERR: {
+      // The system knows more than "disk I/O error": a limit on file sizes, a disk that fails.
+      const int reason = database == nullptr ? 0 : sqlite3_system_errno(database);
+      throw Error(kIo, "{}: the index cannot be read or written ({}).", file,
+                  reason == 0 ? why : std::strerror(reason));
+    }
     default:
       throw Error(kIo, "{}: the index cannot be used ({}).", file, why);
   }
