@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/text_file.h"
 #include "image/codec.h"
