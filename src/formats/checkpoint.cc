@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "formats/diffusers_folder.h"
+#include "formats/file_kind.h"
 #include "formats/natural_order.h"
 #include "formats/single_file.h"
 
@@ -92,8 +93,11 @@ Checkpoint open_vae(const fs::path& path) {
   Checkpoint checkpoint =
       fs::is_directory(path) ? read_diffusers_vae(path) : read_vae_file(weights::TensorFile::open(path));
   if (!checkpoint.vae.contains(kVaeLandmark.parameter)) {
-    throw Error(kBadInput, "{}: is no VAE, it looks like {}; choose another file.", path.string(),
-                describe_file(*checkpoint.files.front()));
+    const std::string kind = describe_file(*checkpoint.files.front());
+    if (kind == "a VAE")
+      throw Error(kBadInput, "{}: is a VAE of another make, it lacks '{}'; choose another file.",
+                  path.string(), kVaeLandmark.parameter);
+    throw Error(kBadInput, "{}: is no VAE, it looks like {}; choose another file.", path.string(), kind);
   }
   return checkpoint;
 }

@@ -1,10 +1,15 @@
 #include "formats/embedding_file.h"
 
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/error.h"
+#include "formats/file_kind.h"
 #include "formats/hashes.h"
-#include "formats/single_file.h"
 
 namespace lowrank::formats {
 namespace {
@@ -12,7 +17,11 @@ namespace {
 using weights::TensorFile;
 using weights::TensorView;
 
+namespace fs = std::filesystem;
+
 constexpr std::int64_t kMaxVectors = 10'000;
+constexpr std::uint64_t kMaxBytes = 64u << 20;
+constexpr int kMaxDepth = 8;
 
 // The one tensor of vectors; null when there is none or it cannot be told.
 const TensorView* find_vectors(const TensorFile& file) {
@@ -20,27 +29,82 @@ const TensorView* find_vectors(const TensorFile& file) {
   if (const TensorView* params = file.find("emb_params")) return params;
   const TensorView* found = nullptr;
   for (const TensorView& view : file.tensors()) {
+    if (view.name.starts_with("string_to_param")) return &view;
+  }
+  for (const TensorView& view : file.tensors()) {
     if (found != nullptr) return nullptr;
     found = &view;
   }
   return found;
 }
 
+bool is_embedding_name(const fs::path& path) {
+  const std::string extension = lower_ascii(path.extension().string());
+  return extension == ".safetensors" || extension == ".pt" || extension == ".bin" || extension == ".ckpt";
+}
+
+// A1111 hides an embedding in the pixels or chunks of a picture; NAME.preview.png only shows one.
+bool is_embedding_picture(const fs::path& path) {
+  const std::string extension = lower_ascii(path.extension().string());
+  return (extension == ".png" || extension == ".webp") && path.stem().extension() != ".preview";
+}
+
+struct Candidates {
+  std::set<fs::path> files, pictures;
+};
+
+Candidates candidates_in(const fs::path& folder) {
+  Candidates found;
+  std::error_code failure;
+  constexpr auto kOptions =
+      fs::directory_options::skip_permission_denied | fs::directory_options::follow_directory_symlink;
+  for (fs::recursive_directory_iterator it(folder, kOptions, failure), end; !failure && it != end;
+       it.increment(failure)) {
+    if (it.depth() >= kMaxDepth) it.disable_recursion_pending();  // links may go round in a circle
+    std::error_code ignored;
+    if (!it->is_regular_file(ignored)) continue;
+    if (is_embedding_name(it->path())) found.files.insert(it->path());
+    if (is_embedding_picture(it->path())) found.pictures.insert(it->path());
+  }
+  return found;
+}
+
+EmbeddingFile open_fitting(const fs::path& path, std::optional<std::int64_t> width) {
+  std::error_code failure;
+  if (fs::file_size(path, failure) > kMaxBytes && !failure)
+    throw Error(kBadInput, "{}: is too large for a textual inversion; choose another file.", path.string());
+  EmbeddingFile embedding = open_embedding(path);
+  const auto& shape = embedding.vectors.shape;
+  if (width && shape[1] != *width)
+    throw Error(kUnsupported, "{}: its vectors have shape {}, but this checkpoint's text encoder is {} wide.",
+                path.string(), weights::shape_text(shape), *width);
+  return embedding;
+}
+
 }  // namespace
+
+bool shape_as_vectors(TensorView& view) {
+  auto& shape = view.shape;
+  if (shape.size() == 1) shape.insert(shape.begin(), 1);
+  return shape.size() == 2 && shape[0] >= 1 && shape[0] <= kMaxVectors && shape[1] >= 1;
+}
 
 EmbeddingFile read_embedding(std::shared_ptr<const TensorFile> file) {
   EmbeddingFile embedding{
       .path = file->path(), .name = file->path().stem().string(), .vectors = {}, .file = nullptr};
   const TensorView* vectors = find_vectors(*file);
   if (vectors == nullptr) {
+    const std::string kind = describe_file(*file);
+    if (kind == "a textual inversion")
+      throw Error(kBadInput,
+                  "{}: holds several sets of vectors, none of them called clip_l; choose another file.",
+                  file->path().string());
     throw Error(kBadInput, "{}: is no textual inversion, it looks like {}; choose another file.",
                 file->path().string(),
-                file->tensors().size() < 8 ? "a file of several tensors" : describe_file(*file));
+                kind.starts_with("something else") ? "a file of several tensors" : kind);
   }
   embedding.vectors = *vectors;
-  auto& shape = embedding.vectors.shape;
-  if (shape.size() == 1) shape.insert(shape.begin(), 1);
-  if (shape.size() != 2 || shape[0] < 1 || shape[0] > kMaxVectors || shape[1] < 1) {
+  if (!shape_as_vectors(embedding.vectors)) {
     throw Error(kBadInput,
                 "{}: a textual inversion has vectors [count, width], but '{}' is {}; choose another file.",
                 file->path().string(), vectors->name, weights::shape_text(vectors->shape));
@@ -51,6 +115,41 @@ EmbeddingFile read_embedding(std::shared_ptr<const TensorFile> file) {
 
 EmbeddingFile open_embedding(const std::filesystem::path& path) {
   return read_embedding(TensorFile::open(path));
+}
+
+std::string embedding_folder_state(const fs::path& folder) {
+  const Candidates found = candidates_in(folder);
+  std::string state;
+  for (const auto* paths : {&found.files, &found.pictures})
+    for (const fs::path& path : *paths) {
+      std::error_code ignored;
+      state += fmt::format("{} {} {}\n", path.string(), fs::file_size(path, ignored),
+                           fs::last_write_time(path, ignored).time_since_epoch().count());
+    }
+  return state;
+}
+
+EmbeddingFolder read_embedding_folder(const fs::path& folder, std::optional<std::int64_t> width) {
+  const auto [paths, pictures] = candidates_in(folder);
+  std::map<std::string, EmbeddingFile> usable;
+  std::map<std::string, std::string> reasons;
+  for (const auto& path : pictures)
+    reasons[path.stem().string()] =
+        fmt::format("{}: an embedding inside a picture is not read; get it as a .pt or .safetensors file.",
+                    path.string());
+  for (const auto& path : paths) {
+    const std::string name = path.stem().string();
+    try {
+      usable.insert_or_assign(name, open_fitting(path, width));
+    } catch (const Error& error) {
+      reasons[name] = error.what();
+    }
+  }
+  EmbeddingFolder result;
+  for (auto& [name, reason] : reasons)
+    if (!usable.contains(name)) result.unusable.push_back({name, std::move(reason)});
+  for (auto& [name, embedding] : usable) result.usable.push_back(std::move(embedding));
+  return result;
 }
 
 std::string embedding_short_hash(const EmbeddingFile& embedding) {

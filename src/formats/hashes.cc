@@ -36,6 +36,11 @@ std::string auto_v3(const weights::TensorFile& file) {
   return digits(addnet_hash(file), 12);
 }
 
+bool states_auto_v3(std::string_view sshs_model_hash) {
+  return sshs_model_hash.size() >= 12 &&
+         sshs_model_hash.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+}
+
 bool same_hash(std::string_view a, std::string_view b) {
   const std::size_t length = std::min(a.size(), b.size());
   if (length < 8) return false;

@@ -24,6 +24,10 @@ std::string auto_v2(std::span<const std::byte> file);
 std::string addnet_hash(const weights::TensorFile& file);
 std::string auto_v3(const weights::TensorFile& file);
 
+// Whether a stated `sshs_model_hash` begins with AutoV3, as kohya's does: 12 or more hexadecimal digits. LyCORIS
+// writes "0x" and a hash of its tensors in its own order, which is none of the hashes above.
+bool states_auto_v3(std::string_view sshs_model_hash);
+
 // Equal but for the case of letters; a hash cut shorter equals the longer one it begins. Fewer than 8 digits
 // never match.
 bool same_hash(std::string_view a, std::string_view b);

@@ -77,6 +77,10 @@ std::span<const SuffixRow> suffix_table() {
       SuffixRow{".oft_blocks", "oft_blocks"},
       SuffixRow{".oft_diag", "oft_diag"},
       SuffixRow{".rescale", "rescale"},
+      // T-LoRA of LyCORIS: named, not applied
+      SuffixRow{".q_layer.weight", "q_layer.weight"},
+      SuffixRow{".p_layer.weight", "p_layer.weight"},
+      SuffixRow{".lambda_layer", "lambda_layer"},
       // beside any kind
       SuffixRow{".alpha", "alpha"},
       SuffixRow{".scale", "scale"},

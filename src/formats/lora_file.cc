@@ -4,18 +4,19 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/error.h"
+#include "formats/embedding_file.h"
+#include "formats/file_kind.h"
 #include "formats/hashes.h"
 #include "formats/kind_shapes.h"
 #include "formats/kind_table.h"
 #include "formats/lora_family.h"
 #include "formats/naming_table.h"
 #include "formats/peft_config.h"
-#include "formats/single_file.h"
 
 namespace lowrank::formats {
 namespace {
@@ -23,6 +24,7 @@ namespace {
 using weights::shape_text;
 using weights::TensorView;
 
+constexpr std::string_view kBundle = "bundle_emb.";
 constexpr std::array<std::string_view, 3> kBesideAnyKind = {"alpha", "scale", "scalar"};
 
 // Tensors of one layer, however their keys spell it.
@@ -56,8 +58,6 @@ struct Sorting {
 
 // Keys of a known form that LowRank does not use: the reason, or nullopt.
 std::optional<std::string> unsupported_form(std::string_view key) {
-  if (key.starts_with("bundle_emb."))
-    return "an embedding inside the LoRA; save it as a file in the embeddings folder";
   if (key.find(".lora_embedding_") != std::string_view::npos)
     return "a LoRA on an embedding table is not supported";
   if (key.find(".modules_to_save.") != std::string_view::npos)
@@ -78,10 +78,29 @@ std::optional<std::string> shared_part(std::string_view key) {
   return std::nullopt;
 }
 
+void place_embedding(Sorting& sorting, const TensorView& view) {
+  const auto skip = [&](std::string reason) {
+    sorting.skip(view.name.substr(0, view.name.rfind('.')), view.name, std::move(reason));
+  };
+  const auto name = bundled_embedding_name(view.name);
+  if (!name) {
+    return skip(view.name.ends_with(".clip_g") ? "vectors of an embedding for the second text encoder of SDXL"
+                                               : "an embedding inside the LoRA in a form that is not known");
+  }
+  BundledEmbedding embedding{*name, view};
+  if (!shape_as_vectors(embedding.vectors))
+    return skip(
+        fmt::format("an embedding's vectors are [count, width], these are {}", shape_text(view.shape)));
+  const auto is_same = [&](const BundledEmbedding& other) { return other.name == *name; };
+  if (std::any_of(sorting.lora.embeddings.begin(), sorting.lora.embeddings.end(), is_same))
+    return skip(fmt::format("the file holds the embedding '{}' twice", *name));
+  sorting.lora.embeddings.push_back(std::move(embedding));
+}
+
 void place_tensor(Sorting& sorting, const TensorView& view) {
+  if (view.name.starts_with(kBundle)) return place_embedding(sorting, view);
   if (auto reason = unsupported_form(view.name)) {
-    const auto dot = view.name.starts_with("bundle_emb.") ? view.name.find('.', 11) : view.name.rfind('.');
-    sorting.skip(view.name.substr(0, dot), view.name, std::move(*reason));
+    sorting.skip(view.name.substr(0, view.name.rfind('.')), view.name, std::move(*reason));
     return;
   }
   if (const auto part = shared_part(view.name); part && sorting.shared.emplace(*part, view).second) return;
@@ -130,6 +149,16 @@ const KindRow* kind_of(const Group& group) {
     return &row;
   }
   return nullptr;
+}
+
+// Kinds that are known by name only: why they do not act; nullopt for all others.
+std::optional<std::string> unusable_kind(const Group& group) {
+  if (group.parts.contains("lambda_layer") || group.parts.contains("q_layer.weight") ||
+      group.parts.contains("p_layer.weight"))
+    return "a T-LoRA of LyCORIS: its change counts from a start that is not in the file, so it cannot be "
+           "made; "
+           "use a LoRA of another kind, or one converted by its training program";
+  return std::nullopt;
 }
 
 // What an incomplete set has and lacks, by the kind it resembles most.
@@ -266,6 +295,10 @@ void sort_group(Sorting& sorting, Group& group, PeftConfig& config) {
     skip_group(sorting, group.module, group.parts, "it belongs to the second text encoder of SDXL");
     return;
   }
+  if (const auto reason = unusable_kind(group)) {
+    skip_group(sorting, group.module, group.parts, *reason);
+    return;
+  }
   lend_shared(sorting, group);
   const KindRow* row = kind_of(group);
   if (row == nullptr) {
@@ -321,9 +354,20 @@ bool is_peft_without_settings(const weights::TensorFile& file, const PeftConfig&
 
 std::string unusable_reason(const LoraFile& lora) {
   // What belongs to SDXL alone is no fault of the file; its family is told.
-  if (!lora.entries.empty() || lora.base_model == BaseModel::kSdxl) return "";
+  if (!lora.entries.empty() || lora.skipped.empty() || lora.base_model == BaseModel::kSdxl) return "";
   return fmt::format("none of its {} modules can be used; the first, '{}': {}", lora.skipped.size(),
                      lora.skipped.front().module, lora.skipped.front().reason);
+}
+
+std::optional<std::string> bundled_embedding_name(std::string_view key) {
+  static constexpr std::array<std::string_view, 3> kEndings = {".string_to_param.*", ".emb_params",
+                                                               ".clip_l"};
+  if (!key.starts_with(kBundle)) return std::nullopt;
+  key.remove_prefix(kBundle.size());
+  for (const std::string_view ending : kEndings)
+    if (key.size() > ending.size() && key.ends_with(ending))
+      return std::string(key.substr(0, key.size() - ending.size()));
+  return std::nullopt;
 }
 
 std::string_view adapter_kind_name(AdapterKind kind) {
@@ -346,9 +390,8 @@ LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
   if (!sorting.is_shared_counted)
     for (const auto& [part, view] : sorting.shared) lora.unknown.push_back(view.name);
   if (lora.entries.empty()) refuse_foreign_peft(*file);
-  if (lora.entries.empty() && lora.skipped.empty()) {
-    throw Error(kBadInput, "{}: is no LoRA, it looks like {}; choose another file.", lora.path.string(),
-                describe_file(*file));
+  if (lora.entries.empty() && lora.skipped.empty() && lora.embeddings.empty()) {
+    throw Error(kBadInput, "{}: {}.", lora.path.string(), refusal_of_kind(*file, "a LoRA"));
   }
   lora.notes = config.notes();
   if (is_peft_without_settings(*file, config))
@@ -356,7 +399,9 @@ LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
         "adapter_config.json is not beside it: alpha is taken as the rank, all else as PEFT's default");
   lora.file = std::move(file);
   recognise_base_model(lora, sorting.has_second_encoder);
-  if (lora.file->metadata().contains("sshs_model_hash")) lora.short_hash = lora_short_hash(*lora.file);
+  if (const auto stated = lora.file->metadata().find("sshs_model_hash");
+      stated != lora.file->metadata().end() && states_auto_v3(stated->second))
+    lora.short_hash = lora_short_hash(*lora.file);
   return std::move(sorting.lora);
 }
 
@@ -366,12 +411,12 @@ LoraFile open_lora(const std::filesystem::path& path) {
 
 std::string lora_short_hash(const weights::TensorFile& file) {
   const auto stored = file.metadata().find("sshs_model_hash");
-  std::string hash =
-      stored != file.metadata().end() && stored->second.size() >= 12 ? stored->second : addnet_hash(file);
-  hash.resize(12);
-  std::transform(hash.begin(), hash.end(), hash.begin(),
-                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-  return hash;
+  if (stored != file.metadata().end() && states_auto_v3(stored->second)) {
+    std::string hash = lower_ascii(stored->second);
+    hash.resize(12);
+    return hash;
+  }
+  return auto_v3(file);
 }
 
 }  // namespace lowrank::formats

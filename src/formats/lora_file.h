@@ -70,6 +70,17 @@ struct LoraEntry {
   PeftSettings settings;
 };
 
+// A textual inversion that lies in the LoRA's file under `bundle_emb.NAME.`: in prompts NAME means its vectors
+// while the LoRA acts, whatever the LoRA's weight. Source: OneTrainer; A1111's Lora extension reads it.
+struct BundledEmbedding {
+  std::string name;
+  weights::TensorView vectors;  // [v, width] for the first (or only) text encoder
+};
+
+// NAME of a key that holds vectors for the first text encoder: `bundle_emb.NAME.string_to_param.*`, or
+// `.clip_l` for SDXL. NAME may hold dots. nullopt: the key is none.
+std::optional<std::string> bundled_embedding_name(std::string_view key);
+
 struct SkippedKeys {
   std::string module;
   std::vector<std::string> keys;
@@ -83,6 +94,7 @@ struct LoraFile {
   BaseModel base_model = BaseModel::kOther;  // by keys and shapes, else metadata (spec: §5.4)
   std::string base_model_reason;             // "cross-attention is 768 wide"
   std::vector<LoraEntry> entries;
+  std::vector<BundledEmbedding> embeddings;
   std::vector<SkippedKeys> skipped;  // incomplete sets, kinds not supported …
   std::vector<std::string> unknown;  // keys with no known suffix or prefix
   std::vector<std::string> notes;    // assumed or only nearly so, a sentence each

@@ -244,6 +244,7 @@ void read_strictly(const fs::path& path, LoraSummary& summary) {
     std::ranges::sort(summary.kinds);
     if (const auto reason = unusable_reason(lora); !reason.empty())
       summary.problem = fmt::format("{}: {}", path.string(), reason);
+    for (const BundledEmbedding& embedding : lora.embeddings) summary.embeddings.push_back(embedding.name);
   } catch (const Error& error) {
     summary.problem = error.what();
   }
@@ -253,6 +254,8 @@ void read_strictly(const fs::path& path, LoraSummary& summary) {
 class Glance {
  public:
   Glance(Memory& memory, const SkimmedHeader& header) : memory_(memory), header_(header) {}
+
+  std::vector<std::string> embeddings;  // found by sort_tensors()
 
   // Chains the tensors of each module. The architecture that a key betrays when it is not Stable Diffusion;
   // "" else.
@@ -264,8 +267,12 @@ class Glance {
     for (std::size_t i = 0; i < header_.tensors.size(); ++i) {
       const KeyMeaning& meaning = memory_.meaning_of(header_.tensors[i].key);
       if (!meaning.foreign.empty()) return meaning.foreign;
-      is_plain_ = is_plain_ && meaning.module != kUnknown;
-      if (meaning.module == kUnknown) continue;
+      if (meaning.module == kUnknown) {
+        auto name = bundled_embedding_name(header_.tensors[i].key);
+        is_plain_ = is_plain_ && name;
+        if (name) embeddings.push_back(std::move(*name));
+        continue;
+      }
       if (memory_.states.size() < memory_.modules.size()) memory_.states.resize(memory_.modules.size());
       ModuleState& state = memory_.states[static_cast<std::size_t>(meaning.module)];
       if (state.first == kUnknown) memory_.touched.push_back(meaning.module);
@@ -405,7 +412,10 @@ LoraSummary LoraSummariser::read(const fs::path& path) {
     summary.architecture = glance.sort_tensors();
     if (summary.architecture.empty()) {
       summary.metadata = read_metadata(skimmed->metadata);
-      if (!memory_->touched.empty() && glance.read_modules(summary)) return summary;
+      if (!memory_->touched.empty() && glance.read_modules(summary)) {
+        summary.embeddings = std::move(glance.embeddings);
+        return summary;
+      }
       summary = {};
       summary.header_digest = digest(header->text);
     }

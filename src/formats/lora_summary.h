@@ -22,6 +22,7 @@ struct LoraSummary {
   std::int64_t cross_width = 0;  // input width of the cross-attention's keys; 0: none of them is addressed
   std::int64_t text_width = 0;   // width of the text encoder's layers; 0: none is addressed
   std::int64_t unet_modules = 0, text_modules = 0;
+  std::vector<std::string> embeddings;  // names of those that lie in the file, in its order
   std::map<std::string, std::string> metadata;
   std::int64_t header_digest = 0;  // of the header's bytes, for telling files apart; 0: a pickle
   std::string problem;             // why LowRank cannot use the file; empty: it can

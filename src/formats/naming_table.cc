@@ -23,7 +23,14 @@ constexpr std::array kFlatPrefixes = {
     PrefixRow{"lora_te2_", ModuleTarget::kSecondTextEncoder, true},
     PrefixRow{"lora_te_", ModuleTarget::kTextEncoder, true},
     PrefixRow{"oft_unet_", ModuleTarget::kUnet, true},
+    PrefixRow{"lycoris_unet_", ModuleTarget::kUnet, true},
+    PrefixRow{"lycoris_te1_", ModuleTarget::kTextEncoder, true},
+    PrefixRow{"lycoris_te2_", ModuleTarget::kSecondTextEncoder, true},
+    PrefixRow{"lycoris_te_", ModuleTarget::kTextEncoder, true},
     PrefixRow{"lycoris_text_model_", ModuleTarget::kTextEncoder, false},
+    PrefixRow{"lycoris_encoder_layers_", ModuleTarget::kTextEncoder, false},
+    PrefixRow{"lycoris_embeddings_", ModuleTarget::kTextEncoder, false},
+    PrefixRow{"lycoris_final_layer_norm", ModuleTarget::kTextEncoder, false},
     PrefixRow{"lycoris_", ModuleTarget::kUnet, true},
 };
 
@@ -34,7 +41,21 @@ constexpr std::array kDottedPrefixes = {
     PrefixRow{"text_encoder_2.", ModuleTarget::kSecondTextEncoder, true},
     PrefixRow{"model.diffusion_model.", ModuleTarget::kUnet, true},
     PrefixRow{"diffusion_model.", ModuleTarget::kUnet, true},
+    // OneTrainer's OMI names, and those of ComfyUI, which put the encoder's class behind its name.
+    PrefixRow{"clip_l.transformer.", ModuleTarget::kTextEncoder, true},
+    PrefixRow{"clip_h.transformer.", ModuleTarget::kTextEncoder, true},
+    PrefixRow{"clip_g.transformer.", ModuleTarget::kSecondTextEncoder, true},
+    PrefixRow{"clip_l.", ModuleTarget::kTextEncoder, true},
+    PrefixRow{"clip_h.", ModuleTarget::kTextEncoder, true},
+    PrefixRow{"clip_g.", ModuleTarget::kSecondTextEncoder, true},
+    PrefixRow{"text_encoders.clip_l.transformer.", ModuleTarget::kTextEncoder, true},
+    PrefixRow{"text_encoders.clip_h.transformer.", ModuleTarget::kTextEncoder, true},
+    PrefixRow{"text_encoders.clip_g.transformer.", ModuleTarget::kSecondTextEncoder, true},
     PrefixRow{"text_model.", ModuleTarget::kTextEncoder, false},
+    // CLIPTextModel of transformers 5 has no `text_model.`
+    PrefixRow{"encoder.layers.", ModuleTarget::kTextEncoder, false},
+    PrefixRow{"embeddings.", ModuleTarget::kTextEncoder, false},
+    PrefixRow{"final_layer_norm", ModuleTarget::kTextEncoder, false},
     PrefixRow{"down_blocks.", ModuleTarget::kUnet, false},
     PrefixRow{"mid_block.", ModuleTarget::kUnet, false},
     PrefixRow{"up_blocks.", ModuleTarget::kUnet, false},
@@ -48,6 +69,9 @@ constexpr std::array kDottedPrefixes = {
 constexpr std::array<std::string_view, 2> kBareUnetLayers = {"conv_in", "conv_out"};
 
 constexpr std::string_view kPeftRoot = "base_model.model.";
+
+// What PyTorch's wrappers put before the names of the module they hold: DataParallel and torch.compile.
+constexpr std::array<std::string_view, 3> kWrappers = {"module.", "_orig_mod.", "_orig_mod_"};
 
 struct ForeignRow {
   std::string_view prefix, architecture;
@@ -65,12 +89,18 @@ constexpr std::array kForeignPrefixes = {
     ForeignRow{"single_blocks", "FLUX"},
     ForeignRow{"joint_blocks", "SD3"},
     ForeignRow{"text_encoders.", "SD3 or FLUX"},
+    ForeignRow{"t5.", "SD3 or FLUX"},
 };
 
 bool cut_front(std::string_view& text, std::string_view head) {
   if (!text.starts_with(head)) return false;
   text.remove_prefix(head.size());
   return true;
+}
+
+void cut_wrappers(std::string_view& text) {
+  while (std::any_of(kWrappers.begin(), kWrappers.end(), [&](auto head) { return cut_front(text, head); })) {
+  }
 }
 
 bool is_flat(std::string_view key) {
@@ -137,6 +167,7 @@ std::string flattened(std::string_view path) {
 }
 
 std::optional<KeySplit> split_key(std::string_view key) {
+  cut_wrappers(key);
   const auto first_dot = key.find('.');
   const bool ends_at_first_dot = is_flat(key);
   const SuffixRow* best = nullptr;
@@ -154,16 +185,20 @@ std::optional<KeySplit> split_key(std::string_view key) {
 }
 
 std::optional<ModuleName> name_of_module(std::string_view module) {
+  cut_wrappers(module);
   for (const PrefixRow& row : kFlatPrefixes) {
     std::string_view rest = module;
-    if (!cut_front(rest, row.prefix) || rest.empty()) continue;
+    if (!cut_front(rest, row.prefix) || (rest.empty() && row.is_stripped)) continue;
     if (!row.is_stripped) rest = module.substr(std::string_view("lycoris_").size());
+    cut_wrappers(rest);
     return ModuleName{row.target, std::string(rest), std::string(rest)};
   }
   cut_front(module, kPeftRoot);
+  cut_wrappers(module);
   for (const PrefixRow& row : kDottedPrefixes) {
     std::string_view rest = module;
-    if (!cut_front(rest, row.prefix) || rest.empty()) continue;
+    if (!cut_front(rest, row.prefix) || (rest.empty() && row.is_stripped)) continue;
+    if (row.is_stripped) cut_wrappers(rest);
     std::string path = without_processor(std::string(row.is_stripped ? rest : module), row.target);
     std::string flat = flattened(path);
     return ModuleName{row.target, std::move(path), std::move(flat)};
@@ -174,7 +209,12 @@ std::optional<ModuleName> name_of_module(std::string_view module) {
 }
 
 std::optional<std::string_view> foreign_architecture(std::string_view key) {
+  cut_wrappers(key);
   cut_front(key, kPeftRoot);
+  const auto is_ours = [&](const PrefixRow& row) { return key.starts_with(row.prefix); };
+  if (key.starts_with("text_encoders.") &&
+      std::any_of(kDottedPrefixes.begin(), kDottedPrefixes.end(), is_ours))
+    return std::nullopt;
   if (!cut_front(key, "model.diffusion_model.")) cut_front(key, "diffusion_model.");
   for (const ForeignRow& row : kForeignPrefixes)
     if (key.starts_with(row.prefix)) return row.architecture;

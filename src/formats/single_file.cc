@@ -157,38 +157,6 @@ BaseModel recognise_checkpoint(const weights::TensorFile& file) {
   return BaseModel::kOther;
 }
 
-std::string describe_file(const weights::TensorFile& file) {
-  const auto any = [&](std::initializer_list<std::string_view> parts) {
-    return has_key_with(file, [&](std::string_view key) {
-      return std::any_of(parts.begin(), parts.end(),
-                         [&](std::string_view part) { return key.find(part) != std::string_view::npos; });
-    });
-  };
-  if (file.tensors().empty()) return "a file without tensors";
-  if (any({".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", "_lora.down.", ".lora.down.", ".hada_w1",
-           ".lokr_w", ".oft_blocks", ".oft_diag", ".on_input"}))
-    return "a LoRA";
-  if (any({"string_to_param.", "emb_params"})) return "a textual inversion embedding";
-  if (any({"double_blocks.", "single_transformer_blocks."})) return "a FLUX model";
-  if (any({"joint_blocks."})) return "an SD3 model";
-  switch (recognise_checkpoint(file)) {
-    case BaseModel::kSdxl:
-      return "an SDXL checkpoint";
-    case BaseModel::kSd2:
-      return "an SD 2.x checkpoint";
-    case BaseModel::kSd1:
-      return "an SD 1.x checkpoint";
-    case BaseModel::kOther:
-      break;
-  }
-  if (any({"input_hint_block.", "controlnet_cond_embedding.", "control_model."})) return "a ControlNet";
-  if (has_prefix(file, "decoder.conv_in.") || has_prefix(file, "first_stage_model.")) return "a VAE";
-  if (has_prefix(file, "down_blocks."))
-    return "a U-Net in diffusers naming; name the folder that holds model_index.json";
-  if (has_prefix(file, "text_model.encoder.")) return "a CLIP text encoder";
-  return "something else";
-}
-
 void apply_metadata(Checkpoint& checkpoint) {
   for (const auto& [key, value] : checkpoint.metadata) {
     if (key == "lowrank.unet_heads") checkpoint.unet_heads = positive_number(checkpoint, key, value);

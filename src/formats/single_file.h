@@ -20,9 +20,6 @@ Checkpoint read_vae_file(std::shared_ptr<const weights::TensorFile> file);
 // cross-attention.
 BaseModel recognise_checkpoint(const weights::TensorFile& file);
 
-// What a file that is no SD 1.x checkpoint looks like, with article: "a LoRA", "an SDXL checkpoint".
-std::string describe_file(const weights::TensorFile& file);
-
 // Whether `name`, without its root, is a parameter of the component: losses, averages and position_ids are
 // none.
 bool is_parameter(Component component, std::string_view name);

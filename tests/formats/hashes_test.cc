@@ -45,6 +45,19 @@ TEST(Hashes, StoredHashIsShownInLowerCase) {
   EXPECT_EQ(lora_short_hash(*file), auto_v3(*file));
 }
 
+// LyCORIS 4.1.3 states "0x" and 64 digits of a hash of its own, other tools leave other texts there.
+TEST(Hashes, AStatedHashThatIsNoAutoV3IsNotShownAsOne) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "x.safetensors";
+  for (const std::string& stated :
+       {"0x" + std::string(64, 'b'), std::string("None"), std::string("not a hash at all")}) {
+    write_named(path, {{"a", {2}}}, {{"sshs_model_hash", stated}});
+    const auto file = weights::TensorFile::open(path);
+    EXPECT_EQ(lora_short_hash(*file), auto_v3(*file)) << stated;
+  }
+  EXPECT_TRUE(states_auto_v3(std::string(64, 'b')));
+}
+
 TEST(Hashes, AutoV1LooksAtOneMebibyte) {
   // SHA-256 of 0x10000 zero bytes, by coreutils: de2f256064a0af79…
   std::string file(0x100000, 'x');

@@ -47,25 +47,48 @@ TEST(LayerNames, SdxlPathOfTheTable) {
 
 TEST(LayerNames, EveryWritersNameReachesTheSameLayer) {
   const std::string unet = "input_blocks.1.1.transformer_blocks.0.attn1.to_q";
-  for (const char* module : {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
-                             "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q",
-                             "oft_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
-                             "lycoris_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
-                             "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
-                             "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora",
-                             "down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_q",
-                             "base_model.model.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
-                             "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q",
-                             "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q"})
+  for (const char* module :
+       {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
+        "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q",
+        "oft_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
+        "lycoris_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
+        "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
+        "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora",
+        "down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_q",
+        "base_model.model.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
+        "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q",
+        "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q",
+        // OneTrainer's OMI form, sd-mecha, wrappers of PyTorch
+        "unet.input_blocks.1.1.transformer_blocks.0.attn1.to_q",
+        "lycoris_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q",
+        "lycoris_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
+        "module.lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
+        "module.unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
+        "unet._orig_mod.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
+        "lora_unet__orig_mod_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
+        "base_model.model.module.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"})
     EXPECT_EQ(layer(module), unet) << module;
   const std::string text = "encoder.layers.2.self_attn.q_proj";
-  for (const char* module : {"lora_te_text_model_encoder_layers_2_self_attn_q_proj",
-                             "lora_te1_text_model_encoder_layers_2_self_attn_q_proj",
-                             "text_encoder.text_model.encoder.layers.2.self_attn.q_proj",
-                             "text_encoder.text_model.encoder.layers.2.self_attn.to_q",
-                             "base_model.model.text_model.encoder.layers.2.self_attn.q_proj",
-                             "lycoris_text_model_encoder_layers_2_self_attn_q_proj"})
+  for (const char* module :
+       {"lora_te_text_model_encoder_layers_2_self_attn_q_proj",
+        "lora_te1_text_model_encoder_layers_2_self_attn_q_proj",
+        "text_encoder.text_model.encoder.layers.2.self_attn.q_proj",
+        "text_encoder.text_model.encoder.layers.2.self_attn.to_q",
+        "base_model.model.text_model.encoder.layers.2.self_attn.q_proj",
+        "lycoris_text_model_encoder_layers_2_self_attn_q_proj",
+        // transformers 5: CLIPTextModel without `text_model.`
+        "text_encoder.encoder.layers.2.self_attn.q_proj",
+        "base_model.model.encoder.layers.2.self_attn.q_proj", "lora_te_encoder_layers_2_self_attn_q_proj",
+        "lora_te1_encoder_layers_2_self_attn_q_proj", "lycoris_encoder_layers_2_self_attn_q_proj",
+        "clip_l.text_model.encoder.layers.2.self_attn.q_proj", "clip_l.encoder.layers.2.self_attn.q_proj",
+        "lycoris_te_text_model_encoder_layers_2_self_attn_q_proj",
+        "lycoris_te_encoder_layers_2_self_attn_q_proj",
+        "text_encoders.clip_l.transformer.text_model.encoder.layers.2.self_attn.q_proj",
+        "module.base_model.model.text_model.encoder.layers.2.self_attn.q_proj"})
     EXPECT_EQ(layer(module), text) << module;
+  EXPECT_EQ(layer("lycoris_final_layer_norm"), "final_layer_norm");
+  EXPECT_EQ(layer("lycoris_embeddings_token_embedding"), "embeddings.token_embedding");
+  EXPECT_EQ(layer("base_model.model.final_layer_norm"), "final_layer_norm");
   EXPECT_EQ(layer("text_encoder.text_model.encoder.layers.2.self_attn.to_out_lora"),
             "encoder.layers.2.self_attn.out_proj");
   EXPECT_EQ(layer("lora_te_text_model_final_layer_norm"), "final_layer_norm");

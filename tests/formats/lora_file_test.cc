@@ -33,6 +33,7 @@ void expect_all_counted(const LoraFile& lora) {
   std::multiset<std::string> found(lora.unknown.begin(), lora.unknown.end());
   for (const auto& entry : lora.entries)
     for (const auto& [part, view] : entry.parts) found.insert(view.name);
+  for (const auto& embedding : lora.embeddings) found.insert(embedding.vectors.name);
   for (const auto& skipped : lora.skipped) found.insert(skipped.keys.begin(), skipped.keys.end());
   std::multiset<std::string> keys;
   for (const auto& view : lora.file->tensors()) keys.insert(view.name);
@@ -348,16 +349,48 @@ TEST(LoraSkips, ForeignPartsLeaveTheirModuleUsable) {
             "'diff_b' beside a LoRA is not supported");
 }
 
-TEST(LoraSkips, EmbeddingsAndSavedModulesAreTold) {
+TEST(LoraKeys, EmbeddingsInTheFileAreTakenByTheirName) {
   auto tensors = lora_at(kUnet);
-  tensors.push_back({"bundle_emb.fox.string_to_param.*", {2, 768}});
+  tensors.push_back({"bundle_emb.red.fox.string_to_param.*", {2, 768}});
+  tensors.push_back({"bundle_emb.wolf.clip_l", {768}});
+  tensors.push_back({"bundle_emb.wolf.clip_g", {1, 1280}});
+  tensors.push_back({"bundle_emb.bad.clip_l", {1, 2, 3}});
+  tensors.push_back({"bundle_emb.odd.t5", {1, 4096}});
+  const auto lora = open_crafted(tensors);
+  ASSERT_EQ(lora.embeddings.size(), 2u);
+  EXPECT_EQ(lora.embeddings[0].name, "red.fox");
+  EXPECT_EQ(lora.embeddings[0].vectors.shape, (Shape{2, 768}));
+  EXPECT_EQ(lora.embeddings[1].name, "wolf");
+  EXPECT_EQ(lora.embeddings[1].vectors.shape, (Shape{1, 768}));
+  std::map<std::string, std::string> reasons;
+  for (const auto& skipped : lora.skipped) reasons[skipped.keys.at(0)] = skipped.reason;
+  EXPECT_EQ(reasons.size(), 3u);
+  EXPECT_THAT(reasons["bundle_emb.wolf.clip_g"], HasSubstr("second text encoder"));
+  EXPECT_THAT(reasons["bundle_emb.bad.clip_l"], HasSubstr("[1, 2, 3]"));
+  EXPECT_THAT(reasons["bundle_emb.odd.t5"], HasSubstr("not known"));
+  expect_all_counted(lora);
+}
+
+TEST(LoraSkips, TLoraIsNamed) {
+  const auto lora = open_crafted({{kUnet + ".q_layer.weight", {4, 16}},
+                                  {kUnet + ".p_layer.weight", {8, 4}},
+                                  {kUnet + ".lambda_layer", {1, 4}},
+                                  {kUnet + ".alpha", {}, 2}});
+  EXPECT_TRUE(lora.entries.empty());
+  ASSERT_EQ(lora.skipped.size(), 1u);
+  EXPECT_THAT(lora.skipped[0].reason, HasSubstr("T-LoRA"));
+  EXPECT_THAT(lora.skipped[0].reason, HasSubstr("not in the file"));
+  expect_all_counted(lora);
+}
+
+TEST(LoraSkips, SavedModulesAreTold) {
+  auto tensors = lora_at(kUnet);
   tensors.push_back({"base_model.model.text_model.embeddings.token_embedding.lora_embedding_A", {4, 4}});
   tensors.push_back({"base_model.model.conv_in.modules_to_save.default.weight", {4, 4}});
   const auto lora = open_crafted(tensors);
-  ASSERT_EQ(lora.skipped.size(), 3u);
+  ASSERT_EQ(lora.skipped.size(), 2u);
   std::map<std::string, std::string> reasons;
   for (const auto& skipped : lora.skipped) reasons[skipped.keys[0]] = skipped.reason;
-  EXPECT_THAT(reasons["bundle_emb.fox.string_to_param.*"], HasSubstr("embedding inside"));
   EXPECT_THAT(reasons["base_model.model.text_model.embeddings.token_embedding.lora_embedding_A"],
               HasSubstr("embedding table"));
   EXPECT_THAT(reasons["base_model.model.conv_in.modules_to_save.default.weight"], HasSubstr("whole module"));
@@ -372,7 +405,7 @@ TEST(LoraRefuses, OtherArchitecturesByName) {
   EXPECT_THAT(refusal(lora_at("diffusion_model.double_blocks.0.img_attn.qkv")), HasSubstr("FLUX"));
   EXPECT_THAT(refusal(lora_at("lora_unet_joint_blocks_0_x")), HasSubstr("SD3"));
   EXPECT_THAT(refusal(lora_at("lora_te3_encoder_block_0")), HasSubstr("SD3"));
-  EXPECT_THAT(refusal(lora_at("text_encoders.clip_l.transformer.x")), HasSubstr("SD3"));
+  EXPECT_THAT(refusal(lora_at("text_encoders.t5xxl.transformer.x")), HasSubstr("SD3"));
   EXPECT_THAT(refusal(lora_at("lora_prior_unet_down_blocks_0")), HasSubstr("Stable Cascade"));
 }
 
@@ -380,6 +413,23 @@ TEST(LoraRefuses, FilesThatAreNone) {
   EXPECT_THAT(error_of([] { open_lora(tiny_model()); }), HasSubstr("an SD 1.x checkpoint"));
   EXPECT_THAT(refusal({{"emb_params", {1, 768}}}), HasSubstr("textual inversion"));
   EXPECT_THAT(refusal({}), HasSubstr("without tensors"));
+  EXPECT_THAT(refusal({{"control_model.x", {1}}}), HasSubstr("is no LoRA, it looks like a ControlNet"));
+  EXPECT_THAT(refusal({{"ip_adapter.1.to_k_ip.weight", {1}}}), HasSubstr("an IP-Adapter"));
+  EXPECT_THAT(refusal({{"encoder.layers.0.mlp.fc1.weight", {1}}}), HasSubstr("a CLIP text encoder"));
+  EXPECT_THAT(refusal({{"any.thing.weight", {1, 2, 3}}, {"b.x", {1}}}),
+              HasSubstr("(its first tensor is 'any.thing.weight')"));
+}
+
+// No file is refused as what it is said to be: "is no LoRA, it looks like a LoRA".
+TEST(LoraRefuses, LorasOfOtherProgramsInATrueSentence) {
+  const std::string other = refusal(lora_at("fancy_net.block.7"));
+  EXPECT_THAT(other, HasSubstr("'fancy_net.block.7"));
+  EXPECT_EQ(other.find("is no LoRA"), std::string::npos);
+  // The names of cloneofsimo's safetensors files; its first .pt files are lists.
+  const std::string numbered = refusal({{"unet:0:up", {8, 4}}, {"unet:0:down", {4, 8}}});
+  EXPECT_THAT(numbered, HasSubstr("first LoRA trainer"));
+  EXPECT_EQ(numbered.find("is no LoRA"), std::string::npos);
+  EXPECT_THAT(error_of([] { open_lora(fixture("pickle/list.pt")); }), HasSubstr("first LoRA trainer"));
 }
 
 // ── base model ──

@@ -48,6 +48,21 @@ TEST(LoraSummary, EqualsTheStrictReadingOfTheReferenceFiles) {
     expect_equal_to_strict_reading(fixture(fmt::format("sd15-tiny/sd15-tiny-{}.safetensors", name)));
 }
 
+TEST(LoraSummary, NamesEmbeddingsInTheFileAndFilesOfWhichNothingActs) {
+  const TemporaryFolder folder;
+  const std::string m = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k";
+  write_named(folder.path() / "a.safetensors", {{m + ".lora_down.weight", {4, 768}},
+                                                {m + ".lora_up.weight", {8, 4}},
+                                                {"bundle_emb.red fox.clip_l", {1, 768}}});
+  write_named(
+      folder.path() / "t.safetensors",
+      {{m + ".q_layer.weight", {4, 768}}, {m + ".p_layer.weight", {8, 4}}, {m + ".lambda_layer", {1, 4}}});
+  LoraSummariser summariser;
+  EXPECT_EQ(summariser.read(folder.path() / "a.safetensors").embeddings, std::vector<std::string>{"red fox"});
+  const LoraSummary named = summariser.read(folder.path() / "t.safetensors");
+  EXPECT_NE(named.problem.find("T-LoRA"), std::string::npos) << named.problem;
+}
+
 TEST(LoraSummary, EqualsTheStrictReadingOfEveryKind) {
   const std::string m = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k";
   const std::vector<std::vector<Named>> files = {

@@ -268,6 +268,13 @@ std::shared_ptr<const TensorFile> read_pickle(const std::filesystem::path& path,
   const bool is_zip = as_text(bytes).starts_with("PK\x03\x04");
   const Loaded loaded = is_zip ? load_zip(bytes, label) : load_legacy(bytes, label);
   const Collection* map = loaded.pickle.map(loaded.pickle.top);
+  const Collection* list = map == nullptr ? loaded.pickle.collection(loaded.pickle.top) : nullptr;
+  if (list != nullptr && list->kind == CollectionKind::kList && !loaded.pickle.tensors.empty())
+    throw Error(
+        kUnsupported,
+        "{}: holds tensors in a list without names, as the first LoRA trainer wrote its .pt files, so it "
+        "is not known which layers they belong to; convert it to kohya's or diffusers' names.",
+        label);
   if (map == nullptr)
     refuse_pickle(label, "it holds {} instead of a dictionary of tensors",
                   describe_value(loaded.pickle.top, loaded.pickle));
