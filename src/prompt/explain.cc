@@ -60,6 +60,30 @@ std::string shown_text(std::string_view text) {
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// First and last model call of each stretch in which a tag is there.
+std::vector<Calls> calls_of(const std::vector<Presence>& times) {
+  std::vector<Calls> out;
+  int first = 0;
+  for (const Presence& entry : times) {
+    const int last = std::min(entry.end_at_step, times.back().end_at_step - 1);
+    if (entry.is_there && last >= first) out.push_back({first, last});
+    first = entry.end_at_step + 1;
+  }
+  return out;
+}
+
+std::string range_text(const Calls& calls) {
+  return calls.first == calls.last ? fmt::format("{}", calls.first)
+                                   : fmt::format("{}–{}", calls.first, calls.last);
+}
+
+// "calls 0–5, 8"; "" when there is none.
+std::string calls_text(const std::vector<Presence>& times) {
+  std::string out;
+  for (const Calls& calls : calls_of(times)) out += (out.empty() ? "calls " : ", ") + range_text(calls);
+  return out;
+}
+
 // "te 0.8, U-Net 0.6, first 4 ranks, block weights OUTALL"
 std::string describe(const LoraTag& lora) {
   std::string out = fmt::format("LoRA '{}', weight {:g}", lora.name, lora.unet);
@@ -71,6 +95,10 @@ std::string describe(const LoraTag& lora) {
   if (lora.block_base) out += fmt::format(", X = {:g}", *lora.block_base);
   if (lora.window.start) out += fmt::format(", from step {:g}", *lora.window.start);
   if (lora.window.stop) out += fmt::format(", until before step {:g}", *lora.window.stop);
+  if (!lora.times.empty()) {
+    const std::string calls = calls_text(lora.times);
+    out += calls.empty() ? ", never (prompt editing)" : fmt::format(", at model {} (prompt editing)", calls);
+  }
   return out;
 }
 
@@ -143,8 +171,7 @@ class TextWriter {
       const Calls calls = calls_of(conditioning.schedule, i);
       if (conditioning.text_of_entry[i] != text || calls.none()) continue;
       out += out.empty() ? "calls " : ", ";
-      out += calls.first == calls.last ? fmt::format("{}", calls.first)
-                                       : fmt::format("{}–{}", calls.first, calls.last);
+      out += range_text(calls);
     }
     return out.empty() ? "not reached" : out;
   }
@@ -248,6 +275,11 @@ Json or_null(const std::optional<T>& value) {
 Json to_json(const ExtraNetworks& networks) {
   Json loras = Json::array();
   for (const LoraTag& lora : networks.loras) {
+    Json calls = nullptr;
+    if (!lora.times.empty()) {
+      calls = Json::array();
+      for (const Calls& each : calls_of(lora.times)) calls.push_back({each.first, each.last});
+    }
     loras.push_back({{"name", lora.name},
                      {"te", lora.te},
                      {"unet", lora.unet},
@@ -256,7 +288,8 @@ Json to_json(const ExtraNetworks& networks) {
                      {"block_elements", lora.block_elements},
                      {"block_base", or_null(lora.block_base)},
                      {"start", or_null(lora.window.start)},
-                     {"stop", or_null(lora.window.stop)}});
+                     {"stop", or_null(lora.window.stop)},
+                     {"calls", calls}});
   }
   Json hypernets = Json::array();
   for (const HypernetTag& hypernet : networks.hypernets) {

@@ -1,7 +1,11 @@
 // Extra-network tags in a prompt: `<lora:NAME:TE:UNET:DYN>`, `<hypernet:NAME:WEIGHT>` and unknown kinds.
 // Every tag is cut out of the text; nothing is put in its place. Finding the files is not done here.
+//
+// Beyond A1111's grammar, so that every name can be written: NAME may stand in quotes, `<lora:"a:b>c":1>`, where a
+// quote inside is doubled; and a NAME such as `a=b`, which reads like a named argument that nobody knows, is a name.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,11 +13,14 @@
 #include <utility>
 #include <vector>
 
+#include "prompt/schedule.h"
+
 namespace lowrank::prompt {
 
 // One tag as written: the items between the colons, then split into positional ones and `name=value` ones.
 struct NetworkTag {
-  std::string kind;  // case-sensitive; "lora", "lyco" and "hypernet" are known
+  std::string kind;                // case-sensitive; "lora", "lyco" and "hypernet" are known
+  std::size_t begin = 0, end = 0;  // bytes of the prompt, with the brackets
   std::vector<std::string> items;
   std::vector<std::string> positional;
   std::vector<std::pair<std::string, std::string>>
@@ -42,6 +49,10 @@ struct LoraTag {
   std::string block_elements;  // lbwe=; empty: none
   std::optional<double> block_base;  // x=, the base of X values in block_weights
   StepWindow window;                 // start=, stop=, or both as step=a-b
+  std::size_t tag = 0;               // index into ExtraNetworks::tags
+  // When prompt editing or alternation brackets stand around the tag: the model calls at which it is there. Empty:
+  // at all. Filled by find_tag_times (tag_times.h).
+  std::vector<Presence> times;
 };
 
 struct HypernetTag {
@@ -71,6 +82,17 @@ struct BatchNetworks {
 
 // The tags of prompts that are made together.
 BatchNetworks parse_batch(std::span<const std::string> prompts);
+
+// NAME as it must stand in a tag: in quotes where it holds what ends an argument or a tag.
+std::string network_name(std::string_view name);
+// Whether A1111 reads the name in a tag, too: without `:`, `=`, `#`, brackets and line ends.
+bool is_plain_network_name(std::string_view name);
+
+// Largest weight, either way, that makes any sense; beyond it float32 overflows.
+inline constexpr double kMaxNetworkWeight = 1e6;
+
+// Behind the network tag that begins at `at` and ends on the same line; `at` itself when none does.
+std::size_t end_of_tag_on_line(std::string_view text, std::size_t at);
 
 // True when the text holds something that would be a tag in a positive prompt. In a negative prompt it is
 // only words.

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "prompt/attention.h"
+#include "prompt/extra_networks.h"
 #include "prompt/text.h"
 
 namespace lowrank::prompt {
@@ -160,7 +161,7 @@ std::string addnet_tags(const Infotext& infotext) {
     if (module == by_key.end() || module->second != "LoRA") continue;
     const std::size_t bracket = model.ends_with(')') ? model.rfind('(') : std::string::npos;
     const auto weight = by_key.find("AddNet Weight A " + number);
-    tags += fmt::format("<lora:{}:{}>", model.substr(0, bracket),
+    tags += fmt::format("<lora:{}:{}>", network_name(model.substr(0, bracket)),
                         weight == by_key.end() ? "1.0" : weight->second);
   }
   return tags;
@@ -255,18 +256,26 @@ std::vector<std::pair<std::string, std::string>> parse_hash_list(std::string_vie
 }
 
 void localise_lora_names(Infotext& infotext, const LocalName& local_name) {
-  constexpr std::string_view kOpen = "<lora:";
   const std::string_view prompt = infotext.prompt;
+  const ExtraNetworks networks = parse_extra_networks(prompt);
   std::string out;
   std::size_t copied = 0;
-  for (std::size_t at = prompt.find(kOpen); at != std::string_view::npos; at = prompt.find(kOpen, copied)) {
-    const std::size_t begin = at + kOpen.size();
-    const std::size_t end = prompt.find_first_of(":>", begin);
-    if (end == std::string_view::npos) break;
-    const std::string_view name = prompt.substr(begin, end - begin);
-    out += prompt.substr(copied, begin - copied);
-    out += local_name(name).value_or(std::string(name));
-    copied = end;
+  for (const LoraTag& lora : networks.loras) {
+    const NetworkTag& tag = networks.tags[lora.tag];
+    if (tag.kind != "lora") continue;
+    auto local = local_name(lora.name);
+    std::string listed = lora.name;  // as `Lora hashes` can say it
+    std::erase_if(listed, [](char c) { return c == ':' || c == ','; });
+    if (!local && listed != lora.name) local = local_name(listed);
+    std::vector<std::string> items = tag.items;
+    const auto place = std::find_if(items.begin(), items.end(), [&](const std::string& item) {
+      return item == lora.name || item == network_name(lora.name);
+    });
+    if (!local || *local == lora.name || place == items.end()) continue;
+    *place = network_name(*local);
+    out += prompt.substr(copied, tag.begin - copied);
+    out += fmt::format("<lora:{}>", fmt::join(items, ":"));
+    copied = tag.end;
   }
   out += prompt.substr(copied);
   infotext.prompt = std::move(out);

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "prompt/tag_lookalikes.h"
+#include "prompt/tag_times.h"
 #include "prompt/text.h"
 
 namespace lowrank::prompt {
@@ -49,12 +51,15 @@ class Reader {
       : request_(request),
         tokenizer_(tokenizer),
         embeddings_(request.settings.embeddings, tokenizer),
+        unusable_(names_of(request.settings.unusable), tokenizer),
         out_(out) {
     const int calls_per_step = request.second_order ? 2 : 1;
     steps_.base = request.steps * calls_per_step;
     if (request.hires_steps) steps_.hires = *request.hires_steps * calls_per_step;
     steps_.use_old_timelines = request.settings.use_old_timelines;
   }
+
+  const ScheduleSteps& steps() const { return steps_; }
 
   Conditioning read(std::string text) {
     Conditioning out;
@@ -73,6 +78,12 @@ class Reader {
   }
 
  private:
+  static std::vector<EmbeddingName> names_of(const std::vector<UnusableEmbedding>& list) {
+    std::vector<EmbeddingName> names;
+    for (const auto& each : list) names.push_back({each.name, 1});
+    return names;
+  }
+
   EncodedText encode(const std::string& text) {
     const Settings& settings = request_.settings;
     EncodedText out;
@@ -84,6 +95,7 @@ class Reader {
         out.pieces, tokenizer_, {.comma_backtrack = settings.comma_backtrack, .embeddings = &embeddings_});
     out.chunks = std::move(chunked.chunks);
     out.token_count = chunked.token_count;
+    warn_about_unusable(out.chunks);
     for (TokenChunk& chunk : out.chunks) {
       if (settings.emphasis == Emphasis::kIgnore) chunk.weights.fill(1.0f);
       for (const EmbeddingPlacement& placement : chunk.embeddings) note_embedding(placement.embedding);
@@ -100,6 +112,22 @@ class Reader {
     }
   }
 
+  // Names of embeddings that cannot be used are words; whoever wrote them may not have meant that.
+  void warn_about_unusable(const std::vector<TokenChunk>& chunks) {
+    const auto& unusable = request_.settings.unusable;
+    if (unusable.empty()) return;
+    std::vector<int> ids;
+    for (const TokenChunk& chunk : chunks)
+      ids.insert(ids.end(), chunk.ids.begin() + 1, chunk.ids.begin() + 1 + chunk.used);
+    for (std::size_t at = 0; at < ids.size(); ++at) {
+      const auto match = unusable_.find(std::span(ids).subspan(at));
+      if (match.length == 0) continue;
+      const UnusableEmbedding& embedding = unusable[match.embedding];
+      warn(fmt::format("the embedding '{}' cannot be used and is read as words: {}", embedding.name,
+                       embedding.reason));
+    }
+  }
+
   void note_embedding(std::size_t index) {
     auto& used = out_.used_embeddings;
     if (std::find(used.begin(), used.end(), index) == used.end()) used.push_back(index);
@@ -113,7 +141,7 @@ class Reader {
 
   const Request& request_;
   const Tokenizer& tokenizer_;
-  EmbeddingTable embeddings_;
+  EmbeddingTable embeddings_, unusable_;
   ScheduleSteps steps_;
   ParsedPrompt& out_;
 };
@@ -143,13 +171,16 @@ ParsedPrompt parse(const Request& request, const Tokenizer& tokenizer) {
   out.negative_prompt = clean.negative_prompt;
   out.uses_emphasis = (out.prompt + out.negative_prompt).find_first_of("([") != std::string::npos;
   out.networks = parse_extra_networks(out.prompt);
-  out.warnings = out.networks.warnings;
-  if (has_network_tag(out.negative_prompt)) {
+  out.warnings = request.warnings;
+  out.warnings.insert(out.warnings.end(), clean.warnings.begin(), clean.warnings.end());
+  out.warnings.insert(out.warnings.end(), out.networks.warnings.begin(), out.networks.warnings.end());
+  if (has_network_tag(out.negative_prompt) || !lookalike_warnings(out.negative_prompt).empty()) {
     out.warnings.push_back(
         "a network tag in the negative prompt has no effect and is read as words; put it into the prompt.");
   }
 
   Reader reader(request, tokenizer, out);
+  find_tag_times(out.prompt, out.networks, reader.steps());
   ComposedPrompts composed = compose(std::span<const std::string>(&out.networks.stripped, 1));
   for (std::string& text : composed.texts) out.pieces.push_back(reader.read(std::move(text)));
   for (const auto& use : composed.uses.front()) out.composition.push_back({use.text, use.weight});

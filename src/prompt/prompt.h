@@ -32,12 +32,19 @@ enum class Emphasis { kOriginal, kNoNorm, kIgnore, kNone };
 std::string_view label(Emphasis emphasis);
 std::optional<Emphasis> emphasis_from_label(std::string_view label);
 
+// A textual inversion that is there but cannot be used: where a text names it, the reason is told.
+struct UnusableEmbedding {
+  std::string name;
+  std::string reason;  // one sentence
+};
+
 struct Settings {
   Comments comments = Comments::kStrip;
   Emphasis emphasis = Emphasis::kOriginal;
   int comma_backtrack = 20;
   bool use_old_timelines = false;
-  std::vector<EmbeddingName> embeddings = {};  // textual inversions the caller can supply
+  std::vector<EmbeddingName> embeddings = {};    // textual inversions the caller can supply
+  std::vector<UnusableEmbedding> unusable = {};  // and those that it cannot
 };
 
 struct Request {
@@ -47,6 +54,7 @@ struct Request {
   bool second_order = false;            // the sampler calls the model twice a step: prompt steps are doubled
   std::optional<int> hires_steps = {};  // set: resolve for the hires pass, which has this many sampling steps
   Settings settings = {};
+  std::vector<std::string> warnings = {};  // of whoever made the texts, to stand first among the result's
 };
 
 // One text that goes through the text encoder.

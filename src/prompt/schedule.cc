@@ -276,6 +276,13 @@ std::vector<ScheduleEntry> resolve_schedule(std::string_view prompt, const Sched
   return schedule;
 }
 
+bool is_there(const std::vector<Presence>& times, int call) {
+  if (times.empty()) return true;
+  const auto entry =
+      std::find_if(times.begin(), times.end(), [&](const Presence& e) { return call <= e.end_at_step; });
+  return entry == times.end() ? times.front().is_there : entry->is_there;
+}
+
 std::size_t entry_for_call(const std::vector<ScheduleEntry>& schedule, int call) {
   LOWRANK_CHECK(!schedule.empty());
   const auto entry = std::find_if(schedule.begin(), schedule.end(),

@@ -22,6 +22,15 @@ struct ScheduleEntry {
   friend bool operator==(const ScheduleEntry&, const ScheduleEntry&) = default;
 };
 
+// Whether something is in the text up to and including a step; a list of them is read as a schedule is.
+struct Presence {
+  int end_at_step = 0;
+  bool is_there = false;
+  friend bool operator==(const Presence&, const Presence&) = default;
+};
+// At model call `call`, from 0. An empty list means always.
+bool is_there(const std::vector<Presence>& times, int call);
+
 // Prompt steps count model calls: for a second-order sampler they are twice the sampling steps.
 struct ScheduleSteps {
   int base = 20;                  // of the first pass

@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <optional>
 
+#include <fmt/format.h>
+
 #include "base/error.h"
 #include "base/text_file.h"
+#include "prompt/extra_networks.h"
+#include "prompt/tag_lookalikes.h"
 #include "prompt/text.h"
 
 namespace lowrank::prompt {
@@ -12,8 +16,10 @@ namespace {
 
 enum class WholeLines { kNo, kYes };
 
-// One pass: each comment, up to and including the next newline or the end, becomes one newline.
-std::string replace_comments(std::string_view text, WholeLines whole_lines) {
+// One pass: each comment, up to and including the next newline or the end, becomes one newline. A `#` in a network
+// tag begins none: it belongs to the name.
+std::string replace_comments(std::string_view text, WholeLines whole_lines,
+                             std::vector<std::string>* removed = nullptr) {
   std::string out;
   std::size_t at = 0;
   while (at < text.size()) {
@@ -21,11 +27,14 @@ std::string replace_comments(std::string_view text, WholeLines whole_lines) {
     const std::size_t mark = after_newline ? at + 1 : at;
     const bool may_begin = whole_lines == WholeLines::kNo || after_newline || at == 0;
     if (!may_begin || mark >= text.size() || text[mark] != '#') {
-      out += text[at++];
+      const std::size_t end = whole_lines == WholeLines::kNo ? end_of_tag_on_line(text, at) : at;
+      out += text.substr(at, std::max<std::size_t>(end - at, 1));
+      at = std::max(end, at + 1);
       continue;
     }
     out += '\n';
     const std::size_t newline = text.find('\n', mark);
+    if (removed != nullptr) removed->emplace_back(text.substr(mark, newline - mark));
     at = newline == std::string_view::npos ? text.size() : newline + 1;
   }
   return out;
@@ -90,8 +99,8 @@ std::string cell(const std::vector<std::string>& row, std::optional<std::size_t>
 
 }  // namespace
 
-std::string strip_comments(std::string_view text) {
-  return replace_comments(replace_comments(text, WholeLines::kYes), WholeLines::kNo);
+std::string strip_comments(std::string_view text, std::vector<std::string>* removed) {
+  return replace_comments(replace_comments(text, WholeLines::kYes, removed), WholeLines::kNo, removed);
 }
 
 std::vector<Style> parse_styles(std::string_view csv, std::string_view source) {
@@ -144,10 +153,22 @@ std::string merge_style(std::string_view style_text, std::string_view prompt) {
 StyledPrompts apply_styles(std::string_view prompt, std::string_view negative_prompt,
                            std::span<const Style> styles, std::span<const std::string> names,
                            Comments comments) {
+  StyledPrompts out;
   const auto clean = [&](std::string_view text) {
-    return std::string(trim(comments == Comments::kStrip ? strip_comments(text) : std::string(text)));
+    if (comments == Comments::kKeep) return std::string(trim(text));
+    std::vector<std::string> removed;
+    const std::string kept = strip_comments(text, &removed);
+    for (const std::string& comment : removed) {
+      const ExtraNetworks networks = parse_extra_networks(comment);
+      if (networks.tags.empty() && lookalike_warnings(comment).empty()) continue;
+      out.warnings.push_back(fmt::format(
+          "a '#' outside of a tag begins a comment, so '{}' has no effect; remove the '#' if it should.",
+          comment.size() <= 80 ? comment : std::string(trim(well_formed(comment.substr(0, 80)))) + "…"));
+    }
+    return std::string(trim(kept));
   };
-  StyledPrompts out{clean(prompt), clean(negative_prompt), {}};
+  out.prompt = clean(prompt);
+  out.negative_prompt = clean(negative_prompt);
   for (const std::string& name : names) {
     const auto style =
         std::find_if(styles.rbegin(), styles.rend(), [&](const Style& s) { return s.name == name; });

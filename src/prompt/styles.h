@@ -15,9 +15,10 @@ namespace lowrank::prompt {
 inline constexpr std::size_t kMaxPromptBytes = 256 * 1024;
 
 // Removes `#` comments: first whole comment lines together with the newline before them, then any other `#`
-// up to and including the next newline; each becomes one newline. `#` cannot be escaped. The ends are not
-// trimmed.
-std::string strip_comments(std::string_view text);
+// up to and including the next newline; each becomes one newline. `#` cannot be escaped, but begins no comment inside
+// a network tag that ends on its line, where it is part of the name (A1111 cuts the tag in two). The ends are not
+// trimmed. `removed`, where given, receives the comments.
+std::string strip_comments(std::string_view text, std::vector<std::string>* removed = nullptr);
 
 struct Style {
   std::string name;
@@ -43,7 +44,8 @@ std::string merge_style(std::string_view style_text, std::string_view prompt);
 struct StyledPrompts {
   std::string prompt;
   std::string negative_prompt;
-  std::vector<std::string> unknown;  // names asked for that no style has; they contribute nothing
+  std::vector<std::string> unknown;   // names asked for that no style has; they contribute nothing
+  std::vector<std::string> warnings;  // one sentence for each comment that takes a network tag with it
 };
 
 // Strips comments, applies the named styles in the order given, each on the result of the one before, and

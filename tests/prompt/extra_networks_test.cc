@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "prompt/fixtures.h"
 
 namespace lowrank::prompt {
@@ -101,8 +103,58 @@ TEST(ExtraNetworks, HypernetAndUnknownKinds) {
   ASSERT_EQ(networks.hypernets.size(), 2u);
   EXPECT_EQ(networks.hypernets[0].weight, 0.3);
   EXPECT_EQ(networks.hypernets[1].weight, 1.0);
-  EXPECT_EQ(networks.warnings.size(), 1u);
+  // Neither kind acts, so each tag is named.
+  ASSERT_EQ(networks.warnings.size(), 3u);
+  EXPECT_NE(networks.warnings[0].find("hypernetworks are not supported"), std::string::npos);
+  EXPECT_NE(networks.warnings[2].find("'foo'"), std::string::npos);
   EXPECT_EQ(networks.stripped, "");
+}
+
+LoraTag only_lora(const std::string& text) {
+  const auto networks = parse_extra_networks(text);
+  EXPECT_EQ(networks.loras.size(), 1u) << text;
+  EXPECT_EQ(networks.stripped, "") << text;
+  return networks.loras.empty() ? LoraTag{} : networks.loras[0];
+}
+
+TEST(ExtraNetworks, ANameWithAnEqualsSignIsAName) {
+  for (const char* name : {"a=b", "step=1000", "x=2", "te=3", "epoch=3-loss=0.1", "=a", "a="}) {
+    EXPECT_EQ(only_lora(fmt::format("<lora:{}:0.8>", name)).name, name);
+    EXPECT_EQ(only_lora(fmt::format("<lora:{}:0.8>", name)).unet, 0.8) << name;
+    EXPECT_EQ(only_lora(fmt::format("<lora:{}:0.8:te=0.3>", name)).te, 0.3) << name;
+  }
+  EXPECT_EQ(only_lora("<lora:a=b>").name, "a=b");
+  // A1111's own arguments before the name stay what they are.
+  EXPECT_EQ(only_lora("<lora:te=0.3:x>").name, "x");
+}
+
+TEST(ExtraNetworks, EveryNameCanBeWrittenInQuotes) {
+  for (const char* name :
+       {"a:b", "a>b", "<a>", "a=b", "say \"x\"", "\"x\"", "a\nb", "plain", "#1/a:b", ":", "a:1"}) {
+    const LoraTag lora = only_lora(fmt::format("<lora:{}:0.8:0.5>", network_name(name)));
+    EXPECT_EQ(lora.name, name);
+    EXPECT_EQ(lora.te, 0.8) << name;
+    EXPECT_EQ(lora.unet, 0.5) << name;
+  }
+  EXPECT_EQ(network_name("3dmm style/x#2"), "3dmm style/x#2");
+  EXPECT_TRUE(is_plain_network_name("3dmm style/x"));
+  EXPECT_FALSE(is_plain_network_name("x#2"));
+}
+
+TEST(ExtraNetworks, ANameWithAColonIsToldHowToBeWritten) {
+  const auto networks = parse_extra_networks("<lora:style:red:0.8>");
+  ASSERT_EQ(networks.warnings.size(), 1u);
+  EXPECT_NE(networks.warnings[0].find("<lora:\"style:red\":1>"), std::string::npos) << networks.warnings[0];
+}
+
+TEST(ExtraNetworks, TagsInBracesAndUnclosedOnesAreNamed) {
+  const auto braces = parse_extra_networks("{<lora:a:1>|<lora:a:0.5>}, b <lora:c:1> {d}");
+  EXPECT_EQ(braces.loras.size(), 3u);
+  EXPECT_EQ(braces.warnings.size(), 2u);
+  const auto unclosed = parse_extra_networks("<lora:a:1, a cat <lora:b:1>");
+  ASSERT_EQ(unclosed.warnings.size(), 1u);
+  EXPECT_NE(unclosed.warnings[0].find("not closed"), std::string::npos);
+  EXPECT_NE(parse_extra_networks("<LoRA:a:1>").warnings.at(0).find("write 'lora'"), std::string::npos);
 }
 
 TEST(ExtraNetworks, BlockWeightsNamedAndInOlderPositions) {
@@ -143,7 +195,8 @@ TEST(StepWindow, CountsStepsFromOneAndReadsFractions) {
 }
 
 TEST(ExtraNetworks, HostileTagsTakeLinearTime) {
-  for (const char* unit : {"<", "<a", "<a:", "<a:>", "<lora:x:1>", "<lora::::", ">"}) {
+  for (const char* unit :
+       {"<", "<a", "<a:", "<a:>", "<lora:x:1>", "<lora::::", ">", "<lora:\"", "<a:\"\"\"", "{<lora:x:1>"}) {
     std::string text;
     while (text.size() < 200'000) text += unit;
     EXPECT_LE(parse_extra_networks(text).stripped.size(), text.size());

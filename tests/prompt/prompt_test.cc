@@ -89,6 +89,18 @@ TEST(Prompt, ListsUsedEmbeddings) {
   EXPECT_EQ(parsed.used_embeddings, (std::vector<std::size_t>{1, 0}));
 }
 
+TEST(Prompt, NamesEmbeddingsThatCannotBeUsedWhereATextNamesThem) {
+  const Tokenizer tokenizer;
+  Request request{.prompt = "a BadHand, (x:1.2)", .negative_prompt = "easyneg"};
+  request.settings.unusable = {
+      {"badhand", "it is a web page."}, {"easyneg", "too wide."}, {"other", "broken."}};
+  const auto parsed = parse(request, tokenizer);
+  ASSERT_EQ(parsed.warnings.size(), 2u);
+  EXPECT_NE(parsed.warnings[0].find("'badhand' cannot be used"), std::string::npos);
+  EXPECT_NE(parsed.warnings[0].find("web page"), std::string::npos);
+  EXPECT_NE(parsed.warnings[1].find("too wide"), std::string::npos);
+}
+
 TEST(Prompt, RefusesWhatCannotBe) {
   EXPECT_THROW(read({.prompt = "a", .steps = 0}), Error);
   EXPECT_THROW(read({.prompt = "a", .hires_steps = 0}), Error);

@@ -28,6 +28,31 @@ TEST(Comments, TableOfTheSpecification) {
   EXPECT_EQ(apply_styles(" a # note", "#b", {}, {}, Comments::kKeep).prompt, "a # note");
 }
 
+TEST(Comments, BeginNotInsideANetworkTag) {
+  EXPECT_EQ(strip_comments("<lora:x#2:1>, a # note"), "<lora:x#2:1>, a \n");
+  EXPECT_EQ(strip_comments("a <lora:#1/fox:0.8> b"), "a <lora:#1/fox:0.8> b");
+  EXPECT_EQ(strip_comments("<b:c#d>"), "<b:c\n");  // no network
+  EXPECT_EQ(strip_comments("<lora:x#2\n:1>"), "<lora:x\n:1>");
+  EXPECT_EQ(strip_comments("# <lora:x#2:1>\na"), "\na");
+}
+
+TEST(Comments, OneThatTakesATagWithItIsNamed) {
+  EXPECT_EQ(apply_styles("#1 fox <lora:x:1>", "", {}, {}).warnings.size(), 1u);
+  EXPECT_EQ(apply_styles("a fox # soft <lora:x:1>\nb", "", {}, {}).warnings.size(), 1u);
+  EXPECT_EQ(apply_styles("a fox # soft", "bad # x", {}, {}).warnings.size(), 0u);
+  EXPECT_EQ(apply_styles("a # <lora:x:1>", "", {}, {}, Comments::kKeep).warnings.size(), 0u);
+  EXPECT_EQ(apply("cat", {{"s", "x # <lora:y:1>", ""}}).prompt, "cat, x");
+  EXPECT_EQ(apply("cat", {{"s", "x # <lora:y:1>", ""}}).warnings.size(), 1u);
+}
+
+TEST(Comments, HostileTextsTakeLinearTime) {
+  for (const char* unit : {"<lora:", "<lora:\"", "#<lora:x>", "<lora:x#"}) {
+    std::string text;
+    while (text.size() < 200'000) text += unit;
+    EXPECT_LE(strip_comments(text).size(), text.size());
+  }
+}
+
 TEST(Styles, PlaceholderOrAppended) {
   EXPECT_EQ(apply("cat", {{"s", "masterpiece, {prompt}, 8k", ""}}).prompt, "masterpiece, cat, 8k");
   EXPECT_EQ(apply("cat", {{"s", "best quality", ""}}).prompt, "cat, best quality");
