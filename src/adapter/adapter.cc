@@ -77,6 +77,17 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
   std::shared_ptr<Adapter> adapter(new Adapter(std::move(file)));
   const LoraFile& lora = adapter->file_;
   adapter->skipped_ = lora.skipped;
+  for (const auto& embedding : lora.embeddings) {
+    if (embedding.vectors.shape[1] == text_encoder.width()) {
+      adapter->embeddings_.push_back(embedding);
+    } else {
+      adapter->skipped_.push_back(
+          {embedding.vectors.name.substr(0, embedding.vectors.name.rfind('.')),
+           {embedding.vectors.name},
+           fmt::format("the embedding '{}' is {} wide, this model's text encoder {}", embedding.name,
+                       embedding.vectors.shape[1], text_encoder.width())});
+    }
+  }
   const auto match = formats::match_lora(lora, table_of(unet.layers()), table_of(text_encoder.layers()));
   if (match.is_foreign) throw_wrong_base(lora, unet);
   for (std::size_t i = 0; i < lora.entries.size(); ++i) {

@@ -38,8 +38,10 @@ class Adapter {
 
   const formats::LoraFile& file() const { return file_; }
   const std::vector<Target>& targets() const { return targets_; }  // in file order
-  // What the file's reader skipped and what fits no layer here. With the targets' keys and file().unknown
-  // these are all keys of the file.
+  // Those of the file's embeddings that are as wide as the text encoder.
+  const std::vector<formats::BundledEmbedding>& embeddings() const { return embeddings_; }
+  // What the file's reader skipped and what fits no layer here. With the keys of targets and embeddings and
+  // file().unknown these are all keys of the file.
   const std::vector<formats::SkippedKeys>& skipped() const { return skipped_; }
   const std::vector<std::string>& notes() const { return notes_; }
   // Modules in the file that address a component, fitting or not.
@@ -50,6 +52,7 @@ class Adapter {
 
   formats::LoraFile file_;
   std::vector<Target> targets_;
+  std::vector<formats::BundledEmbedding> embeddings_;
   std::vector<formats::SkippedKeys> skipped_;
   std::vector<std::string> notes_;
 };

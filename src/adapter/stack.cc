@@ -112,9 +112,9 @@ at::Tensor derived_bias(const Layer& layer, std::span<const Part> parts) {
 double AdapterStack::weight_of(const Change& change) const {
   const ActiveAdapter& active = active_[change.adapter];
   const formats::LayerAddress address{change.target->component, change.target->path};
-  const double weight = change.target->component == Component::kTextEncoder
-                            ? active.te
-                            : active.unet * factors_[change.adapter];
+  const bool is_text = change.target->component == Component::kTextEncoder;
+  if (!(is_text ? text_acts_ : acts_)[change.adapter]) return 0;
+  const double weight = is_text ? active.te : active.unet * factors_[change.adapter];
   return weight * active.blocks.at(address);
 }
 
@@ -142,6 +142,10 @@ void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& une
   factors_.assign(active_.size(), 1.0);
   for (std::size_t i = 0; i < active_.size(); ++i)
     if (active_[i].unet_factor) factors_[i] = active_[i].unet_factor(1, 1);
+  acts_.assign(active_.size(), true);
+  text_acts_.assign(active_.size(), true);
+  take_call(0, acts_);
+  take_call(0, text_acts_);
   unet_plan_ = std::move(unet_plan);
   text_plan_ = std::move(text_plan);
   copied_ = affordable_copies();
@@ -209,6 +213,8 @@ void AdapterStack::clear() {
   if (text_encoder_ != nullptr) empty_slots(text_encoder_->layers());
   active_.clear();
   factors_.clear();
+  acts_.clear();
+  text_acts_.clear();
   unet_plan_.clear();
   text_plan_.clear();
   base_norms_.clear();
@@ -225,9 +231,32 @@ void AdapterStack::set_step(int step, int steps) {
     if (factor != factors_[i]) changed.insert(i);
     factors_[i] = factor;
   }
+  refill(unet_plan_, changed);
+}
+
+std::set<std::size_t> AdapterStack::take_call(int call, std::vector<bool>& acts) const {
+  std::set<std::size_t> changed;
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    if (!active_[i].acts_at) continue;
+    const bool now = active_[i].acts_at(call);
+    if (now != acts[i]) changed.insert(i);
+    acts[i] = now;
+  }
+  return changed;
+}
+
+void AdapterStack::set_call(int call) {
+  refill(unet_plan_, take_call(call, acts_));
+}
+
+void AdapterStack::set_text_call(int call) {
+  refill(text_plan_, take_call(call, text_acts_));
+}
+
+void AdapterStack::refill(const Plan& plan, const std::set<std::size_t>& changed) {
   if (changed.empty()) return;
   Plan affected;
-  for (const auto& [layer, changes] : unet_plan_)
+  for (const auto& [layer, changes] : plan)
     if (std::any_of(changes.begin(), changes.end(),
                     [&](const Change& change) { return changed.contains(change.adapter); }))
       affected.emplace(layer, changes);
@@ -305,6 +334,7 @@ std::vector<ApplyReport> AdapterStack::reports(Measure measure_sizes) {
       if (target.alpha) ++report.alphas[static_cast<double>(*target.alpha)];
       report.keys_applied += static_cast<std::int64_t>(target.keys.size());
     }
+    report.keys_applied += static_cast<std::int64_t>(active.adapter->embeddings().size());
     report.skipped = active.adapter->skipped();
     for (const auto& skipped : report.skipped)
       report.keys_skipped += static_cast<std::int64_t>(skipped.keys.size());

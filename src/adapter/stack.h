@@ -29,6 +29,8 @@ struct ActiveAdapter {
   // Factor on the U-Net's weight at sampling step 1 … steps (start=, stop=, weight schedules). Empty:
   // constant 1.
   std::function<double(int step, int steps)> unet_factor = {};
+  // Whether it acts at model call 0, 1 … (tags inside prompt editing), on U-Net and text encoder. Empty: at all.
+  std::function<bool(int call)> acts_at = {};
   std::vector<std::string> notes = {};  // what whoever read the tag wants to see in the report
 };
 
@@ -65,6 +67,11 @@ class AdapterStack {
   // before sampling.
   void set_step(int step, int steps);
 
+  // Before model call `call`, counted from 0: likewise for adapters with acts_at.
+  void set_call(int call);
+  // Brings the text encoder to the adapters that act at `call`: texts for that call are encoded now.
+  void set_text_call(int call);
+
   // One report per active adapter, in order. Sizes of the change are at full weight, without step factors.
   std::vector<ApplyReport> reports(Measure measure = Measure::kYes);
 
@@ -83,12 +90,15 @@ class AdapterStack {
   double weight_of(const Change& change) const;
   std::set<const model::Layer*> affordable_copies() const;
   void fill(const Plan& plan);
+  void refill(const Plan& plan, const std::set<std::size_t>& changed);
+  std::set<std::size_t> take_call(int call, std::vector<bool>& acts) const;
   double base_norm_squared(const model::Layer& layer);
   void measure(const ActiveAdapter& active, ApplyReport& report);
 
   StackOptions options_;
   std::vector<ActiveAdapter> active_;
-  std::vector<double> factors_;  // unet_factor of each active adapter at the current step
+  std::vector<double> factors_;         // unet_factor of each active adapter at the current step
+  std::vector<bool> acts_, text_acts_;  // acts_at of each at the current call, and at that of the texts
   model::UNet* unet_ = nullptr;
   model::TextEncoder* text_encoder_ = nullptr;
   Plan unet_plan_, text_plan_;

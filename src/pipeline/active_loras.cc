@@ -1,11 +1,15 @@
 #include "pipeline/active_loras.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/error.h"
 #include "formats/lora_file.h"
+#include "tensor/state_dict.h"
 
 namespace lowrank::pipeline {
 namespace {
@@ -30,6 +34,7 @@ adapter::ActiveAdapter active_adapter(const prompt::LoraTag& tag,
                                 .dyn = tag.dyn,
                                 .blocks = {},
                                 .unet_factor = {},
+                                .acts_at = {},
                                 .notes = {}};
   const std::size_t before = warnings.size();
   if (!tag.block_weights.empty() || !tag.block_elements.empty()) {
@@ -41,6 +46,10 @@ adapter::ActiveAdapter active_adapter(const prompt::LoraTag& tag,
     active.unet_factor = [window = tag.window](int step, int steps) {
       return window.is_active(step, steps) ? 1.0 : 0.0;
     };
+  if (!tag.times.empty())
+    active.notes.push_back("the brackets around its tag switch it on and off while drawing");
+  if (!tag.times.empty())
+    active.acts_at = [times = tag.times](int call) { return prompt::is_there(times, call); };
   return active;
 }
 
@@ -54,7 +63,30 @@ std::string text_key(const prompt::LoraTag& tag) {
                      number(tag.block_base));
 }
 std::string unet_key(const prompt::LoraTag& tag) {
-  return fmt::format("{} {} {}", tag.unet, number(tag.window.start), number(tag.window.stop));
+  std::string key = fmt::format("{} {} {}", tag.unet, number(tag.window.start), number(tag.window.stop));
+  for (const prompt::Presence& entry : tag.times)
+    key += fmt::format(" {}{}", entry.end_at_step, entry.is_there ? '+' : '-');
+  return key;
+}
+
+void check_weight(const prompt::LoraTag& tag) {
+  for (const double weight : {tag.te, tag.unet})
+    if (std::abs(weight) > prompt::kMaxNetworkWeight)
+      throw Error(kBadInput,
+                  "<lora:{}:{}>: the weight is beyond {:g}, where every picture is noise; write a "
+                  "smaller one.",
+                  tag.name, weight, prompt::kMaxNetworkWeight);
+}
+
+// Those of the loaded LoRAs as tensors.
+std::vector<Embedding> embeddings_of(const ActiveLoras::Loaded& lora, const std::string& version) {
+  std::vector<Embedding> found;
+  for (const auto& bundled : lora.adapter->embeddings()) {
+    const auto& file = lora.adapter->file();
+    found.push_back({bundled.name, file.path,
+                     tensor::as_tensor(bundled.vectors, file.file).to(at::kFloat).clone(), version});
+  }
+  return found;
 }
 
 }  // namespace
@@ -83,14 +115,20 @@ void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& m
   std::vector<MissingLora> not_loaded;
   std::vector<std::string> warnings;
   std::vector<adapter::ActiveAdapter> active;
-  std::string state, text_state;
+  std::vector<TextPart> text_parts;
+  std::vector<Embedding> embeddings;
+  std::string state;
   for (const prompt::LoraTag& tag : tags) {
+    check_weight(tag);
     try {
       std::string version;
       loaded.push_back(load(tag.name, model, version));
       active.push_back(active_adapter(tag, loaded.back().adapter, warnings));
       if (loaded.back().adapter->modules(formats::Component::kTextEncoder) > 0)
-        text_state += fmt::format("{}\n{}\n", version, text_key(tag));
+        text_parts.push_back({fmt::format("{}\n{}\n", version, text_key(tag)), tag.times});
+      for (Embedding& embedding : embeddings_of(loaded.back(), version))
+        if (std::ranges::find(embeddings, embedding.name, &Embedding::name) == embeddings.end())
+          embeddings.push_back(std::move(embedding));
       state += fmt::format("{}\n{}\n{}\n", version, text_key(tag), unet_key(tag));
     } catch (const Error& error) {
       if (on_missing == OnMissing::kFail) throw error.during(fmt::format("activating <lora:{}>", tag.name));
@@ -104,10 +142,33 @@ void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& m
     reports_.clear();
     state_ = std::move(state);
   }
-  text_state_ = std::move(text_state);
+  text_parts_ = std::move(text_parts);
+  embeddings_ = std::move(embeddings);
+  set_text_call(0);
   loaded_ = std::move(loaded);
   missing_ = std::move(not_loaded);
   warnings_ = std::move(warnings);
+}
+
+ActiveLoras::TextSets ActiveLoras::text_sets(int calls) const {
+  TextSets sets{.first_calls = {0}, .of_call = {}};
+  if (std::ranges::all_of(text_parts_, [](const TextPart& part) { return part.times.empty(); })) return sets;
+  std::map<std::vector<bool>, std::size_t> known;
+  for (int call = 0; call < calls; ++call) {
+    std::vector<bool> acting;
+    for (const TextPart& part : text_parts_) acting.push_back(prompt::is_there(part.times, call));
+    const auto [place, is_new] = known.try_emplace(std::move(acting), known.size());
+    if (is_new && call > 0) sets.first_calls.push_back(call);
+    sets.of_call.push_back(place->second);
+  }
+  return sets;
+}
+
+void ActiveLoras::set_text_call(int call) {
+  stack_.set_text_call(call);
+  text_state_.clear();
+  for (const TextPart& part : text_parts_)
+    if (prompt::is_there(part.times, call)) text_state_ += part.key;
 }
 
 void ActiveLoras::forget() {
@@ -118,6 +179,8 @@ void ActiveLoras::forget() {
   warnings_.clear();
   reports_.clear();
   state_.clear();
+  text_parts_.clear();
+  embeddings_.clear();
   text_state_.clear();
 }
 

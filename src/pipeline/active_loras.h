@@ -13,6 +13,7 @@
 
 #include "adapter/stack.h"
 #include "pipeline/checkpoint_loader.h"
+#include "pipeline/embeddings.h"
 #include "pipeline/result.h"
 #include "prompt/extra_networks.h"
 
@@ -42,6 +43,22 @@ class ActiveLoras {
   // Before sampling step `step` of `steps`, from 1: LoRAs with start= or stop= are switched.
   void set_step(int step, int steps) { stack_.set_step(step, steps); }
 
+  // Before model call `call` of a walk, from 0: LoRAs inside prompt editing are switched.
+  void set_call(int call) { stack_.set_call(call); }
+
+  // The calls from which on other LoRAs act on the text encoder than at any call before, the first of them 0; and for
+  // each of `calls` calls which of those sets acts then.
+  struct TextSets {
+    std::vector<int> first_calls;
+    std::vector<std::size_t> of_call;
+  };
+  TextSets text_sets(int calls) const;
+  // Texts for `call` are encoded now.
+  void set_text_call(int call);
+
+  // Textual inversions inside the LoRAs, in the tags' order; of equal names the first stays.
+  const std::vector<Embedding>& embeddings() const { return embeddings_; }
+
   // Takes everything off and forgets the files: the model is about to go.
   void forget();
 
@@ -51,7 +68,8 @@ class ActiveLoras {
   // One per loaded LoRA, kept until the set changes. Measuring the sizes of the changes reads all their
   // weights: a second for a large model.
   const std::vector<adapter::ApplyReport>& reports(adapter::Measure measure);
-  // Names what acts on the text encoder: equal texts, equal encodings. LoRAs of the U-Net alone are not among it.
+  // Names what acts on the text encoder at the call set last: equal texts, equal encodings. LoRAs of the U-Net alone
+  // are not among it.
   const std::string& text_state() const { return text_state_; }
 
  private:
@@ -70,6 +88,13 @@ class ActiveLoras {
   std::vector<MissingLora> missing_;
   std::vector<std::string> warnings_;
   std::vector<adapter::ApplyReport> reports_;
+  // Of the LoRAs that act on the text encoder, in order.
+  struct TextPart {
+    std::string key;  // file and weights
+    std::vector<prompt::Presence> times;
+  };
+  std::vector<TextPart> text_parts_;
+  std::vector<Embedding> embeddings_;
   std::string state_, text_state_;
 };
 

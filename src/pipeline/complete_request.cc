@@ -50,7 +50,8 @@ void choose_batch(GenerationRequest& r) {
   r.batch_size = count;
 }
 
-void apply_styles(GenerationRequest& r, const std::filesystem::path& file) {
+void apply_styles(GenerationRequest& r, const std::filesystem::path& file,
+                  std::vector<std::string>& warnings) {
   if (r.hr_prompt.empty()) r.hr_prompt = r.prompt;
   if (r.hr_negative_prompt.empty()) r.hr_negative_prompt = r.negative_prompt;
   const auto styles = prompt::read_styles(file);
@@ -61,6 +62,8 @@ void apply_styles(GenerationRequest& r, const std::filesystem::path& file) {
                   styled.unknown.front(), file.string());
     positive = std::move(styled.prompt);
     negative = std::move(styled.negative_prompt);
+    for (std::string& warning : styled.warnings)
+      if (std::ranges::find(warnings, warning) == warnings.end()) warnings.push_back(std::move(warning));
   };
   apply(r.prompt, r.negative_prompt);
   apply(r.hr_prompt, r.hr_negative_prompt);
@@ -70,14 +73,14 @@ void apply_styles(GenerationRequest& r, const std::filesystem::path& file) {
 }  // namespace
 
 GenerationRequest complete_request(const GenerationRequest& asked, const LoadedModel& model,
-                                   const std::filesystem::path& styles) {
+                                   const std::filesystem::path& styles, std::vector<std::string>& warnings) {
   GenerationRequest request = asked;
   request.enable_hr = request.enable_hr && !request.is_img2img();
   choose_size(request, model, static_cast<int>(model.vae->downscale()));
   choose_batch(request);
   request.checkpoint = model.name();
   request.vae = model.vae_path.filename().string();
-  apply_styles(request, styles);
+  apply_styles(request, styles, warnings);
   return request;
 }
 

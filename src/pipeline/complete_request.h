@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "pipeline/checkpoint_loader.h"
 #include "pipeline/request.h"
@@ -10,9 +12,10 @@ namespace lowrank::pipeline {
 
 // Sizes, batch, checkpoint by its name, prompts with their styles. Without a size: the init picture's, or the
 // checkpoint's own. Throws Error(kBadInput) for a size that does not fit the checkpoint or more init pictures
-// than the batch has places, kNotFound for a style that is not in the file `styles`.
+// than the batch has places, kNotFound for a style that is not in the file `styles`. What the texts lose on the way is
+// added to `warnings`.
 GenerationRequest complete_request(const GenerationRequest& asked, const LoadedModel& model,
-                                   const std::filesystem::path& styles);
+                                   const std::filesystem::path& styles, std::vector<std::string>& warnings);
 
 // The second pass of hires fix as a request of its own: sampler, schedule and steps.
 GenerationRequest second_request(const GenerationRequest& request);

@@ -57,8 +57,9 @@ std::string cache_key(const prompt::Conditioning& conditioning, std::span<const 
       key.append(reinterpret_cast<const char*>(chunk.ids.data()), sizeof(chunk.ids));
       key.append(reinterpret_cast<const char*>(chunk.weights.data()), sizeof(chunk.weights));
       for (const auto& placed : chunk.embeddings)
-        key += fmt::format("{} {} {}\n", placed.first_row, placed.vectors,
-                           embeddings[placed.embedding].path.string());
+        key += fmt::format("{} {} {} {} {}\n", placed.first_row, placed.vectors,
+                           embeddings[placed.embedding].path.string(), embeddings[placed.embedding].name,
+                           embeddings[placed.embedding].lora_version);
     }
     key += '\n';
   }

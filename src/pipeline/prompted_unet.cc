@@ -20,14 +20,15 @@ at::Tensor stretch(const at::Tensor& text, std::int64_t length) {
 }  // namespace
 
 at::Tensor PromptedUNet::context(std::span<const BranchRow> rows, int call) const {
+  const PromptEncodings& encodings = prompts_.at(call);
   std::vector<at::Tensor> texts;
   std::int64_t longest = 0;
   for (const BranchRow& row : rows) {
     if (row.piece == BranchRow::kUncond) {
-      texts.push_back(prompts_.negative->texts[prompts_.parsed.negative.text_for_call(call)]);
+      texts.push_back(encodings.negative->texts[prompts_.parsed.negative.text_for_call(call)]);
     } else {
       const std::size_t piece = prompts_.parsed.composition[static_cast<std::size_t>(row.piece)].piece;
-      texts.push_back(prompts_.pieces[piece]->texts[prompts_.parsed.pieces[piece].text_for_call(call)]);
+      texts.push_back(encodings.pieces[piece]->texts[prompts_.parsed.pieces[piece].text_for_call(call)]);
     }
     longest = std::max(longest, texts.back().size(0));
   }
@@ -35,12 +36,12 @@ at::Tensor PromptedUNet::context(std::span<const BranchRow> rows, int call) cons
   return at::stack(texts);
 }
 
-at::Tensor PromptedUNet::pad_to(const at::Tensor& context, std::int64_t length) {
+at::Tensor PromptedUNet::pad_to(const at::Tensor& context, std::int64_t length, const at::Tensor& empty) {
   const std::int64_t missing = length - context.size(1);
   if (missing == 0) return context;
   padded_ = true;
-  LOWRANK_CHECK(missing % prompts_.empty.size(0) == 0);
-  const at::Tensor filler = prompts_.empty.repeat({missing / prompts_.empty.size(0), 1});
+  LOWRANK_CHECK(missing % empty.size(0) == 0);
+  const at::Tensor filler = empty.repeat({missing / empty.size(0), 1});
   return at::cat({context, filler.unsqueeze(0).expand({context.size(0), missing, context.size(2)})}, 1);
 }
 
@@ -69,6 +70,7 @@ model::PromptMemory& PromptedUNet::remembered(const at::Tensor& context) {
 at::Tensor PromptedUNet::predict(const at::Tensor& latent, const at::Tensor& timesteps,
                                  std::span<const BranchRow> rows, int call) {
   LOWRANK_CHECK(latent.size(0) == static_cast<std::int64_t>(rows.size()));
+  if (before_call_) before_call_(call);
   const at::Tensor x = with_extra(latent, rows);
   const auto first_uncond = std::ranges::find(rows, BranchRow::kUncond, &BranchRow::piece) - rows.begin();
   const auto run = [&](std::int64_t from, std::int64_t count, const at::Tensor& text) {
@@ -82,10 +84,10 @@ at::Tensor PromptedUNet::predict(const at::Tensor& latent, const at::Tensor& tim
   if (conds == 0 || conds == all) return run(0, all, context(rows, call));
   at::Tensor cond = context(rows.first(static_cast<std::size_t>(conds)), call);
   at::Tensor uncond = context(rows.subspan(static_cast<std::size_t>(conds)), call);
-  if (prompts_.empty.defined()) {
+  if (const at::Tensor& empty = prompts_.at(call).empty; empty.defined()) {
     const std::int64_t length = std::max(cond.size(1), uncond.size(1));
-    cond = pad_to(cond, length);
-    uncond = pad_to(uncond, length);
+    cond = pad_to(cond, length, empty);
+    uncond = pad_to(uncond, length, empty);
   }
   if (cond.size(1) == uncond.size(1)) return run(0, all, at::cat({cond, uncond}));
   return at::cat({run(0, conds, cond), run(conds, all - conds, uncond)});

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -19,21 +20,37 @@
 
 namespace lowrank::pipeline {
 
-// The parsed prompt and the encodings of its parts, in its order.
-struct PromptConditioning {
-  prompt::ParsedPrompt parsed;
-  std::vector<std::shared_ptr<const EncodedPrompt>> pieces;  // as parsed.pieces
+// The encodings of a parsed prompt's parts, in its order.
+struct PromptEncodings {
+  std::vector<std::shared_ptr<const EncodedPrompt>> pieces;  // as ParsedPrompt::pieces
   std::shared_ptr<const EncodedPrompt> negative;
   at::Tensor empty;  // [77, width] to pad the shorter of cond and uncond with; undefined: they run separately
+};
+
+struct PromptConditioning {
+  prompt::ParsedPrompt parsed;
+  std::vector<Embedding> embeddings;  // what parsed.used_embeddings counts in
+  std::vector<PromptEncodings> sets;  // one for each set of LoRAs that acts on the text encoder at some call
+  std::vector<std::size_t> set_of_call;  // empty: the first at all calls
+
+  const PromptEncodings& at(int call) const {
+    const auto place = static_cast<std::size_t>(call);
+    return sets[place < set_of_call.size() ? set_of_call[place] : 0];
+  }
 };
 
 class PromptedUNet : public sampling::NoiseModel {
  public:
   // Both must outlive this object. `extra` [1 or images, c, h, w]: what an inpainting U-Net sees beside the
   // latent. `whole_every` > 1: only every so many calls run the whole U-Net (model/step_cache.h).
+  // `before_call`, where given, is told of each call before it is made.
   PromptedUNet(const model::UNet& unet, const PromptConditioning& prompts, at::Tensor extra = {},
-               int whole_every = 1)
-      : unet_(unet), prompts_(prompts), extra_(std::move(extra)), whole_every_(whole_every) {}
+               int whole_every = 1, std::function<void(int call)> before_call = {})
+      : unet_(unet),
+        prompts_(prompts),
+        extra_(std::move(extra)),
+        whole_every_(whole_every),
+        before_call_(std::move(before_call)) {}
 
   at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps,
                      std::span<const sampling::BranchRow> rows, int call) override;
@@ -43,7 +60,7 @@ class PromptedUNet : public sampling::NoiseModel {
 
  private:
   at::Tensor context(std::span<const sampling::BranchRow> rows, int call) const;  // [rows, 77·n, width]
-  at::Tensor pad_to(const at::Tensor& context, std::int64_t length);
+  at::Tensor pad_to(const at::Tensor& context, std::int64_t length, const at::Tensor& empty);
   at::Tensor with_extra(const at::Tensor& x, std::span<const sampling::BranchRow> rows) const;
   model::PromptMemory& remembered(const at::Tensor& context);
 
@@ -51,6 +68,7 @@ class PromptedUNet : public sampling::NoiseModel {
   const PromptConditioning& prompts_;
   at::Tensor extra_;
   int whole_every_;
+  std::function<void(int)> before_call_;
   std::map<std::pair<std::int64_t, std::int64_t>, model::StepCache> caches_;  // by first row and count
   std::list<model::PromptMemory> prompts_seen_;                               // the last one first
   std::int64_t passes_ = 0;

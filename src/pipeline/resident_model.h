@@ -3,7 +3,9 @@
 #pragma once
 
 #include <filesystem>
-#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "pipeline/active_loras.h"
 #include "pipeline/checkpoint_loader.h"
@@ -20,16 +22,28 @@ struct ResidentModel {
   ConditioningCache cache;
 
   ResidentModel(LoadedModel model, LoraFinder find_lora, const std::filesystem::path& embeddings_folder)
-      : loaded(std::move(model)),
-        loras(std::move(find_lora)),
-        embeddings(read_embeddings(embeddings_folder, loaded.text_encoder->width())) {}
+      : loaded(std::move(model)), loras(std::move(find_lora)), embeddings_folder_(embeddings_folder) {
+    refresh_embeddings();
+  }
   ~ResidentModel() { loras.forget(); }
   ResidentModel(const ResidentModel&) = delete;
   ResidentModel& operator=(const ResidentModel&) = delete;
 
+  // Reads the folder of embeddings again if any of its files changed.
+  void refresh_embeddings();
+
+  // What a prompt can name now: those of the folder, and those inside the LoRAs that act, of which a user's own file
+  // of the same name takes the place.
+  std::vector<Embedding> usable_embeddings() const;
+
   // The encodings of `parsed` under the LoRAs that act now. `pads`: with the empty chunk that fills up the
   // shorter of prompt and negative prompt.
+  // `parsed` was read with the names of usable_embeddings().
   PromptConditioning encode(const prompt::ParsedPrompt& parsed, const EncodeSettings& settings, bool pads);
+
+ private:
+  std::filesystem::path embeddings_folder_;
+  std::string embeddings_state_;
 };
 
 }  // namespace lowrank::pipeline

@@ -63,7 +63,7 @@ GenerationResult Session::generate(const GenerationRequest& request, const Liste
   check_request(request);
   Job job{.request = request, .listener = listener, .stop = std::move(stop)};
   bring_models(job, request);
-  job.request = complete_request(request, job.first.model->loaded, resources_.styles);
+  job.request = complete_request(request, job.first.model->loaded, resources_.styles, job.result.warnings);
   plan_passes(job);
   job.seeds = picture_seeds(job.request);
   activate(job, job.first);
@@ -143,6 +143,7 @@ void Session::bring_models(Job& job, const GenerationRequest& request) {
     if (job.second && which != "first pass") job.second->refiner = &refiner;
   }
   drop_all_but(used);
+  for (const auto& resident : residents_) resident->refresh_embeddings();
   for (const Pass* pass : {&job.first, job.second ? &*job.second : nullptr})
     if (pass != nullptr && pass->refiner != nullptr) require_like(pass->model->loaded, pass->refiner->loaded);
   if (job.second) require_like(job.first.model->loaded, job.second->model->loaded);
@@ -178,7 +179,11 @@ prompt::ParsedPrompt Session::parse_prompt(const Job& job, const Pass& pass,
   asked.settings.emphasis = job.encode_settings.emphasis;
   asked.settings.comma_backtrack = job.request.comma_backtrack;
   asked.settings.use_old_timelines = job.request.old_prompt_editing;
-  asked.settings.embeddings = model.embeddings.names();
+  asked.settings.embeddings = names_of(model.usable_embeddings());
+  for (const auto& skipped : model.embeddings.skipped)
+    if (std::ranges::find(asked.settings.embeddings, skipped.name, &prompt::EmbeddingName::name) ==
+        asked.settings.embeddings.end())
+      asked.settings.unusable.push_back(skipped);
   return prompt::parse(asked, tokenizer_);
 }
 
@@ -189,7 +194,8 @@ void Session::activate(Job& job, Pass& pass) {
   const auto prepare = [&](ResidentModel& model, PromptConditioning& prompts) {
     model.loaded.set_tiling(request.tiling);
     model.loaded.unet->policy()->merged_tokens = merged_tokens(request, job.second && &pass == &*job.second);
-    const auto parsed = parse_prompt(job, pass, model);
+    auto parsed = parse_prompt(job, pass, model);
+    const bool had_bundled = !model.loras.embeddings().empty();
     {
       const Stopwatch watch(job.result.seconds_loras);
       const auto tags =
@@ -197,6 +203,8 @@ void Session::activate(Job& job, Pass& pass) {
       model.loras.activate(tags, model.loaded,
                            request.allow_missing_loras ? OnMissing::kReport : OnMissing::kFail);
     }
+    // The tags tell which LoRAs act, and these may bring embeddings, which change how the words are read.
+    if (had_bundled || !model.loras.embeddings().empty()) parsed = parse_prompt(job, pass, model);
     const Stopwatch watch(job.result.seconds_text);
     prompts = model.encode(parsed, job.encode_settings, request.pad_conds);
   };

@@ -69,11 +69,16 @@ void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
 // What the LoRAs of both passes did, each once; measuring reads their weights and so waits for the end.
 void Session::report_loras(Job& job) {
   job.result.loras.clear();
+  // A LoRA that two tags of one pass name stands there twice, as it acts; one that both passes have stands once.
   const auto add = [&](const Pass& pass) {
-    for (const auto& report : pass.model->loras.reports(adapter::Measure::kYes))
-      if (std::ranges::find(job.result.loras, report.name, &adapter::ApplyReport::name) ==
-          job.result.loras.end())
-        job.result.loras.push_back(report);
+    const auto before = job.result.loras;
+    for (const auto& report : pass.model->loras.reports(adapter::Measure::kYes)) {
+      const auto is_same = [&](const adapter::ApplyReport& other) {
+        return other.path == report.path && other.unet.weight == report.unet.weight &&
+               other.text_encoder.weight == report.text_encoder.weight;
+      };
+      if (std::ranges::none_of(before, is_same)) job.result.loras.push_back(report);
+    }
   };
   if (job.second) activate(job, job.first);
   add(job.first);
@@ -96,8 +101,9 @@ void Session::note_loras(Job& job, const Pass& pass) {
   for (const auto& warning : loras.warnings()) add_once(job.result.warnings, warning);
   for (const auto& warning : pass.prompts.parsed.warnings) add_once(job.result.warnings, warning);
   for (const std::size_t used : pass.prompts.parsed.used_embeddings) {
-    const Embedding& embedding = pass.model->embeddings.embeddings[used];
-    add_once(job.embedding_hashes, {embedding.name, embedding.short_hash()});
+    const Embedding& embedding = pass.prompts.embeddings[used];
+    if (embedding.lora_version.empty())
+      add_once(job.embedding_hashes, {embedding.name, embedding.short_hash()});
   }
 }
 

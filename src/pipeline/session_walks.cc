@@ -167,12 +167,17 @@ at::Tensor Session::sample(Job& job, Pass& pass, int batch, std::optional<sampli
     for (ResidentModel* model : {pass.model, pass.refiner})
       if (model != nullptr) model->loras.set_step(step, std::max(1, steps));
   };
-  PromptedUNet network(*pass.model->loaded.unet, pass.prompts, extra, asked.step_cache);
+  const auto switching = [](ResidentModel* model) {
+    return [model](int call) { model->loras.set_call(call); };
+  };
+  PromptedUNet network(*pass.model->loaded.unet, pass.prompts, extra, asked.step_cache,
+                       switching(pass.model));
   std::optional<PromptedUNet> refiner;
   std::optional<RefinedUNet> refined;
   const sampling::NoiseTable table = sampling::sampler_noise_table(*pass.plan.sampler, request);
   if (pass.refiner != nullptr) {
-    refiner.emplace(*pass.refiner->loaded.unet, pass.refined, extra, asked.step_cache);
+    refiner.emplace(*pass.refiner->loaded.unet, pass.refined, extra, asked.step_cache,
+                    switching(pass.refiner));
     refined.emplace(network, *refiner,
                     RefinerRule{.switch_at = asked.refiner_switch_at.value,
                                 .by_steps = asked.refiner_switch_by_steps,
