@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/infotext_source.h"
 #include "library/picture_settings.h"
 #include "prompt/extra_networks.h"
@@ -30,7 +32,8 @@ std::string local_name(const library::RecipeLora& lora, const library::Library& 
 std::string recipe_words(const library::Recipe& recipe, const library::Library& library) {
   std::string words = recipe.prompt;
   for (const auto& lora : recipe.loras)
-    words = joined(words, fmt::format("<lora:{}:{}>", local_name(lora, library), lora.arguments));
+    words = joined(
+        words, fmt::format("<lora:{}:{}>", prompt::network_name(local_name(lora, library)), lora.arguments));
   return words;
 }
 
@@ -60,9 +63,11 @@ void apply_recipes(Invocation& invocation) {
 PromptParts split_prompt(const std::string& text) {
   const auto networks = prompt::parse_extra_networks(text);
   PromptParts parts;
-  for (const auto& tag : networks.tags) {
+  for (std::size_t i = 0; i < networks.tags.size(); ++i) {
+    const prompt::NetworkTag& tag = networks.tags[i];
     if ((tag.kind != "lora" && tag.kind != "lyco") || tag.items.empty()) continue;
-    library::RecipeLora lora{.name = tag.items.front()};
+    const auto read = std::ranges::find(networks.loras, i, &prompt::LoraTag::tag);
+    library::RecipeLora lora{.name = read == networks.loras.end() ? tag.items.front() : read->name};
     const std::vector<std::string> rest(tag.items.begin() + 1, tag.items.end());
     if (!rest.empty()) lora.arguments = fmt::format("{}", fmt::join(rest, ":"));
     parts.loras.push_back(std::move(lora));

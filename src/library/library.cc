@@ -11,6 +11,7 @@
 #include "library/index/read_record.h"
 #include "library/index/state_dir.h"
 #include "library/lora_words.h"
+#include "prompt/extra_networks.h"
 
 namespace lowrank::library {
 namespace {
@@ -70,7 +71,7 @@ bool Library::scanned_before(const Record& a, const Record& b) {
 }
 
 std::string Library::prompt_tag(const Record& record) const {
-  return fmt::format("<lora:{}:{}>", prompt_name(record), weight_text(record.weight));
+  return fmt::format("<lora:{}:{}>", prompt::network_name(prompt_name(record)), weight_text(record.weight));
 }
 
 std::string Library::prompt_line(const Record& record) const {

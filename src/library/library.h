@@ -78,7 +78,7 @@ class Library {
   // Below its LoRA folder, without extension: unique, and understood in prompts.
   static std::string relative_name(const Record& record);
 
-  // The shortest name by which a prompt means this file.
+  // The shortest name by which a prompt means this file; in a tag it may need quotes (prompt::network_name).
   std::string prompt_name(const Record& record) const;
   // `<lora:NAME:PREFERRED WEIGHT>` under that name, and "trigger words, <lora:…>".
   std::string prompt_tag(const Record& record) const;

@@ -9,6 +9,8 @@
 #include "library/library.h"
 #include "library/lora_folder.h"
 #include "library/near_names.h"
+#include "prompt/extra_networks.h"
+#include "prompt/text.h"
 
 namespace lowrank::library {
 namespace {
@@ -30,10 +32,15 @@ std::string Library::prompt_name(const Record& record) const {
     const auto meant = find_lora(name);
     return meant && meant->record.id == record.id;
   };
-  if (is_meant_by(record.name)) return record.name;
+  const std::string name = prompt::well_formed(record.name), alias = prompt::well_formed(record.alias),
+                    relative = prompt::well_formed(relative_name(record));
+  // One that A1111 can read, too, before one that needs LowRank's quotes.
+  for (const std::string& each : {name, alias, relative})
+    if (prompt::is_plain_network_name(each) && is_meant_by(each)) return each;
   // A file in no folder, whose name one in a folder bears too, is reached by its whole file name.
-  std::string relative = relative_name(record);
-  return !is_meant_by(relative) && is_meant_by(record.relative) ? record.relative : relative;
+  for (const std::string& each : {name, relative, prompt::well_formed(record.relative)})
+    if (is_meant_by(each)) return each;
+  return relative;
 }
 
 std::optional<Record> Library::find_relative(std::string_view relative) const {
@@ -89,6 +96,11 @@ std::optional<FoundLora> Library::find_lora(std::string_view name) const {
       if (path_of(record) == *path)
         return FoundLora{record, record.name == name ? "name" : record.alias == name ? "alias" : "path"};
   }
+  // A prompt is well-formed UTF-8, where a file's name need not be.
+  if (name.find("\uFFFD") != std::string_view::npos)
+    for (Record& record : select(fmt::format("gone IS NULL AND {}", places_of_kind("lora"))))
+      if (prompt::well_formed(record.name) == name || prompt::well_formed(relative_name(record)) == name)
+        return FoundLora{std::move(record), "name"};
   auto former =
       select(fmt::format("gone IS NULL AND {} AND id IN (SELECT file FROM former_name WHERE name = ?)",
                          places_of_kind("lora")),
@@ -99,12 +111,21 @@ std::optional<FoundLora> Library::find_lora(std::string_view name) const {
 }
 
 std::optional<Record> Library::find_hash(std::string_view hash, std::string_view kind) const {
-  if (hash.size() < kLeastHashDigits || hash.size() > 64 || !is_hex(hash)) return std::nullopt;
-  const std::string wanted = lower_ascii(hash);
-  std::string high = wanted;
-  high += 'g';  // behind all hashes that begin with it
+  // LyCORIS states its hashes with "0x" before them, and infotexts repeat the first twelve characters of that.
+  const std::string lower = lower_ascii(hash);
+  const bool is_prefixed = lower.starts_with("0x");
+  const std::string digits = is_prefixed ? lower.substr(2) : lower;
+  if (digits.size() < kLeastHashDigits || digits.size() > 64 || !is_hex(digits)) return std::nullopt;
   // A1111 takes what the metadata state before what the bytes give.
-  for (const char* column : {"sshs", "addnet", "sha256", "autov1", "sshs_legacy"}) {
+  struct Try {
+    const char* column;
+    std::string wanted;
+  };
+  std::vector<Try> tries = {{"sshs", "0x" + digits}};
+  if (!is_prefixed) tries.insert(tries.begin(), {"sshs", digits});
+  for (const char* column : {"addnet", "sha256", "autov1", "sshs_legacy"}) tries.push_back({column, digits});
+  for (const auto& [column, wanted] : tries) {
+    const std::string high = wanted + 'g';  // behind all hashes that begin with it
     auto found = select(fmt::format("gone IS NULL AND {0} >= ? AND {0} < ?", column),
                         [&](Statement& statement) { statement.bind(1, wanted).bind(2, high); });
     std::erase_if(found, [&](const Record& record) { return place_named(record.place).kind != kind; });

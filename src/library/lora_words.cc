@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "formats/hashes.h"
 #include "formats/lora_family.h"
 
 namespace lowrank::library {
@@ -58,7 +59,7 @@ std::string weight_text(double weight) {
 }
 
 std::string lora_hash(const Record& record) {
-  if (record.sshs.size() >= 12) return record.sshs.substr(0, 12);
+  if (formats::states_auto_v3(record.sshs)) return record.sshs.substr(0, 12);
   // A pickle has no header that could be left out.
   return (record.header == 0 ? record.sha256 : record.addnet).substr(0, 12);
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "prompt/extra_networks.h"
 #include "training/sample_pictures.h"
 
 namespace lowrank::training {
@@ -78,7 +79,7 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
     }
   };
   LoraJobResult result{train_lora(model, data, options, all), data.trigger_phrase(), ""};
-  result.tag = fmt::format("<lora:{}:1>", options.output_name);
+  result.tag = fmt::format("<lora:{}:1>", prompt::network_name(options.output_name));
   return result;
 }
 

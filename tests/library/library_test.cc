@@ -14,8 +14,12 @@
 #include "base/sha256.h"
 #include "library/index/open_index.h"
 #include "library/index/state_dir.h"
+#include "library/lora_words.h"
 #include "library/needed_files.h"
 #include "library/sidecar/card_edit.h"
+#include "prompt/extra_networks.h"
+#include "prompt/styles.h"
+#include "prompt/text.h"
 
 namespace lowrank::library {
 namespace {
@@ -472,6 +476,64 @@ TEST_F(LibraryTest, OddNamesWork) {
     EXPECT_TRUE(library.find_lora(name)) << name;
   EXPECT_THAT(names(library.find({.words = "fuchs"})), ElementsAre("狐 fuchs ß"));
   EXPECT_EQ(open().last_scan().read, 0);
+}
+
+// A prompt in which the offered tag stands means the file, and nothing of the tag is left over.
+TEST_F(LibraryTest, EveryTagThatIsOfferedWorks) {
+  for (const char* name : {"plain", "a#b", "#1 styles/fox", "a=b", "x=2", "te=0.5", "step=1000", "a:b",
+                           "red:2", "a<b>c", "\"quoted\"", "say \"x\"", "a\nb", " blanks ", "none",
+                           "a:b/same", "c=d/same", "e/same", "bad \xff\xfe"})
+    put(std::string(name) + ".safetensors", bytes());
+  put("odd:1.safetensors", bytes(R"({"ss_output_name":"even"})"));
+  const auto library = open();
+  const auto records = library.find({});
+  ASSERT_EQ(records.size(), 20u);
+  for (const Record& record : records) {
+    const std::string prompt = prompt::well_formed("a fox, " + library.prompt_tag(record) + " # note");
+    const auto kept = prompt::apply_styles(prompt, "", {}, {}).prompt;
+    const auto networks = prompt::parse_extra_networks(kept);
+    EXPECT_EQ(networks.stripped, "a fox,  ") << prompt;
+    EXPECT_THAT(networks.warnings, IsEmpty()) << prompt;
+    ASSERT_EQ(networks.loras.size(), 1u) << prompt;
+    const auto meant = library.find_lora(networks.loras[0].name);
+    ASSERT_TRUE(meant) << prompt;
+    EXPECT_EQ(meant->record.id, record.id) << prompt;
+  }
+  // A1111 knows no quotes: where the file has another name that it can read, that one is offered.
+  EXPECT_EQ(library.prompt_tag(library.resolve("odd:1").record), "<lora:even:1>");
+}
+
+// LyCORIS states a hash of its own in the place of kohya's: no AutoV3, but infotexts repeat its beginning.
+TEST_F(LibraryTest, AHashThatLycorisStatesFindsTheFileButIsNotShown) {
+  const std::string digits = "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef";
+  put("a.safetensors", bytes(R"({"sshs_model_hash":"0x)" + digits + "\"}"));
+  const auto library = open();
+  const Record record = hashed(library, "a");
+  EXPECT_EQ(lora_hash(record), record.addnet.substr(0, 12));
+  for (const std::string& hash :
+       {"0x" + digits, "0x" + digits.substr(0, 10), digits, digits.substr(0, 12), record.addnet}) {
+    const auto found = library.find_hash(hash);
+    ASSERT_TRUE(found) << hash;
+    EXPECT_EQ(found->id, record.id);
+  }
+  EXPECT_FALSE(library.find_hash("0x0123"));
+  EXPECT_FALSE(library.find_hash("0x" + std::string(64, 'a')));
+}
+
+TEST_F(LibraryTest, EmbeddingsInsideALoraAreTriggerWords) {
+  const std::string module = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k";
+  const std::string header =
+      R"({"bundle_emb.zorbo.clip_l":{"dtype":"F16","shape":[1,4],"data_offsets":[0,8]},")" + module +
+      R"(.lora_down.weight":{"dtype":"F16","shape":[1,768],"data_offsets":[8,1544]},")" + module +
+      R"(.lora_up.weight":{"dtype":"F16","shape":[4,1],"data_offsets":[1544,1552]}})";
+  std::string text;
+  for (int i = 0; i < 8; ++i) text += static_cast<char>(header.size() >> (8 * i) & 0xFF);
+  put("a.safetensors", text + header + std::string(1552, 1));
+  const auto library = open();
+  const Record record = library.resolve("a").record;
+  EXPECT_EQ(record.problem, "");
+  EXPECT_THAT(list_of(record.triggers), ElementsAre("zorbo"));
+  EXPECT_EQ(library.prompt_line(record), "zorbo, <lora:a:1>");
 }
 
 TEST_F(LibraryTest, BrokenFilesSayWhy) {

@@ -9,6 +9,7 @@
 #include "cli/light/progress_line.h"
 #include "cli/stop_signal.h"
 #include "cli/text_table.h"
+#include "prompt/extra_networks.h"
 
 namespace lowrank::cli {
 namespace {
@@ -76,7 +77,8 @@ int lora_dedupe(const Invocation& invocation) {
   }
   for (const auto& conflict : conflicts) {
     fmt::print("several files are called '{}'; <lora:{}:1> takes {}:\n", printable(conflict.name),
-               printable(conflict.name), conflict.winner ? "the one with the mark" : "none of them");
+               printable(prompt::network_name(conflict.name)),
+               conflict.winner ? "the one with the mark" : "none of them");
     for (const Record& record : conflict.claimants)
       fmt::print("  {} {}\n", conflict.winner && record.id == *conflict.winner ? '*' : ' ',
                  printable(library.path_of(record).string()));

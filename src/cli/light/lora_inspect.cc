@@ -60,7 +60,9 @@ ordered_json module_json(const formats::LoraEntry& entry) {
 }
 
 ordered_json inspect_json(const formats::LoraFile& lora) {
-  auto modules = ordered_json::array(), skipped = ordered_json::array();
+  auto modules = ordered_json::array(), skipped = ordered_json::array(), embeddings = ordered_json::array();
+  for (const auto& embedding : lora.embeddings)
+    embeddings.push_back({{"name", embedding.name}, {"shape", embedding.vectors.shape}});
   for (const auto& entry : lora.entries) modules.push_back(module_json(entry));
   for (const auto& s : lora.skipped)
     skipped.push_back({{"module", s.module}, {"keys", s.keys}, {"reason", s.reason}});
@@ -73,6 +75,7 @@ ordered_json inspect_json(const formats::LoraFile& lora) {
           {"kinds", kind_counts(lora)},
           {"rank", rank_of(lora)},
           {"modules", modules},
+          {"embeddings", embeddings},
           {"skipped", skipped},
           {"unusable", formats::unusable_reason(lora)},
           {"notes", lora.notes},
@@ -130,6 +133,9 @@ int lora_inspect(const Invocation& invocation) {
   } else {
     print_summary(lora);
   }
+  for (const auto& embedding : lora.embeddings)
+    fmt::print("embedding: {} {}, acts where a prompt names it\n", printable(embedding.name),
+               weights::shape_text(embedding.vectors.shape));
   for (const auto& skipped : lora.skipped)
     fmt::print("skipped: {}: {} ({} keys)\n", printable(skipped.module), printable(skipped.reason),
                skipped.keys.size());

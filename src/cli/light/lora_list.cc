@@ -16,6 +16,7 @@
 #include "library/index/state_dir.h"
 #include "library/index/watch.h"
 #include "library/lora_words.h"
+#include "prompt/extra_networks.h"
 
 namespace lowrank::cli {
 namespace {
@@ -56,7 +57,7 @@ void warn_of_conflicts(const Library& library) {
     fmt::print(stderr,
                "warning: several files are called '{}'; <lora:{}:1> takes {}. Write folder/name to choose "
                "another.\n",
-               printable(conflict.name), printable(conflict.name), printable(taken));
+               printable(conflict.name), printable(prompt::network_name(conflict.name)), printable(taken));
   }
 }
 

@@ -119,7 +119,7 @@ int lora_show(const Invocation& invocation) {
   print_field("former names", fmt::format("{}", fmt::join(former, ", ")));
   print_field("unusable", reading.problem);
   print_field("in a prompt", reading.problem.empty() ? library.prompt_line(record) : "");
-  print_field("trigger words", fmt::format("{}", fmt::join(card.trigger_words, ", ")));
+  print_field("trigger words", fmt::format("{}", fmt::join(library::list_of(record.triggers), ", ")));
   print_field("negative text", record.negative);
   print_field("type", type_line(record));
   print_field("rating", stars(record.rating));

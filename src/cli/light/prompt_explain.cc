@@ -1,11 +1,19 @@
 // `lowrank prompt explain`: how a prompt is read.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
+#include "cli/light/collection.h"
 #include "cli/light/commands.h"
+#include "formats/checkpoint.h"
+#include "formats/embedding_file.h"
+#include "formats/lora_file.h"
 #include "library/data_dir.h"
+#include "library/library.h"
 #include "library/near_names.h"
 #include "prompt/explain.h"
 
@@ -26,6 +34,58 @@ void apply_named_styles(const Invocation& invocation, prompt::Request& request) 
   }
   request.prompt = styled.prompt;
   request.negative_prompt = styled.negative_prompt;
+  request.warnings = styled.warnings;
+}
+
+// The text encoder's width of the checkpoint that is taken without being told; nullopt: none is there.
+std::optional<std::int64_t> text_width(const library::DataDir& data) {
+  try {
+    const auto checkpoint = formats::open_checkpoint(find_model(data, ""));
+    for (const auto& [name, view] : checkpoint.text_encoder)
+      if (name.ends_with("token_embedding.weight") && view.shape.size() == 2) return view.shape[1];
+  } catch (const Error&) {
+    // A prompt can be explained without a checkpoint; then embeddings of any width count.
+  }
+  return std::nullopt;
+}
+
+void take_embedding(const formats::BundledEmbedding& bundled, std::optional<std::int64_t> width,
+                    prompt::Settings& settings) {
+  const auto& shape = bundled.vectors.shape;
+  if (width && shape[1] != *width) return;
+  if (std::ranges::find(settings.embeddings, bundled.name, &prompt::EmbeddingName::name) ==
+      settings.embeddings.end())
+    settings.embeddings.push_back({bundled.name, static_cast<int>(shape[0])});
+}
+
+// Embeddings of the data folder and inside the LoRAs that the prompt names. What stands against a LoRA comes back, one
+// sentence each.
+std::vector<std::string> look_up_names(const Invocation& invocation, prompt::Request& request) {
+  const auto data = library::find_data_dir(invocation.value("data-dir"));
+  const auto width = text_width(data);
+  prompt::Settings& settings = request.settings;
+  const auto folder = formats::read_embedding_folder(data.embeddings(), width);
+  for (const auto& embedding : folder.usable)
+    settings.embeddings.push_back({embedding.name, static_cast<int>(embedding.vectors.shape[0])});
+  std::vector<std::string> problems;
+  const auto networks = prompt::parse_extra_networks(
+      prompt::apply_styles(request.prompt, "", {}, {}, settings.comments).prompt);
+  if (!networks.loras.empty()) {
+    const auto library = open_library(invocation);
+    for (const auto& lora : networks.loras) {
+      try {
+        const auto file = formats::open_lora(library.path_of(library.resolve(lora.name).record));
+        for (const auto& bundled : file.embeddings) take_embedding(bundled, width, settings);
+      } catch (const Error& error) {
+        if (std::ranges::find(problems, error.what()) == problems.end()) problems.emplace_back(error.what());
+      }
+    }
+  }
+  for (const auto& [name, reason] : folder.unusable)
+    if (std::ranges::find(settings.embeddings, name, &prompt::EmbeddingName::name) ==
+        settings.embeddings.end())
+      settings.unusable.push_back({name, reason});
+  return problems;
 }
 
 }  // namespace
@@ -43,6 +103,8 @@ int prompt_explain(const Invocation& invocation) {
   request.request.settings.use_old_timelines = invocation.has("old-prompt-editing");
   request.format = invocation.has("json") ? prompt::ExplainFormat::kJson : prompt::ExplainFormat::kText;
   apply_named_styles(invocation, request.request);
+  for (std::string& problem : look_up_names(invocation, request.request))
+    request.request.warnings.push_back(std::move(problem));
   fmt::print("{}", prompt::explain(request));
   return 0;
 }

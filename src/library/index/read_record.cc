@@ -67,8 +67,9 @@ std::string lower_hex(std::string text) {
 }
 
 void read_lora_record(const fs::path& path, formats::LoraSummariser& summariser, Record& record,
-                      std::map<std::string, std::string>& metadata) {
+                      std::map<std::string, std::string>& metadata, std::vector<std::string>& embeddings) {
   formats::LoraSummary summary = summariser.read(path);
+  embeddings = std::move(summary.embeddings);
   record.header = summary.header_digest;
   record.problem = summary.problem;
   record.architecture = summary.architecture;
@@ -124,12 +125,13 @@ std::string model_name(const PlaceRow& place, const fs::path& path) {
 void read_record(const PlaceRow& place, const fs::path& path, const CardSources& sources,
                  formats::LoraSummariser& summariser, Record& record) {
   std::map<std::string, std::string> metadata;
+  std::vector<std::string> embeddings;  // in the file: they act only when the prompt names them
   record.name = record.alias = model_name(place, path);
   record.problem.clear();
   record.header = 0;
   try {
     if (place.kind == "lora") {
-      read_lora_record(path, summariser, record, metadata);
+      read_lora_record(path, summariser, record, metadata, embeddings);
     } else if (place.kind == "checkpoint") {
       read_checkpoint_record(path, record, metadata);
     } else if (place.kind == "embedding") {
@@ -141,7 +143,11 @@ void read_record(const PlaceRow& place, const fs::path& path, const CardSources&
     record.problem = error.what();
     if (place.kind == "checkpoint") note_family(path, record);
   }
-  take_card(read_lora_card(path, metadata, sources), record);
+  LoraCard card = read_lora_card(path, metadata, sources);
+  for (auto name = embeddings.rbegin(); name != embeddings.rend(); ++name)
+    if (std::ranges::find(card.trigger_words, *name) == card.trigger_words.end())
+      card.trigger_words.insert(card.trigger_words.begin(), *name);
+  take_card(card, record);
   if (place.kind != "lora") record.type = record.type_origin = record.type_reason = "";
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "pipeline/field_table.h"
 #include "pipeline/metadata.h"
+#include "prompt/extra_networks.h"
 #include "prompt/generators/generators.h"
 #include "prompt/text.h"
 #include "sampling/sampler_table.h"
@@ -253,10 +254,8 @@ class Reader {
                    : "";
       };
       const std::string name = text("name").empty() ? without_extension(text("path")) : text("name");
-      if (name.empty() || name.size() > 1024 || name.find_first_of("<>:\n") != std::string::npos) {
-        faults_.add(
-            "body", "lora",
-            "each LoRA needs a name or a path below the LoRA folder, without < > and :", "value_error");
+      if (name.empty() || name.size() > 1024 || name.find('\n') != std::string::npos) {
+        faults_.add("body", "lora", "each LoRA needs a name or a path below the LoRA folder", "value_error");
         continue;
       }
       const auto number = [&](const char* key, double otherwise) {
@@ -267,12 +266,13 @@ class Reader {
       };
       const double weight = number("weight", number("multiplier", 1));
       const double te = number("te", weight), unet = number("unet", weight);
-      lora_tags_ +=
-          te == unet ? fmt::format("<lora:{}:{}>", name, te) : fmt::format("<lora:{}:{}:{}>", name, te, unet);
+      const std::string written = prompt::network_name(name);
+      lora_tags_ += te == unet ? fmt::format("<lora:{}:{}>", written, te)
+                               : fmt::format("<lora:{}:{}:{}>", written, te, unet);
     }
     const std::string always = order_.options.at("sd_lora").get<std::string>();
-    if (!always.empty() && always != "None" && always.find_first_of("<>:\n") == std::string::npos)
-      lora_tags_ += fmt::format("<lora:{}:{}>", always,
+    if (!always.empty() && always != "None" && always.find('\n') == std::string::npos)
+      lora_tags_ += fmt::format("<lora:{}:{}>", prompt::network_name(always),
                                 order_.options.at("extra_networks_default_multiplier").get<double>());
     request_.allow_missing_loras = parameter("allow_missing_loras").get<bool>();
   }

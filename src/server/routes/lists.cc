@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <cstdint>
+#include <optional>
 
 #include "base/error.h"
 #include "formats/embedding_file.h"
+#include "library/library.h"
 #include "pipeline/hires.h"
 #include "prompt/styles.h"
 #include "prompt/text.h"
@@ -18,6 +21,20 @@ bool needs_inner_model(std::string_view name) {
   for (const std::string_view known : {"uniform", "sgm_uniform", "simple", "normal", "ddim", "beta"})
     if (name == known) return true;
   return false;
+}
+
+// Of the checkpoint that the options choose; nullopt where none can be read.
+std::optional<std::int64_t> text_encoder_width(Services& services) {
+  const auto chosen = services.catalog.find_checkpoint(services.settings.text("sd_model_checkpoint"));
+  const auto checkpoint = chosen ? chosen : services.catalog.default_checkpoint();
+  if (!checkpoint) return std::nullopt;
+  try {
+    const auto fit = services.collection.with(
+        [&](const library::Library& library) { return library.fit_of(checkpoint->path); });
+    return fit.text_width > 0 ? std::optional(fit.text_width) : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;  // whoever draws with it is told why
+  }
 }
 
 }  // namespace
@@ -108,35 +125,23 @@ Reply prompt_styles(Services& services, const Call&) {
   return json_reply(list);
 }
 
+// Those that fit the chosen checkpoint's text encoder, and the others with the reason.
 Reply embeddings(Services& services, const Call&) {
-  namespace fs = std::filesystem;
+  const auto entry = [](std::int64_t width, std::int64_t vectors) {
+    return Json{{"step", nullptr},
+                {"sd_checkpoint", nullptr},
+                {"sd_checkpoint_name", nullptr},
+                {"shape", width},
+                {"vectors", vectors}};
+  };
   Json loaded = Json::object(), skipped = Json::object();
-  std::error_code failure;
-  for (fs::recursive_directory_iterator
-           it(services.catalog.data().embeddings(), fs::directory_options::follow_directory_symlink, failure),
-       end;
-       !failure && it != end; it.increment(failure)) {
-    std::error_code ignored;
-    if (it.depth() > 32) it.disable_recursion_pending();
-    const std::string ending = it->path().extension().string();
-    if (!it->is_regular_file(ignored) ||
-        (ending != ".safetensors" && ending != ".pt" && ending != ".bin" && ending != ".ckpt"))
-      continue;
-    const std::string name = it->path().stem().string();
-    Json entry = {{"step", nullptr},
-                  {"sd_checkpoint", nullptr},
-                  {"sd_checkpoint_name", nullptr},
-                  {"shape", 0},
-                  {"vectors", 0}};
-    try {
-      const auto file = formats::open_embedding(it->path());
-      entry["vectors"] = file.vectors.shape.at(0);
-      entry["shape"] = file.vectors.shape.at(1);
-      // SD 1's text encoder is 768 wide; wider vectors belong to other families.
-      (file.vectors.shape.at(1) <= 768 ? loaded : skipped)[name] = entry;
-    } catch (const std::exception&) {
-      skipped[name] = entry;
-    }
+  const auto folder =
+      formats::read_embedding_folder(services.catalog.data().embeddings(), text_encoder_width(services));
+  for (const auto& file : folder.usable)
+    loaded[file.name] = entry(file.vectors.shape.at(1), file.vectors.shape.at(0));
+  for (const auto& [name, reason] : folder.unusable) {
+    skipped[name] = entry(0, 0);
+    skipped[name]["reason"] = reason;
   }
   return json_reply({{"loaded", loaded}, {"skipped", skipped}});
 }

@@ -14,6 +14,16 @@ from served import Served, picture, tiny_request
 LOWRANK, FIXTURES = sys.argv[1], sys.argv[2]
 
 
+def data_of_png(png):
+    """The picture's own bytes, without what the text chunks say."""
+    data, at = b"", 8
+    while at < len(png):
+        length, kind = struct.unpack(">I4s", png[at:at + 8])
+        data += png[at + 8:at + 8 + length] if kind == b"IDAT" else b""
+        at += 12 + length
+    return data
+
+
 class Api(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -164,6 +174,30 @@ class Api(unittest.TestCase):
         self.assertEqual((info["info"], info["parameters"]["Sampler"]), (text, "Heun"))
         # The picture is the same but for how its numbers were written.
         self.assertEqual(again["images"][0], answer["images"][0])
+
+    def test_what_does_not_act_is_named(self):
+        (self.server.data / "embeddings").mkdir(exist_ok=True)
+        (self.server.data / "embeddings" / "junkone.pt").write_bytes(b"junk")
+        answer = self.draw(prompt="a fox, junkone, < lora:attention:1>, <hypernet:x:1> #2 <lora:attention:1>")
+        warnings = "\n".join(json.loads(answer["info"])["lowrank"]["warnings"])
+        for words in ("'junkone' cannot be used", "'< lora:attention:1>' looks like a network tag",
+                      "hypernetworks are not supported", "begins a comment"):
+            self.assertIn(words, warnings)
+        _, lists = self.server.get("/sdapi/v1/embeddings")
+        self.assertIn("junkone", lists["skipped"])
+        self.assertIn("junkone.pt", lists["skipped"]["junkone"]["reason"])
+        status, refused = self.server.post("/sdapi/v1/txt2img", tiny_request(prompt="a <lora:attention:1e39>"))
+        self.assertIn(status, (400, 422), refused)
+        self.assertIn("the weight is beyond", json.dumps(refused))
+
+    def test_tags_inside_prompt_editing_act_in_their_time(self):
+        def rows(prompt):
+            return data_of_png(picture(self.draw(prompt=prompt, steps=4)["images"][0]))
+        plain, full = rows("a fox"), rows("a fox <lora:attention:1>")
+        self.assertNotEqual(plain, full)
+        self.assertEqual(rows("a fox [<lora:attention:1>:0]"), full)
+        self.assertEqual(rows("a fox [<lora:attention:1>::0]"), plain)
+        self.assertNotIn(rows("a fox [<lora:attention:1>::0.5]"), (plain, full))
 
     def test_lists(self):
         for name in ("samplers", "schedulers", "upscalers", "latent-upscale-modes", "hypernetworks", "face-restorers", "realesrgan-models",
