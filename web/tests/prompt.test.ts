@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addLora, changeWeight, complete, loraTags, mistakes, pieces, removeLora, replaceTag, tagText, wordBefore } from '../src/lib/prompt';
+import { addLora, changeWeight, complete, loraTags, mistakes, networkName, pieces, removeLora, replaceTag, tagText, wordBefore } from '../src/lib/prompt';
 
 describe('LoRA tags', () => {
   // The forms of A1111's built-in Lora extension (extra_networks_lora.py) and of sd-webui-loractl's start and stop.
@@ -22,6 +22,31 @@ describe('LoRA tags', () => {
 
   it('leaves other tags and hypernets alone', () => {
     expect(loraTags('<hypernet:x:1> <foo:bar>')).toEqual([]);
+  });
+
+  it('does not take a tag that the server ignores for one', () => {
+    expect(loraTags('<LORA:x:1>')).toEqual([]);
+    for (const [tag, hint] of [
+      ['<Lora:x:1>', 'small letters'],
+      ['<hypernet:x:1>', 'not supported'],
+    ] as const)
+      expect(mistakes(`a ${tag}`)[0]).toContain(hint);
+  });
+
+  // The server's cases: tests/prompt/extra_networks_test.cc.
+  it.each(['a=b', 'x=2', 'step=1000', 'a:b', 'a>b', '<a>', 'say "x"', '"x"', '#1/fox', 'plain'])(
+    'writes and reads the name %s',
+    (name) => {
+      const text = `a <lora:${networkName(name)}:0.8>, b`;
+      expect(loraTags(text)).toHaveLength(1);
+      expect(loraTags(text)[0]).toMatchObject({ name, te: 0.8, unet: 0.8, others: [] });
+      expect(pieces(text).filter((piece) => piece.kind === 'lora')).toHaveLength(1);
+      expect(replaceTag(text, loraTags(text)[0]!, { te: 1, unet: 1 })).toBe(`a <lora:${networkName(name)}:1>, b`);
+    },
+  );
+  it('reads a name behind a known argument, and one in plain letters with an equals sign', () => {
+    expect(loraTags('<lora:te=0.3:x>')[0]).toMatchObject({ name: 'x', te: 0.3 });
+    expect(loraTags('<lora:a=b:0.8>')[0]).toMatchObject({ name: 'a=b', te: 0.8 });
   });
 
   it('keeps items that have no slider when a weight changes', () => {

@@ -25,7 +25,34 @@ export interface Piece {
   hint?: string;
 }
 
-const TAG = /<([a-z]+):([^<>]*)>/gi;
+const BODY = '"(?:[^"]|"")*"(?=[:>])[^<>]*|[^<>]*';
+const TAG = new RegExp(`<([a-z]+):(${BODY})>`, 'gi');
+const TAG_HERE = new RegExp(`^<([a-z]+):(${BODY})>`, 'i');
+const ARGUMENTS = new Set(['te', 'unet', 'dyn', 'lbw', 'w', 'lbwe', 'x', 'start', 'stop', 'step']);
+
+/** A name as a tag must write it: in quotes where it holds what would end it. As prompt::network_name of the server. */
+export function networkName(name: string): string {
+  const isPlain = !/[<>:\n]/.test(name) && !name.startsWith('"') && name.split('=').length !== 2;
+  return isPlain ? name : `"${name.replace(/"/g, '""')}"`;
+}
+
+/** Name and arguments of a tag's inside; `a=b` is a name unless it reads as a known argument. */
+function splitTag(body: string): { name: string; parts: string[] } {
+  const quoted = /^"((?:[^"]|"")*)"(?::|$)/.exec(body);
+  if (quoted) {
+    const rest = body.slice(quoted[0].length);
+    return { name: quoted[1]!.replace(/""/g, '"'), parts: quoted[0].endsWith(':') ? rest.split(':') : [] };
+  }
+  const parts = body.split(':');
+  const isNamed = (part: string) => part.split('=').length === 2;
+  const next = parts.find((part) => !isNamed(part));
+  const key = parts[0]!.split('=')[0]!;
+  const first =
+    isNamed(parts[0]!) && ARGUMENTS.has(key) && next !== undefined && !Number.isFinite(Number(next))
+      ? parts.indexOf(next)
+      : 0;
+  return { name: parts[first]!, parts: parts.filter((_, i) => i !== first) };
+}
 
 const number = (text: string | undefined, standard: number): number => {
   const value = text === undefined || text.trim() === '' ? NaN : Number(text);
@@ -36,10 +63,10 @@ const number = (text: string | undefined, standard: number): number => {
 export function loraTags(prompt: string): LoraTag[] {
   const tags: LoraTag[] = [];
   for (const match of prompt.matchAll(TAG)) {
-    if (!/^(lora|lyco)$/i.test(match[1]!)) continue;
-    const parts = match[2]!.split(':');
+    if (!/^(lora|lyco)$/.test(match[1]!)) continue;
+    const { name, parts } = splitTag(match[2]!);
     const named = new Map(parts.filter((p) => p.includes('=')).map((p) => p.split('=', 2) as [string, string]));
-    const placed = parts.filter((p) => !p.includes('='));
+    const placed = [name, ...parts.filter((p) => !p.includes('='))];
     const te = number(named.get('te') ?? placed[1], 1);
     // Numbers of 1 and above are steps, not shares of them: they stay as they are written.
     const share = (key: string) => {
@@ -52,7 +79,7 @@ export function loraTags(prompt: string): LoraTag[] {
       ...[...named].filter(([key]) => key !== 'te' && key !== 'unet' && !isShare(key)).map(([key, value]) => `${key}=${value}`),
     ];
     tags.push({
-      name: placed[0] ?? '',
+      name,
       te,
       unet: number(named.get('unet') ?? placed[2], te),
       start: share('start'),
@@ -69,7 +96,7 @@ const short = (value: number) => String(Math.round(value * 100) / 100);
 
 /** Writes a tag as A1111 reads it; the shortest form that says the same. */
 export function tagText(tag: Omit<LoraTag, 'from' | 'to'>): string {
-  let text = `<lora:${tag.name}:${short(tag.te)}`;
+  let text = `<lora:${networkName(tag.name)}:${short(tag.te)}`;
   // Behind items that are known by their place, the place of this one must be filled.
   const isPlaced = tag.others.some((item) => !item.includes('='));
   if (tag.unet !== tag.te || isPlaced) text += `:${short(tag.unet)}`;
@@ -125,13 +152,17 @@ export function pieces(prompt: string): Piece[] {
   let i = 0;
   while (i < prompt.length) {
     const rest = prompt.slice(i);
-    const tag = /^<([a-z]+):([^<>]*)>/i.exec(rest);
+    const tag = TAG_HERE.exec(rest);
     const c = prompt[i]!;
     const inside: PieceKind = depth.includes('(') ? 'weighted' : depth.includes('[') ? 'lowered' : 'text';
     if (tag) {
-      const known = /^(lora|lyco|hypernet)$/i.test(tag[1]!);
-      if (known && tag[2]!.trim()) add('lora', tag[0]);
-      else add('mistake', tag[0], known ? 'This tag names nothing.' : `There is no tag “${tag[1]}”.`);
+      const kind = tag[1]!;
+      const isKnown = kind === 'lora' || kind === 'lyco';
+      if (isKnown && tag[2]!.trim()) add('lora', tag[0]);
+      else if (isKnown) add('mistake', tag[0], 'This tag names nothing.');
+      else if (kind === 'hypernet') add('mistake', tag[0], 'Hypernetworks are not supported; this tag has no effect.');
+      else if (/^(lora|lyco)$/i.test(kind)) add('mistake', tag[0], `Write “${kind.toLowerCase()}” in small letters; this tag has no effect.`);
+      else add('mistake', tag[0], `There is no tag “${kind}”.`);
       i += tag[0].length;
     } else if (/^<(lora|lyco):/i.test(rest)) {
       const end = /[\s,]|$/.exec(rest.slice(6))!.index + 6;

@@ -19,7 +19,7 @@ import type { Form, Source } from '../lib/form';
 import { pictureSize } from '../lib/picture_file';
 import { plotCells, withoutLoras } from '../lib/plot';
 import type { Axis } from '../lib/plot';
-import { loraTags } from '../lib/prompt';
+import { loraTags, networkName } from '../lib/prompt';
 import type { Completion } from '../lib/prompt';
 import { changeWhole, undoPrompt, useUndoAnywhere } from '../lib/prompt_undo';
 import { settingsOf } from '../lib/settings_text';
@@ -51,7 +51,7 @@ function useCompletions(): Completion[] {
     const list: Completion[] = [];
     for (const lora of cards ?? []) {
       const name = lora.tag_name;
-      list.push({ kind: 'LoRA', label: name, insert: `<lora:${name}:${lora.preferred_weight || 1}>`, detail: lora.type ?? lora.family });
+      list.push({ kind: 'LoRA', label: name, insert: `<lora:${networkName(name)}:${lora.preferred_weight || 1}>`, detail: lora.type ?? lora.family });
       for (const word of lora.trigger_words) list.push({ kind: 'trigger', label: word, insert: word, detail: lora.name });
     }
     for (const name of all?.embeddings ?? []) list.push({ kind: 'embedding', label: name, insert: name, detail: '' });
