@@ -49,13 +49,6 @@ double norm_squared(const at::Tensor& tensor) {
   return norm * norm;
 }
 
-struct Part {
-  std::shared_ptr<const Adapter> owner;
-  const Formula* formula = nullptr;
-  double weight = 0;
-  Dyn dyn;
-};
-
 // Factors that would take no less memory and time than the layer itself are better derived.
 bool worth_a_branch(const Layer& layer, std::span<const Part> parts) {
   const std::int64_t out = layer.weight().size(0), columns = layer.weight().numel() / out;
@@ -174,14 +167,27 @@ std::set<const Layer*> AdapterStack::affordable_copies() const {
   return copied;
 }
 
+// Weights of one adapter that several tags name add up before anything is multiplied: the same bytes as one tag with
+// the sum.
+void AdapterStack::add_part(std::vector<Part>& parts, const Change& change) const {
+  const ActiveAdapter& active = active_[change.adapter];
+  const Formula* formula = &change.target->formula;
+  const double weight = weight_of(change);
+  const auto same = std::ranges::find_if(
+      parts, [&](const Part& part) { return part.formula == formula && part.dyn == active.dyn; });
+  if (same != parts.end() && !formula->depends_on_base) {
+    same->weight += weight;
+  } else {
+    parts.push_back({active.adapter, formula, weight, active.dyn});
+  }
+}
+
 void AdapterStack::fill(const Plan& plan) {
   const at::NoGradGuard no_grad;
   for (const auto& [layer, changes] : plan) {
     std::vector<Part> parts;
-    for (const Change& change : changes)
-      if (const double weight = weight_of(change); weight != 0)
-        parts.push_back(
-            {active_[change.adapter].adapter, &change.target->formula, weight, active_[change.adapter].dyn});
+    for (const Change& change : changes) add_part(parts, change);
+    std::erase_if(parts, [](const Part& part) { return part.weight == 0; });
     Layer::Slot slot = without_ours(*layer);
     if (!parts.empty()) {
       slot.derived_bias = derived_bias(*layer, parts);

@@ -49,6 +49,14 @@ struct StackOptions {
 
 enum class Measure { kNo, kYes };
 
+// What one adapter adds to one layer, with what weight.
+struct Part {
+  std::shared_ptr<const Adapter> owner;
+  const Formula* formula = nullptr;
+  double weight = 0;
+  Dyn dyn;
+};
+
 class AdapterStack {
  public:
   explicit AdapterStack(StackOptions options = {}) : options_(options) {}
@@ -89,6 +97,7 @@ class AdapterStack {
 
   double weight_of(const Change& change) const;
   std::set<const model::Layer*> affordable_copies() const;
+  void add_part(std::vector<Part>& parts, const Change& change) const;
   void fill(const Plan& plan);
   void refill(const Plan& plan, const std::set<std::size_t>& changed);
   std::set<std::size_t> take_call(int call, std::vector<bool>& acts) const;
