@@ -191,6 +191,9 @@ std::optional<ModuleName> name_of_module(std::string_view module) {
     if (!cut_front(rest, row.prefix) || (rest.empty() && row.is_stripped)) continue;
     if (!row.is_stripped) rest = module.substr(std::string_view("lycoris_").size());
     cut_wrappers(rest);
+    // LyCORIS around a whole model of CompVis' code.
+    if (row.target == ModuleTarget::kUnet && !cut_front(rest, "model_diffusion_model_"))
+      cut_front(rest, "diffusion_model_");
     return ModuleName{row.target, std::string(rest), std::string(rest)};
   }
   cut_front(module, kPeftRoot);
@@ -199,6 +202,7 @@ std::optional<ModuleName> name_of_module(std::string_view module) {
     std::string_view rest = module;
     if (!cut_front(rest, row.prefix) || (rest.empty() && row.is_stripped)) continue;
     if (row.is_stripped) cut_wrappers(rest);
+    if (row.is_stripped && cut_front(rest, kPeftRoot)) cut_wrappers(rest);
     std::string path = without_processor(std::string(row.is_stripped ? rest : module), row.target);
     std::string flat = flattened(path);
     return ModuleName{row.target, std::move(path), std::move(flat)};

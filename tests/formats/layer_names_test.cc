@@ -64,6 +64,8 @@ TEST(LayerNames, EveryWritersNameReachesTheSameLayer) {
         "lycoris_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
         "module.lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
         "module.unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
+        "lycoris_model_diffusion_model_input_blocks_1_1_transformer_blocks_0_attn1_to_q",
+        "unet.base_model.model.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
         "unet._orig_mod.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
         "lora_unet__orig_mod_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
         "base_model.model.module.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"})
