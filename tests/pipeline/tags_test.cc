@@ -120,6 +120,20 @@ TEST(TagsInEditing, EqualTheBlockWeightExtensionsStartAndStop) {
             picture_of(session, "a fox <lora:lora_attn:1:start=4>"));
 }
 
+// Text and LoRA change over together, and no text is encoded under a set that it is not read with.
+TEST(TagsInEditing, ATextIsEncodedUnderTheLorasOfItsTime) {
+  Session session = testing::tiny_session();
+  const std::string editing = "a [cat <lora:lora_te:1>:dog:0.5]";
+  const auto before = session.text_encodings();
+  const auto picture = picture_of(session, editing);
+  // "cat" with the LoRA, "dog" without, and the negative prompt under both.
+  EXPECT_EQ(session.text_encodings() - before, 4);
+  EXPECT_GT(difference(picture, picture_of(session, "a [cat:dog:0.5]")), 0);
+  EXPECT_GT(difference(picture, picture_of(session, "a [cat:dog:0.5] <lora:lora_te:1>")), 0);
+  // Of two calls both are the first entry's, so nothing of the second half is seen.
+  EXPECT_EQ(picture_of(session, editing, 2), picture_of(session, "a cat <lora:lora_te:1>", 2));
+}
+
 // ── the same LoRA twice ──
 
 TEST(TagsTwice, WeightsOfOneLoraAddUp) {
