@@ -71,12 +71,13 @@ bool Library::scanned_before(const Record& a, const Record& b) {
 }
 
 std::string Library::prompt_tag(const Record& record) const {
+  if (!record.problem.empty()) return "";
   return fmt::format("<lora:{}:{}>", prompt::network_name(prompt_name(record)), weight_text(record.weight));
 }
 
 std::string Library::prompt_line(const Record& record) const {
   const std::string words = trigger_text(record), tag = prompt_tag(record);
-  return words.empty() ? tag : fmt::format("{}, {}", words, tag);
+  return words.empty() || tag.empty() ? tag : fmt::format("{}, {}", words, tag);
 }
 
 Fit Library::fit_of(const fs::path& checkpoint) const {

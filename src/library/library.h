@@ -80,7 +80,7 @@ class Library {
 
   // The shortest name by which a prompt means this file; in a tag it may need quotes (prompt::network_name).
   std::string prompt_name(const Record& record) const;
-  // `<lora:NAME:PREFERRED WEIGHT>` under that name, and "trigger words, <lora:…>".
+  // `<lora:NAME:PREFERRED WEIGHT>` under that name, and "trigger words, <lora:…>"; "" for a file that cannot be used.
   std::string prompt_tag(const Record& record) const;
   std::string prompt_line(const Record& record) const;
 

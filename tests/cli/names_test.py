@@ -179,6 +179,7 @@ class NamesTest(unittest.TestCase):
                 self.assertIn(words, re.sub(r"\s+", " ", result.stdout + result.stderr), command)
                 self.assertNotIn("is no LoRA", result.stdout + result.stderr)
             self.assertIn(name, self.run_lowrank("lora", "list").stdout)
+            self.assertEqual(json.loads(self.run_lowrank("lora", "show", name, "--json").stdout)["tag"], "")
 
     # ── tags ──
 

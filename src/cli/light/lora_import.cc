@@ -113,7 +113,8 @@ void print_outcome(const Outcome& outcome, const Library& library) {
   fmt::print("{}: {}{}\n", imported.state == ImportState::kImported ? "imported" : "already here",
              printable(imported.path.string()),
              imported.was_resumed ? " (went on where an earlier try ended)" : "");
-  if (outcome.record) fmt::print("  in a prompt: {}\n", printable(library.prompt_line(*outcome.record)));
+  if (outcome.record && outcome.record->problem.empty())
+    fmt::print("  in a prompt: {}\n", printable(library.prompt_line(*outcome.record)));
   for (const std::string& remark : imported.remarks) fmt::print(stderr, "warning: {}\n", printable(remark));
 }
 
