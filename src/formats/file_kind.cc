@@ -97,7 +97,7 @@ std::string shown_key(const weights::TensorFile& file) {
 
 std::string describe_file(const weights::TensorFile& file) {
   const auto tensors = file.tensors();
-  if (tensors.empty()) return "a file without tensors";
+  if (tensors.empty()) return "a file without tensors under names, as a hypernetwork or a training state is";
   if (std::any_of(tensors.begin(), tensors.end(), [](const auto& view) { return is_numbered(view.name); }))
     return std::string(kOrderedLora);
   if (const auto kind = first_kind(file, kBeforeCheckpoints); !kind.empty()) return std::string(kind);
