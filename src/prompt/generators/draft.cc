@@ -178,13 +178,9 @@ void Draft::model_hash(const std::string& sha256) {
 void Draft::lora(const std::string& path, const std::string& weight, const std::string& hash) {
   const std::string name = model_stem(path);
   if (name.empty() || name == "None") return;
-  if (name.find_first_of(":<>\n") != std::string::npos) {
-    note(fmt::format("the LoRA '{}' has a name that no tag can hold; it is left out.", name));
-    return;
-  }
   for (const LoraTag& tag : parse_extra_networks(settings_.infotext.prompt + tags_).loras)
     if (tag.name == name) return;
-  tags_ += fmt::format("<lora:{}:{}>", name, weight.empty() ? "1" : weight);
+  tags_ += fmt::format("<lora:{}:{}>", network_name(name), weight.empty() ? "1" : weight);
   if (!is_hash(hash)) return;
   std::string plain = name;
   std::erase_if(plain, [](char c) { return c == ',' || c == ':'; });
