@@ -170,6 +170,14 @@ describe('settings that were copied', () => {
   beforeAll(async () => {
     texts = await import('../src/lib/settings_text');
   });
+
+  it('knows the settings of other programs by their JSON', () => {
+    expect(texts.looksLikeSettings('{"3": {"class_type": "KSampler", "inputs": {}}}')).toBe(true);
+    expect(texts.looksLikeSettings(' {"sui_image_params": {"prompt": "a fox"}}')).toBe(true);
+    expect(texts.looksLikeSettings('{red|blue} fox')).toBe(false);
+    expect(texts.asSentence('made by hand')).toBe('Made by hand.');
+  });
+
   it.each([a1111, civitai, a1111.replace(/\nNeg.*\n/, '\n')])('are known: %s', (text) => expect(texts.looksLikeSettings(text)).toBe(true));
   it.each(['', 'a fox', 'Steps: 20', 'a sign that says "Size: large", steps leading up', 'stairs, Seed: of doubt, a model: tall', 'Negative prompt: the film'])(
     'are not: %s', (text) => expect(texts.looksLikeSettings(text)).toBe(false));

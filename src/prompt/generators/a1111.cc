@@ -28,15 +28,6 @@ void add_listed_loras(Infotext& infotext) {
   for (const auto& [name, weight] : parse_hash_list(*listed)) add_tag(infotext, name, weight);
 }
 
-// Pictures of A1111 that were on Civitai have both tags and resources: then the tags say all.
-void add_resources(Infotext& infotext) {
-  const auto resources = civitai_resources(infotext);
-  const auto loras = std::ranges::count(resources, "lora", &CivitaiResource::kind);
-  if (parse_extra_networks(infotext.prompt).loras.size() >= static_cast<std::size_t>(loras)) return;
-  for (const CivitaiResource& resource : resources)
-    if (resource.kind == "lora") add_tag(infotext, resource.name, resource.weight);
-}
-
 // Names that other programs put into A1111's text: "Euler Ancestral Karras", "euler_simple", "fox.safetensors".
 void use_a1111_names(PictureSettings& settings) {
   Infotext& infotext = settings.infotext;
@@ -83,6 +74,15 @@ std::vector<CivitaiResource> civitai_resources(const Infotext& infotext) {
   return resources;
 }
 
+// Pictures of A1111 that were on Civitai have both tags and resources: then the tags say all.
+void add_resource_tags(Infotext& infotext) {
+  const auto resources = civitai_resources(infotext);
+  const auto loras = std::ranges::count(resources, "lora", &CivitaiResource::kind);
+  if (parse_extra_networks(infotext.prompt).loras.size() >= static_cast<std::size_t>(loras)) return;
+  for (const CivitaiResource& resource : resources)
+    if (resource.kind == "lora") add_tag(infotext, resource.name, resource.weight);
+}
+
 PictureReading read_a1111(const PictureTexts& picture) {
   const std::string* text = main_text(picture);
   if (text == nullptr || trim(*text).empty() || json_object(*text).is_object()) return std::nullopt;
@@ -92,7 +92,7 @@ PictureReading read_a1111(const PictureTexts& picture) {
   if (!is_own_place && settings.infotext.entries.empty()) return std::nullopt;
   use_a1111_names(settings);
   add_listed_loras(settings.infotext);
-  add_resources(settings.infotext);
+  add_resource_tags(settings.infotext);
   if (const std::string line = settings_among_words(settings.infotext); !line.empty())
     settings.notes.push_back(fmt::format(
         "the line '{}' looks like settings and was read as words of the prompt.", line.substr(0, 200)));

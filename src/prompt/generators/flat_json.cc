@@ -223,6 +223,31 @@ std::string xmp_text(std::string_view packet, std::string_view element) {
   return decode_html_entities(inside);
 }
 
+// Pictures with words alone: the prompt, `-` and the negative prompt, a line of settings. Other writers of its form
+// put labels in front.
+PictureReading read_draw_things_words(std::string words, Draft draft) {
+  if (words.starts_with("Prompt: ")) words.erase(0, 8);
+  for (const std::string_view start : {"\n-", "\nNegative Prompt:"})
+    if (const std::size_t at = words.find(start); at != std::string::npos)
+      words.replace(at + 1, start.size() - 1, fmt::format("{} ", kNegativeLabel));
+  const Infotext infotext = find_infotext(words);
+  const auto value = [&](const char* label) {
+    const std::string* found = infotext.find(label);
+    return found == nullptr ? std::string() : *found;
+  };
+  if (infotext.entries.empty()) return std::nullopt;
+  draft.prompt(infotext.prompt);
+  draft.negative(infotext.negative_prompt);
+  draft.entry("Steps", value("Steps"));
+  draft.sampler(value("Sampler"));
+  draft.entry("CFG scale", value("Guidance Scale"));
+  draft.entry("Seed", value("Seed"));
+  draft.size(value("Size-1"), value("Size-2"));
+  if (!value("Model").empty()) draft.model(value("Model"));
+  draft.lora(value("LoRA Model"), value("LoRA Weight"));
+  return std::move(draft).finish();
+}
+
 }  // namespace
 
 void read_keys(const Json& object, std::span<const KeyMeaning> keys, Draft& draft) {
@@ -329,8 +354,9 @@ PictureReading read_draw_things(const PictureTexts& picture) {
   const std::string* packet = picture.find("XML:com.adobe.xmp");
   if (packet == nullptr || packet->find("Draw Things") == std::string::npos) return std::nullopt;
   const Json object = json_object(xmp_text(*packet, "exif:UserComment"));
-  if (!object.is_object()) return std::nullopt;
   Draft draft("Draw Things");
+  if (!object.is_object())
+    return read_draw_things_words(xmp_text(*packet, "dc:description"), std::move(draft));
   read_keys(object, kDrawThings, draft);
   if (const auto strength = parse_number(text_field(object, "strength")); strength && *strength < 1)
     draft.entry("Denoising strength", text_field(object, "strength"));

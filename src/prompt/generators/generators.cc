@@ -22,6 +22,7 @@ constexpr GeneratorRow kTable[] = {
     {"InvokeAI 1", read_invokeai_dream},
     {"NovelAI", read_novelai},
     {"Draw Things", read_draw_things},
+    {"Civitai", read_civitai},
     {"TensorArt", read_tensor_art},
     {"A1111", read_a1111},
     {"ComfyUI", read_comfyui},

@@ -8,6 +8,7 @@ namespace lowrank::prompt {
 using PictureReading = std::optional<PictureSettings>;
 
 PictureReading read_a1111(const PictureTexts& picture);
+PictureReading read_civitai(const PictureTexts& picture);
 PictureReading read_comfyui(const PictureTexts& picture);
 PictureReading read_draw_things(const PictureTexts& picture);
 PictureReading read_easy_diffusion(const PictureTexts& picture);
@@ -20,6 +21,9 @@ PictureReading read_old_fooocus(const PictureTexts& picture);  // and Fooocus-MR
 PictureReading read_space(const PictureTexts& picture);        // demos on Hugging Face
 PictureReading read_swarmui(const PictureTexts& picture);
 PictureReading read_tensor_art(const PictureTexts& picture);
+
+// A tag for each LoRA of the entry `Civitai resources`, unless the prompt has as many tags as it names LoRAs.
+void add_resource_tags(Infotext& infotext);
 
 // The text that takes the settings' place in most programs' pictures: `parameters`, EXIF's UserComment, a comment.
 // nullptr when there is none.

@@ -138,6 +138,10 @@ class Reader {
     const prompt::Infotext& infotext = settings.infotext;
     for (const std::string& note : settings.notes)
       order_.warnings.push_back(fmt::format("the infotext: {}", note));
+    if (settings.generator != "A1111")
+      order_.warnings.push_back(
+          fmt::format("the infotext is of {}, whose pictures come out otherwise with equal settings.",
+                      settings.generator));
     if (infotext.find("Seed") == nullptr && !given(body_, "seed"))
       order_.warnings.push_back("the infotext does not say a seed, so a random one is taken.");
     GenerationRequest from = request_;

@@ -30,16 +30,22 @@ constexpr ParameterRow kInfotext[] = {{.name = "text",
                                        .max_length = kMaxPromptBytes,
                                        .is_required = true}};
 
-// Empty for a text that holds no settings, which is all prompt.
-Json parameters_of(const std::string& info) {
+// What a picture's or a pasted text's settings say, under A1111's labels and with this collection's names of LoRAs.
+Json parameters_of(Services& services, const prompt::PictureSettings& settings) {
+  prompt::Infotext infotext = settings.infotext;
+  if (infotext.prompt.find("<lora:") != std::string::npos)
+    services.collection.with(
+        [&](const library::Library& library) { library::use_local_names(infotext, library); });
   Json parameters = Json::object();
-  prompt::Infotext infotext = prompt::parse_infotext(info);
-  if (infotext.entries.empty() && infotext.negative_prompt.empty()) return parameters;
   prompt::add_infotext_defaults(infotext);
   parameters["Prompt"] = infotext.prompt;
   parameters["Negative prompt"] = infotext.negative_prompt;
   for (const auto& [label, value] : infotext.entries) parameters[label] = value;
   return parameters;
+}
+
+Json about(const prompt::PictureSettings& settings) {
+  return {{"generator", settings.generator}, {"notes", settings.notes}};
 }
 
 Reply file_reply(const fs::path& path) {
@@ -79,20 +85,10 @@ Reply png_info(Services& services, const Call& call) {
   } catch (const Error&) {
     throw Refusal(422, "Invalid encoded image");
   }
-  Json parameters = Json::object();
-  if (settings) {
-    prompt::Infotext infotext = settings->infotext;
-    if (infotext.prompt.find("<lora:") != std::string::npos)
-      services.collection.with(
-          [&](const library::Library& library) { library::use_local_names(infotext, library); });
-    prompt::add_infotext_defaults(infotext);
-    parameters["Prompt"] = infotext.prompt;
-    parameters["Negative prompt"] = infotext.negative_prompt;
-    for (const auto& [label, value] : infotext.entries) parameters[label] = value;
-  }
+  const Json parameters = settings ? parameters_of(services, *settings) : Json::object();
   Json reply = {{"info", info}, {"items", items}, {"parameters", parameters}};
   if (settings) {
-    reply["lowrank"] = {{"generator", settings->generator}, {"notes", settings->notes}};
+    reply["lowrank"] = about(*settings);
   } else if (!info.empty()) {
     reply["lowrank"] = {{"generator", ""},
                         {"notes", {"the picture's text is of a form that is not known here."}}};
@@ -100,9 +96,14 @@ Reply png_info(Services& services, const Call& call) {
   return json_reply(reply);
 }
 
-Reply read_infotext(Services&, const Call& call) {
+Reply read_infotext(Services& services, const Call& call) {
   const std::string text = read_body(kInfotext, call.body)["text"].get<std::string>();
-  return json_reply({{"info", text}, {"parameters", parameters_of(text)}});
+  const prompt::PictureSettings settings = prompt::settings_of_text(text);
+  // A text without settings is all prompt, which the reader has already.
+  const bool has_settings = !settings.infotext.entries.empty() || !settings.infotext.negative_prompt.empty();
+  return json_reply({{"info", settings.text},
+                     {"parameters", has_settings ? parameters_of(services, settings) : Json::object()},
+                     {"lowrank", about(settings)}});
 }
 
 Reply interrogate(Services&, const Call& call) {

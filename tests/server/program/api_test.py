@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """A1111's API as clients use it, against the real program on the tiny model.  api_test.py LOWRANK FIXTURES"""
+import base64
 import json
 import pathlib
 import struct
@@ -198,6 +199,28 @@ class Api(unittest.TestCase):
         self.assertEqual(rows("a fox [<lora:attention:1>:0]"), full)
         self.assertEqual(rows("a fox [<lora:attention:1>::0]"), plain)
         self.assertNotIn(rows("a fox [<lora:attention:1>::0.5]"), (plain, full))
+
+    def test_settings_of_other_programs(self):
+        folder = pathlib.Path(FIXTURES) / "generators"
+        expected = json.loads((folder / "expected.json").read_text())
+        for name in ("comfyui.png", "comfyui.webp", "swarmui.jpg", "invokeai.png", "fooocus-old.jpg", "a1111-comment.jpg"):
+            image = base64.b64encode((folder / name).read_bytes()).decode()
+            _, read = self.server.post("/sdapi/v1/png-info", {"image": image})
+            self.assertEqual((read["lowrank"]["generator"], read["parameters"]["Prompt"]), (expected[name]["generator"], expected[name]["prompt"]))
+            self.assertLessEqual(expected[name]["entries"].items(), read["parameters"].items(), name)
+            self.assertIn("Seed: 123456789", read["info"])
+        # The same as a text: a graph that was pasted, and settings whose line is broken.
+        graph = json.dumps({"3": {"class_type": "KSampler", "inputs": {"seed": 7, "steps": 2, "cfg": 3, "sampler_name": "heun", "scheduler": "karras",
+                                                                       "positive": ["6", 0], "negative": ["6", 0], "latent_image": ["5", 0]}},
+                            "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a blue cat"}},
+                            "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64}}})
+        broken = "a blue cat\nSteps: 2, Sampler: Heun, Schedule type: Karras, CFG scale: 3, Seed: 7, Size: 64x64, Template: red\nand blue"
+        for text in (graph, broken):
+            self.assertEqual(self.server.post("/v1/infotext", {"text": text})[1]["parameters"]["Seed"], "7")
+            info = json.loads(self.server.post("/sdapi/v1/txt2img", {"infotext": text})[1]["info"])
+            self.assertEqual((info["prompt"], info["seed"], info["sampler_name"], info["steps"]), ("a blue cat", 7, "Heun", 2))
+        info = json.loads(self.server.post("/sdapi/v1/txt2img", {"infotext": broken.replace("Seed: 7, ", "")})[1]["info"])
+        self.assertTrue(any("does not say a seed" in warning for warning in info["lowrank"]["warnings"]), info["lowrank"])
 
     def test_lists(self):
         for name in ("samplers", "schedulers", "upscalers", "latent-upscale-modes", "hypernetworks", "face-restorers", "realesrgan-models",

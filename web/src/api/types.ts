@@ -276,6 +276,8 @@ export interface OutputFile {
 export interface PictureParameters {
   info: string;
   parameters: Record<string, string>;
+  /** Which program wrote the settings, and what of them was not understood. */
+  lowrank?: { generator: string; notes: string[] };
 }
 
 /** How the server reads a prompt. */

@@ -5,7 +5,7 @@ import type { LoraCardData, PictureParameters } from '../api/types';
 import { checkpointName, choices, findLora, loadLoras, loras, ready, sentence, shortName } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
 import { changeWhole } from '../lib/prompt_undo';
-import { settingsOf } from '../lib/settings_text';
+import { asSentence, settingsOf } from '../lib/settings_text';
 import { dataUrl } from '../lib/picture_file';
 import { loraTags } from '../lib/prompt';
 import { go } from '../lib/route';
@@ -126,6 +126,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
         <p class="hint" role="status">{said}</p>
         {found?.info && (
           <>
+            {found.lowrank && found.lowrank.notes.length > 0 && <p class="hint">{found.lowrank.notes.map(asSentence).join(' ')}</p>}
             <h3>Prompt</h3>
             <p class="viewer-prompt">{found.parameters['Prompt']}</p>
             {found.parameters['Negative prompt'] && <><h3>Negative prompt</h3><p class="viewer-prompt">{found.parameters['Negative prompt']}</p></>}

@@ -5,8 +5,13 @@ import type { Form } from './form';
 export function looksLikeSettings(text: string): boolean {
   const labels = ['Steps', 'Sampler', 'CFG scale', 'Seed', 'Size', 'Model', 'Model hash', 'Clip skip', 'Version', 'Civitai resources'];
   const found = labels.filter((label) => new RegExp(`(^|[\\n,])\\s*${label}: ?\\S`, 'i').test(text));
+  // Other programs' settings are JSON.
+  if (/^\s*\{/.test(text) && /"(class_type|sui_image_params|positive_prompt|base_model|use_stable_diffusion_model|num_inference_steps)"/.test(text)) return true;
   return found.length >= 3 || (/(^|\n)Negative prompt:/i.test(text) && found.length > 0);
 }
+
+/** A note of the server as a sentence of its own. */
+export const asSentence = (note: string) => note.charAt(0).toUpperCase() + note.slice(1) + (/[.!?]$/.test(note) ? '' : '.');
 
 /** What the form can choose from, as far as settings name it. */
 export interface Known {

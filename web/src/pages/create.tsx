@@ -22,7 +22,7 @@ import type { Axis } from '../lib/plot';
 import { loraTags, networkName } from '../lib/prompt';
 import type { Completion } from '../lib/prompt';
 import { changeWhole, undoPrompt, useUndoAnywhere } from '../lib/prompt_undo';
-import { settingsOf } from '../lib/settings_text';
+import { asSentence, settingsOf } from '../lib/settings_text';
 import { isUnfinished, queue, send, sent, watchQueue } from '../lib/queue';
 import type { Sent } from '../lib/queue';
 import { useStore } from '../lib/store';
@@ -124,13 +124,13 @@ export function CreatePage() {
   /** Settings that were copied elsewhere and stand in a text now; false when the text holds none. */
   const takeSettings = async (text: string): Promise<boolean> => {
     try {
-      const { parameters } = await api.infotext(text);
+      const { parameters, lowrank } = await api.infotext(text);
       if (parameters['Prompt'] === undefined) return false;
       const { part, notes: said } = settingsOf(parameters, {
         samplers: all?.samplers ?? [], schedulers: all?.schedulers ?? [], checkpoint: shortName(checkpointName(all)),
       });
       changeWhole({ ...part, mode: f.mode === 'extras' ? 'txt2img' : f.mode });
-      setTaken({ text, notes: said });
+      setTaken({ text, notes: [...(lowrank?.notes ?? []).map(asSentence), ...said] });
       return true;
     } catch (error) {
       setWrong(`The settings could not be read: ${sentence(error)}`);
