@@ -91,7 +91,7 @@ class Library {
   std::set<std::string, std::less<>> claimed_names() const;
 
   // The LoRA that NAME means: by A1111's rule first (lora_folder.h), then by a former name, then as a hash of
-  // at least eight digits. nullopt: there is none.
+  // at least eight digits, then as `civitai-VERSION`. nullopt: there is none.
   std::optional<FoundLora> find_lora(std::string_view name) const;
   // The same, else the file at the path NAME. Throws Error(kNotFound) with the names that come near.
   FoundLora resolve(std::string_view name) const;

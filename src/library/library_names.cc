@@ -10,6 +10,7 @@
 #include "library/lora_folder.h"
 #include "library/near_names.h"
 #include "prompt/extra_networks.h"
+#include "prompt/generators/generators.h"
 #include "prompt/text.h"
 
 namespace lowrank::library {
@@ -107,6 +108,8 @@ std::optional<FoundLora> Library::find_lora(std::string_view name) const {
              [&](Statement& statement) { statement.bind(1, name); });
   if (!former.empty()) return FoundLora{former.front(), "former name"};
   if (auto record = find_hash(name)) return FoundLora{std::move(*record), "hash"};
+  if (const auto version = prompt::civitai_version_of(name))
+    if (auto record = find_civitai_version(*version)) return FoundLora{std::move(*record), "Civitai version"};
   return std::nullopt;
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/sha256.h"
 #include "prompt/extra_networks.h"
 #include "prompt/generators/generators.h"
 
@@ -57,16 +56,6 @@ void add_extension_hashes(Needs& needs, const json& hashes) {
 void add_civitai_resources(Needs& needs, const prompt::Infotext& infotext) {
   for (const auto& resource : prompt::civitai_resources(infotext))
     needs.add(resource.kind, resource.name).civitai_version = resource.version;
-}
-
-// The starter model lies beside the program, not in the collection. "" unless `needed` is it.
-std::filesystem::path find_starter(const Library& library, const NeededFile& needed, std::string& how) {
-  const std::filesystem::path file = library.data().starter_checkpoint();
-  if (needed.kind != "checkpoint" || file.empty() || checkpoint_name(file) != needed.name) return {};
-  how = "name";
-  if (!needed.hash.empty() && !sha256_file_hex(file).starts_with(needed.hash))
-    how += ", but its hash is another";
-  return file;
 }
 
 std::optional<Record> find_other(const Library& library, const NeededFile& needed) {
@@ -132,9 +121,6 @@ NeededAnswer find_needed(const Library& library, const NeededFile& needed) {
   } else if (auto other = find_other(library, needed)) {
     answer.how = "name";
     answer.found = std::move(other);
-  } else {
-    answer.starter = find_starter(library, needed, answer.how);
-    if (!answer.starter.empty()) return answer;
   }
   // The text's hash met no known one, so the name is all there is.
   const bool is_by_name = answer.found && answer.how != "hash" && answer.how != "Civitai version";

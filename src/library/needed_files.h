@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,16 +27,11 @@ std::vector<NeededFile> needed_files(const std::string& text);  // a prompt, or 
 struct NeededAnswer {
   NeededFile needed;
   std::optional<Record> found = {};
-  std::filesystem::path starter = {};  // the starter model is it, which no record has; "" it is not
-  std::string how = {};                // "name", "hash", "former name", "Civitai version"
+  std::string how = {};  // "name", "hash", "former name", "Civitai version"
   // Of what is missing:
   std::optional<Record> lost = {};  // it was here once
   std::string import_source = {};   // what an import may be given: a page or a hash; "" nothing is known
 };
-
-inline bool is_here(const NeededAnswer& answer) {
-  return answer.found || !answer.starter.empty();
-}
 
 // A hash decides before a name: equal names may mean different files.
 NeededAnswer find_needed(const Library& library, const NeededFile& needed);

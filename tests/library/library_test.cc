@@ -663,6 +663,9 @@ TEST_F(LibraryTest, LoraManagersFileIsRead) {
   EXPECT_EQ(record.creator, "ann");
   EXPECT_EQ(record.civitai_model, 22);
   EXPECT_EQ(record.civitai_version, 11);
+  EXPECT_EQ(open().resolve("civitai-11").record.id, record.id) << "by the version that Civitai gives it";
+  EXPECT_FALSE(open().find_lora("civitai-12"));
+  EXPECT_FALSE(open().find_lora("civitai-0"));
 }
 
 }  // namespace

@@ -79,14 +79,10 @@ ordered_json answer_json(const Library& library, const NeededAnswer& answer) {
   ordered_json json = {{"kind", answer.needed.kind},
                        {"name", answer.needed.name},
                        {"hash", answer.needed.hash},
-                       {"found", library::is_here(answer)}};
+                       {"found", answer.found.has_value()}};
   if (answer.found) {
     json["as"] = Library::relative_name(*answer.found);
     json["path"] = library.path_of(*answer.found).string();
-    json["by"] = answer.how;
-  } else if (!answer.starter.empty()) {
-    json["as"] = library::checkpoint_name(answer.starter);
-    json["path"] = answer.starter.string();
     json["by"] = answer.how;
   } else {
     json["where"] = where_to_get(library, answer);
@@ -102,7 +98,7 @@ int lora_missing(const Invocation& invocation) {
   std::vector<NeededAnswer> answers;
   for (const NeededFile& file : needed) answers.push_back(find_needed(library, file));
   const auto is_unanswered = [](const NeededAnswer& answer) {
-    return !library::is_here(answer) && !answer.needed.hash.empty();
+    return !answer.found && !answer.needed.hash.empty();
   };
   if (invocation.has("hash") && std::ranges::any_of(answers, is_unanswered)) {
     hash_the_rest(library, invocation.has("json"));
@@ -122,12 +118,10 @@ int lora_missing(const Invocation& invocation) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const NeededAnswer& answer : answers) {
-    const bool is_here = library::is_here(answer);
-    const std::string name = answer.found             ? Library::relative_name(*answer.found)
-                             : answer.starter.empty() ? ""
-                                                      : library::checkpoint_name(answer.starter);
+    const bool is_here = answer.found.has_value();
     rows.push_back({answer.needed.kind, answer.needed.name, answer.needed.hash, is_here ? "here" : "missing",
-                    is_here ? fmt::format("{} (by {})", name, answer.how) : where_to_get(library, answer)});
+                    is_here ? fmt::format("{} (by {})", Library::relative_name(*answer.found), answer.how)
+                            : where_to_get(library, answer)});
   }
   fmt::print("{}", text_table({"KIND", "NAME", "HASH", "STATE", "WHERE"}, std::move(rows)));
   const auto unhashed = library.unhashed("lora").size();

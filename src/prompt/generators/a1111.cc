@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "prompt/extra_networks.h"
 #include "prompt/generators/draft.h"
@@ -10,6 +11,8 @@
 
 namespace lowrank::prompt {
 namespace {
+
+constexpr std::string_view kCivitaiName = "civitai-";
 
 bool has_tag(const Infotext& infotext, std::string_view name) {
   return std::ranges::any_of(parse_extra_networks(infotext.prompt).loras,
@@ -50,6 +53,19 @@ void use_a1111_names(PictureSettings& settings) {
 
 }  // namespace
 
+std::string civitai_name(std::int64_t version) {
+  return fmt::format("{}{}", kCivitaiName, version);
+}
+
+std::optional<std::int64_t> civitai_version_of(std::string_view name) {
+  if (!name.starts_with(kCivitaiName)) return std::nullopt;
+  name.remove_prefix(kCivitaiName.size());
+  std::int64_t version = 0;
+  const auto [end, status] = std::from_chars(name.data(), name.data() + name.size(), version);
+  const bool is_whole = status == std::errc() && end == name.data() + name.size() && version > 0;
+  return is_whole ? std::optional(version) : std::nullopt;
+}
+
 std::vector<CivitaiResource> civitai_resources(const Infotext& infotext) {
   std::vector<CivitaiResource> resources;
   const std::string* text = infotext.find("Civitai resources");
@@ -67,7 +83,7 @@ std::vector<CivitaiResource> civitai_resources(const Infotext& infotext) {
     if (resource.kind.empty() || version == item.end() || !version->is_number_integer()) continue;
     resource.version = version->get<std::int64_t>();
     if (const std::string weight = text_field(item, "weight"); !weight.empty()) resource.weight = weight;
-    if (resource.name.empty()) resource.name = fmt::format("civitai-{}", resource.version);
+    if (resource.name.empty()) resource.name = civitai_name(resource.version);
     std::erase_if(resource.name, [](char c) { return c == ':' || c == '<' || c == '>' || c == '\n'; });
     resources.push_back(std::move(resource));
   }

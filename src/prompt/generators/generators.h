@@ -2,6 +2,7 @@
 // own. A new one is a reader in a file here and a row of the table in generators.cc.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -44,8 +45,12 @@ std::optional<PictureSettings> settings_of_picture(const PictureTexts& picture);
 // A text that stands for itself: A1111's, or another program's JSON. Any text has a reading.
 PictureSettings settings_of_text(std::string_view text);
 
+// The name of a LoRA of which a text gives Civitai's version alone: `civitai-VERSION`. The collection finds it by that.
+std::string civitai_name(std::int64_t version);
+std::optional<std::int64_t> civitai_version_of(std::string_view name);  // nullopt: it is no such name
+
 // The JSON that the entry `Civitai resources` holds and the tags do not: a LoRA of a version is a tag of its model's
-// name, or of `civitai-VERSION` where no name is given.
+// name, or else of civitai_name().
 struct CivitaiResource {
   std::string kind;  // "lora", "checkpoint", "embedding"
   std::string name;

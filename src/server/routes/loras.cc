@@ -258,10 +258,6 @@ Reply lora_missing(Services& services, const Call& call) {
         entry["by"] = answer.how;
         if (file.kind == "lora") entry["prompt_name"] = library.prompt_name(*answer.found);
         found.push_back(std::move(entry));
-      } else if (!answer.starter.empty()) {
-        entry["relative"] = library::checkpoint_name(answer.starter);
-        entry["by"] = answer.how;
-        found.push_back(std::move(entry));
       } else {
         entry["where"] = where_to_get(answer);
         entry["import"] = answer.import_source.empty() ? Json() : Json(answer.import_source);
