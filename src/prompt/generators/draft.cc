@@ -133,6 +133,8 @@ void Draft::entry(std::string_view label, const std::string& value) {
     note(fmt::format("the seed {} is none that can be used here.", value));
     return;
   }
+  // No skipped layer, as others count, is the 1 that is taken when nothing is said.
+  if (label == "Clip skip" && parse_integer(value).value_or(0) < 1) return;
   settings_.infotext.set(label, value);
 }
 
