@@ -78,14 +78,12 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
   const LoraFile& lora = adapter->file_;
   adapter->skipped_ = lora.skipped;
   for (const auto& embedding : lora.embeddings) {
-    if (embedding.vectors.shape[1] == text_encoder.width()) {
+    std::string reason = formats::embedding_misfit(embedding, text_encoder.width());
+    if (reason.empty()) {
       adapter->embeddings_.push_back(embedding);
     } else {
       adapter->skipped_.push_back(
-          {embedding.vectors.name.substr(0, embedding.vectors.name.rfind('.')),
-           {embedding.vectors.name},
-           fmt::format("the embedding '{}' is {} wide, this model's text encoder {}", embedding.name,
-                       embedding.vectors.shape[1], text_encoder.width())});
+          {formats::module_of(embedding), {embedding.vectors.name}, std::move(reason)});
     }
   }
   const auto match = formats::match_lora(lora, table_of(unet.layers()), table_of(text_encoder.layers()));
@@ -112,7 +110,7 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
                                  entry.module, entry.kind, entry.alpha, keys_of(entry), std::move(formula)});
   }
 
-  if (adapter->targets_.empty()) {
+  if (adapter->targets_.empty() && adapter->embeddings_.empty()) {
     const BaseModel model = base_model_of(unet);
     if (lora.base_model != BaseModel::kOther && model != BaseModel::kOther && lora.base_model != model)
       throw_wrong_base(lora, unet);

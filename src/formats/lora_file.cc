@@ -394,6 +394,9 @@ LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
     throw Error(kBadInput, "{}: {}.", lora.path.string(), refusal_of_kind(*file, "a LoRA"));
   }
   lora.notes = config.notes();
+  if (std::any_of(lora.entries.begin(), lora.entries.end(),
+                  [](const LoraEntry& entry) { return entry.kind == AdapterKind::kKasa; }))
+    lora.notes.emplace_back(kStartNote);
   if (is_peft_without_settings(*file, config))
     lora.notes.push_back(
         "adapter_config.json is not beside it: alpha is taken as the rank, all else as PEFT's default");

@@ -10,6 +10,9 @@
 namespace lowrank::formats {
 namespace {
 
+// Half of a LoRA would be silent nonsense, so nothing of it acts.
+constexpr std::string_view kForeign = "what sees the text does not fit this model";
+
 // The layers of one component of a checkpoint, with their form told by name and shape.
 LayerTable layers_of(const ParameterViews& views) {
   constexpr std::string_view kWeight = ".weight";
@@ -89,8 +92,19 @@ LoraFit fit_lora(const LoraFile& lora, const Checkpoint& checkpoint) {
       continue;
     }
     fit.keys_skipped += keys;
-    fit.unmet.push_back(
-        {entry.module, place.acts() ? "what sees the text does not fit this model" : place.reason});
+    fit.unmet.push_back({entry.module, place.acts() ? std::string(kForeign) : place.reason});
+  }
+  const auto words = checkpoint.text_encoder.find("embeddings.token_embedding.weight");
+  const std::int64_t width =
+      words == checkpoint.text_encoder.end() || words->second.shape.size() < 2 ? 0 : words->second.shape[1];
+  for (const BundledEmbedding& embedding : lora.embeddings) {
+    std::string reason = match.is_foreign ? std::string(kForeign) : embedding_misfit(embedding, width);
+    ++(reason.empty() ? fit.keys_applied : fit.keys_skipped);
+    if (reason.empty()) {
+      ++fit.embeddings;
+    } else {
+      fit.unmet.push_back({module_of(embedding), std::move(reason)});
+    }
   }
   for (const SkippedKeys& skipped : lora.skipped) {
     fit.unmet.push_back({skipped.module, skipped.reason});
@@ -99,9 +113,19 @@ LoraFit fit_lora(const LoraFile& lora, const Checkpoint& checkpoint) {
   return fit;
 }
 
+std::string module_of(const BundledEmbedding& embedding) {
+  return embedding.vectors.name.substr(0, embedding.vectors.name.rfind('.'));
+}
+
+std::string embedding_misfit(const BundledEmbedding& embedding, std::int64_t width) {
+  if (embedding.vectors.shape[1] == width) return "";
+  return fmt::format("the embedding '{}' is {} wide, this model's text encoder {}", embedding.name,
+                     embedding.vectors.shape[1], width);
+}
+
 std::string fit_verdict(const LoraFit& fit) {
-  const int applied = fit.applied_unet + fit.applied_text;
-  if (applied == 0)
+  const int applied = fit.applied_unet + fit.applied_text + fit.embeddings;
+  if (!fit.applies())
     return "does not apply: " + (!fit.unusable.empty() ? fit.unusable
                                  : !fit.family.empty() ? fit.family
                                                        : std::string("none of its modules fits"));

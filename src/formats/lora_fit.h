@@ -30,18 +30,22 @@ struct LoraMatch {
 };
 LoraMatch match_lora(const LoraFile& lora, const LayerTable& unet, const LayerTable& text_encoder);
 
+// Why an embedding inside the file cannot be used with a text encoder of that width; "" when it can.
+std::string module_of(const BundledEmbedding& embedding);
+std::string embedding_misfit(const BundledEmbedding& embedding, std::int64_t width);
+
 struct UnmetModule {
   std::string module;
   std::string reason;  // "there is no such layer", "shape [320, 768] meets a layer [320, 1024]"
 };
 
 struct LoraFit {
-  int applied_unet = 0, applied_text = 0;
+  int applied_unet = 0, applied_text = 0, embeddings = 0;
   std::int64_t keys_applied = 0, keys_skipped = 0, keys_unknown = 0;  // all keys of the file
   std::vector<UnmetModule> unmet;  // modules without a place, and those that the file itself spoils
   std::string family;              // of LoRA and checkpoint when they differ: "the file is SDXL …"; else ""
   std::string unusable;            // why no model could use it; else ""
-  bool applies() const { return applied_unet + applied_text > 0; }
+  bool applies() const { return applied_unet + applied_text + embeddings > 0; }
 };
 
 LoraFit fit_lora(const LoraFile& lora, const Checkpoint& checkpoint);

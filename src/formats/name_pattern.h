@@ -19,7 +19,7 @@ namespace lowrank::formats {
 // What the patterns of one file may still cost.
 struct PatternAllowance {
   std::int64_t places = 200'000;    // of all compiled patterns together
-  std::int64_t steps = 50'000'000;  // of all comparisons together
+  std::int64_t steps = 20'000'000;  // of all comparisons together
 };
 
 class NamePattern {

@@ -53,6 +53,7 @@ constexpr std::array kUnknownMarks = {
     MarkRow{".tinylora_", "TINYLORA"},
     MarkRow{".unilora_", "UNILORA"},
     MarkRow{".vblora_", "VBLORA"},
+    MarkRow{".trainable_tokens_", "TRAINABLE_TOKENS"},
     MarkRow{".waveft_", "WAVEFT"},
     MarkRow{".xlora_", "XLORA"},
     MarkRow{".oft_r", "OFT as written before PEFT 0.15"},
@@ -127,11 +128,10 @@ bool has_component_prefix(const ordered_json& object) {
 }  // namespace
 
 std::optional<std::string_view> unknown_peft_type(std::string_view key) {
-  for (const MarkRow& row : kUnknownMarks) {
-    const auto at = key.rfind(row.mark);
-    // The mark begins the key's last words: `X.fourierft_spectrum`, `X.glora_A.Xd`, `X.osf_U.default`.
-    if (at != std::string_view::npos && at > 0) return row.type;
-  }
+  if (key == "prompt_embeddings") return "PROMPT_TUNING, P_TUNING or PREFIX_TUNING";
+  // The mark begins the key's last words: `X.fourierft_spectrum`, `X.glora_A.Xd`, `X.osf_U.default`.
+  for (const MarkRow& row : kUnknownMarks)
+    if (const auto at = key.rfind(row.mark); at != std::string_view::npos && at > 0) return row.type;
   return std::nullopt;
 }
 
@@ -150,10 +150,12 @@ void PeftConfig::read_start(const ordered_json& object, const std::string& prefi
                          [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
   if (start.starts_with("pissa")) {
     settings.peft.start = PeftSettings::Start::kPissa;
+    notes_.emplace_back(kStartNote);
     if (start != "pissa")
       notes_.push_back("its start '" + start + "' is an estimate drawn at random; the exact one is used");
   } else if (start == "olora") {
     settings.peft.start = PeftSettings::Start::kOlora;
+    notes_.emplace_back(kStartNote);
   } else if (start.starts_with("corda") || start == "loftq" || start == "lora_ga") {
     throw Error(kUnsupported,
                 "{}: {}init_lora_weights is '{}', which changed the base weights by what the file does not "
@@ -231,6 +233,7 @@ PeftConfig PeftConfig::beside(const weights::TensorFile& file) {
     const bool is_pipeline = has_component_prefix(object);
     config.settings_[Component::kUnet] = config.read(object, is_pipeline ? "unet." : "");
     config.settings_[Component::kTextEncoder] = config.read(object, is_pipeline ? "text_encoder." : "");
+    config.keep_each_note_once();
     return config;
   }
   const auto beside = file.path().parent_path() / kPeftSettings;
@@ -240,18 +243,26 @@ PeftConfig PeftConfig::beside(const weights::TensorFile& file) {
     config.settings_[Component::kUnet] = config.read(object, "");
     config.settings_[Component::kTextEncoder] = config.settings_[Component::kUnet];
   }
-  std::ranges::sort(config.notes_);
-  config.notes_.erase(std::unique(config.notes_.begin(), config.notes_.end()), config.notes_.end());
+  config.keep_each_note_once();
   return config;
 }
 
-std::optional<double> PeftConfig::first_match(const std::vector<Pattern>& patterns, std::string_view path) {
+void PeftConfig::keep_each_note_once() {
+  std::ranges::sort(notes_);
+  notes_.erase(std::unique(notes_.begin(), notes_.end()), notes_.end());
+}
+
+bool PeftConfig::matches(const NamePattern& pattern, std::string_view path) {
   try {
-    for (const Pattern& pattern : patterns)
-      if (pattern.name.matches(path, allowance_)) return pattern.value;
+    return pattern.matches(path, allowance_);
   } catch (const Error& error) {
     throw Error(kBadInput, "{}: {}; write fewer or simpler patterns.", label_, error.what());
   }
+}
+
+std::optional<double> PeftConfig::first_match(const std::vector<Pattern>& patterns, std::string_view path) {
+  for (const Pattern& pattern : patterns)
+    if (matches(pattern.name, path)) return pattern.value;
   return std::nullopt;
 }
 
@@ -267,7 +278,7 @@ PeftConfig::Answer PeftConfig::of(Component component, std::string_view path, Ad
     answer.settings.is_feedforward =
         std::ranges::any_of(settings.feedforward_ends,
                             [&](const auto& end) { return path.ends_with(end); }) ||
-        (settings.feedforward && settings.feedforward->matches(path, allowance_));
+        (settings.feedforward && matches(*settings.feedforward, path));
   }
   if (!is_factored && !is_lora_kind(kind)) return answer;
   if (rank == 0) {

@@ -56,6 +56,8 @@ class PeftConfig {
   };
   Settings read(const nlohmann::ordered_json& object, const std::string& prefix);
   void read_start(const nlohmann::ordered_json& object, const std::string& prefix, Settings& settings);
+  bool matches(const NamePattern& pattern, std::string_view path);
+  void keep_each_note_once();
   std::optional<double> first_match(const std::vector<Pattern>& patterns, std::string_view path);
 
   std::string label_;  // file and field, for errors
@@ -63,6 +65,12 @@ class PeftConfig {
   std::vector<std::string> notes_;
   PatternAllowance allowance_;
 };
+
+// Of PiSSA, OLoRA and KaSA.
+inline constexpr std::string_view kStartNote =
+    "its training began by taking a part out of the base weights: it is right only on the checkpoint that it "
+    "was "
+    "trained on";
 
 // The PEFT type that a key's own name tells, of those whose change LowRank does not make: "FOURIERFT".
 std::optional<std::string_view> unknown_peft_type(std::string_view key);

@@ -184,13 +184,12 @@ class CollectionTest(unittest.TestCase):
 
     def verdicts(self, folder):
         """What list, show, inspect and why say of a file: (why it cannot be used or "", kinds)."""
-        path = self.loras / folder / "adapter_model.safetensors"
-        (row,) = [r for r in self.json("lora", "list")["loras"] if r["path"] == str(path)]
         name = f"{folder}/adapter_model"
+        (row,) = [r for r in self.json("lora", "list")["loras"] if r["relative"] == name]
         shown = self.json("lora", "show", name)
         self.assertEqual(row.get("error", ""), shown.get("error", ""))
-        inspected = subprocess.run([LOWRANK, "lora", "inspect", path, "--json"], cwd=self.folder, env=self.environment, capture_output=True, text=True)
-        asked = subprocess.run([LOWRANK, "lora", "why", path, "--model", "tiny", "--json"], cwd=self.folder, env=self.environment, capture_output=True,
+        inspected = subprocess.run([LOWRANK, "lora", "inspect", name, "--json"], cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        asked = subprocess.run([LOWRANK, "lora", "why", name, "--model", "tiny", "--json"], cwd=self.folder, env=self.environment, capture_output=True,
                                text=True)
         if inspected.returncode:  # refused as a whole: in the same words by both
             self.assertNotEqual(asked.returncode, 0)
@@ -198,7 +197,7 @@ class CollectionTest(unittest.TestCase):
                 self.assertIn(row["error"].rstrip("."), told)
             return row["error"], ""
         reason = json.loads(inspected.stdout)["unusable"]
-        self.assertEqual(row.get("error", ""), f"{path}: {reason}" if reason else "")
+        self.assertEqual(row.get("error", ""), f"{row['path']}: {reason}" if reason else "")
         if reason:
             self.assertEqual(json.loads(asked.stdout)["verdict"], "does not apply: " + reason)
         self.assertEqual(row["kind"] if not reason else "", "+".join(sorted(json.loads(inspected.stdout)["kinds"])))

@@ -171,6 +171,20 @@ TEST(LoraFit, TheReferenceAdaptersFitTheTinyModelInFull) {
   }
 }
 
+// Embeddings inside the file act where they are as wide as the text encoder, as in the engine.
+TEST(LoraFit, CountsTheEmbeddingsInsideTheFile) {
+  const TemporaryFolder folder;
+  const auto checkpoint = open_checkpoint(tiny_model());
+  const auto width = checkpoint.text_encoder.find("embeddings.token_embedding.weight")->second.shape[1];
+  const auto verdict = [&](std::int64_t wide) {
+    write_named(folder.path() / "a.safetensors",
+                {{"lora_unet_conv_in.diff", {32, 4, 3, 3}}, {"bundle_emb.fox.clip_l", {2, wide}}});
+    return fit_verdict(fit_lora(open_lora(folder.path() / "a.safetensors"), checkpoint));
+  };
+  EXPECT_EQ(verdict(width), "applies fully: 2 of 2 modules, all 2 keys");
+  EXPECT_EQ(verdict(width + 1), "applies in part: 1 of 2 modules, 1 of 2 keys");
+}
+
 TEST(LoraFit, FullyMeansThatNoKeyIsLeftOver) {
   const TemporaryFolder folder;
   const std::string m = "lora_unet_conv_in";
