@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "library/needed_files.h"
+#include "prompt/extra_networks.h"
+#include "prompt/text.h"
 #include "server/http/refusal.h"
 #include "server/routes/lora_json.h"
 #include "server/routes/routes.h"
@@ -124,9 +126,10 @@ std::vector<std::string> tag_names(const Library& library, const std::vector<Rec
   const auto claimed = is_few ? std::set<std::string, std::less<>>() : library.claimed_names();
   std::vector<std::string> names;
   for (const Record& record : records) {
-    const bool is_plain = record.name.find_first_of("<>:=#|") == std::string::npos;
-    names.push_back(!is_few && is_plain && !claimed.contains(record.name) ? record.name
-                                                                          : library.prompt_name(record));
+    const bool is_plain = !is_few && !claimed.contains(record.name) &&
+                          prompt::is_plain_network_name(record.name) &&
+                          prompt::well_formed(record.name) == record.name;
+    names.push_back(is_plain ? record.name : library.prompt_name(record));
   }
   return names;
 }
