@@ -18,6 +18,8 @@ constexpr RouteRow kRoutes[] = {
     {"POST", "/sdapi/v1/extra-batch-images", extra_batch, "Make pictures larger", "application/json", extras_batch_parameters},
     {"POST", "/sdapi/v1/png-info", png_info, "Read the settings inside a picture", "application/json", png_info_parameters},
     {"POST", "/sdapi/v1/interrogate", interrogate, "There is no captioner: 404", "application/json", interrogate_parameters},
+    // Some clients take any answer but 404 for a captioner.
+    {"GET", "/sdapi/v1/interrogate", absent, "There is no captioner: 404"},
     // A1111: progress
     {"GET", "/sdapi/v1/progress", progress, "How far the running job is, with a preview", "application/json", nullptr, progress_query},
     {"POST", "/sdapi/v1/interrupt", interrupt, "End the running job with what is there"},
@@ -46,8 +48,6 @@ constexpr RouteRow kRoutes[] = {
     {"GET", "/sdapi/v1/scripts", scripts, "Scripts by name"},
     {"GET", "/sdapi/v1/script-info", script_infos, "Scripts with their arguments"},
     {"GET", "/sdapi/v1/extensions", empty_list, "Extensions: none"},
-    {"GET", "/controlnet/model_list", controlnet_models, "ControlNet models: none"},
-    {"GET", "/controlnet/module_list", controlnet_modules, "ControlNet preprocessors: none"},
     {"POST", "/sdapi/v1/refresh-checkpoints", refresh, "Look for new files"},
     {"POST", "/sdapi/v1/refresh-vae", refresh, "Look for new files"},
     {"POST", "/sdapi/v1/refresh-loras", refresh, "Look for new files"},
@@ -123,6 +123,8 @@ constexpr RouteRow kRoutes[] = {
     {"GET", "/metrics", metrics, "Counters in Prometheus' form", "text/plain"},
     {"GET", "/openapi.json", openapi_json, "This description", "application/json", nullptr, nullptr, kOpen},
     {"GET", "/docs", docs_page, "This description as a page", "text/html", nullptr, nullptr, kOpen},
+    {"GET", "/login_check", login_check, "Is the page open to who asks: null, or 401", "application/json", nullptr, nullptr, kPage},
+    {"GET", "/login_check/", login_check, "The same", "application/json", nullptr, nullptr, kPage},
     {"GET", "/", page_index, "The web page", "text/html", nullptr, nullptr, kPage},
     {"GET", "/{*file}", page_asset, "Files of the web page", "*/*", nullptr, nullptr, kPage},
 };

@@ -4,6 +4,7 @@
 #include "server/fields/generation_parameters.h"
 #include "server/http/access.h"
 #include "server/http/base64.h"
+#include "server/http/gzip.h"
 #include "server/http/refusal.h"
 #include "server/http/url.h"
 #include "server/page/embedded_files.h"
@@ -133,6 +134,39 @@ TEST(Parameters, WrongTypesAreMendedAsPydanticDoes) {
         R"({"cfg_scale": "nan"})", R"({"tiling": 2})", R"({"prompt": []})", R"({"styles": "a"})",
         R"({"seed": 9223372036854775808})", "[]"})
     EXPECT_THROW(read(wrong), Refusal) << wrong;
+}
+
+// dict() of an empty list and of an empty text is {} in Python, and pydantic 1 takes what dict() takes.
+TEST(Parameters, EmptyListsAndTextsAreEmptyObjects) {
+  for (const char* empty : {"[]", "\"\""}) {
+    Faults faults;
+    const auto body = RequestJson::parse(std::string(R"({"override_settings": )") + empty + "}");
+    EXPECT_EQ(read_parameters(txt2img_parameters(), body, faults)["override_settings"], Json::object());
+    EXPECT_TRUE(faults.empty()) << empty;
+  }
+}
+
+TEST(Parameters, WhatDoesNothingIsPassedOverWithAWord) {
+  const auto told = [](const char* body, bool refused) {
+    Faults faults;
+    std::vector<std::string> passed_over;
+    read_parameters(txt2img_parameters(), RequestJson::parse(body), faults, &passed_over);
+    EXPECT_EQ(!faults.empty(), refused) << body;
+    return passed_over;
+  };
+  EXPECT_THAT(told(R"({"hr_scale": 0})", false), testing::ElementsAre(testing::HasSubstr("hr_scale")));
+  EXPECT_THAT(told(R"({"hr_scale": 0, "enable_hr": true})", true), testing::IsEmpty());
+  EXPECT_THAT(told(R"({"denoising_strength": 5})", false), testing::SizeIs(1));
+  EXPECT_THAT(told(R"({"clip_skip": "", "lora": "<lora:a:1>"})", false), testing::SizeIs(2));
+  EXPECT_THAT(told(R"({"clip_skip": 2})", false), testing::IsEmpty());
+  EXPECT_THAT(told(R"({"steps": 0})", true), testing::IsEmpty());
+}
+
+TEST(Gzip, IsTakenOnlyWhereTheClientSaysSo) {
+  for (const char* yes : {"gzip", "deflate, gzip;q=0.5", "*", "GZIP", "x-gzip", "br, *;q=0.1"})
+    EXPECT_TRUE(accepts_gzip(yes)) << yes;
+  for (const char* no : {"", "identity", "gzip;q=0", "br", "*;q=0", "gzip;q=0, *"})
+    EXPECT_FALSE(accepts_gzip(no)) << no;
 }
 
 // Defaults of A1111's request, from its API documentation.

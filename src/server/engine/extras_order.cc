@@ -43,14 +43,14 @@ std::string text_in(const RequestJson& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-ExtrasOrder::Given given_picture(const std::string& text) {
-  return {.picture = request_picture(text), .parameters = request_parameters(text)};
+ExtrasOrder::Given given_picture(const std::string& text, const std::string& field) {
+  return {.picture = request_picture(text, field), .parameters = request_parameters(text, field)};
 }
 
 void take_pictures(ExtrasOrder& order, const RequestJson& body) {
   const auto single = body.find("image");
   if (single != body.end() && single->is_string()) {
-    order.pictures.push_back(given_picture(single->get<std::string>()));
+    order.pictures.push_back(given_picture(single->get<std::string>(), "image"));
     return;
   }
   const RequestJson list =
@@ -60,7 +60,7 @@ void take_pictures(ExtrasOrder& order, const RequestJson& body) {
   for (const auto& entry : list) {
     if (!entry.is_object()) refuse_field("imageList", "value is not a valid dict", "type_error.dict");
     const std::string data = text_in(entry, "data");
-    order.pictures.push_back(given_picture(data.empty() ? text_in(entry, "image") : data));
+    order.pictures.push_back(given_picture(data.empty() ? text_in(entry, "image") : data, "imageList"));
   }
 }
 

@@ -12,6 +12,7 @@
 #include "pipeline/metadata.h"
 #include "prompt/extra_networks.h"
 #include "prompt/generators/generators.h"
+#include "prompt/styles.h"
 #include "prompt/text.h"
 #include "sampling/sampler_table.h"
 #include "sampling/schedules.h"
@@ -69,7 +70,7 @@ class Reader {
       if (!value.is_null() && !given(body_, name)) take(name, value);
     take_infotext();
     for (const auto& [name, value] : order_.parameters.items())
-      if (given(body_, name)) take(name, value);
+      if (!value.is_null() && given(body_, name)) take(name, value);
     take_sampler();
     take_size();
     take_files();
@@ -93,17 +94,18 @@ class Reader {
 
   void take_pictures() {
     if (order_.kind == GenerationKind::kText) {
-      if (const std::string first = parameter_text("firstpass_image"); !first.empty())
-        request_.firstpass_image = request_picture(first);
+      if (const std::string first = parameter_text("firstpass_image"); !first.empty() && request_.enable_hr)
+        request_.firstpass_image = request_picture(first, "firstpass_image");
       return;
     }
     const Json& images = parameter("init_images");
     if (!images.is_array() || images.empty()) throw Refusal(404, "Init image not found");
     for (const Json& image : images)
-      request_.init_images.push_back(request_picture(image.get<std::string>()));
-    if (const std::string mask = parameter_text("mask"); !mask.empty()) request_.mask = request_mask(mask);
+      request_.init_images.push_back(request_picture(image.get<std::string>(), "init_images"));
+    if (const std::string mask = parameter_text("mask"); !mask.empty())
+      request_.mask = request_mask(mask, "mask");
     if (const std::string mask = parameter_text("latent_mask"); !mask.empty())
-      request_.latent_mask = request_mask(mask);
+      request_.latent_mask = request_mask(mask, "latent_mask");
   }
 
  private:
@@ -177,9 +179,18 @@ class Reader {
     if (order_.kind == GenerationKind::kText) {
       request_.hr_sampler = without_placeholder(text_or("hr_sampler_name", request_.hr_sampler));
       request_.hr_scheduler = without_placeholder(text_or("hr_scheduler", request_.hr_scheduler));
-      if (!request_.hr_sampler.empty() || !request_.hr_scheduler.empty())
-        check_sampler(request_.hr_sampler, request_.hr_scheduler);
+      const std::string unknown = unknown_hr_sampler(request_);
+      if (unknown.empty()) return;
+      if (request_.enable_hr) throw Refusal(400, unknown);
+      pass_over(unknown, "enable_hr");
+      request_.hr_sampler.clear();
+      request_.hr_scheduler.clear();
     }
+  }
+
+  void pass_over(const std::string& what, std::string_view needed) {
+    order_.warnings.push_back(
+        fmt::format("{}; the field was passed over, as it does nothing without {}.", what, needed));
   }
 
   void take_size() {
@@ -222,13 +233,21 @@ class Reader {
       vae = "Automatic";
     }
     request_.vae = vae_path(catalog_, vae, "override_settings", faults_);
-    const auto other_model = [&](const char* name, const std::string& infotext) {
+    const auto other_model = [&](const char* name, const std::string& infotext, bool is_used,
+                                 const char* needed) -> std::string {
       const std::string asked = without_placeholder(text_or(name, infotext));
-      return asked.empty() ? "" : checkpoint_path(catalog_, asked, name, Match::kPart, faults_);
+      if (asked.empty()) return "";
+      if (is_used) return checkpoint_path(catalog_, asked, name, Match::kPart, faults_);
+      if (const auto found = catalog_.find_checkpoint(asked, Match::kPart)) return found->path.string();
+      pass_over(fmt::format("{}: model '{}' not found", name, asked.substr(0, 200)), needed);
+      return "";
     };
-    request_.refiner_checkpoint = other_model("refiner_checkpoint", request_.refiner_checkpoint);
+    const double switch_at = request_.refiner_switch_at.value;
+    request_.refiner_checkpoint = other_model("refiner_checkpoint", request_.refiner_checkpoint,
+                                              switch_at > 0 && switch_at < 1, "refiner_switch_at");
     if (order_.kind == GenerationKind::kText)
-      request_.hr_checkpoint = other_model("hr_checkpoint_name", request_.hr_checkpoint);
+      request_.hr_checkpoint =
+          other_model("hr_checkpoint_name", request_.hr_checkpoint, request_.enable_hr, "enable_hr");
   }
 
   // null: the option eta_ancestral, or eta_ddim for the DDIM family, which the pipeline takes by itself.
@@ -246,16 +265,30 @@ class Reader {
 
   void take_styles() {
     if (!parameter("styles").is_array()) return;
-    for (const Json& style : parameter("styles")) request_.styles.push_back(style.get<std::string>());
+    const auto known = prompt::read_styles(catalog_.data().styles());
+    for (const Json& style : parameter("styles")) {
+      const std::string name = style.get<std::string>();
+      if (std::ranges::find(known, name, &prompt::Style::name) != known.end()) {
+        request_.styles.push_back(name);
+      } else if (!name.empty() && name != "None") {
+        order_.warnings.push_back(fmt::format("there is no style '{}' in {}; it was passed over.",
+                                              name.substr(0, 200),
+                                              catalog_.data().styles().filename().string()));
+      }
+    }
   }
 
   void take_loras() {
-    if (given(body_, "clip_skip")) request_.clip_skip = parameter("clip_skip").get<int>();
+    if (!parameter("clip_skip").is_null()) request_.clip_skip = parameter("clip_skip").get<int>();
     for (const Json& lora : parameter("lora")) {
+      if (!lora.is_object()) {
+        order_.warnings.push_back(
+            "lora: an item is no object with name or path; it was passed over (tags belong into the "
+            "prompt).");
+        continue;
+      }
       const auto text = [&](const char* name) {
-        return lora.is_object() && lora.contains(name) && lora[name].is_string()
-                   ? lora[name].get<std::string>()
-                   : "";
+        return lora.contains(name) && lora[name].is_string() ? lora[name].get<std::string>() : "";
       };
       const std::string name = text("name").empty() ? without_extension(text("path")) : text("name");
       if (name.empty() || name.size() > 1024 || name.find('\n') != std::string::npos) {
@@ -305,7 +338,7 @@ GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, co
   order.kind = kind;
   Faults faults;
   const ParameterRows rows = kind == GenerationKind::kText ? txt2img_parameters() : img2img_parameters();
-  order.parameters = read_parameters(rows, body, faults);
+  order.parameters = read_parameters(rows, body, faults, &order.warnings);
   faults.throw_if_any();
   check_always_on_scripts(body);
   // As in A1111's echo: saving is decided by save_images alone.
@@ -314,6 +347,9 @@ GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, co
   if (order.parameters["override_settings"].is_object())
     order.overrides = order.parameters["override_settings"];
   order.keeps_overrides = !order.flag("override_settings_restore_afterwards");
+  // Nothing is asked for, not the standard one.
+  if (order.overrides.value("sd_model_checkpoint", Json()) == "")
+    order.overrides.erase("sd_model_checkpoint");
   RequestJson known = RequestJson::object();
   for (const auto& [name, value] : order.overrides.items()) {
     if (find_option(name) != nullptr) {

@@ -20,6 +20,17 @@ void check_sampler(const std::string& name, const std::string& schedule) {
   if (!choice.schedule_known) throw Refusal(400, "Scheduler not found");
 }
 
+std::string unknown_hr_sampler(const pipeline::GenerationRequest& request) {
+  if (request.hr_sampler.empty() && request.hr_scheduler.empty()) return "";
+  const auto choice = sampling::resolve_sampler(request.hr_sampler, request.hr_scheduler,
+                                                sampling::AutomaticSchedule::kKeepNamed);
+  if (!choice.sampler_known)
+    return fmt::format("hr_sampler_name: sampler '{}' not found", request.hr_sampler.substr(0, 200));
+  if (!choice.schedule_known)
+    return fmt::format("hr_scheduler: scheduler '{}' not found", request.hr_scheduler.substr(0, 200));
+  return "";
+}
+
 std::string checkpoint_path(Catalog& catalog, const std::string& name, const char* field, Match match,
                             Faults& faults) {
   if (const auto found = catalog.find_checkpoint(name, match)) return found->path.string();
@@ -54,8 +65,7 @@ void resolve_names(Catalog& catalog, pipeline::GenerationRequest& request,
   check_sampler(request.sampler, request.scheduler);
   request.hr_sampler = without_placeholder(request.hr_sampler);
   request.hr_scheduler = without_placeholder(request.hr_scheduler);
-  if (!request.hr_sampler.empty() || !request.hr_scheduler.empty())
-    check_sampler(request.hr_sampler, request.hr_scheduler);
+  if (const std::string unknown = unknown_hr_sampler(request); !unknown.empty()) throw Refusal(400, unknown);
 }
 
 }  // namespace lowrank::server

@@ -15,6 +15,8 @@ std::string without_placeholder(const std::string& name);
 
 // Throws Refusal 400 in A1111's words.
 void check_sampler(const std::string& name, const std::string& schedule);
+// What of hr_sampler_name and hr_scheduler is not known, as a clause; "": nothing.
+std::string unknown_hr_sampler(const pipeline::GenerationRequest& request);
 
 // The path of a checkpoint; `field` is what named it. Of sd_model_checkpoint an unknown name is refused at once,
 // as A1111 says it; else it is added to the faults and "" returned.

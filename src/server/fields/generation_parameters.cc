@@ -48,20 +48,20 @@ constexpr ParameterRow kCommon[] = {
 };
 
 constexpr ParameterRow kText[] = {
-    {.name = "firstpass_image", .type = kPicture, .help = "taken as the first pass of hires fix"},
+    {.name = "firstpass_image", .type = kPicture, .help = "taken as the first pass of hires fix", .needs = "enable_hr"},
     {.name = "enable_hr", .type = kBoolean, .standard = "false", .help = "hires fix"},
-    {.name = "firstphase_width", .type = kInteger, .standard = "0", .min = 0, .max = 4096},
-    {.name = "firstphase_height", .type = kInteger, .standard = "0", .min = 0, .max = 4096},
-    {.name = "hr_scale", .type = kNumber, .standard = "2.0", .min = 1, .max = 4},
-    {.name = "hr_upscaler", .type = kString, .help = "null: Latent"},
-    {.name = "hr_second_pass_steps", .type = kInteger, .standard = "0", .min = 0, .max = 1000},
-    {.name = "hr_resize_x", .type = kInteger, .standard = "0", .min = 0, .max = 8192},
-    {.name = "hr_resize_y", .type = kInteger, .standard = "0", .min = 0, .max = 8192},
-    {.name = "hr_checkpoint_name", .type = kString},
-    {.name = "hr_sampler_name", .type = kString},
-    {.name = "hr_scheduler", .type = kString},
-    {.name = "hr_prompt", .type = kString, .standard = "\"\"", .max_length = kMaxPromptBytes},
-    {.name = "hr_negative_prompt", .type = kString, .standard = "\"\"", .max_length = kMaxPromptBytes},
+    {.name = "firstphase_width", .type = kInteger, .standard = "0", .min = 0, .max = 4096, .needs = "enable_hr"},
+    {.name = "firstphase_height", .type = kInteger, .standard = "0", .min = 0, .max = 4096, .needs = "enable_hr"},
+    {.name = "hr_scale", .type = kNumber, .standard = "2.0", .min = 1, .max = 4, .needs = "enable_hr"},
+    {.name = "hr_upscaler", .type = kString, .help = "null: Latent", .needs = "enable_hr"},
+    {.name = "hr_second_pass_steps", .type = kInteger, .standard = "0", .min = 0, .max = 1000, .needs = "enable_hr"},
+    {.name = "hr_resize_x", .type = kInteger, .standard = "0", .min = 0, .max = 8192, .needs = "enable_hr"},
+    {.name = "hr_resize_y", .type = kInteger, .standard = "0", .min = 0, .max = 8192, .needs = "enable_hr"},
+    {.name = "hr_checkpoint_name", .type = kString, .needs = "enable_hr"},
+    {.name = "hr_sampler_name", .type = kString, .needs = "enable_hr"},
+    {.name = "hr_scheduler", .type = kString, .needs = "enable_hr"},
+    {.name = "hr_prompt", .type = kString, .standard = "\"\"", .max_length = kMaxPromptBytes, .needs = "enable_hr"},
+    {.name = "hr_negative_prompt", .type = kString, .standard = "\"\"", .max_length = kMaxPromptBytes, .needs = "enable_hr"},
 };
 
 constexpr ParameterRow kImage[] = {
@@ -69,14 +69,14 @@ constexpr ParameterRow kImage[] = {
     {.name = "resize_mode", .type = kInteger, .standard = "0", .help = "0 stretch, 1 crop, 2 fill, 3 latent", .min = 0, .max = 3},
     {.name = "image_cfg_scale", .type = kNumber},
     {.name = "mask", .type = kPicture, .help = "white: repaint"},
-    {.name = "mask_blur_x", .type = kInteger, .standard = "4", .min = 0, .max = 64},
-    {.name = "mask_blur_y", .type = kInteger, .standard = "4", .min = 0, .max = 64},
-    {.name = "mask_blur", .type = kInteger, .help = "sets both of the two before", .min = 0, .max = 64},
-    {.name = "mask_round", .type = kBoolean, .standard = "true"},
-    {.name = "inpainting_fill", .type = kInteger, .standard = "0", .help = "0 fill, 1 original, 2 latent noise, 3 latent nothing", .min = 0, .max = 3},
-    {.name = "inpaint_full_res", .type = kBoolean, .standard = "true"},
-    {.name = "inpaint_full_res_padding", .type = kInteger, .standard = "0", .min = 0, .max = 1024},
-    {.name = "inpainting_mask_invert", .type = kInteger, .standard = "0", .min = 0, .max = 1},
+    {.name = "mask_blur_x", .type = kInteger, .standard = "4", .min = 0, .max = 64, .needs = "mask"},
+    {.name = "mask_blur_y", .type = kInteger, .standard = "4", .min = 0, .max = 64, .needs = "mask"},
+    {.name = "mask_blur", .type = kInteger, .help = "sets both of the two before", .min = 0, .max = 64, .needs = "mask"},
+    {.name = "mask_round", .type = kBoolean, .standard = "true", .needs = "mask"},
+    {.name = "inpainting_fill", .type = kInteger, .standard = "0", .help = "0 fill, 1 original, 2 latent noise, 3 latent nothing", .min = 0, .max = 3, .needs = "mask"},
+    {.name = "inpaint_full_res", .type = kBoolean, .standard = "true", .needs = "mask"},
+    {.name = "inpaint_full_res_padding", .type = kInteger, .standard = "0", .min = 0, .max = 1024, .needs = "mask"},
+    {.name = "inpainting_mask_invert", .type = kInteger, .standard = "0", .min = 0, .max = 1, .needs = "mask"},
     {.name = "initial_noise_multiplier", .type = kNumber, .min = 0, .max = 1.5},
     {.name = "latent_mask", .type = kPicture},
     {.name = "include_init_images", .type = kBoolean, .standard = "false", .help = "echo them in parameters"},
@@ -91,8 +91,8 @@ constexpr ParameterRow kCommonEnd[] = {
     {.name = "save_images", .type = kBoolean, .standard = "false", .help = "write them to the output folders too"},
     {.name = "alwayson_scripts", .type = kObject, .standard = "{}"},
     {.name = "infotext", .type = kString, .help = "fills fields that are not given", .max_length = kMaxPromptBytes},
-    {.name = "lora", .type = kList, .help = "LowRank: [{name or path, weight or multiplier, te, unet}], like tags at the end of the prompt"},
-    {.name = "clip_skip", .type = kInteger, .help = "LowRank: short for the option CLIP_stop_at_last_layers", .min = 1, .max = 12},
+    {.name = "lora", .type = kList, .help = "LowRank: [{name or path, weight or multiplier, te, unet}], like tags at the end of the prompt", .is_own = true},
+    {.name = "clip_skip", .type = kInteger, .help = "LowRank: short for the option CLIP_stop_at_last_layers", .min = 1, .max = 12, .is_own = true},
     {.name = "allow_missing_loras", .type = kBoolean, .standard = "true", .help = "LowRank: false refuses a request whose LoRA is not there"},
 };
 // clang-format on
@@ -106,7 +106,13 @@ std::vector<ParameterRow> joined(std::initializer_list<ParameterRows> parts) {
 }  // namespace
 
 ParameterRows txt2img_parameters() {
-  static const std::vector<ParameterRow> rows = joined({kCommon, kText, kCommonEnd});
+  static const std::vector<ParameterRow> rows = [] {
+    auto all = joined({kCommon, kText, kCommonEnd});
+    for (ParameterRow& row : all)
+      if (row.name == "denoising_strength")
+        row.needs = "enable_hr";  // there is no other picture to go on from
+    return all;
+  }();
   return rows;
 }
 

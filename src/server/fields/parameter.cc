@@ -127,6 +127,8 @@ Json converted(const ParameterRow& row, const RequestJson& value) {
     case ParameterType::kPictures:
       return to_strings(value, std::numeric_limits<std::size_t>::max());
     case ParameterType::kObject:
+      // What PHP makes of an empty object; pydantic 1's dict() takes both.
+      if ((value.is_array() && value.empty()) || value == "") return Json::object();
       if (!value.is_object()) throw Fault{"value is not a valid dict", "type_error.dict"};
       return value;
     case ParameterType::kList:
@@ -136,9 +138,16 @@ Json converted(const ParameterRow& row, const RequestJson& value) {
   return nullptr;
 }
 
+bool is_off(const Json& values, std::string_view name) {
+  const auto found = values.find(std::string(name));
+  return found == values.end() || found->is_null() || *found == false || *found == "";
+}
+
 Json read_rows(ParameterRows rows, const std::string& place, Faults& faults,
+               std::vector<std::string>* passed_over,
                const std::function<const RequestJson*(std::string_view)>& find) {
   Json values = Json::object();
+  std::vector<std::pair<const ParameterRow*, Fault>> unusable;
   for (const ParameterRow& row : rows) {
     Json& slot = values[std::string(row.name)] = Json::parse(row.standard);
     const RequestJson* given = find(row.name);
@@ -149,7 +158,16 @@ Json read_rows(ParameterRows rows, const std::string& place, Faults& faults,
     try {
       slot = converted(row, *given);
     } catch (const Fault& fault) {
-      faults.add(place, std::string(row.name), fault.message, fault.type);
+      unusable.emplace_back(&row, fault);
+    }
+  }
+  for (const auto& [row, fault] : unusable) {
+    const bool needs_other = !row->needs.empty() && is_off(values, row->needs);
+    if (passed_over != nullptr && (row->is_own || needs_other)) {
+      passed_over->push_back(fmt::format("{}: {}; the field was passed over{}.", row->name, fault.message,
+                                         needs_other ? fmt::format(", as there is no {}", row->needs) : ""));
+    } else {
+      faults.add(place, std::string(row->name), fault.message, fault.type);
     }
   }
   return values;
@@ -157,12 +175,13 @@ Json read_rows(ParameterRows rows, const std::string& place, Faults& faults,
 
 }  // namespace
 
-Json read_parameters(ParameterRows rows, const RequestJson& body, Faults& faults) {
+Json read_parameters(ParameterRows rows, const RequestJson& body, Faults& faults,
+                     std::vector<std::string>* passed_over) {
   if (!body.is_object()) {
     faults.add("body", "", "value is not a valid dict", "type_error.dict");
     return Json::object();
   }
-  return read_rows(rows, "body", faults, [&](std::string_view name) -> const RequestJson* {
+  return read_rows(rows, "body", faults, passed_over, [&](std::string_view name) -> const RequestJson* {
     const auto found = body.find(name);
     return found == body.end() ? nullptr : &*found;
   });
@@ -171,7 +190,7 @@ Json read_parameters(ParameterRows rows, const RequestJson& body, Faults& faults
 Json read_query(ParameterRows rows, const std::map<std::string, std::string, std::less<>>& query,
                 Faults& faults) {
   RequestJson value;
-  return read_rows(rows, "query", faults, [&](std::string_view name) -> const RequestJson* {
+  return read_rows(rows, "query", faults, nullptr, [&](std::string_view name) -> const RequestJson* {
     const auto found = query.find(name);
     if (found == query.end()) return nullptr;
     value = found->second;

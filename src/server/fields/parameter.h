@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/http/refusal.h"
 #include "server/json.h"
@@ -32,14 +33,20 @@ struct ParameterRow {
   double min = -1e300, max = 1e300;  // of numbers, inclusive
   std::size_t max_length = 4096;     // of strings, in bytes; pictures are bounded by the body
   bool is_required = false;
+  // The field without which this one does nothing: while that is absent, false or empty, a value that cannot be
+  // used is passed over instead of refused.
+  std::string_view needs = {};
+  bool is_own =
+      false;  // LowRank's own: of A1111's clients anything may come under this name, which A1111 passes over
 };
 using ParameterRows = std::span<const ParameterRow>;
 
 inline constexpr std::size_t kMaxPromptBytes = 256 * 1024;
 
 // Every row's value, mended or the default, in the rows' order. Adds a fault for each value that is none of
-// its type or out of range. Fields without a row are ignored.
-Json read_parameters(ParameterRows rows, const RequestJson& body, Faults& faults);
+// its type or out of range, or a sentence to `passed_over` where it does no harm. Fields without a row are ignored.
+Json read_parameters(ParameterRows rows, const RequestJson& body, Faults& faults,
+                     std::vector<std::string>* passed_over = nullptr);
 // The same for a query string.
 Json read_query(ParameterRows rows, const std::map<std::string, std::string, std::less<>>& query,
                 Faults& faults);

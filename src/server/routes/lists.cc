@@ -165,12 +165,4 @@ Reply refresh(Services& services, const Call&) {
   return json_reply(nullptr);
 }
 
-Reply controlnet_models(Services&, const Call&) {
-  return json_reply({{"model_list", Json::array()}});
-}
-
-Reply controlnet_modules(Services&, const Call&) {
-  return json_reply({{"module_list", Json::array({"none"})}, {"module_detail", Json::object()}});
-}
-
 }  // namespace lowrank::server

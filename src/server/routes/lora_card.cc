@@ -167,7 +167,7 @@ Reply lora_preview_set(Services& services, const Call& call) {
   std::vector<std::byte> bytes;
   // No picture begins so; what a client says of its body's type is not passed on (listener.cc).
   if (call.body.starts_with('{')) {
-    bytes = picture_bytes(read_body(kPreview, call.body)["image"].get<std::string>());
+    bytes = picture_bytes(read_body(kPreview, call.body)["image"].get<std::string>(), "image");
   } else {
     const auto view = std::as_bytes(std::span(call.body.data(), call.body.size()));
     bytes.assign(view.begin(), view.end());

@@ -146,7 +146,7 @@ Reply openai_edits(Services& services, const Call& call) {
   if (!mask.empty()) {
     // OpenAI's masks are transparent where the picture is to change: A1111's alpha masks are opaque there.
     request["mask"] = mask;
-    request["inpainting_mask_invert"] = request_mask(mask).from_alpha ? 1 : 0;
+    request["inpainting_mask_invert"] = request_mask(mask, "mask").from_alpha ? 1 : 0;
     request["inpainting_fill"] = 1;
   }
   return run(services, call, "img2img", request, body["output_format"]);

@@ -35,6 +35,11 @@ Reply page_index(Services& services, const Call& call) {
   return embedded_reply(*page, call);
 }
 
+// Gradio's page answers so; clients look here whether an address is a web UI's.
+Reply login_check(Services&, const Call&) {
+  return json_reply(nullptr);
+}
+
 Reply page_asset(Services& services, const Call& call) {
   const EmbeddedFile* file = services.options.has_page ? find_embedded(call.path) : nullptr;
   if (file == nullptr) throw Refusal(404, "Not Found");

@@ -71,19 +71,19 @@ ParameterRows page_query() {
 
 Reply png_info(Services& services, const Call& call) {
   const Json body = read_body(kPngInfo, call.body);
-  const auto bytes = picture_bytes(body["image"].get<std::string>());
+  const auto bytes = picture_bytes(body["image"].get<std::string>(), "image");
   std::optional<prompt::PictureSettings> settings;
   std::string info;
   Json items = Json::object();
   try {
-    settings = library::settings_of_picture(bytes, "the image");
-    info = settings ? settings->text : image::read_parameters(bytes, "the image").value_or("");
-    const image::PictureItems found = image::read_items(bytes, "the image");
+    settings = library::settings_of_picture(bytes, "image");
+    info = settings ? settings->text : image::read_parameters(bytes, "image").value_or("");
+    const image::PictureItems found = image::read_items(bytes, "image");
     for (const auto& [key, text] : found.texts) items[key] = text;
     if (found.gamma) items["gamma"] = *found.gamma;
     if (found.dpi) items["dpi"] = {found.dpi->first, found.dpi->second};
-  } catch (const Error&) {
-    throw Refusal(422, "Invalid encoded image");
+  } catch (const Error& error) {
+    refuse_picture(error);
   }
   const Json parameters = settings ? parameters_of(services, *settings) : Json::object();
   Json reply = {{"info", info}, {"items", items}, {"parameters", parameters}};
@@ -110,6 +110,10 @@ Reply interrogate(Services&, const Call& call) {
   const Json body = read_body(kInterrogate, call.body);
   if (body["image"] == "") throw Refusal(404, "Image not found");
   throw Refusal(404, "Model not found");
+}
+
+Reply absent(Services&, const Call&) {
+  throw Refusal(404, "Not Found");
 }
 
 Reply output_list(Services& services, const Call& call) {

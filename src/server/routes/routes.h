@@ -47,8 +47,6 @@ Reply embeddings(Services& services, const Call& call);
 Reply scripts(Services& services, const Call& call);
 Reply script_infos(Services& services, const Call& call);
 Reply refresh(Services& services, const Call& call);
-Reply controlnet_models(Services& services, const Call& call);
-Reply controlnet_modules(Services& services, const Call& call);
 
 // settings.cc: options and the resident model.
 Reply get_options(Services& services, const Call& call);
@@ -77,6 +75,7 @@ Reply docs_page(Services& services, const Call& call);
 Reply png_info(Services& services, const Call& call);
 Reply read_infotext(Services& services, const Call& call);
 Reply interrogate(Services& services, const Call& call);
+Reply absent(Services& services, const Call& call);  // 404, as if there were no such path
 Reply output_list(Services& services, const Call& call);
 Reply output_file(Services& services, const Call& call);
 Reply output_delete(Services& services, const Call& call);
@@ -165,5 +164,6 @@ ParameterRows openai_parameters();
 // page.cc: the web page and other files inside the program.
 Reply page_index(Services& services, const Call& call);
 Reply page_asset(Services& services, const Call& call);
+Reply login_check(Services& services, const Call& call);
 
 }  // namespace lowrank::server

@@ -118,6 +118,81 @@ class Api(unittest.TestCase):
         self.draw(steps="3", seed="42", restore_faces="false")
         self.draw(alwayson_scripts={"ADetailer": {"args": [False]}, "ControlNet": {"args": []}})
 
+    def warnings(self, **more):
+        return json.loads(self.draw(**more)["info"])["lowrank"]["warnings"]
+
+    def test_what_a1111_ignores_is_passed_over_with_a_word(self):
+        plain = self.draw()["images"]
+        for change, field in (({"lora": ""}, "lora"), ({"lora": "<lora:attention:1>"}, "lora"), ({"lora": {}}, "lora"),
+                              ({"lora": ["<lora:attention:1>"]}, "lora"), ({"clip_skip": ""}, "clip_skip"), ({"clip_skip": 0}, "clip_skip"),
+                              ({"clip_skip": "two"}, "clip_skip"), ({"hr_sampler_name": "string"}, "hr_sampler_name"),
+                              ({"hr_scheduler": "string"}, "hr_scheduler"), ({"hr_checkpoint_name": "string"}, "hr_checkpoint_name"),
+                              ({"hr_scale": 0}, "hr_scale"), ({"hr_resize_x": -1}, "hr_resize_x"), ({"styles": ["string"]}, "string"),
+                              ({"refiner_checkpoint": "string", "refiner_switch_at": 0}, "refiner_checkpoint"),
+                              ({"override_settings": {"an_extension_s": 1}}, "an_extension_s")):
+            answer = self.draw(**change)
+            told = json.loads(answer["info"])["lowrank"]["warnings"]
+            self.assertTrue(any(field in word for word in told), (change, told))
+            self.assertEqual(answer["images"], plain, change)
+        for change in ({"override_settings": []}, {"alwayson_scripts": []}, {"override_settings": ""}, {"styles": []}, {"styles": ["None", ""]},
+                       {"alwayson_scripts": {"ControlNet": []}}, {"firstpass_image": "string"}, {"hr_upscaler": "string"}):
+            answer = self.draw(**change)
+            self.assertEqual((answer["images"], json.loads(answer["info"])["lowrank"]["warnings"]), (plain, []), change)
+
+    def test_what_acts_is_still_refused(self):
+        for change, status, text in (({"hr_sampler_name": "string"}, 400, "hr_sampler_name"), ({"hr_scheduler": "string"}, 400, "hr_scheduler"),
+                                     ({"hr_checkpoint_name": "string"}, 422, "hr_checkpoint_name"), ({"hr_scale": 0}, 422, "hr_scale")):
+            got, answer = self.server.post("/sdapi/v1/txt2img", tiny_request(enable_hr=True, **change))
+            self.assertEqual(got, status, answer)
+            self.assertIn(text, json.dumps(answer))
+        self.assertEqual(self.server.post("/sdapi/v1/txt2img", tiny_request(refiner_checkpoint="string", refiner_switch_at=0.5))[0], 422)
+        self.assertEqual(self.server.post("/sdapi/v1/txt2img", tiny_request(lora=[{"name": "attention", "weight": "much"}]))[0], 422)
+
+    def test_an_empty_model_is_none_asked_for(self):
+        folder = self.server.data / "models/Stable-diffusion"
+        (folder / "newer.safetensors").write_bytes((folder / "sd15-tiny.safetensors").read_bytes())
+        self.addCleanup((folder / "newer.safetensors").unlink)
+        self.addCleanup(self.server.post, "/sdapi/v1/options", {"sd_model_checkpoint": "sd15-tiny"})
+        self.assertEqual(self.server.post("/sdapi/v1/options", {"sd_model_checkpoint": "sd15-tiny"})[0], 200)
+        for change in ({}, {"override_settings": {"sd_model_checkpoint": ""}}, {"override_settings": {"sd_model_checkpoint": None}}):
+            self.assertEqual(json.loads(self.draw(**change)["info"])["sd_model_name"], "sd15-tiny", change)
+
+    def test_known_styles_act_beside_unknown_ones(self):
+        (self.server.data / "styles.csv").write_text("name,prompt,negative_prompt\nsnow,in the snow,\n")
+        self.addCleanup((self.server.data / "styles.csv").unlink)
+        told = json.loads(self.draw(styles=["snow", "rain"])["info"])
+        self.assertEqual(told["prompt"], "a fox, in the snow")
+        self.assertEqual(len([word for word in told["lowrank"]["warnings"] if "rain" in word]), 1)
+
+    def test_clients_see_no_more_than_there_is(self):
+        for path in ("/controlnet/model_list", "/controlnet/module_list", "/controlnet/version", "/sdapi/v1/interrogate"):
+            self.assertEqual(self.server.get(path), (404, {"detail": "Not Found"}), path)
+        self.assertEqual(self.server.post("/controlnet/detect", {})[0], 404)
+        self.assertNotIn("/controlnet/model_list", self.server.get("/openapi.json")[1]["paths"])
+        for path in ("/login_check", "/login_check/"):
+            self.assertEqual(self.server.get(path), (200, None))
+
+    def test_login_check_asks_for_the_page_s_password(self):
+        server = Served(LOWRANK, FIXTURES, "--access-log", "none", "--gradio-auth", "ann:right")
+        self.addCleanup(server.close)
+        status, _, data = server.call("GET", "/login_check")
+        self.assertEqual((status, json.loads(data)["detail"]), (401, "Not authenticated"))
+        login = {"Authorization": "Basic " + base64.b64encode(b"ann:right").decode()}
+        self.assertEqual(server.call("GET", "/login_check", headers=login)[::2], (200, b"null"))
+
+    def test_why_a_picture_cannot_be_read(self):
+        cut = base64.b64encode(picture(self.draw()["images"][0])[:60]).decode()
+        text = base64.b64encode(b"this is no picture at all").decode()
+        for path, body, field in (("/sdapi/v1/img2img", lambda i: tiny_request(init_images=[i]), "init_images"),
+                                  ("/sdapi/v1/extra-single-image", lambda i: {"image": i}, "image"),
+                                  ("/sdapi/v1/png-info", lambda i: {"image": i}, "image")):
+            for image in (cut, text, "%%%", "data:image/png;base64"):
+                if image == cut and path.endswith("png-info"):
+                    continue  # what stands before the cut can be read
+                status, answer = self.server.post(path, body(image))
+                self.assertEqual(status, 422, answer)
+                self.assertRegex(answer["detail"], "^Invalid encoded image: " + field + ": .{8,}", image)
+
     def test_faults_name_field_and_reason(self):
         for change, field, kind in (({"steps": "many"}, "steps", "type_error.integer"), ({"steps": 0}, "steps", "value_error.number.not_ge"),
                                     ({"steps": 7.5}, "steps", "type_error.integer"), ({"cfg_scale": []}, "cfg_scale", "type_error.float"),
