@@ -6,11 +6,13 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_error.h"
 #include "cli/engine_door.h"
 #include "cli/help.h"
 #include "cli/invocation.h"
@@ -72,6 +74,8 @@ int main(int argc, char** argv) {
   // the process without a word.
   std::signal(SIGXFSZ, SIG_IGN);
   int status = 1;
+  // A file beyond `ulimit -f`: its writer hears of it and says so, instead of dying without a word.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
     status = cli::run(words);
@@ -80,6 +84,8 @@ int main(int argc, char** argv) {
   } catch (const Error& error) {
     fmt::print(stderr, "error: {}\n", error.what());
     status = exit_status(error.code());
+  } catch (const std::filesystem::filesystem_error& error) {
+    fmt::print(stderr, "error: {}\n", file_error(error).what());
   } catch (const std::exception& error) {
     fmt::print(stderr, "error: {}\n", error.what());
   }

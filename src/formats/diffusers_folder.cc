@@ -174,7 +174,8 @@ void refuse_other_families(const fs::path& folder, const json& unet, const json&
 }  // namespace
 
 bool is_diffusers_folder(const fs::path& folder) {
-  return fs::is_directory(folder / "unet") && fs::is_directory(folder / "vae");
+  std::error_code failure;  // a folder that cannot be looked into
+  return fs::is_directory(folder / "unet", failure) && fs::is_directory(folder / "vae", failure);
 }
 
 void add_diffusers_vae(Checkpoint& checkpoint, std::span<const TensorView> tensors, std::string_view place) {

@@ -94,16 +94,38 @@ DataDir find_data_dir(const std::string& asked) {
   return {.root = find_root(asked), .starter = find_starter()};
 }
 
+void check_readable(const fs::path& folder) {
+  std::error_code failure;
+  if (!fs::exists(fs::symlink_status(folder, failure))) return;
+  if (!fs::exists(folder, failure))
+    throw Error(kIo, "{}: is a link that leads nowhere ({}); is its drive there?", folder.string(),
+                failure ? failure.message() : "no such folder");
+  if (!fs::is_directory(folder, failure))
+    throw Error(kIo, "{}: is no folder; move it away.", folder.string());
+  fs::directory_iterator(folder, failure);
+  if (failure)
+    throw Error(kIo, "{}: the folder cannot be read ({}); mend its permissions.", folder.string(),
+                failure.message());
+}
+
+namespace {
+
+std::vector<fs::path> own_checkpoints(const DataDir& data) {
+  check_readable(data.checkpoints());
+  return is_folder(data.checkpoints()) ? formats::find_checkpoints(data.checkpoints())
+                                       : std::vector<fs::path>();
+}
+
+}  // namespace
+
 std::vector<fs::path> all_checkpoints(const DataDir& data) {
-  std::vector<fs::path> files;
-  if (is_folder(data.checkpoints())) files = formats::find_checkpoints(data.checkpoints());
+  std::vector<fs::path> files = own_checkpoints(data);
   if (const fs::path starter = data.starter_checkpoint(); !starter.empty()) files.push_back(starter);
   return files;
 }
 
 fs::path default_checkpoint(const DataDir& data) {
-  std::vector<fs::path> files;
-  if (is_folder(data.checkpoints())) files = formats::find_checkpoints(data.checkpoints());
+  std::vector<fs::path> files = own_checkpoints(data);
   std::error_code failure;
   std::ranges::stable_sort(files, std::ranges::greater(),
                            [&](const fs::path& file) { return fs::last_write_time(file, failure); });

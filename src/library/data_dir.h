@@ -40,7 +40,11 @@ DataDir find_data_dir(const std::string& asked);
 // share/lowrank/models/starter of an installation. Empty when there is none.
 std::filesystem::path find_starter();
 
-// Checkpoints of the data folder in natural order, then the starter.
+// For a folder of models: throws Error(kIo) when it is there but cannot be listed: locked, no folder, or a link to a
+// drive that is missing. Nothing stands in for what lies in it.
+void check_readable(const std::filesystem::path& folder);
+
+// Checkpoints of the data folder in natural order, then the starter. Throws what check_readable() throws.
 std::vector<std::filesystem::path> all_checkpoints(const DataDir& data);
 
 // The checkpoint taken when none is named: the newest of the data folder that can be drawn with, else the starter; empty:

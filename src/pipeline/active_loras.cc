@@ -53,6 +53,10 @@ adapter::ActiveAdapter active_adapter(const prompt::LoraTag& tag,
   return active;
 }
 
+std::string activating(const std::string& name) {
+  return fmt::format("activating <lora:{}>", name);
+}
+
 std::string number(const std::optional<double>& value) {
   return value ? fmt::format("{}", *value) : "-";
 }
@@ -102,9 +106,20 @@ const ActiveLoras::Known& ActiveLoras::open(const fs::path& path, const LoadedMo
       .first->second;
 }
 
-ActiveLoras::Loaded ActiveLoras::load(const std::string& name, const LoadedModel& model,
+std::optional<fs::path> ActiveLoras::locate(const std::string& name, OnMissing on_missing,
+                                            std::vector<MissingLora>& missing) const {
+  try {
+    return find_(name);
+  } catch (const Error& error) {
+    // That the collection cannot be asked says nothing about what is in it.
+    if (on_missing == OnMissing::kFail || error.code() != kNotFound) throw error.during(activating(name));
+    missing.push_back({name, error.what()});
+    return std::nullopt;
+  }
+}
+
+ActiveLoras::Loaded ActiveLoras::load(const std::string& name, const fs::path& path, const LoadedModel& model,
                                       std::string& version) {
-  const fs::path path = find_(name);
   const Known& known = open(path, model);
   version = path.string() + "\n" + known.version;
   return {name, known.hash, known.adapter};
@@ -120,9 +135,11 @@ void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& m
   std::string state;
   for (const prompt::LoraTag& tag : tags) {
     check_weight(tag);
+    const auto path = locate(tag.name, on_missing, not_loaded);
+    if (!path) continue;
     try {
       std::string version;
-      loaded.push_back(load(tag.name, model, version));
+      loaded.push_back(load(tag.name, *path, model, version));
       active.push_back(active_adapter(tag, loaded.back().adapter, warnings));
       if (loaded.back().adapter->modules(formats::Component::kTextEncoder) > 0)
         text_parts.push_back({fmt::format("{}\n{}\n", version, text_key(tag)), tag.times});
@@ -131,7 +148,9 @@ void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& m
           embeddings.push_back(std::move(embedding));
       state += fmt::format("{}\n{}\n{}\n", version, text_key(tag), unet_key(tag));
     } catch (const Error& error) {
-      if (on_missing == OnMissing::kFail) throw error.during(fmt::format("activating <lora:{}>", tag.name));
+      const bool is_about_file =
+          error.code() == kBadInput || error.code() == kUnsupported || error.code() == kNotFound;
+      if (on_missing == OnMissing::kFail || !is_about_file) throw error.during(activating(tag.name));
       not_loaded.push_back({tag.name, error.what()});
     }
   }

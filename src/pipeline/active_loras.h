@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,10 +20,12 @@
 
 namespace lowrank::pipeline {
 
-// The file that a tag's NAME means. Throws Error(kNotFound) in one sentence, with the names that come near.
+// The file that a tag's NAME means. Throws Error(kNotFound) in one sentence, with the names that come near; any
+// other code means that it could not look.
 using LoraFinder = std::function<std::filesystem::path(const std::string& name)>;
 
-// What becomes of a request whose LoRA is missing or does not fit the model.
+// What becomes of a request whose LoRA is missing or does not fit the model. That the collection or a file cannot
+// be read is neither: it is always thrown.
 enum class OnMissing { kFail, kReport };
 
 class ActiveLoras {
@@ -79,7 +82,10 @@ class ActiveLoras {
     std::string hash;
   };
   const Known& open(const std::filesystem::path& path, const LoadedModel& model);
-  Loaded load(const std::string& name, const LoadedModel& model, std::string& version);
+  std::optional<std::filesystem::path> locate(const std::string& name, OnMissing on_missing,
+                                              std::vector<MissingLora>& missing) const;
+  Loaded load(const std::string& name, const std::filesystem::path& path, const LoadedModel& model,
+              std::string& version);
 
   LoraFinder find_;
   adapter::AdapterStack stack_;

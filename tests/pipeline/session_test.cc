@@ -174,6 +174,24 @@ TEST(Session, AMissingLoraIsReportedWhenAllowed) {
   EXPECT_EQ(result.pictures[0].picture, only_picture(session, tiny_request("a fox <lora:lora_attn:1>")));
 }
 
+// Neither a locked index nor one of a newer program says that a LoRA is missing.
+TEST(Session, ACollectionThatCannotBeAskedIsNoMissingLora) {
+  for (const ErrorCode code : {kIo, kUnsupported, kConflict}) {
+    pipeline::Resources resources = testing::tiny_resources();
+    bool is_broken = true;
+    resources.lora = [&, find = resources.lora](const std::string& name) {
+      if (is_broken) throw Error(code, "the index cannot be opened.");
+      return find(name);
+    };
+    Session session(resources, {.threads = 1, .version = "LowRank test"});
+    GenerationRequest request = tiny_request("a fox <lora:lora_attn:1>");
+    request.allow_missing_loras = true;
+    EXPECT_THAT(error_of(session, request), HasSubstr("the index cannot be opened"));
+    is_broken = false;
+    EXPECT_EQ(session.generate(request).loras.size(), 1u);
+  }
+}
+
 TEST(Session, EncodingsAreKeptUntilSomethingOfTheTextEncoderChanges) {
   Session session = tiny_session();
   session.generate(tiny_request());

@@ -1,5 +1,8 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <filesystem>
 #include <thread>
 
@@ -194,6 +197,69 @@ TEST_F(JobQueueTest, AnAttachedClientGetsItsResultOnce) {
   EXPECT_EQ(outcome->pictures.size(), 1u);
   EXPECT_FALSE(queue->view(id)->has_result);  // it went out on the connection and takes no room
   queue->forget(id);
+}
+
+// While it lives no file of this process grows beyond `bytes`: to its writer the same as a full disk.
+class NoRoom {
+ public:
+  explicit NoRoom(rlim_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~NoRoom() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+  NoRoom(const NoRoom&) = delete;
+  NoRoom& operator=(const NoRoom&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(JobQueueTest, AnEndThatFindsNoRoomIsAnEndAndStaysOneAfterARestart) {
+  auto queue = open();
+  const auto kept = queue->submit(order()).id, attached = queue->submit(order("{}", true)).id;
+  queue->take();
+  queue->take();
+  {
+    const NoRoom no_room(8192);  // the queue's write-ahead log is longer already
+    queue->end(kept, done(100'000));
+    queue->end(attached, done(100'000));
+    EXPECT_EQ(queue->view(kept)->state, JobState::kFailed);
+    EXPECT_EQ(queue->view(kept)->status, 500);
+    EXPECT_THAT(queue->view(kept)->detail.dump(), testing::HasSubstr("could not be kept"));
+    EXPECT_TRUE(queue->list(JobState::kRunning, 10, "").empty());
+    EXPECT_EQ(queue->list(JobState::kFailed, 10, "").size(), 1u);
+    EXPECT_EQ(queue->unfinished(), 0);
+    // Whoever waits has no use for the disk.
+    const auto outcome = queue->wait_for_end(attached, std::chrono::milliseconds(1));
+    ASSERT_NE(outcome, nullptr);
+    EXPECT_EQ(outcome->state, JobState::kCompleted);
+    EXPECT_EQ(outcome->pictures.size(), 1u);
+  }
+  queue = open();
+  EXPECT_EQ(queue->view(kept)->state, JobState::kFailed);
+  EXPECT_TRUE(is_end(queue->view(attached)->state));
+  EXPECT_EQ(queue->unfinished(), 0);
+  // Once more: what was noted for the restart is not noted for ever.
+  queue = open();
+  EXPECT_EQ(queue->view(kept)->state, JobState::kFailed);
+}
+
+TEST_F(JobQueueTest, AnEndIsStoredWhenThereIsRoomAgain) {
+  auto queue = open();
+  const auto id = queue->submit(order()).id;
+  queue->take();
+  {
+    const NoRoom no_room(8192);
+    queue->end(id, done(100'000));
+    EXPECT_THROW(queue->submit(order()), Error);  // and says so
+  }
+  const auto next = queue->submit(order()).id;
+  EXPECT_EQ(queue->view(id)->state, JobState::kFailed);
+  EXPECT_TRUE(queue->remove(id));
+  EXPECT_EQ(queue->take()->job->id, next);
 }
 
 TEST_F(JobQueueTest, CancellingTheRunningJobReachesItsControl) {

@@ -6,6 +6,7 @@
 #include <malloc.h>
 
 #include <exception>
+#include <filesystem>
 #include <limits>
 #include <new>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_error.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
 #include "cli/engine/train_lora.h"
@@ -103,6 +105,8 @@ int lowrank_engine_main(const char* request) {
   } catch (const Error& error) {
     fmt::print(stderr, "{}{}\n", error.code() == kCancelled ? "" : "error: ", error.what());
     return exit_status(error.code());
+  } catch (const std::filesystem::filesystem_error& error) {
+    fmt::print(stderr, "error: {}\n", file_error(error).what());
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "{}\n", cli::kNoMemory);
   } catch (const std::exception& error) {

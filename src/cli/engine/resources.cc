@@ -100,7 +100,13 @@ pipeline::LoraFinder lora_finder(const library::DataDir& data) {
       }
       (*library)->rescan();
     }
-    return (*library)->path_of((*library)->resolve(name).record);
+    try {
+      return (*library)->path_of((*library)->resolve(name).record);
+    } catch (const Error& error) {
+      // What lies in a folder that cannot be read is not missing.
+      if (error.code() == kNotFound) library::check_readable(data.loras());
+      throw;
+    }
   };
 }
 
@@ -142,9 +148,10 @@ pipeline::Resources resources(const fs::path& data_dir) {
   return found;
 }
 
-pipeline::SessionOptions session_options(int threads, bool int8) {
+pipeline::SessionOptions session_options(int threads, bool int8, const prompt::PromptLimits& prompt_limits) {
   pipeline::SessionOptions options{.threads = threads, .version = version_text()};
   options.int8 = int8;
+  options.prompt_limits = prompt_limits;
   options.packed_cache.folder = library::packed_folder();
   if (const char* limit = std::getenv("LOWRANK_PACKED_CACHE_GB"); limit != nullptr && *limit != 0) {
     const auto gigabytes = prompt::parse_number(limit);

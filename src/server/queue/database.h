@@ -53,6 +53,10 @@ class Database {
   explicit Database(std::filesystem::path path);
 
   void execute(const char* sql);
+  // Whether what is committed from now on survives a power cut; if not, it survives only the end of the process.
+  void set_durable(bool durable) {
+    execute(durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+  }
   sqlite3* handle() const { return handle_.get(); }
   [[noreturn]] void fail() const;
 

@@ -1,10 +1,12 @@
 #include "server/queue/failure.h"
 
+#include <filesystem>
 #include <new>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/file_error.h"
 #include "server/http/refusal.h"
 
 namespace lowrank::server {
@@ -22,6 +24,8 @@ std::shared_ptr<Outcome> failure(const std::exception_ptr& thrown) {
   } catch (const Error& error) {
     if (error.code() == kCancelled) return Outcome::of(JobState::kCancelled, 409, "cancelled");
     return Outcome::of(JobState::kFailed, http_status(error.code()), error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return Outcome::of(JobState::kFailed, 500, file_error(error).what());
   } catch (const std::bad_alloc&) {
     return Outcome::of(JobState::kFailed, 500, kNoMemory);
   } catch (const std::exception& error) {

@@ -24,7 +24,12 @@ std::string new_id() {
 }  // namespace
 
 JobQueue::JobQueue(const std::filesystem::path& file, const QueueOptions& options, EventLog& events)
-    : options_(options), events_(events), store_(file) {
+    : options_(options),
+      events_(events),
+      store_(file),
+      journal_(file.string() + "-ends"),
+      late_ends_(journal_.read()) {
+  store_late_ends();
   for (const std::string& id : store_.recover(options_.max_attempts, now())) {
     const JobOrder order = store_.order(id);
     waiting_.push_back({.id = id,
@@ -43,7 +48,7 @@ void JobQueue::tell(std::string_view name, const std::string& id) {
 }
 
 JobQueue::Ticket JobQueue::submit(const JobOrder& order) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard store_lock(store_mutex_);
   if (!order.idempotency_key.empty()) {
     if (const auto known = store_.find_key(order.idempotency_key, order)) {
       if (!known->same_request)
@@ -51,19 +56,24 @@ JobQueue::Ticket JobQueue::submit(const JobOrder& order) {
       return {.id = known->id, .is_new = false};
     }
   }
-  if (is_stopping_) throw Refusal(503, "the server is stopping.");
-  const auto waiting = std::ranges::count(waiting_, lane_of(order.kind), &Waiting::lane);
-  if (waiting >= options_.max_waiting || waiting_bytes_ + order.request.size() > options_.max_waiting_bytes)
-    throw Refusal(503, fmt::format("the queue is full: {} jobs are waiting; try again later.", waiting));
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_stopping_) throw Refusal(503, "the server is stopping.");
+    const auto waiting = std::ranges::count(waiting_, lane_of(order.kind), &Waiting::lane);
+    if (waiting >= options_.max_waiting || waiting_bytes_ + order.request.size() > options_.max_waiting_bytes)
+      throw Refusal(503, fmt::format("the queue is full: {} jobs are waiting; try again later.", waiting));
+  }
+  store_late_ends();
   const std::string id = new_id();
   store_.insert(id, order, now());
+  const std::lock_guard lock(mutex_);
   waiting_.push_back({.id = id,
                       .task_id = order.task_id,
                       .bytes = order.request.size(),
                       .is_attached = order.is_attached,
                       .lane = lane_of(order.kind)});
   waiting_bytes_ += order.request.size();
-  if (order.is_attached) ends_[id] = nullptr;
+  if (order.is_attached) waiters_[id] = std::make_shared<Waiter>();
   tell("queued", id);
   work_came_.notify_all();
   return {.id = id, .is_new = true};
@@ -81,8 +91,15 @@ std::optional<Work> JobQueue::take(Lane lane) {
   const bool takes_tasks = lane == Lane::kEngine;
   const auto next_waiting = [&] { return std::ranges::find(waiting_, lane, &Waiting::lane); };
   while (!is_stopping_ && !(takes_tasks && !tasks_.empty()) && next_waiting() == waiting_.end()) {
-    if (work_came_.wait_for(lock, std::chrono::seconds(60)) == std::cv_status::timeout)
-      store_.drop_old(options_.retention, now());
+    if (work_came_.wait_for(lock, std::chrono::seconds(60)) == std::cv_status::timeout) {
+      lock.unlock();
+      {
+        const std::lock_guard store_lock(store_mutex_);
+        store_late_ends();
+        store_.drop_old(options_.retention, now());
+      }
+      lock.lock();
+    }
   }
   if (is_stopping_) {
     tasks_.clear();
@@ -95,85 +112,155 @@ std::optional<Work> JobQueue::take(Lane lane) {
   }
   const auto place = next_waiting();
   const Waiting next = *place;
-  RunningJob job{.id = next.id, .order = store_.order(next.id), .control = std::make_shared<JobControl>()};
-  store_.begin(next.id, now());
+  RunningJob job{.id = next.id, .order = {}, .control = std::make_shared<JobControl>()};
+  job.order.task_id = next.task_id;
+  job.order.is_attached = next.is_attached;
+  job.order.kind = next.lane == Lane::kImports ? "import" : "";
   waiting_.erase(place);
   waiting_bytes_ -= next.bytes;
-  RunningJob& running = running_.emplace_back(RunningJob{.id = job.id, .order = {}, .control = job.control});
-  running.order.kind = job.order.kind;
-  running.order.task_id = job.order.task_id;
-  running.order.is_attached = job.order.is_attached;
+  running_.push_back(job);
+  lock.unlock();
+  try {
+    begin(job);
+  } catch (...) {
+    // It cannot be noted that the job was begun: it waits on, in its place.
+    lock.lock();
+    running_.erase(running_job(next.id));
+    waiting_.push_front(next);
+    waiting_bytes_ += next.bytes;
+    throw;
+  }
+  lock.lock();
+  running_job(job.id)->order.kind = job.order.kind;
   tell("running", job.id);
   return Work{.task = nullptr, .job = std::move(job)};
 }
 
-void JobQueue::end_locked(const std::string& id, const std::shared_ptr<const Outcome>& outcome) {
-  if (!store_.end(id, *outcome, now())) return;
-  if (const auto waiter = ends_.find(id); waiter != ends_.end()) waiter->second = outcome;
+void JobQueue::begin(RunningJob& job) {
+  const std::lock_guard store_lock(store_mutex_);
+  store_late_ends();
+  job.order = store_.order(job.id);
+  try {
+    store_.begin(job.id, job.order.is_attached, now());
+  } catch (const Error&) {
+    // After a restart nobody asks for what a client waited for: it need not be noted.
+    if (!job.order.is_attached) throw;
+  }
+}
+
+void JobQueue::end_stored(const std::string& id, std::shared_ptr<const Outcome> outcome, bool is_attached) {
+  const auto keep_late = [&] {
+    late_ends_.push_back({id, outcome});
+    if (!is_attached && !journal_.keep(late_ends_))
+      fmt::print(stderr, "warning: the end of job {} could not be written; a restart would begin it again.\n",
+                 id);
+  };
+  try {
+    if (!store_.end(id, *outcome, now())) return;
+  } catch (const Error& error) {
+    // The disk is full, most likely. An end without a result takes little room.
+    if (!is_attached && (outcome->state == JobState::kCompleted || !outcome->pictures.empty()))
+      outcome = Outcome::of(outcome->state == JobState::kCompleted ? JobState::kFailed : outcome->state, 500,
+                            fmt::format("the result could not be kept: {}", error.what()));
+    try {
+      if (!store_.end(id, *outcome, now())) return;
+    } catch (const Error&) {
+      keep_late();
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  if (const auto waiter = waiters_.find(id); waiter != waiters_.end()) {
+    waiter->second->outcome = outcome;
+    waiter->second->came.notify_all();
+  }
   tell(job_state_name(outcome->state), id);
-  job_ended_.notify_all();
+}
+
+void JobQueue::store_late_ends() {
+  if (late_ends_.empty()) return;
+  try {
+    for (; !late_ends_.empty(); late_ends_.pop_back())
+      store_.end(late_ends_.back().id, *late_ends_.back().outcome, now());
+    journal_.keep({});
+  } catch (const Error&) {
+    // Still no room.
+  }
 }
 
 void JobQueue::end(const std::string& id, const std::shared_ptr<const Outcome>& outcome) {
-  const std::lock_guard lock(mutex_);
-  const auto running = running_job(id);
-  bool put_back = false;
-  if (running != running_.end()) {
-    put_back = running->control->put_back && outcome->state == JobState::kCancelled;
-    running_.erase(running);
+  bool put_back = false, is_attached = false;
+  auto told = outcome;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto running = running_job(id); running != running_.end()) {
+      put_back = running->control->put_back && outcome->state == JobState::kCancelled;
+      is_attached = running->order.is_attached;
+    }
+    // The engine says "cancelled"; here it is known why.
+    if (is_stopping_ && outcome->state == JobState::kCancelled)
+      told = Outcome::of(JobState::kCancelled, 503, "the server is stopping.");
   }
-  if (put_back) {
-    store_.put_back(id);
-    return;
+  const std::lock_guard store_lock(store_mutex_);
+  try {
+    if (put_back) {
+      store_.put_back(id);
+    } else {
+      store_late_ends();
+      end_stored(id, told, is_attached);
+    }
+  } catch (const Error& error) {
+    // A start takes what it finds running for waiting.
+    fmt::print(stderr, "warning: {}\n", error.what());
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto running = running_job(id); running != running_.end()) running_.erase(running);
   }
   try {
-    // The engine says "cancelled"; here it is known why.
-    const bool stops = is_stopping_ && outcome->state == JobState::kCancelled;
-    end_locked(id, stops ? Outcome::of(JobState::kCancelled, 503, "the server is stopping.") : outcome);
     store_.drop_old(options_.retention, now());
   } catch (const Error& error) {
-    // The disk is full, most likely. A failure takes no room; the waiting client must hear of it in any case.
-    const auto failed =
-        Outcome::of(JobState::kFailed, 500, fmt::format("the result was lost: {}", error.what()));
-    if (const auto waiter = ends_.find(id); waiter != ends_.end()) waiter->second = failed;
-    job_ended_.notify_all();
-    end_locked(id, failed);
+    fmt::print(stderr, "warning: {}\n", error.what());
   }
 }
 
 std::shared_ptr<const Outcome> JobQueue::wait_for_end(const std::string& id, std::chrono::milliseconds wait) {
   std::unique_lock lock(mutex_);
-  const auto ended = [&] {
-    const auto found = ends_.find(id);
-    return found == ends_.end() || found->second != nullptr;
-  };
-  job_ended_.wait_for(lock, wait, ended);
-  const auto found = ends_.find(id);
-  return found == ends_.end() ? nullptr : found->second;
+  const auto found = waiters_.find(id);
+  if (found == waiters_.end()) return nullptr;
+  const std::shared_ptr<Waiter> waiter = found->second;
+  waiter->came.wait_for(lock, wait, [&] { return waiter->outcome != nullptr; });
+  return waiter->outcome;
 }
 
 void JobQueue::forget(const std::string& id) {
   const std::lock_guard lock(mutex_);
-  ends_.erase(id);
+  waiters_.erase(id);
 }
 
 Cancelled JobQueue::cancel(const std::string& id) {
-  const std::lock_guard lock(mutex_);
-  if (const auto running = running_job(id); running != running_.end()) {
-    JobControl& control = *running->control;
-    const bool keeps = control.has_drawn && !running->order.is_attached && !control.cancelled.exchange(true);
-    if (keeps) {
-      control.interrupt = true;
-    } else {
-      control.stop.request_stop();
+  std::optional<Waiting> waited;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto running = running_job(id); running != running_.end()) {
+      JobControl& control = *running->control;
+      const bool keeps =
+          control.has_drawn && !running->order.is_attached && !control.cancelled.exchange(true);
+      if (keeps) {
+        control.interrupt = true;
+      } else {
+        control.stop.request_stop();
+      }
+      return Cancelled::kSoon;
     }
-    return Cancelled::kSoon;
+    if (const auto waiting = std::ranges::find(waiting_, id, &Waiting::id); waiting != waiting_.end()) {
+      waited = *waiting;
+      waiting_bytes_ -= waiting->bytes;
+      waiting_.erase(waiting);
+    }
   }
-  const auto waiting = std::ranges::find(waiting_, id, &Waiting::id);
-  if (waiting == waiting_.end()) return store_.view(id) ? Cancelled::kHadEnded : Cancelled::kUnknown;
-  waiting_bytes_ -= waiting->bytes;
-  waiting_.erase(waiting);
-  end_locked(id, Outcome::of(JobState::kCancelled, 409, "cancelled while it waited"));
+  const std::lock_guard store_lock(store_mutex_);
+  if (!waited) return store_.view(id) ? Cancelled::kHadEnded : Cancelled::kUnknown;
+  end_stored(id, Outcome::of(JobState::kCancelled, 409, "cancelled while it waited"), waited->is_attached);
   return Cancelled::kAtOnce;
 }
 
@@ -190,19 +277,23 @@ void JobQueue::skip() {
 }
 
 void JobQueue::stop() {
-  const std::lock_guard lock(mutex_);
-  if (is_stopping_) return;
-  is_stopping_ = true;
-  for (const RunningJob& job : running_) {
-    job.control->put_back = !job.order.is_attached;
-    job.control->stop.request_stop();
+  const std::lock_guard store_lock(store_mutex_);
+  std::deque<Waiting> left;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_stopping_) return;
+    is_stopping_ = true;
+    for (const RunningJob& job : running_) {
+      job.control->put_back = !job.order.is_attached;
+      job.control->stop.request_stop();
+    }
+    left.swap(waiting_);
+    tasks_.clear();
+    work_came_.notify_all();
   }
   const auto stopped = Outcome::of(JobState::kCancelled, 503, "the server is stopping.");
-  for (const Waiting& waiting : std::exchange(waiting_, {}))
-    if (waiting.is_attached) end_locked(waiting.id, stopped);
-  tasks_.clear();
-  work_came_.notify_all();
-  job_ended_.notify_all();
+  for (const Waiting& waiting : left)
+    if (waiting.is_attached) end_stored(waiting.id, stopped, true);
 }
 
 std::vector<RunningJob>::iterator JobQueue::running_job(const std::string& id) {
@@ -218,39 +309,57 @@ int JobQueue::position_of(const std::string& id) const {
          1;
 }
 
-std::optional<JobView> JobQueue::view(const std::string& id) {
+// What the store does not know yet: a late end, and the place of a job that waits. store_mutex_ is held.
+void JobQueue::correct(JobView& view) const {
+  if (const auto late = std::ranges::find(late_ends_, view.id, &LateEnd::id); late != late_ends_.end()) {
+    view.state = late->outcome->state;
+    view.status = late->outcome->status;
+    view.detail = late->outcome->detail;
+  }
+  if (view.state != JobState::kQueued) return;
   const std::lock_guard lock(mutex_);
+  view.position = position_of(view.id);
+}
+
+std::optional<JobView> JobQueue::view(const std::string& id) {
+  const std::lock_guard store_lock(store_mutex_);
   auto view = store_.view(id);
-  if (!view) return view;
-  view->position = position_of(id);
+  if (view) correct(*view);
   return view;
 }
 
 std::vector<JobView> JobQueue::list(std::optional<JobState> state, int limit, const std::string& before) {
-  const std::lock_guard lock(mutex_);
-  auto views = store_.list(state, limit, before);
-  for (JobView& view : views)
-    if (view.state == JobState::kQueued) view.position = position_of(view.id);
+  const std::lock_guard store_lock(store_mutex_);
+  store_late_ends();
+  // States that the store has wrong are asked for all together and told apart here.
+  const bool is_right = late_ends_.empty() || !state;
+  auto views =
+      store_.list(is_right ? state : std::nullopt, is_right ? limit : options_.retention.rows, before);
+  for (JobView& view : views) correct(view);
+  if (is_right) return views;
+  std::erase_if(views, [&](const JobView& view) { return view.state != *state; });
+  if (views.size() > static_cast<std::size_t>(limit)) views.resize(static_cast<std::size_t>(limit));
   return views;
 }
 
 std::optional<Json> JobQueue::answer(const std::string& id) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard store_lock(store_mutex_);
   return store_.answer(id);
 }
 
 std::optional<EncodedPicture> JobQueue::picture(const std::string& id, int index) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard store_lock(store_mutex_);
   return store_.picture(id, index);
 }
 
 bool JobQueue::remove(const std::string& id) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard store_lock(store_mutex_);
+  store_late_ends();
   return store_.remove(id);
 }
 
 JobStore::Counts JobQueue::counts() {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard store_lock(store_mutex_);
   return store_.counts();
 }
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "server/queue/end_journal.h"
 #include "server/queue/event_log.h"
 #include "server/queue/job.h"
 #include "server/queue/job_store.h"
@@ -100,9 +101,15 @@ class JobQueue {
   std::vector<Pending> pending() const;
 
  private:
-  void end_locked(const std::string& id, const std::shared_ptr<const Outcome>& outcome);
   void tell(std::string_view name, const std::string& id);
 
+  // With store_mutex_ held: notes the end, in the store or, where that cannot be written, among late_ends_; then tells
+  // who waits for it. A result that could not be kept makes a failure of a job for which nobody waits.
+  void end_stored(const std::string& id, std::shared_ptr<const Outcome> outcome, bool is_attached);
+  // The late ends into the store, now that there may be room.
+  void store_late_ends();
+  void correct(JobView& view) const;
+  void begin(RunningJob& job);
   struct Waiting {
     std::string id, task_id;
     std::size_t bytes = 0;
@@ -113,16 +120,28 @@ class JobQueue {
   std::vector<RunningJob>::iterator running_job(const std::string& id);
   int position_of(const std::string& id) const;
 
+  // The client of an attached job.
+  struct Waiter {
+    std::shared_ptr<const Outcome> outcome;  // nullptr: not yet
+    std::condition_variable came;
+  };
+
   const QueueOptions options_;
   EventLog& events_;
-  mutable std::mutex mutex_;  // guards everything below
-  std::condition_variable work_came_, job_ended_;
+
+  // Note [two locks]: the store waits for the disk, so that it has a lock of its own, taken before the other one and
+  // never while that is held. Who only asks how it goes waits for no disk.
+  std::mutex store_mutex_;  // guards the next three
   JobStore store_;
+  EndJournal journal_;
+  std::vector<LateEnd> late_ends_;  // of jobs that the store takes for running or waiting
+
+  mutable std::mutex mutex_;  // guards everything below
+  std::condition_variable work_came_;
   std::deque<Waiting> waiting_;
   std::deque<std::function<void()>> tasks_;
   std::vector<RunningJob> running_;
-  std::map<std::string, std::shared_ptr<const Outcome>>
-      ends_;  // of attached jobs, until their clients took them
+  std::map<std::string, std::shared_ptr<Waiter>> waiters_;  // until they are forgotten
   std::size_t waiting_bytes_ = 0;
   bool is_stopping_ = false;
 };

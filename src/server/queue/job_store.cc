@@ -102,6 +102,7 @@ std::vector<std::string> JobStore::recover(int max_attempts, double now) {
 }
 
 void JobStore::insert(const std::string& id, const JobOrder& order, double now) {
+  database_.set_durable(!order.is_attached);
   Statement row(database_,
                 "INSERT INTO jobs (id, kind, request, digest, task_id, attached, key, state, created) "
                 "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8)");
@@ -126,7 +127,8 @@ std::optional<JobStore::Known> JobStore::find_key(const std::string& key, const 
                .same_request = row.text(1) == digest_of(order.kind + "\n" + order.request)};
 }
 
-void JobStore::begin(const std::string& id, double now) {
+void JobStore::begin(const std::string& id, bool is_attached, double now) {
+  database_.set_durable(!is_attached);
   Statement(
       database_,
       "UPDATE jobs SET state = 'running', started = ?2, attempts = attempts + 1 WHERE id = ?1 AND state = "
@@ -145,7 +147,6 @@ void JobStore::put_back(const std::string& id) {
 }
 
 bool JobStore::end(const std::string& id, const Outcome& outcome, double now) {
-  Transaction transaction(database_);
   // A waiting client gets the result on its connection; it is not kept a second time.
   bool is_attached = false;
   {
@@ -153,6 +154,8 @@ bool JobStore::end(const std::string& id, const Outcome& outcome, double now) {
     if (!row.bind(1, id).step()) return false;
     is_attached = row.integer(0) != 0;
   }
+  database_.set_durable(!is_attached);
+  Transaction transaction(database_);
   const bool keeps_result =
       !is_attached && (outcome.state == JobState::kCompleted || !outcome.pictures.empty());
   std::int64_t bytes = 0;

@@ -1,5 +1,6 @@
 // The queue on disk. Every change is one transaction, so that at any moment, also after kill -9, a job is
-// waiting, being worked on, or has ended exactly once, and a result is there whole or not at all.
+// waiting, being worked on, or has ended exactly once, and a result is there whole or not at all. What concerns
+// attached jobs alone does not wait for the disk: after a power cut nobody asks for them.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,7 @@ class JobStore {
   };
   std::optional<Known> find_key(const std::string& key, const JobOrder& order);
 
-  void begin(const std::string& id, double now);
+  void begin(const std::string& id, bool is_attached, double now);
   // Back to the queue, as if it had not begun: the server is being stopped.
   void put_back(const std::string& id);
   // True when this call ended the job; false when it had ended before.
