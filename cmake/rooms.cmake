@@ -110,7 +110,7 @@ lowrank_room(edit     ENGINE USES weights formats tensor model adapter)
 lowrank_room(training ENGINE USES weights formats prompt image kernels tensor model adapter sampling pipeline
              LINKS nlohmann_json::nlohmann_json)
 lowrank_room(server   ENGINE USES prompt image formats weights library adapter sampling pipeline training
-             LINKS nlohmann_json::nlohmann_json PkgConfig::HTTPLIB SQLite::SQLite3 OpenSSL::SSL)
+             LINKS nlohmann_json::nlohmann_json PkgConfig::HTTPLIB SQLite::SQLite3 OpenSSL::SSL ZLIB::ZLIB)
 # Plain loops of the kernels room are left to GCC's vectoriser: -O3, and sqrt need not set errno.
 if(TARGET lowrank_kernels)
   target_compile_options(lowrank_kernels PRIVATE -O3 -fno-math-errno)

@@ -93,6 +93,13 @@ Fit Library::fit_of(const fs::path& checkpoint) const {
   return {record.architecture, record.cross_width, record.text_width};
 }
 
+void Library::rest() const {
+  // Pages of the mapped file count as this process's as long as it is mapped.
+  const auto mapped = database_.number("PRAGMA mmap_size");
+  database_.execute("PRAGMA shrink_memory; PRAGMA mmap_size = 0");
+  database_.execute(fmt::format("PRAGMA mmap_size = {}", mapped));
+}
+
 std::int64_t Library::version() const {
   // The first counts what other connections write, the second what this one does; both only rise.
   return database_.number("PRAGMA data_version") + database_.number("SELECT total_changes()");

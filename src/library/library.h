@@ -71,6 +71,8 @@ class Library {
   Facets facets(std::size_t max_tags) const { return count_facets(database_, max_tags); }
   // What a checkpoint takes. Throws Error when the file is none.
   Fit fit_of(const std::filesystem::path& checkpoint) const;
+  // Lets go of the memory that reading the index took; the next question takes some of it again.
+  void rest() const;
   // Changes whenever the index does, also by another process.
   std::int64_t version() const;
 

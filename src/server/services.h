@@ -8,6 +8,7 @@
 #include "server/catalog/catalog.h"
 #include "server/catalog/collection.h"
 #include "server/catalog/dataset_shelf.h"
+#include "server/catalog/lora_listing.h"
 #include "server/engine/engine.h"
 #include "server/engine/output_folder.h"
 #include "server/imports/import_workers.h"
@@ -26,6 +27,7 @@ struct Services {
   OptionStore& settings;
   Catalog& catalog;
   Collection& collection;
+  LoraListing& lora_listing;
   OutputFolder& outputs;
   DatasetShelf& datasets;
   TrainingRuns& trainings;

@@ -23,6 +23,7 @@ struct Call {
   std::map<std::string, std::string, std::less<>> query;    // the last value of a repeated name counts
   std::map<std::string, std::string, std::less<>> headers;  // names in lower case
   std::string client;                                       // address
+  bool accepts_gzip = false;
   std::string body = {};
   std::vector<FormPart> form = {};
   std::function<bool()> is_client_gone = [] { return false; };

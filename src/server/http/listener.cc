@@ -1,19 +1,29 @@
 #include "server/http/listener.h"
 
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
+#include <cstring>
 #include <mutex>
+#include <optional>
+#include <system_error>
 #include <thread>
 
 #include "base/ascii.h"
 #include "base/error.h"
 #include "server/http/connection.h"
+#include "server/http/gzip.h"
+#include "server/http/turn_away.h"
 #include "server/http/url.h"
 
 namespace lowrank::server {
@@ -24,42 +34,57 @@ struct FreeTls {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 };
 
+// What is left of a request's Accept-Encoding, since cpp-httplib compresses by itself where it sees that.
+constexpr const char* kAcceptsGzip = "X-Lowrank-Accepts-Gzip";
+
 // The connection that this thread serves: cpp-httplib's callbacks carry no place for it.
 thread_local Connection* present = nullptr;
-// Set while a connection beyond the limit is told so.
-thread_local bool is_over_limit = false;
 
-// One thread for each connection, up to a limit; the rest are refused by the accepting thread itself.
-class ThreadPerConnection : public httplib::TaskQueue {
+// A thread for each connection, up to a limit.
+class ConnectionThreads {
  public:
-  ThreadPerConnection(int limit, std::atomic<int>& open) : limit_(limit), open_(open) {}
+  explicit ConnectionThreads(int limit) : limit_(limit) {}
 
-  void enqueue(std::function<void()> serve) override {
-    if (open_ >= limit_) {
-      is_over_limit = true;
-      serve();
-      is_over_limit = false;
-      return;
-    }
+  // False when there are too many, or the system gives no more threads.
+  bool start(std::function<void()> serve) {
+    if (open_ >= limit_) return false;
     ++open_;
-    std::thread([this, serve = std::move(serve)] {
-      serve();
-      const std::lock_guard lock(mutex_);
+    try {
+      std::thread([this, serve = std::move(serve)] {
+        serve();
+        const std::lock_guard lock(mutex_);
+        --open_;
+        changed_.notify_all();
+      }).detach();
+    } catch (const std::system_error&) {
       --open_;
-      changed_.notify_all();
-    }).detach();
+      return false;
+    }
+    return true;
   }
-  void shutdown() override {
+  void wait_for_all() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return open_ == 0; });
   }
+  int open() const { return open_; }
 
  private:
   const int limit_;
-  std::atomic<int>& open_;
+  std::atomic<int> open_{0};
   std::mutex mutex_;
   std::condition_variable changed_;
 };
+
+// Each connection is a file, and the usual limit of 1024 leaves little beside them.
+void allow_open_files(int connections) {
+  constexpr rlim_t kOthers = 2048;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = static_cast<rlim_t>(connections) + kOthers;
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(limit.rlim_max, wanted);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 Call call_of(const httplib::Request& request) {
   Target target = parse_target(request.target);
@@ -68,7 +93,8 @@ Call call_of(const httplib::Request& request) {
             .place = {},
             .query = std::move(target.query),
             .headers = {},
-            .client = request.remote_addr};
+            .client = request.remote_addr,
+            .accepts_gzip = request.has_header(kAcceptsGzip)};
   for (const auto& [name, value] : request.headers) call.headers.try_emplace(lower_ascii(name), value);
   call.is_client_gone = [] { return present == nullptr || present->is_peer_gone(); };
   return call;
@@ -78,13 +104,12 @@ Call call_of(const httplib::Request& request) {
 
 class Listener::Impl : public httplib::Server {
  public:
-  Impl(const ListenerOptions& options, ListenerHooks hooks) : options_(options), hooks_(std::move(hooks)) {
+  Impl(const ListenerOptions& options, ListenerHooks hooks)
+      : options_(options), hooks_(std::move(hooks)), threads_(options.connections) {
     limits_.body_bytes = options.body_bytes;
     limits_.all_bodies_bytes = std::max<std::size_t>(4 * options.body_bytes, 64u << 20);
     if (!options.certificate_file.empty() || !options.key_file.empty()) open_tls();
-    new_task_queue = [this] { return new ThreadPerConnection(options_.connections, open_); };
     set_payload_max_length(options.body_bytes);
-    set_tcp_nodelay(true);
     set_keep_alive_timeout(limits_.idle.count());  // only told to clients; Connection keeps it
     set_keep_alive_max_count(100'000);
     set_socket_options([](socket_t socket) {
@@ -93,23 +118,41 @@ class Listener::Impl : public httplib::Server {
     });
     set_up_handlers();
     port_ = bind();
+    take_queued_connections();
+    turn_away_.emplace(tls_.get());
+    allow_open_files(options_.connections);
   }
+  ~Impl() override {
+    ::close(svr_sock_);
+    ::close(wake_);
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   int port() const { return port_; }
+  // In place of cpp-httplib's own loop, which takes any failure of accept() for the end.
   void run() {
-    has_begun_ = true;
-    if (!is_stopping_) listen_after_bind();
-    has_ended_ = true;
+    while (!is_stopping_) {
+      pollfd entries[] = {{.fd = svr_sock_, .events = POLLIN, .revents = 0},
+                          {.fd = wake_, .events = POLLIN, .revents = 0}};
+      ::poll(entries, 2, -1);
+      if (is_stopping_) break;
+      const int socket = ::accept4(svr_sock_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (socket >= 0) {
+        take(socket);
+      } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));  // no files or no memory, for a moment
+      }
+    }
+    threads_.wait_for_all();
   }
   void request_stop() {
     is_stopping_ = true;
-    // cpp-httplib forgets a stop that comes before its loop runs.
-    while (has_begun_ && !has_ended_ && !is_running())
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    stop();
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof(one));
   }
   bool is_stopping() const { return is_stopping_; }
-  int open_connections() const { return open_; }
+  int open_connections() const { return threads_.open(); }
 
  private:
   int bind() {
@@ -124,6 +167,15 @@ class Listener::Impl : public httplib::Server {
       throw Error(kBadInput, "'{}' cannot be listened on: it is no address of this machine.",
                   options_.address);
     return port;
+  }
+
+  // cpp-httplib lets five connections wait to be accepted; who comes sixth is reset or tries again a second later.
+  void take_queued_connections() {
+    constexpr int kMostQueued = 4096;  // the system allows no more than net.core.somaxconn
+    wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wake_ < 0 || ::listen(svr_sock_, kMostQueued) != 0 ||
+        ::fcntl(svr_sock_, F_SETFL, ::fcntl(svr_sock_, F_GETFL, 0) | O_NONBLOCK) != 0)
+      throw Error(kIo, "{}:{} cannot be listened on ({}).", options_.address, port_, std::strerror(errno));
   }
 
   void open_tls() {
@@ -178,14 +230,16 @@ class Listener::Impl : public httplib::Server {
                   .method = request.method,
                   .target = request.target,
                   .status = response.status,
-                  .bytes = response.body.size(),
+                  .bytes = std::max(response.body.size(), response.content_length_),
                   .seconds = present == nullptr ? 0 : present->seconds_since_start()});
     });
   }
 
   void before_routing(httplib::Request& request) {
-    // No compression: it would cost seconds of processor time for pictures, which hold none.
-    for (const char* name : {"Accept-Encoding", "Range"}) request.headers.erase(name);
+    // Only long texts are compressed, by those who make them: pictures would cost seconds and hold nothing to gain.
+    const bool takes_gzip = accepts_gzip(request.get_header_value("Accept-Encoding"));
+    for (const char* name : {"Accept-Encoding", "Range", kAcceptsGzip}) request.headers.erase(name);
+    if (takes_gzip) request.set_header(kAcceptsGzip, "1");
     request.ranges.clear();
     const bool is_chunked = lower_ascii(request.get_header_value("Transfer-Encoding")) == "chunked";
     const bool has_length = request.has_header("Content-Length");
@@ -211,6 +265,16 @@ class Listener::Impl : public httplib::Server {
                   present == nullptr ? 0.0 : present->seconds_since_start());
     response.set_header("X-Process-Time", seconds);
     for (const auto& [name, value] : reply.headers) response.set_header(name, value);
+    if (reply.kept) {
+      response.set_content_provider(
+          reply.kept->size(), reply.content_type,
+          [text = reply.kept](std::size_t from, std::size_t length, httplib::DataSink& sink) {
+            constexpr std::size_t kPiece = 1u << 18;
+            const std::string piece = text->read(from, std::min(length, kPiece));
+            return sink.write(piece.data(), piece.size());
+          });
+      return;
+    }
     if (!reply.stream) {
       if (reply.body.empty()) {
         response.set_header("Content-Type", reply.content_type);
@@ -231,26 +295,20 @@ class Listener::Impl : public httplib::Server {
         });
   }
 
-  bool process_and_close_socket(socket_t socket) override {
-    const int flags = fcntl(socket, F_GETFL, 0);
-    fcntl(socket, F_SETFL, flags | O_NONBLOCK);
-    std::unique_ptr<SSL, FreeTls> tls(tls_ ? SSL_new(tls_.get()) : nullptr);
-    if (!is_over_limit || !tls) serve(socket, tls.get());
-    tls.reset();
-    ::close(socket);
-    return true;
+  void take(int socket) {
+    const int yes = 1;
+    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+    const bool is_taken = threads_.start([this, socket] {
+      std::unique_ptr<SSL, FreeTls> tls(tls_ ? SSL_new(tls_.get()) : nullptr);
+      serve(socket, tls.get());
+      tls.reset();
+      ::close(socket);
+    });
+    if (!is_taken) turn_away_->add(socket);
   }
 
   void serve(int socket, SSL* tls) {
     Connection connection(socket, tls, limits_, bodies_);
-    if (is_over_limit) {
-      static constexpr std::string_view kBusy =
-          "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: "
-          "close\r\n\r\n";
-      ::send(socket, kBusy.data(), kBusy.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-      ::shutdown(socket, SHUT_WR);
-      return;
-    }
     if (tls != nullptr) {
       SSL_set_fd(tls, socket);
       SSL_set_accept_state(tls);
@@ -273,9 +331,10 @@ class Listener::Impl : public httplib::Server {
   ConnectionLimits limits_;
   std::unique_ptr<SSL_CTX, FreeTls> tls_;
   std::atomic<std::size_t> bodies_{0};
-  std::atomic<int> open_{0};
-  std::atomic<bool> is_stopping_{false}, has_begun_{false}, has_ended_{false};
-  int port_ = 0;
+  std::atomic<bool> is_stopping_{false};
+  int port_ = 0, wake_ = -1;
+  std::optional<TurnAway> turn_away_;
+  ConnectionThreads threads_;
 };
 
 Listener::Listener(const ListenerOptions& options, ListenerHooks hooks)

@@ -1,5 +1,7 @@
 #include "server/http/reply.h"
 
+#include "server/http/gzip.h"
+
 namespace lowrank::server {
 namespace {
 
@@ -9,6 +11,15 @@ void add_status_headers(Reply& reply) {
 }
 
 }  // namespace
+
+void compress(Reply& reply) {
+  constexpr std::size_t kWorthIt = 16 * 1024;
+  if (!reply.is_compressible) return;
+  reply.headers.emplace_back("Vary", "Accept-Encoding");
+  if (reply.body.size() < kWorthIt) return;
+  reply.body = gzip(reply.body);
+  reply.headers.emplace_back("Content-Encoding", "gzip");
+}
 
 Reply json_reply(const Json& value, int status) {
   return {.status = status, .body = json_text(value)};

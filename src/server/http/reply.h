@@ -2,12 +2,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "server/http/kept_text.h"
 #include "server/json.h"
 
 namespace lowrank::server {
@@ -20,7 +22,13 @@ struct Reply {
   // Events: called again and again until it returns nullopt; each text is sent at once. Waits no longer than
   // a second at a time ("" then).
   std::function<std::optional<std::string>()> stream = {};
+  // Sent in place of `body`: one text for many clients.
+  std::shared_ptr<const KeptText> kept = {};
+  bool is_compressible = false;  // a long text that is worth compressing where the client takes it
 };
+
+// Compresses the body of a compressible reply that is long enough.
+void compress(Reply& reply);
 
 Reply json_reply(const Json& value, int status = 200);
 Reply bytes_reply(std::string bytes, std::string content_type);

@@ -3,10 +3,8 @@
 
 #include <filesystem>
 
-#include "formats/lora_family.h"
 #include "image/codec.h"
 #include "library/lora_folder.h"
-#include "library/lora_words.h"
 #include "prompt/text.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
@@ -77,29 +75,30 @@ ParameterRows card_query() {
 }
 
 Reply loras(Services& services, const Call& call) {
+  if (call.query.empty()) {
+    Reply reply;
+    reply.kept = call.accepts_gzip ? services.lora_listing.whole_packed() : services.lora_listing.whole();
+    if (call.accepts_gzip) reply.headers.emplace_back("Content-Encoding", "gzip");
+    reply.headers.emplace_back("Vary", "Accept-Encoding");
+    return reply;
+  }
   const Json query = query_of(lora_query(), call);
   const std::string fields = query["fields"].get<std::string>();
   const bool wants_metadata = fields.empty() || ("," + fields + ",").find(",metadata,") != std::string::npos;
-  Json list = Json::array();
+  const auto metadata = wants_metadata ? FileMetadata::kRead : FileMetadata::kLeaveOut;
+  Reply reply{.body = "[", .is_compressible = true};
   for (const auto& [record, path] : with_paths(services, lora_query_of(services, query))) {
-    Json entry = {{"name", record.name},
-                  {"alias", record.alias},
-                  {"path", fs::absolute(path).string()},
-                  {"metadata", Json::object()},
-                  {"hash", record.sshs.size() < 12 ? Json() : Json(record.sshs.substr(0, 12))},
-                  {"sd_version", formats::family_name(record.architecture)},
-                  {"kind", record.kinds},
-                  {"rank", library::rank_text(record.rank_low, record.rank_high)},
-                  {"trained_words", library::list_of(record.triggers)},
-                  {"preview", lora_preview_url(record)},
-                  {"size", record.size},
-                  {"mtime", modified_seconds(record)}};
-    // What stands in the file in full is not kept in the index.
-    if (wants_metadata) entry["metadata"] = a1111_metadata(library::safetensors_metadata(path));
-    keep_fields(entry, fields);
-    list.push_back(std::move(entry));
+    std::string entry = lora_entry(record, path, metadata);
+    if (!fields.empty()) {
+      Json kept = Json::parse(entry);
+      keep_fields(kept, fields);
+      entry = json_text(kept);
+    }
+    if (reply.body.size() > 1) reply.body += ',';
+    reply.body += entry;
   }
-  return json_reply(list);
+  reply.body += ']';
+  return reply;
 }
 
 Reply network_thumb(Services& services, const Call& call) {

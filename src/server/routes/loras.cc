@@ -208,7 +208,9 @@ Reply lora_cards(Services& services, const Call& call) {
     }
   });
   // `near`: no LoRA has the words that were asked for; these were looked for instead.
-  return json_reply({{"loras", std::move(list)}, {"total", total}, {"near", near}});
+  Reply reply = json_reply({{"loras", std::move(list)}, {"total", total}, {"near", near}});
+  reply.is_compressible = true;
+  return reply;
 }
 
 Reply lora_facets(Services& services, const Call& call) {
