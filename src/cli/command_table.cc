@@ -7,6 +7,7 @@
 
 #include "cli/light/commands.h"
 #include "pipeline/field_table.h"
+#include "prompt/limits.h"
 
 namespace lowrank::cli {
 namespace {
@@ -32,6 +33,7 @@ const std::vector<std::string> kSchedulers = {
 const OptionRow kDataDir = {.flag = "data-dir", .value = "DIR", .help = "folder that holds models/, embeddings/ and styles.csv", .kind = kFolder};
 const OptionRow kThreads = {.flag = "threads", .value = "N", .help = "threads to compute with; 0: all cores", .kind = kInteger, .min = 0, .max = 1024, .standard = "0"};
 const OptionRow kInt8 = {.flag = "int8", .help = "hold the U-Net's weights in 8 bits: half the memory, and pictures that differ a little"};
+const OptionRow kPromptLimits = {.flag = "prompt-limits", .value = "LIST", .help = "how much work a prompt may ask for; memory is in MB, 0: what is available", .standard = prompt::prompt_limits_text()};
 const OptionRow kJson = {.flag = "json", .help = "print the result as JSON"};
 
 // What `txt2img` takes beside the fields of a request.
@@ -47,6 +49,7 @@ const std::vector<OptionRow> kGeneration = {
     kDataDir,
     kThreads,
     kInt8,
+    kPromptLimits,
     {.flag = "device", .value = "NAME", .help = "where to compute", .standard = "cpu", .choices = {"cpu"}},
     kJson,
     {.flag = "quiet", .letter = 'q', .help = "show no progress"},
@@ -132,6 +135,7 @@ const std::vector<OptionRow> kTrainLora = {
     {.flag = "resume", .value = "FILE", .help = "go on from this state (default: the output's own, when it is there)", .kind = kFile},
     {.flag = "fresh", .help = "forget a saved state and start anew"},
     {.flag = "training-comment", .value = "TEXT", .help = "kept in the file's metadata"},
+    kPromptLimits,
     kDataDir,
     kThreads,
 };
@@ -174,6 +178,7 @@ const std::vector<OptionRow> kServe = {
     {.flag = "max-pixels", .value = "N", .help = "pixels of one picture", .kind = kInteger, .min = 4096, .max = 67108864, .standard = "4194304"},
     {.flag = "max-body-mb", .value = "N", .help = "size of a request", .kind = kInteger, .min = 1, .max = 4096, .standard = "256"},
     {.flag = "max-connections", .value = "N", .help = "connections at once", .kind = kInteger, .min = 1, .max = 4096, .standard = "256"},
+    kPromptLimits,
     {.flag = "keep-results-hours", .value = "H", .help = "how long results of jobs are kept", .kind = kNumber, .min = 0, .max = 100000, .standard = "24"},
     {.flag = "keep-results-mb", .value = "N", .help = "how much room they may take", .kind = kInteger, .min = 0, .max = 1000000, .standard = "1024"},
     {.flag = "state-dir", .value = "DIR", .help = "where queue and options are kept (default: lowrank-server in the data folder)", .kind = kFolder},
@@ -216,6 +221,7 @@ const std::vector<OptionRow> kExplain = {
     {.flag = "second-order", .help = "as for a sampler that calls the model twice a step"},
     {.flag = "old-prompt-editing", .help = "read [a:b:when] as A1111 before 1.6"},
     {.flag = "comma-backtrack", .value = "N", .help = "how many tokens a chunk may give up to end at a comma", .kind = kInteger, .min = 0, .max = 74, .standard = "20"},
+    kPromptLimits,
     kDataDir,
     kJson,
 };

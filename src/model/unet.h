@@ -40,6 +40,7 @@ class UNet {
 
   std::int64_t in_channels() const { return in_channels_; }
   std::int64_t context_width() const { return context_width_; }
+  std::int64_t model_channels() const { return model_channels_; }  // of the finest level
   LayerMap& layers() { return layers_; }
   const LayerMap& layers() const { return layers_; }
   const std::shared_ptr<ComputePolicy>& policy() const { return policy_; }

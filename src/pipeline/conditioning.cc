@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/sha256.h"
 
 namespace lowrank::pipeline {
@@ -16,6 +17,8 @@ using prompt::kChunkRows;
 using prompt::TokenChunk;
 
 constexpr std::size_t kCacheEntries = 32;
+constexpr std::int64_t kCacheBytes = 128 << 20;  // but one entry is kept whatever its size
+constexpr std::int64_t kTextsAtOnce = 32;        // of one pass of the encoder
 
 // Column `chunk` of the texts' chunks: ids [texts, 77] and weights [texts, 77], and what replaces token
 // embeddings.
@@ -42,10 +45,18 @@ ChunkColumn column(std::span<const TokenChunk* const> chunks, std::span<const Em
 }
 
 at::Tensor encode_column(const model::TextEncoder& encoder, std::span<const TokenChunk* const> chunks,
-                         std::span<const Embedding> embeddings, const EncodeSettings& settings) {
-  const ChunkColumn input = column(chunks, embeddings);
-  return apply_emphasis(encoder.encode(input.ids, settings.clip_skip, input.replacements), input.weights,
-                        settings.emphasis);
+                         std::span<const Embedding> embeddings, const EncodeSettings& settings,
+                         const std::stop_token& stop) {
+  std::vector<at::Tensor> encoded, weights;
+  for (std::size_t from = 0; from < chunks.size(); from += kTextsAtOnce) {
+    throw_if_stopped(stop);
+    const ChunkColumn input =
+        column(chunks.subspan(from, std::min<std::size_t>(kTextsAtOnce, chunks.size() - from)), embeddings);
+    encoded.push_back(encoder.encode(input.ids, settings.clip_skip, input.replacements));
+    weights.push_back(input.weights);
+  }
+  if (encoded.size() == 1) return apply_emphasis(encoded.front(), weights.front(), settings.emphasis);
+  return apply_emphasis(at::cat(encoded), at::cat(weights), settings.emphasis);
 }
 
 std::string cache_key(const prompt::Conditioning& conditioning, std::span<const Embedding> embeddings,
@@ -88,12 +99,13 @@ at::Tensor apply_emphasis(const at::Tensor& z, const at::Tensor& weights, prompt
 }
 
 EncodedPrompt encode_prompt(const model::TextEncoder& encoder, const prompt::Conditioning& conditioning,
-                            std::span<const Embedding> embeddings, const EncodeSettings& settings) {
+                            std::span<const Embedding> embeddings, const EncodeSettings& settings,
+                            const std::stop_token& stop) {
   std::vector<at::Tensor> columns;
   for (std::size_t i = 0; i < conditioning.chunk_count(); ++i) {
     std::vector<const TokenChunk*> chunks;
     for (const auto& text : conditioning.texts) chunks.push_back(&text.chunks.at(i));
-    columns.push_back(encode_column(encoder, chunks, embeddings, settings));
+    columns.push_back(encode_column(encoder, chunks, embeddings, settings, stop));
   }
   const at::Tensor all = at::cat(columns, 1);  // [texts, 77·n, width]
   EncodedPrompt encoded;
@@ -104,14 +116,15 @@ EncodedPrompt encode_prompt(const model::TextEncoder& encoder, const prompt::Con
 at::Tensor encode_empty(const model::TextEncoder& encoder, const EncodeSettings& settings) {
   const TokenChunk chunk = prompt::empty_chunk();
   const TokenChunk* const chunks[] = {&chunk};
-  return encode_column(encoder, chunks, {}, settings).select(0, 0);
+  return encode_column(encoder, chunks, {}, settings, {}).select(0, 0);
 }
 
 std::shared_ptr<const EncodedPrompt> ConditioningCache::encode(const model::TextEncoder& encoder,
                                                                const prompt::Conditioning& conditioning,
                                                                std::span<const Embedding> embeddings,
                                                                const EncodeSettings& settings,
-                                                               const std::string& state) {
+                                                               const std::string& state,
+                                                               const std::stop_token& stop) {
   std::string key = cache_key(conditioning, embeddings, settings, state);
   const auto known = std::ranges::find(entries_, key, &Entry::key);
   if (known != entries_.end()) {
@@ -120,9 +133,15 @@ std::shared_ptr<const EncodedPrompt> ConditioningCache::encode(const model::Text
   }
   ++encodings_;
   auto encoded =
-      std::make_shared<const EncodedPrompt>(encode_prompt(encoder, conditioning, embeddings, settings));
-  entries_.push_front({std::move(key), std::move(encoded)});
-  if (entries_.size() > kCacheEntries) entries_.pop_back();
+      std::make_shared<const EncodedPrompt>(encode_prompt(encoder, conditioning, embeddings, settings, stop));
+  std::int64_t bytes = 0;
+  for (const at::Tensor& text : encoded->texts) bytes += text.numel() * text.element_size();
+  entries_.push_front({std::move(key), std::move(encoded), bytes});
+  bytes_ += bytes;
+  while (entries_.size() > kCacheEntries || (entries_.size() > 1 && bytes_ > kCacheBytes)) {
+    bytes_ -= entries_.back().bytes;
+    entries_.pop_back();
+  }
   return entries_.front().prompt;
 }
 

@@ -8,6 +8,7 @@
 #include <list>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -38,9 +39,11 @@ struct EncodedPrompt {
 };
 
 // All texts of `conditioning` are encoded together, chunk by chunk, as A1111 does: the means of kOriginal run
-// over the variants of one chunk. Throws Error(kBadInput) when clip skip exceeds the encoder's depth.
+// over the variants of one chunk. Throws Error(kBadInput) when clip skip exceeds the encoder's depth, kCancelled
+// between passes after a stop.
 EncodedPrompt encode_prompt(const model::TextEncoder& encoder, const prompt::Conditioning& conditioning,
-                            std::span<const Embedding> embeddings, const EncodeSettings& settings);
+                            std::span<const Embedding> embeddings, const EncodeSettings& settings,
+                            const std::stop_token& stop = {});
 
 // [77, width]: the encoding of a chunk without words, which "Pad conds" fills up with.
 at::Tensor encode_empty(const model::TextEncoder& encoder, const EncodeSettings& settings);
@@ -52,16 +55,22 @@ class ConditioningCache {
   std::shared_ptr<const EncodedPrompt> encode(const model::TextEncoder& encoder,
                                               const prompt::Conditioning& conditioning,
                                               std::span<const Embedding> embeddings,
-                                              const EncodeSettings& settings, const std::string& state);
-  void clear() { entries_.clear(); }
+                                              const EncodeSettings& settings, const std::string& state,
+                                              const std::stop_token& stop = {});
+  void clear() {
+    entries_.clear();
+    bytes_ = 0;
+  }
   std::int64_t encodings() const { return encodings_; }  // how often the text encoder had to run
 
  private:
   struct Entry {
     std::string key;
     std::shared_ptr<const EncodedPrompt> prompt;
+    std::int64_t bytes = 0;
   };
   std::list<Entry> entries_;  // latest first
+  std::int64_t bytes_ = 0;    // of all of them
   std::int64_t encodings_ = 0;
 };
 

@@ -56,12 +56,12 @@ std::vector<Embedding> ResidentModel::usable_embeddings() const {
 }
 
 PromptConditioning ResidentModel::encode(const prompt::ParsedPrompt& parsed, const EncodeSettings& settings,
-                                         bool pads) {
+                                         bool pads, const std::stop_token& stop) {
   const model::TextEncoder& encoder = *loaded.text_encoder;
   PromptConditioning prompts{
       .parsed = parsed, .embeddings = usable_embeddings(), .sets = {}, .set_of_call = {}};
   const auto encode_all = [&](const prompt::Conditioning& conditioning) {
-    return cache.encode(encoder, conditioning, prompts.embeddings, settings, loras.text_state());
+    return cache.encode(encoder, conditioning, prompts.embeddings, settings, loras.text_state(), stop);
   };
   auto [first_calls, of_call] = loras.text_sets(parsed.negative.schedule.back().end_at_step);
   prompts.set_of_call = std::move(of_call);

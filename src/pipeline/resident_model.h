@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,8 +39,9 @@ struct ResidentModel {
 
   // The encodings of `parsed` under the LoRAs that act now. `pads`: with the empty chunk that fills up the
   // shorter of prompt and negative prompt.
-  // `parsed` was read with the names of usable_embeddings().
-  PromptConditioning encode(const prompt::ParsedPrompt& parsed, const EncodeSettings& settings, bool pads);
+  // `parsed` was read with the names of usable_embeddings(). Throws Error(kCancelled) between passes of the encoder.
+  PromptConditioning encode(const prompt::ParsedPrompt& parsed, const EncodeSettings& settings, bool pads,
+                            const std::stop_token& stop = {});
 
  private:
   std::filesystem::path embeddings_folder_;

@@ -68,13 +68,15 @@ GenerationResult Session::generate(const GenerationRequest& request, const Liste
   job.seeds = picture_seeds(job.request);
   activate(job, job.first);
   if (job.request.is_img2img()) start_from_pictures(job);
+  struct ReleaseArena {
+    ~ReleaseArena() { tensor::release_arena(); }
+  } const release;  // also when it ends early
   for (int batch = 0; batch < job.request.batch_count && !job.is_finished; ++batch) {
     at::Tensor latents = first_pass(job, batch);
     if (job.second && !job.first.ended_early) latents = second_pass(job, batch, latents);
     finish_batch(job, batch, latents);
   }
   report_loras(job);
-  tensor::release_arena();
   return std::move(job.result);
 }
 
@@ -184,7 +186,16 @@ prompt::ParsedPrompt Session::parse_prompt(const Job& job, const Pass& pass,
     if (std::ranges::find(asked.settings.embeddings, skipped.name, &prompt::EmbeddingName::name) ==
         asked.settings.embeddings.end())
       asked.settings.unusable.push_back(skipped);
+  asked.settings.limits = options_.prompt_limits;
   return prompt::parse(asked, tokenizer_);
+}
+
+PromptMemoryRequest Session::memory_request(const Job& job, const Pass& pass) const {
+  const GenerationRequest& request = job.request;
+  const std::int64_t cell = pass.model->loaded.vae->downscale();
+  HiresSize size{.width = request.width, .height = request.height};
+  if (job.second && &pass == &*job.second) size = hires_size(request, static_cast<int>(cell));
+  return {.pictures = request.batch_size, .cells = (size.width / cell) * (size.height / cell)};
 }
 
 // The pass's LoRAs act, and its texts are encoded under them.
@@ -195,6 +206,7 @@ void Session::activate(Job& job, Pass& pass) {
     model.loaded.set_tiling(request.tiling);
     model.loaded.unet->policy()->merged_tokens = merged_tokens(request, job.second && &pass == &*job.second);
     auto parsed = parse_prompt(job, pass, model);
+    check_prompt_memory(parsed, *model.loaded.unet, memory_request(job, pass), options_.prompt_limits);
     const bool had_bundled = !model.loras.embeddings().empty();
     {
       const Stopwatch watch(job.result.seconds_loras);
@@ -206,7 +218,7 @@ void Session::activate(Job& job, Pass& pass) {
     // The tags tell which LoRAs act, and these may bring embeddings, which change how the words are read.
     if (had_bundled || !model.loras.embeddings().empty()) parsed = parse_prompt(job, pass, model);
     const Stopwatch watch(job.result.seconds_text);
-    prompts = model.encode(parsed, job.encode_settings, request.pad_conds);
+    prompts = model.encode(parsed, job.encode_settings, request.pad_conds, job.stop);
   };
   prepare(*pass.model, pass.prompts);
   if (pass.refiner != nullptr) prepare(*pass.refiner, pass.refined);

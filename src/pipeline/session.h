@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pipeline/packed_cache.h"
+#include "pipeline/prompt_cost.h"
 #include "pipeline/request.h"
 #include "pipeline/resident_model.h"
 #include "pipeline/result.h"
@@ -39,6 +40,7 @@ struct SessionOptions {
   std::string version;  // for the metadata: "LowRank 0.1.0"
   PackedCacheOptions packed_cache = {};
   bool int8 = false;  // U-Nets are held in 8 bits
+  prompt::PromptLimits prompt_limits = {};
 };
 
 class Session {
@@ -61,6 +63,7 @@ class Session {
   std::int64_t text_encodings() const;  // how often a text encoder of the resident models had to run
 
   Upscalers& upscalers() { return upscalers_; }
+  const prompt::PromptLimits& prompt_limits() const { return options_.prompt_limits; }
 
  private:
   struct Job;   // one request on its way, see generation_job.h
@@ -75,6 +78,7 @@ class Session {
   void bring_models(Job& job, const GenerationRequest& request);
 
   prompt::ParsedPrompt parse_prompt(const Job& job, const Pass& pass, const ResidentModel& model) const;
+  PromptMemoryRequest memory_request(const Job& job, const Pass& pass) const;
   void plan_passes(Job& job);
   void activate(Job& job, Pass& pass);
   void start_from_pictures(Job& job);

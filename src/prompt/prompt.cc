@@ -66,13 +66,20 @@ class Reader {
     out.text = std::move(text);
     out.schedule = resolve_schedule(out.text, steps_);
     std::map<std::string_view, std::size_t> known;
+    std::size_t longest = 0;
     for (const ScheduleEntry& entry : out.schedule) {
       const auto [place, is_new] = known.try_emplace(entry.text, out.texts.size());
-      if (is_new) out.texts.push_back(encode(entry.text));
+      if (is_new) {
+        check_limit(&PromptLimits::texts, request_.settings.limits, ++texts_);
+        out.texts.push_back(encode(entry.text));
+        longest = std::max(longest, out.texts.back().chunks.size());
+        // Shorter texts are filled up to the longest.
+        check_limit(&PromptLimits::chunks, request_.settings.limits,
+                    chunks_ + static_cast<std::int64_t>(longest * out.texts.size()));
+      }
       out.text_of_entry.push_back(place->second);
     }
-    std::size_t longest = 0;
-    for (const EncodedText& encoded : out.texts) longest = std::max(longest, encoded.chunks.size());
+    chunks_ += static_cast<std::int64_t>(longest * out.texts.size());
     for (EncodedText& encoded : out.texts) encoded.chunks.resize(longest, empty_chunk());
     return out;
   }
@@ -141,6 +148,7 @@ class Reader {
 
   const Request& request_;
   const Tokenizer& tokenizer_;
+  std::int64_t texts_ = 0, chunks_ = 0;  // of all that was read so far
   EmbeddingTable embeddings_, unusable_;
   ScheduleSteps steps_;
   ParsedPrompt& out_;
@@ -170,7 +178,11 @@ ParsedPrompt parse(const Request& request, const Tokenizer& tokenizer) {
   out.prompt = clean.prompt;
   out.negative_prompt = clean.negative_prompt;
   out.uses_emphasis = (out.prompt + out.negative_prompt).find_first_of("([") != std::string::npos;
+  const PromptLimits& limits = request.settings.limits;
+  check_limit(&PromptLimits::depth, limits,
+              std::max(bracket_depth(out.prompt), bracket_depth(out.negative_prompt)));
   out.networks = parse_extra_networks(out.prompt);
+  check_limit(&PromptLimits::tags, limits, static_cast<std::int64_t>(out.networks.tags.size()));
   out.warnings = request.warnings;
   out.warnings.insert(out.warnings.end(), clean.warnings.begin(), clean.warnings.end());
   out.warnings.insert(out.warnings.end(), out.networks.warnings.begin(), out.networks.warnings.end());
@@ -182,6 +194,7 @@ ParsedPrompt parse(const Request& request, const Tokenizer& tokenizer) {
   Reader reader(request, tokenizer, out);
   find_tag_times(out.prompt, out.networks, reader.steps());
   ComposedPrompts composed = compose(std::span<const std::string>(&out.networks.stripped, 1));
+  check_limit(&PromptLimits::pieces, limits, static_cast<std::int64_t>(composed.uses.front().size()));
   for (std::string& text : composed.texts) out.pieces.push_back(reader.read(std::move(text)));
   for (const auto& use : composed.uses.front()) out.composition.push_back({use.text, use.weight});
   out.negative = reader.read(out.negative_prompt);

@@ -15,6 +15,7 @@
 #include "prompt/chunks.h"
 #include "prompt/composition.h"
 #include "prompt/extra_networks.h"
+#include "prompt/limits.h"
 #include "prompt/schedule.h"
 #include "prompt/styles.h"
 #include "prompt/tokenizer.h"
@@ -45,6 +46,7 @@ struct Settings {
   bool use_old_timelines = false;
   std::vector<EmbeddingName> embeddings = {};    // textual inversions the caller can supply
   std::vector<UnusableEmbedding> unusable = {};  // and those that it cannot
+  PromptLimits limits = {};
 };
 
 struct Request {
@@ -96,8 +98,8 @@ struct ParsedPrompt {
   std::vector<std::string> warnings;         // one sentence each, tags' warnings included
 };
 
-// Throws Error(kBadInput) for steps below 1 or a prompt longer than kMaxPromptBytes; any other text has a
-// meaning.
+// Throws Error(kBadInput) for steps below 1, a prompt longer than kMaxPromptBytes or beyond the limits; any other text
+// has a meaning.
 ParsedPrompt parse(const Request& request, const Tokenizer& tokenizer);
 
 }  // namespace lowrank::prompt

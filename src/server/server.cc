@@ -14,6 +14,8 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/file_error.h"
+#include "base/freed_memory.h"
 #include "server/http/listener.h"
 #include "server/http/refusal.h"
 #include "server/http/url.h"
@@ -23,6 +25,8 @@ namespace lowrank::server {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::size_t kLargeBody = 1u << 20;
 
 // Two servers must not work on one queue.
 class StateLock {
@@ -122,6 +126,7 @@ class Server::Impl {
         settings_(state_folder(options) / "options.json"),
         catalog_(library::find_data_dir(options.data_dir.string()), hashes_),
         collection_(catalog_.data()),
+        lora_listing_(collection_, state_folder(options)),
         outputs_(catalog_.data().outputs()),
         datasets_(catalog_.data()),
         trainings_(state_folder(options) / "trainings"),
@@ -146,7 +151,8 @@ class Server::Impl {
                  .session = {.threads = options.threads,
                              .version = options.version,
                              .packed_cache = options.packed_cache,
-                             .int8 = options.int8},
+                             .int8 = options.int8,
+                             .prompt_limits = options.limits.prompt},
                  .limits = options.limits}),
         imports_({.queue = queue_, .events = events_, .data = catalog_.data(), .version = options.version}),
         services_{.options = options_,
@@ -155,6 +161,7 @@ class Server::Impl {
                   .settings = settings_,
                   .catalog = catalog_,
                   .collection = collection_,
+                  .lora_listing = lora_listing_,
                   .outputs = outputs_,
                   .datasets = datasets_,
                   .trainings = trainings_,
@@ -164,7 +171,11 @@ class Server::Impl {
                   .open_connections = [this] { return listener_.open_connections(); },
                   .is_stopping = [this] { return listener_.is_stopping(); },
                   .stop = [this] { stop(); }} {
-    catalog_.checkpoints();  // their hashes are computed from now on
+    try {
+      catalog_.checkpoints();  // their hashes are computed from now on
+    } catch (const Error& error) {
+      fmt::print(stderr, "warning: {}\n", error.what());  // requests say so, too, until it is mended
+    }
   }
 
   int port() const { return listener_.port(); }
@@ -184,7 +195,9 @@ class Server::Impl {
     const auto start = std::chrono::steady_clock::now();
     std::string route = "none";
     Reply reply = dispatch(asked, route);
+    if (asked.accepts_gzip) compress(reply);
     add_cross_origin(asked, reply);
+    if (reply.status >= 400 && asked.body.size() > kLargeBody) give_back_freed_memory();
     metrics_.count_request(asked.method, route, reply.status,
                            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     return reply;
@@ -285,6 +298,8 @@ class Server::Impl {
       return fault_reply(asked.path, refusal.status(), refusal.detail());
     } catch (const Error& error) {
       return fault_reply(asked.path, http_status(error.code()), error.what());
+    } catch (const fs::filesystem_error& error) {
+      return fault_reply(asked.path, 500, file_error(error).what());
     } catch (const std::bad_alloc&) {
       return fault_reply(asked.path, 500, "not enough memory.");
     } catch (const std::exception& error) {
@@ -326,6 +341,7 @@ class Server::Impl {
   OptionStore settings_;
   Catalog catalog_;
   Collection collection_;
+  LoraListing lora_listing_;
   OutputFolder outputs_;
   DatasetShelf datasets_;
   TrainingRuns trainings_;

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "prompt/extra_networks.h"
+#include "prompt/prompt.h"
 #include "training/sample_pictures.h"
 
 namespace lowrank::training {
@@ -39,6 +42,24 @@ void tell_plan(const pipeline::LoadedModel& model, const Dataset& data, const Lo
                         plural(plan.steps_per_epoch, "step", "steps")));
 }
 
+// A sample prompt is drawn only after hours, and a caption is encoded again and again: both are looked at before.
+void check_texts(const std::vector<pipeline::GenerationRequest>& samples, const Dataset& data,
+                 const prompt::PromptLimits& limits) {
+  const prompt::Tokenizer tokenizer;
+  for (const auto& sample : samples)
+    prompt::parse({.prompt = sample.prompt,
+                   .negative_prompt = sample.negative_prompt,
+                   .steps = sample.steps,
+                   .settings = {.limits = limits}},
+                  tokenizer);
+  for (const auto& example : data.examples()) {
+    const auto tokens = static_cast<std::int64_t>(tokenizer.encode(example.caption).size());
+    prompt::check_limit(&prompt::PromptLimits::chunks, limits,
+                        (tokens + prompt::kChunkTokens - 1) / prompt::kChunkTokens,
+                        fmt::format("{}: the caption", example.picture.string()));
+  }
+}
+
 }  // namespace
 
 LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const LoraTrainHooks& hooks) {
@@ -50,14 +71,18 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
   auto& resolution = options.data.buckets.resolution;
   if (resolution.width == 0) resolution = {model.native_size, model.native_size};
 
-  std::optional<SamplePictures> samples;
+  std::vector<pipeline::GenerationRequest> sample_requests;
   if (!job.sample_prompts.empty() || !job.sample_lines.empty())
-    samples.emplace(
-        session,
-        job.sample_prompts.empty() ? parse_sample_prompts(job.sample_lines, "sample_prompts", resolution)
-                                   : read_sample_prompts(job.sample_prompts, resolution),
-        job.sample_folder.empty() ? options.output_dir / "sample" : job.sample_folder, options.output_name);
+    sample_requests = job.sample_prompts.empty()
+                          ? parse_sample_prompts(job.sample_lines, "sample_prompts", resolution)
+                          : read_sample_prompts(job.sample_prompts, resolution);
   const Dataset data = Dataset::open(options.data);
+  check_texts(sample_requests, data, session.prompt_limits());
+  std::optional<SamplePictures> samples;
+  if (!sample_requests.empty())
+    samples.emplace(session, std::move(sample_requests),
+                    job.sample_folder.empty() ? options.output_dir / "sample" : job.sample_folder,
+                    options.output_name);
   tell_plan(model, data, options, hooks);
 
   const std::int64_t last = plan_run(options, data).steps;

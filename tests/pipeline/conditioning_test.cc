@@ -3,13 +3,16 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
+#include <stop_token>
 
 #include "base/error.h"
+#include "pipeline/prompt_cost.h"
 #include "pipeline/tiny_session.h"
 #include "support/expect_close.h"
 #include "tensor/state_dict.h"
@@ -113,6 +116,63 @@ TEST_F(ConditioningTest, VariantsOfAnEditShareOneMean) {
       at::stack(z).mean(at::kDouble).item<double>() / at::stack(weighted).mean(at::kDouble).item<double>();
   for (std::size_t i = 0; i < 2; ++i)
     EXPECT_TRUE(expect_close(encoded.texts[i], weighted[i] * factor, {.rel = 1e-6}));
+}
+
+// More texts than one pass of the encoder takes: the mean runs over all of them, as over a few.
+TEST_F(ConditioningTest, ManyVariantsOfAnEditShareOneMean) {
+  std::string text = "a (fox:1.4)";
+  for (int step = 1; step < 40; ++step) text += fmt::format(" [a{0}:(b{0}:0.7):{0}]", step);
+  const auto parsed = prompt::parse({.prompt = text, .steps = 60}, prompt::Tokenizer());
+  const auto& piece = parsed.pieces.at(0);
+  ASSERT_EQ(piece.texts.size(), 40u);
+  const auto encoded = pipeline::encode_prompt(*model->text_encoder, piece, {}, {});
+  const std::size_t chunks = piece.chunk_count();
+  for (std::size_t c = 0; c < chunks; ++c) {
+    std::vector<at::Tensor> z, weighted;
+    for (const auto& each : piece.texts) {
+      z.push_back(plain(each.chunks.at(c)));
+      at::Tensor m = at::empty({77, 1});
+      std::ranges::copy(each.chunks.at(c).weights, m.data_ptr<float>());
+      weighted.push_back(z.back() * m);
+    }
+    const double factor =
+        at::stack(z).mean(at::kDouble).item<double>() / at::stack(weighted).mean(at::kDouble).item<double>();
+    for (const std::size_t i : {std::size_t{0}, std::size_t{31}, std::size_t{32}, std::size_t{39}})
+      EXPECT_TRUE(expect_close(encoded.texts[i].narrow(0, static_cast<std::int64_t>(77 * c), 77),
+                               weighted[i] * factor, {.rel = 1e-5}));
+  }
+}
+
+TEST_F(ConditioningTest, EncodingEndsWhenItIsToStop) {
+  std::stop_source stop;
+  stop.request_stop();
+  const auto parsed = parse("a BREAK b BREAK c");
+  try {
+    pipeline::encode_prompt(*model->text_encoder, parsed.pieces.at(0), {}, {}, stop.get_token());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), kCancelled);
+  }
+}
+
+// What a further piece adds is a row of the batch and its text.
+TEST_F(ConditioningTest, MemoryOfAPromptGrowsWithWhatItAsksFor) {
+  const auto memory = [&](const std::string& text, std::int64_t pictures = 1, std::int64_t cells = 64) {
+    return pipeline::prompt_memory(parse(text), *model->unet, {.pictures = pictures, .cells = cells});
+  };
+  const std::int64_t three = memory("a AND b AND c"), five = memory("a AND b AND c AND d AND e");
+  EXPECT_GT(three, 0);
+  EXPECT_GT(five, three);
+  EXPECT_GT(memory("a AND b AND c", 4), 3 * three);
+  EXPECT_GE(memory("a AND b", 1, 4096) - memory("a AND b", 1, 64),
+            (4096 - 64) * model->unet->model_channels() * 4);
+  EXPECT_GT(memory("a BREAK b BREAK c BREAK d"), memory("a BREAK b"));
+  EXPECT_LT(memory("a"), 1 << 20);
+  EXPECT_NO_THROW(
+      pipeline::check_prompt_memory(parse("a"), *model->unet, {.pictures = 1, .cells = 4096}, {}));
+  EXPECT_THROW(pipeline::check_prompt_memory(parse("a AND b AND c"), *model->unet,
+                                             {.pictures = 64, .cells = 65536}, {.memory_mb = 1}),
+               Error);
 }
 
 TEST_F(ConditioningTest, AnEmbeddingReplacesTokenVectors) {

@@ -108,10 +108,14 @@ TEST(Prompt, RefusesWhatCannotBe) {
   EXPECT_NO_THROW(read({.prompt = std::string("a\0b\xff", 4)}));
 }
 
+// Beyond all limits.
+constexpr PromptLimits kAnyWork{
+    .tags = 1 << 30, .depth = 1 << 30, .pieces = 1 << 30, .texts = 1 << 30, .chunks = 1 << 30};
+
 TEST(Prompt, HostilePromptsEnd) {
   for (const std::string unit : {"(", "[", "[a|b]", "[a:b:3]", "(a:1.1)", "AND ", "BREAK ", "<lora:x:1>",
                                  "<a:b>", "(BREAK ", "猫", "a,", "&amp;", "\\", "#\n", "emb "}) {
-    Request request{.steps = 20, .settings = {.embeddings = {{"emb", 40}}}};
+    Request request{.steps = 20, .settings = {.embeddings = {{"emb", 40}}, .limits = kAnyWork}};
     while (request.prompt.size() + unit.size() <= 100'000) request.prompt += unit;
     EXPECT_FALSE(read(request).pieces.empty()) << unit;
   }

@@ -58,6 +58,8 @@ constexpr OwnOption kOwnOptions[] = {
     {"data-dir", true, [](A& a, const std::string& v) { a.data_dir = v; }},
     {"threads", true, [](A& a, const std::string& v) { a.threads = whole_number("threads", v, 0, 1024); }},
     {"int8", false, [](A& a, const std::string&) { a.int8 = true; }},
+    {"prompt-limits", true,
+     [](A& a, const std::string& v) { a.prompt_limits = prompt::parse_prompt_limits(v, "--prompt-limits"); }},
     {"device", true, [](A&, const std::string& v) { set_device(v); }},
     {"preview", true, [](A& a, const std::string& v) { a.preview = v; }},
     {"from", true, [](A& a, const std::string& v) { a.from = v; }},

@@ -32,7 +32,8 @@ PictureMaker::PictureMaker(const GenerationArguments& arguments, std::string_vie
                            std::size_t pictures, std::stop_token stop)
     : arguments_(arguments),
       output_(arguments, folder, pictures),
-      session_(resources(arguments.data_dir), session_options(arguments.threads, arguments.int8)),
+      session_(resources(arguments.data_dir),
+               session_options(arguments.threads, arguments.int8, arguments.prompt_limits)),
       stop_(std::move(stop)),
       bar_(stderr) {
   for (const auto& note : arguments.notes) fmt::print(stderr, "warning: {}\n", note);

@@ -13,6 +13,7 @@ pipeline::Resources resources(const std::filesystem::path& data_dir);
 
 // Of every session of the program. $LOWRANK_PACKED_CACHE_GB bounds the packed weights that are kept (8); 0 keeps
 // none. Throws Error(kBadInput) when it is no number.
-pipeline::SessionOptions session_options(int threads, bool int8 = false);
+pipeline::SessionOptions session_options(int threads, bool int8 = false,
+                                         const prompt::PromptLimits& prompt_limits = {});
 
 }  // namespace lowrank::cli

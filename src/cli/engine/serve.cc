@@ -14,6 +14,7 @@
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
 #include "cli/engine/word_reader.h"
+#include "prompt/limits.h"
 #include "prompt/text.h"
 #include "server/server.h"
 
@@ -59,6 +60,7 @@ constexpr ServeOption kOptions[] = {
     {"--max-steps", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.limits.max_steps = number(f, t); }},
     {"--max-pixels", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.limits.max_pixels = number(f, t); o.limits.max_batch_pixels = 4 * o.limits.max_pixels; }},
     {"--max-body-mb", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.body_bytes = static_cast<std::size_t>(number(f, t)) << 20; }},
+    {"--prompt-limits", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.limits.prompt = prompt::parse_prompt_limits(t, f); }},
     {"--max-connections", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.connections = number(f, t); }},
     {"--keep-results-hours", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.queue.retention.seconds = 3600 * prompt::parse_number(t).value_or(24); }},
     {"--keep-results-mb", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.queue.retention.bytes = std::int64_t{number(f, t)} << 20; }},

@@ -35,6 +35,10 @@ constexpr OwnOption kOwnOptions[] = {
      }},
     {"threads", [](TrainLoraCommand& c,
                    const std::string& t) { c.job.options.threads = whole_number("threads", t, 0); }},
+    {"prompt-limits",
+     [](TrainLoraCommand& c, const std::string& t) {
+       c.prompt_limits = prompt::parse_prompt_limits(t, "--prompt-limits");
+     }},
 };
 
 const OwnOption* own_option(std::string_view flag) {
@@ -83,8 +87,9 @@ int train_lora(const TrainLoraCommand& command, const TrainLoraSurroundings& aro
       return find(name, checkpoint);
     };
   }
-  pipeline::Session session(std::move(resources),
-                            {.threads = command.job.options.threads, .version = around.version});
+  pipeline::Session session(std::move(resources), {.threads = command.job.options.threads,
+                                                   .version = around.version,
+                                                   .prompt_limits = command.prompt_limits});
   TrainingBar bar(around.progress);
   training::LoraTrainHooks hooks;
   hooks.control.stop = around.stop;

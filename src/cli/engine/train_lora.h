@@ -21,12 +21,13 @@ struct TrainLoraCommand {
   std::filesystem::path data_dir = ".";
   std::string vae = "Automatic";
   std::int64_t state_every_steps = 50;  // the state that a killed run goes on from
+  prompt::PromptLimits prompt_limits = {};
 };
 
 // The words behind `train lora`: --flag VALUE or --flag=VALUE, hyphens or underscores, and
 //   --pretrained-model NAME|FILE   --vae NAME   --data-dir DIR   --sample-prompts FILE --sample-every-n-steps
 //   N
-//   --state-every-n-steps N        --threads N
+//   --state-every-n-steps N        --threads N        --prompt-limits LIST
 // Without --output-dir the LoRA goes to models/Lora of the data folder. Throws Error(kBadInput) naming the
 // word.
 TrainLoraCommand parse_train_lora(std::span<const std::string> words);

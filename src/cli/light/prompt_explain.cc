@@ -99,6 +99,9 @@ int prompt_explain(const Invocation& invocation) {
     request.request.settings.comma_backtrack = std::atoi(invocation.value("comma-backtrack").c_str());
   if (invocation.has("emphasis"))
     request.request.settings.emphasis = prompt::emphasis_from_label(invocation.value("emphasis")).value();
+  if (invocation.has("prompt-limits"))
+    request.request.settings.limits =
+        prompt::parse_prompt_limits(invocation.value("prompt-limits"), "--prompt-limits");
   request.request.second_order = invocation.has("second-order");
   request.request.settings.use_old_timelines = invocation.has("old-prompt-editing");
   request.format = invocation.has("json") ? prompt::ExplainFormat::kJson : prompt::ExplainFormat::kText;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/freed_memory.h"
 #include "server/http/refusal.h"
 #include "server/queue/failure.h"
 
@@ -66,7 +67,10 @@ void Engine::run_job(const RunningJob& job) {
     totals_.busy_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   board_.end();
+  const bool was_completed = outcome->state == JobState::kCompleted;
   parts_.queue.end(job.id, outcome);
+  // What a job took that came to nothing is not what the next one will need.
+  if (!was_completed) give_back_freed_memory();
 }
 
 std::shared_ptr<Outcome> Engine::outcome_of(const RunningJob& job) {

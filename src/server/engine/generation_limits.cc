@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "prompt/prompt.h"
 #include "server/http/refusal.h"
 
 namespace lowrank::server {
@@ -17,6 +18,16 @@ std::int64_t pixels_of(const pipeline::GenerationRequest& request) {
   const double height =
       request.hr_resize_y > 0 ? request.hr_resize_y : request.height * request.hr_scale.value;
   return std::max(pixels, static_cast<std::int64_t>(width * height));
+}
+
+// Before the request waits for its turn. Styles come later: the engine looks at what they make of it.
+void check_prompt(const char* field, const prompt::Request& texts, Faults& faults) {
+  static const prompt::Tokenizer tokenizer;
+  try {
+    prompt::parse(texts, tokenizer);
+  } catch (const Error& error) {
+    faults.add("body", field, error.what(), "value_error");
+  }
 }
 
 }  // namespace
@@ -34,6 +45,16 @@ void check_limits(const pipeline::GenerationRequest& request, const GenerationLi
   const std::int64_t pixels = pixels_of(request);
   too_much("width", pixels, limits.max_pixels, "pixels");
   too_much("batch_size", pixels * request.batch_size, limits.max_batch_pixels, "pixels at once");
+  const int steps = std::max(1, request.steps);
+  const prompt::Settings settings{.limits = limits.prompt};
+  const auto check = [&](const char* field, const char* negative_field, const std::string& text,
+                         const std::string& negative) {
+    check_prompt(field, {.prompt = text, .steps = steps, .settings = settings}, faults);
+    check_prompt(negative_field, {.negative_prompt = negative, .steps = steps, .settings = settings}, faults);
+  };
+  check("prompt", "negative_prompt", request.prompt, request.negative_prompt);
+  if (request.enable_hr)
+    check("hr_prompt", "hr_negative_prompt", request.hr_prompt, request.hr_negative_prompt);
   faults.throw_if_any();
 }
 

@@ -4,6 +4,7 @@
 
 #include "pipeline/request.h"
 #include "pipeline/series/series.h"
+#include "prompt/limits.h"
 
 namespace lowrank::server {
 
@@ -14,6 +15,7 @@ struct GenerationLimits {
   std::int64_t max_pixels = 2048 * 2048;            // of one picture, hires fix included
   std::int64_t max_batch_pixels = 4 * 2048 * 2048;  // of the pictures that are made together
   std::int64_t max_grid_pixels = 200'000'000;       // of an X/Y/Z plot; A1111's img_max_size_mp
+  prompt::PromptLimits prompt = {};
 };
 
 // Both throw Refusal 422 naming the field.

@@ -26,11 +26,13 @@ ParameterRows prompt_tokens_parameters() {
 
 // The longest text that the prompt becomes over its steps and pieces, as A1111's counter shows it. Names of
 // textual inversions count as words.
-Reply prompt_tokens(Services&, const Call& call) {
+Reply prompt_tokens(Services& services, const Call& call) {
   static const prompt::Tokenizer tokenizer;
   const Json body = read_body(kTokens, call.body);
-  const auto parsed = prompt::parse(
-      {.prompt = body["prompt"].get<std::string>(), .steps = body["steps"].get<int>()}, tokenizer);
+  const auto parsed = prompt::parse({.prompt = body["prompt"].get<std::string>(),
+                                     .steps = body["steps"].get<int>(),
+                                     .settings = {.limits = services.options.limits.prompt}},
+                                    tokenizer);
   int tokens = 0;
   for (const auto& piece : parsed.pieces)
     for (const auto& text : piece.texts) tokens = std::max(tokens, text.token_count);

@@ -1,0 +1,67 @@
+#include "pipeline/prompt_cost.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/available_memory.h"
+#include "base/error.h"
+
+namespace lowrank::pipeline {
+namespace {
+
+constexpr std::int64_t kFloat = 4;  // bytes
+// Floats that a latent's cell holds at the peak of a step, per channel of the finest level: skip connections and the
+// inner maps of one transformer block (docs/performance.md: the peak of a step).
+constexpr std::int64_t kFloatsPerChannel = 30;
+constexpr std::int64_t kKept = 4;  // prompts whose keys and values PromptedUNet keeps
+
+// Width of all keys and values that the U-Net makes of a prompt's vector.
+std::int64_t projected_width(const model::UNet& unet) {
+  std::int64_t width = 0;
+  for (const auto& [path, layer] : unet.layers())
+    if (path.ends_with("attn2.to_k") || path.ends_with("attn2.to_v")) width += layer->weight().size(0);
+  return width;
+}
+
+}  // namespace
+
+std::int64_t prompt_memory(const prompt::ParsedPrompt& parsed, const model::UNet& unet,
+                           const PromptMemoryRequest& request) {
+  const std::int64_t chunk = prompt::kChunkRows * unet.context_width() * kFloat,
+                     projected = prompt::kChunkRows * projected_width(unet) * kFloat;
+  std::int64_t chunks = 0, longest = 1, most_texts = 1;
+  const auto add = [&](const prompt::Conditioning& conditioning) {
+    const auto texts = static_cast<std::int64_t>(conditioning.texts.size()),
+               length = static_cast<std::int64_t>(conditioning.chunk_count());
+    chunks += texts * length;
+    longest = std::max(longest, length);
+    most_texts = std::max(most_texts, texts);
+  };
+  for (const auto& piece : parsed.pieces) add(piece);
+  add(parsed.negative);
+  const auto pieces = static_cast<std::int64_t>(parsed.composition.size());
+  const std::int64_t rows = request.pictures * (pieces + 1), kept = std::min(kKept, most_texts);
+  const std::int64_t further_rows = request.pictures * (pieces - 1);
+  // Encoded once column by column and once whole, then laid together row by row for each step.
+  const std::int64_t texts = 2 * chunks * chunk + kept * rows * longest * (chunk + projected) -
+                             request.pictures * 2 * (chunk + projected);
+  return std::max<std::int64_t>(0, texts) +
+         further_rows * request.cells * unet.model_channels() * kFloatsPerChannel * kFloat;
+}
+
+void check_prompt_memory(const prompt::ParsedPrompt& parsed, const model::UNet& unet,
+                         const PromptMemoryRequest& request, const prompt::PromptLimits& limits) {
+  const std::int64_t needed = prompt_memory(parsed, unet, request);
+  const bool is_set = limits.memory_mb > 0;
+  const std::int64_t allowed = is_set ? limits.memory_mb << 20 : available_memory();
+  if (needed <= allowed) return;
+  throw Error(
+      kBadInput,
+      "the prompt would take about {} MB more than a short one at this size, and {} MB are {}; use fewer "
+      "parts between AND, a shorter text, or a smaller picture or batch{}.",
+      needed >> 20, allowed >> 20, is_set ? "allowed" : "available",
+      is_set ? ", or allow more with --prompt-limits memory=MEGABYTES" : "");
+}
+
+}  // namespace lowrank::pipeline

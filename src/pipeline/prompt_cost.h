@@ -1,0 +1,25 @@
+// What a long prompt costs beside a short one, reckoned before anything is encoded.
+#pragma once
+
+#include <cstdint>
+
+#include "model/unet.h"
+#include "prompt/prompt.h"
+
+namespace lowrank::pipeline {
+
+struct PromptMemoryRequest {
+  std::int64_t pictures = 1;  // made together
+  std::int64_t cells = 0;     // of the latent: height · width
+};
+
+// Bytes that `parsed` takes beyond what a prompt of one piece and one chunk takes, about: the encoded texts, their keys
+// and values in the U-Net, and the U-Net's activations for the further pieces.
+std::int64_t prompt_memory(const prompt::ParsedPrompt& parsed, const model::UNet& unet,
+                           const PromptMemoryRequest& request);
+
+// Throws Error(kBadInput) when that is more than the limit, or than the system has available.
+void check_prompt_memory(const prompt::ParsedPrompt& parsed, const model::UNet& unet,
+                         const PromptMemoryRequest& request, const prompt::PromptLimits& limits);
+
+}  // namespace lowrank::pipeline
