@@ -16,8 +16,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "fox.png" and "out/fox.txt", but not "a fox, <lora:x:1>".
+// "fox.png", "out/fox.txt" and "./fox", but not "a fox, <lora:x:1>".
 bool looks_like_file(const std::string& text) {
+  for (const char* begin : {"/", "./", "../", "~/"})
+    if (text.starts_with(begin) && text.find_first_of("<>\n") == std::string::npos) return true;
   const std::string ending = prompt::lower(fs::path(text).extension().string());
   constexpr std::string_view kEndings[] = {".png", ".jpg", ".jpeg", ".webp", ".txt", ".json", ".gif"};
   return std::ranges::find(kEndings, ending) != std::end(kEndings) &&

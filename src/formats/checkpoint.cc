@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/files_below.h"
 #include "formats/diffusers_folder.h"
 #include "formats/file_kind.h"
 #include "formats/natural_order.h"
@@ -60,7 +61,7 @@ void collect(const fs::path& folder, std::set<fs::path>& visited, std::vector<fs
   if (problem || !visited.insert(real).second) return;  // a link back to a folder that was seen
   for (fs::directory_iterator entry(folder, fs::directory_options::skip_permission_denied, problem), end;
        !problem && entry != end; entry.increment(problem)) {
-    if (entry->path().filename().string().starts_with('.')) continue;
+    if (is_system_name(entry->path().filename().string())) continue;
     std::error_code ignored;
     if (!entry->is_directory(ignored)) {
       if (entry->is_regular_file(ignored) && has_checkpoint_name(entry->path()))

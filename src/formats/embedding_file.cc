@@ -8,6 +8,7 @@
 
 #include "base/ascii.h"
 #include "base/error.h"
+#include "base/files_below.h"
 #include "formats/file_kind.h"
 #include "formats/hashes.h"
 
@@ -60,7 +61,9 @@ Candidates candidates_in(const fs::path& folder) {
       fs::directory_options::skip_permission_denied | fs::directory_options::follow_directory_symlink;
   for (fs::recursive_directory_iterator it(folder, kOptions, failure), end; !failure && it != end;
        it.increment(failure)) {
-    if (it.depth() >= kMaxDepth) it.disable_recursion_pending();  // links may go round in a circle
+    const bool is_system = is_system_name(it->path().filename().string());
+    if (is_system || it.depth() >= kMaxDepth) it.disable_recursion_pending();  // links may go round in a circle
+    if (is_system) continue;
     std::error_code ignored;
     if (!it->is_regular_file(ignored)) continue;
     if (is_embedding_name(it->path())) found.files.insert(it->path());

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/files_below.h"
 #include "formats/natural_order.h"
 
 namespace lowrank::formats {
@@ -117,17 +118,7 @@ UpscalerFile open_upscaler(const fs::path& path) {
 }
 
 std::vector<fs::path> find_upscalers(const fs::path& folder) {
-  std::vector<fs::path> found;
-  std::error_code failure;
-  for (fs::recursive_directory_iterator it(folder, fs::directory_options::follow_directory_symlink, failure),
-       end;
-       !failure && it != end; it.increment(failure)) {
-    std::error_code ignored;
-    const std::string extension = it->path().extension().string();
-    if ((extension == ".pth" || extension == ".pt" || extension == ".safetensors") &&
-        it->is_regular_file(ignored))
-      found.push_back(it->path());
-  }
+  std::vector<fs::path> found = files_below(folder, {".pth", ".pt", ".safetensors"});
   std::ranges::sort(
       found, [](const fs::path& a, const fs::path& b) { return natural_less(a.native(), b.native()); });
   return found;

@@ -6,8 +6,10 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "formats/checkpoint.h"
+#include "library/index/place_table.h"
 
 namespace lowrank::library {
 namespace {
@@ -53,9 +55,32 @@ bool is_usable(const fs::path& checkpoint) {
   }
 }
 
+// The folder ROOT/PATH as it is written on disk: exactly so, else with other capitals. Empty: there is none.
+fs::path on_disk(const fs::path& root, const fs::path& path) {
+  if (is_folder(root / path)) return root / path;
+  fs::path found = root;
+  for (const fs::path& part : path) {
+    fs::path next = is_folder(found / part) ? found / part : fs::path();
+    std::error_code failure;
+    for (fs::directory_iterator it(found, failure), end; next.empty() && !failure && it != end;
+         it.increment(failure))
+      if (lower_ascii(it->path().filename().string()) == lower_ascii(part.string()) && is_folder(it->path()))
+        next = it->path();
+    if (next.empty()) return {};
+    found = next;
+  }
+  return found;
+}
+
+// The data folder of those who name none; empty without a home.
+fs::path home_root() {
+  const char* home = std::getenv("HOME");
+  return home == nullptr || *home == 0 ? fs::path() : fs::path(home) / "lowrank";
+}
+
 fs::path find_root(const std::string& asked) {
   if (!asked.empty()) {
-    if (!is_folder(asked))
+    if (!is_folder(asked) && asked != home_root())
       throw Error(kNotFound, "--data-dir {}: there is no such folder; name the one that holds models/.",
                   asked);
     return asked;
@@ -65,12 +90,60 @@ fs::path find_root(const std::string& asked) {
       throw Error(kNotFound, "LOWRANK_DATA_DIR is {}, but there is no such folder.", named);
     return named;
   }
-  if (is_folder("models")) return ".";
-  const fs::path tree = source_tree();
-  return tree.empty() ? fs::path(".") : tree;
+  if (!on_disk(".", "models").empty()) return ".";
+  if (const fs::path tree = source_tree(); !tree.empty()) return tree;
+  const fs::path home = home_root();
+  return home.empty() ? fs::path(".") : home;
+}
+
+// Main places first: of two names of one folder theirs stays.
+std::map<std::string, fs::path, std::less<>> places_elsewhere(const fs::path& root) {
+  std::map<std::string, fs::path, std::less<>> elsewhere;
+  std::vector<fs::path> known;
+  std::error_code failure;
+  for (const bool is_main : {true, false})
+    for (const PlaceRow& place : place_table()) {
+      if (place.is_starter || place.is_main != is_main) continue;
+      const fs::path folder = on_disk(root, place.folder);
+      if (folder.empty()) continue;
+      const bool is_known = std::ranges::any_of(
+          known, [&](const fs::path& other) { return fs::equivalent(folder, other, failure); });
+      if (is_known || folder != root / place.folder)
+        elsewhere.emplace(place.folder, is_known ? fs::path() : folder);
+      known.push_back(folder);
+    }
+  return elsewhere;
 }
 
 }  // namespace
+
+fs::path DataDir::folder(std::string_view standard) const {
+  const auto found = elsewhere.find(standard);
+  return found == elsewhere.end() ? root / standard : found->second;
+}
+
+fs::path DataDir::checkpoints() const {
+  return main_folder("checkpoint", *this);
+}
+
+fs::path DataDir::loras() const {
+  return main_folder("lora", *this);
+}
+
+fs::path DataDir::vaes() const {
+  return main_folder("vae", *this);
+}
+
+fs::path DataDir::embeddings() const {
+  return main_folder("embedding", *this);
+}
+
+std::vector<fs::path> DataDir::upscalers() const {
+  std::vector<fs::path> folders;
+  for (const std::string_view name : {"esrgan", "realesrgan", "upscale-models"})
+    folders.push_back(folder_of(place_named(name), *this));
+  return folders;
+}
 
 fs::path DataDir::starter_checkpoint() const {
   const fs::path file = starter / "starter.safetensors";
@@ -83,15 +156,20 @@ fs::path DataDir::starter_loras() const {
 }
 
 fs::path find_starter() {
+  if (const fs::path tree = source_tree(); !tree.empty() && is_folder(tree / "models" / "starter"))
+    return tree / "models" / "starter";
   const fs::path here = program_folder();
-  for (const fs::path& folder : {here / "../../../models/starter", here / "../share/lowrank/models/starter",
-                                 here / "../../share/lowrank/models/starter"})
+  // Beside bin/ for the program, beside lib/lowrank/ for the engine.
+  for (const fs::path& folder :
+       {here / "../share/lowrank/models/starter", here / "../../share/lowrank/models/starter"})
     if (is_folder(folder)) return folder.lexically_normal();
   return {};
 }
 
 DataDir find_data_dir(const std::string& asked) {
-  return {.root = find_root(asked), .starter = find_starter()};
+  DataDir data{.root = find_root(asked), .starter = find_starter()};
+  data.elsewhere = places_elsewhere(data.root);
+  return data;
 }
 
 void check_readable(const fs::path& folder) {
@@ -108,15 +186,14 @@ void check_readable(const fs::path& folder) {
                 failure.message());
 }
 
-namespace {
-
 std::vector<fs::path> own_checkpoints(const DataDir& data) {
-  check_readable(data.checkpoints());
-  return is_folder(data.checkpoints()) ? formats::find_checkpoints(data.checkpoints())
-                                       : std::vector<fs::path>();
+  for (const PlaceRow& place : place_table())
+    if (place.kind == "checkpoint" && !place.is_starter) check_readable(folder_of(place, data));
+  std::vector<fs::path> files;
+  for (const fs::path& folder : folders_of_kind("checkpoint", data))
+    for (fs::path& file : formats::find_checkpoints(folder)) files.push_back(std::move(file));
+  return files;
 }
-
-}  // namespace
 
 std::vector<fs::path> all_checkpoints(const DataDir& data) {
   std::vector<fs::path> files = own_checkpoints(data);
@@ -134,6 +211,23 @@ fs::path default_checkpoint(const DataDir& data) {
   const fs::path starter = data.starter_checkpoint();
   // Where nothing is usable its newest says why.
   return starter.empty() && !files.empty() ? files.front() : starter;
+}
+
+std::string checkpoint_relative(const DataDir& data, const fs::path& checkpoint) {
+  for (const fs::path& folder : folders_of_kind("checkpoint", data)) {
+    const fs::path below = checkpoint.lexically_relative(folder);
+    if (!below.empty() && *below.begin() != "..") return below.generic_string();
+  }
+  return checkpoint.filename().string();
+}
+
+std::vector<fs::path> model_folders(const DataDir& data) {
+  std::vector<fs::path> folders;
+  for (const std::string_view kind : {"checkpoint", "lora", "vae", "embedding"})
+    for (fs::path& folder : folders_of_kind(kind, data)) folders.push_back(std::move(folder));
+  for (const fs::path& folder : {data.starter_loras(), data.starter_checkpoint().parent_path()})
+    if (!folder.empty()) folders.push_back(folder);
+  return folders;
 }
 
 std::string checkpoint_name(const fs::path& checkpoint) {

@@ -5,10 +5,15 @@
 //   ROOT/models/Lora               LoRAs              ROOT/styles.csv   styles
 //   ROOT/models/VAE                VAEs               ROOT/outputs      pictures
 //   ROOT/models/ESRGAN, RealESRGAN upscalers
+//
+// Folders as ComfyUI and others name them (models/loras, models/checkpoints …) are found too, and capitals do
+// not count: index/place_table.h.
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lowrank::library {
@@ -17,13 +22,19 @@ struct DataDir {
   std::filesystem::path root;
   std::filesystem::path starter;  // folder of the starter model; empty when it was not installed
 
-  std::filesystem::path checkpoints() const { return root / "models" / "Stable-diffusion"; }
-  std::filesystem::path loras() const { return root / "models" / "Lora"; }
-  std::filesystem::path vaes() const { return root / "models" / "VAE"; }
-  std::vector<std::filesystem::path> upscalers() const {
-    return {root / "models" / "ESRGAN", root / "models" / "RealESRGAN"};
-  }
-  std::filesystem::path embeddings() const { return root / "embeddings"; }
+  // Places of the table whose folder lies elsewhere than at ROOT/FOLDER: by FOLDER, the path as it is written
+  // on disk ("models/lora"); empty where it is the same folder as that of another place.
+  std::map<std::string, std::filesystem::path, std::less<>> elsewhere = {};
+
+  // Where a folder of the table ("models/Lora") lies.
+  std::filesystem::path folder(std::string_view standard) const;
+  // Where new files of each kind go.
+  std::filesystem::path checkpoints() const;
+  std::filesystem::path loras() const;
+  std::filesystem::path vaes() const;
+  std::filesystem::path embeddings() const;
+  // All folders whose upscalers can be used; some may be missing.
+  std::vector<std::filesystem::path> upscalers() const;
   std::filesystem::path styles() const { return root / "styles.csv"; }
   std::filesystem::path outputs() const { return root / "outputs"; }
   // What the starter adds; empty paths when there is none.
@@ -32,8 +43,8 @@ struct DataDir {
 };
 
 // `asked` (--data-dir) if it is not empty, else $LOWRANK_DATA_DIR, else the current folder if it holds
-// models/, else the source tree that the program was built in, else the current folder. Throws
-// Error(kNotFound) when a folder that was named does not exist.
+// models/, else the source tree that the program was built in, else ~/lowrank (which need not exist; without a
+// home the current folder). Throws Error(kNotFound) when a folder that was named does not exist.
 DataDir find_data_dir(const std::string& asked);
 
 // The starter model's folder, found from where the program lies: models/starter of the source tree, or
@@ -44,12 +55,21 @@ std::filesystem::path find_starter();
 // drive that is missing. Nothing stands in for what lies in it.
 void check_readable(const std::filesystem::path& folder);
 
-// Checkpoints of the data folder in natural order, then the starter. Throws what check_readable() throws.
+// Checkpoints of the data folder, of each of its folders in natural order; all_checkpoints(): then the starter. Throw
+// what check_readable() throws.
+std::vector<std::filesystem::path> own_checkpoints(const DataDir& data);
 std::vector<std::filesystem::path> all_checkpoints(const DataDir& data);
 
 // The checkpoint taken when none is named: the newest of the data folder that can be drawn with, else the starter; empty:
 // there is none. What cannot be used (cut short, of another family) is opened, which reads its header, and passed over.
 std::filesystem::path default_checkpoint(const DataDir& data);
+
+// A checkpoint's path below the folder of checkpoints that it lies in ("sd15/fox.safetensors"); its file's name when
+// it lies in none.
+std::string checkpoint_relative(const DataDir& data, const std::filesystem::path& checkpoint);
+
+// Every folder that models and what lies beside them are read from, the starter's too.
+std::vector<std::filesystem::path> model_folders(const DataDir& data);
 
 // How a checkpoint is called: a file without its ending, or a diffusers folder.
 std::string checkpoint_name(const std::filesystem::path& checkpoint);

@@ -9,6 +9,7 @@
 #include "library/library.h"
 #include "library/lora_folder.h"
 #include "library/near_names.h"
+#include "library/unread_models.h"
 #include "prompt/extra_networks.h"
 #include "prompt/generators/generators.h"
 #include "prompt/text.h"
@@ -174,14 +175,15 @@ FoundLora Library::resolve(std::string_view name) const {
     if (statement.text(1) != known.back()) known.push_back(statement.text(1));
   }
   const std::string folder = data_.loras().string();
+  const std::string unread = unread_models(data_), hint = unread.empty() ? "" : " (" + unread + ")";
   const auto near = near_names(name, known);
   if (!near.empty())
-    throw Error(kNotFound, "there is no LoRA '{}' in {}: did you mean {}?", name, folder,
-                fmt::join(near, " or "));
+    throw Error(kNotFound, "there is no LoRA '{}' in {}: did you mean {}?{}", name, folder,
+                fmt::join(near, " or "), hint);
   if (known.empty())
-    throw Error(kNotFound, "there is no LoRA '{}': {} holds none; put the file there.", name, folder);
-  throw Error(kNotFound, "there is no LoRA '{}' in {}; 'lowrank lora list' shows what is there.", name,
-              folder);
+    throw Error(kNotFound, "there is no LoRA '{}': {} holds none; put the file there.{}", name, folder, hint);
+  throw Error(kNotFound, "there is no LoRA '{}' in {}; 'lowrank lora list' shows what is there.{}", name,
+              folder, hint);
 }
 
 std::vector<std::string> Library::former_names(const Record& record) const {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/files_below.h"
 #include "formats/natural_order.h"
 #include "image/codec.h"
 #include "prompt/infotext.h"
@@ -15,7 +16,9 @@ std::vector<fs::path> picture_files(const fs::path& folder) {
   std::error_code failure;
   std::vector<fs::path> files;
   for (fs::directory_iterator it(folder, failure), end; !failure && it != end; it.increment(failure))
-    if (it->is_regular_file() && image::is_picture_name(it->path())) files.push_back(it->path());
+    if (it->is_regular_file() && image::is_picture_name(it->path()) &&
+        !is_system_name(it->path().filename().string()))
+      files.push_back(it->path());
   if (failure)
     throw Error(kNotFound, "{}: the folder cannot be read: {}.", folder.string(), failure.message());
   std::ranges::sort(files, [](const fs::path& a, const fs::path& b) {

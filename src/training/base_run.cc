@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/files_below.h"
 #include "base/folder_lock.h"
 #include "base/sha256.h"
 #include "image/codec.h"
@@ -35,7 +36,8 @@ std::vector<fs::path> picture_files(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code problem;
   for (const auto& entry : fs::directory_iterator(folder, problem))
-    if (image::is_picture_name(entry.path())) files.push_back(entry.path());
+    if (image::is_picture_name(entry.path()) && !is_system_name(entry.path().filename().string()))
+      files.push_back(entry.path());
   if (files.empty())
     throw Error(kNotFound, "{}: holds no pictures; name a folder of them ({}).", folder.string(),
                 image::picture_endings());

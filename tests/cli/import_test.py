@@ -76,12 +76,13 @@ class ImportTest(unittest.TestCase):
         digest = hashlib.sha256(self.fox).hexdigest()
         for source in ("https://civitai.com/models/123?modelVersionId=456", "https://civitai.com/api/download/models/456", "civitai:123",
                        "civitai:123@456", "urn:air:sd1:lora:civitai:123@456", digest, digest[:10].upper(), f"{self.sites.url}/models/123",
-                       "https://civitai.com/model-versions/456"):
+                       "https://civitai.com/model-versions/456", "https://civitai.red/models/123?modelVersionId=456",
+                       "https://www.civitai.red/api/download/models/456"):
             done = self.imports(source)[0]
             self.assertEqual(done["state"], "imported", source)
             shutil.rmtree(self.loras)
             self.loras.mkdir()
-        for source in ("https://example.com/models/1", "civitai:x", "ftp://civitai.com/models/1", "nothing", "owner/re po", "../a/b", "12"):
+        for source in ("https://example.com/models/1", "civitai:x", "ftp://civitai.com/models/1", "https://notcivitai.red/models/1", "nothing", "owner/re po", "../a/b", "12"):
             self.run_lowrank("lora", "import", source, status=2)
         self.assertFalse(any("example.com" in path for path, _ in self.sites.requests))
 

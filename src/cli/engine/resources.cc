@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -10,12 +11,15 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/files_below.h"
 #include "cli/engine/commands.h"
 #include "formats/upscaler_file.h"
 #include "library/data_dir.h"
+#include "library/index/place_table.h"
 #include "library/index/state_dir.h"
 #include "library/library.h"
 #include "library/near_names.h"
+#include "library/unread_models.h"
 #include "prompt/text.h"
 
 namespace lowrank::cli {
@@ -23,23 +27,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool has_weight_extension(const fs::path& path) {
-  const std::string extension = prompt::lower(path.extension().string());
-  return extension == ".safetensors" || extension == ".ckpt" || extension == ".pt";
-}
-
-// Weight files in `folder` and below, in byte order of their paths.
 std::vector<fs::path> weight_files(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code failure;
-  for (fs::recursive_directory_iterator it(folder, fs::directory_options::follow_directory_symlink, failure),
-       end;
-       !failure && it != end; it.increment(failure)) {
-    std::error_code ignored;
-    if (it->is_regular_file(ignored) && has_weight_extension(it->path())) files.push_back(it->path());
-  }
-  std::ranges::sort(files);
-  return files;
+  return files_below(folder, {".safetensors", ".ckpt", ".pt"});
 }
 
 // "did you mean A or B?", or what there is to choose from.
@@ -76,6 +65,8 @@ fs::path find_checkpoint(const library::DataDir& data, const std::string& asked)
   if (!asked.empty() && fs::exists(asked)) return asked;
   if (asked.empty()) {
     const fs::path file = library::default_checkpoint(data);
+    if (const std::string notice = library::starter_notice(data, file); !notice.empty())
+      fmt::print(stderr, "warning: {}\n", notice);
     if (!file.empty()) return file;
     throw Error(
         kNotFound,
@@ -83,6 +74,8 @@ fs::path find_checkpoint(const library::DataDir& data, const std::string& asked)
         folder.string());
   }
   const auto files = library::all_checkpoints(data);
+  for (const fs::path& each : library::folders_of_kind("checkpoint", data))
+    if (const auto file = named(files, each, name)) return *file;
   if (const auto file = named(files, folder, name)) return *file;
   throw Error(kNotFound, "there is no checkpoint '{}': {}", asked, suggestion(name, stems(files), folder));
 }

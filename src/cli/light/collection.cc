@@ -8,10 +8,12 @@
 #include <ctime>
 
 #include "base/error.h"
+#include "cli/text_table.h"
 #include "library/index/place_table.h"
 #include "library/lora_words.h"
 #include "library/near_names.h"
 #include "library/sidecar/lora_type.h"
+#include "library/unread_models.h"
 #include "prompt/text.h"
 
 namespace lowrank::cli {
@@ -77,7 +79,10 @@ library::Query query_of(const Invocation& invocation, const library::Library& li
 
 fs::path find_model(const library::DataDir& data, const std::string& name) {
   if (name.empty() || name == "default") {
-    if (const fs::path file = library::default_checkpoint(data); !file.empty()) return file;
+    const fs::path file = library::default_checkpoint(data);
+    if (const std::string notice = library::starter_notice(data, file); !notice.empty())
+      fmt::print(stderr, "warning: {}\n", printable(notice));
+    if (!file.empty()) return file;
     throw Error(kNotFound, "there is no checkpoint in {}; put one there, or name a file.",
                 data.checkpoints().string());
   }
@@ -86,8 +91,7 @@ fs::path find_model(const library::DataDir& data, const std::string& name) {
   std::vector<std::string> known;
   for (const auto& file : library::all_checkpoints(data)) {
     const std::string own = fs::is_directory(file, failure) ? file.filename().string() : file.stem().string();
-    if (own == name || file.filename() == name ||
-        file.lexically_relative(data.checkpoints()).generic_string() == name)
+    if (own == name || file.filename() == name || library::checkpoint_relative(data, file) == name)
       return file;
     known.push_back(own);
   }

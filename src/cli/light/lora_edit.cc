@@ -27,7 +27,10 @@ constexpr std::size_t kMaxPictureBytes = 256u << 20;
 
 // Writes the edit, reads it back into the index, and says where it stands.
 int write_edit(const Invocation& invocation, Library& library, const Record& record, const CardEdit& edit) {
-  const fs::path file = library::edit_card(library.path_of(record), edit, library.overlay_of(record));
+  // The starter's own cards belong to the program.
+  const bool is_starter = library::place_named(record.place).is_starter;
+  const fs::path file = library::edit_card(library.path_of(record), edit, library.overlay_of(record),
+                                           is_starter ? library::Beside::kNo : library::Beside::kYes);
   library.reread(record);
   const Record after = library.resolve(Library::relative_name(record)).record;
   if (invocation.has("json")) {
@@ -135,6 +138,10 @@ int lora_preview(const Invocation& invocation) {
   const Record record = library.resolve(invocation.places.front()).record;
   const fs::path path = library.path_of(record);
   fs::path shown = record.preview.empty() ? fs::path() : path.parent_path() / record.preview;
+  const bool is_edit = invocation.places.size() > 1 || invocation.has("remove");
+  if (is_edit && library::place_named(record.place).is_starter)
+    throw Error(kBadInput, "'{}' came with the program; copy it to {} to change its preview.", record.name,
+                library.data().loras().string());
   if (invocation.places.size() > 1) {
     const std::string& source = invocation.places[1];
     const std::string bytes = read_file(source, kMaxPictureBytes);

@@ -2,6 +2,7 @@
 // date.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "library/index/state_dir.h"
 #include "library/index/watch.h"
 #include "library/lora_words.h"
+#include "library/unread_models.h"
 #include "prompt/extra_networks.h"
 
 namespace lowrank::cli {
@@ -45,6 +47,10 @@ void print_table(const Library& library, const std::vector<Record>& records) {
   }
   fmt::print("{}", text_table({"NAME", "KIND", "RANK", "BASE", "TYPE", "SIZE", "RATED", "TRIGGER"},
                               std::move(rows)));
+}
+
+bool is_own(const Record& record) {
+  return !library::place_named(record.place).is_starter;
 }
 
 void warn_of_conflicts(const Library& library) {
@@ -134,6 +140,9 @@ int lora_list(const Invocation& invocation) {
     }
     return 0;
   }
+  if (std::ranges::none_of(records, is_own))
+    if (const std::string unread = library::unread_models(library.data()); !unread.empty())
+      fmt::print(stderr, "warning: {}.\n", printable(unread));
   const int status = print_records(invocation, library, records);
   if (!invocation.has("json") && !invocation.has("names")) warn_of_conflicts(library);
   return status;

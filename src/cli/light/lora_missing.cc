@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -15,6 +16,7 @@
 #include "cli/stop_signal.h"
 #include "cli/text_table.h"
 #include "library/needed_files.h"
+#include "library/picture_files.h"
 #include "library/recipe.h"
 
 namespace lowrank::cli {
@@ -62,6 +64,8 @@ std::vector<NeededFile> asked_files(const Invocation& invocation, const Library&
     if (place == "-") {
       const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
       add(needed_files(text));
+    } else if (std::error_code failure; std::filesystem::is_directory(place, failure)) {
+      for (const auto& picture : library::expand_pictures({place})) add(needed_files(infotext_of(picture)));
     } else {
       const prompt::PictureSettings settings = settings_of(place);
       print_notes(place, settings);

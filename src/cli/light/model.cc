@@ -14,6 +14,7 @@
 #include "formats/checkpoint.h"
 #include "formats/lora_family.h"
 #include "library/data_dir.h"
+#include "library/unread_models.h"
 
 namespace lowrank::cli {
 namespace {
@@ -97,6 +98,8 @@ int model_list(const Invocation& invocation) {
     }
     list.push_back(std::move(entry));
   }
+  const std::string notice = library::starter_notice(data, chosen);
+  if (!notice.empty()) fmt::print(stderr, "warning: {}\n", printable(notice));
   if (invocation.has("json")) {
     print_json({{"data_dir", data.root.string()}, {"models", list}});
   } else if (rows.empty()) {

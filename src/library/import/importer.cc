@@ -21,7 +21,7 @@ constexpr std::size_t kMaxCompanionBytes = 1u << 20;
 
 Importer::Importer(const Library& library, Http http, ImportOptions options)
     : library_(library), http_(std::move(http)), options_(std::move(options)) {
-  if (!options_.kind.empty()) place_of_kind(options_.kind);
+  if (!options_.kind.empty()) main_folder(options_.kind, library_.data());
 }
 
 json Importer::ask(Site site, const std::string& path, const std::string& what) const {
@@ -76,7 +76,7 @@ std::vector<ImportItem> Importer::plan_source(const ImportSource& source) const 
 fs::path Importer::target_folder(const ImportItem& item, const std::string& architecture) const {
   fs::path folder = options_.to;
   if (folder.empty()) {
-    folder = folder_of(place_of_kind(item.kind), library_.data());
+    folder = main_folder(item.kind, library_.data());
     if (item.kind == "lora" && !options_.is_flat) {
       if (const std::string base = base_folder(item.base_model, architecture); !base.empty()) folder /= base;
       if (!item.type.empty()) folder /= item.type;
@@ -95,8 +95,7 @@ Imported Importer::fetch(const ImportItem& item, const DownloadProgress& progres
     return result;
   }
   // Parts lie in the kind's own folder: the final one is known only when the file is here.
-  const fs::path parts =
-      options_.to.empty() ? folder_of(place_of_kind(item.kind), library_.data()) : options_.to;
+  const fs::path parts = options_.to.empty() ? main_folder(item.kind, library_.data()) : options_.to;
   const Downloaded file = download(http_,
                                    {.url = item.url,
                                     .token = token_for(item.site),

@@ -24,14 +24,6 @@ std::string squeezed(std::string_view text) {
 
 }  // namespace
 
-const PlaceRow& place_of_kind(std::string_view kind) {
-  for (const PlaceRow& place : place_table())
-    if (place.kind == kind && !place.is_starter) return place;
-  throw Error(kBadInput,
-              "there is no kind of model '{}'; it must be lora, checkpoint, vae, embedding or upscaler.",
-              kind);
-}
-
 std::string base_folder(const std::string& said, const std::string& architecture) {
   const std::string word = squeezed(said);
   if (word.starts_with("sd1")) return "SD1";

@@ -9,9 +9,6 @@
 
 namespace lowrank::library {
 
-// The first place of a kind that is the user's own. Throws Error(kBadInput) naming the kinds.
-const PlaceRow& place_of_kind(std::string_view kind);
-
 // The sub-folder of a base model. "SD 1.5" and "runwayml/stable-diffusion-v1-5" give SD1; names of their own (Pony)
 // stay; "" nothing is known. `architecture` is what the file itself says.
 std::string base_folder(const std::string& said, const std::string& architecture);

@@ -28,7 +28,7 @@ Imported Importer::take_file(const fs::path& file, bool enriches) const {
   for (const Record& record : library_.find({.kind = item.kind}))
     if (fs::equivalent(library_.path_of(record), file, failure)) result.state = ImportState::kAlreadyHere;
   if (result.state == ImportState::kImported) {
-    const fs::path folder = folder_of(place_of_kind(item.kind), library_.data());
+    const fs::path folder = main_folder(item.kind, library_.data());
     const fs::path part =
         (options_.to.empty() ? folder : options_.to) / fmt::format(".lowrank-{}.part", ::getpid());
     fs::create_directories(part.parent_path(), failure);

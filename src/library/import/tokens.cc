@@ -34,7 +34,7 @@ const SiteRow& row_of(Site site) {
        {"CIVITAI_TOKEN", "CIVITAI_API_KEY"},
        "LOWRANK_CIVITAI_URL",
        "https://civitai.com",
-       {"civitai.com"}},
+       {"civitai.com", "civitai.red"}},
       {Site::kHuggingFace,
        "huggingface",
        {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"},

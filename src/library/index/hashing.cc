@@ -105,6 +105,7 @@ bool ensure_hashes(const Database& database, const DataDir& data, Record& record
   if (!record.sha256.empty() && (!record.addnet.empty() || record.header == 0)) return true;
   const fs::path path = folder_of(place_named(record.place), data) / record.relative;
   std::error_code failure;
+  if (fs::is_directory(path, failure)) return false;  // a diffusers folder, which has no hash of its own
   if (!fs::is_regular_file(path, failure)) {
     problem = fmt::format("{}: is no file.", path.string());
     return false;

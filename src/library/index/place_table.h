@@ -1,4 +1,6 @@
-// The folders of the collection and what lies in them. Source: the folders of A1111's web UI.
+// The folders of the collection and what lies in them. Source: the folders of A1111's web UI, and beside them
+// those of ComfyUI and Fooocus (models/loras, checkpoints, embeddings, upscale_models) and of Stability Matrix
+// (Models/StableDiffusion).
 #pragma once
 
 #include <filesystem>
@@ -13,8 +15,9 @@ namespace lowrank::library {
 struct PlaceRow {
   std::string_view name;    // in the index; never changed after release
   std::string_view kind;    // "lora", "checkpoint", "vae", "embedding", "upscaler"
-  std::string_view folder;  // below the data folder, or below the starter's
+  std::string_view folder;  // below the data folder, or below the starter's; capitals may differ on disk
   bool is_starter;
+  bool is_main;                              // of the folders of its kind the one where new files go
   std::vector<std::string_view> extensions;  // lower case
   bool is_flat = false;                      // what lies in folders below is no part of it
 };
@@ -23,8 +26,15 @@ struct PlaceRow {
 std::span<const PlaceRow> place_table();
 const PlaceRow& place_named(std::string_view name);
 
-// Empty for the starter's places when there is no starter.
+// Empty for the starter's places when there is no starter, and where it is the folder of another place.
 std::filesystem::path folder_of(const PlaceRow& place, const DataDir& data);
+
+// Where new files of a kind go: the main place if its folder is there, else the first other one that is, else
+// the main place. Throws Error(kBadInput) when there is no such kind.
+std::filesystem::path main_folder(std::string_view kind, const DataDir& data);
+
+// The kind's folders that are there, the main place's first.
+std::vector<std::filesystem::path> folders_of_kind(std::string_view kind, const DataDir& data);
 
 // Whether a file name's extension is one of the place's, without regard to case.
 bool is_model_file(const PlaceRow& place, std::string_view file_name);

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/files_below.h"
 #include "formats/natural_order.h"
 
 namespace lowrank::library {
@@ -97,7 +98,7 @@ class Walker {
     };
     while (const dirent* entry = ::readdir(folder)) {
       const std::string_view name = entry->d_name;
-      if (name == "." || name == "..") continue;
+      if (is_system_name(name)) continue;  // among them . and ..
       if (is_folder(descriptor, *entry)) {
         folders.emplace_back(name);
       } else if (is_of_training(descriptor, entry->d_name)) {
@@ -121,7 +122,6 @@ class Walker {
   }
 
   static bool is_folder(int descriptor, const dirent& entry) {
-    if (entry.d_name[0] == '.') return false;  // .git and the like hold no models
     if (entry.d_type == DT_DIR) return true;
     if (entry.d_type != DT_LNK && entry.d_type != DT_UNKNOWN) return false;
     struct stat status {};

@@ -58,9 +58,10 @@ bool Watcher::watch_folders() {
   };
   // A place that is made later appears in the folder above it.
   watch(data_.root);
-  watch(data_.root / "models");
   for (const PlaceRow& place : place_table()) {
     const auto folder = folder_of(place, data_);
+    if (folder.empty()) continue;
+    if (!place.is_starter) watch(folder.parent_path());
     walk(
         place, folder, [&](Listing&& listing) { watch(folder / listing.relative); },
         [](const std::string&, const std::string&) {});

@@ -93,8 +93,9 @@ void keep_in_step(const fs::path& file, const CardEdit& edit) {
 
 }  // namespace
 
-fs::path edit_card(const fs::path& model, const CardEdit& edit, const fs::path& overlay) {
+fs::path edit_card(const fs::path& model, const CardEdit& edit, const fs::path& overlay, Beside beside) {
   const bool is_writable =
+      beside == Beside::kYes &&
       ::access(model.parent_path().empty() ? "." : model.parent_path().c_str(), W_OK) == 0;
   if (!is_writable && overlay.empty())
     throw Error(kIo,

@@ -19,11 +19,13 @@ struct CardEdit {
   bool only_missing = false;  // leave alone what NAME.json already says
 };
 
-// Edits the files beside `model`. When its folder cannot be written, `overlay` (a file elsewhere, may be "")
-// takes the words instead. Two processes that edit at once both have their way. Returns the file that was
+enum class Beside { kNo, kYes };
+
+// Edits the files beside `model`. When its folder cannot be written, or with Beside::kNo, `overlay` (a file elsewhere,
+// may be "") takes the words instead. Two processes that edit at once both have their way. Returns the file that was
 // written. Throws Error(kBadInput) when a file there is no JSON object, which is left as it is, and
 // Error(kIo).
 std::filesystem::path edit_card(const std::filesystem::path& model, const CardEdit& edit,
-                                const std::filesystem::path& overlay);
+                                const std::filesystem::path& overlay, Beside beside = Beside::kYes);
 
 }  // namespace lowrank::library

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/files_below.h"
 #include "prompt/text.h"
 
 namespace lowrank::server {
@@ -11,24 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_weight_file(const fs::path& path) {
-  const std::string extension = prompt::lower(path.extension().string());
-  return extension == ".safetensors" || extension == ".ckpt" || extension == ".pt" || extension == ".pth";
-}
-
-// In `folder` and below, in byte order of their paths.
 std::vector<fs::path> weight_files(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code failure;
-  for (fs::recursive_directory_iterator it(folder, fs::directory_options::follow_directory_symlink, failure),
-       end;
-       !failure && it != end; it.increment(failure)) {
-    std::error_code ignored;
-    if (it.depth() > 32) it.disable_recursion_pending();  // a link that leads round in a circle
-    if (it->is_regular_file(ignored) && is_weight_file(it->path())) files.push_back(it->path());
-  }
-  std::ranges::sort(files);
-  return files;
+  return files_below(folder, {".safetensors", ".ckpt", ".pt", ".pth"});
 }
 
 }  // namespace
@@ -51,9 +36,7 @@ Catalog::Catalog(library::DataDir data, HashCache& hashes) : data_(std::move(dat
 
 CheckpointEntry Catalog::entry(const fs::path& path) {
   CheckpointEntry entry{.path = fs::absolute(path), .relative = "", .model_name = "", .sha256 = ""};
-  const fs::path below = path.lexically_relative(data_.checkpoints());
-  entry.relative =
-      below.empty() || *below.begin() == ".." ? path.filename().string() : below.generic_string();
+  entry.relative = library::checkpoint_relative(data_, path);
   entry.model_name = fs::path(entry.relative).replace_extension().generic_string();
   std::ranges::replace(entry.model_name, '/', '_');
   entry.sha256 = hashes_.sha256(path).value_or("");
@@ -97,8 +80,9 @@ std::vector<fs::path> Catalog::vaes() const {
 }
 
 std::vector<fs::path> Catalog::upscaler_files() const {
-  std::vector<fs::path> files = weight_files(data_.root / "models" / "ESRGAN");
-  for (auto& file : weight_files(data_.root / "models" / "RealESRGAN")) files.push_back(file);
+  std::vector<fs::path> files;
+  for (const fs::path& folder : data_.upscalers())
+    for (auto& file : weight_files(folder)) files.push_back(std::move(file));
   return files;
 }
 
@@ -115,10 +99,8 @@ std::optional<fs::path> Catalog::find_vae(const std::string& name) const {
 }
 
 bool Catalog::is_inside_data(const fs::path& path) const {
-  for (const fs::path& folder : {data_.checkpoints(), data_.loras(), data_.vaes(), data_.embeddings(),
-                                 data_.starter_loras(), data_.starter_checkpoint().parent_path()})
-    if (is_below(path, folder)) return true;
-  return false;
+  return std::ranges::any_of(library::model_folders(data_),
+                             [&](const fs::path& folder) { return is_below(path, folder); });
 }
 
 }  // namespace lowrank::server

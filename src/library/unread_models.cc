@@ -1,0 +1,137 @@
+#include "library/unread_models.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "base/ascii.h"
+#include "base/error.h"
+#include "base/files_below.h"
+#include "formats/checkpoint.h"
+#include "library/index/place_table.h"
+
+namespace lowrank::library {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMaxDepth = 4, kMaxNames = 5000;
+
+// Folders in models/ of other programs whose files are neither checkpoints nor LoRAs. Lower case.
+constexpr std::array<std::string_view, 14> kOtherKinds = {
+    "starter",    "clip",         "clip_vision", "controlnet",    "text_encoders", "t5",     "vae_approx",
+    "vae-approx", "style_models", "gligen",      "hypernetworks", "codeformer",    "gfpgan", "adetailer"};
+
+bool is_folder(const fs::path& path) {
+  std::error_code failure;
+  return fs::is_directory(path, failure);
+}
+
+// The first checkpoint or LoRA in a folder and below; empty: none among the names looked at.
+class Search {
+ public:
+  fs::path first_in(const fs::path& folder, int depth = 0) {
+    std::error_code failure;
+    for (fs::directory_iterator it(folder, failure), end; !failure && it != end; it.increment(failure)) {
+      if (++names_ > kMaxNames) return {};
+      std::error_code ignored;
+      if (is_system_name(it->path().filename().string())) continue;
+      if (it->is_directory(ignored)) {
+        if (depth >= kMaxDepth) continue;
+        if (const fs::path found = first_in(it->path(), depth + 1); !found.empty()) return found;
+      } else if (is_weight_name(it->path()) && it->is_regular_file(ignored)) {
+        return it->path();
+      }
+    }
+    return {};
+  }
+
+  static bool is_weight_name(const fs::path& path) {
+    const std::string ending = lower_ascii(path.extension().string());
+    return ending == ".safetensors" || ending == ".ckpt";
+  }
+
+ private:
+  int names_ = 0;
+};
+
+bool is_place(const fs::path& folder, const DataDir& data) {
+  std::error_code failure;
+  return std::ranges::any_of(place_table(), [&](const PlaceRow& place) {
+    return !place.is_starter && fs::equivalent(folder_of(place, data), folder, failure);
+  });
+}
+
+// A folder whose sub-folders bear the names of places: models/ itself was named.
+bool is_inside_models(const fs::path& folder) {
+  std::error_code failure;
+  for (fs::directory_iterator it(folder, failure), end; !failure && it != end; it.increment(failure)) {
+    const std::string name = lower_ascii(it->path().filename().string());
+    for (const PlaceRow& place : place_table())
+      if (place.folder.starts_with("models/") && lower_ascii(place.folder.substr(7)) == name &&
+          is_folder(it->path()))
+        return true;
+  }
+  return false;
+}
+
+fs::path models_folder(const DataDir& data) {
+  std::error_code failure;
+  for (fs::directory_iterator it(data.root, failure), end; !failure && it != end; it.increment(failure))
+    if (lower_ascii(it->path().filename().string()) == "models" && is_folder(it->path())) return it->path();
+  return {};
+}
+
+// Checkpoints that are where they belong, none of which can be used; "" when there are none.
+std::string unusable_checkpoints(const DataDir& data) {
+  const std::vector<fs::path> files = own_checkpoints(data);
+  if (files.empty()) return "";
+  std::string why;
+  try {
+    formats::open_checkpoint(files.front());
+  } catch (const Error& error) {
+    why = error.what();
+  }
+  if (why.ends_with('.')) why.pop_back();
+  return fmt::format("none of the {} in {} can be used ({})", files.size(), data.checkpoints().string(), why);
+}
+
+}  // namespace
+
+std::string unread_models(const DataDir& data) {
+  if (!is_folder(data.root)) return "";
+  const fs::path models = models_folder(data);
+  if (models.empty()) {
+    if (is_inside_models(data.root))
+      return fmt::format("{} looks like a models folder itself: the data folder is the one above it",
+                         data.root.string());
+    return fmt::format("there is no models folder in {}", data.root.string());
+  }
+  std::error_code failure;
+  Search search;
+  for (fs::directory_iterator it(models, failure), end; !failure && it != end; it.increment(failure)) {
+    const std::string name = it->path().filename().string();
+    if (is_system_name(name) || std::ranges::find(kOtherKinds, lower_ascii(name)) != kOtherKinds.end())
+      continue;
+    fs::path found;
+    if (!is_folder(it->path()))
+      found = Search::is_weight_name(it->path()) ? it->path() : fs::path();
+    else if (!is_place(it->path(), data))
+      found = search.first_in(it->path());
+    if (!found.empty())
+      return fmt::format("{} lies in a folder that is not read: checkpoints belong into {}, LoRAs into {}",
+                         found.string(), data.checkpoints().string(), data.loras().string());
+  }
+  return "";
+}
+
+std::string starter_notice(const DataDir& data, const fs::path& checkpoint) {
+  if (checkpoint.empty() || checkpoint != data.starter_checkpoint()) return "";
+  std::string unread = unusable_checkpoints(data);
+  if (unread.empty()) unread = unread_models(data);
+  return unread.empty() ? "" : fmt::format("the starter model stands in for a checkpoint: {}.", unread);
+}
+
+}  // namespace lowrank::library

@@ -1,0 +1,18 @@
+// Model files that lie where nobody looks for them: said where a user finds nothing, or the starter model stands in.
+#pragma once
+
+#include <string>
+
+#include "library/data_dir.h"
+
+namespace lowrank::library {
+
+// One sentence about files of the data folder that are not read because of where they lie, or about a data folder
+// that holds no models/ at all; "" when there is nothing to say. Looks at names only, and at a bounded number of them.
+std::string unread_models(const DataDir& data);
+
+// What to tell when `checkpoint` was taken without being named: the starter stands in though unread_models() has
+// something to say. Else "".
+std::string starter_notice(const DataDir& data, const std::filesystem::path& checkpoint);
+
+}  // namespace lowrank::library
