@@ -14,7 +14,7 @@ PACKAGES := build-essential cmake ninja-build ccache pkg-config git nodejs npm \
 TEST_PACKAGES := chromium
 STARTER_PACKAGES := librsvg2-bin webp
 
-.PHONY: help setup build demo bench starter page journeys test test-fast sanitize fuzz install format tidy clean
+.PHONY: help setup build demo bench starter page journeys test test-fast sanitize fuzz install uninstall format tidy clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -64,8 +64,11 @@ sanitize: setup  ## the rooms above the engine line under address, undefined-beh
 fuzz: setup  ## each fuzz target for a bounded time
 	@tools/fuzz.sh $(JOBS)
 
-install: build  ## install under PREFIX (/usr/local)
-	cmake --install $(BUILD) --prefix $(PREFIX)
+install: build  ## install under PREFIX (/usr/local): program, starter model, man page, completions
+	@DESTDIR="$(DESTDIR)" tools/install.sh "$(BUILD)" "$(PREFIX)"
+
+uninstall:  ## take away what install put under PREFIX
+	@DESTDIR="$(DESTDIR)" tools/install.sh "$(BUILD)" "$(PREFIX)" --uninstall
 
 format:  ## format all sources
 	@tools/format.sh

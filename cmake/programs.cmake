@@ -74,18 +74,38 @@ endif()
 
 # The collection needs no engine.
 if(LOWRANK_TESTS AND TARGET lowrank)
-  foreach(name collection import)
+  foreach(name collection import folders)
     add_test(NAME ${name}_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/${name}_test.py $<TARGET_FILE:lowrank> ${CMAKE_SOURCE_DIR})
     set_tests_properties(${name}_tests PROPERTIES LABELS e2e)
   endforeach()
 endif()
 
-include(GNUInstallDirs)
+# What `lowrank man` and `lowrank completion` print, for the places where shells and man look.
 if(TARGET lowrank)
-  install(TARGETS lowrank RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  set(documents ${CMAKE_BINARY_DIR}/documents)
+  add_custom_command(OUTPUT ${documents}/lowrank.1 ${documents}/lowrank.bash ${documents}/_lowrank ${documents}/lowrank.fish
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${documents}
+    COMMAND $<TARGET_FILE:lowrank> man > ${documents}/lowrank.1
+    COMMAND $<TARGET_FILE:lowrank> completion bash > ${documents}/lowrank.bash
+    COMMAND $<TARGET_FILE:lowrank> completion zsh > ${documents}/_lowrank
+    COMMAND $<TARGET_FILE:lowrank> completion fish > ${documents}/lowrank.fish
+    DEPENDS lowrank VERBATIM COMMENT "Writing the man page and the shells' completions")
+  add_custom_target(lowrank_documents ALL DEPENDS ${documents}/lowrank.1)
+endif()
+
+# Below the prefix always the same places: the program looks for its engine and its starter model beside itself
+# (src/cli/engine_door.cc, src/library/data_dir.cc), so the whole may be moved.
+if(TARGET lowrank)
+  install(TARGETS lowrank RUNTIME DESTINATION bin)
+  install(FILES ${documents}/lowrank.1 DESTINATION share/man/man1)
+  install(FILES ${documents}/lowrank.bash DESTINATION share/bash-completion/completions RENAME lowrank)
+  install(FILES ${documents}/_lowrank DESTINATION share/zsh/site-functions)
+  install(FILES ${documents}/lowrank.fish DESTINATION share/fish/vendor_completions.d)
+  install(FILES LICENSE THIRD_PARTY.md DESTINATION share/doc/lowrank)
 endif()
 if(TARGET lowrank_engine)
-  install(TARGETS lowrank_engine LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lowrank)
+  install(TARGETS lowrank_engine LIBRARY DESTINATION lib/lowrank)
+  install(DIRECTORY models/starter DESTINATION share/lowrank/models PATTERN ".*" EXCLUDE)
 endif()
 
 # How near the kernels come to the limit of this machine (bench/run.sh).

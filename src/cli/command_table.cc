@@ -40,7 +40,7 @@ const OptionRow kJson = {.flag = "json", .help = "print the result as JSON"};
 const std::vector<OptionRow> kGeneration = {
     {.flag = "size", .value = "WxH", .help = "width and height at once", .kind = kSize},
     {.flag = "zero-terminal-snr", .help = "the same as --noise-schedule \"Zero Terminal SNR\""},
-    {.flag = "recipe", .value = "NAME", .help = "add a recipe's LoRAs and words (lowrank recipe list), may be given several times", .is_repeatable = true},
+    {.flag = "recipe", .value = "NAME", .help = "add a recipe's LoRAs and words (lowrank recipe list), may be given several times", .is_repeatable = true, .names = Names::kRecipe},
     {.flag = "from", .value = "FILE", .help = "repeat a picture with the settings stored in it; options given beside it win", .kind = kFile},
     {.flag = "output", .letter = 'o', .value = "PATTERN", .help = "file to write; [number], [seed], [index], [date], [model], [sampler], [steps], [cfg], [width] and [height] are filled in; a name that is taken gets -2, -3 …", .kind = kFile},
     {.flag = "format", .value = "NAME", .help = "kind of file (default: by the ending of --output, else png)", .choices = {"png", "jpg", "jpeg", "webp"}, .only_choices = true},
@@ -85,7 +85,7 @@ const std::vector<OptionRow> kPromptsOptions = {
 };
 
 const std::vector<OptionRow> kTrainLora = {
-    {.flag = "pretrained-model", .value = "NAME", .help = "checkpoint to train on, by name or file (default: the newest)", .kind = kFile, .aliases = {"pretrained-model-name-or-path", "model"}},
+    {.flag = "pretrained-model", .value = "NAME", .help = "checkpoint to train on, by name or file (default: the newest)", .kind = kFile, .aliases = {"pretrained-model-name-or-path", "model"}, .names = Names::kCheckpoint},
     {.flag = "vae", .value = "NAME", .help = "VAE by name, Automatic or None", .standard = "Automatic"},
     {.flag = "train-data-dir", .value = "DIR", .help = "folder of folders N_TRIGGER with pictures and .txt captions", .kind = kFolder},
     {.flag = "output-dir", .value = "DIR", .help = "where the LoRA goes (default: models/Lora of the data folder)", .kind = kFolder},
@@ -181,7 +181,7 @@ const std::vector<OptionRow> kServe = {
     kPromptLimits,
     {.flag = "keep-results-hours", .value = "H", .help = "how long results of jobs are kept", .kind = kNumber, .min = 0, .max = 100000, .standard = "24"},
     {.flag = "keep-results-mb", .value = "N", .help = "how much room they may take", .kind = kInteger, .min = 0, .max = 1000000, .standard = "1024"},
-    {.flag = "state-dir", .value = "DIR", .help = "where queue and options are kept (default: lowrank-server in the data folder)", .kind = kFolder},
+    {.flag = "state-dir", .value = "DIR", .help = "where queue and options are kept (default: ~/.local/state/lowrank/server-KEY, a KEY for each data folder)", .kind = kFolder},
     {.flag = "access-log", .value = "FILE", .help = "where each request is noted; - for standard error, none for nowhere", .kind = kFile, .standard = "-"},
     kDataDir,
     kThreads,
@@ -194,7 +194,7 @@ const std::vector<OptionRow> kList = {kDataDir, kJson, {.flag = "names", .help =
 const std::vector<OptionRow> kFilters = {
     {.flag = "type", .value = "TYPE", .help = "only this type", .choices = {"character", "style", "concept", "pose", "clothing", "object", "none"}},
     {.flag = "base", .value = "NAME", .help = "only this base model, such as SD1, SDXL or Pony"},
-    {.flag = "fits", .value = "MODEL", .help = "only what fits this checkpoint; 'default' is the one taken without --model", .kind = kFile},
+    {.flag = "fits", .value = "MODEL", .help = "only what fits this checkpoint; 'default' is the one taken without --model", .kind = kFile, .names = Names::kCheckpoint},
     {.flag = "tag", .value = "TAG", .help = "only with this tag, of yours, of Civitai or of the training captions"},
     {.flag = "trigger", .value = "WORD", .help = "only with this trigger word"},
     {.flag = "folder", .value = "FOLDER", .help = "only below this folder of models/Lora; a dot: in no folder"},
@@ -210,7 +210,10 @@ const std::vector<OptionRow> kFilters = {
     kJson,
 };
 
-const PlaceRow kLoraName = {.name = "NAME", .help = "a LoRA by name, alias, folder/name, former name, hash or file", .kind = kFile};
+const PlaceRow kLoraName = {.name = "NAME", .help = "a LoRA by name, alias, folder/name, former name, hash or file", .kind = kFile, .names = Names::kLora};
+const PlaceRow kRecipeName = {.name = "NAME", .help = "name of the recipe", .names = Names::kRecipe};
+// In which a prompt may come.
+const std::vector<std::string> kPromptFlags = {"prompt", "from", "recipe", "style"};
 const OptionRow kReplace = {.flag = "replace", .help = "write over one of the same name"};
 
 const std::vector<OptionRow> kExplain = {
@@ -288,6 +291,8 @@ std::vector<OptionRow> generation_options(Wants wants, const std::vector<OptionR
     if (option.flag == "height") option.letter = 'H';
     if (option.flag == "sampler") option.choices = kSamplers, option.standard = kSamplers.front();
     if (option.flag == "scheduler") option.choices = kSchedulers;
+    if (option.flag == "model" || option.flag == "refiner" || option.flag == "hires-model")
+      option.names = Names::kCheckpoint;
     if (option.flag == "hires-sampler") option.choices = kSamplers;
     if (option.flag == "hires-scheduler") option.choices = kSchedulers;
     if (option.flag == "hires-upscaler") option.choices = kLatentUpscalers;
@@ -341,12 +346,14 @@ std::vector<CommandRow> make_table() {
   const PlaceRow files = {.name = "FILE", .help = "a picture", .kind = kFile, .is_repeatable = true};
   return {
       {.name = "txt2img", .summary = "make pictures from a prompt", .side = Side::kEngine, .options = generation,
+       .needs = {{kPromptFlags, "a prompt: -p \"a red fox in the snow\", or --from FILE to repeat a picture"}},
        .examples = {{"txt2img -p \"a red fox in the snow\" -o fox.png", "one picture with the newest checkpoint"},
-                    {"txt2img -p \"3dmm style, a red fox <lora:3dmm:0.8>\" --seed 42", "with a LoRA of models/Lora, at weight 0.8"},
-                    {"txt2img -p \"a fox\" --sampler \"Euler a\" --steps 30 --size 512x768 --batch-count 4", "four pictures with seeds one apart"},
+                    {"txt2img -p \"cat face, 3dmm style, purple background <lora:3dmm_style:0.8>\" --cfg 5 --seed 42", "with a LoRA at weight 0.8"},
+                    {"txt2img -p \"a fox\" --sampler \"Euler a\" --steps 30 --size 128x192 --batch-count 4", "four pictures with seeds one apart"},
                     {"txt2img --from fox.png --seed 43 -o other.png", "the same settings, another seed"}},
        .more = "Without --width and --height the picture gets the checkpoint's own size: 512 x 512 for Stable Diffusion 1.x, 128 x 128 for the starter model. Ctrl-C stops within a step and leaves no broken file."},
       {.name = "img2img", .summary = "make pictures from pictures, whole or under a mask", .side = Side::kEngine, .options = generation_options(Wants::kImg2img, kImg2imgOptions),
+       .needs = {{{"init"}, "a picture to start from: -i FILE, or a folder of pictures"}},
        .examples = {{"img2img -i fox.png -p \"a red fox, oil painting\" --denoising 0.6 -o painted.png", "the same fox, painted"},
                     {"img2img -i fox.png -m mask.png -p \"a hat\" --inpaint-padding 32 -o hat.png", "only what is light in the mask, enlarged while it is worked on"},
                     {"img2img -i photos/ -p \"watercolour\" --denoising 0.5 -o painted/[name]", "every picture of a folder"},
@@ -357,18 +364,23 @@ std::vector<CommandRow> make_table() {
                     {"extras photos/ --upscaler 4x-UltraSharp --width 2048 --height 2048 -o large/", "every picture of a folder, with a model of models/ESRGAN"}},
        .more = "Upscalers: None, Lanczos, Nearest, and models of the ESRGAN form (ESRGAN, BSRGAN, Real-ESRGAN) in models/ESRGAN and models/RealESRGAN, named without their ending. --width or --height enlarge to a size, which --crop False only has covered. By a factor, sides are rounded down to multiples of 8, as in A1111."},
       {.name = "xyz", .summary = "plot pictures over one, two or three axes of settings", .side = Side::kEngine, .options = generation_options(Wants::kBoth, kXyzOptions),
+       .needs = {{{"prompt", "from", "recipe", "style", "init"}, "a prompt: -p \"a red fox in the snow\""}, {{"x", "y", "z"}, "an axis: --x \"Steps: 10, 20, 30\", and --y and --z as you like"}},
        .examples = {{"xyz -p \"a red fox\" --x \"Steps: 10, 20, 30\" --y \"CFG Scale: 3-9 [3]\"", "nine pictures and a sheet"},
-                    {"xyz -p \"a red fox <lora:3dmm:0.5>\" --x \"Prompt S/R: 0.5, 0.75, 1\" --y \"Seed: 1-4\"", "how a LoRA's weight shows"}},
+                    {"xyz -p \"a red fox <lora:3dmm_style:0.5>\" --x \"Prompt S/R: 0.5, 0.75, 1\" --y \"Seed: 1-4\"", "how a LoRA's weight shows"}},
        .more = "An axis is NAME: VALUES. Names are A1111's (Seed, Steps, CFG Scale, Sampler, Schedule type, Checkpoint name, Prompt S/R, Prompt order, Denoising, Clip skip, Size, Hires upscaler, VAE, Styles …) or any option of this command. Values stand between commas; numbers also as 1-5, 1-10 (+3) or 1-10 [4]. All pictures share one seed."},
       {.name = "matrix", .summary = "combine parts of a prompt in every way", .side = Side::kEngine, .options = generation_options(Wants::kBoth, kMatrixOptions),
+       .needs = {{{"prompt", "negative", "from", "recipe", "style"}, "a prompt of several parts: -p \"a fox|red|in the snow\""}},
        .examples = {{"matrix -p \"a fox|red|in the snow\"", "a fox; a fox, red; a fox, in the snow; a fox, red, in the snow"}}},
       {.name = "prompts", .summary = "make pictures of the prompts in a file", .side = Side::kEngine, .options = generation_options(Wants::kBoth, kPromptsOptions),
+       .needs = {{{"file"}, "a file of prompts, one a line: -f FILE"}},
        .examples = {{"prompts -f prompts.txt --steps 25 -o outputs/", ""}},
        .more = "A line is a prompt, or options for it as A1111 reads them: --prompt \"a fox\" --negative_prompt \"blurry\" --seed 7 --sampler_name \"Euler a\". What a line leaves out is taken from the command; the command's prompt stands behind each line's."},
       {.name = "train lora", .summary = "train a LoRA on a folder of pictures", .side = Side::kEngine, .options = kTrainLora,
+       .needs = {{{"train-data-dir"}, "the folder that holds the N_TRIGGER folders with pictures: --train-data-dir DIR"}},
        .examples = {{"train lora --train-data-dir pictures --output-name fox --network-dim 8 --max-train-steps 400", "pictures/10_foxy/*.png with captions beside them become <lora:fox:1>"}},
        .more = "Options bear kohya's names; underscores may stand for hyphens. A stopped run goes on from its last state when it is started again with the same options."},
       {.name = "train base", .summary = "train a small model from nothing", .side = Side::kEngine, .options = kTrainBase,
+       .needs = {{{"data"}, "a folder of captioned pictures: --data DIR"}, {{"out"}, "a file to write: --out FILE.safetensors"}},
        .examples = {{"train base --data drawings --state work --out starter.safetensors", "autoencoder, text encoder and U-Net; go on by the same command"}}},
       {.name = "serve", .summary = "serve A1111's API, a job API and the web page", .side = Side::kEngine, .options = kServe,
        .examples = {{"serve", "on http://127.0.0.1:7860, for this machine only"},
@@ -378,18 +390,19 @@ std::vector<CommandRow> make_table() {
       {.name = "model list", .summary = "list the checkpoints", .run = model_list, .options = kList,
        .examples = {{"model list", ""}}},
       {.name = "model inspect", .summary = "say what a checkpoint holds", .run = model_inspect,
-       .places = {{.name = "NAME", .help = "a checkpoint by name or file", .kind = kFile}}, .options = kCollection,
+       .places = {{.name = "NAME", .help = "a checkpoint by name or file", .kind = kFile, .names = Names::kCheckpoint}}, .options = kCollection,
        .examples = {{"model inspect starter", ""}}},
       {.name = "model random", .summary = "write a checkpoint with random weights, for measuring", .side = Side::kEngine,
        .options = {{.flag = "like", .value = "SHAPE", .help = "whose dimensions", .standard = "sd15", .choices = {"sd15", "starter", "tiny"}, .only_choices = true},
                    {.flag = "out", .letter = 'o', .value = "FILE", .help = "file to write, .safetensors", .kind = kFile, .aliases = {"output"}},
                    {.flag = "seed", .value = "N", .help = "of the weights", .kind = kInteger, .min = 0, .max = 2147483647, .standard = "0"}},
+       .needs = {{{"out"}, "a file to write: --out FILE.safetensors"}},
        .examples = {{"model random --like sd15 --out random.safetensors", "2 GB of float16"}}},
       {.name = "lora list", .summary = "list the LoRAs", .run = lora_list, .options = kFilters,
-       .examples = {{"lora list", ""}, {"lora list --type style --fits default --sort rating", "the styles that the checkpoint at hand can use, best first"}, {"lora list --json | jq '.loras[].name'", "for scripts"}}},
+       .examples = {{"lora list", ""}, {"lora list --type style --fits default --sort rating", "the styles that the checkpoint at hand can use, best first"}, {"lora list --names", "for scripts; --json says more"}}},
       {.name = "lora find", .summary = "search names, trigger words, tags, notes and descriptions", .run = lora_find,
        .places = {{.name = "WORD", .help = "words that all must occur; the beginning of a word is enough", .is_repeatable = true}}, .options = kFilters,
-       .examples = {{"lora find 3d soft", ""}, {"lora find fox --rating 4 --max-size 50MB", ""}}},
+       .examples = {{"lora find 3dmm style", ""}, {"lora find head --type character --max-size 50MB", ""}}},
       {.name = "lora scan", .summary = "bring the index of the collection up to date, with hashes if asked", .run = lora_scan,
        .options = {kDataDir, kJson, {.flag = "hash", .help = "hash every file that has no hash yet"}, {.flag = "rebuild", .help = "make the index anew from the files"},
                    {.flag = "watch", .help = "stay and follow changes until Ctrl-C"}, {.flag = "quiet", .letter = 'q', .help = "show no progress"}},
@@ -397,32 +410,32 @@ std::vector<CommandRow> make_table() {
        .more = "Every command brings the index up to date by itself; this one is for the first time and for hashes. The index lies in ~/.cache/lowrank and can be deleted at any time: the files are the truth."},
       {.name = "lora show", .summary = "show what a LoRA is for: trigger words, base model, training", .run = lora_show,
        .places = {kLoraName}, .options = kCollection,
-       .examples = {{"lora show 3dmm", ""}}},
+       .examples = {{"lora show 3dmm_style", ""}}},
       {.name = "lora inspect", .summary = "show what a LoRA's file holds, module by module", .run = lora_inspect,
        .places = {kLoraName},
        .options = {kDataDir, kJson, {.flag = "all", .help = "list every module instead of a summary"}},
-       .examples = {{"lora inspect models/Lora/3dmm.safetensors --all", ""}}},
+       .examples = {{"lora inspect 3dmm_style --all", ""}}},
       {.name = "lora why", .summary = "say whether and how a LoRA will apply, and to which checkpoints", .run = lora_why, .places = {kLoraName},
-       .options = {{.flag = "model", .value = "NAME", .help = "checkpoint by name or file (default: the newest)", .kind = kFile}, kDataDir, kJson},
-       .examples = {{"lora why 3dmm --model starter", ""}}, .more = "Only the headers of the files are read; nothing is loaded."},
+       .options = {{.flag = "model", .value = "NAME", .help = "checkpoint by name or file (default: the newest)", .kind = kFile, .names = Names::kCheckpoint}, kDataDir, kJson},
+       .examples = {{"lora why 3dmm_style --model starter", ""}}, .more = "Only the headers of the files are read; nothing is loaded."},
       {.name = "lora tag", .summary = "show, add or remove tags of a LoRA", .run = lora_tag,
        .places = {kLoraName, {.name = "TAG", .help = "a tag to add", .is_required = false, .is_repeatable = true}},
        .options = {{.flag = "remove", .help = "remove these tags instead"}, kDataDir, kJson},
-       .examples = {{"lora tag fox animal orange", ""}, {"lora tag fox orange --remove", ""}}},
+       .examples = {{"lora tag character_zorbo robot grey", ""}, {"lora tag character_zorbo grey --remove", ""}}},
       {.name = "lora type", .summary = "say what a LoRA is for", .run = lora_type,
        .places = {kLoraName, {.name = "TYPE", .help = "character, style, concept, pose, clothing or object; auto: let the files tell", .choices = {"character", "style", "concept", "pose", "clothing", "object", "auto"}}},
-       .options = kCollection, .examples = {{"lora type fox character", ""}}},
+       .options = kCollection, .examples = {{"lora type character_zorbo character", ""}}},
       {.name = "lora note", .summary = "show or write notes, trigger words and the preferred weight of a LoRA", .run = lora_note,
        .places = {kLoraName, {.name = "TEXT", .help = "the new notes", .is_required = false}},
        .options = {{.flag = "append", .help = "add TEXT to the notes as a new line"}, {.flag = "trigger", .value = "TEXT", .help = "what to add to a prompt"},
                    {.flag = "negative", .value = "TEXT", .help = "what to add to a negative prompt"}, {.flag = "weight", .value = "W", .help = "preferred weight; 0 takes it away"},
                    {.flag = "description", .value = "TEXT", .help = "what it shows"}, kDataDir, kJson},
-       .examples = {{"lora note fox \"best below 0.8\" --weight 0.7 --trigger foxy", ""}}, .more = "Everything is written into NAME.json beside the file, as A1111 does."},
+       .examples = {{"lora note character_zorbo \"best below 0.8\" --weight 0.7 --trigger zorbo", ""}}, .more = "Everything is written into NAME.json beside the file, as A1111 does; where that folder cannot be written, and for the LoRAs that came with the program, into ~/.local/share/lowrank."},
       {.name = "lora rate", .summary = "give a LoRA one to five stars", .run = lora_rate,
-       .places = {kLoraName, {.name = "STARS", .help = "1 to 5; 0 takes the rating away"}}, .options = kCollection, .examples = {{"lora rate fox 5", ""}}},
+       .places = {kLoraName, {.name = "STARS", .help = "1 to 5; 0 takes the rating away"}}, .options = kCollection, .examples = {{"lora rate character_zorbo 5", ""}}},
       {.name = "lora preview", .summary = "show, set or remove the preview picture of a LoRA", .run = lora_preview,
        .places = {kLoraName, {.name = "PICTURE", .help = "the new preview", .kind = kFile, .is_required = false}},
-       .options = {{.flag = "remove", .help = "remove the preview"}, kDataDir, kJson}, .examples = {{"lora preview fox fox-sample.png", ""}}},
+       .options = {{.flag = "remove", .help = "remove the preview"}, kDataDir, kJson}, .examples = {{"lora preview character_zorbo", "where it lies; a picture behind the name sets it"}}},
       {.name = "lora dedupe", .summary = "show files that are there twice and names that mean several files", .run = lora_dedupe, .options = kCollection,
        .examples = {{"lora dedupe", ""}}, .more = "Nothing is removed. Files of equal size are hashed to compare them."},
       {.name = "lora missing", .summary = "show what a prompt or picture needs, what of it is here, and where to get the rest", .run = lora_missing,
@@ -441,24 +454,24 @@ std::vector<CommandRow> make_table() {
        .examples = {{"lora import https://civitai.com/models/123/fox?modelVersionId=456", ""}, {"lora import owner/repo:fox.safetensors", ""}, {"lora import 0123456789ab", "by AutoV3 or any other hash that Civitai knows"}, {"lora import fox.safetensors --from-metadata", ""}},
        .more = "Size and SHA-256 are proven before a file takes its place; a download that was cut short goes on where it ended. Tokens come from $CIVITAI_TOKEN and $HF_TOKEN, or from ~/.config/lowrank/tokens (mode 600; lines 'civitai = ...' and 'huggingface = ...'); they are sent to their own site only. $LOWRANK_CIVITAI_URL and $HF_ENDPOINT name other base URLs."},
       {.name = "lora check-updates", .summary = "ask the sites for newer versions of the LoRAs that came from there", .run = lora_check_updates,
-       .places = {{.name = "NAME", .help = "only these", .kind = kFile, .is_required = false, .is_repeatable = true}}, .options = kCollection,
+       .places = {{.name = "NAME", .help = "only these", .kind = kFile, .is_required = false, .is_repeatable = true, .names = Names::kLora}}, .options = kCollection,
        .examples = {{"lora check-updates", ""}}},
       {.name = "recipe save", .summary = "save a set of LoRAs, weights and prompt pieces under a name", .run = recipe_save,
        .places = {{.name = "NAME", .help = "name of the recipe"}},
        .options = {{.flag = "lora", .value = "NAME:WEIGHT", .help = "a LoRA of the set, may be given several times", .is_repeatable = true}, {.flag = "prompt", .letter = 'p', .value = "TEXT", .help = "words to add to a prompt; tags in it count as --lora"},
                    {.flag = "negative", .letter = 'n', .value = "TEXT", .help = "words to add to a negative prompt"}, {.flag = "from", .value = "FILE", .help = "take all that from a picture", .kind = kFile},
                    {.flag = "notes", .value = "TEXT", .help = "for yourself"}, kReplace, kDataDir, kJson},
-       .examples = {{"recipe save soft3d --lora 3dmm:0.8 -p \"3dmm style\"", ""}, {"recipe save fox --from fox.png", ""}, {"txt2img -p \"a cat\" --recipe soft3d", "and that is how it is used"}}},
+       .examples = {{"recipe save soft3d --lora 3dmm_style:0.8 -p \"3dmm style\"", ""}, {"recipe save fox --from fox.png", ""}, {"txt2img -p \"a cat\" --recipe soft3d", "and that is how it is used"}}},
       {.name = "recipe list", .summary = "list the recipes", .run = recipe_list, .options = kList, .examples = {{"recipe list", ""}}},
-      {.name = "recipe show", .summary = "show a recipe and what it adds to a prompt", .run = recipe_show, .places = {{.name = "NAME", .help = "name of the recipe"}}, .options = kCollection, .examples = {{"recipe show soft3d", ""}}},
-      {.name = "recipe export", .summary = "print a recipe as JSON, with the hashes of its LoRAs", .run = recipe_export, .places = {{.name = "NAME", .help = "name of the recipe"}},
+      {.name = "recipe show", .summary = "show a recipe and what it adds to a prompt", .run = recipe_show, .places = {kRecipeName}, .options = kCollection, .examples = {{"recipe show soft3d", ""}}},
+      {.name = "recipe export", .summary = "print a recipe as JSON, with the hashes of its LoRAs", .run = recipe_export, .places = {kRecipeName},
        .options = {{.flag = "output", .letter = 'o', .value = "FILE", .help = "file to write instead", .kind = kFile}, kDataDir}, .examples = {{"recipe export soft3d -o soft3d.json", ""}}},
       {.name = "recipe import", .summary = "take in a recipe that someone exported", .run = recipe_import, .places = {{.name = "FILE", .help = "the recipe's JSON", .kind = kFile}},
        .options = {{.flag = "name", .value = "NAME", .help = "under this name (default: its own)"}, kReplace, kDataDir, kJson}, .examples = {{"recipe import soft3d.json", ""}}},
-      {.name = "recipe remove", .summary = "remove a recipe", .run = recipe_remove, .places = {{.name = "NAME", .help = "name of the recipe"}}, .options = {kDataDir}, .examples = {{"recipe remove soft3d", ""}}},
+      {.name = "recipe remove", .summary = "remove a recipe", .run = recipe_remove, .places = {kRecipeName}, .options = {kDataDir}, .examples = {{"recipe remove soft3d", ""}}},
       {.name = "prompt explain", .summary = "show how a prompt is read: schedules, chunks, tokens, weights, tags", .run = prompt_explain,
        .places = {{.name = "PROMPT", .help = "the prompt, in quotes"}}, .options = kExplain,
-       .examples = {{"prompt explain \"a (red:1.3) [fox:cat:0.5] <lora:3dmm:0.8>\"", ""}}},
+       .examples = {{"prompt explain \"a (red:1.3) [fox:cat:0.5] <lora:3dmm_style:0.8>\"", ""}}},
       {.name = "png-info", .summary = "read the settings stored in pictures (png, jpg, webp)", .run = png_info, .places = {files}, .options = {kJson},
        .examples = {{"png-info fox.png", ""}}},
       {.name = "contact-sheet", .summary = "lay out pictures on one sheet with captions", .run = contact_sheet, .places = {files},
@@ -467,11 +480,12 @@ std::vector<CommandRow> make_table() {
                    {.flag = "caption", .value = "TEXT", .help = "caption of the next picture, once for each (default: the first line of its settings)", .is_repeatable = true}},
        .examples = {{"contact-sheet --columns 2 -o sheet.png without.png with.png", ""}}},
       {.name = "bench", .summary = "measure what a picture costs on this machine", .side = Side::kEngine, .options = generation,
-       .examples = {{"bench --size 512x512 --steps 3", ""}}},
+       .examples = {{"bench --size 512x512 --steps 3", "what a picture of this size takes, in seconds and memory"}}},
       {.name = "completion", .summary = "print the completion script of a shell", .run = completion,
        .places = {{.name = "SHELL", .help = "bash, zsh or fish", .choices = {"bash", "zsh", "fish"}}},
-       .examples = {{"completion bash > ~/.local/share/bash-completion/completions/lowrank", ""}}},
+       .examples = {{"completion bash > lowrank.bash", "then: source lowrank.bash; make install puts it in its place"}}},
       {.name = "man", .summary = "print the manual page", .run = man, .examples = {{"man | man -l -", ""}}},
+      {.name = "version", .summary = "print the version", .run = version, .examples = {{"version", ""}}},
   };
 }
 // clang-format on
@@ -494,7 +508,8 @@ std::string_view data_folder_help() {
          "sub-folders, "
          "embeddings, styles.csv, outputs. It is --data-dir, else $LOWRANK_DATA_DIR, else the current folder "
          "if it "
-         "holds models/, else the source tree that the program was built in, else the current folder. The "
+         "holds models/, else the source tree that the program was built in, else ~/lowrank. Folders as "
+         "ComfyUI names them (models/checkpoints, models/loras, models/upscale_models) are read too. The "
          "starter "
          "model that ships with the program is used when the folder holds no checkpoint, and its LoRAs are "
          "always "

@@ -14,6 +14,9 @@ struct Invocation;
 
 enum class ValueKind { kText, kInteger, kNumber, kFile, kFolder, kSize };
 
+// What a name stands for; its shell completes with the names that are there (`lowrank model list --names` …).
+enum class Names { kNone, kCheckpoint, kLora, kRecipe };
+
 struct OptionRow {
   std::string flag = {};   // without dashes; unique within its command
   char letter = 0;         // "-p"; 0: none
@@ -27,6 +30,7 @@ struct OptionRow {
   std::vector<std::string> aliases = {};  // other long names, A1111's API's for example
   bool is_repeatable = false;             // each time adds a value; otherwise the last one counts
   bool is_field = false;                  // a row of pipeline/field_table.h, whose rules apply
+  Names names = Names::kNone;
 
   bool is_switch() const { return value.empty(); }
 };
@@ -38,10 +42,17 @@ struct PlaceRow {
   bool is_required = true;
   bool is_repeatable = false;
   std::vector<std::string> choices = {};
+  Names names = Names::kNone;
+};
+
+// Something without which a command makes no sense, and that one of several options can give.
+struct NeedRow {
+  std::vector<std::string> flags = {};
+  std::string says = {};  // "a prompt: -p \"a red fox\"": what is missing and how to give it
 };
 
 struct Example {
-  std::string words;  // without "lowrank"
+  std::string words;  // without "lowrank"; runs as it stands with the starter model and files of these names
   std::string help;
 };
 
@@ -54,6 +65,7 @@ struct CommandRow {
   int (*run)(const Invocation& invocation) = nullptr;  // light commands; an exit status
   std::vector<PlaceRow> places = {};
   std::vector<OptionRow> options = {};
+  std::vector<NeedRow> needs = {};
   std::vector<Example> examples = {};
   std::string more = {};  // paragraphs for help and man page
 };

@@ -121,13 +121,13 @@ std::string program_help() {
   for (const auto& command : command_table())
     text += fmt::format("  {:<16} {}\n", command.name, command.summary);
   text += fmt::format("\n  {:<16} {}\n  {:<16} {}\n", "-h, --help",
-                      "this help; 'lowrank COMMAND --help' shows a command's options", "--version",
+                      "this help; 'lowrank COMMAND --help' shows a command's options", "-v, --version",
                       "the version");
   text += "\n" + wrap(data_folder_help(), terminal_width(), 0) + "\n";
   text +=
       "\nExit status: 0 done, 1 failed at run time, 2 bad input, 130 stopped by Ctrl-C.\n"
       "\nExamples:\n"
-      "  lowrank txt2img -p \"3dmm style, a red fox <lora:3dmm:0.8>\" --seed 42 -o fox.png\n"
+      "  lowrank txt2img -p \"fox, noto style, blue background\" --cfg 5 --seed 42 -o fox.png\n"
       "  lowrank lora list\n"
       "  lowrank png-info fox.png\n";
   return text;

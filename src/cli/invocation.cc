@@ -130,9 +130,17 @@ void check_places(const Invocation& invocation) {
                 rows[invocation.places.size()].name, rows[invocation.places.size()].help,
                 invocation.command->name);
   const bool open_end = !rows.empty() && rows.back().is_repeatable;
+  if (rows.empty() && !invocation.places.empty() && find_option(*invocation.command, "prompt") != nullptr &&
+      !invocation.has("prompt"))
+    throw Error(kBadInput, "'{0}' is no option of {1}; if it is the prompt, write -p \"{0}\".",
+                invocation.places.front(), invocation.command->name);
   if (!open_end && invocation.places.size() > rows.size())
     throw Error(kBadInput, "'{}' is one word too many for {}; a text with blanks needs quotes around it.",
                 invocation.places[rows.size()], invocation.command->name);
+  for (const NeedRow& need : invocation.command->needs)
+    if (std::ranges::none_of(need.flags, [&](const std::string& flag) { return invocation.has(flag); }))
+      throw Error(kBadInput, "{} needs {}; see 'lowrank {} --help'.", invocation.command->name, need.says,
+                  invocation.command->name);
   for (std::size_t i = 0; i < invocation.places.size(); ++i) {
     const PlaceRow& row = rows[std::min(i, rows.size() - 1)];
     if (!row.choices.empty() && std::ranges::find(row.choices, invocation.places[i]) == row.choices.end())

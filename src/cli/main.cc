@@ -54,10 +54,8 @@ int run(std::span<const std::string> words) {
     fmt::print(stderr, "{}", program_help());
     return 2;
   }
-  if (words.front() == "--version" || words.front() == "-V") {
-    fmt::print("lowrank {}\n", LOWRANK_VERSION);
-    return 0;
-  }
+  for (const char* asked : {"--version", "-v", "-V"})
+    if (words.front() == asked) return find_command("version")->run({});
   if (asks_help(words.front())) return print_help(words.subspan(1));
   if (words.size() == 2 && asks_help(words[1]) && !commands_of_group(words.front()).empty() &&
       find_command(words.front()) == nullptr)

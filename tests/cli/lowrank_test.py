@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -75,7 +76,21 @@ class LowrankTest(unittest.TestCase):
             self.assertEqual(text, self.run_lowrank("help", *command.split()).stdout)
 
     def test_version(self):
-        self.assertRegex(self.run_lowrank("--version").stdout, r"^lowrank \d+\.\d+\.\d+\n$")
+        for word in ("--version", "-v", "-V", "version"):
+            self.assertRegex(self.run_lowrank(word).stdout, r"^lowrank \d+\.\d+\.\d+\n$")
+
+    def test_what_is_missing_is_said_before_the_engine_is_opened(self):
+        self.refused("txt2img", says="txt2img needs a prompt: -p")
+        self.refused("txt2img", "--seed", "1", "-o", "x.png", says="txt2img needs a prompt: -p")
+        self.refused("txt2img", "a red fox", says="if it is the prompt, write -p \"a red fox\"")
+        self.refused("img2img", "-p", "a fox", says="needs a picture to start from: -i FILE")
+        self.refused("xyz", "-p", "a fox", says="needs an axis: --x")
+        self.refused("xyz", "--x", "Steps: 1, 2", says="needs a prompt")
+        self.refused("matrix", says="needs a prompt of several parts")
+        self.refused("prompts", says="needs a file of prompts, one a line: -f FILE")
+        self.refused("train", "lora", says="--train-data-dir DIR")
+        self.refused("train", "base", "--data", "x", says="a file to write: --out")
+        self.refused("model", "random", says="a file to write: --out")
 
     def test_bad_words(self):
         self.refused("txt2imgg", says="Did you mean txt2img?")
@@ -265,6 +280,32 @@ class LowrankTest(unittest.TestCase):
                           'printf "%s\\n" "${COMPREPLY[@]}"\n')
         replies = subprocess.run(["bash", script], capture_output=True, text=True, check=True).stdout.split("\n")
         self.assertEqual(replies[:2], ["Euler\\ a", "Euler"])
+
+    def completed(self, *words):
+        """What bash offers for the last of the words."""
+        script = self.folder / "complete.sh"
+        script.write_text(self.run_lowrank("completion", "bash").stdout + "compopt() { :; }\n"
+                          f"COMP_WORDS=({' '.join(map(shlex.quote, (str(LOWRANK), *words)))}); COMP_CWORD={len(words)}; _lowrank\n"
+                          'printf "%s\\n" "${COMPREPLY[@]}"\n')
+        environment = dict(os.environ, **{name: str(self.folder / name) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")})
+        done = subprocess.run(["bash", script], capture_output=True, text=True, check=True, cwd=self.folder, env=environment)
+        return done.stdout.split()
+
+    def test_names_are_completed(self):
+        self.run_lowrank("recipe", "save", "soft", "--lora", "attention:0.5")
+        for words, names in ((["txt2img", "--model", "ti"], ["tiny"]), (["txt2img", "--model", ""], ["tiny", "starter"]),
+                             (["txt2img", "--model", "=", "ti"], ["tiny"]), (["txt2img", "--refiner", "ti"], ["tiny"]),
+                             (["txt2img", "--hires-model", "ti"], ["tiny"]), (["lora", "list", "--fits", "ti"], ["tiny"]),
+                             (["train", "lora", "--pretrained-model", "ti"], ["tiny"]), (["lora", "why", "attention", "--model", "ti"], ["tiny"]),
+                             (["lora", "show", "at"], ["attention"]), (["model", "inspect", "st"], ["starter"]),
+                             (["txt2img", "--recipe", "so"], ["soft"]), (["recipe", "show", "so"], ["soft"]),
+                             (["txt2img", "--model", "mod"], ["models"]), (["lora", "import", "mod"], ["models"])):
+            self.assertEqual(self.completed(*words), names, words)
+        elsewhere = self.folder / "elsewhere"
+        (elsewhere / "models/Stable-diffusion").mkdir(parents=True)
+        (elsewhere / "models/Stable-diffusion/other.safetensors").symlink_to(TINY / "sd15-tiny.safetensors")
+        for form in (["--data-dir", str(elsewhere)], ["--data-dir", "=", str(elsewhere)]):
+            self.assertEqual(self.completed("txt2img", *form, "--model", "o"), ["other"])
 
     def test_options_equal_those_of_the_engine(self):
         """Facts that the light side repeats, compared with their owners below the engine line."""

@@ -33,5 +33,6 @@ int recipe_remove(const Invocation& invocation);
 int lora_inspect(const Invocation& invocation);
 int completion(const Invocation& invocation);
 int man(const Invocation& invocation);
+int version(const Invocation& invocation);
 
 }  // namespace lowrank::cli

@@ -47,8 +47,29 @@ std::string lines(const std::vector<std::string>& words) {  // $'a\nb' for bash 
   return out + "'";
 }
 
-// `case` branches on "COMMAND --flag" for choices, files and folders.
-std::string value_cases(std::string_view files, std::string_view folders, std::string_view choices) {
+// The command whose --names lists what stands for a name.
+std::string_view listing_of(Names names) {
+  switch (names) {
+    case Names::kCheckpoint:
+      return "model list";
+    case Names::kLora:
+      return "lora list";
+    case Names::kRecipe:
+      return "recipe list";
+    case Names::kNone:
+      break;
+  }
+  return "";
+}
+
+// The shell's words that complete names, in bash and zsh: `or_files` follows where a file may stand instead.
+std::string name_action(Names names, bool or_file, std::string_view or_files) {
+  return fmt::format("_lowrank_words \"$(_lowrank_names {})\"{}", listing_of(names), or_file ? or_files : "");
+}
+
+// `case` branches on "COMMAND --flag" for names, choices, files and folders.
+std::string value_cases(std::string_view files, std::string_view folders, std::string_view choices,
+                        std::string_view or_files) {
   std::string text;
   for (const auto& command : command_table()) {
     for (const auto& option : command.options) {
@@ -56,7 +77,9 @@ std::string value_cases(std::string_view files, std::string_view folders, std::s
       std::string pattern = in_quotes(command.name + " --" + option.flag);
       if (option.letter != 0) pattern += "|" + in_quotes(fmt::format("{} -{}", command.name, option.letter));
       std::string action;
-      if (!option.choices.empty()) {
+      if (option.names != Names::kNone) {
+        action = name_action(option.names, option.names != Names::kRecipe, or_files);
+      } else if (!option.choices.empty()) {
         action = fmt::format(fmt::runtime(choices), lines(option.choices));
       } else if (option.kind == ValueKind::kFile) {
         action = files;
@@ -81,9 +104,23 @@ std::string bash_script() {
       "    [[ $word == \"$cur\"* ]] && COMPREPLY+=(\"$(printf %q \"$word\")\")\n"
       "  done\n"
       "}\n"
+      "_lowrank_names() {\n"
+      "  local i program=${COMP_WORDS[0]/#\\~/$HOME} data=()\n"
+      "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
+      "    [[ ${COMP_WORDS[i]} == --data-dir ]] || continue\n"
+      "    [[ ${COMP_WORDS[i+1]} == = ]] && ((i++))\n"
+      "    data=(--data-dir \"${COMP_WORDS[i+1]/#\\~/$HOME}\")\n"
+      "  done\n"
+      "  \"$program\" \"$@\" --names \"${data[@]}\" 2>/dev/null\n"
+      "}\n"
+      "_lowrank_files() {\n"
+      "  (( ${#COMPREPLY[@]} )) || { compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\")); }\n"
+      "}\n"
       "_lowrank() {\n"
       "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}\n"
       "  COMPREPLY=()\n"
+      "  [[ $cur == = ]] && cur=\n"
+      "  [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}\n"
       "  cur=${cur#[\\'\\\"]}\n"
       "  if (( COMP_CWORD == 1 )); then\n";
   text += fmt::format("    _lowrank_words {}; return\n  fi\n  case $command in\n", lines([&] {
@@ -100,7 +137,8 @@ std::string bash_script() {
   }
   text += "  esac\n  case \"$command $prev\" in\n";
   text += value_cases("compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\"))",
-                      "compopt -o filenames; COMPREPLY=($(compgen -d -- \"$cur\"))", "_lowrank_words {}");
+                      "compopt -o filenames; COMPREPLY=($(compgen -d -- \"$cur\"))", "_lowrank_words {}",
+                      "; _lowrank_files");
   text += "  esac\n  if [[ $cur == -* ]]; then\n    case $command in\n";
   for (const auto& command : command_table())
     text += fmt::format("      {}) _lowrank_words {};;\n", in_quotes(command.name), lines(flags_of(command)));
@@ -110,12 +148,9 @@ std::string bash_script() {
     const auto& place = command.places.front();
     if (!place.choices.empty()) {
       text += fmt::format("    {}) _lowrank_words {};;\n", in_quotes(command.name), lines(place.choices));
-    } else if (command.name.starts_with("lora ")) {
-      text += fmt::format("    {}) _lowrank_words \"$(lowrank lora list --names 2>/dev/null)\";;\n",
-                          in_quotes(command.name));
-    } else if (command.name.starts_with("model ")) {
-      text += fmt::format("    {}) _lowrank_words \"$(lowrank model list --names 2>/dev/null)\";;\n",
-                          in_quotes(command.name));
+    } else if (place.names != Names::kNone) {
+      text += fmt::format("    {}) {};;\n", in_quotes(command.name),
+                          name_action(place.names, place.kind == ValueKind::kFile, "; _lowrank_files"));
     } else if (place.kind == ValueKind::kFile) {
       text += fmt::format("    {}) compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\"));;\n",
                           in_quotes(command.name));
@@ -128,6 +163,9 @@ std::string zsh_script() {
   std::string text =
       "#compdef lowrank\n# zsh completion of lowrank; made by `lowrank completion zsh`\n"
       "_lowrank_words() {\n  local -a found\n  found=(\"${(@f)1}\")\n  compadd -a found\n}\n"
+      "_lowrank_names() {\n  local -a data\n  local at=${words[(I)--data-dir]}\n"
+      "  (( at )) && data=(--data-dir ${~words[at+1]})\n"
+      "  ${~words[1]} $@ --names $data 2>/dev/null\n}\n"
       "_lowrank() {\n  local command=$words[2] prev=$words[CURRENT-1]\n"
       "  if (( CURRENT == 2 )); then\n    local -a commands\n    commands=(\n";
   for (const auto& first : first_words()) {
@@ -146,15 +184,21 @@ std::string zsh_script() {
         "$words[3]\";;\n",
         first, lines(second_words(first)));
   }
-  text += "  esac\n  case \"$command $prev\" in\n" + value_cases("_files", "_files -/", "_lowrank_words {}");
+  text += "  esac\n  case \"$command $prev\" in\n" +
+          value_cases("_files", "_files -/", "_lowrank_words {}", "; _files");
   text += "  esac\n  if [[ $PREFIX == -* ]]; then\n    case $command in\n";
   for (const auto& command : command_table())
     text += fmt::format("      {}) _lowrank_words {};;\n", in_quotes(command.name), lines(flags_of(command)));
   text += "    esac\n    return\n  fi\n  case $command in\n";
-  for (const auto& command : command_table())
-    if (!command.places.empty() && !command.places.front().choices.empty())
-      text += fmt::format("    {}) _lowrank_words {};;\n", in_quotes(command.name),
-                          lines(command.places.front().choices));
+  for (const auto& command : command_table()) {
+    if (command.places.empty()) continue;
+    const auto& place = command.places.front();
+    if (!place.choices.empty())
+      text += fmt::format("    {}) _lowrank_words {};;\n", in_quotes(command.name), lines(place.choices));
+    else if (place.names != Names::kNone)
+      text += fmt::format("    {}) {};;\n", in_quotes(command.name),
+                          name_action(place.names, place.kind == ValueKind::kFile, "; _files"));
+  }
   return text +
          "    *) _files;;\n  esac\n}\nif [[ $funcstack[1] == _lowrank ]]; then _lowrank \"$@\"; else compdef "
          "_lowrank lowrank; fi\n";
@@ -168,7 +212,12 @@ std::string in_fish_quotes(std::string_view text) {
 
 std::string fish_script() {
   std::string text =
-      "# fish completion of lowrank; made by `lowrank completion fish`\ncomplete -c lowrank -f\n";
+      "# fish completion of lowrank; made by `lowrank completion fish`\n"
+      "function __lowrank_names\n  set -l words (commandline -opc)\n  set -l data\n"
+      "  if set -l at (contains -i -- --data-dir $words)\n"
+      "    set data --data-dir $words[(math $at + 1)]\n  end\n"
+      "  $words[1] $argv --names $data 2>/dev/null\nend\n"
+      "complete -c lowrank -f\n";
   for (const auto& first : first_words()) {
     const auto* command = find_command(first);
     text += fmt::format(
@@ -191,7 +240,9 @@ std::string fish_script() {
       if (option.letter != 0) text += fmt::format(" -s {}", option.letter);
       if (!option.is_switch())
         text += option.kind == ValueKind::kFile || option.kind == ValueKind::kFolder ? " -r -F" : " -x";
-      if (!option.choices.empty()) {
+      if (option.names != Names::kNone) {
+        text += fmt::format(" -a '(__lowrank_names {})'", listing_of(option.names));
+      } else if (!option.choices.empty()) {
         std::string choices;
         for (const auto& choice : option.choices)
           choices += (choices.empty() ? "" : " ") + fmt::format("\"{}\"", choice);
@@ -200,6 +251,9 @@ std::string fish_script() {
       text += " -d " + in_fish_quotes(option.help) + "\n";
     }
     for (const auto& place : command.places) {
+      if (place.names != Names::kNone)
+        text += fmt::format("complete -c lowrank -n {} -a '(__lowrank_names {})'\n", in_fish_quotes(when),
+                            listing_of(place.names));
       if (!place.choices.empty())
         text += fmt::format("complete -c lowrank -n {} -a {}\n", in_fish_quotes(when),
                             in_fish_quotes(fmt::format("{}", fmt::join(place.choices, " "))));

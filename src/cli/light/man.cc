@@ -1,4 +1,4 @@
-// `lowrank man`: the manual page in man(7) markup, made from the command table.
+// `lowrank man`: the manual page in man(7) markup, made from the command table; and `lowrank version`.
 #include <fmt/format.h>
 
 #include "cli/help.h"
@@ -54,7 +54,19 @@ int man(const Invocation&) {
   fmt::print(".SH FILES\n{}\n", roff(data_folder_help()));
   fmt::print(
       ".SH EXIT STATUS\n0 done, 1 failed at run time, 2 bad input, 130 stopped by Ctrl\\-C.\n"
-      ".SH ENVIRONMENT\n.TP\n.B LOWRANK_DATA_DIR\nthe data folder when \\-\\-data\\-dir is not given\n");
+      ".SH ENVIRONMENT\n.TP\n.B LOWRANK_DATA_DIR\nthe data folder when \\-\\-data\\-dir is not given\n"
+      ".TP\n.B XDG_CACHE_HOME\n(~/.cache) lowrank/ in it holds the index and packed weights, which can be "
+      "lost\n"
+      ".TP\n.B XDG_DATA_HOME\n(~/.local/share) lowrank/ in it holds what you say of LoRAs in folders that "
+      "cannot "
+      "be written\n"
+      ".TP\n.B XDG_STATE_HOME\n(~/.local/state) lowrank/ in it holds the queue and options of serve\n"
+      ".TP\n.B XDG_CONFIG_HOME\n(~/.config) lowrank/tokens in it holds tokens of the sites\n");
+  return 0;
+}
+
+int version(const Invocation&) {
+  fmt::print("lowrank {}\n", LOWRANK_VERSION);
   return 0;
 }
 
