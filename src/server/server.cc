@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file_error.h"
 #include "base/freed_memory.h"
+#include "library/index/state_dir.h"
 #include "server/http/listener.h"
 #include "server/http/refusal.h"
 #include "server/http/url.h"
@@ -101,7 +102,9 @@ const ServerOptions& checked(const ServerOptions& options) {
 }
 
 fs::path state_folder(const ServerOptions& options) {
-  return options.state_dir.empty() ? options.data_dir / "lowrank-server" : options.state_dir;
+  return options.state_dir.empty()
+             ? library::server_state_folder(library::find_data_dir(options.data_dir.string()))
+             : options.state_dir;
 }
 
 ErrorForm error_form(std::string_view path) {

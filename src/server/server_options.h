@@ -14,7 +14,7 @@ namespace lowrank::server {
 
 struct ServerOptions {
   std::filesystem::path data_dir = ".";
-  std::filesystem::path state_dir;  // queue, options, hashes; empty: DATA/lowrank-server
+  std::filesystem::path state_dir;  // queue, options, hashes; empty: library::server_state_folder()
   std::string address = "127.0.0.1";
   int port = 7860;
   bool listen_without_auth = false;

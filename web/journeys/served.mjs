@@ -69,7 +69,7 @@ export class Served {
         HF_ENDPOINT: this.sitesUrl,
         // Index and tokens of its own.
         HOME: this.folder,
-        ...Object.fromEntries(['XDG_CACHE_HOME', 'XDG_DATA_HOME', 'XDG_CONFIG_HOME'].map((name) => [name, join(this.folder, 'home', name)])),
+        ...Object.fromEntries(['XDG_CACHE_HOME', 'XDG_DATA_HOME', 'XDG_CONFIG_HOME', 'XDG_STATE_HOME'].map((name) => [name, join(this.folder, 'home', name)])),
       },
       /http:\/\/127\.0\.0\.1:(\d+)/,
     );

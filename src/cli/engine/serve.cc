@@ -12,8 +12,11 @@
 #include "base/error.h"
 #include "cli/engine/browser.h"
 #include "cli/engine/commands.h"
+#include "cli/engine/reachable_addresses.h"
 #include "cli/engine/resources.h"
 #include "cli/engine/word_reader.h"
+#include "library/index/state_dir.h"
+#include "library/unread_models.h"
 #include "prompt/limits.h"
 #include "prompt/text.h"
 #include "server/server.h"
@@ -89,6 +92,20 @@ ServerOptions parse_serve(std::span<const std::string> words) {
   return options;
 }
 
+// What a user would otherwise wonder about: whose pictures these are, and where an earlier version's jobs have gone.
+void tell_of_data(const ServerOptions& options) {
+  const library::DataDir data = library::find_data_dir(options.data_dir.string());
+  if (const std::string notice = library::starter_notice(data, library::default_checkpoint(data));
+      !notice.empty())
+    fmt::print(stderr, "warning: {}\n", notice);
+  const std::filesystem::path before = data.root / "lowrank-server", now = library::server_state_folder(data);
+  std::error_code failure;
+  if (options.state_dir.empty() && before != now && std::filesystem::exists(before / "queue.sqlite", failure))
+    fmt::print(stderr,
+               "warning: {} is from an earlier version and is not read; jobs and options lie in {} now.\n",
+               before.string(), now.string());
+}
+
 }  // namespace
 
 int serve(const CommandCall& call) {
@@ -100,9 +117,19 @@ int serve(const CommandCall& call) {
   if (options.listen_without_auth && options.api_logins.empty() && options.address != "127.0.0.1")
     fmt::print(stderr, "warning: everyone who reaches {} may use this server; --api-auth sets a password.\n",
                options.address);
-  const std::string url = fmt::format("{}://{}:{}", has_tls ? "https" : "http",
-                                      is_everywhere ? "localhost" : options.address, server.port());
+  tell_of_data(options);
+  const auto url_of = [&](const std::string& host) {
+    const bool is_v6 = host.find(':') != std::string::npos && !host.starts_with('[');
+    return fmt::format("{}://{}:{}", has_tls ? "https" : "http", is_v6 ? "[" + host + "]" : host,
+                       server.port());
+  };
+  const std::string url = url_of(is_everywhere ? "localhost" : options.address);
   fmt::print("Listening on {}  (API description: /docs; Ctrl-C ends)\n", url);
+  if (is_everywhere) {
+    for (const std::string& address :
+         reachable_addresses(options.address == "::" ? Family::kBoth : Family::kV4))
+      fmt::print("From other machines: {}\n", url_of(address));
+  }
   std::fflush(stdout);
   // It listens already: a browser that asks before run() waits.
   if (options.opens_page && options.has_page) open_in_browser(url);

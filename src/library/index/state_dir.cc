@@ -56,6 +56,11 @@ fs::path overlay_sidecar(const fs::path& overlay, const PlaceRow& place, const f
   return overlay / place.name / relative.parent_path() / (relative.stem().string() + ".json");
 }
 
+fs::path server_state_folder(const DataDir& data) {
+  const fs::path folder = own_folder("XDG_STATE_HOME", ".local/state");
+  return folder.empty() ? data.root / "lowrank-server" : folder / ("server-" + key_of(data));
+}
+
 fs::path packed_folder() {
   const fs::path folder = own_folder("XDG_CACHE_HOME", ".cache");
   return folder.empty() ? folder : folder / "packed";

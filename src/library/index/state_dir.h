@@ -21,6 +21,10 @@ std::filesystem::path overlay_folder(const DataDir& data);
 std::filesystem::path overlay_sidecar(const std::filesystem::path& overlay, const PlaceRow& place,
                                       const std::filesystem::path& relative);
 
+// Queue, options, hashes and trainings of a server of this data folder: $XDG_STATE_HOME/lowrank/server-KEY
+// (~/.local/state/lowrank/server-KEY). Without a home lowrank-server in the data folder.
+std::filesystem::path server_state_folder(const DataDir& data);
+
 // For weights packed before: $XDG_CACHE_HOME/lowrank/packed (~/.cache/lowrank/packed). Empty when there is no
 // home.
 std::filesystem::path packed_folder();

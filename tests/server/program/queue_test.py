@@ -34,7 +34,7 @@ class Queue(unittest.TestCase):
         self.fail("the job never ran")
 
     def rows(self, server):
-        with sqlite3.connect(server.data / "lowrank-server/queue.sqlite") as database:
+        with sqlite3.connect(server.state / "queue.sqlite") as database:
             return {row[0]: row[1:] for row in database.execute("SELECT id, state, ends FROM jobs")}
 
     def test_a_job_from_order_to_deletion(self):

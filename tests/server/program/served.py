@@ -31,7 +31,7 @@ class Served:
                 (folder / name).symlink_to(tiny / target)
         # Index, notes and tokens of its own: what the person who runs the tests has does not count.
         self.environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-        self.environment.update({name: str(self.data / "home" / name.lower()) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")},
+        self.environment.update({name: str(self.data / "home" / name.lower()) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")},
                                 **(environment or {}))
         self.process = None
         self.start()
@@ -52,6 +52,12 @@ class Served:
             self.errors.close()
             raise RuntimeError("no server: " + (self.data / "errors.txt").read_text())
         self.port = int(found.group(2))
+
+    @property
+    def state(self):
+        """Where queue and options lie."""
+        (folder,) = (self.data / "home/xdg_state_home/lowrank").glob("server-*")
+        return folder
 
     def kill(self):
         self.process.kill()
