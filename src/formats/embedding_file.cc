@@ -62,7 +62,8 @@ Candidates candidates_in(const fs::path& folder) {
   for (fs::recursive_directory_iterator it(folder, kOptions, failure), end; !failure && it != end;
        it.increment(failure)) {
     const bool is_system = is_system_name(it->path().filename().string());
-    if (is_system || it.depth() >= kMaxDepth) it.disable_recursion_pending();  // links may go round in a circle
+    if (is_system || it.depth() >= kMaxDepth)
+      it.disable_recursion_pending();  // links may go round in a circle
     if (is_system) continue;
     std::error_code ignored;
     if (!it->is_regular_file(ignored)) continue;

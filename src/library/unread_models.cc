@@ -17,14 +17,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kMaxDepth = 4, kMaxNames = 5000;
+constexpr int kSearchDepth = 4, kSearchedNames = 5000;
 
 // Folders in models/ of other programs whose files are neither checkpoints nor LoRAs. Lower case.
 constexpr std::array<std::string_view, 14> kOtherKinds = {
     "starter",    "clip",         "clip_vision", "controlnet",    "text_encoders", "t5",     "vae_approx",
     "vae-approx", "style_models", "gligen",      "hypernetworks", "codeformer",    "gfpgan", "adetailer"};
 
-bool is_folder(const fs::path& path) {
+bool is_folder_at(const fs::path& path) {
   std::error_code failure;
   return fs::is_directory(path, failure);
 }
@@ -35,11 +35,11 @@ class Search {
   fs::path first_in(const fs::path& folder, int depth = 0) {
     std::error_code failure;
     for (fs::directory_iterator it(folder, failure), end; !failure && it != end; it.increment(failure)) {
-      if (++names_ > kMaxNames) return {};
+      if (++names_ > kSearchedNames) return {};
       std::error_code ignored;
       if (is_system_name(it->path().filename().string())) continue;
       if (it->is_directory(ignored)) {
-        if (depth >= kMaxDepth) continue;
+        if (depth >= kSearchDepth) continue;
         if (const fs::path found = first_in(it->path(), depth + 1); !found.empty()) return found;
       } else if (is_weight_name(it->path()) && it->is_regular_file(ignored)) {
         return it->path();
@@ -57,7 +57,7 @@ class Search {
   int names_ = 0;
 };
 
-bool is_place(const fs::path& folder, const DataDir& data) {
+bool is_known_place(const fs::path& folder, const DataDir& data) {
   std::error_code failure;
   return std::ranges::any_of(place_table(), [&](const PlaceRow& place) {
     return !place.is_starter && fs::equivalent(folder_of(place, data), folder, failure);
@@ -71,7 +71,7 @@ bool is_inside_models(const fs::path& folder) {
     const std::string name = lower_ascii(it->path().filename().string());
     for (const PlaceRow& place : place_table())
       if (place.folder.starts_with("models/") && lower_ascii(place.folder.substr(7)) == name &&
-          is_folder(it->path()))
+          is_folder_at(it->path()))
         return true;
   }
   return false;
@@ -80,7 +80,8 @@ bool is_inside_models(const fs::path& folder) {
 fs::path models_folder(const DataDir& data) {
   std::error_code failure;
   for (fs::directory_iterator it(data.root, failure), end; !failure && it != end; it.increment(failure))
-    if (lower_ascii(it->path().filename().string()) == "models" && is_folder(it->path())) return it->path();
+    if (lower_ascii(it->path().filename().string()) == "models" && is_folder_at(it->path()))
+      return it->path();
   return {};
 }
 
@@ -101,7 +102,7 @@ std::string unusable_checkpoints(const DataDir& data) {
 }  // namespace
 
 std::string unread_models(const DataDir& data) {
-  if (!is_folder(data.root)) return "";
+  if (!is_folder_at(data.root)) return "";
   const fs::path models = models_folder(data);
   if (models.empty()) {
     if (is_inside_models(data.root))
@@ -116,9 +117,9 @@ std::string unread_models(const DataDir& data) {
     if (is_system_name(name) || std::ranges::find(kOtherKinds, lower_ascii(name)) != kOtherKinds.end())
       continue;
     fs::path found;
-    if (!is_folder(it->path()))
+    if (!is_folder_at(it->path()))
       found = Search::is_weight_name(it->path()) ? it->path() : fs::path();
-    else if (!is_place(it->path(), data))
+    else if (!is_known_place(it->path(), data))
       found = search.first_in(it->path());
     if (!found.empty())
       return fmt::format("{} lies in a folder that is not read: checkpoints belong into {}, LoRAs into {}",

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "pipeline/fault_list.h"
 #include "pipeline/hires.h"
 #include "prompt/styles.h"
 
@@ -57,9 +58,9 @@ void apply_styles(GenerationRequest& r, const std::filesystem::path& file,
   const auto styles = prompt::read_styles(file);
   const auto apply = [&](std::string& positive, std::string& negative) {
     auto styled = prompt::apply_styles(positive, negative, styles, r.styles);
-    if (!styled.unknown.empty())
-      throw Error(kNotFound, "there is no style '{}' in {}; check the name, or add it there.",
-                  styled.unknown.front(), file.string());
+    FaultList unknown;
+    for (const std::string& name : styled.unknown) unknown.add(unknown_style(name, file));
+    if (!unknown.empty()) throw Error(kNotFound, "{}", unknown.sentence());
     positive = std::move(styled.prompt);
     negative = std::move(styled.negative_prompt);
     for (std::string& warning : styled.warnings)
@@ -82,6 +83,10 @@ GenerationRequest complete_request(const GenerationRequest& asked, const LoadedM
   request.vae = model.vae_path.filename().string();
   apply_styles(request, styles, warnings);
   return request;
+}
+
+std::string unknown_style(const std::string& name, const std::filesystem::path& styles) {
+  return fmt::format("there is no style '{}' in {}; check the name, or add it there.", name, styles.string());
 }
 
 GenerationRequest second_request(const GenerationRequest& request) {

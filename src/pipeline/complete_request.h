@@ -17,6 +17,9 @@ namespace lowrank::pipeline {
 GenerationRequest complete_request(const GenerationRequest& asked, const LoadedModel& model,
                                    const std::filesystem::path& styles, std::vector<std::string>& warnings);
 
+// The sentence about a style that is not in the file.
+std::string unknown_style(const std::string& name, const std::filesystem::path& styles);
+
 // The second pass of hires fix as a request of its own: sampler, schedule and steps.
 GenerationRequest second_request(const GenerationRequest& request);
 

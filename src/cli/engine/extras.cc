@@ -16,6 +16,7 @@
 #include "library/picture_files.h"
 #include "library/picture_settings.h"
 #include "pipeline/extras.h"
+#include "pipeline/fault_list.h"
 #include "pipeline/field_table.h"
 #include "prompt/text.h"
 
@@ -126,6 +127,12 @@ int extras(const CommandCall& call) {
   image::picture_format(asked_file(a, a.pictures.front()).extension().string().substr(1));
   if (a.threads > 0) at::set_num_threads(a.threads);
   pipeline::Upscalers upscalers(resources(a.data_dir).upscalers);
+  pipeline::FaultList faults;
+  for (const std::string& name : {a.request.upscaler_1, a.request.upscaler_2})
+    if (!name.empty()) faults.add_from([&] { upscalers.check(name); });
+  if (a.pictures.size() > 1)
+    for (const fs::path& picture : a.pictures) faults.add_from([&] { image::load_picture(picture); });
+  faults.throw_if_any();
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < a.pictures.size(); ++i) {
     throw_if_stopped(call.stop);

@@ -13,6 +13,7 @@
 #include "cli/engine/picture_maker.h"
 #include "image/codec.h"
 #include "library/picture_files.h"
+#include "pipeline/fault_list.h"
 #include "pipeline/init_pictures.h"
 
 namespace lowrank::cli {
@@ -28,6 +29,16 @@ std::optional<image::Mask> mask_for(const fs::path& mask, const fs::path& pictur
   for (const auto& file : library::picture_files(mask))
     if (file.stem() == picture.stem()) return image::load_mask(file);
   throw Error(kNotFound, "there is no mask for {} in {}; name it alike.", picture.string(), mask.string());
+}
+
+// Opens every picture of a folder and its mask once, so that a bad one stops the work before it begins.
+void check_pictures(const std::vector<fs::path>& pictures, const fs::path& mask) {
+  pipeline::FaultList faults;
+  for (const fs::path& picture : pictures) {
+    faults.add_from([&] { image::load_picture(picture); });
+    faults.add_from([&] { mask_for(mask, picture); });
+  }
+  faults.throw_if_any();
 }
 
 // Says so when --from names settings that were made from another picture than the one given.
@@ -47,6 +58,8 @@ int img2img(const CommandCall& call) {
     throw Error(kBadInput, "img2img needs a picture to start from: --init FILE, or a folder of pictures.");
   const auto count = static_cast<std::size_t>(arguments.request.picture_count());
   PictureMaker maker(arguments, "img2img-images", pictures.size() * count, call.stop);
+  maker.check(std::span(&arguments.request, 1));
+  if (pictures.size() > 1) check_pictures(pictures, arguments.mask);
   std::vector<MadePictures> series;
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     pipeline::GenerationRequest request = arguments.request;

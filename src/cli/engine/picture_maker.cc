@@ -13,6 +13,7 @@
 #include "cli/engine/result_json.h"
 #include "image/codec.h"
 #include "library/picture_files.h"
+#include "pipeline/request_check.h"
 
 namespace lowrank::cli {
 namespace {
@@ -32,8 +33,8 @@ PictureMaker::PictureMaker(const GenerationArguments& arguments, std::string_vie
                            std::size_t pictures, std::stop_token stop)
     : arguments_(arguments),
       output_(arguments, folder, pictures),
-      session_(resources(arguments.data_dir),
-               session_options(arguments.threads, arguments.int8, arguments.prompt_limits)),
+      resources_(resources(arguments.data_dir)),
+      session_(resources_, session_options(arguments.threads, arguments.int8, arguments.prompt_limits)),
       stop_(std::move(stop)),
       bar_(stderr) {
   for (const auto& note : arguments.notes) fmt::print(stderr, "warning: {}\n", note);
@@ -52,6 +53,10 @@ void PictureMaker::show_preview(const pipeline::StepEvent& event) {
                        .quality = 80,
                        .parameters = fmt::format("Steps: {}, Preview of step: {}, Version: {}", event.steps,
                                                  event.step, version_text())});
+}
+
+void PictureMaker::check(std::span<const pipeline::GenerationRequest> requests) const {
+  pipeline::check_requests(requests, resources_);
 }
 
 MadePictures PictureMaker::make(const pipeline::GenerationRequest& request, const std::string& name) {

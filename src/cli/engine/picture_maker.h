@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <stop_token>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,9 @@ class PictureMaker {
   PictureMaker(const GenerationArguments& arguments, std::string_view folder, std::size_t pictures,
                std::stop_token stop);
 
+  // Throws Error(kBadInput) naming everything that is wrong with the requests, before anything is loaded.
+  void check(std::span<const pipeline::GenerationRequest> requests) const;
+
   // Makes and saves. `name`: what [name] in the output pattern stands for.
   MadePictures make(const pipeline::GenerationRequest& request, const std::string& name = "");
 
@@ -45,6 +49,7 @@ class PictureMaker {
 
   const GenerationArguments& arguments_;
   OutputFiles output_;
+  pipeline::Resources resources_;
   pipeline::Session session_;
   std::stop_token stop_;
   ProgressBar bar_;

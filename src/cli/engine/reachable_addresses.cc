@@ -11,7 +11,7 @@
 namespace lowrank::cli {
 namespace {
 
-std::string text_of(const sockaddr* address) {
+std::string address_text(const sockaddr* address) {
   char text[INET6_ADDRSTRLEN] = "";
   if (address->sa_family == AF_INET) {
     const auto* v4 = reinterpret_cast<const sockaddr_in*>(address);
@@ -34,7 +34,7 @@ std::vector<std::string> reachable_addresses(Family family) {
   for (const ifaddrs* it = all.get(); it != nullptr; it = it->ifa_next) {
     if (it->ifa_addr == nullptr || (it->ifa_flags & IFF_UP) == 0 || (it->ifa_flags & IFF_LOOPBACK) != 0)
       continue;
-    std::string text = text_of(it->ifa_addr);
+    std::string text = address_text(it->ifa_addr);
     if (!text.empty()) (it->ifa_addr->sa_family == AF_INET ? v4 : v6).push_back(std::move(text));
   }
   if (family == Family::kBoth) v4.insert(v4.end(), v6.begin(), v6.end());

@@ -59,14 +59,16 @@ std::optional<fs::path> named(const std::vector<fs::path>& files, const fs::path
   return std::nullopt;
 }
 
-fs::path find_checkpoint(const library::DataDir& data, const std::string& asked) {
+// `told`: whether it was said already that the starter stands in.
+fs::path find_checkpoint(const library::DataDir& data, const std::string& asked, bool& told) {
   const std::string name = asked.substr(0, asked.find(" ["));  // A1111 writes "NAME [HASH]"
   const fs::path folder = data.checkpoints();
   if (!asked.empty() && fs::exists(asked)) return asked;
   if (asked.empty()) {
     const fs::path file = library::default_checkpoint(data);
-    if (const std::string notice = library::starter_notice(data, file); !notice.empty())
+    if (const std::string notice = told ? "" : library::starter_notice(data, file); !notice.empty())
       fmt::print(stderr, "warning: {}\n", notice);
+    told = true;
     if (!file.empty()) return file;
     throw Error(
         kNotFound,
@@ -125,7 +127,9 @@ std::optional<fs::path> find_vae(const fs::path& folder, const std::string& name
 pipeline::Resources resources(const fs::path& data_dir) {
   const library::DataDir data = library::find_data_dir(data_dir.string());
   pipeline::Resources found;
-  found.checkpoint = [data](const std::string& name) { return find_checkpoint(data, name); };
+  found.checkpoint = [data, told = std::make_shared<bool>()](const std::string& name) {
+    return find_checkpoint(data, name, *told);
+  };
   found.lora = lora_finder(data);
   found.vae = [folder = data.vaes()](const std::string& name, const fs::path& checkpoint) {
     return find_vae(folder, name, checkpoint);

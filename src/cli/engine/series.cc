@@ -15,6 +15,7 @@
 #include "cli/engine/picture_maker.h"
 #include "image/codec.h"
 #include "library/picture_files.h"
+#include "pipeline/fault_list.h"
 #include "pipeline/field_table.h"
 #include "pipeline/series/series.h"
 
@@ -77,11 +78,11 @@ image::Picture sheet_of(const Series& series, std::vector<MadePictures>& made) {
 // Makes and saves all pictures, and a sheet of the first one of each request; prints them.
 void make_series(const Series& series, const GenerationArguments& arguments, std::string_view folder,
                  const CommandCall& call) {
-  for (const auto& request : series.requests) pipeline::check_request(request);
   const pipeline::GenerationRequest pictures = given_pictures(arguments);
   std::size_t count = 0;
   for (const auto& request : series.requests) count += static_cast<std::size_t>(request.picture_count());
   PictureMaker maker(arguments, folder, count, call.stop);
+  maker.check(series.requests);
   std::vector<MadePictures> made(series.requests.size());
   bool has_sheet = !arguments.no_sheet && made.size() > 1;
   double pixels = 0;
@@ -117,11 +118,17 @@ void make_series(const Series& series, const GenerationArguments& arguments, std
 
 int xyz(const CommandCall& call) {
   const GenerationArguments arguments = series_arguments(call, "xyz");
-  const pipeline::XyzSettings settings{.axes = {axis_of(arguments.x_axis, "x"),
-                                                axis_of(arguments.y_axis, "y"),
-                                                axis_of(arguments.z_axis, "z")}};
+  pipeline::XyzSettings settings;
+  pipeline::FaultList faults;
+  faults.add_from([&] { settings.axes[0] = axis_of(arguments.x_axis, "x"); });
+  faults.add_from([&] { settings.axes[1] = axis_of(arguments.y_axis, "y"); });
+  faults.add_from([&] { settings.axes[2] = axis_of(arguments.z_axis, "z"); });
+  faults.throw_if_any();
   if (std::ranges::all_of(settings.axes, [](const auto& axis) { return axis.text.empty(); }))
     throw Error(kBadInput, "xyz needs an axis: --x \"Steps: 10, 20, 30\", and --y and --z as you like.");
+  for (const pipeline::Axis& axis : settings.axes)
+    if (axis.api.starts_with("hr_") && !arguments.request.enable_hr)
+      fmt::print(stderr, "warning: the axis '{}' shows nothing without --hires.\n", axis.label);
   make_series(pipeline::xyz_series(arguments.request, settings, kMostPictures), arguments, "xyz-images",
               call);
   return 0;

@@ -11,6 +11,7 @@ int txt2img(const CommandCall& call) {
   pipeline::check_request(arguments.request);
   PictureMaker maker(arguments, "txt2img-images", static_cast<std::size_t>(arguments.request.picture_count()),
                      call.stop);
+  maker.check(std::span(&arguments.request, 1));
   maker.print(maker.make(arguments.request));
   return 0;
 }

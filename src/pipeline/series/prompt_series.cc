@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "pipeline/fault_list.h"
 #include "pipeline/field_table.h"
 #include "prompt/text.h"
 
@@ -133,6 +134,7 @@ std::vector<GenerationRequest> prompts_from_lines(std::string_view lines, const 
                                                   const LineOptions& options) {
   std::vector<GenerationRequest> requests;
   GenerationRequest next = base;
+  FaultList faults;
   int number = 0;
   for (std::size_t from = 0; from <= lines.size();) {
     const auto end = std::min(lines.find('\n', from), lines.size());
@@ -141,13 +143,16 @@ std::vector<GenerationRequest> prompts_from_lines(std::string_view lines, const 
     ++number;
     if (line.empty()) continue;
     if (requests.size() == kMaxLines) throw Error(kBadInput, "there are more than {} prompts.", kMaxLines);
-    try {
-      requests.push_back(read_line(line, next, options));
-    } catch (const Error& error) {
-      throw error.during(fmt::format("reading line {}", number));
-    }
+    faults.add_from([&] {
+      try {
+        requests.push_back(read_line(line, next, options));
+      } catch (const Error& error) {
+        throw error.during(fmt::format("reading line {}", number));
+      }
+    });
     if (options.iterates_seed) next.seed += base.picture_count();
   }
+  faults.throw_if_any();
   if (requests.empty()) throw Error(kBadInput, "there are no prompts; write one a line.");
   return requests;
 }

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/error.h"
+#include "pipeline/fault_list.h"
 #include "pipeline/seeds.h"
 #include "prompt/infotext.h"
 
@@ -94,13 +95,13 @@ Series xyz_series(const GenerationRequest& base, const XyzSettings& settings, st
   const auto& [x, y, z] = s.axes;
   check_count(x.values.size() * y.values.size() * z.values.size(), most);
   Series series;
+  FaultList faults;
   for (std::size_t iz = 0; iz < z.values.size(); ++iz) {
     for (std::size_t iy = 0; iy < y.values.size(); ++iy) {
       for (std::size_t ix = 0; ix < x.values.size(); ++ix) {
         GenerationRequest& request = series.requests.emplace_back(first);
-        apply_axis(request, x, ix);
-        apply_axis(request, y, iy);
-        apply_axis(request, z, iz);
+        for (const auto& [axis, index] : {std::pair(&x, ix), {&y, iy}, {&z, iz}})
+          faults.add_from([&, axis = axis, index = index] { apply_axis(request, *axis, index); });
         std::size_t step = 1, more = 0;
         for (const auto& [varies, index, axis] : {std::tuple(s.varies_seeds[0], ix, &x),
                                                   {s.varies_seeds[1], iy, &y},
@@ -113,6 +114,7 @@ Series xyz_series(const GenerationRequest& base, const XyzSettings& settings, st
       }
     }
   }
+  faults.throw_if_any();
   series.order = cheapest_order(s.axes);
   SeriesGrid& grid = series.grid.emplace(SeriesGrid{.columns = captions(x),
                                                     .rows = captions(y),

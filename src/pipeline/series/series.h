@@ -37,7 +37,7 @@ struct Series {
 };
 
 // `base` of all that follow has no pictures. More requests than `most` are refused. All throw
-// Error(kBadInput) in one sentence.
+// Error(kBadInput) in one sentence that names every value that does not fit, and every line.
 
 // A1111's X/Y/Z plot. Source: scripts/xyz_grid.py.
 struct XyzSettings {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "image/grid.h"
+#include "pipeline/request_check.h"
 #include "server/engine/engine.h"
 #include "server/engine/generation_answer.h"
 #include "server/engine/picture_maker.h"
@@ -149,6 +150,7 @@ std::shared_ptr<Outcome> Engine::generate(const RunningJob& job, GenerationKind 
   const GenerationOrder order =
       read_generation(kind, parse_json(job.order.request), parts_.options, parts_.catalog, parts_.limits);
   if (order.keeps_overrides) parts_.options.set(RequestJson(order.overrides));
+  if (order.script) pipeline::check_requests(order.script->series.requests, parts_.resources);
   board_.begin(job.id, job.order.task_id, job.order.kind, jobs_of(order));
   PictureMaker maker({board_, parts_.events, parts_.outputs}, job, order);
   const auto make = [&](const pipeline::GenerationRequest& request) {

@@ -84,11 +84,10 @@ class Reader {
   void take_script(std::size_t most) {
     const bool is_img2img = order_.kind == GenerationKind::kImage;
     order_.script = read_script(order_.parameters, is_img2img, request_, most);
-    if (order_.script)
-      for (GenerationRequest& each : order_.script->series.requests) {
-        resolve_names(catalog_, each, request_);
-        each.prompt += lora_tags_;
-      }
+    if (order_.script) {
+      resolve_names(catalog_, order_.script->series.requests, request_);
+      for (GenerationRequest& each : order_.script->series.requests) each.prompt += lora_tags_;
+    }
     request_.prompt += lora_tags_;
   }
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "prompt/text.h"
 #include "sampling/sampler_table.h"
 #include "sampling/schedules.h"
@@ -49,9 +52,10 @@ std::string vae_path(Catalog& catalog, const std::string& name, const char* fiel
   return "";
 }
 
-void resolve_names(Catalog& catalog, pipeline::GenerationRequest& request,
-                   const pipeline::GenerationRequest& base) {
-  Faults faults;
+namespace {
+
+void resolve_models(Catalog& catalog, pipeline::GenerationRequest& request,
+                    const pipeline::GenerationRequest& base, Faults& faults) {
   for (std::string pipeline::GenerationRequest::*model :
        {&pipeline::GenerationRequest::checkpoint, &pipeline::GenerationRequest::refiner_checkpoint,
         &pipeline::GenerationRequest::hr_checkpoint}) {
@@ -61,11 +65,36 @@ void resolve_names(Catalog& catalog, pipeline::GenerationRequest& request,
   }
   if (request.checkpoint.empty()) request.checkpoint = base.checkpoint;
   if (request.vae != base.vae) request.vae = vae_path(catalog, request.vae, "script_args", faults);
+}
+
+void note_once(const std::string& fault, std::vector<std::string>& faults) {
+  if (!fault.empty() && std::ranges::find(faults, fault) == faults.end()) faults.push_back(fault);
+}
+
+void note_sampler(const std::string& name, const std::string& schedule, std::vector<std::string>& unknown) {
+  const auto choice = sampling::resolve_sampler(name, schedule, sampling::AutomaticSchedule::kKeepNamed);
+  if (!choice.sampler_known)
+    note_once(fmt::format("Sampler '{}' not found", name.substr(0, 200)), unknown);
+  else if (!choice.schedule_known)
+    note_once(fmt::format("Scheduler '{}' not found", schedule.substr(0, 200)), unknown);
+}
+
+}  // namespace
+
+void resolve_names(Catalog& catalog, std::span<pipeline::GenerationRequest> requests,
+                   const pipeline::GenerationRequest& base) {
+  Faults faults;
+  std::vector<std::string> samplers;
+  for (pipeline::GenerationRequest& request : requests) {
+    resolve_models(catalog, request, base, faults);
+    note_sampler(request.sampler, request.scheduler, samplers);
+    request.hr_sampler = without_placeholder(request.hr_sampler);
+    request.hr_scheduler = without_placeholder(request.hr_scheduler);
+    note_once(unknown_hr_sampler(request), samplers);
+  }
+  if (faults.empty() && !samplers.empty()) throw Refusal(400, fmt::format("{}", fmt::join(samplers, "; ")));
+  for (const std::string& sampler : samplers) faults.add("body", "script_args", sampler, "value_error");
   faults.throw_if_any();
-  check_sampler(request.sampler, request.scheduler);
-  request.hr_sampler = without_placeholder(request.hr_sampler);
-  request.hr_scheduler = without_placeholder(request.hr_scheduler);
-  if (const std::string unknown = unknown_hr_sampler(request); !unknown.empty()) throw Refusal(400, unknown);
 }
 
 }  // namespace lowrank::server

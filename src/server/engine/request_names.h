@@ -2,6 +2,7 @@
 // know is refused.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "pipeline/request.h"
@@ -26,9 +27,9 @@ std::string checkpoint_path(Catalog& catalog, const std::string& name, const cha
 // "Automatic", "None", or the path of a VAE.
 std::string vae_path(Catalog& catalog, const std::string& name, const char* field, Faults& faults);
 
-// Of a request that a script has changed: the names that are no longer those of `base`, whose own are paths
-// already. Throws Refusal.
-void resolve_names(Catalog& catalog, pipeline::GenerationRequest& request,
+// Of requests that a script has made: the names that are no longer those of `base`, whose own are paths already.
+// Throws Refusal naming all that are unknown: 400 when they are samplers and schedules only, as A1111 has it, else 422.
+void resolve_names(Catalog& catalog, std::span<pipeline::GenerationRequest> requests,
                    const pipeline::GenerationRequest& base);
 
 }  // namespace lowrank::server

@@ -1,12 +1,15 @@
 #include "server/http/refusal.h"
 
+#include <algorithm>
+
 namespace lowrank::server {
 
 void Faults::add(const std::string& place, const std::string& field, const std::string& message,
                  const std::string& type) {
   Json where = Json::array({place});
   if (!field.empty()) where.push_back(field);
-  list_.push_back({{"loc", where}, {"msg", message}, {"type", type}});
+  const Json fault = {{"loc", where}, {"msg", message}, {"type", type}};
+  if (std::find(list_.begin(), list_.end(), fault) == list_.end()) list_.push_back(fault);
 }
 
 void Faults::throw_if_any() const {

@@ -214,5 +214,105 @@ class Scripts(unittest.TestCase):
             self.assertEqual(self.server.post("/sdapi/v1/txt2img", tiny_request(**change))[0], status, change)
 
 
+class BeforeTheFirstPicture(unittest.TestCase):
+    """What cannot be drawn is refused, all of it by name, before anything is: on the command line and over the API."""
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Served(LOWRANK, FIXTURES, "--access-log", "none")
+        cls.out = cls.server.data / "drawn"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+
+    def refused(self, command, *words, says):
+        done = subprocess.run([LOWRANK, command, "--data-dir", str(self.server.data), *words], env=self.server.environment, capture_output=True, text=True,
+                              timeout=120)
+        self.assertEqual(done.returncode, 2, (words, done.stdout, done.stderr))
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        for said in says:
+            self.assertIn(said, done.stderr, words)
+        self.assertEqual(list(self.out.rglob("*")) if self.out.exists() else [], [], words)
+
+    def draw(self, command, *words, says):
+        self.refused(command, "--size", "64x64", "--steps", "1", "--quiet", "-o", f"{self.out}/", *words, says=says)
+
+    def test_every_kind_of_axis(self):
+        for axis, says in (("Sampler: Euler a, Bogus, Nope", ("'Bogus'", "'Nope'", "choose one of")),
+                           ("Schedule type: Karras, Bogus, Nope", ("'Bogus'", "'Nope'")),
+                           ("Checkpoint name: sd15-tiny, one, two", ("'one'", "'two'")),
+                           ("VAE: None, one, two", ("'one'", "'two'")),
+                           ("Styles: one, two", ("'one'", "'two'")),
+                           ("Refiner checkpoint: one, two", ("'one'", "'two'")),
+                           ("RNG source: CPU, dice, coins", ("'dice'", "'coins'")),
+                           ("Prompt S/R: fox, <lora:one:1>, <lora:attention:1>, <lora:two:1>", ("'one'", "'two'")),
+                           ("Prompt order: fox, dog", ("'dog'",)),
+                           ("Steps: 1, 0, many", ("0", "many")),
+                           ("CFG Scale: 7, x, 101", ("'x'", "101")),
+                           ("Clip skip: 1, 99", ("99",)),
+                           ("Size: 64x64, big, 8x9999", ("'big'", "'8x9999'")),
+                           ("Seed: 1, -7", ("-7",)),
+                           ("emphasis: Original, loud", ("'loud'",))):
+            self.draw("xyz", "-p", "a fox", "--x", axis, says=says)
+            self.draw("xyz", "-p", "a fox", "--x", "Seed: 1, 2", "--z", axis, says=says)
+
+    def test_axes_of_hires_fix_and_of_several_at_once(self):
+        hires = ("-p", "a fox", "--hires", "--hires-scale", "1.5")
+        self.draw("xyz", *hires, "--x", "Hires upscaler: Latent, one, two", says=("'one'", "'two'"))
+        self.draw("xyz", *hires, "--x", "Hires sampler: Euler, one, two", says=("'one'", "'two'"))
+        self.draw("xyz", "-p", "a fox", "--x", "Sampler: one", "--y", "VAE: two", "--z", "Prompt S/R: fox, <lora:three:1>",
+                  says=("'one'", "'two'", "'three'"))
+        self.draw("xyz", "-p", "a fox", "--x", "Nonsense: 1", "--y", "Folly: 2", says=("'Nonsense'", "'Folly'"))
+
+    def test_files_that_are_no_model_of_this_kind(self):
+        loras, models = self.server.data / "models/Lora", self.server.data / "models/Stable-diffusion"
+        (loras / "broken.safetensors").write_bytes(b"\xff" * 20)
+        (models / "lora.safetensors").symlink_to((loras / "attention.safetensors").resolve())
+        self.addCleanup((loras / "broken.safetensors").unlink)
+        self.addCleanup((models / "lora.safetensors").unlink)
+        self.draw("xyz", "--model", "sd15-tiny", "-p", "a fox", "--x", "Prompt S/R: fox, <lora:broken:1>", says=("broken.safetensors",))
+        self.draw("xyz", "--model", "sd15-tiny", "-p", "a fox", "--x", "Checkpoint name: sd15-tiny, lora", says=("lora.safetensors",))
+
+    def test_files_of_prompts_and_matrices(self):
+        file = self.server.data / "prompts.txt"
+        file.write_text("a fox\n--prompt \"a cat\" --what 1\n--prompt \"a dog\" --steps many\n--prompt \"a <lora:one:1>\"\n")
+        self.draw("prompts", "-f", str(file), says=("line 2", "--what", "line 3", "many"))
+        file.write_text("a fox\na <lora:one:1>\n--prompt \"a dog\" --sampler_name Bogus\n--prompt x --steps 5000\na <lora:two:1> <lora:attention:1>\n")
+        self.draw("prompts", "-f", str(file), says=("'one'", "'two'", "'Bogus'", "5000"))
+        self.draw("matrix", "-p", "a fox|<lora:one:1>|<lora:two:1>", says=("'one'", "'two'"))
+
+    def test_single_pictures_name_all_that_is_missing(self):
+        self.draw("txt2img", "-p", "a <lora:one:1> <lora:two:1>", "--sampler", "Bogus", "--style", "x", "--style", "y",
+                  says=("'one'", "'two'", "'Bogus'", "'x'", "'y'"))
+
+    def test_folders(self):
+        photos, masks = self.server.data / "photos", self.server.data / "masks"
+        photos.mkdir()
+        masks.mkdir()
+        image = picture(self.server.post("/sdapi/v1/txt2img", tiny_request())[1]["images"][0])
+        for name in ("1.png", "2.png", "4.png"):
+            (photos / name).write_bytes(image)
+        (masks / "1.png").write_bytes(image)
+        self.draw("img2img", "-p", "a fox", "-i", str(photos), "-m", str(masks), says=("2.png", "4.png"))
+        (photos / "3.png").write_bytes(image[:200])
+        (photos / "5.png").write_bytes(b"nothing")
+        self.draw("img2img", "-p", "a fox", "-i", str(photos), says=("3.png", "5.png"))
+        self.draw("img2img", "-p", "a <lora:one:1>", "-i", str(photos), says=("'one'",))
+        self.refused("extras", "--upscaler", "Lanczos", "--quiet", "-o", f"{self.out}/", str(photos), says=("3.png", "5.png"))
+
+    def test_over_the_api(self):
+        def refused(status, *axes, says, **more):
+            answered, answer = self.server.post("/sdapi/v1/txt2img", tiny_request(save_images=True, script_name="X/Y/Z plot", script_args=xyz(*axes), **more))
+            self.assertEqual(answered, status, answer)
+            for said in says:
+                self.assertIn(said, json.dumps(answer), axes)
+            self.assertEqual(list((self.server.data / "outputs").rglob("*.png")), [])
+        refused(422, ("Checkpoint name", "one, two"), ("VAE", "three"), says=("'one'", "'two'", "'three'"))
+        refused(400, ("Sampler", "one, two"), says=("'one'", "'two'"))
+        refused(422, ("Steps", "1, 0, many"), says=("0", "many"))
+        refused(422, ("Prompt S/R", "fox, <lora:one:1>, <lora:two:1>"), says=("'one'", "'two'"))
+        refused(422, ("Styles", "one, two"), says=("'one'", "'two'"))
+
+
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1] + sys.argv[3:])

@@ -1,0 +1,103 @@
+#include "pipeline/request_check.h"
+
+#include "base/error.h"
+#include "formats/checkpoint.h"
+#include "formats/lora_file.h"
+#include "pipeline/complete_request.h"
+#include "pipeline/hires.h"
+#include "pipeline/sampling_plan.h"
+#include "prompt/extra_networks.h"
+#include "prompt/prompt.h"
+#include "prompt/styles.h"
+
+namespace lowrank::pipeline {
+namespace {
+
+class RequestCheck {
+ public:
+  explicit RequestCheck(const Resources& resources)
+      : resources_(resources), upscalers_(resources.upscalers) {}
+
+  FaultList faults;
+
+  void check(const GenerationRequest& request) {
+    faults.add_from([&] { check_request(request); });
+    faults.add_from([&] { plan_sampling(request, formats::PredictionType::kEpsilon); });
+    if (request.enable_hr)
+      faults.add_from([&] { plan_sampling(second_request(request), formats::PredictionType::kEpsilon); });
+    if (!prompt::emphasis_from_label(request.emphasis))
+      faults.add(fmt::format("there is no emphasis mode '{}'; choose Original, No norm, Ignore or None.",
+                             request.emphasis));
+    check_models(request);
+    if (request.enable_hr && find_latent_upscale(request.hr_upscaler) == nullptr)
+      check_upscaler(request.hr_upscaler);
+    check_upscaler(request.upscaler_for_img2img);
+    check_texts(request);
+  }
+
+ private:
+  // Whether `look` throws no Error; what it throws is a fault. A thing is looked at once, however many requests name it.
+  bool is_good(const std::string& key, const std::function<void()>& look) {
+    const auto [known, is_new] = known_.try_emplace(key, true);
+    if (is_new) {
+      FaultList found;
+      found.add_from(look);
+      known->second = found.empty();
+      faults.add(found.sentence());
+    }
+    return known->second;
+  }
+
+  void check_models(const GenerationRequest& request) {
+    std::vector<std::string> names = {request.checkpoint};
+    const auto add = [&](const std::string& name) {
+      if (!name.empty() && name != "None" && name != "none" && name != "Use same checkpoint")
+        names.push_back(name);
+    };
+    if (request.enable_hr) add(request.hr_checkpoint);
+    add(request.refiner_checkpoint);
+    for (const std::string& name : names) {
+      if (!is_good("checkpoint " + name, [&] { formats::open_checkpoint(resources_.checkpoint(name)); }))
+        continue;
+      is_good("vae " + request.vae + "\n" + name, [&] {
+        if (const auto file = resources_.vae(request.vae, resources_.checkpoint(name)))
+          formats::open_vae(*file);
+      });
+    }
+  }
+
+  void check_upscaler(const std::string& name) {
+    if (!name.empty()) is_good("upscaler " + name, [&] { upscalers_.check(name); });
+  }
+
+  void check_texts(const GenerationRequest& request) {
+    std::vector<prompt::Style> styles;
+    if (!request.styles.empty()) {
+      if (!is_good("styles", [&] { prompt::read_styles(resources_.styles); })) return;
+      styles = prompt::read_styles(resources_.styles);
+    }
+    std::vector<std::string> prompts = {request.prompt};
+    if (request.enable_hr && !request.hr_prompt.empty()) prompts.push_back(request.hr_prompt);
+    for (const std::string& text : prompts) {
+      const auto styled = prompt::apply_styles(text, "", styles, request.styles);
+      for (const std::string& name : styled.unknown) faults.add(unknown_style(name, resources_.styles));
+      if (request.allow_missing_loras || request.disable_extra_networks) continue;
+      for (const auto& tag : prompt::parse_extra_networks(styled.prompt).loras)
+        is_good("lora " + tag.name, [&] { formats::open_lora(resources_.lora(tag.name)); });
+    }
+  }
+
+  const Resources& resources_;
+  Upscalers upscalers_;
+  std::map<std::string, bool> known_;
+};
+
+}  // namespace
+
+void check_requests(std::span<const GenerationRequest> requests, const Resources& resources) {
+  RequestCheck check(resources);
+  for (const GenerationRequest& request : requests) check.check(request);
+  check.faults.throw_if_any();
+}
+
+}  // namespace lowrank::pipeline

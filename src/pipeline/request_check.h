@@ -1,0 +1,20 @@
+// What keeps requests from being drawn, found before the first picture: names that stand for nothing, values out of
+// range, files that are no model of this kind. Only headers of files are read.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+
+#include "pipeline/fault_list.h"
+#include "pipeline/session.h"
+
+namespace lowrank::pipeline {
+
+// Throws Error(kBadInput) in one sentence that names all faults of all requests. Init pictures and masks may still be
+// missing from them. What only drawing can show (a LoRA whose shapes fit another base model, too little memory) is
+// not found.
+void check_requests(std::span<const GenerationRequest> requests, const Resources& resources);
+
+}  // namespace lowrank::pipeline

@@ -1,0 +1,109 @@
+#include "pipeline/request_check.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "pipeline/series/series.h"
+#include "pipeline/tiny_session.h"
+
+namespace lowrank {
+namespace {
+
+using pipeline::FaultList;
+using pipeline::GenerationRequest;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string fault_of(const std::vector<GenerationRequest>& requests) {
+  try {
+    pipeline::check_requests(requests, testing::tiny_resources());
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), kBadInput);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(FaultList, TellsEachFactOnceAndASharedRemedyOnce) {
+  FaultList faults;
+  faults.add("there is no A; look there.");
+  faults.add("there is no A; look there.");
+  faults.add("B is broken.");
+  faults.add("there is no C; look there.");
+  faults.add("");
+  faults.add_from([] {});
+  faults.add_from([] { throw Error(kNotFound, "there is no D: did you mean E?"); });
+  EXPECT_EQ(faults.sentence(),
+            "there is no A; there is no C; look there; B is broken; there is no D: did you mean E?");
+  EXPECT_THROW(faults.throw_if_any(), Error);
+}
+
+TEST(FaultList, GoesOnAfterEverythingButACancel) {
+  FaultList faults;
+  EXPECT_THROW(faults.add_from([] { throw Error(kCancelled, "stopped."); }), Error);
+  EXPECT_TRUE(faults.empty());
+  faults.throw_if_any();
+  for (int i = 0; i < 30; ++i) faults.add(fmt::format("number {}.", i));
+  EXPECT_THAT(faults.sentence(), HasSubstr("and 10 more."));
+}
+
+TEST(RequestCheck, FindsNothingWrongWithWhatCanBeDrawn) {
+  GenerationRequest request = testing::tiny_request("a fox <lora:lora_attn:1>");
+  request.enable_hr = true;
+  request.refiner_checkpoint = "None";
+  EXPECT_EQ(fault_of({request}), "");
+}
+
+TEST(RequestCheck, NamesEverythingThatIsWrongInAllRequests) {
+  GenerationRequest one = testing::tiny_request("a <lora:first:1> <lora:second:1>"),
+                    two = testing::tiny_request();
+  one.sampler = "Bogus";
+  one.styles = {"unheard-of"};
+  two.checkpoint = "nowhere";
+  two.steps = 5000;
+  two.enable_hr = true;
+  two.hr_upscaler = "Nothing of the kind";
+  EXPECT_THAT(fault_of({one, two}), AllOf(HasSubstr("'first'"), HasSubstr("'second'"), HasSubstr("'Bogus'"),
+                                          HasSubstr("'unheard-of'"), HasSubstr("'nowhere'"),
+                                          HasSubstr("5000"), HasSubstr("'Nothing of the kind'")));
+}
+
+TEST(RequestCheck, LeavesAloneWhatTheRequestAllows) {
+  GenerationRequest request = testing::tiny_request("a <lora:first:1>");
+  request.allow_missing_loras = true;
+  EXPECT_EQ(fault_of({request}), "");
+  request.allow_missing_loras = false;
+  EXPECT_THAT(fault_of({request}), HasSubstr("'first'"));
+  request.disable_extra_networks = true;
+  EXPECT_EQ(fault_of({request}), "");
+}
+
+TEST(Series, NamesAllCellsThatDoNotFit) {
+  const auto base = testing::tiny_request("a fox");
+  try {
+    pipeline::xyz_series(base,
+                         {.axes = {pipeline::parse_axis("Steps", "1, many, few"),
+                                   pipeline::parse_axis("Prompt S/R", "dog, cat"),
+                                   {}}},
+                         100);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("many"), HasSubstr("few"), HasSubstr("'dog'")));
+  }
+}
+
+TEST(Series, NamesAllLinesThatCannotBeRead) {
+  try {
+    pipeline::prompts_series("a fox\n--what 1\na cat\n--prompt a --steps many\n", testing::tiny_request(""),
+                             {}, 100);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("line 2"), HasSubstr("line 4"), HasSubstr("many"), Not(HasSubstr("line 3"))));
+  }
+}
+
+}  // namespace
+}  // namespace lowrank
