@@ -72,9 +72,15 @@ if(LOWRANK_TESTS AND TARGET lowrank AND TARGET lowrank_engine)
   set_tests_properties(layer_tests format_tests PROPERTIES LABELS fast)
 endif()
 
+if(LOWRANK_TESTS AND TARGET lowrank AND TARGET lowrank_engine)
+  add_test(NAME install_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/install_test.py $<TARGET_FILE:lowrank> ${CMAKE_SOURCE_DIR}
+    ${CMAKE_BINARY_DIR})
+  set_tests_properties(install_tests PROPERTIES LABELS e2e)
+endif()
+
 # The collection needs no engine.
 if(LOWRANK_TESTS AND TARGET lowrank)
-  foreach(name collection import folders)
+  foreach(name collection import folders examples)
     add_test(NAME ${name}_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/${name}_test.py $<TARGET_FILE:lowrank> ${CMAKE_SOURCE_DIR})
     set_tests_properties(${name}_tests PROPERTIES LABELS e2e)
   endforeach()
