@@ -64,7 +64,7 @@ class FoldersTest(unittest.TestCase):
         self.assertEqual(self.loras(), ["fox"])
         self.assertEqual(list(self.models()[0]), ["starter"])
         scanned = json.loads(self.run_lowrank("lora", "scan", "--hash", "--json", "--data-dir", str(self.data)).stdout)
-        self.assertEqual(scanned["hashed"], 1 + 6)  # and the starter's
+        self.assertEqual(scanned["hashed"], 1 + 7)  # and the starter's
 
     # ── other programs' folders ──
 
@@ -121,6 +121,13 @@ class FoldersTest(unittest.TestCase):
         self.assertIn("is not read", self.run_lowrank("txt2img", "-p", "fox", "--steps", "1", "-o", "x.png", "--data-dir", str(self.data)).stderr)
         self.checkpoint("models/checkpoints/tiny.safetensors")
         self.assertEqual(self.models()[1], "")
+
+    def test_checkpoints_of_other_families_are_not_passed_over_in_silence(self):
+        self.put("models/checkpoints/other.safetensors")
+        models, said = self.models()
+        self.assertTrue(models["starter"])
+        self.assertIn(f"none of the 1 in {self.data}/models/checkpoints can be used", said)
+        self.assertIn("other.safetensors", said)
 
     def test_a_models_folder_that_was_named_itself(self):
         self.put("loras/fox.safetensors")

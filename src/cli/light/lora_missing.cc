@@ -60,16 +60,19 @@ std::vector<NeededFile> asked_files(const Invocation& invocation, const Library&
   const auto add = [&](std::vector<NeededFile> files) {
     for (NeededFile& file : files) needed.push_back(std::move(file));
   };
+  const auto add_settings = [&](const std::string& source) {
+    const prompt::PictureSettings settings = settings_of(source);
+    print_notes(source, settings);
+    add(needed_files(settings.infotext));
+  };
   for (const std::string& place : invocation.places) {
     if (place == "-") {
       const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
       add(needed_files(text));
     } else if (std::error_code failure; std::filesystem::is_directory(place, failure)) {
-      for (const auto& picture : library::expand_pictures({place})) add(needed_files(infotext_of(picture)));
+      for (const auto& picture : library::expand_pictures({place})) add_settings(picture.string());
     } else {
-      const prompt::PictureSettings settings = settings_of(place);
-      print_notes(place, settings);
-      add(needed_files(settings.infotext));
+      add_settings(place);
     }
   }
   if (invocation.places.empty())
