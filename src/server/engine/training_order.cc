@@ -98,4 +98,19 @@ TrainingOrder read_training(const RequestJson& body, Catalog& catalog, const Gen
   return order;
 }
 
+void refuse_finished(const TrainingOrder& order, const TrainingRuns& trainings) {
+  training::LoraTrainOptions options = order.job.options;
+  options.state_dir = trainings.folder(options.output_name);
+  std::error_code failure;
+  if (options.fresh || !fs::exists(options.output_file(), failure) ||
+      fs::exists(options.state_file(), failure))
+    return;
+  refuse_field(
+      "output_name",
+      fmt::format("there is a LoRA '{}' already, and a finished one is not trained further; choose another "
+                  "name, or replace it with \"fresh\": true",
+                  options.output_name),
+      "value_error");
+}
+
 }  // namespace lowrank::server

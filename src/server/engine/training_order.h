@@ -6,6 +6,7 @@
 
 #include "server/catalog/catalog.h"
 #include "server/engine/generation_order.h"
+#include "server/engine/training_runs.h"
 #include "server/json.h"
 #include "training/lora_job.h"
 
@@ -19,5 +20,9 @@ struct TrainingOrder {
 // `train_data_dir` (required) must lie below the data folder; the LoRA goes to models/Lora. `sample_prompts` are the
 // prompts themselves, one a line, not a file. Throws Refusal 422 naming the field.
 TrainingOrder read_training(const RequestJson& body, Catalog& catalog, const GenerationLimits& limits);
+
+// Throws Refusal 422 when a LoRA of that name is there already, no stopped run of it can go on, and `fresh` is not asked
+// for. The trainer looks once more when it begins.
+void refuse_finished(const TrainingOrder& order, const TrainingRuns& trainings);
 
 }  // namespace lowrank::server

@@ -198,6 +198,14 @@ class Trainings(unittest.TestCase):
         server.kill()
         server.start()
         self.assertEqual(self.training(server)["losses"], run["losses"])
+        # What is finished is not replaced unasked, nor is anything of its history lost.
+        before = (server.data / "models/Lora/grey.safetensors").read_bytes()
+        request = {"train_data_dir": "train/set", "output_name": "grey", "max_train_steps": 9, "resolution": "64"}
+        status, answer = server.post("/v1/jobs", {"kind": "train", "request": request})
+        self.assertEqual((status, answer["detail"][0]["loc"][-1]), (422, "output_name"), answer)
+        self.assertIn("fresh", answer["detail"][0]["msg"])
+        self.assertEqual((server.data / "models/Lora/grey.safetensors").read_bytes(), before)
+        self.assertEqual(self.training(server)["losses"], run["losses"])
         # The next training of this name begins a new history.
         server.wait_for(self.submit(server, max_train_steps=2, fresh=True))
         self.assertEqual([step for step, _ in self.training(server)["losses"]], [1, 2])
