@@ -289,11 +289,12 @@ PeftConfig::Answer PeftConfig::of(Component component, std::string_view path, Ad
   if (kind == AdapterKind::kAdalora && alpha && *alpha <= 0) alpha.reset();  // PEFT: alpha is the rank then
   if (const auto own = first_match(settings.alpha_patterns, path)) alpha = own;
   if (!alpha || answer.rank == 0) return answer;
+  double scaled = alpha.value_or(0);
   // AdaLoRA drops components but goes on dividing by the number that it began with.
   if (kind == AdapterKind::kAdalora && settings.first_rank && *settings.first_rank >= 1)
-    *alpha *= static_cast<double>(answer.rank) / *settings.first_rank;
-  const double stabilised = std::sqrt(static_cast<double>(answer.rank));
-  answer.alpha = static_cast<float>(settings.is_rank_stabilised ? *alpha * stabilised : *alpha);
+    scaled *= static_cast<double>(answer.rank) / *settings.first_rank;
+  if (settings.is_rank_stabilised) scaled *= std::sqrt(static_cast<double>(answer.rank));
+  answer.alpha = static_cast<float>(scaled);
   return answer;
 }
 
