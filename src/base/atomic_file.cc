@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/file_identity.h"
 
 namespace lowrank {
 namespace fs = std::filesystem;
@@ -119,13 +119,16 @@ fs::path write_new_file(const fs::path& target, std::string_view text) {
   return file.commit_new();
 }
 
+// Read, not mapped: what is small is safe from whoever writes to it while it is looked at.
 std::string read_file(const fs::path& path, std::size_t max_bytes) {
-  const auto mapped = MappedFile::open(path);
-  const auto bytes = mapped->bytes();
-  if (bytes.size() > max_bytes)
-    throw Error(kBadInput, "{}: has {} bytes, more than the {} expected of such a file.", path.string(),
-                bytes.size(), max_bytes);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  const OpenFile file(path);
+  const auto size = static_cast<std::size_t>(identity_of(file.descriptor()).size);
+  if (size > max_bytes)
+    throw Error(kBadInput, "{}: has {} bytes, more than the {} expected of such a file.", path.string(), size,
+                max_bytes);
+  std::string text(size, '\0');
+  text.resize(file.read(text.data(), size, 0));
+  return text;
 }
 
 }  // namespace lowrank

@@ -1,8 +1,6 @@
 #include "base/mapped_file.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,39 +12,47 @@
 
 namespace lowrank {
 
-MappedFile::MappedFile(std::filesystem::path path, const std::byte* data, std::size_t size)
-    : path_(std::move(path)), data_(data), size_(size) {}
+MappedFile::MappedFile(std::filesystem::path path, FileIdentity identity)
+    : path_(std::move(path)), identity_(identity) {}
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (!guard_) return;
+  guard_.reset();
+  ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) {
-    const int reason = errno;
-    if (reason == ENOENT || reason == ENOTDIR)
-      throw Error(kNotFound, "{}: there is no such file; check the name.", path.string());
-    throw Error(kIo, "{}: cannot be opened ({}); check its permissions.", path.string(),
-                std::strerror(reason));
-  }
-  struct stat status {};
-  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
-    ::close(descriptor);
-    throw Error(kIo, "{}: is not a regular file; name a file.", path.string());
-  }
-  const auto size = static_cast<std::size_t>(status.st_size);
-  void* data = nullptr;
-  if (size > 0) {
-    data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (data == MAP_FAILED) {
-      const int reason = errno;
-      ::close(descriptor);
-      throw Error(kIo, "{}: cannot be mapped ({}).", path.string(), std::strerror(reason));
-    }
-  }
-  ::close(descriptor);
-  return std::shared_ptr<const MappedFile>(new MappedFile(path, static_cast<const std::byte*>(data), size));
+  const OpenFile file(path);
+  const FileIdentity identity = identity_of(file.descriptor());
+  auto made = std::shared_ptr<MappedFile>(new MappedFile(path, identity));
+  const auto size = static_cast<std::size_t>(identity.size);
+  if (size == 0) return made;
+  void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
+  if (data == MAP_FAILED) throw Error(kIo, "{}: cannot be mapped ({}).", path.string(), std::strerror(errno));
+  made->bytes_ = {static_cast<const std::byte*>(data), size};
+  made->guard_.emplace(made->bytes_, MappingGuard::Access::kRead);
+  if (made->guard_->is_guarded()) return made;
+  made->guard_.reset();
+  ::munmap(data, size);
+  made->copy_.resize(size);
+  made->copy_.resize(file.read(made->copy_.data(), size, 0));
+  made->bytes_ = made->copy_;
+  return made;
+}
+
+bool MappedFile::is_current() const {
+  return identity_of(path_) == identity_ && !is_damaged();
+}
+
+void MappedFile::require_unchanged() const {
+  const FileIdentity now = identity_of(path_);
+  const bool was_written = now.is_same_inode(identity_) && now != identity_;
+  if (is_damaged() || (guard_ && was_written))
+    throw Error(
+        kConflict,
+        "{}: the file changed while it was in use, so what was made of it is worthless; try again when it is "
+        "written completely.",
+        path_.string());
 }
 
 void release_pages(std::span<const std::byte> mapped) {

@@ -1,11 +1,17 @@
 // A whole file mapped read-only into memory. Pages come from the page cache and are shared between processes;
-// nothing is copied. Immutable and safe to share between threads.
+// nothing is copied. Safe to share between threads, and safe from a file that shrinks: what is gone reads as zeros, and
+// require_unchanged() says so (mapping_guard.h).
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
+
+#include "base/file_identity.h"
+#include "base/mapping_guard.h"
 
 namespace lowrank {
 
@@ -17,14 +23,25 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::span<const std::byte> bytes() const { return bytes_; }
   const std::filesystem::path& path() const { return path_; }
+  // As it was opened.
+  const FileIdentity& identity() const { return identity_; }
+
+  bool is_damaged() const { return guard_ && guard_->is_damaged(); }
+  // Whether the path still leads to the file that was opened, and that was not written to since.
+  bool is_current() const;
+  // Throws Error(kConflict) when bytes() may have changed since the file was opened: somebody wrote to it or cut it short.
+  // A file that was put in its place by renaming does no harm, the mapped one lives on.
+  void require_unchanged() const;
 
  private:
-  MappedFile(std::filesystem::path path, const std::byte* data, std::size_t size);
+  MappedFile(std::filesystem::path path, FileIdentity identity);
   std::filesystem::path path_;
-  const std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
+  FileIdentity identity_;
+  std::span<const std::byte> bytes_;
+  std::optional<MappingGuard> guard_;
+  std::vector<std::byte> copy_;  // instead of a mapping, where too many files are mapped to guard one more
 };
 
 // Tells the system that these bytes of a mapped file are not needed just now: they no longer count as this process's

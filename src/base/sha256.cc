@@ -3,11 +3,11 @@
 #include <openssl/evp.h>
 
 #include <array>
-#include <fstream>
 #include <memory>
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_identity.h"
 #include "base/progress.h"
 
 namespace lowrank {
@@ -31,20 +31,20 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 }
 
 std::string sha256_file_hex(const std::filesystem::path& path, const std::stop_token& stop) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
-    throw Error(kNotFound, "{}: the file cannot be opened; check that it exists and may be read.",
-                path.string());
+  const OpenFile file(path);
+  const FileIdentity before = identity_of(file.descriptor());
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   LOWRANK_CHECK(context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
   std::vector<char> piece(1 << 20);
-  while (file) {
+  for (std::uint64_t at = 0;;) {
     throw_if_stopped(stop);
-    file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-    LOWRANK_CHECK(EVP_DigestUpdate(context.get(), piece.data(), static_cast<std::size_t>(file.gcount())) ==
-                  1);
+    const std::size_t done = file.read(piece.data(), piece.size(), at);
+    if (done == 0) break;
+    LOWRANK_CHECK(EVP_DigestUpdate(context.get(), piece.data(), done) == 1);
+    at += done;
   }
-  if (!file.eof()) throw Error(kIo, "{}: reading failed; check the disk.", path.string());
+  if (identity_of(file.descriptor()) != before)
+    throw Error(kConflict, "{}: was being written while it was read; try again.", path.string());
   Digest digest{};
   LOWRANK_CHECK(EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1);
   return hex_of(digest);
