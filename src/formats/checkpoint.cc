@@ -8,7 +8,9 @@
 #include "base/files_below.h"
 #include "formats/diffusers_folder.h"
 #include "formats/file_kind.h"
+#include "formats/missing_parameters.h"
 #include "formats/natural_order.h"
+#include "formats/quantised_form.h"
 #include "formats/single_file.h"
 
 namespace lowrank::formats {
@@ -28,18 +30,38 @@ constexpr Landmark kLandmarks[] = {
     kVaeLandmark,
 };
 
-void check_component(Checkpoint& checkpoint, const Landmark& landmark) {
+// What the readers left out for its type may be what is missing: "; …" of the first such, or nothing.
+std::string left_out(const Checkpoint& checkpoint) {
+  for (const auto& file : checkpoint.files)
+    for (const std::string& note : file->notes())
+      if (note.find("is left out: its type") != std::string::npos)
+        return "; " + note.substr(0, note.size() - 1);
+  return "";
+}
+
+void check_component(const Checkpoint& checkpoint, const Landmark& landmark) {
   const auto& views = views_of(checkpoint, landmark.component);
   if (views.contains(landmark.parameter)) return;
-  throw Error(kBadInput, "{}: the checkpoint {} its {}{}; fetch a complete checkpoint.",
-              checkpoint.path.string(), views.empty() ? "lacks" : "has only part of",
-              component_name(landmark.component),
-              views.empty() ? "" : fmt::format(" ('{}' is missing)", landmark.parameter));
+  throw Error(
+      kBadInput, "{}: the checkpoint {} its {}{}{}; fetch a complete checkpoint.", checkpoint.path.string(),
+      views.empty() ? "lacks" : "has only part of", component_name(landmark.component),
+      views.empty() ? "" : fmt::format(" ('{}' is missing)", landmark.parameter), left_out(checkpoint));
+}
+
+void check_complete(const Checkpoint& checkpoint, Component component) {
+  const auto missing = missing_parameters(component, views_of(checkpoint, component));
+  if (missing.empty()) return;
+  throw Error(kBadInput,
+              "{}: the {} lacks {} of its parameters, the first is '{}'{}; fetch a complete checkpoint.",
+              checkpoint.path.string(), component_name(component), missing.size(), missing.front(),
+              left_out(checkpoint));
 }
 
 Checkpoint open_single_file(const fs::path& path) {
   auto file = weights::TensorFile::open(path);
   const BaseModel family = recognise_checkpoint(*file);
+  if (family == BaseModel::kSd1 || describe_file(*file) == "something else")
+    refuse_quantised(*file, Integers::kAreNone);
   if (family != BaseModel::kSd1) {
     throw Error(family == BaseModel::kOther ? kBadInput : kUnsupported,
                 "{}: is no SD 1.x checkpoint, it looks like {}; choose a checkpoint of the SD 1.x family.",
@@ -87,12 +109,14 @@ Checkpoint open_checkpoint(const fs::path& path) {
   Checkpoint checkpoint = is_folder ? read_diffusers_folder(path) : open_single_file(path);
   checkpoint.base_model = BaseModel::kSd1;
   for (const Landmark& landmark : kLandmarks) check_component(checkpoint, landmark);
+  for (const Landmark& landmark : kLandmarks) check_complete(checkpoint, landmark.component);
   return checkpoint;
 }
 
 Checkpoint open_vae(const fs::path& path) {
   Checkpoint checkpoint =
       fs::is_directory(path) ? read_diffusers_vae(path) : read_vae_file(weights::TensorFile::open(path));
+  for (const auto& file : checkpoint.files) refuse_quantised(*file, Integers::kAreNone);
   if (!checkpoint.vae.contains(kVaeLandmark.parameter)) {
     const std::string kind = describe_file(*checkpoint.files.front());
     if (kind == "a VAE")
@@ -100,6 +124,7 @@ Checkpoint open_vae(const fs::path& path) {
                   path.string(), kVaeLandmark.parameter);
     throw Error(kBadInput, "{}: is no VAE, it looks like {}; choose another file.", path.string(), kind);
   }
+  check_complete(checkpoint, Component::kVae);
   return checkpoint;
 }
 

@@ -8,8 +8,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/file_identity.h"
 #include "formats/layer_address.h"
 #include "weights/tensor_file.h"
 
@@ -36,10 +38,13 @@ struct Checkpoint {
   std::map<std::string, std::string> metadata;
   std::vector<std::string> unused;  // keys of the file that belong to no parameter (model_ema.*, schedules …)
   std::vector<std::shared_ptr<const weights::TensorFile>> files;  // owners of the bytes
+  // What was read of a diffusers folder beside them, as it was then; a file that was not there too.
+  std::vector<std::pair<std::filesystem::path, FileIdentity>> configs;
 };
 
 // Opens a .safetensors/.ckpt file or a diffusers folder. Throws Error naming the file when it is no SD
-// checkpoint (a LoRA, a bare VAE …: says what it looks like) or when a component is missing.
+// checkpoint (a LoRA, a bare VAE …: says what it looks like), when a component or a part of one is missing
+// (missing_parameters.h), or when its weights are quantised (quantised_form.h).
 Checkpoint open_checkpoint(const std::filesystem::path& path);
 
 // Opens a stand-alone VAE (CompVis naming with or without root, or diffusers naming). Only `vae` is filled.

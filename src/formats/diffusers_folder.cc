@@ -8,7 +8,9 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/file_identity.h"
 #include "formats/diffusers_names.h"
+#include "formats/quantised_form.h"
 #include "formats/single_file.h"
 
 namespace lowrank::formats {
@@ -43,6 +45,25 @@ std::string text_of(const json& config, const char* name) {
   return place != config.end() && place->is_string() ? place->get<std::string>() : std::string();
 }
 
+// A reader gives a weight its scale where both lie in one file; across files it would be silently left out.
+void refuse_parted_scales(const std::vector<std::shared_ptr<const TensorFile>>& files,
+                          const fs::path& index) {
+  for (const auto& file : files) {
+    for (const TensorView& view : file->tensors()) {
+      for (const std::string_view ending : {".scale", ".weight_scale", ".scale_weight"}) {
+        if (!view.name.ends_with(ending)) continue;
+        const std::string weight = view.name.substr(0, view.name.size() - ending.size()) + ".weight";
+        if (std::ranges::any_of(files, [&](const auto& other) { return other->find(weight) != nullptr; }))
+          throw Error(
+              kUnsupported,
+              "{}: '{}' and its scale '{}' lie in different files, which is not supported; save the folder "
+              "unsharded.",
+              index.string(), weight, view.name);
+      }
+    }
+  }
+}
+
 // Opens the shards an index lists and proves that each holds what the index says.
 std::vector<std::shared_ptr<const TensorFile>> open_shards(const fs::path& index) {
   const json parsed = read_json(index, kMaxIndexBytes);
@@ -58,13 +79,14 @@ std::vector<std::shared_ptr<const TensorFile>> open_shards(const fs::path& index
     }
     auto& shard = shards[name];
     if (!shard) shard = TensorFile::open(index.parent_path() / name);
-    if (shard->find(key) == nullptr) {
+    if (!shard->holds(key)) {
       throw Error(kBadInput, "{}: lacks '{}' which {} promises; fetch both again.", shard->path().string(),
                   key, index.filename().string());
     }
   }
   std::vector<std::shared_ptr<const TensorFile>> files;
   for (auto& [name, shard] : shards) files.push_back(std::move(shard));
+  refuse_parted_scales(files, index);
   return files;
 }
 
@@ -171,6 +193,24 @@ void refuse_other_families(const fs::path& folder, const json& unet, const json&
     refuse("an SD 2.x");
 }
 
+// What a component's config.json says of how its weights were quantised; "" for nothing. Throws for what the weights
+// themselves do not show.
+std::string stated_quantisation(const json& config, const fs::path& folder) {
+  const auto place = config.find("quantization_config");
+  if (place == config.end() || !place->is_object()) return "";
+  for (const char* name : {"use_hadamard", "use_codebook"}) {
+    if (place->value(name, json()) == true)
+      throw Error(kUnsupported,
+                  "{}: its weights are quantised with {} (quantization_config of config.json), which LowRank "
+                  "does not "
+                  "read; fetch the model in 16 bits (fp16, bf16) or save it in 16 bits with the program that "
+                  "quantised "
+                  "it.",
+                  folder.string(), name);
+  }
+  return text_of(*place, "quant_method");
+}
+
 }  // namespace
 
 bool is_diffusers_folder(const fs::path& folder) {
@@ -197,14 +237,18 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
   Checkpoint checkpoint;
   checkpoint.path = folder;
   checkpoint.layout = Layout::kDiffusersFolder;
-  const json unet = read_config(folder / "unet" / "config.json");
-  const json text = read_config(folder / "text_encoder" / "config.json");
+  const auto config = [&](const char* part, const char* name) {
+    const fs::path file = folder / part / name;
+    checkpoint.configs.emplace_back(file, identity_of(file));
+    return read_config(file);
+  };
+  const json unet = config("unet", "config.json"), text = config("text_encoder", "config.json");
   refuse_other_families(folder, unet, text);
   checkpoint.unet_heads = unet_heads(folder / "unet" / "config.json", unet);
   if (const auto heads = whole_number(text, "num_attention_heads"))
     checkpoint.text_heads = checked_heads(folder / "text_encoder" / "config.json", *heads);
 
-  const json scheduler = read_config(folder / "scheduler" / "scheduler_config.json");
+  const json scheduler = config("scheduler", "scheduler_config.json"), vae = config("vae", "config.json");
   const std::string prediction = text_of(scheduler, "prediction_type");
   if (prediction == "v_prediction") {
     checkpoint.prediction = PredictionType::kV;
@@ -219,6 +263,9 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
                        : component == Component::kVae ? "vae"
                                                       : "text_encoder";
     auto files = open_weights(folder / name);
+    const json& stated = component == Component::kUnet ? unet : component == Component::kVae ? vae : text;
+    const std::string quantisation = stated_quantisation(stated, folder / name);
+    for (const auto& file : files) refuse_quantised(*file, Integers::kAreNone, quantisation);
     const auto tensors = all_tensors(files);
     switch (component) {
       case Component::kUnet:
@@ -237,7 +284,6 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
     }
   }
   // Said only where it is another than SD 1.x's, whose latents have a known colour preview.
-  const json vae = read_config(folder / "vae" / "config.json");
   if (const auto scale = vae.find("scaling_factor");
       scale != vae.end() && scale->is_number() && scale->get<double>() != 0.18215)
     checkpoint.metadata.emplace("lowrank.latent_scale", fmt::format("{}", scale->get<double>()));

@@ -12,7 +12,7 @@ std::string digits(std::string hex, std::size_t count) {
   return hex;
 }
 
-char lower(char letter) {
+char lower_letter(char letter) {
   return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
 }
 
@@ -45,7 +45,7 @@ bool same_hash(std::string_view a, std::string_view b) {
   const std::size_t length = std::min(a.size(), b.size());
   if (length < 8) return false;
   return std::equal(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(length), b.begin(),
-                    [](char x, char y) { return lower(x) == lower(y); });
+                    [](char x, char y) { return lower_letter(x) == lower_letter(y); });
 }
 
 }  // namespace lowrank::formats

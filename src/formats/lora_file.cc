@@ -17,6 +17,7 @@
 #include "formats/lora_family.h"
 #include "formats/naming_table.h"
 #include "formats/peft_config.h"
+#include "formats/quantised_form.h"
 
 namespace lowrank::formats {
 namespace {
@@ -26,6 +27,11 @@ using weights::TensorView;
 
 constexpr std::string_view kBundle = "bundle_emb.";
 constexpr std::array<std::string_view, 3> kBesideAnyKind = {"alpha", "scale", "scalar"};
+// Parts that are settings, indices or sizes, and may be whole numbers.
+bool is_number_beside(std::string_view part) {
+  return std::find(kBesideAnyKind.begin(), kBesideAnyKind.end(), part) != kBesideAnyKind.end() ||
+         part == "on_input" || part.ends_with("_indices") || part == "bias_size";
+}
 
 // Tensors of one layer, however their keys spell it.
 struct Group {
@@ -214,6 +220,17 @@ std::optional<std::string> read_indices(LoraEntry& entry) {
   return std::nullopt;
 }
 
+// The reason why a part is no factor: whole numbers are none, unless a scale makes numbers of them. Bits of a 16-bit float
+// that were saved as unsigned integers would give changes of any size.
+std::optional<std::string> odd_numbers(const LoraEntry& entry) {
+  for (const auto& [part, view] : entry.parts) {
+    if (weights::is_float(view.dtype) || view.scaling != nullptr || is_number_beside(part)) continue;
+    return fmt::format("{} holds whole numbers ({}) where factors are floats", part,
+                       weights::dtype_name(view.dtype));
+  }
+  return std::nullopt;
+}
+
 // Reads rank and alpha into `entry`; the reason when they make no sense.
 std::optional<std::string> read_numbers(LoraEntry& entry) {
   for (const RankPair& pair : rank_pairs(shapes_of(entry))) {
@@ -318,7 +335,9 @@ void sort_group(Sorting& sorting, Group& group, PeftConfig& config) {
     }
   }
   share(sorting, entry);
-  if (const auto problem = read_numbers(entry)) {
+  auto problem = odd_numbers(entry);
+  if (!problem) problem = read_numbers(entry);
+  if (problem) {
     skip_group(sorting, entry.module, entry.parts, *problem);
     return;
   }
@@ -376,8 +395,16 @@ std::string_view adapter_kind_name(AdapterKind kind) {
   return "?";
 }
 
+void refuse_too_many_tensors(std::size_t count, const std::filesystem::path& path) {
+  if (count > kMostLoraTensors)
+    throw Error(kBadInput, "{}: has more than {} tensors, which no LoRA has; check what the file is.",
+                path.string(), kMostLoraTensors);
+}
+
 LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
+  refuse_too_many_tensors(file->tensors().size(), file->path());
   refuse_other_architectures(*file);
+  refuse_quantised(*file, Integers::kMayHaveScales);
   PeftConfig config = PeftConfig::beside(*file);
   Sorting sorting;
   LoraFile& lora = sorting.lora;
@@ -397,6 +424,7 @@ LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
   if (std::any_of(lora.entries.begin(), lora.entries.end(),
                   [](const LoraEntry& entry) { return entry.kind == AdapterKind::kKasa; }))
     lora.notes.emplace_back(kStartNote);
+  lora.notes.insert(lora.notes.end(), file->notes().begin(), file->notes().end());
   if (is_peft_without_settings(*file, config))
     lora.notes.push_back(
         "adapter_config.json is not beside it: alpha is taken as the rank, all else as PEFT's default");
@@ -409,7 +437,13 @@ LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
 }
 
 LoraFile open_lora(const std::filesystem::path& path) {
-  return read_lora(weights::TensorFile::open(path));
+  auto file = weights::TensorFile::open(path, kMostLoraTensors);
+  if (file->is_cut()) refuse_too_many_tensors(kMostLoraTensors + 1, path);
+  return read_lora(std::move(file));
+}
+
+LoraFile glimpse_lora(const std::filesystem::path& path) {
+  return read_lora(weights::TensorFile::open(path, kMostLoraTensors));
 }
 
 std::string lora_short_hash(const weights::TensorFile& file) {

@@ -97,7 +97,7 @@ struct LoraFile {
   std::vector<BundledEmbedding> embeddings;
   std::vector<SkippedKeys> skipped;  // incomplete sets, kinds not supported …
   std::vector<std::string> unknown;  // keys with no known suffix or prefix
-  std::vector<std::string> notes;    // assumed or only nearly so, a sentence each
+  std::vector<std::string> notes;    // assumed, odd or only nearly so, a sentence each
   std::string
       short_hash;  // AutoV3: 12 hex digits, as in `Lora hashes`; computed on demand by lora_short_hash
   std::shared_ptr<const weights::TensorFile> file;
@@ -110,6 +110,14 @@ LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file);
 
 // Why nothing of the file can be used, whatever the model: "none of its 3 modules …"; "" when something can.
 std::string unusable_reason(const LoraFile& lora);
+
+// Of a file that has more tensors than any LoRA only the first ones, with a note in `file` that says so: for looking at it.
+LoraFile glimpse_lora(const std::filesystem::path& path);
+
+// A LoRA of all layers of SDXL with ten parts each has 20,000; more than this only a file made to exhaust memory.
+constexpr std::size_t kMostLoraTensors = 50'000;
+// Throws Error(kBadInput) for more.
+void refuse_too_many_tensors(std::size_t count, const std::filesystem::path& path);
 
 // `sshs_model_hash` if present, else SHA-256 of everything after the header; first 12 hex digits.
 std::string lora_short_hash(const weights::TensorFile& file);

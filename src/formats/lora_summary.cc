@@ -1,14 +1,8 @@
 #include "formats/lora_summary.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bitset>
-#include <cerrno>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
 
@@ -18,15 +12,16 @@
 #include "formats/lora_family.h"
 #include "formats/naming_table.h"
 #include "formats/peft_config.h"
-#include "formats/safetensors_skim.h"
 #include "formats/single_file.h"
+#include "weights/safetensors_header.h"
 
 namespace lowrank::formats {
 namespace {
 
 namespace fs = std::filesystem;
+using SkimmedTensor = weights::HeaderTensor;
+using SkimmedHeader = weights::SafetensorsIndex;
 
-constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr std::size_t kMaxRemembered = 50'000;  // keys; a collection of SD 1.x and SDXL LoRAs has some 8,000
 constexpr int kUnknown = -1;
 using PartBits = std::bitset<128>;  // bit: place of the part in Memory::parts
@@ -62,54 +57,6 @@ std::int64_t digest(std::string_view bytes) {
   }
   const auto value = static_cast<std::int64_t>(hash);
   return value == 0 ? 1 : value;
-}
-
-// The JSON header; nullopt when the file does not begin like a safetensors file.
-struct HeaderText {
-  std::string text;
-  std::uint64_t file_size = 0;
-};
-std::optional<HeaderText> read_header(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0)
-    throw Error(errno == ENOENT ? kNotFound : kIo, "{}: cannot be opened ({}).", path.string(),
-                std::strerror(errno));
-  struct Closer {
-    int descriptor;
-    ~Closer() { ::close(descriptor); }
-  } closer{descriptor};
-  const auto read_all = [&](char* to, std::size_t size, off_t at) {
-    while (size > 0) {
-      const ssize_t done = ::pread(descriptor, to, size, at);
-      if (done < 0 && errno == EINTR) continue;
-      if (done <= 0) return false;
-      to += done;
-      at += done;
-      size -= static_cast<std::size_t>(done);
-    }
-    return true;
-  };
-  struct stat status {};
-  std::uint64_t length = 0;
-  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 9)
-    return std::nullopt;
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  if (!read_all(reinterpret_cast<char*>(&length), 8, 0) || length == 0 || length > kMaxHeaderBytes ||
-      length > size - 8)
-    return std::nullopt;
-  HeaderText header{.text = std::string(static_cast<std::size_t>(length), '\0'), .file_size = size};
-  if (!read_all(header.text.data(), header.text.size(), 8) || header.text[0] != '{') return std::nullopt;
-  return header;
-}
-
-std::map<std::string, std::string> read_metadata(std::string_view text) {
-  std::map<std::string, std::string> found;
-  if (text.empty()) return found;
-  const auto object = nlohmann::json::parse(text, nullptr, false);
-  if (!object.is_object()) return found;
-  for (const auto& [key, value] : object.items())
-    if (value.is_string()) found[key] = value.get<std::string>();
-  return found;
 }
 
 bool tells_family(std::string_view flat) {
@@ -250,7 +197,7 @@ void read_strictly(const fs::path& path, LoraSummary& summary) {
   }
 }
 
-// One header of the usual form, looked through.
+// One header, looked through.
 class Glance {
  public:
   Glance(Memory& memory, const SkimmedHeader& header) : memory_(memory), header_(header) {}
@@ -273,6 +220,8 @@ class Glance {
         if (name) embeddings.push_back(std::move(*name));
         continue;
       }
+      is_plain_ =
+          is_plain_ && (header_.tensors[i].dimensions < 2 || weights::is_float(header_.tensors[i].dtype));
       if (memory_.states.size() < memory_.modules.size()) memory_.states.resize(memory_.modules.size());
       ModuleState& state = memory_.states[static_cast<std::size_t>(meaning.module)];
       if (state.first == kUnknown) memory_.touched.push_back(meaning.module);
@@ -373,7 +322,7 @@ class Glance {
     for (int i = state.first; i != kUnknown; i = memory_.next[static_cast<std::size_t>(i)]) {
       const SkimmedTensor& tensor = header_.tensors[static_cast<std::size_t>(i)];
       weights::TensorView view;
-      view.shape.assign(tensor.shape.begin(), tensor.shape.begin() + tensor.dimensions);
+      view.shape.assign(tensor.shape, tensor.shape + tensor.dimensions);
       const int part = memory_.part_of[static_cast<std::size_t>(i)];
       entry.parts.emplace(memory_.parts[static_cast<std::size_t>(part)], std::move(view));
     }
@@ -382,7 +331,7 @@ class Glance {
 
   Memory& memory_;
   const SkimmedHeader& header_;
-  bool is_plain_ = true;  // every key is understood
+  bool is_plain_ = true;  // every key is understood, every factor of a float type
   LoraFile telling_;      // only the entries that tell the family
   std::uint64_t kinds_ = 0;
   bool has_second_encoder_ = false;
@@ -392,26 +341,25 @@ class Glance {
 
 LoraSummary LoraSummariser::read(const fs::path& path) {
   LoraSummary summary;
-  std::optional<HeaderText> header;
+  std::optional<weights::HeaderText> header;
+  std::optional<weights::SafetensorsIndex> skimmed;
   try {
-    header = read_header(path);
+    header = weights::read_header_text(path);
+    if (header) {
+      summary.header_digest = digest(header->text);
+      skimmed = weights::read_safetensors_index(header->text, header->data_bytes, path.string());
+      refuse_too_many_tensors(skimmed->tensors.size(), path);
+    }
   } catch (const Error& error) {
     summary.problem = error.what();
     return summary;
   }
-  if (header) summary.header_digest = digest(header->text);
-  const auto skimmed = header ? skim_safetensors(header->text) : std::nullopt;
   // Beside a PEFT file, or in its metadata, stand settings that may change everything.
-  const bool has_settings =
-      path.stem() == kPeftStem ||
-      (skimmed && skimmed->metadata.find("lora_adapter_metadata") != std::string_view::npos);
-  const bool is_whole = skimmed && static_cast<std::uint64_t>(skimmed->data_bytes) ==
-                                       header->file_size - 8 - header->text.size();
-  if (is_whole && !has_settings) {
+  if (skimmed && path.stem() != kPeftStem && !skimmed->metadata.contains("lora_adapter_metadata")) {
     Glance glance(*memory_, *skimmed);
     summary.architecture = glance.sort_tensors();
     if (summary.architecture.empty()) {
-      summary.metadata = read_metadata(skimmed->metadata);
+      summary.metadata = skimmed->metadata;
       if (!memory_->touched.empty() && glance.read_modules(summary)) {
         summary.embeddings = std::move(glance.embeddings);
         return summary;

@@ -15,7 +15,7 @@ namespace {
 using nlohmann::ordered_json;  // the first pattern that fits wins, so their order counts
 
 constexpr std::size_t kMaxTextBytes = 4u << 20;
-constexpr int kMaxDepth = 32;
+constexpr int kDeepestSettings = 32;
 constexpr std::size_t kMaxFields =
     20'000;  // in the whole object; SDXL has some 800 layers to name in a pattern
 constexpr int kMaxCayleyTerms = 100;
@@ -79,7 +79,7 @@ ordered_json parse_object(const std::string& text, const std::string& label) {
                 text.size());
   std::size_t fields = 0;
   const auto look = [&](int depth, ordered_json::parse_event_t event, ordered_json&) {
-    if (depth > kMaxDepth)
+    if (depth > kDeepestSettings)
       throw Error(kBadInput, "{}: is nested too deeply; correct it or remove it.", label);
     if (event == ordered_json::parse_event_t::key && ++fields > kMaxFields)
       throw Error(kBadInput, "{}: has more than {} fields; correct it or remove it.", label, kMaxFields);

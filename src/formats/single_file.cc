@@ -73,7 +73,7 @@ bool is_parameter(Component component, std::string_view name) {
   return false;
 }
 
-ParameterViews& views_of(Checkpoint& checkpoint, Component component) {
+const ParameterViews& views_of(const Checkpoint& checkpoint, Component component) {
   switch (component) {
     case Component::kTextEncoder:
       return checkpoint.text_encoder;
@@ -83,6 +83,10 @@ ParameterViews& views_of(Checkpoint& checkpoint, Component component) {
       break;
   }
   return checkpoint.vae;
+}
+
+ParameterViews& views_of(Checkpoint& checkpoint, Component component) {
+  return const_cast<ParameterViews&>(views_of(std::as_const(checkpoint), component));
 }
 
 Checkpoint read_single_file(std::shared_ptr<const weights::TensorFile> file) {

@@ -26,6 +26,7 @@ bool is_parameter(Component component, std::string_view name);
 
 // The views of one component of a checkpoint.
 ParameterViews& views_of(Checkpoint& checkpoint, Component component);
+const ParameterViews& views_of(const Checkpoint& checkpoint, Component component);
 
 // Applies the facts that LowRank writes into metadata: lowrank.unet_heads, lowrank.text_heads,
 // lowrank.prediction_type. Throws Error(kBadInput) for a value that makes no sense.

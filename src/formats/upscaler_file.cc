@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files_below.h"
 #include "formats/natural_order.h"
+#include "formats/quantised_form.h"
 
 namespace lowrank::formats {
 namespace {
@@ -99,6 +100,7 @@ std::string canonical(const std::string& name, const OldLayout& old) {
 
 UpscalerFile open_upscaler(const fs::path& path) {
   UpscalerFile opened{.parameters = {}, .file = weights::TensorFile::open(path)};
+  refuse_quantised(*opened.file, Integers::kAreNone);
   const OldLayout old = old_layout(*opened.file);
   for (const auto& view : opened.file->tensors())
     opened.parameters.emplace(canonical(without_root(view.name), old), view);

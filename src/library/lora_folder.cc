@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/ascii.h"
@@ -12,80 +11,22 @@
 #include "formats/natural_order.h"
 #include "library/index/walk.h"
 #include "library/near_names.h"
+#include "weights/safetensors_header.h"
 
 namespace lowrank::library {
 namespace {
 
 namespace fs = std::filesystem;
 
-// The reader of safetensors refuses longer headers too.
-constexpr std::uint64_t kMaxHeaderBytes = 100u << 20;
-
-// Takes the strings of `__metadata__` and stops reading behind it, or at the first sign of a broken header.
-class MetadataSax : public nlohmann::json_sax<nlohmann::json> {
- public:
-  std::map<std::string, std::string> found;
-
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool start_array(std::size_t) override {
-    ++depth_;
-    return true;
-  }
-  bool end_array() override {
-    --depth_;
-    return true;
-  }
-  bool string(string_t& value) override {
-    if (inside_ && depth_ == 2 && !key_.empty()) found[key_] = value;
-    key_.clear();
-    return true;
-  }
-  bool key(string_t& value) override {
-    if (depth_ == 1) inside_ = value == "__metadata__";
-    key_ = value;
-    return true;
-  }
-  bool start_object(std::size_t) override {
-    ++depth_;
-    return true;
-  }
-  bool end_object() override {
-    --depth_;
-    return !(inside_ && depth_ == 1);
-  }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override {
-    return false;
-  }
-
- private:
-  int depth_ = 0;
-  bool inside_ = false;
-  std::string key_;
-};
-
 }  // namespace
 
 std::map<std::string, std::string> safetensors_metadata(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::uint64_t length = 0;
-  unsigned char bytes[8];
-  if (!in.read(reinterpret_cast<char*>(bytes), sizeof(bytes))) return {};
-  for (int i = 7; i >= 0; --i) length = length << 8 | bytes[i];
-  std::error_code failure;
-  const std::uint64_t size = fs::file_size(path, failure);
-  if (failure || length > kMaxHeaderBytes || length > size - 8) return {};
-  std::string header(static_cast<std::size_t>(length), '\0');
-  if (!in.read(header.data(), static_cast<std::streamsize>(length))) return {};
-  // A header without metadata need not be read at all.
-  if (header.find("__metadata__") == std::string::npos) return {};
-  MetadataSax sax;
-  nlohmann::json::sax_parse(header, &sax);
-  return sax.found;
+  try {
+    const auto header = weights::read_header_text(path);
+    return header ? weights::read_safetensors_metadata(header->text) : std::map<std::string, std::string>();
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 std::string prompt_alias(const fs::path& path, const std::map<std::string, std::string>& metadata) {

@@ -41,6 +41,8 @@ std::optional<at::ScalarType> scalar_type(DType dtype) {
     case DType::kU64:
     case DType::kF8E4M3:
     case DType::kF8E5M2:
+    case DType::kF8E4M3Fnuz:
+    case DType::kF8E5M2Fnuz:
       return std::nullopt;
   }
   return std::nullopt;
@@ -74,14 +76,29 @@ DType dtype_of(const at::Tensor& tensor) {
   }
 }
 
+// Unsigned integers that ATen lacks, as wider ones: whoever wants numbers of a float type must see that these are none.
+at::Tensor widened_integers(const weights::TensorView& view) {
+  at::Tensor wide = at::empty(view.shape, at::kLong);
+  const std::size_t item = weights::item_size(view.dtype);
+  auto* const to = wide.data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < wide.numel(); ++i) {
+    std::uint64_t value = 0;
+    std::memcpy(&value, view.bytes.data() + static_cast<std::size_t>(i) * item, item);
+    to[i] = static_cast<std::int64_t>(value);
+  }
+  return wide;
+}
+
 }  // namespace
 
 at::Tensor as_tensor(const weights::TensorView& view, std::shared_ptr<const void> owner) {
-  const auto type = scalar_type(view.dtype);
-  if (!type) {
-    const std::vector<float> values = weights::to_floats(view);
-    return at::from_blob(const_cast<float*>(values.data()), view.shape, at::kFloat).clone();
+  if (view.scaling != nullptr || (weights::is_float(view.dtype) && !scalar_type(view.dtype))) {
+    at::Tensor wide = at::empty(view.shape, at::kFloat);
+    weights::to_floats(view, {wide.data_ptr<float>(), static_cast<std::size_t>(wide.numel())});
+    return wide;
   }
+  const auto type = scalar_type(view.dtype);
+  if (!type) return widened_integers(view);
   void* data = const_cast<std::byte*>(view.bytes.data());
   if (view.bytes.empty()) return at::empty(view.shape, at::TensorOptions(*type));
   if (reinterpret_cast<std::uintptr_t>(data) % weights::item_size(view.dtype) != 0) {

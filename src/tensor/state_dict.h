@@ -1,5 +1,6 @@
 // The border between bytes and tensors: named parameters as ATen tensors over the bytes of mapped files. Nothing is
-// copied unless the bytes are misaligned for their type or of a type that ATen lacks (F8, U16 …: widened to float32).
+// copied unless the bytes are misaligned for their type, of a type that ATen lacks (F8: widened to float32; U16, U32, U64: to
+// int64), or to be multiplied by their scales (float32).
 #pragma once
 
 #include <ATen/core/Tensor.h>

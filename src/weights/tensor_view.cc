@@ -22,14 +22,23 @@ struct DTypeRow {
 };
 
 constexpr std::array kDTypes = {
-    DTypeRow{DType::kBool, "BOOL", 1},      DTypeRow{DType::kU8, "U8", 1},
-    DTypeRow{DType::kI8, "I8", 1},          DTypeRow{DType::kI16, "I16", 2},
-    DTypeRow{DType::kU16, "U16", 2},        DTypeRow{DType::kI32, "I32", 4},
-    DTypeRow{DType::kU32, "U32", 4},        DTypeRow{DType::kI64, "I64", 8},
-    DTypeRow{DType::kU64, "U64", 8},        DTypeRow{DType::kF8E4M3, "F8_E4M3", 1},
-    DTypeRow{DType::kF8E5M2, "F8_E5M2", 1}, DTypeRow{DType::kF16, "F16", 2},
-    DTypeRow{DType::kBF16, "BF16", 2},      DTypeRow{DType::kF32, "F32", 4},
+    DTypeRow{DType::kBool, "BOOL", 1},
+    DTypeRow{DType::kU8, "U8", 1},
+    DTypeRow{DType::kI8, "I8", 1},
+    DTypeRow{DType::kI16, "I16", 2},
+    DTypeRow{DType::kU16, "U16", 2},
+    DTypeRow{DType::kI32, "I32", 4},
+    DTypeRow{DType::kU32, "U32", 4},
+    DTypeRow{DType::kI64, "I64", 8},
+    DTypeRow{DType::kU64, "U64", 8},
+    DTypeRow{DType::kF8E4M3, "F8_E4M3", 1},
+    DTypeRow{DType::kF8E5M2, "F8_E5M2", 1},
+    DTypeRow{DType::kF16, "F16", 2},
+    DTypeRow{DType::kBF16, "BF16", 2},
+    DTypeRow{DType::kF32, "F32", 4},
     DTypeRow{DType::kF64, "F64", 8},
+    DTypeRow{DType::kF8E4M3Fnuz, "F8_E4M3FNUZ", 1},
+    DTypeRow{DType::kF8E5M2Fnuz, "F8_E5M2FNUZ", 1},
 };
 
 const DTypeRow& row_of(DType dtype) {
@@ -88,6 +97,13 @@ float element(DType dtype, const std::byte* at) {
     }
     case DType::kF8E5M2:
       return widen(load<std::uint8_t>(at), 8, 2, 15, true);
+    // The "fnuz" variants: one code for NaN in the place of −0, no infinities, a bias one higher.
+    case DType::kF8E4M3Fnuz:
+      if (load<std::uint8_t>(at) == 0x80u) return std::numeric_limits<float>::quiet_NaN();
+      return widen(load<std::uint8_t>(at), 8, 3, 8, false);
+    case DType::kF8E5M2Fnuz:
+      if (load<std::uint8_t>(at) == 0x80u) return std::numeric_limits<float>::quiet_NaN();
+      return widen(load<std::uint8_t>(at), 8, 2, 16, false);
     case DType::kF16:
       return widen(load<std::uint16_t>(at), 16, 10, 15, true);
     case DType::kBF16:
@@ -98,6 +114,47 @@ float element(DType dtype, const std::byte* at) {
       return static_cast<float>(load<double>(at));
   }
   return 0;
+}
+
+// The numbers as they are stored, in their order there.
+void widen_all(const TensorView& view, std::span<float> floats) {
+  const std::size_t size = item_size(view.dtype);
+  if (size > 1) {
+    for (std::size_t i = 0; i < floats.size(); ++i)
+      floats[i] = element(view.dtype, view.bytes.data() + i * size);
+    return;
+  }
+  std::array<float, 256> values;  // of every byte: a checkpoint has a thousand million of them
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto byte = static_cast<std::byte>(i);
+    values[i] = element(view.dtype, &byte);
+  }
+  for (std::size_t i = 0; i < floats.size(); ++i)
+    floats[i] = values[std::to_integer<std::size_t>(view.bytes[i])];
+}
+
+// floats[i] *= scale of i's block, for the rows along the last dimension one after the other.
+void multiply_by_scales(const Scaling& scaling, std::span<float> floats) {
+  if (scaling.scales.size() == 1) {
+    for (float& value : floats) value *= scaling.scales.front();
+    return;
+  }
+  const std::size_t rank = scaling.stored.size();
+  const auto width = static_cast<std::size_t>(scaling.stored.back());
+  const auto last_blocks = static_cast<std::size_t>(scaling.blocks.back());
+  const std::size_t run = width / last_blocks;
+  Shape index(rank, 0);  // the last one stays 0
+  for (std::size_t row = 0; row < floats.size(); row += width) {
+    std::int64_t block = 0;
+    for (std::size_t d = 0; d + 1 < rank; ++d)
+      block = block * scaling.blocks[d] + index[d] / (scaling.stored[d] / scaling.blocks[d]);
+    const float* const scales = scaling.scales.data() + static_cast<std::size_t>(block) * last_blocks;
+    for (std::size_t i = 0; i < width; ++i) floats[row + i] *= scales[i / run];
+    for (std::size_t d = rank - 1; d-- > 0;) {
+      if (++index[d] < scaling.stored[d]) break;
+      index[d] = 0;
+    }
+  }
 }
 
 }  // namespace
@@ -116,7 +173,32 @@ std::optional<DType> dtype_from_name(std::string_view name) {
   return std::nullopt;
 }
 
-std::optional<std::uint64_t> countable_elements(const Shape& shape) {
+bool is_float(DType dtype) {
+  switch (dtype) {
+    case DType::kF8E4M3:
+    case DType::kF8E5M2:
+    case DType::kF8E4M3Fnuz:
+    case DType::kF8E5M2Fnuz:
+    case DType::kF16:
+    case DType::kBF16:
+    case DType::kF32:
+    case DType::kF64:
+      return true;
+    case DType::kBool:
+    case DType::kU8:
+    case DType::kI8:
+    case DType::kI16:
+    case DType::kU16:
+    case DType::kI32:
+    case DType::kU32:
+    case DType::kI64:
+    case DType::kU64:
+      break;
+  }
+  return false;
+}
+
+std::optional<std::uint64_t> countable_elements(std::span<const std::int64_t> shape) {
   std::uint64_t count = 1;
   for (const std::int64_t dimension : shape) {
     if (dimension < 0) return std::nullopt;
@@ -133,11 +215,24 @@ std::string shape_text(const Shape& shape) {
 }
 
 std::vector<float> to_floats(const TensorView& view) {
-  const std::size_t size = item_size(view.dtype);
-  std::vector<float> floats(view.bytes.size() / size);
-  for (std::size_t i = 0; i < floats.size(); ++i)
-    floats[i] = element(view.dtype, view.bytes.data() + i * size);
+  std::vector<float> floats(view.bytes.size() / item_size(view.dtype));
+  to_floats(view, floats);
   return floats;
+}
+
+void to_floats(const TensorView& view, std::span<float> floats) {
+  LOWRANK_CHECK(floats.size() * item_size(view.dtype) == view.bytes.size());
+  if (view.scaling == nullptr || floats.empty()) return widen_all(view, floats);
+  if (!view.scaling->is_transposed) {
+    widen_all(view, floats);
+    return multiply_by_scales(*view.scaling, floats);
+  }
+  std::vector<float> stored(floats.size());
+  widen_all(view, stored);
+  multiply_by_scales(*view.scaling, stored);
+  const auto rows = static_cast<std::size_t>(view.scaling->stored[0]), columns = stored.size() / rows;
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t c = 0; c < columns; ++c) floats[c * rows + r] = stored[r * columns + c];
 }
 
 }  // namespace lowrank::weights

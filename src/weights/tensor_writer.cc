@@ -13,9 +13,10 @@ namespace lowrank::weights {
 namespace {
 
 // The reference library's order: falling alignment, and within it the order of its own list of types.
-constexpr std::array kWriteOrder = {DType::kU64,    DType::kI64,    DType::kF64, DType::kF32, DType::kU32,
-                                    DType::kI32,    DType::kBF16,   DType::kF16, DType::kU16, DType::kI16,
-                                    DType::kF8E4M3, DType::kF8E5M2, DType::kI8,  DType::kU8,  DType::kBool};
+constexpr std::array kWriteOrder = {
+    DType::kU64,        DType::kI64,        DType::kF64, DType::kF32, DType::kU32,    DType::kI32,
+    DType::kBF16,       DType::kF16,        DType::kU16, DType::kI16, DType::kF8E4M3, DType::kF8E5M2,
+    DType::kF8E4M3Fnuz, DType::kF8E5M2Fnuz, DType::kI8,  DType::kU8,  DType::kBool};
 
 std::ptrdiff_t write_rank(DType dtype) {
   return std::find(kWriteOrder.begin(), kWriteOrder.end(), dtype) - kWriteOrder.begin();
@@ -30,6 +31,7 @@ std::string quoted(const std::string& text, const std::filesystem::path& path) {
 }
 
 void check_tensor(const TensorView& view, const std::filesystem::path& path) {
+  LOWRANK_CHECK(view.scaling == nullptr);  // its bytes alone are not its numbers
   const auto elements = checked_elements(view.shape);
   const auto bytes = elements ? checked_multiply(*elements, item_size(view.dtype)) : std::nullopt;
   if (!bytes || *bytes != view.bytes.size()) {

@@ -20,7 +20,9 @@ using ::testing::HasSubstr;
 std::vector<Named> least() {
   return {{"model.diffusion_model.input_blocks.0.0.weight", {4, 4, 3, 3}},
           {"cond_stage_model.transformer.text_model.embeddings.token_embedding.weight", {8, 4}},
-          {"first_stage_model.decoder.conv_in.weight", {4, 4, 3, 3}}};
+          {"first_stage_model.decoder.conv_in.weight", {4, 4, 3, 3}},
+          {"model.diffusion_model.input_blocks.0.0.bias", {4}},
+          {"first_stage_model.decoder.conv_in.bias", {4}}};
 }
 
 Checkpoint open_crafted(const std::vector<Named>& tensors,
@@ -51,6 +53,7 @@ TEST(SingleFile, OldTextEncoderRootIsTheSame) {
   auto tensors = least();
   tensors[1].name = "cond_stage_model.transformer.embeddings.token_embedding.weight";
   tensors.push_back({"cond_stage_model.transformer.encoder.layers.0.mlp.fc1.weight", {4, 4}});
+  tensors.push_back({"cond_stage_model.transformer.encoder.layers.0.mlp.fc1.bias", {4}});
   tensors.push_back({"cond_stage_model.transformer.embeddings.position_ids", {1, 77}});
   const auto checkpoint = open_crafted(tensors);
   EXPECT_TRUE(checkpoint.text_encoder.contains("embeddings.token_embedding.weight"));
@@ -249,6 +252,60 @@ TEST_F(DiffusersFolder, ShardsAreJoinedByTheirIndex) {
   EXPECT_THAT(refusal(), HasSubstr("no weight_map"));
 }
 
+// sdnq keeps float8 with a scale for every row beside it, under config.json's `quantization_config`.
+TEST_F(DiffusersFolder, ScaledFloat8IsReadAndOtherFormsAreNamed) {
+  std::vector<std::byte> stored(4096, std::byte{0x38});  // 1.0 in float8
+  std::vector<float> scales = {0.5f, 0.25f};
+  auto& first = *std::ranges::find(unet_, "conv_in.weight", &weights::TensorView::name);
+  const auto out = static_cast<std::size_t>(first.shape[0]);
+  scales.resize(out, 0.125f);
+  first.dtype = DType::kF8E4M3;
+  first.bytes = std::span(stored).first(static_cast<std::size_t>(first.elements()));
+  add(unet_, "conv_in.scale",
+      {.name = {},
+       .dtype = DType::kF32,
+       .shape = {first.shape[0], 1, 1, 1},
+       .bytes = std::as_bytes(std::span(scales))});
+  write_all();
+  const std::string config = R"({"attention_head_dim": 8, "quantization_config": {"quant_method": "sdnq")";
+  folder_.write("unet/config.json", config + "}}");
+  const auto checkpoint = open_checkpoint(folder_.path());
+  const auto values = weights::to_floats(checkpoint.unet.at("input_blocks.0.0.weight"));
+  const std::size_t row = values.size() / out;
+  EXPECT_EQ(values[0], 0.5f);
+  EXPECT_EQ(values[row], 0.25f);
+  EXPECT_EQ(values[2 * row], 0.125f);
+  EXPECT_TRUE(checkpoint.unused.empty());
+  // Turned by a Hadamard matrix the numbers are others, which only the configuration tells.
+  folder_.write("unet/config.json", config + R"(, "use_hadamard": true}})");
+  EXPECT_THAT(refusal(), HasSubstr("use_hadamard"));
+  folder_.write("unet/config.json", config + "}}");
+  std::ranges::find(unet_, "conv_in.weight", &weights::TensorView::name)->dtype = DType::kI8;
+  write_safetensors(folder_.path() / "unet/diffusion_pytorch_model.safetensors", unet_);
+  EXPECT_THAT(refusal(), HasSubstr("quantised (sdnq int8; config.json says sdnq)"));
+}
+
+TEST_F(DiffusersFolder, AScaleInAnotherShardIsNotLost) {
+  std::vector<std::byte> stored(4096, std::byte{0x38});
+  const float scale = 0.5f;
+  auto& first = *std::ranges::find(unet_, "conv_in.weight", &weights::TensorView::name);
+  first.dtype = DType::kF8E4M3;
+  first.bytes = std::span(stored).first(static_cast<std::size_t>(first.elements()));
+  write_all();
+  std::filesystem::remove(folder_.path() / "unet/diffusion_pytorch_model.safetensors");
+  const weights::TensorView apart{.name = "conv_in.weight_scale",
+                                  .dtype = DType::kF32,
+                                  .shape = {},
+                                  .bytes = std::as_bytes(std::span(&scale, 1))};
+  write_safetensors(folder_.path() / "unet/one.safetensors", unet_);
+  write_safetensors(folder_.path() / "unet/two.safetensors", std::span(&apart, 1));
+  nlohmann::json map = {{apart.name, "two.safetensors"}};
+  for (const auto& view : unet_) map[view.name] = "one.safetensors";
+  folder_.write("unet/diffusion_pytorch_model.safetensors.index.json",
+                nlohmann::json{{"weight_map", map}}.dump());
+  EXPECT_THAT(refusal(), HasSubstr("lie in different files"));
+}
+
 TEST_F(DiffusersFolder, OldAttentionNamesOfTheVaeAreKnown) {
   const std::pair<const char*, const char*> kOld[] = {
       {"to_q", "query"}, {"to_k", "key"}, {"to_v", "value"}, {"to_out.0", "proj_attn"}};
@@ -336,7 +393,8 @@ TEST(Vae, PicklesAreRead) {
   const std::string tensor =
       weights::pickle::tensor(storage("FloatStorage", "0", 4), 0, {2, 2, 1, 1}, {2, 1, 1, 1});
   const std::string state = kEmptyDict + text("decoder.conv_in.weight") + tensor + kSetItem +
-                            text("loss.logvar") + tensor + kSetItem;
+                            text("decoder.conv_in.bias") + tensor + kSetItem + text("loss.logvar") + tensor +
+                            kSetItem;
   const TemporaryFolder folder;
   const auto path = folder.write(
       "x.vae.pt", weights::archive(kProto + kEmptyDict + text("state_dict") + state + kSetItem + kStop,

@@ -1,9 +1,11 @@
 // The quick look equals the strict reading on every kind of adapter.
 #include "formats/lora_summary.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <random>
 #include <set>
 
@@ -12,7 +14,6 @@
 #include "formats/lora_family.h"
 #include "formats/lora_fit.h"
 #include "formats/natural_order.h"
-#include "formats/safetensors_skim.h"
 
 namespace lowrank::formats {
 namespace {
@@ -129,20 +130,96 @@ TEST(LoraSummary, SaysWhatTheStrictReadingSaysOfUnusableFiles) {
   }
 }
 
-TEST(SafetensorsSkim, RefusesWhatIsNotOfTheUsualForm) {
-  for (const char* text :
-       {"", "[]", "{", R"({"a":1})", R"({"a":{"dtype":"F16","shape":[1],"data_offsets":[0]}})",
-        R"({"a":{"dtype":"F16","shape":[-1],"data_offsets":[0,2]}})",
-        R"({"a\"":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}})",
-        R"({"a":{"dtype":"F16","shape":[99999999999999999999],"data_offsets":[0,2]}})",
-        R"({"__metadata__":{"a":{"b":"c"}}})", R"({"__metadata__":{"a":"b)", R"({"a":{"dtype":"F16"}} x)"})
-    EXPECT_FALSE(skim_safetensors(text)) << text;
-  const auto header = skim_safetensors(
-      R"( { "a" : {"data_offsets":[0,4],"shape":[2],"dtype":"F16"} , "__metadata__":{"x":"}"} } )");
-  ASSERT_TRUE(header);
-  EXPECT_EQ(header->tensors.at(0).key, "a");
-  EXPECT_EQ(header->data_bytes, 4);
-  EXPECT_EQ(header->metadata, R"({"x":"}"})");
+// The pair of a LoRA on one layer under `more` of a header, with `data` bytes behind it.
+std::string lora_bytes(const std::string& more, std::size_t data = 48, const std::string& dtype = "F32") {
+  const std::string m = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q";
+  const std::string header =
+      "{" + more + "\"" + m + ".lora_down.weight\":{\"dtype\":\"" + dtype +
+      "\",\"shape\":[2,4],\"data_offsets\":[0,32]},\"" + m +
+      ".lora_up.weight\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[32,48]}}";
+  return weights::safetensors_bytes(header, std::string(data, '\0'));
+}
+
+// What lists the collection and what loads a file say the same of it, sound or not.
+TEST(LoraSummary, OneReaderGivesOneVerdict) {
+  const std::string twin = R"("x.alpha":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)";
+  const std::vector<std::pair<std::string, bool>> files = {
+      {lora_bytes(""), true},
+      {lora_bytes(R"("__metadata__":null,)"), true},
+      {lora_bytes(R"("__metadata__":{"n":1,"ss_v2":"False"},)"), true},
+      {lora_bytes(R"("__metadata__":{"a":["x"],"b":{"c":{}}},)"), true},
+      {lora_bytes(R"("__metadata__":{"a":"1","a":"2"},)"), true},
+      {lora_bytes(R"("__metadata__":{"a":"caf)"
+                  "\xe9"
+                  R"("},)"),
+       true},
+      {lora_bytes(twin + twin), false},
+      {lora_bytes("", 47), false},
+      {lora_bytes("", 49), false},
+      {lora_bytes(R"("x.alpha":{"dtype":"F99","shape":[0],"data_offsets":[0,0]},)"), false},
+      {lora_bytes(R"("x.alpha":{"dtype":"F32","shape":[1],"data_offsets":[0,0]},)"), false},
+      {lora_bytes(R"("x.alpha":{"dtype":"F32","shape":[-1],"data_offsets":[0,0]},)"), false},
+      {lora_bytes("\"\xff.alpha\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},"), false},
+      {weights::safetensors_bytes("[]"), false},
+      {weights::safetensors_bytes("{"), false},
+      {"", false},
+      {"<html>", false},
+  };
+  const TemporaryFolder folder;
+  int number = 0;
+  for (const auto& [bytes, is_sound] : files) {
+    const auto path = folder.path() / fmt::format("{}.safetensors", number++);
+    std::ofstream(path, std::ios::binary) << bytes;
+    const LoraSummary summary = LoraSummariser().read(path);
+    std::map<std::string, std::string> metadata;
+    const std::string refusal = error_of([&] { metadata = open_lora(path).file->metadata(); });
+    EXPECT_EQ(summary.problem, refusal) << path;
+    EXPECT_EQ(refusal.empty(), is_sound) << path << refusal;
+    EXPECT_EQ(summary.metadata, metadata) << path;
+  }
+}
+
+TEST(LoraSummary, ManyTensorsAreNoLora) {
+  EXPECT_EQ(error_of([] { refuse_too_many_tensors(50'000, "x"); }), "");
+  EXPECT_THAT(error_of([] { refuse_too_many_tensors(50'001, "x"); }), ::testing::HasSubstr("no LoRA has"));
+}
+
+// 16-bit floats saved as the integers of their bits: 0x3C00 is 15360, not 1.
+TEST(LoraFile, WholeNumbersAreNoFactors) {
+  const std::string m = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q";
+  const std::string header =
+      "{\"" + m + ".alpha\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]},\"" + m +
+      ".lora_down.weight\":{\"dtype\":\"U16\",\"shape\":[2,4],\"data_offsets\":[8,24]},\"" + m +
+      ".lora_up.weight\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[24,40]}}";
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "bits.safetensors";
+  std::ofstream(path, std::ios::binary) << weights::safetensors_bytes(header, std::string(40, '\1'));
+  const LoraFile lora = open_lora(path);
+  EXPECT_TRUE(lora.entries.empty());
+  ASSERT_EQ(lora.skipped.size(), 1u);
+  EXPECT_THAT(lora.skipped[0].reason, ::testing::HasSubstr("whole numbers (U16)"));
+}
+
+// The numbers are what matters, not the type that they are stored in: I8 with a scale is fine.
+TEST(LoraFile, ScaledIntegersAreFactors) {
+  const std::string m = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q";
+  const std::string header =
+      "{\"" + m + ".lora_down.weight\":{\"dtype\":\"I8\",\"shape\":[2,4],\"data_offsets\":[0,8]},\"" + m +
+      ".lora_down.scale\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[8,16]},\"" + m +
+      ".lora_up.weight\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[16,32]}}";
+  const std::string data = std::string("\1\2\3\4\5\6\7\x80", 8) + weights::little(0.5f) +
+                           weights::little(0.25f) + std::string(16, '\0');
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "scaled.safetensors";
+  std::ofstream(path, std::ios::binary) << weights::safetensors_bytes(header, data);
+  const LoraFile lora = open_lora(path);
+  ASSERT_EQ(lora.entries.size(), 1u);
+  EXPECT_TRUE(lora.unknown.empty());
+  EXPECT_THAT(weights::to_floats(lora.entries[0].parts.at("lora_down.weight")),
+              ::testing::ElementsAre(0.5f, 1, 1.5f, 2, 1.25f, 1.5f, 1.75f, -32));
+  const LoraSummary summary = LoraSummariser().read(path);
+  EXPECT_EQ(summary.problem, "");
+  EXPECT_EQ(summary.rank_high, 2);
 }
 
 TEST(NaturalKey, OrdersAsNaturalLess) {

@@ -35,6 +35,24 @@ std::vector<float> values_of(const TensorFile& file, const std::string& name) {
 
 // ── what torch.save wrote ──
 
+// Values of torch 2.15 (tools/fixtures/make_scaled_numbers.py).
+TEST(Pickle, NewerTypesAndObjectsAreRead) {
+  const auto file = TensorFile::open(fixture("pickle/newer.pt"));
+  EXPECT_THAT(values_of(*file, "float8"), ElementsAre(1, -2, 0.5f, 3, 4, -0.25f));
+  EXPECT_EQ(file->find("float8")->dtype, DType::kF8E4M3);
+  EXPECT_THAT(values_of(*file, "float8_columns"), ElementsAre(1, -2, 0.5f, 3, 4, -0.25f));
+  EXPECT_EQ(file->find("float8_columns")->shape, (Shape{2, 3}));
+  EXPECT_THAT(values_of(*file, "fnuz"), ElementsAre(1, -2));
+  EXPECT_THAT(values_of(*file, "uint16"), ElementsAre(60000, 60001, 60002));
+  EXPECT_THAT(values_of(*file, "uint32"), ElementsAre(0, 1, 2));
+  EXPECT_THAT(values_of(*file, "offset"), ElementsAre(2, 3, 4));
+  EXPECT_THAT(values_of(*file, "parameter"), ElementsAre(1, 1));
+  EXPECT_THAT(values_of(*file, "marked"), ElementsAre(0, 1, 2));
+  EXPECT_EQ(file->tensors().size(), 8u);
+  EXPECT_THAT(file->notes(),
+              ::testing::Contains(HasSubstr("'complex' is left out: its type ComplexFloatStorage")));
+}
+
 class SavedState : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(SavedState, HasEveryTensorWithItsValues) {

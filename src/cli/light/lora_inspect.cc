@@ -117,7 +117,7 @@ void print_modules(const formats::LoraFile& lora) {
 }  // namespace
 
 int lora_inspect(const Invocation& invocation) {
-  const auto lora = formats::open_lora(find_file(invocation));
+  const auto lora = formats::glimpse_lora(find_file(invocation));
   if (invocation.has("json")) {
     print_json(inspect_json(lora));
     return 0;

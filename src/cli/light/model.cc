@@ -27,6 +27,13 @@ std::uint64_t bytes_of(const formats::Checkpoint& checkpoint) {
   return bytes;
 }
 
+std::vector<std::string> notes_of(const formats::Checkpoint& checkpoint) {
+  std::vector<std::string> notes;
+  for (const auto& file : checkpoint.files)
+    notes.insert(notes.end(), file->notes().begin(), file->notes().end());
+  return notes;
+}
+
 std::string file_date(const fs::path& path) {
   std::error_code failure;
   const auto time = fs::last_write_time(path, failure);
@@ -135,6 +142,7 @@ int model_inspect(const Invocation& invocation) {
                 {"text_width", text_width},
                 {"parts", parts},
                 {"unused", checkpoint.unused},
+                {"notes", notes_of(checkpoint)},
                 {"metadata", checkpoint.metadata}});
     return 0;
   }
@@ -150,6 +158,7 @@ int model_inspect(const Invocation& invocation) {
   if (!checkpoint.unused.empty())
     fmt::print("\n{} keys are not used: {}{}\n", checkpoint.unused.size(),
                printable(checkpoint.unused.front()), checkpoint.unused.size() > 1 ? " ..." : "");
+  for (const auto& note : notes_of(checkpoint)) fmt::print("note: {}\n", printable(note));
   if (!checkpoint.metadata.empty()) fmt::print("\nMetadata:\n");
   for (const auto& [key, value] : checkpoint.metadata)
     fmt::print("  {}: {}\n", printable(key), printable(value.substr(0, 300)));

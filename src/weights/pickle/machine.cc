@@ -182,8 +182,18 @@ class Machine {
       case Role::kParameterDict:
         if (!items.empty()) refuse_pickle(label_, "a ParameterDict is made with arguments");
         return make(CollectionKind::kParameterDict);
+      case Role::kCounter:
+        if (items.empty()) return make(CollectionKind::kMap);
+        return items[0];
       case Role::kRebuildTensor:
         return rebuild_tensor(items);
+      case Role::kRebuildTypedTensor:
+        return rebuild_typed_tensor(items);
+      case Role::kRebuildFromType:
+        return rebuild_from_type(items);
+      case Role::kSize:
+        if (items.size() != 1) refuse_pickle(label_, "a size is described in an unknown way");
+        return items[0];
       case Role::kRebuildParameter:
         if (items.empty()) refuse_pickle(label_, "a parameter is made of nothing");
         return items[0];
@@ -258,10 +268,11 @@ class Machine {
       refuse_pickle(label_, "a storage has the type {}.{}", type.module, type.name);
     if (items.size() == 6 && !std::holds_alternative<Nothing>(items[5]))
       refuse_pickle(label_, "a storage is a part of another one");
-    pickle_.storages.push_back({text_of(items[2]), type.dtype, natural(items[4], "the size of a storage")});
-    if (!checked_multiply(pickle_.storages.back().elements, item_size(type.dtype)))
+    const std::size_t item = item_of(type);
+    pickle_.storages.push_back({text_of(items[2]), item, natural(items[4], "the size of a storage")});
+    if (!checked_multiply(pickle_.storages.back().elements, item))
       refuse_pickle(label_, "the size of a storage is too large to count");
-    return StorageRef{pickle_.storages.size() - 1};
+    return StorageRef{pickle_.storages.size() - 1, std::get<GlobalName>(items[1]).row};
   }
 
   Shape sizes_of(const Value& value, std::string_view what) {
@@ -272,14 +283,47 @@ class Machine {
     return sizes;
   }
 
+  static std::size_t item_of(const GlobalRow& type) {
+    return type.foreign_item != 0 ? type.foreign_item : item_size(type.dtype);
+  }
+
+  // (storage, offset, size, stride, requires_grad, hooks[, metadata]): elements of the storage's type.
   Value rebuild_tensor(const std::vector<Value>& items) {
     if (items.size() != 6 && items.size() != 7)
       refuse_pickle(label_, "a tensor is described in an unknown way");
     const auto* storage = std::get_if<StorageRef>(&items[0]);
     if (storage == nullptr) refuse_pickle(label_, "a tensor has no storage");
-    TensorRecord tensor{storage->index, natural(items[1], "the offset of a tensor"),
-                        sizes_of(items[2], "the size of a tensor"),
-                        sizes_of(items[3], "the stride of a tensor")};
+    return tensor_over(*storage, kGlobals[storage->row], items);
+  }
+
+  // The same with the type behind the hooks: 8-bit floats, unsigned integers and other types without a storage class.
+  Value rebuild_typed_tensor(const std::vector<Value>& items) {
+    if (items.size() != 7 && items.size() != 8)
+      refuse_pickle(label_, "a tensor is described in an unknown way");
+    const auto* storage = std::get_if<StorageRef>(&items[0]);
+    if (storage == nullptr) refuse_pickle(label_, "a tensor has no storage");
+    const GlobalRow& type = called(items[6]);
+    if (type.role != Role::kDType)
+      refuse_pickle(label_, "a tensor has the type {}.{}", type.module, type.name);
+    return tensor_over(*storage, type, items);
+  }
+
+  // The attributes are dropped.
+  Value rebuild_from_type(const std::vector<Value>& items) {
+    if (items.size() != 4) refuse_pickle(label_, "a tensor is described in an unknown way");
+    const Role role = called(items[0]).role;
+    if (role != Role::kRebuildTensor && role != Role::kRebuildTypedTensor && role != Role::kRebuildParameter)
+      refuse_pickle(label_, "a tensor is made in an unknown way");
+    return reduce(items[0], items[2]);
+  }
+
+  Value tensor_over(const StorageRef& storage, const GlobalRow& type, const std::vector<Value>& items) {
+    TensorRecord tensor{.storage = storage.index,
+                        .dtype = type.dtype,
+                        .foreign = type.foreign_item != 0 ? type.name : "",
+                        .offset = natural(items[1], "the offset of a tensor"),
+                        .size = sizes_of(items[2], "the size of a tensor"),
+                        .stride = sizes_of(items[3], "the stride of a tensor")};
     if (tensor.size.size() != tensor.stride.size())
       refuse_pickle(label_, "a tensor has not as many strides as dimensions");
     if (!countable_elements(tensor.size)) refuse_pickle(label_, "a tensor is too large to count");
@@ -290,7 +334,7 @@ class Machine {
                                             static_cast<std::uint64_t>(tensor.stride[i]));
         last = reach ? checked_add(*last, *reach) : std::nullopt;
       }
-      if (!last || *last >= pickle_.storages[tensor.storage].elements)
+      if (!last || *last >= pickle_.storages[tensor.storage].bytes() / item_of(type))
         refuse_pickle(label_, "a tensor reaches outside its storage");
     }
     pickle_.tensors.push_back(std::move(tensor));
@@ -354,6 +398,7 @@ class Machine {
       case kBinBytes: return push(Binary{counted<std::uint32_t>()});
       case kShortBinBytes: return push(Binary{counted<std::uint8_t>()});
       case kBinBytes8: return push(Binary{counted<std::uint64_t>()});
+      case kByteArray8: return push(Binary{counted<std::uint64_t>()});
       case kEmptyDict: return push(make(kMap));
       case kEmptyList: return push(make(CollectionKind::kList));
       case kEmptyTuple: return push(make(CollectionKind::kTuple));

@@ -35,6 +35,7 @@ struct CollectionRef {
 };  // these three into Pickle's lists
 struct StorageRef {
   std::size_t index = 0;
+  std::size_t row = 0;  // its type in the table of allowed names
 };
 struct TensorRef {
   std::size_t index = 0;
@@ -54,14 +55,18 @@ struct Collection {
 // A block of elements that lies outside the pickle, under a key.
 struct StorageRecord {
   std::string_view key;
-  DType dtype = DType::kF32;
+  std::size_t item = 4;  // bytes of an element
   std::uint64_t elements = 0;
+
+  std::uint64_t bytes() const { return elements * item; }  // proven not to overflow
 };
 
 // Proven: offset, size and stride stay inside the storage.
 struct TensorRecord {
   std::size_t storage = 0;
-  std::uint64_t offset = 0;  // in elements
+  DType dtype = DType::kF32;
+  std::string_view foreign = {};  // the name of a type that LowRank does not know; "": `dtype` says it
+  std::uint64_t offset = 0;       // in elements
   Shape size, stride;
 };
 

@@ -11,10 +11,13 @@
 #include <vector>
 
 #include "base/checked.h"
+#include "base/mapped_file.h"
 #include "weights/pickle/machine.h"
 #include "weights/pickle/refusal.h"
 #include "weights/pickle/zip.h"
+#include "weights/scaled_numbers.h"
 #include "weights/tensor_index.h"
+#include "weights/utf8.h"
 
 namespace lowrank::weights {
 namespace {
@@ -28,28 +31,6 @@ constexpr std::uint64_t kSpareBytes = 1u << 20;
 
 std::string_view as_text(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-bool is_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t more = lead < 0x80       ? 0
-                             : lead >> 5 == 6  ? 1
-                             : lead >> 4 == 14 ? 2
-                             : lead >> 3 == 30 ? 3
-                                               : 9;
-    if (more == 9 || more >= text.size() - i) return false;
-    unsigned code = more == 0 ? lead : lead & (0x3Fu >> more);
-    for (std::size_t j = 1; j <= more; ++j) {
-      const auto next = static_cast<unsigned char>(text[i + j]);
-      if (next >> 6 != 2) return false;
-      code = code << 6 | (next & 0x3Fu);
-    }
-    constexpr unsigned kSmallest[] = {0, 0x80, 0x800, 0x10000};
-    if (code < kSmallest[more] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return false;
-    i += more + 1;
-  }
-  return true;
 }
 
 // A pickle and, under the keys of its storages, their bytes.
@@ -131,7 +112,7 @@ Loaded load_legacy(Bytes file, const std::string& label) {
     if (file.size() < sizeof(count)) refuse_pickle(label, "its storages are truncated");
     std::memcpy(&count, file.data(), sizeof(count));
     file = file.subspan(sizeof(count));
-    const std::uint64_t size = record->second->elements * item_size(record->second->dtype);
+    const std::uint64_t size = record->second->bytes();
     if (count != record->second->elements)
       refuse_pickle(label, "a storage has not the size that its tensors expect");
     if (size > file.size()) refuse_pickle(label, "its storages are truncated");
@@ -200,7 +181,12 @@ class Extraction {
       const std::string name = prefix + std::string(key->text);
       if (const auto* tensor = std::get_if<TensorRef>(&value)) {
         if (!names_.insert(name).second) refuse_pickle(label_, "the key '{}' occurs twice", name);
-        tensors.push_back(view_of(name, pickle.tensors[tensor->index]));
+        const TensorRecord& record = pickle.tensors[tensor->index];
+        if (record.foreign.empty()) {
+          tensors.push_back(view_of(name, record));
+        } else {
+          add_note(fmt::format("'{}' is left out: its type {} is not supported.", name, record.foreign));
+        }
       } else if (const Collection* inner = pickle.map(value); inner != nullptr && name == "string_to_param") {
         add_map(*inner, "string_to_param.");
       } else {
@@ -222,12 +208,12 @@ class Extraction {
     const StorageRecord& record = loaded_.pickle.storages[tensor.storage];
     const auto place = loaded_.storages.find(record.key);
     if (place == loaded_.storages.end()) refuse_pickle(label_, "the data of '{}' are missing", name);
-    const std::size_t item = item_size(record.dtype);
-    if (place->second.size() != record.elements * item)
+    if (place->second.size() != record.bytes())
       refuse_pickle(label_, "the data of '{}' have {} bytes instead of {}", name, place->second.size(),
-                    record.elements * item);
+                    record.bytes());
+    const std::size_t item = item_size(tensor.dtype);
     const std::uint64_t elements = countable_elements(tensor.size).value_or(0);
-    TensorView view{name, record.dtype, tensor.size, {}};
+    TensorView view{.name = name, .dtype = tensor.dtype, .shape = tensor.size, .bytes = {}};
     if (elements == 0) return view;
     if (is_row_major(tensor)) {
       view.bytes = place->second.subspan(static_cast<std::size_t>(tensor.offset) * item,
@@ -262,7 +248,8 @@ bool looks_like_pickle(std::span<const std::byte> bytes) {
 
 std::shared_ptr<const TensorFile> read_pickle(const std::filesystem::path& path,
                                               std::span<const std::byte> bytes,
-                                              std::shared_ptr<const void> owner) {
+                                              std::shared_ptr<const void> owner,
+                                              std::shared_ptr<const MappedFile> mapped) {
   const std::string label = path.string();
   if (is_tar(bytes)) refuse_pickle(label, "it is a tar archive of a PyTorch before 0.2");
   const bool is_zip = as_text(bytes).starts_with("PK\x03\x04");
@@ -287,16 +274,19 @@ std::shared_ptr<const TensorFile> read_pickle(const std::filesystem::path& path,
   }
   Extraction extraction(loaded, bytes.size() + kSpareBytes, label);
   extraction.add_map(*map, "");
+  auto scales = apply_scales(extraction.tensors, extraction.notes);
   return std::make_shared<IndexedTensorFile>(IndexedTensorFile::Contents{
       .path = path,
       .container = Container::kPickle,
       .tensors = std::move(extraction.tensors),
+      .scales = std::move(scales),
       .metadata = {},
       .notes = std::move(extraction.notes),
       .file_bytes = bytes,
       .data_offset = 0,
       .owner = std::move(owner),
       .storage = extraction.storage(),
+      .mapped = std::move(mapped),
   });
 }
 

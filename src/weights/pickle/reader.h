@@ -12,6 +12,10 @@
 
 #include "weights/tensor_file.h"
 
+namespace lowrank {
+class MappedFile;
+}
+
 namespace lowrank::weights {
 
 // True for the first bytes of either container: a zip archive, or a pickle of protocol 2 and above.
@@ -25,6 +29,7 @@ bool looks_like_pickle(std::span<const std::byte> bytes);
 // Error(kBadInput) naming the broken rule.
 std::shared_ptr<const TensorFile> read_pickle(const std::filesystem::path& path,
                                               std::span<const std::byte> bytes,
-                                              std::shared_ptr<const void> owner);
+                                              std::shared_ptr<const void> owner,
+                                              std::shared_ptr<const MappedFile> mapped = nullptr);
 
 }  // namespace lowrank::weights
