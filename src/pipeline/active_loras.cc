@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_identity.h"
 #include "formats/lora_file.h"
 #include "tensor/state_dict.h"
 
@@ -19,10 +20,9 @@ namespace fs = std::filesystem;
 // More files than a prompt names; each costs its header and, while active, nothing more.
 constexpr std::size_t kKnownFiles = 64;
 
-std::string file_version(const fs::path& path) {
-  std::error_code ignored;
-  return fmt::format("{} {}", fs::file_size(path, ignored),
-                     fs::last_write_time(path, ignored).time_since_epoch().count());
+// Of what PEFT may keep beside a LoRA.
+std::string settings_version(const fs::path& path) {
+  return identity_of(path.parent_path() / "adapter_config.json").text();
 }
 
 adapter::ActiveAdapter active_adapter(const prompt::LoraTag& tag,
@@ -96,13 +96,19 @@ std::vector<Embedding> embeddings_of(const ActiveLoras::Loaded& lora, const std:
 }  // namespace
 
 const ActiveLoras::Known& ActiveLoras::open(const fs::path& path, const LoadedModel& model) {
-  std::string version = file_version(path);
+  std::string settings = settings_version(path);
   const auto it = known_.find(path);
-  if (it != known_.end() && it->second.version == version) return it->second;
+  if (it != known_.end() && it->second.settings == settings && it->second.adapter->file().file->is_current())
+    return it->second;
   if (known_.size() >= kKnownFiles) known_.clear();
   auto adapter = adapter::Adapter::match(formats::open_lora(path), *model.unet, *model.text_encoder);
-  std::string hash = formats::lora_short_hash(*adapter->file().file);
-  return known_.insert_or_assign(path, Known{std::move(version), std::move(adapter), std::move(hash)})
+  const weights::TensorFile& file = *adapter->file().file;
+  std::string hash = formats::lora_short_hash(file);
+  file.require_unchanged();
+  std::string version = fmt::format("{} {} {}", file.identity().text(), settings, ++opened_);
+  return known_
+      .insert_or_assign(path,
+                        Known{std::move(version), std::move(settings), std::move(adapter), std::move(hash)})
       .first->second;
 }
 
@@ -188,6 +194,10 @@ void ActiveLoras::set_text_call(int call) {
   text_state_.clear();
   for (const TextPart& part : text_parts_)
     if (prompt::is_there(part.times, call)) text_state_ += part.key;
+}
+
+void ActiveLoras::require_unchanged() const {
+  for (const Loaded& lora : loaded_) lora.adapter->file().file->require_unchanged();
 }
 
 void ActiveLoras::forget() {

@@ -62,6 +62,9 @@ class ActiveLoras {
   // Textual inversions inside the LoRAs, in the tags' order; of equal names the first stays.
   const std::vector<Embedding>& embeddings() const { return embeddings_; }
 
+  // Throws Error(kConflict) when somebody wrote to a file of those that act while it was in use.
+  void require_unchanged() const;
+
   // Takes everything off and forgets the files: the model is about to go.
   void forget();
 
@@ -77,7 +80,9 @@ class ActiveLoras {
 
  private:
   struct Known {
-    std::string version;  // size and time of the file when it was read
+    std::string
+        version;  // of the file and of PEFT's settings beside it when they were read, and how often that was
+    std::string settings;
     std::shared_ptr<const adapter::Adapter> adapter;
     std::string hash;
   };
@@ -90,6 +95,7 @@ class ActiveLoras {
   LoraFinder find_;
   adapter::AdapterStack stack_;
   std::map<std::filesystem::path, Known> known_;
+  int opened_ = 0;
   std::vector<Loaded> loaded_;
   std::vector<MissingLora> missing_;
   std::vector<std::string> warnings_;

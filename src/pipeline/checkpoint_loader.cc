@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -100,6 +101,23 @@ bool LoadedModel::is_inpainting() const {
   return pipeline::is_inpainting(*unet, *vae);
 }
 
+bool LoadedModel::is_current() const {
+  return std::ranges::all_of(files, [](const auto& file) { return file->is_current(); }) &&
+         std::ranges::all_of(configs,
+                             [](const auto& read) { return identity_of(read.first) == read.second; });
+}
+
+bool LoadedModel::is_vae_current() const {
+  return std::ranges::all_of(vae_files, [](const auto& file) { return file->is_current(); });
+}
+
+void LoadedModel::require_unchanged() const {
+  for (const auto* const all : {&files, &vae_files})
+    for (const auto& file : *all) file->require_unchanged();
+  for (const auto* const kept : {&kept_text_encoder, &kept_unet, &kept_vae})
+    if (*kept) (*kept)->require_unchanged();
+}
+
 void LoadedModel::set_tiling(bool is_on) {
   unet->policy()->wraps_around = is_on;
   vae->policy()->wraps_around = is_on;
@@ -182,7 +200,10 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
     require_fit(*loaded.unet, *loaded.vae, path);
   }
   loaded.files = checkpoint.files;
-  loaded.hash = std::make_unique<FileHash>(path, loaded.hashes);
+  loaded.configs = checkpoint.configs;
+  const bool is_file = checkpoint.layout == formats::Layout::kSingleFile;
+  loaded.hash = std::make_unique<FileHash>(path, is_file ? loaded.files.front()->identity() : FileIdentity{},
+                                           loaded.hashes);
   return loaded;
 }
 
@@ -194,7 +215,10 @@ void load_vae(LoadedModel& model, const std::optional<std::filesystem::path>& va
   model.vae_files = source.files;
   model.kept_vae.reset();
   model.vae_path = vae.value_or(std::filesystem::path());
-  model.vae_hash = vae ? std::make_unique<FileHash>(*vae, model.hashes) : nullptr;
+  const bool is_file = source.layout == formats::Layout::kSingleFile;
+  model.vae_hash = vae ? std::make_unique<FileHash>(
+                             *vae, is_file ? source.files.front()->identity() : FileIdentity{}, model.hashes)
+                       : nullptr;
 }
 
 }  // namespace lowrank::pipeline

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "formats/checkpoint.h"
@@ -30,6 +31,8 @@ struct LoadedModel {
   std::unique_ptr<model::Vae> vae;
 
   std::vector<std::shared_ptr<const weights::TensorFile>> files, vae_files;
+  std::vector<std::pair<std::filesystem::path, FileIdentity>>
+      configs;  // of a folder, see formats::Checkpoint
   HashMemo hashes;
   std::unique_ptr<FileHash> hash, vae_hash;  // of the checkpoint's file; of the VAE's, null without vae_path
   // What the components' products need, where it lies in a file of the cache.
@@ -40,6 +43,11 @@ struct LoadedModel {
   // Convolutions wrap around the picture's edges from now on, or no longer.
   void set_tiling(bool is_on);
   std::string name() const { return path.stem().string(); }
+  // Whether the files of the checkpoint, and those of its VAE, are still those that were loaded.
+  bool is_current() const;
+  bool is_vae_current() const;
+  // Throws Error(kConflict) when somebody wrote to one of them while it was in use: what was made with it is worthless.
+  void require_unchanged() const;
   // The weights as stored stay mapped, but leave this process's memory until they are read again (release_pages).
   void release_mapped_weights() const;
   // Before prepare(): the U-Net's products take its weights in 8 bits, with a scale for every 32 of them.

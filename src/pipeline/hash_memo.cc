@@ -1,7 +1,6 @@
 #include "pipeline/hash_memo.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cctype>
@@ -9,6 +8,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/file_identity.h"
 
 namespace lowrank::pipeline {
 namespace {
@@ -17,12 +17,9 @@ constexpr std::size_t kDigits = 64, kMostLines = 500;
 constexpr std::int64_t kLeastBytes = 64 << 20;
 
 // What a line begins with; "" for what is no large file.
-std::string identity_of(const std::filesystem::path& file) {
-  struct stat status {};
-  if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < kLeastBytes)
-    return "";
-  return fmt::format("{} {} {} {}.{:09} ", status.st_dev, status.st_ino, status.st_size,
-                     status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+std::string line_of(const std::filesystem::path& file) {
+  const FileIdentity identity = lowrank::identity_of(file);
+  return identity.size < kLeastBytes ? "" : identity.text() + " ";
 }
 
 std::string text_of(const std::filesystem::path& memo) {
@@ -36,7 +33,7 @@ std::string text_of(const std::filesystem::path& memo) {
 }  // namespace
 
 std::string HashMemo::find(const std::filesystem::path& file) const {
-  const std::string identity = memo_.empty() ? "" : identity_of(file);
+  const std::string identity = memo_.empty() ? "" : line_of(file);
   if (identity.empty()) return "";
   const std::string text = "\n" + text_of(memo_);
   const auto at = text.find("\n" + identity);
@@ -49,7 +46,7 @@ std::string HashMemo::find(const std::filesystem::path& file) const {
 }
 
 void HashMemo::keep(const std::filesystem::path& file, const std::string& hex) const {
-  const std::string identity = memo_.empty() || hex.size() != kDigits ? "" : identity_of(file);
+  const std::string identity = memo_.empty() || hex.size() != kDigits ? "" : line_of(file);
   if (identity.empty()) return;
   std::string text = identity + hex + "\n";
   std::size_t lines = 1;

@@ -1,6 +1,6 @@
 // Hashes of large files that were computed before: reading a checkpoint of gigabytes again only to name it would take
 // longer than all else that a start does. A text file of a line each, the last ones found or made; a file is known again
-// by its place on the disk, size and time, and whoever doubts the memo may delete it.
+// by its place on the disk, size and times, and whoever doubts the memo may delete it.
 #pragma once
 
 #include <filesystem>

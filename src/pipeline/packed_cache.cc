@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/mapping_guard.h"
 #include "base/sha256.h"
 #include "kernels/packed_weights.h"
 
@@ -46,7 +46,7 @@ Plan plan_of(const model::LayerMap& layers) {
                          at::toString(layer->weight().scalar_type()), layer->geometry().gated, at, bytes);
     at += kernels::round_up(bytes, kLine);
   }
-  plan.header = fmt::format("LowRank packed weights 1, panels of {}\n{}\n", kernels::kPanel, lines);
+  plan.header = fmt::format("LowRank packed weights 2, panels of {}\n{}\n", kernels::kPanel, lines);
   const std::int64_t start = kernels::round_up(static_cast<std::int64_t>(plan.header.size()), kPage);
   plan.header.resize(static_cast<std::size_t>(start), ' ');
   for (Place& place : plan.places) place.offset += start;
@@ -54,16 +54,15 @@ Plan plan_of(const model::LayerMap& layers) {
   return plan;
 }
 
-// What tells checkpoints apart without reading them: their headers, sizes, times and places on disk.
+// What tells checkpoints apart without reading them: their headers, sizes, times and places on disk, as they were when they
+// were opened. What lies at their paths now may be another file.
 std::optional<std::string> key_of(std::span<const std::shared_ptr<const weights::TensorFile>> files,
                                   const std::string& header) {
   std::string text = header;
   for (const auto& file : files) {
-    struct stat status {};
-    if (::stat(file->path().c_str(), &status) != 0) return std::nullopt;
+    if (!file->identity().exists()) return std::nullopt;
     const auto head = file->file_bytes().first(file->data_offset());
-    text += fmt::format("{} {} {}.{} {} {} ", head.size(), status.st_size, status.st_mtim.tv_sec,
-                        status.st_mtim.tv_nsec, status.st_dev, status.st_ino);
+    text += fmt::format("{} {} ", head.size(), file->identity().text());
     text.append(reinterpret_cast<const char*>(head.data()), head.size());
   }
   return sha256_hex(std::as_bytes(std::span(text.data(), text.size()))).substr(0, 32);
@@ -132,9 +131,11 @@ class NewFile {
                               file->descriptor_, 0);
     if (data == MAP_FAILED) return nullptr;
     file->bytes_ = {static_cast<std::byte*>(data), static_cast<std::size_t>(bytes)};
+    file->guard_.emplace(file->bytes_, MappingGuard::Access::kReadAndWrite);
     return file;
   }
   ~NewFile() {
+    guard_.reset();
     if (bytes_.data() != nullptr) ::munmap(bytes_.data(), bytes_.size());
     if (descriptor_ < 0) return;
     ::close(descriptor_);
@@ -144,8 +145,14 @@ class NewFile {
   NewFile& operator=(const NewFile&) = delete;
 
   std::span<std::byte> bytes() const { return bytes_; }
+  void require_unchanged() const {
+    if (guard_->is_damaged())
+      throw Error(kConflict, "{}: the file of the cache was cut short while it was in use; try again.",
+                  target_.string());
+  }
   void put_in_place() {
-    is_in_place_ = ::fsync(descriptor_) == 0 && ::rename(temporary_.c_str(), target_.c_str()) == 0;
+    is_in_place_ = !guard_->is_damaged() && ::fsync(descriptor_) == 0 &&
+                   ::rename(temporary_.c_str(), target_.c_str()) == 0;
   }
 
  private:
@@ -153,6 +160,7 @@ class NewFile {
   fs::path target_, temporary_;
   int descriptor_ = -1;
   std::span<std::byte> bytes_;
+  std::optional<MappingGuard> guard_;
   bool is_in_place_ = false;
 };
 
@@ -192,7 +200,12 @@ std::optional<KeptWeights> PackedCache::keep(
   if (const auto found = valid(path, plan)) {
     for (const Place& place : plan.places) place.layer->adopt_prepared({part(found->bytes(), place), found});
     fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
-    return KeptWeights{.bytes = found->bytes(), .owner = found};
+    return KeptWeights{
+        .bytes = found->bytes(), .owner = found, .require_unchanged = [found] {
+          if (found->is_damaged())
+            throw Error(kConflict, "{}: the file of the cache was cut short while it was in use; try again.",
+                        found->path().string());
+        }};
   }
   fs::create_directories(options_.folder, ignored);
   make_room(options_.folder, options_.limit_bytes, plan.bytes);
@@ -205,8 +218,11 @@ std::optional<KeptWeights> PackedCache::keep(
     pauses.after(place.bytes);
   }
   between();
+  for (const auto& file : files) file->require_unchanged();
   writers_.emplace_back([made] { made->put_in_place(); });
-  return KeptWeights{.bytes = made->bytes(), .owner = made, .is_new = true};
+  return KeptWeights{.bytes = made->bytes(), .owner = made, .is_new = true, .require_unchanged = [made] {
+                       made->require_unchanged();
+                     }};
 }
 
 }  // namespace lowrank::pipeline

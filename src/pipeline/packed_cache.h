@@ -31,7 +31,8 @@ struct PackedCacheOptions {
 struct KeptWeights {
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;
-  bool is_new = false;  // made now, not found
+  bool is_new = false;                           // made now, not found
+  std::function<void()> require_unchanged = {};  // as MappedFile does
 
   // The layers go on working; see release_pages.
   void release() const;
@@ -57,8 +58,8 @@ class PackedCache {
   HashMemo hash_memo() const;
 
   // Prepares all layers in a file of the cache; nothing where a component is too small or the cache cannot be
-  // read or written. `files` hold the layers' weights and tell checkpoints apart; `between` is called as Pauses
-  // does, and at the end.
+  // read or written. `files` hold the layers' weights and tell checkpoints apart; throws Error(kConflict) when one of
+  // them changed meanwhile, and keeps nothing then. `between` is called as Pauses does, and at the end.
   std::optional<KeptWeights> keep(const model::LayerMap& layers,
                                   std::span<const std::shared_ptr<const weights::TensorFile>> files,
                                   const std::function<void()>& between);

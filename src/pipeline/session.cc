@@ -83,8 +83,9 @@ GenerationResult Session::generate(const GenerationRequest& request, const Liste
 // ── models ──────────────────────────────────────────────────────────────────────────────────────────────
 
 Session::Place Session::locate(const std::string& checkpoint, const std::string& vae) const {
-  const bool keep = base_ != nullptr && checkpoint.empty();
-  Place place{.checkpoint = keep ? base_->loaded.path : resources_.checkpoint(checkpoint), .vae = {}};
+  std::error_code gone;
+  const bool keep = checkpoint.empty() && !base_path_.empty() && std::filesystem::exists(base_path_, gone);
+  Place place{.checkpoint = keep ? base_path_ : resources_.checkpoint(checkpoint), .vae = {}};
   place.vae = resources_.vae(vae, place.checkpoint);
   return place;
 }
@@ -93,18 +94,28 @@ ResidentModel& Session::bring(const Place& place) {
   for (const auto& resident : residents_) {
     LoadedModel& model = resident->loaded;
     if (model.path != place.checkpoint) continue;
-    if (model.vae_path != place.vae.value_or(std::filesystem::path())) {
+    if (model.vae_path != place.vae.value_or(std::filesystem::path()) ||
+        (&model != held_ && !model.is_vae_current())) {
       load_vae(model, place.vae);
       model.prepare_vae(packed_);
     }
     return *resident;
   }
-  residents_.push_back(std::make_unique<ResidentModel>(
-      load_model(place.checkpoint, place.vae, packed_.hash_memo()), resources_.lora, resources_.embeddings));
-  LoadedModel& loaded = residents_.back()->loaded;
-  if (options_.int8) loaded.hold_unet_in_int8();
-  loaded.prepare(packed_);
-  return *residents_.back();
+  auto made = std::make_unique<ResidentModel>(load_model(place.checkpoint, place.vae, packed_.hash_memo()),
+                                              resources_.lora, resources_.embeddings);
+  if (options_.int8) made->loaded.hold_unet_in_int8();
+  made->loaded.prepare(packed_);
+  made->loaded.require_unchanged();
+  return *residents_.emplace_back(std::move(made));
+}
+
+// A checkpoint that was written to or exchanged since it was loaded is loaded anew.
+void Session::drop_stale() {
+  std::erase_if(residents_, [&](const auto& resident) {
+    if (&resident->loaded == held_ || resident->loaded.is_current()) return false;
+    if (resident.get() == base_) base_ = nullptr;
+    return true;
+  });
 }
 
 void Session::drop_all_but(const std::vector<const ResidentModel*>& kept) {
@@ -113,7 +124,10 @@ void Session::drop_all_but(const std::vector<const ResidentModel*>& kept) {
 }
 
 LoadedModel& Session::use_model(const GenerationRequest& request) {
-  base_ = &bring(locate(request.checkpoint, request.vae));
+  const Place place = locate(request.checkpoint, request.vae);
+  drop_stale();
+  base_path_ = place.checkpoint;
+  base_ = &bring(place);
   drop_all_but({base_});
   return base_->loaded;
 }
@@ -130,7 +144,10 @@ std::int64_t Session::text_encodings() const {
 
 void Session::bring_models(Job& job, const GenerationRequest& request) {
   const Stopwatch watch(job.result.seconds_load);
-  job.first.model = base_ = &bring(locate(request.checkpoint, request.vae));
+  const Place place = locate(request.checkpoint, request.vae);
+  drop_stale();
+  base_path_ = place.checkpoint;
+  job.first.model = base_ = &bring(place);
   std::vector<const ResidentModel*> used = {base_};
   if (request.enable_hr && !request.is_img2img()) {
     const bool same = request.hr_checkpoint.empty() || request.hr_checkpoint == "Use same checkpoint";

@@ -56,6 +56,17 @@ class Session {
   // Loads what the request names, unless it is resident. generate() does it by itself.
   LoadedModel& use_model(const GenerationRequest& request);
 
+  // While the answer lives, `model` stays what it is even when its files change: somebody trains on it.
+  struct Hold {
+    explicit Hold(Session& session, const LoadedModel& model) : session_(session) { session.held_ = &model; }
+    ~Hold() { session_.held_ = nullptr; }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+   private:
+    Session& session_;
+  };
+
   // Someone else changed the resident model's slots (training shows what it has learned so far): texts are
   // encoded anew.
   void forget_encodings();
@@ -74,6 +85,7 @@ class Session {
   };
   Place locate(const std::string& checkpoint, const std::string& vae) const;
   ResidentModel& bring(const Place& place);
+  void drop_stale();
   void drop_all_but(const std::vector<const ResidentModel*>& kept);
   void bring_models(Job& job, const GenerationRequest& request);
 
@@ -89,6 +101,7 @@ class Session {
   at::Tensor first_pass(Job& job, int batch);
   at::Tensor second_pass(Job& job, int batch, const at::Tensor& latents);
   at::Tensor enlarged(Job& job, const at::Tensor& latents, at::Tensor& extra);
+  void require_unchanged(const Job& job) const;
   void finish_batch(Job& job, int batch, const at::Tensor& latents);
   void note_loras(Job& job, const Pass& pass);
   void report_loras(Job& job);
@@ -97,7 +110,9 @@ class Session {
   Resources resources_;
   SessionOptions options_;
   std::vector<std::unique_ptr<ResidentModel>> residents_;
-  ResidentModel* base_ = nullptr;  // among them: the one that a request without a checkpoint's name gets
+  ResidentModel* base_ = nullptr;      // among them: the one that a request without a checkpoint's name gets
+  const LoadedModel* held_ = nullptr;  // see Hold
+  std::filesystem::path base_path_;    // of it, also while it is loaded anew
   PackedCache packed_;
   Upscalers upscalers_;
   prompt::Tokenizer tokenizer_;

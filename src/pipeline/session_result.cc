@@ -43,6 +43,18 @@ std::string title(const LoadedModel& model) {
 
 }  // namespace
 
+// Before a picture is handed out: nothing that it was made with changed meanwhile.
+void Session::require_unchanged(const Job& job) const {
+  for (const Pass* pass : {&job.first, job.second ? &*job.second : nullptr}) {
+    if (pass == nullptr) continue;
+    for (const ResidentModel* used : {pass->model, pass->refiner}) {
+      if (used == nullptr) continue;
+      used->loaded.require_unchanged();
+      used->loras.require_unchanged();
+    }
+  }
+}
+
 void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
   const Stopwatch watch(job.result.seconds_decode);
   if (job.listener.on_latents) job.listener.on_latents(latents);
@@ -57,6 +69,7 @@ void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
       const auto& all = job.init.pictures;
       picture = image::colour_corrected(picture, all[all.size() == 1 ? 0 : static_cast<std::size_t>(i)]);
     }
+    require_unchanged(job);
     job.result.pictures.push_back({.picture = put_back(job.init, static_cast<std::size_t>(i), picture),
                                    .metadata = describe(job, seeds),
                                    .index = index,

@@ -83,11 +83,11 @@ void Upscalers::check(const std::string& name) const {
 }
 
 const model::Upscaler& Upscalers::load(const std::filesystem::path& path) {
-  const auto time = std::filesystem::last_write_time(path);
-  if (loaded_.model != nullptr && loaded_.path == path && loaded_.time == time) return *loaded_.model;
+  if (loaded_.model != nullptr && loaded_.path == path && loaded_.file->is_current()) return *loaded_.model;
   const auto opened = formats::open_upscaler(path);
   try {
-    loaded_ = {path, time, model::make_upscaler(tensor::as_state_dict(opened.parameters, opened.file))};
+    loaded_ = {path, opened.file,
+               model::make_upscaler(tensor::as_state_dict(opened.parameters, opened.file))};
   } catch (const Error& error) {
     throw error.during(fmt::format("loading {}", path.string()));
   }
@@ -108,6 +108,7 @@ image::Picture Upscalers::upscale(const std::string& name, const image::Picture&
                                       : upscale_by_model(load(*file(name)), large, tiles, stop);
     if (before == std::pair(large.width, large.height)) break;
   }
+  if (plain == std::end(kPlain)) loaded_.file->require_unchanged();
   return image::resize(large, width, height);
 }
 

@@ -45,7 +45,7 @@ class Upscalers {
  private:
   struct Loaded {
     std::filesystem::path path;
-    std::filesystem::file_time_type time;
+    std::shared_ptr<const weights::TensorFile> file;
     std::unique_ptr<model::Upscaler> model;
   };
   std::optional<std::filesystem::path> file(const std::string& name) const;

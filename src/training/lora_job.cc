@@ -67,6 +67,7 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
   pipeline::GenerationRequest request;
   request.checkpoint = job.checkpoint;
   pipeline::LoadedModel& model = session.use_model(request);
+  const pipeline::Session::Hold hold(session, model);
   LoraTrainOptions options = job.options;
   auto& resolution = options.data.buckets.resolution;
   if (resolution.width == 0) resolution = {model.native_size, model.native_size};

@@ -117,6 +117,7 @@ class LoraRun {
       stop_if_asked(step);
       const double loss = train_step(step);
       note_loss(step, loss);
+      model_.require_unchanged();  // nothing is saved that was learned on another model
       save_on_the_way(step + 1);
       if (hooks_.after_step) {
         const at::NoGradGuard no_grad;

@@ -42,8 +42,9 @@ TEST_F(HashMemoTest, KnowsFilesUntilTheyChange) {
   memo.keep(second, b_);
   EXPECT_EQ(memo.find(first), a_);
   EXPECT_EQ(memo.find(second), b_);
+  // Renaming changes the same time as writing does, and a memo that is wrong is worse than one that has forgotten.
   fs::rename(first, folder_ / "renamed");
-  EXPECT_EQ(memo.find(folder_ / "renamed"), a_);
+  EXPECT_EQ(memo.find(folder_ / "renamed"), "");
   fs::last_write_time(second, fs::last_write_time(second) + std::chrono::seconds(1));
   EXPECT_EQ(memo.find(second), "");
   EXPECT_EQ(memo.find(folder_ / "absent"), "");
@@ -86,12 +87,31 @@ TEST_F(HashMemoTest, AFileIsReadOnceOnly) {
   const HashMemo memo(folder_ / "hashes.txt");
   const fs::path large = file("large");
   const std::string right = sha256_file_hex(large);
-  EXPECT_EQ(FileHash(large, memo).prefix(64), right);
+  EXPECT_EQ(FileHash(large, identity_of(large), memo).prefix(64), right);
   EXPECT_EQ(memo.find(large), right);
   fs::remove(folder_ / "hashes.txt");
   memo.keep(large, a_);  // a memory that nothing but the memo can tell from the truth
-  EXPECT_EQ(FileHash(large, memo).prefix(64), a_);
-  EXPECT_EQ(FileHash(large).prefix(64), right);
+  EXPECT_EQ(FileHash(large, identity_of(large), memo).prefix(64), a_);
+  EXPECT_EQ(FileHash(large, identity_of(large)).prefix(64), right);
+}
+
+// The hash names what the weights came from: of a file that is another one by now there is none.
+TEST_F(HashMemoTest, AnExchangedFileHasNoHash) {
+  const fs::path large = file("large");
+  const FileIdentity loaded = identity_of(large);
+  fs::rename(file("other"), large);
+  EXPECT_EQ(FileHash(large, loaded).prefix(64), "");
+}
+
+// Whoever writes to a file and sets its date again does not get its old hash.
+TEST_F(HashMemoTest, TheSameSizeAndDateAreNotEnough) {
+  const HashMemo memo(folder_ / "hashes.txt");
+  const fs::path large = file("large");
+  const auto date = fs::last_write_time(large);
+  memo.keep(large, a_);
+  std::fstream(large, std::ios::in | std::ios::out | std::ios::binary) << "other";
+  fs::last_write_time(large, date);
+  EXPECT_EQ(memo.find(large), "");
 }
 
 }  // namespace

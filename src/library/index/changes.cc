@@ -13,7 +13,7 @@ namespace {
 
 // What the index remembers of a file, as far as it tells whether the file changed.
 struct Known {
-  std::int64_t id = 0, size = 0, mtime_ns = 0, inode = 0, stamp = 0;
+  std::int64_t id = 0, size = 0, mtime_ns = 0, ctime_ns = 0, inode = 0, stamp = 0;
 };
 
 std::string joined(const std::string& folder, const std::string& name) {
@@ -96,12 +96,13 @@ class Comparison {
   std::map<std::string, Known> known_in(std::string_view place, const std::string& folder) const {
     std::map<std::string, Known> known;
     auto statement = database_.prepare(
-        "SELECT relative, id, size, mtime, inode, stamp FROM file WHERE place = ? AND folder = ? AND gone IS "
+        "SELECT relative, id, size, mtime, ctime, inode, stamp FROM file WHERE place = ? AND folder = ? AND "
+        "gone IS "
         "NULL");
     statement.bind(1, place).bind(2, folder);
     while (statement.step())
       known[statement.text(0)] = {statement.integer(1), statement.integer(2), statement.integer(3),
-                                  statement.integer(4), statement.integer(5)};
+                                  statement.integer(4), statement.integer(5), statement.integer(6)};
     return known;
   }
 
@@ -123,8 +124,8 @@ class Comparison {
         if (found != known.end()) {
           const Known before = found->second;
           known.erase(found);
-          if (before.size == file.size && before.mtime_ns == file.mtime_ns && before.inode == file.inode &&
-              before.stamp == stamp)
+          if (before.size == file.size && before.mtime_ns == file.mtime_ns &&
+              before.ctime_ns == file.ctime_ns && before.inode == file.inode && before.stamp == stamp)
             continue;
         }
         changes_.fresh.push_back({.folder = changed.get(), .file = &file, .stamp = stamp});

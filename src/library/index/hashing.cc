@@ -1,17 +1,15 @@
 #include "library/index/hashing.h"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <memory>
 
 #include "base/error.h"
+#include "base/file_identity.h"
 #include "library/index/place_table.h"
+#include "weights/safetensors_header.h"
 
 namespace lowrank::library {
 namespace {
@@ -48,46 +46,36 @@ class Sha256 {
   std::uint64_t bytes_ = 0;
 };
 
-struct Descriptor {
-  int number;
-  ~Descriptor() { ::close(number); }
-};
-
 // Where the tensors of a safetensors file begin; the file's size for anything else.
 std::uint64_t data_offset(std::string_view first_piece, std::uint64_t size) {
   std::uint64_t length = 0;
-  if (first_piece.size() < 9 || first_piece[8] != '{') return size;
-  std::memcpy(&length, first_piece.data(), 8);
+  const auto bytes = std::as_bytes(std::span(first_piece));
+  if (!weights::looks_like_safetensors(bytes, size)) return size;
+  std::memcpy(&length, bytes.data(), sizeof(length));
   return length <= size - 8 ? length + 8 : size;
 }
 
 }  // namespace
 
 FileHashes hash_file(const fs::path& path, const std::stop_token& stop) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  struct stat before {};
-  if (file.number < 0 || ::fstat(file.number, &before) != 0)
-    throw Error(kIo, "{}: cannot be read ({}).", path.string(), std::strerror(errno));
-  const auto size = static_cast<std::uint64_t>(before.st_size);
+  const OpenFile file(path);
+  const FileIdentity before = identity_of(file.descriptor());
+  const auto size = static_cast<std::uint64_t>(before.size);
   Sha256 whole, part, behind_header;
   std::vector<char> piece(1 << 20);
   std::uint64_t offset = 0, data = size;
   while (offset < size) {
     throw_if_stopped(stop);
-    const ssize_t done = ::read(file.number, piece.data(), piece.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) throw Error(kIo, "{}: reading failed ({}).", path.string(), std::strerror(errno));
+    const std::size_t done = file.read(piece.data(), piece.size(), offset);
     if (done == 0) break;
-    const std::string_view text(piece.data(), static_cast<std::size_t>(done));
+    const std::string_view text(piece.data(), done);
     if (offset == 0) data = data_offset(text, size);
     whole.add(text, offset, 0, size);
     part.add(text, offset, kAutoV1Offset, kAutoV1Offset + kAutoV1Length);
     behind_header.add(text, offset, data, size);
     offset += text.size();
   }
-  struct stat after {};
-  if (offset != size || ::fstat(file.number, &after) != 0 || after.st_size != before.st_size ||
-      after.st_mtim.tv_sec != before.st_mtim.tv_sec || after.st_mtim.tv_nsec != before.st_mtim.tv_nsec)
+  if (offset != size || identity_of(file.descriptor()) != before)
     throw Error(kIo, "{}: was being written while it was read; try again.", path.string());
   return {.sha256 = whole.hex(), .autov1 = part.hex().substr(0, 8), .addnet = behind_header.hex()};
 }
@@ -95,9 +83,9 @@ FileHashes hash_file(const fs::path& path, const std::stop_token& stop) {
 void keep_hashes(const Database& database, const Record& record, const FileHashes& hashes) {
   auto keep = database.prepare(
       "UPDATE file SET sha256 = nullif(?, ''), autov1 = nullif(?, ''), addnet = nullif(?, '') "
-      "WHERE id = ? AND size = ? AND mtime = ?");
+      "WHERE id = ? AND size = ? AND mtime = ? AND ctime = ?");
   keep.bind(1, hashes.sha256).bind(2, hashes.autov1).bind(3, hashes.addnet);
-  keep.bind(4, record.id).bind(5, record.size).bind(6, record.mtime_ns).run();
+  keep.bind(4, record.id).bind(5, record.size).bind(6, record.mtime_ns).bind(7, record.ctime_ns).run();
 }
 
 bool ensure_hashes(const Database& database, const DataDir& data, Record& record, std::string& problem,
@@ -112,13 +100,14 @@ bool ensure_hashes(const Database& database, const DataDir& data, Record& record
   }
   auto twin = database.prepare(
       "SELECT sha256, autov1, addnet FROM file WHERE size = ? AND inode = ? AND device = ? AND mtime = ? AND "
-      "id <> ? "
+      "ctime = ? AND id <> ? "
       "AND sha256 IS NOT NULL");
   twin.bind(1, record.size)
       .bind(2, record.inode)
       .bind(3, record.device)
       .bind(4, record.mtime_ns)
-      .bind(5, record.id);
+      .bind(5, record.ctime_ns)
+      .bind(6, record.id);
   FileHashes hashes;
   if (twin.step()) {
     hashes = {twin.text(0), twin.text(1), twin.text(2)};

@@ -56,7 +56,8 @@ void remove_index(const fs::path& file) {
   for (const char* ending : {"", "-wal", "-shm", "-journal"}) fs::remove(file.string() + ending, ignored);
 }
 
-constexpr const char* kCarriedColumns = "place, relative, size, mtime, inode, sha256, autov1, addnet, added";
+constexpr const char* kCarriedColumns =
+    "place, relative, size, mtime, ctime, inode, sha256, autov1, addnet, added";
 
 }  // namespace
 
@@ -119,7 +120,7 @@ void carry_over(const Database& database) {
       "c "
       "WHERE c.place = file.place AND c.relative = file.relative AND c.size = file.size AND c.mtime = "
       "file.mtime "
-      "AND c.inode = file.inode;"
+      "AND c.inode = file.inode AND c.ctime IN (0, file.ctime);"
       "INSERT OR IGNORE INTO former_name (file, name, since) SELECT file.id, n.name, n.since FROM "
       "carried_name n "
       "JOIN file ON file.place = n.place AND file.relative = n.relative;"

@@ -92,6 +92,7 @@ std::span<const ColumnRow> record_columns() {
       {"sort_key", &R::sort_key},
       {"size", &R::size},
       {"mtime", &R::mtime_ns},
+      {"ctime", &R::ctime_ns},
       {"inode", &R::inode},
       {"device", &R::device},
       {"stamp", &R::stamp},

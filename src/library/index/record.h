@@ -21,9 +21,10 @@ struct Record {
   std::string sort_key;
   // the file as last seen
   std::int64_t size = 0, mtime_ns = 0, inode = 0, device = 0;
-  std::int64_t stamp = 0;   // of the files beside it
-  std::int64_t header = 0;  // digest of a safetensors header; 0: none
-  std::int64_t added = 0;   // seconds since 1970, first seen
+  std::int64_t ctime_ns = 0;  // 0: seen before the index kept it
+  std::int64_t stamp = 0;     // of the files beside it
+  std::int64_t header = 0;    // digest of a safetensors header; 0: none
+  std::int64_t added = 0;     // seconds since 1970, first seen
   // names
   std::string name, alias, title;
   // hashes, lower-case hexadecimal; "" not computed, or nothing there to compute them of

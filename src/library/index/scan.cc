@@ -130,6 +130,7 @@ class Scan {
     if (row.step()) record = read_record_row(row);
     const ListedFile& file = *fresh.file;
     const bool is_same = record.id != 0 && record.size == file.size && record.mtime_ns == file.mtime_ns &&
+                         (record.ctime_ns == file.ctime_ns || record.ctime_ns == 0) &&
                          record.inode == file.inode;
     if (!is_same) record.sha256 = record.autov1 = record.addnet = "";
     if (record.id == 0) {
@@ -145,6 +146,7 @@ class Scan {
     record.sort_key = formats::natural_key(relative);
     record.size = file.size;
     record.mtime_ns = file.mtime_ns;
+    record.ctime_ns = file.ctime_ns;
     record.inode = file.inode;
     record.device = file.device;
     record.stamp = fresh.stamp;

@@ -32,10 +32,14 @@ std::uint64_t mix(std::uint64_t hash, std::string_view text) {
   return hash;
 }
 
+std::int64_t nanoseconds(const timespec& time) {
+  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
 // Summed over a folder, so that the order in which the system lists it does not count.
 std::uint64_t fingerprint_of(const ListedFile& file) {
   std::uint64_t hash = mix(0xCBF29CE484222325ull, file.name);
-  for (const auto value : {file.size, file.mtime_ns, file.inode, file.device})
+  for (const auto value : {file.size, file.mtime_ns, file.ctime_ns, file.inode, file.device})
     hash = mix(hash, static_cast<std::uint64_t>(value));
   return hash;
 }
@@ -90,9 +94,13 @@ class Walker {
     const auto add = [&](const char* name, std::vector<ListedFile>& to) {
       struct stat status {};
       if (::fstatat(descriptor, name, &status, 0) != 0 || !S_ISREG(status.st_mode)) return false;
-      const ListedFile& file = to.emplace_back(
-          ListedFile{name, status.st_size, status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec,
-                     static_cast<std::int64_t>(status.st_ino), static_cast<std::int64_t>(status.st_dev)});
+      const ListedFile& file =
+          to.emplace_back(ListedFile{.name = name,
+                                     .size = status.st_size,
+                                     .mtime_ns = nanoseconds(status.st_mtim),
+                                     .ctime_ns = nanoseconds(status.st_ctim),
+                                     .inode = static_cast<std::int64_t>(status.st_ino),
+                                     .device = static_cast<std::int64_t>(status.st_dev)});
       sum += fingerprint_of(file);
       return true;
     };

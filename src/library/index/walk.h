@@ -13,7 +13,7 @@ namespace lowrank::library {
 
 struct ListedFile {
   std::string name;
-  std::int64_t size = 0, mtime_ns = 0, inode = 0, device = 0;
+  std::int64_t size = 0, mtime_ns = 0, ctime_ns = 0, inode = 0, device = 0;
 };
 
 struct Listing {

@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/file_identity.h"
 #include "base/sha256.h"
 #include "server/json.h"
 
@@ -11,11 +12,6 @@ namespace lowrank::server {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::int64_t time_of(const fs::path& path) {
-  std::error_code failure;
-  return static_cast<std::int64_t>(fs::last_write_time(path, failure).time_since_epoch().count());
-}
 
 }  // namespace
 
@@ -26,9 +22,8 @@ HashCache::HashCache(fs::path file) : file_(std::move(file)) {
     if (stored.is_object())
       for (const auto& [path, entry] : stored.items())
         if (entry.is_object() && entry.value("sha256", RequestJson()).is_string() &&
-            entry.value("size", RequestJson()).is_number() && entry.value("time", RequestJson()).is_number())
-          known_[path] = {.size = entry["size"].get<std::uintmax_t>(),
-                          .time = entry["time"].get<std::int64_t>(),
+            entry.value("file", RequestJson()).is_string())
+          known_[path] = {.file = entry["file"].get<std::string>(),
                           .hash = entry["sha256"].get<std::string>()};
   }
   thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
@@ -40,13 +35,11 @@ HashCache::~HashCache() {
 }
 
 std::optional<std::string> HashCache::sha256(const fs::path& path) {
-  std::error_code failure;
-  if (!fs::is_regular_file(path, failure)) return std::nullopt;
-  const std::uintmax_t size = fs::file_size(path, failure);
-  const std::int64_t time = time_of(path);
+  const FileIdentity file = identity_of(path);
+  if (!file.exists()) return std::nullopt;
   const std::lock_guard lock(mutex_);
   const auto found = known_.find(path.string());
-  if (found != known_.end() && found->second.size == size && found->second.time == time) {
+  if (found != known_.end() && found->second.file == file.text()) {
     if (found->second.hash.empty()) return std::nullopt;  // it could not be read
     return found->second.hash;
   }
@@ -62,8 +55,7 @@ void HashCache::work(const std::stop_token& stop) {
   while (changed_.wait(lock, stop, [&] { return !wanted_.empty(); })) {
     const fs::path path = wanted_.front();
     lock.unlock();
-    std::error_code failure;
-    Known known{.size = fs::file_size(path, failure), .time = time_of(path), .hash = ""};
+    Known known{.file = identity_of(path).text(), .hash = ""};
     try {
       known.hash = sha256_file_hex(path, stop);
     } catch (const Error& error) {
@@ -83,7 +75,7 @@ void HashCache::work(const std::stop_token& stop) {
 void HashCache::save_locked() const {
   Json all = Json::object();
   for (const auto& [path, known] : known_)
-    if (!known.hash.empty()) all[path] = {{"size", known.size}, {"time", known.time}, {"sha256", known.hash}};
+    if (!known.hash.empty()) all[path] = {{"file", known.file}, {"sha256", known.hash}};
   write_file(file_, json_text(all, 1));
 }
 

@@ -1,4 +1,4 @@
-// SHA-256 of large files, computed beside other work and remembered by path, size and time.
+// SHA-256 of large files, computed beside other work and remembered by path, place on the disk, size and times.
 #pragma once
 
 #include <condition_variable>
@@ -23,8 +23,7 @@ class HashCache {
 
  private:
   struct Known {
-    std::uintmax_t size = 0;
-    std::int64_t time = 0;
+    std::string file;  // FileIdentity::text()
     std::string hash;
   };
   void work(const std::stop_token& stop);
