@@ -126,8 +126,8 @@ void Session::drop_all_but(const std::vector<const ResidentModel*>& kept) {
 LoadedModel& Session::use_model(const GenerationRequest& request) {
   const Place place = locate(request.checkpoint, request.vae);
   drop_stale();
-  base_path_ = place.checkpoint;
   base_ = &bring(place);
+  base_path_ = place.checkpoint;
   drop_all_but({base_});
   return base_->loaded;
 }
@@ -146,8 +146,8 @@ void Session::bring_models(Job& job, const GenerationRequest& request) {
   const Stopwatch watch(job.result.seconds_load);
   const Place place = locate(request.checkpoint, request.vae);
   drop_stale();
-  base_path_ = place.checkpoint;
   job.first.model = base_ = &bring(place);
+  base_path_ = place.checkpoint;
   std::vector<const ResidentModel*> used = {base_};
   if (request.enable_hr && !request.is_img2img()) {
     const bool same = request.hr_checkpoint.empty() || request.hr_checkpoint == "Use same checkpoint";
