@@ -11,8 +11,8 @@ namespace {
 
 using Letters = std::bitset<256>;
 
-constexpr std::size_t kMaxBytes = 512;
-constexpr int kMaxDepth = 50;
+constexpr std::size_t kMaxPatternBytes = 512;
+constexpr int kMaxPatternDepth = 50;
 constexpr int kMaxRepeat = 1'000;
 
 Letters letters_where(auto&& is_member) {
@@ -60,7 +60,7 @@ class NamePattern::Compiler {
   }
 
   void alternatives(int depth) {
-    if (depth > kMaxDepth) fail("is nested too deeply");
+    if (depth > kMaxPatternDepth) fail("is nested too deeply");
     const std::uint32_t begin = here();
     sequence(depth);
     std::vector<std::uint32_t> ends;
@@ -268,7 +268,7 @@ NamePattern::NamePattern(const std::string& text, PatternAllowance& allowance) :
     return std::isalnum(letter) || letter == '_' || letter == '-' || letter == '.';
   });
   Compiler compiler(*this, allowance);
-  if (text_.size() > kMaxBytes) compiler.fail("is longer than 512 bytes");
+  if (text_.size() > kMaxPatternBytes) compiler.fail("is longer than 512 bytes");
   if (!is_plain_) compiler.run();
 }
 

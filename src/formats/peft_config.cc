@@ -25,38 +25,38 @@ constexpr std::array<std::string_view, 14> kAppliedTypes = {"LORA", "ADALORA", "
                                                             "VERA", "C3A",     "SHIRA", "HIRA"};
 
 // Further types, by what their tensors are called. PEFT 0.21, PEFT_TYPE_TO_PREFIX_MAPPING.
-struct MarkRow {
+struct PeftMarkRow {
   std::string_view mark, type;
 };
 constexpr std::array kUnknownMarks = {
-    MarkRow{".adamss_", "ADAMSS"},
-    MarkRow{".adaption_prompt", "ADAPTION_PROMPT"},
-    MarkRow{".beft_", "BEFT"},
-    MarkRow{".bone_", "BONE"},
-    MarkRow{".cartridge_", "CARTRIDGE"},
-    MarkRow{".deft_", "DEFT"},
-    MarkRow{".fourierft_", "FOURIERFT"},
-    MarkRow{".frod_", "FROD"},
-    MarkRow{".glora_", "GLORA"},
-    MarkRow{".gralora_", "GRALORA"},
-    MarkRow{".lily_", "LILY"},
-    MarkRow{".ln_tuning_", "LN_TUNING"},
-    MarkRow{".osf_", "OSF"},
-    MarkRow{".peanut_", "PEANUT"},
-    MarkRow{".poly_", "POLY"},
-    MarkRow{".psoft_", "PSOFT"},
-    MarkRow{".pvera_", "PVERA"},
-    MarkRow{".randlora_", "RANDLORA"},
-    MarkRow{".road_", "ROAD"},
-    MarkRow{".shadow_", "SHADOW"},
-    MarkRow{".supertuning_", "SUPERTUNING"},
-    MarkRow{".tinylora_", "TINYLORA"},
-    MarkRow{".unilora_", "UNILORA"},
-    MarkRow{".vblora_", "VBLORA"},
-    MarkRow{".trainable_tokens_", "TRAINABLE_TOKENS"},
-    MarkRow{".waveft_", "WAVEFT"},
-    MarkRow{".xlora_", "XLORA"},
-    MarkRow{".oft_r", "OFT as written before PEFT 0.15"},
+    PeftMarkRow{".adamss_", "ADAMSS"},
+    PeftMarkRow{".adaption_prompt", "ADAPTION_PROMPT"},
+    PeftMarkRow{".beft_", "BEFT"},
+    PeftMarkRow{".bone_", "BONE"},
+    PeftMarkRow{".cartridge_", "CARTRIDGE"},
+    PeftMarkRow{".deft_", "DEFT"},
+    PeftMarkRow{".fourierft_", "FOURIERFT"},
+    PeftMarkRow{".frod_", "FROD"},
+    PeftMarkRow{".glora_", "GLORA"},
+    PeftMarkRow{".gralora_", "GRALORA"},
+    PeftMarkRow{".lily_", "LILY"},
+    PeftMarkRow{".ln_tuning_", "LN_TUNING"},
+    PeftMarkRow{".osf_", "OSF"},
+    PeftMarkRow{".peanut_", "PEANUT"},
+    PeftMarkRow{".poly_", "POLY"},
+    PeftMarkRow{".psoft_", "PSOFT"},
+    PeftMarkRow{".pvera_", "PVERA"},
+    PeftMarkRow{".randlora_", "RANDLORA"},
+    PeftMarkRow{".road_", "ROAD"},
+    PeftMarkRow{".shadow_", "SHADOW"},
+    PeftMarkRow{".supertuning_", "SUPERTUNING"},
+    PeftMarkRow{".tinylora_", "TINYLORA"},
+    PeftMarkRow{".unilora_", "UNILORA"},
+    PeftMarkRow{".vblora_", "VBLORA"},
+    PeftMarkRow{".trainable_tokens_", "TRAINABLE_TOKENS"},
+    PeftMarkRow{".waveft_", "WAVEFT"},
+    PeftMarkRow{".xlora_", "XLORA"},
+    PeftMarkRow{".oft_r", "OFT as written before PEFT 0.15"},
 };
 
 // Settings of a LORA with which the change is no fixed matrix, or not one that the file tells.
@@ -130,7 +130,7 @@ bool has_component_prefix(const ordered_json& object) {
 std::optional<std::string_view> unknown_peft_type(std::string_view key) {
   if (key == "prompt_embeddings") return "PROMPT_TUNING, P_TUNING or PREFIX_TUNING";
   // The mark begins the key's last words: `X.fourierft_spectrum`, `X.glora_A.Xd`, `X.osf_U.default`.
-  for (const MarkRow& row : kUnknownMarks)
+  for (const PeftMarkRow& row : kUnknownMarks)
     if (const auto at = key.rfind(row.mark); at != std::string_view::npos && at > 0) return row.type;
   return std::nullopt;
 }
