@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <initializer_list>
+#include <algorithm>
 
 #include "formats/kind_table.h"
+#include "formats/shape_check.h"
 
 namespace lowrank::formats {
 namespace {
@@ -12,71 +13,7 @@ namespace {
 using weights::Shape;
 using weights::shape_text;
 
-// Trailing dimensions of 1 beyond the second do not count.
-Shape without_trailing_ones(Shape shape) {
-  while (shape.size() > 2 && shape.back() == 1) shape.pop_back();
-  return shape;
-}
-
-std::int64_t product(const Shape& shape, std::size_t first = 0) {
-  std::int64_t value = 1;
-  for (std::size_t i = first; i < shape.size(); ++i) value *= shape[i];
-  return value;
-}
-
-// Collects the first mismatch.
-class Check {
- public:
-  Check(const ModuleShapes& module, const LayerSizes& layer) : module_(module), layer_(layer) {}
-
-  const Shape& shape(std::string_view part) const { return module_.parts.find(part)->second; }
-  std::int64_t size(std::string_view part, std::size_t dimension) const {
-    const Shape& sizes = shape(part);
-    return dimension < sizes.size() ? sizes[dimension] : 1;
-  }
-  std::int64_t count(std::string_view part) const { return product(shape(part)); }
-  bool has(std::string_view part) const { return module_.has(part); }
-  const LayerSizes& layer() const { return layer_; }
-  const ModuleShapes& module() const { return module_; }
-
-  Check& part(std::string_view name, std::initializer_list<std::int64_t> wanted) {
-    const Shape need = without_trailing_ones(wanted);
-    if (ok() && without_trailing_ones(shape(name)) != need)
-      fail("{} is {}, the layer {} needs {}", name, shape_text(shape(name)), shape_text(layer_.sizes),
-           shape_text(need));
-    return *this;
-  }
-  // [rows, in, kh, kw], or the same flattened to [rows, in·kh·kw].
-  Check& kernel(std::string_view name, std::int64_t rows) {
-    if (shape(name) == Shape{rows, layer_.columns()}) return *this;
-    return part(name, {rows, layer_.in(), layer_.size(2), layer_.size(3)});
-  }
-  Check& elements(std::string_view name, std::int64_t wanted, std::string_view what) {
-    if (ok() && count(name) != wanted)
-      fail("{} has {} elements, the layer {} has {} {}", name, count(name), shape_text(layer_.sizes), wanted,
-           what);
-    return *this;
-  }
-  Check& linear_only() {
-    if (ok() && layer_.columns() != layer_.in())
-      fail("a {} module cannot change a convolution of {}x{}", adapter_kind_name(module_.kind),
-           layer_.size(2), layer_.size(3));
-    return *this;
-  }
-  template <typename... Values>
-  void fail(fmt::format_string<Values...> form, Values&&... values) {
-    if (ok()) reason_ = fmt::format(form, std::forward<Values>(values)...);
-  }
-  bool ok() const { return reason_.empty(); }
-  const std::string& reason() const { return reason_; }
-
- private:
-  const ModuleShapes& module_;
-  const LayerSizes& layer_;
-  std::string reason_;
-};
-
-void check_lora(Check& check) {
+void check_lora(ShapeCheck& check) {
   const std::int64_t rank = check.size("lora_down.weight", 0);
   check.part("lora_up.weight", {check.layer().out(), rank});
   if (check.has("lora_mid.weight")) {
@@ -96,7 +33,7 @@ void check_lora(Check& check) {
   }
 }
 
-void check_loha(Check& check) {
+void check_loha(ShapeCheck& check) {
   const std::int64_t rank = check.size("hada_w1_b", 0), rank2 = check.size("hada_w2_b", 0);
   const LayerSizes& layer = check.layer();
   if (check.has("hada_t1") && check.has("hada_t2")) {
@@ -118,7 +55,7 @@ Split whole(const Shape& shape) {
   return {shape.empty() ? 1 : shape[0], product(shape, 1)};
 }
 
-void check_lokr(Check& check) {
+void check_lokr(ShapeCheck& check) {
   const LayerSizes& layer = check.layer();
   Split one, two;
   if (check.has("lokr_w1")) {
@@ -146,7 +83,7 @@ void check_lokr(Check& check) {
   }
 }
 
-void check_glora(Check& check) {
+void check_glora(ShapeCheck& check) {
   const LayerSizes& layer = check.layer();
   const auto [is_old, rank] = glora_layout(check.module(), layer.out());
   const char *outer_b = is_old ? "b2.weight" : "b1.weight", *inner_b = is_old ? "b1.weight" : "b2.weight";
@@ -162,7 +99,7 @@ void check_glora(Check& check) {
   }
 }
 
-void check_full(Check& check) {
+void check_full(ShapeCheck& check) {
   const LayerSizes& layer = check.layer();
   if (layer.sizes.size() == 1) {
     check.part("diff", {layer.out()});
@@ -172,12 +109,12 @@ void check_full(Check& check) {
   if (check.has("diff_b")) check.part("diff_b", {layer.out()});
 }
 
-void check_norm(Check& check) {
+void check_norm(ShapeCheck& check) {
   check.part("w_norm", {check.layer().out()});
   if (check.has("b_norm")) check.part("b_norm", {check.layer().out()});
 }
 
-void check_oft(Check& check) {
+void check_oft(ShapeCheck& check) {
   const char* name = check.has("oft_diag") ? "oft_diag" : "oft_blocks";
   const Shape& blocks = check.shape(name);
   if (blocks.size() != 3 || blocks[1] != blocks[2] || blocks[0] * blocks[1] != check.layer().out())
@@ -186,7 +123,7 @@ void check_oft(Check& check) {
   if (check.has("rescale")) check.elements("rescale", check.layer().out(), "outputs");
 }
 
-void check_boft(Check& check) {
+void check_boft(ShapeCheck& check) {
   const Shape& blocks = check.shape("oft_blocks");
   const std::int64_t out = check.layer().out();
   if (blocks.size() != 4 || blocks[2] != blocks[3] || blocks[1] * blocks[2] != out) {
@@ -202,86 +139,7 @@ void check_boft(Check& check) {
   if (check.has("rescale")) check.elements("rescale", out, "outputs");
 }
 
-void check_oft_peft(Check& check) {
-  const std::int64_t blocks = check.size("oft_R", 0), side = triangle_side(check.size("oft_R", 1));
-  const std::int64_t columns = check.layer().columns();
-  const bool fits = check.shape("oft_R").size() == 2 && side > 0 && columns % side == 0 &&
-                    (blocks == 1 || blocks == columns / side);
-  if (!fits)
-    check.fail("oft_R is {}, the layer {} needs [k, n(n − 1)/2] with k·n = {}",
-               shape_text(check.shape("oft_R")), shape_text(check.layer().sizes), columns);
-}
-
-void check_boft_peft(Check& check) {
-  const Shape& blocks = check.shape("boft_R");
-  const std::int64_t columns = check.layer().columns();
-  if (blocks.size() != 4 || blocks[2] != blocks[3] || blocks[1] * blocks[2] != columns) {
-    check.fail("boft_R is {}, the layer {} needs [factors, k, n, n] with k·n = {}", shape_text(blocks),
-               shape_text(check.layer().sizes), columns);
-    return;
-  }
-  const std::int64_t factors = blocks[0];
-  if (factors > 1 &&
-      (factors > 30 || blocks[2] % 2 != 0 || blocks[1] % (std::int64_t{1} << (factors - 1)) != 0))
-    check.fail("boft_R has {} factors of {} blocks {} wide, which cannot be exchanged pairwise", factors,
-               blocks[1], blocks[2]);
-  check.elements("boft_s", check.layer().out(), "outputs");
-}
-
-void check_miss(Check& check) {
-  check.linear_only();
-  const Shape& block = check.shape("miss_block");
-  const LayerSizes& layer = check.layer();
-  // By blocks [out/r, r, r], or one row of numbers for every r inputs [r, out], its outputs perhaps repeated.
-  const bool fits = block.size() == 3 ? block[1] == block[2] && block[0] * block[1] == layer.out() &&
-                                            layer.in() % block[1] == 0
-                                      : block.size() == 2 && layer.out() % block[1] == 0;
-  if (!fits)
-    check.fail("miss_block is {}, which does not divide the layer {}", shape_text(block),
-               shape_text(layer.sizes));
-}
-
-void check_delora(Check& check) {
-  const std::int64_t rank = check.size("delora_A", 0);
-  check.linear_only()
-      .part("delora_A", {rank, check.layer().in()})
-      .part("delora_B", {check.layer().out(), rank});
-  check.elements("delora_w_norm", check.layer().in(), "inputs");
-  if (check.count("delora_lambda") != 1) check.fail("delora_lambda is no single number");
-}
-
-// vera_A and vera_B are as wide as the widest layer; each takes its first columns and rows.
-void check_vera(Check& check) {
-  const std::int64_t rank = check.count("vera_lambda_d");
-  const LayerSizes& layer = check.layer();
-  check.linear_only().elements("vera_lambda_b", layer.out(), "outputs");
-  if (check.shape("vera_A").size() != 2 || check.size("vera_A", 0) != rank ||
-      check.size("vera_A", 1) < layer.in())
-    check.fail("vera_A is {}, the layer {} needs [{}, {}] or wider", shape_text(check.shape("vera_A")),
-               shape_text(layer.sizes), rank, layer.in());
-  if (check.shape("vera_B").size() != 2 || check.size("vera_B", 1) != rank ||
-      check.size("vera_B", 0) < layer.out())
-    check.fail("vera_B is {}, the layer {} needs [{}, {}] or longer", shape_text(check.shape("vera_B")),
-               shape_text(layer.sizes), layer.out(), rank);
-}
-
-void check_c3a(Check& check) {
-  const Shape& kernel = check.shape("c3a_kernel");
-  const LayerSizes& layer = check.linear_only().layer();
-  if (kernel.size() != 3 || kernel[0] * kernel[2] != layer.out() || kernel[1] * kernel[2] != layer.in())
-    check.fail("c3a_kernel is {}, the layer {} needs [{} / b, {} / b, b]", shape_text(kernel),
-               shape_text(layer.sizes), layer.out(), layer.in());
-}
-
-void check_shira(Check& check) {
-  const std::int64_t count = check.count("shira_weight");
-  const LayerSizes& layer = check.linear_only().part("shira_indices", {2, count}).layer();
-  if (check.module().facts.rows > layer.out() || check.module().facts.columns > layer.in())
-    check.fail("shira_indices reaches row {} and column {} of the layer {}", check.module().facts.rows,
-               check.module().facts.columns, shape_text(layer.sizes));
-}
-
-void check_kind(Check& check) {
+void check_kind(ShapeCheck& check) {
   const LayerSizes& layer = check.layer();
   switch (check.module().kind) {
     case AdapterKind::kLora:
@@ -297,10 +155,6 @@ void check_kind(Check& check) {
       check.elements("weight", check.module().facts.on_input ? layer.in() : layer.out(),
                      check.module().facts.on_input ? "inputs" : "outputs");
       return;
-    case AdapterKind::kIa3Peft:
-      check.elements("ia3_l", check.module().facts.on_input ? layer.in() : layer.out(),
-                     check.module().facts.on_input ? "inputs" : "outputs");
-      return;
     case AdapterKind::kFull:
       return check_full(check);
     case AdapterKind::kNorm:
@@ -311,33 +165,13 @@ void check_kind(Check& check) {
       return check_oft(check);
     case AdapterKind::kBoft:
       return check_boft(check);
-    case AdapterKind::kOftPeft:
-      return check_oft_peft(check);
-    case AdapterKind::kBoftPeft:
-      return check_boft_peft(check);
-    case AdapterKind::kHra:
-      check.part("hra_u", {layer.columns(), check.size("hra_u", 1)});
-      return;
-    case AdapterKind::kMiss:
-      return check_miss(check);
-    case AdapterKind::kDelora:
-      return check_delora(check);
-    case AdapterKind::kVera:
-      return check_vera(check);
-    case AdapterKind::kC3a:
-      return check_c3a(check);
-    case AdapterKind::kShira:
-      return check_shira(check);
-    case AdapterKind::kHira: {
-      const std::int64_t rank = check.size("hira_A", 0);
-      check.kernel("hira_A", rank).part("hira_B", {layer.out(), rank});
-      return;
-    }
+    default:
+      return check_peft_kind(check);
   }
 }
 
 // What may stand beside any kind.
-void check_common(Check& check) {
+void check_common(ShapeCheck& check) {
   const LayerSizes& layer = check.layer();
   for (const char* number : {"scale", "scalar"})
     if (check.has(number) && check.count(number) != 1) check.fail("{} is no single number", number);
@@ -379,7 +213,7 @@ bool suits(AdapterKind kind, LayerForm layer) {
 }
 
 std::string reason_against(const ModuleShapes& module, const LayerSizes& layer) {
-  Check check(module, layer);
+  ShapeCheck check(module, layer);
   check_kind(check);
   if (check.ok()) check_common(check);
   return check.reason();

@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+
+#include "formats/shape_check.h"
+
+namespace lowrank::formats {
+namespace {
+
+using weights::Shape;
+using weights::shape_text;
+
+void check_oft_peft(ShapeCheck& check) {
+  const std::int64_t blocks = check.size("oft_R", 0), side = triangle_side(check.size("oft_R", 1));
+  const std::int64_t columns = check.layer().columns();
+  const bool fits = check.shape("oft_R").size() == 2 && side > 0 && columns % side == 0 &&
+                    (blocks == 1 || blocks == columns / side);
+  if (!fits)
+    check.fail("oft_R is {}, the layer {} needs [k, n(n − 1)/2] with k·n = {}",
+               shape_text(check.shape("oft_R")), shape_text(check.layer().sizes), columns);
+}
+
+void check_boft_peft(ShapeCheck& check) {
+  const Shape& blocks = check.shape("boft_R");
+  const std::int64_t columns = check.layer().columns();
+  if (blocks.size() != 4 || blocks[2] != blocks[3] || blocks[1] * blocks[2] != columns) {
+    check.fail("boft_R is {}, the layer {} needs [factors, k, n, n] with k·n = {}", shape_text(blocks),
+               shape_text(check.layer().sizes), columns);
+    return;
+  }
+  const std::int64_t factors = blocks[0];
+  if (factors > 1 &&
+      (factors > 30 || blocks[2] % 2 != 0 || blocks[1] % (std::int64_t{1} << (factors - 1)) != 0))
+    check.fail("boft_R has {} factors of {} blocks {} wide, which cannot be exchanged pairwise", factors,
+               blocks[1], blocks[2]);
+  check.elements("boft_s", check.layer().out(), "outputs");
+}
+
+void check_miss(ShapeCheck& check) {
+  check.linear_only();
+  const Shape& block = check.shape("miss_block");
+  const LayerSizes& layer = check.layer();
+  // By blocks [out/r, r, r], or one row of numbers for every r inputs [r, out], its outputs perhaps repeated.
+  const bool fits = block.size() == 3 ? block[1] == block[2] && block[0] * block[1] == layer.out() &&
+                                            layer.in() % block[1] == 0
+                                      : block.size() == 2 && layer.out() % block[1] == 0;
+  if (!fits)
+    check.fail("miss_block is {}, which does not divide the layer {}", shape_text(block),
+               shape_text(layer.sizes));
+}
+
+void check_delora(ShapeCheck& check) {
+  const std::int64_t rank = check.size("delora_A", 0);
+  check.linear_only()
+      .part("delora_A", {rank, check.layer().in()})
+      .part("delora_B", {check.layer().out(), rank});
+  check.elements("delora_w_norm", check.layer().in(), "inputs");
+  if (check.count("delora_lambda") != 1) check.fail("delora_lambda is no single number");
+}
+
+// vera_A and vera_B are as wide as the widest layer; each takes its first columns and rows.
+void check_vera(ShapeCheck& check) {
+  const std::int64_t rank = check.count("vera_lambda_d");
+  const LayerSizes& layer = check.layer();
+  check.linear_only().elements("vera_lambda_b", layer.out(), "outputs");
+  if (check.shape("vera_A").size() != 2 || check.size("vera_A", 0) != rank ||
+      check.size("vera_A", 1) < layer.in())
+    check.fail("vera_A is {}, the layer {} needs [{}, {}] or wider", shape_text(check.shape("vera_A")),
+               shape_text(layer.sizes), rank, layer.in());
+  if (check.shape("vera_B").size() != 2 || check.size("vera_B", 1) != rank ||
+      check.size("vera_B", 0) < layer.out())
+    check.fail("vera_B is {}, the layer {} needs [{}, {}] or longer", shape_text(check.shape("vera_B")),
+               shape_text(layer.sizes), layer.out(), rank);
+}
+
+void check_c3a(ShapeCheck& check) {
+  const Shape& kernel = check.shape("c3a_kernel");
+  const LayerSizes& layer = check.linear_only().layer();
+  if (kernel.size() != 3 || kernel[0] * kernel[2] != layer.out() || kernel[1] * kernel[2] != layer.in())
+    check.fail("c3a_kernel is {}, the layer {} needs [{} / b, {} / b, b]", shape_text(kernel),
+               shape_text(layer.sizes), layer.out(), layer.in());
+}
+
+void check_shira(ShapeCheck& check) {
+  const std::int64_t count = check.count("shira_weight");
+  const LayerSizes& layer = check.linear_only().part("shira_indices", {2, count}).layer();
+  if (check.module().facts.rows > layer.out() || check.module().facts.columns > layer.in())
+    check.fail("shira_indices reaches row {} and column {} of the layer {}", check.module().facts.rows,
+               check.module().facts.columns, shape_text(layer.sizes));
+}
+
+}  // namespace
+
+void check_peft_kind(ShapeCheck& check) {
+  const LayerSizes& layer = check.layer();
+  switch (check.module().kind) {
+    case AdapterKind::kIa3Peft:
+      check.elements("ia3_l", check.module().facts.on_input ? layer.in() : layer.out(),
+                     check.module().facts.on_input ? "inputs" : "outputs");
+      return;
+    case AdapterKind::kOftPeft:
+      return check_oft_peft(check);
+    case AdapterKind::kBoftPeft:
+      return check_boft_peft(check);
+    case AdapterKind::kHra:
+      check.part("hra_u", {layer.columns(), check.size("hra_u", 1)});
+      return;
+    case AdapterKind::kMiss:
+      return check_miss(check);
+    case AdapterKind::kDelora:
+      return check_delora(check);
+    case AdapterKind::kVera:
+      return check_vera(check);
+    case AdapterKind::kC3a:
+      return check_c3a(check);
+    case AdapterKind::kShira:
+      return check_shira(check);
+    case AdapterKind::kHira: {
+      const std::int64_t rank = check.size("hira_A", 0);
+      check.kernel("hira_A", rank).part("hira_B", {layer.out(), rank});
+      return;
+    }
+    default:
+      check.fail("its kind is not supported");
+  }
+}
+
+}  // namespace lowrank::formats
