@@ -111,6 +111,8 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
   }
 
   if (adapter->targets_.empty() && adapter->embeddings_.empty()) {
+    if (const auto reason = formats::unusable_reason(lora); !reason.empty())
+      throw Error(kBadInput, "{}: {}.", lora.path.string(), reason);
     const BaseModel model = base_model_of(unet);
     if (lora.base_model != BaseModel::kOther && model != BaseModel::kOther && lora.base_model != model)
       throw_wrong_base(lora, unet);

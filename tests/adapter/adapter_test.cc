@@ -139,6 +139,14 @@ TEST(AdapterMatch, LoraThatFitsNothingIsAnError) {
                     HasSubstr("lora_unet_mid_block_attentions_7_proj_in"), HasSubstr("no such layer")));
 }
 
+// In the words that the lists have for it.
+TEST(AdapterMatch, FileOfWhichNothingCanBeUsedIsRefusedForThatReason) {
+  const TinyModel model;
+  const auto file = write_and_open("half", {{"lora_unet_conv_in.lora_down.weight", at::zeros({2, 4, 3, 3})}});
+  EXPECT_NE(formats::unusable_reason(file), "");
+  EXPECT_THAT(error_of(file, model), HasSubstr(formats::unusable_reason(file)));
+}
+
 TEST(AdapterMatch, DiffusersAndPeftNamesReachTheSameLayers) {
   const TinyModel model;
   const at::Tensor down = at::rand({3, 32}), up = at::rand({32, 3});
