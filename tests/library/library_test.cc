@@ -492,7 +492,7 @@ TEST_F(LibraryTest, EveryTagThatIsOfferedWorks) {
     const std::string prompt = prompt::well_formed("a fox, " + library.prompt_tag(record) + " # note");
     const auto kept = prompt::apply_styles(prompt, "", {}, {}).prompt;
     const auto networks = prompt::parse_extra_networks(kept);
-    EXPECT_EQ(networks.stripped, "a fox,  ") << prompt;
+    EXPECT_EQ(networks.stripped, "a fox, ") << prompt;
     EXPECT_THAT(networks.warnings, IsEmpty()) << prompt;
     ASSERT_EQ(networks.loras.size(), 1u) << prompt;
     const auto meant = library.find_lora(networks.loras[0].name);

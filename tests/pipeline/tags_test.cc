@@ -131,7 +131,7 @@ TEST(TagsInEditing, ATextIsEncodedUnderTheLorasOfItsTime) {
   EXPECT_GT(difference(picture, picture_of(session, "a [cat:dog:0.5]")), 0);
   EXPECT_GT(difference(picture, picture_of(session, "a [cat:dog:0.5] <lora:lora_te:1>")), 0);
   // Of two calls both are the first entry's, so nothing of the second half is seen.
-  EXPECT_EQ(picture_of(session, editing, 2), picture_of(session, "a cat <lora:lora_te:1>", 2));
+  EXPECT_LE(difference(picture_of(session, editing, 2), picture_of(session, "a cat <lora:lora_te:1>", 2)), 1);
 }
 
 // ── the same LoRA twice ──
