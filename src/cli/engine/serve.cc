@@ -95,9 +95,12 @@ ServerOptions parse_serve(std::span<const std::string> words) {
 // What a user would otherwise wonder about: whose pictures these are, and where an earlier version's jobs have gone.
 void tell_of_data(const ServerOptions& options) {
   const library::DataDir data = library::find_data_dir(options.data_dir.string());
-  if (const std::string notice = library::starter_notice(data, library::default_checkpoint(data));
-      !notice.empty())
-    fmt::print(stderr, "warning: {}\n", notice);
+  try {
+    const std::string notice = library::starter_notice(data, library::default_checkpoint(data));
+    if (!notice.empty()) fmt::print(stderr, "warning: {}\n", notice);
+  } catch (const Error& error) {  // a folder that cannot be read now may be there later
+    fmt::print(stderr, "warning: {}\n", error.what());
+  }
   const std::filesystem::path before = data.root / "lowrank-server", now = library::server_state_folder(data);
   std::error_code failure;
   if (options.state_dir.empty() && before != now && std::filesystem::exists(before / "queue.sqlite", failure))
