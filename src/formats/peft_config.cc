@@ -285,16 +285,20 @@ PeftConfig::Answer PeftConfig::of(Component component, std::string_view path, Ad
     const double stated = first_match(settings.rank_patterns, path).value_or(settings.rank.value_or(0));
     if (stated >= 1 && stated <= 1e9) answer.rank = static_cast<std::int64_t>(stated);
   }
-  auto alpha = is_factored ? settings.alpha : settings.lora_alpha;
-  if (kind == AdapterKind::kAdalora && alpha && *alpha <= 0) alpha.reset();  // PEFT: alpha is the rank then
-  if (const auto own = first_match(settings.alpha_patterns, path)) alpha = own;
-  if (!alpha || answer.rank == 0) return answer;
-  double scaled = alpha.value_or(0);
+  const std::optional<double>& given = is_factored ? settings.alpha : settings.lora_alpha;
+  bool has_alpha = given.has_value();
+  double alpha = given.value_or(0);
+  if (kind == AdapterKind::kAdalora && alpha <= 0) has_alpha = false;  // PEFT: alpha is the rank then
+  if (const auto own = first_match(settings.alpha_patterns, path)) {
+    alpha = *own;
+    has_alpha = true;
+  }
+  if (!has_alpha || answer.rank == 0) return answer;
   // AdaLoRA drops components but goes on dividing by the number that it began with.
   if (kind == AdapterKind::kAdalora && settings.first_rank && *settings.first_rank >= 1)
-    scaled *= static_cast<double>(answer.rank) / *settings.first_rank;
-  if (settings.is_rank_stabilised) scaled *= std::sqrt(static_cast<double>(answer.rank));
-  answer.alpha = static_cast<float>(scaled);
+    alpha *= static_cast<double>(answer.rank) / *settings.first_rank;
+  if (settings.is_rank_stabilised) alpha *= std::sqrt(static_cast<double>(answer.rank));
+  answer.alpha = static_cast<float>(alpha);
   return answer;
 }
 
