@@ -50,9 +50,9 @@ std::string read_metadata(const fs::path& path) {
 LoraListing::LoraListing(Collection& collection, fs::path folder)
     : collection_(collection), folder_(std::move(folder)), thread_([this](const std::stop_token& stop) {
         try {
-          const fs::path folder =
+          const fs::path loras =
               collection_.with([](const Library& library) { return library.data().loras(); });
-          if (library::is_network_folder(folder)) return;
+          if (library::is_network_folder(loras)) return;
           const std::lock_guard lock(mutex_);
           bring_up_to_date(stop);
         } catch (const std::exception& error) {
