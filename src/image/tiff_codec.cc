@@ -79,6 +79,7 @@ OpenTiff open_tiff(TiffSource& source) {
 
 [[noreturn]] void refuse_tiff(const std::string& name, std::string reason) {
   std::ranges::replace(reason, '\n', ' ');
+  for (auto at = reason.find(". "); at != std::string::npos; at = reason.find(". ", at)) reason[at] = ';';
   while (!reason.empty() && (reason.back() == '.' || reason.back() == ' ')) reason.pop_back();
   throw Error(kBadInput, "{}: the TIFF cannot be read ({}); save it again as PNG, or fetch it again.", name,
               reason.empty() ? "it is damaged" : reason);
