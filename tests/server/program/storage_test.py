@@ -92,11 +92,8 @@ class Storage(unittest.TestCase):
         server = self.serve("--state-dir", str(disk))
         status, job = server.post("/v1/jobs", {"kind": "txt2img", "request": tiny_request(width=256, height=256, steps=30)})
         self.assertEqual(status, 202, job)
-        with open(disk / "filler", "wb") as filler:
-            try:
-                while filler.write(b"x" * 4096):
-                    filler.flush()
-            except OSError:
+        with open(disk / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while filler.write(b"x" * 4096):
                 pass
         ended = server.wait_for(job["id"])
         self.assertEqual(ended["state"], "failed", ended)
