@@ -74,7 +74,7 @@ void LoraListing::read_what_changed(const std::stop_token& stop) {
   const auto now = collection_.with([&](const Library& library) {
     std::pair<std::int64_t, std::vector<std::pair<Record, fs::path>>> found{library.version(), {}};
     if (found.first == version_) return found;
-    for (Record& record : library.find({.kind = "lora", .sort = library::SortBy::kName})) {
+    for (Record& record : library.find({.kind = "lora", .sort = library::SortBy::kPath})) {
       fs::path path = fs::absolute(library.path_of(record));
       found.second.emplace_back(std::move(record), std::move(path));
     }

@@ -26,7 +26,7 @@ class LoraListing {
   LoraListing& operator=(const LoraListing&) = delete;
 
   using Text = std::shared_ptr<const KeptText>;
-  // All LoRAs in the order of their names, and the same as a gzip file.
+  // All LoRAs in the order of their paths, and the same as a gzip file.
   Text whole();
   Text whole_packed();
 
