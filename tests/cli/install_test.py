@@ -145,7 +145,7 @@ class InstallTest(unittest.TestCase):
                 probe.bind(("::1", 0))
         except OSError:
             return
-        process, first = self.serve("--server-name", "::1", cwd=self.here)
+        process, first = self.serve("--server-name", "::1", "--listen-without-auth", cwd=self.here)
         url = re.search(r"http://\S+", first).group()
         self.assertTrue(url.startswith("http://[::1]:"), first)
         self.assertEqual(urllib.request.urlopen(url + "/healthz", timeout=20).status, 200)
