@@ -60,7 +60,7 @@ void check_complete(const Checkpoint& checkpoint, Component component) {
 Checkpoint open_single_file(const fs::path& path) {
   auto file = weights::TensorFile::open(path);
   const BaseModel family = recognise_checkpoint(*file);
-  if (family == BaseModel::kSd1 || describe_file(*file) == "something else")
+  if (family == BaseModel::kSd1 || describe_file(*file).starts_with("something else"))
     refuse_quantised(*file, Integers::kAreNone);
   if (family != BaseModel::kSd1) {
     throw Error(family == BaseModel::kOther ? kBadInput : kUnsupported,

@@ -8,6 +8,7 @@
 
 #include "base/ascii.h"
 #include "base/error.h"
+#include "base/file_identity.h"
 #include "base/files_below.h"
 #include "formats/file_kind.h"
 #include "formats/hashes.h"
@@ -113,6 +114,10 @@ EmbeddingFile read_embedding(std::shared_ptr<const TensorFile> file) {
                 "{}: a textual inversion has vectors [count, width], but '{}' is {}; choose another file.",
                 file->path().string(), vectors->name, weights::shape_text(vectors->shape));
   }
+  if (!weights::is_float(vectors->dtype) && vectors->scaling == nullptr) {
+    throw Error(kBadInput, "{}: its vectors '{}' are whole numbers ({}), not floats; fetch the file again.",
+                file->path().string(), vectors->name, weights::dtype_name(vectors->dtype));
+  }
   embedding.file = std::move(file);
   return embedding;
 }
@@ -125,11 +130,8 @@ std::string embedding_folder_state(const fs::path& folder) {
   const Candidates found = candidates_in(folder);
   std::string state;
   for (const auto* paths : {&found.files, &found.pictures})
-    for (const fs::path& path : *paths) {
-      std::error_code ignored;
-      state += fmt::format("{} {} {}\n", path.string(), fs::file_size(path, ignored),
-                           fs::last_write_time(path, ignored).time_since_epoch().count());
-    }
+    for (const fs::path& path : *paths)
+      state += fmt::format("{} {}\n", path.string(), identity_of(path).text());
   return state;
 }
 

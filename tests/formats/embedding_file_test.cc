@@ -32,6 +32,16 @@ TEST(EmbeddingFile, SafetensorsFormsAreRead) {
   EXPECT_EQ(open_embedding(folder.path() / "xl.safetensors").vectors.name, "clip_l");
 }
 
+// Bits of 16-bit floats, saved as the integers that they also are.
+TEST(EmbeddingFile, WholeNumbersAreNoVectors) {
+  const TemporaryFolder folder;
+  const auto path =
+      folder.write("bits.safetensors",
+                   weights::safetensors_bytes(
+                       R"({"emb_params":{"dtype":"U16","shape":[1,4],"data_offsets":[0,8]}})", "12345678"));
+  EXPECT_THAT(error_of([&] { open_embedding(path); }), HasSubstr("whole numbers (U16)"));
+}
+
 TEST(EmbeddingFile, HashIsThatOfTheWholeFile) {
   const auto path = fixture("pickle/embedding-a1111.pt");
   EXPECT_EQ(embedding_short_hash(open_embedding(path)),
