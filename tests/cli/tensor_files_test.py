@@ -183,7 +183,7 @@ class TensorFilesTest(unittest.TestCase):
         listed = {lora["name"]: lora for lora in json.loads(self.run_lowrank("lora", "list", "--json").stdout)["loras"]}
         pictures = set()
         for name in ("plain", "null", "numbers", "list", "nested"):
-            self.assertEqual(listed[name].get("problem", ""), "", listed[name])
+            self.assertEqual(listed[name].get("error", ""), "", listed[name])
             inspected = json.loads(self.run_lowrank("lora", "inspect", name, "--json").stdout)
             self.assertEqual(bool(inspected["notes"]), name != "plain", inspected["notes"])
             self.assertIn("applies fully", self.run_lowrank("lora", "why", name, "--model", "tiny").stdout)
@@ -198,7 +198,7 @@ class TensorFilesTest(unittest.TestCase):
         def listed():
             self.run_lowrank("lora", "scan", "--hash")
             (lora,) = [lora for lora in json.loads(self.run_lowrank("lora", "list", "--json").stdout)["loras"] if lora["name"] == "a"]
-            return lora["alias"], lora["sha256"]
+            return lora["alias"], lora["hashes"]["sha256"]
 
         write_tensors(path, tensors, {"ss_output_name": "fox"})
         before, times = listed(), path.stat()
