@@ -10,14 +10,12 @@
 namespace lowrank::prompt {
 
 struct PromptLimits {
-  std::int64_t tags = 250;   // network tags
-  std::int64_t depth = 250;  // brackets open at once
-  std::int64_t pieces = 64;  // parts between AND
-  std::int64_t texts =
-      1000;  // what editing and alternation make of prompt and negative prompt over the steps
-  std::int64_t chunks = 500;  // of 75 tokens, in all these texts
-  std::int64_t memory_mb =
-      0;  // that long prompts may take beside what a short one takes; 0: what is available
+  std::int64_t tags = 250;     // network tags
+  std::int64_t depth = 250;    // brackets open at once
+  std::int64_t pieces = 64;    // parts between AND
+  std::int64_t texts = 300;    // that editing and alternation make, of the prompts together
+  std::int64_t chunks = 500;   // of 75 tokens, in all these texts
+  std::int64_t memory_mb = 0;  // for a long prompt beside a short one's; 0: what is available
 };
 
 // "pieces=100,chunks=2000": the defaults with these changed. Throws Error(kBadInput) naming `option`, what is wrong
