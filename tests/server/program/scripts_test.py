@@ -277,8 +277,8 @@ class BeforeTheFirstPicture(unittest.TestCase):
         file = self.server.data / "prompts.txt"
         file.write_text("a fox\n--prompt \"a cat\" --what 1\n--prompt \"a dog\" --steps many\n--prompt \"a <lora:one:1>\"\n")
         self.draw("prompts", "-f", str(file), says=("line 2", "--what", "line 3", "many"))
-        file.write_text("a fox\na <lora:one:1>\n--prompt \"a dog\" --sampler_name Bogus\n--prompt x --steps 5000\na <lora:two:1> <lora:attention:1>\n")
-        self.draw("prompts", "-f", str(file), says=("'one'", "'two'", "'Bogus'", "5000"))
+        file.write_text("a fox\na <lora:one:1>\n--prompt \"a dog\" --sampler_name Bogus\na <lora:two:1> <lora:attention:1>\n")
+        self.draw("prompts", "-f", str(file), says=("'one'", "'two'", "'Bogus'"))
         self.draw("matrix", "-p", "a fox|<lora:one:1>|<lora:two:1>", says=("'one'", "'two'"))
 
     def test_single_pictures_name_all_that_is_missing(self):
@@ -310,7 +310,7 @@ class BeforeTheFirstPicture(unittest.TestCase):
         refused(422, ("Checkpoint name", "one, two"), ("VAE", "three"), says=("'one'", "'two'", "'three'"))
         refused(400, ("Sampler", "one, two"), says=("'one'", "'two'"))
         refused(422, ("Steps", "1, 0, many"), says=("0", "many"))
-        refused(422, ("Prompt S/R", "fox, <lora:one:1>, <lora:two:1>"), says=("'one'", "'two'"))
+        refused(422, ("Prompt S/R", "fox, <lora:one:1>, <lora:two:1>"), says=("'one'", "'two'"), allow_missing_loras=False)
         refused(422, ("Styles", "one, two"), says=("'one'", "'two'"))
 
 
