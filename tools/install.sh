@@ -3,7 +3,7 @@
 # for the copying. $DESTDIR is put before PREFIX, as packagers want it. usage: install.sh BUILD PREFIX [--uninstall]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=$1 prefix=$(realpath -m -- "$2") what=${3:-}
+build=$(realpath -m -- "$1") prefix=$(realpath -m -- "$2") what=${3:-}
 target=${DESTDIR:-}$prefix
 manifest=$target/share/lowrank/installed-files
 
@@ -25,8 +25,8 @@ fi
 # Staged in the build folder first, so that nothing there ends up belonging to root.
 stage=$build/stage
 rm -rf "$stage"
-DESTDIR=$(realpath -m -- "$stage") cmake --install "$build" --prefix / >/dev/null
-(cd "$stage" && find . -type f | sed 's|^\./||' | sort >"$OLDPWD/$build/installed-files")
+DESTDIR=$stage cmake --install "$build" --prefix / >/dev/null
+(cd "$stage" && find . -type f | sed 's|^\./||' | sort >"$build/installed-files")
 install -D -m 644 "$build/installed-files" "$stage/share/lowrank/installed-files"
 while IFS= read -r file; do
   mode=$(stat -c %a "$stage/$file")
