@@ -122,6 +122,13 @@ class Scan {
     transaction.commit();
   }
 
+  bool was_gone(const Record& record) const {
+    if (!has_gone_) return false;
+    auto statement = database_.prepare("SELECT gone IS NOT NULL FROM file WHERE id = ?");
+    statement.bind(1, record.id);
+    return statement.step() && statement.integer(0) != 0;
+  }
+
   // The row that the file has, or one that is new.
   void prepare(const Fresh& fresh, Statement& row, Record& record) {
     const std::string relative = relative_of(fresh);
@@ -129,9 +136,10 @@ class Scan {
     row.bind(1, fresh.folder->place->name).bind(2, relative);
     if (row.step()) record = read_record_row(row);
     const ListedFile& file = *fresh.file;
+    // Moving a file away and back changes ctime as writing to it does; only what stayed is asked for it.
     const bool is_same = record.id != 0 && record.size == file.size && record.mtime_ns == file.mtime_ns &&
-                         (record.ctime_ns == file.ctime_ns || record.ctime_ns == 0) &&
-                         record.inode == file.inode;
+                         record.inode == file.inode &&
+                         (record.ctime_ns == file.ctime_ns || record.ctime_ns == 0 || was_gone(record));
     if (!is_same) record.sha256 = record.autov1 = record.addnet = "";
     if (record.id == 0) {
       record.added = static_cast<std::int64_t>(std::time(nullptr));
