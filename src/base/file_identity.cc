@@ -57,7 +57,7 @@ OpenFile::OpenFile(const std::filesystem::path& path) : path_(path) {
     if (identity_of(descriptor_).exists()) return;
     ::close(descriptor_);
   }
-  throw Error(kIo, "{}: is not a regular file; name a file.", path.string());
+  throw Error(kBadInput, "{}: is not a regular file; name a file.", path.string());
 }
 
 OpenFile::~OpenFile() {

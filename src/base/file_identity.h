@@ -31,7 +31,7 @@ FileIdentity identity_of(int descriptor);
 class OpenFile {
  public:
   // For reading. Anything but a regular file (a pipe, a device, a folder) is refused before opening it could wait. Throws
-  // Error(kNotFound) when there is no such file and Error(kIo) when it cannot be read or is no regular file.
+  // Error(kNotFound) when there is no such file, Error(kBadInput) when it is no regular file and Error(kIo) when it cannot be read.
   explicit OpenFile(const std::filesystem::path& path);
   ~OpenFile();
   OpenFile(const OpenFile&) = delete;

@@ -88,6 +88,7 @@ class ChangingTest(unittest.TestCase):
         status, told = self.draw()
         self.assertLess(time.monotonic() - begin, 20)
         self.assertIn("not a regular file", told)
+        self.assertLess(status, 500)
         self.assertEqual(self.server.call("GET", "/healthz")[0], 200)
 
 
