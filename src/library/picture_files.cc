@@ -45,7 +45,7 @@ std::vector<fs::path> expand_pictures(const std::vector<fs::path>& paths) {
 bool is_own_picture(const fs::path& file) {
   try {
     const auto text = image::load_parameters(file);
-    return text && prompt::is_of_lowrank(prompt::parse_infotext(*text));
+    return text && (prompt::is_lowrank_mark(*text) || prompt::is_of_lowrank(prompt::parse_infotext(*text)));
   } catch (const Error&) {
     return false;  // no picture at all
   }

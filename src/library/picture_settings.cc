@@ -8,6 +8,7 @@
 #include "base/mapped_file.h"
 #include "base/text_file.h"
 #include "image/picture_texts.h"
+#include "prompt/infotext.h"
 #include "prompt/text.h"
 
 namespace lowrank::library {
@@ -20,6 +21,7 @@ constexpr std::size_t kMaxTextBytes = 8u << 20;
 
 prompt::PictureTexts texts_of(std::span<const std::byte> bytes, const std::string& name) {
   image::PictureWords words = image::read_words(bytes, name);
+  std::erase_if(words.texts, [](const auto& entry) { return prompt::is_lowrank_mark(entry.second); });
   return {.texts = std::move(words.texts), .width = words.width, .height = words.height};
 }
 

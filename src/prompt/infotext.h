@@ -51,6 +51,10 @@ Infotext parse_infotext(std::string_view text);
 // Whether LowRank wrote the text, by its Version.
 bool is_of_lowrank(const Infotext& infotext);
 
+// What LowRank writes into its pictures that have no settings (previews, contact sheets), to know them again.
+std::string lowrank_mark(std::string_view version);
+bool is_lowrank_mark(std::string_view text);
+
 // The same, and settings are also found where that rule misses them: values with a line break in them, ` | `, `;` or
 // line breaks between entries, words and settings in one line. A value that is a JSON list or object is one value, and
 // usual labels are spelt as A1111 spells them.

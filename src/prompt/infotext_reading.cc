@@ -375,6 +375,16 @@ bool is_of_lowrank(const Infotext& infotext) {
   return version != nullptr && version->starts_with("LowRank");
 }
 
+constexpr std::string_view kLowRankMark = "A picture without settings, made by LowRank ";
+
+std::string lowrank_mark(std::string_view version) {
+  return std::string(kLowRankMark) + std::string(version);
+}
+
+bool is_lowrank_mark(std::string_view text) {
+  return text.starts_with(kLowRankMark);
+}
+
 Infotext find_infotext(std::string_view text) {
   text = trim(text);
   return read_at(text, find_settings(text), Rule::kOurs);

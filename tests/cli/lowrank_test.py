@@ -249,6 +249,8 @@ class LowrankTest(unittest.TestCase):
         result = self.run_lowrank("contact-sheet", "-o", "sheet-2.png", "a.png", "a.png")
         self.assertIn("sheet-2.png", result.stdout)
         self.assertIn("is replaced", result.stderr)
+        # What it says of itself are no settings.
+        self.refused("recipe", "save", "sheet", "--from", "sheet-2.png", says="holds no settings")
         # Not a picture that it is made of.
         shutil.copy(self.folder / "sheet-2.png", self.folder / "part.png")
         before = (self.folder / "part.png").read_bytes()

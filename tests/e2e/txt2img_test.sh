@@ -86,7 +86,8 @@ refused vae "no VAE 'missing'" "${base[@]}" -p a --vae missing
 refused lora "did you mean attention" "${base[@]}" -p "a <lora:attentio:1>"
 refused no_model "$work/data/models/Lora" "${base[@]}" -p a --model "$work/data/models/Lora/attention.safetensors"
 refused data_dir "no-such-folder" txt2img --data-dir "$work/no-such-folder" -p a
-refused from "holds no parameters" "${base[@]}" --from "$tiny/../image/grey-16.png"
+refused from "holds no settings" "${base[@]}" --from "$tiny/../image/grey-16.png"
+refused from_preview "holds no settings" "${base[@]}" --from "$work/preview.png"
 refused format "contradicts" "${base[@]}" -p a --format webp
 refused device "cuda" "${base[@]}" -p a --device cuda
 [ -e "$work/refused.png" ] && fail "a refused request left a file"

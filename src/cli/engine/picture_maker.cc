@@ -14,6 +14,7 @@
 #include "image/codec.h"
 #include "library/picture_files.h"
 #include "pipeline/request_check.h"
+#include "prompt/infotext.h"
 
 namespace lowrank::cli {
 namespace {
@@ -44,15 +45,12 @@ PictureMaker::PictureMaker(const GenerationArguments& arguments, std::string_vie
                 arguments.preview.string());
 }
 
-// With a text, by which the next run knows that the file may be replaced.
+// With a mark, by which the next run knows that the file may be replaced.
 void PictureMaker::show_preview(const pipeline::StepEvent& event) {
   const std::string extension = arguments_.preview.extension().string();
   const auto format = image::picture_format(extension.empty() ? "png" : extension.substr(1));
   image::save_picture(arguments_.preview, *event.preview,
-                      {.format = format,
-                       .quality = 80,
-                       .parameters = fmt::format("Steps: {}, Preview of step: {}, Version: {}", event.steps,
-                                                 event.step, version_text())});
+                      {.format = format, .quality = 80, .parameters = prompt::lowrank_mark(LOWRANK_VERSION)});
 }
 
 void PictureMaker::check(std::span<const pipeline::GenerationRequest> requests) const {

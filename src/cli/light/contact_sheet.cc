@@ -10,6 +10,7 @@
 #include "image/codec.h"
 #include "library/picture_files.h"
 #include "library/picture_settings.h"
+#include "prompt/infotext.h"
 
 namespace lowrank::cli {
 namespace {
@@ -67,10 +68,7 @@ int contact_sheet(const Invocation& invocation) {
   const int columns = std::min(asked.empty() ? 4 : std::atoi(asked.c_str()), static_cast<int>(cells.size()));
   const fs::path saved =
       save_sheet(output, invocation.places, image::contact_sheet(cells, columns),
-                 {.format = format,
-                  .quality = 90,
-                  .parameters = fmt::format("Pictures: {}, Columns: {}, Version: LowRank {}", cells.size(),
-                                            columns, LOWRANK_VERSION)});
+                 {.format = format, .quality = 90, .parameters = prompt::lowrank_mark(LOWRANK_VERSION)});
   fmt::print("{}  {} pictures\n", saved.string(), cells.size());
   return 0;
 }
