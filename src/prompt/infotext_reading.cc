@@ -243,7 +243,12 @@ std::size_t extended_up(std::string_view text, std::size_t begin) {
 }
 
 bool is_settings_line(std::string_view line, Rule rule) {
-  return find_entries(line, rule).size() >= kFewestEntries;
+  const auto entries = find_entries(line, rule);
+  if (entries.size() >= kFewestEntries) return true;
+  // Civitai's list alone is settings too: no prompt holds such a value under such a name.
+  return rule == Rule::kOurs && std::ranges::any_of(entries, [](const RawEntry& e) {
+           return usual_label(e.key) == "Civitai resources" && e.value.starts_with('[');
+         });
 }
 
 std::optional<Found> find_settings(std::string_view text) {

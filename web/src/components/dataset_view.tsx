@@ -102,7 +102,7 @@ export function DatasetView({ set, onChanged, onPicture }: Props) {
           </label>
         )}
         <span class="hint" role="status">{adding ? `Adding ${adding.done + 1} of ${adding.all} …` : set.count > 0 ? 'or drop them anywhere on this page' : ''}</span>
-        <input ref={chooser} type="file" accept="image/png,image/jpeg,image/webp,text/plain,.txt,.caption" multiple hidden aria-label="Pictures to add" onChange={take} />
+        <input ref={chooser} type="file" accept="image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,text/plain,.txt,.caption" multiple hidden aria-label="Pictures to add" onChange={take} />
         <input ref={folderChooser} type="file" {...{ webkitdirectory: true }} hidden aria-label="Folder to add" onChange={take} />
       </div>
       {[...wrong, ...faults].map((text) => <Failed key={text} sentence={text} />)}

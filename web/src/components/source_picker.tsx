@@ -50,7 +50,7 @@ export function SourcePicker({ withMask }: { withMask: boolean }) {
         </div>
       )}
       <input
-        ref={file} type="file" accept="image/png,image/jpeg,image/webp" hidden aria-label="Picture to start from"
+        ref={file} type="file" accept="image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff" hidden aria-label="Picture to start from"
         onChange={(e) => {
           void choose(e.currentTarget.files?.[0]);
           e.currentTarget.value = '';
