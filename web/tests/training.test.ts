@@ -90,8 +90,12 @@ describe('files for a set', () => {
       .toEqual([['a.b.png', 'set/x/a.b.TXT']]);
   });
 
-  it('leaves what no trainer reads', () => {
-    expect(names([file('a.gif', 'image/gif'), file('b.mp4', 'video/mp4'), file('c.txt', 'text/plain')])).toEqual([]);
+  it('takes every kind of picture that training reads', () => {
+    expect(names([file('a.gif', 'image/gif'), file('b.bmp', 'image/bmp'), file('c.tif', 'image/tiff')]).map(([name]) => name)).toEqual(['a.gif', 'b.bmp', 'c.tif']);
+  });
+
+  it('leaves what training does not read', () => {
+    expect(names([file('a.svg', 'image/svg+xml'), file('b.mp4', 'video/mp4'), file('c.txt', 'text/plain')])).toEqual([]);
   });
 
   it('brings captions that come later to pictures of the set', () => {

@@ -12,7 +12,7 @@ const isCaption = (file: File) => /\.(txt|caption)$/i.test(file.name);
 export function setFiles(files: File[]): SetFile[] {
   const captions = new Map(files.filter(isCaption).map((f) => [stem(f), f]));
   return files
-    .filter((f) => /^image\/(png|jpeg|webp)$/.test(f.type))
+    .filter((f) => /^image\/(png|jpeg|webp|gif|bmp|x-ms-bmp|tiff)$/.test(f.type))
     .map((picture) => ({ picture, caption: captions.get(stem(picture)) ?? null }));
 }
 
