@@ -42,13 +42,26 @@ std::vector<fs::path> expand_pictures(const std::vector<fs::path>& paths) {
   return files;
 }
 
-bool is_own_picture(const fs::path& file) {
+namespace {
+
+// The text inside; "" where there is none, or no picture at all.
+std::string text_inside(const fs::path& file) {
   try {
-    const auto text = image::load_parameters(file);
-    return text && (prompt::is_lowrank_mark(*text) || prompt::is_of_lowrank(prompt::parse_infotext(*text)));
+    return image::load_parameters(file).value_or("");
   } catch (const Error&) {
-    return false;  // no picture at all
+    return "";
   }
+}
+
+}  // namespace
+
+bool is_own_picture(const fs::path& file) {
+  const std::string text = text_inside(file);
+  return prompt::is_lowrank_mark(text) || prompt::is_of_lowrank(prompt::parse_infotext(text));
+}
+
+bool is_own_picture_without_settings(const fs::path& file) {
+  return prompt::is_lowrank_mark(text_inside(file));
 }
 
 }  // namespace lowrank::library

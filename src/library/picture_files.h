@@ -15,5 +15,7 @@ std::vector<std::filesystem::path> expand_pictures(const std::vector<std::filesy
 
 // Whether a file is a picture that LowRank made, by the text inside: it may be replaced by another one.
 bool is_own_picture(const std::filesystem::path& file);
+// The same of previews and contact sheets alone, which hold a mark instead of settings.
+bool is_own_picture_without_settings(const std::filesystem::path& file);
 
 }  // namespace lowrank::library

@@ -132,6 +132,17 @@ std::optional<Lookalike> lookalike_at(std::string_view text, std::size_t at, std
   return found;
 }
 
+// `embedding:NAME` at `at`, as ComfyUI writes an embedding: its end; 0: none stands there. Words of a sentence have a
+// blank behind the colon.
+std::size_t comfy_embedding_end(std::string_view text, std::size_t at) {
+  constexpr std::string_view kWord = "embedding:";
+  if (lower_ascii(text.substr(at, kWord.size())) != kWord) return 0;
+  std::size_t end = at + kWord.size();
+  while (end < text.size() && std::string_view(" \t\n,()[]{}<>:|").find(text[end]) == std::string_view::npos)
+    ++end;
+  return end > at + kWord.size() ? end : 0;
+}
+
 std::string shown(std::string_view text) {
   if (text.size() <= kMostShown) return std::string(text);
   std::size_t end = 0;
@@ -146,6 +157,14 @@ std::vector<std::string> lookalike_warnings(std::string_view text) {
   for (std::size_t at = 0; at < text.size() && warnings.size() < kMostWarnings;) {
     const Decoded c = decode_at(text, at);
     const bool may_begin = at == 0 || !is_word(decode_before(text, at).code);
+    if (const std::size_t end = may_begin ? comfy_embedding_end(text, at) : 0) {
+      warnings.push_back(
+          fmt::format("'{}' is how ComfyUI writes an embedding; its 'embedding:' is read as words. Write the "
+                      "embedding's name alone.",
+                      shown(text.substr(at, end - at))));
+      at = end;
+      continue;
+    }
     const std::size_t length = may_begin ? kind_length(text, at) : 0;
     const auto found = length == 0 ? std::nullopt : lookalike_at(text, at, length);
     if (found)

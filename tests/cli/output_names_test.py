@@ -182,6 +182,15 @@ class OutputNamesTest(unittest.TestCase):
         for _ in range(2):
             self.run_lowrank("txt2img", *self.common("--size", "64x64"), "-p", "a fox", "--preview",
                              self.work / "own/preview.png", "-o", str(self.work / "own") + "/p-[number].png")
+        finished = next((self.work / "own").glob("p-*.png"))
+        before = finished.read_bytes()
+        self.run_lowrank("txt2img", *self.common("--size", "64x64"), "-p", "a fox", "--preview", finished,
+                         "-o", self.work / "own/never.png", status=2)
+        self.assertEqual(finished.read_bytes(), before)
+
+    def test_a_device_is_no_place_for_pictures(self):
+        result = self.run_lowrank("txt2img", *self.common("--size", "64x64"), "-p", "a fox", "-o", "/dev/null", status=2)
+        self.assertIn("/dev/null: is a device", result.stderr)
 
     def test_a_picture_is_used_as_it_is_to_be_seen(self):
         # 32×64 stored, 64×32 seen: img2img keeps the picture's size.

@@ -47,6 +47,12 @@ TEST(TagLookalikes, WhatWasMeantAsATagIsNamedWithItsFault) {
               ElementsAre(HasSubstr("'< lora:a:1>'"), HasSubstr("'&lt;lora:b:1&gt;'")));
 }
 
+TEST(TagLookalikes, AnEmbeddingInComfysWordsIsNamed) {
+  EXPECT_THAT(lookalike_warnings("a fox, (embedding:bad-hands.pt:1.2), Embedding:foo"),
+              ElementsAre(HasSubstr("'embedding:bad-hands.pt'"), HasSubstr("'Embedding:foo'")));
+  EXPECT_THAT(lookalike_warnings("embedding: a technique, embeddings:x, the embedding"), IsEmpty());
+}
+
 TEST(TagLookalikes, OrdinaryWordsAreNone) {
   for (const char* text : {"portrait of Lora", "Lora: a woman, red hair", "(lora:1.2)", "explora:x:1",
                            "a < b > c", "lora and <lo-ra:x:1>", "a hypernet", "flora:1.2", ""})

@@ -136,6 +136,8 @@ OutputFiles::OutputFiles(const GenerationArguments& arguments, std::string_view 
     pattern = (arguments.data_dir / "outputs" / folder / "[date]/[number]-[seed]").string();
   } else if (pattern.ends_with('/') || fs::is_directory(pattern)) {
     pattern = (fs::path(pattern) / "[number]-[seed]").string();
+  } else if (fs::is_other(pattern)) {
+    throw Error(kBadInput, "-o {}: is a device or a pipe; name a file or a folder.", pattern);
   } else if (const std::string extension = fs::path(pattern).extension().string();
              is_written_extension(extension)) {
     extension_ = extension;

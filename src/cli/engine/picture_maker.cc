@@ -40,8 +40,8 @@ PictureMaker::PictureMaker(const GenerationArguments& arguments, std::string_vie
       bar_(stderr) {
   for (const auto& note : arguments.notes) fmt::print(stderr, "warning: {}\n", note);
   if (!arguments.preview.empty() && std::filesystem::exists(arguments.preview) &&
-      !library::is_own_picture(arguments.preview))
-    throw Error(kConflict, "--preview {}: is a file that LowRank did not write; name another one.",
+      !library::is_own_picture_without_settings(arguments.preview))
+    throw Error(kConflict, "--preview {}: is no preview of LowRank's, so it stays; name another file.",
                 arguments.preview.string());
 }
 

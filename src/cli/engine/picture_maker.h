@@ -24,7 +24,7 @@ class PictureMaker {
  public:
   // `folder`: of the default output, below the data folder: "txt2img-images". `pictures`: how many the whole
   // command makes. Prints the arguments' notes. Nothing is loaded yet. Throws Error(kConflict) when --preview
-  // names a file that LowRank did not write.
+  // names a file that is no preview.
   PictureMaker(const GenerationArguments& arguments, std::string_view folder, std::size_t pictures,
                std::stop_token stop);
 
