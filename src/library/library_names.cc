@@ -128,10 +128,10 @@ std::optional<Record> Library::find_hash(std::string_view hash, std::string_view
   std::vector<Try> tries = {{"sshs", "0x" + digits}};
   if (!is_prefixed) tries.insert(tries.begin(), {"sshs", digits});
   for (const char* column : {"addnet", "sha256", "autov1", "sshs_legacy"}) tries.push_back({column, digits});
-  for (const auto& [column, wanted] : tries) {
-    const std::string high = wanted + 'g';  // behind all hashes that begin with it
-    auto found = select(fmt::format("gone IS NULL AND {0} >= ? AND {0} < ?", column),
-                        [&](Statement& statement) { statement.bind(1, wanted).bind(2, high); });
+  for (const Try& tried : tries) {
+    const std::string high = tried.wanted + 'g';  // behind all hashes that begin with it
+    auto found = select(fmt::format("gone IS NULL AND {0} >= ? AND {0} < ?", tried.column),
+                        [&](Statement& statement) { statement.bind(1, tried.wanted).bind(2, high); });
     std::erase_if(found, [&](const Record& record) { return place_named(record.place).kind != kind; });
     std::ranges::sort(found, scanned_before);
     if (!found.empty()) return found.back();
