@@ -11,8 +11,8 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 std::size_t character_length(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   if (lead < 0x80) return 1;
-  const std::size_t more = lead >> 5 == 6 ? 1 : lead >> 4 == 14 ? 2 : lead >> 3 == 30 ? 3 : 9;
-  if (more >= text.size()) return 0;
+  const std::size_t more = lead >> 5 == 6 ? 1 : lead >> 4 == 14 ? 2 : lead >> 3 == 30 ? 3 : 0;
+  if (more == 0 || more >= text.size()) return 0;
   unsigned code = lead & (0x3Fu >> more);
   for (std::size_t i = 1; i <= more; ++i) {
     const auto next = static_cast<unsigned char>(text[i]);
