@@ -315,8 +315,8 @@ class LowrankTest(unittest.TestCase):
             return set(re.findall(r'^    \{"([a-z0-9-]+)", ', (SOURCE / "src" / file).read_text(), re.M))
         text = self.run_lowrank("train", "lora", "--help").stdout
         known = set(re.findall(r"--([a-z][a-z0-9-]+)", text))
-        self.assertGreater(len(flags("training/lora_option_table.cc")), 30)
-        self.assertEqual(flags("training/lora_option_table.cc") - known, set())
+        self.assertGreater(len(flags("training/lora/lora_option_table.cc")), 30)
+        self.assertEqual(flags("training/lora/lora_option_table.cc") - known, set())
         self.assertEqual(flags("cli/engine/train_lora.cc") - known, set())
         labels = re.findall(r'\.label = "([^"]+)"', (SOURCE / "src/sampling/sampler_table.cc").read_text())
         text = " ".join(self.run_lowrank("txt2img", "--help").stdout.split())

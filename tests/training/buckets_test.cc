@@ -1,6 +1,6 @@
 // Bucket rules against an independent computation: kohya's rules written down again with sets, real numbers
 // and a full search.
-#include "training/buckets.h"
+#include "training/data/buckets.h"
 
 #include <gtest/gtest.h>
 

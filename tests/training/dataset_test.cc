@@ -1,4 +1,4 @@
-#include "training/dataset.h"
+#include "training/data/dataset.h"
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
@@ -9,9 +9,9 @@
 #include <set>
 
 #include "base/error.h"
-#include "training/picture_file.h"
+#include "training/data/picture_file.h"
 #include "training/picture_folder.h"
-#include "training/train_state.h"
+#include "training/run/train_state.h"
 
 namespace lowrank::training {
 namespace {

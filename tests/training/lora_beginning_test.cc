@@ -1,6 +1,6 @@
 // What a training meets when it begins or goes on: nothing is replaced unasked, and what does not fit is named before
 // a picture is encoded.
-#include "training/lora_beginning.h"
+#include "training/lora/lora_beginning.h"
 
 #include <ATen/Parallel.h>
 

@@ -1,12 +1,12 @@
-#include "training/lora_job.h"
+#include "training/lora/lora_job.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
 #include "formats/hashes.h"
+#include "training/lora/sample_pictures.h"
 #include "training/picture_folder.h"
-#include "training/sample_pictures.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::training {

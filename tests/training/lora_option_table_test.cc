@@ -1,4 +1,4 @@
-#include "training/lora_option_table.h"
+#include "training/lora/lora_option_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

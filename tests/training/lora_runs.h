@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "formats/hashes.h"
-#include "training/lora_trainer.h"
+#include "training/lora/lora_trainer.h"
 #include "training/picture_folder.h"
 #include "weights/tensor_file.h"
 

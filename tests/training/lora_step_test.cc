@@ -11,9 +11,9 @@
 #include "pipeline/checkpoint_loader.h"
 #include "support/expect_close.h"
 #include "tensor/state_dict.h"
-#include "training/adamw.h"
-#include "training/diffusion_loss.h"
-#include "training/lora_loss.h"
+#include "training/objective/diffusion_loss.h"
+#include "training/objective/lora_loss.h"
+#include "training/optim/adamw.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::training {

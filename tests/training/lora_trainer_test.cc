@@ -1,4 +1,4 @@
-#include "training/lora_trainer.h"
+#include "training/lora/lora_trainer.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -15,7 +15,7 @@
 #include "formats/hashes.h"
 #include "formats/lora_file.h"
 #include "support/expect_close.h"
-#include "training/caption_encoder.h"
+#include "training/data/caption_encoder.h"
 #include "training/lora_runs.h"
 #include "weights/tensor_file.h"
 

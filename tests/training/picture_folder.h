@@ -13,7 +13,7 @@
 #include "model/random.h"
 #include "support/temporary_folder.h"
 #include "tensor/state_dict.h"
-#include "training/train_state.h"
+#include "training/run/train_state.h"
 
 namespace lowrank::testing {
 

@@ -12,7 +12,7 @@
 #include "cli/engine/training_bar.h"
 #include "cli/engine/word_reader.h"
 #include "prompt/text.h"
-#include "training/base_run.h"
+#include "training/scratch/base_run.h"
 
 namespace lowrank::cli {
 namespace {

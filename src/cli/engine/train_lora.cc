@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "cli/engine/training_bar.h"
 #include "cli/engine/word_reader.h"
-#include "training/lora_option_table.h"
+#include "training/lora/lora_option_table.h"
 
 namespace lowrank::cli {
 namespace {

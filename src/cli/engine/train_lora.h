@@ -11,7 +11,7 @@
 #include <string>
 
 #include "pipeline/session.h"
-#include "training/lora_job.h"
+#include "training/lora/lora_job.h"
 
 namespace lowrank::cli {
 

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "training/run_control.h"
+#include "training/run/run_control.h"
 
 namespace lowrank::cli {
 

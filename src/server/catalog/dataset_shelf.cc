@@ -14,7 +14,7 @@
 #include "prompt/text.h"
 #include "server/catalog/catalog.h"
 #include "server/http/refusal.h"
-#include "training/picture_file.h"
+#include "training/data/picture_file.h"
 
 namespace lowrank::server {
 namespace {

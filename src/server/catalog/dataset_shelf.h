@@ -1,4 +1,4 @@
-// Training sets: each folder of `train/` in the data folder is one, laid out as training/dataset.h says. The trainer
+// Training sets: each folder of `train/` in the data folder is one, laid out as training/data/dataset.h says. The trainer
 // stops at the first thing that is wrong; here each picture is looked at by itself, so that a person sees all of it.
 // No name leads out of `train/`, links resolved. Safe to use from any thread.
 #pragma once
@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "library/data_dir.h"
-#include "training/dataset.h"
+#include "training/data/dataset.h"
 
 namespace lowrank::server {
 

@@ -4,7 +4,7 @@
 
 #include "server/engine/engine.h"
 #include "server/engine/training_order.h"
-#include "training/lora_job.h"
+#include "training/lora/lora_job.h"
 
 namespace lowrank::server {
 

@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "prompt/infotext.h"
 #include "server/http/refusal.h"
-#include "training/lora_option_table.h"
-#include "training/sample_pictures.h"
+#include "training/lora/lora_option_table.h"
+#include "training/lora/sample_pictures.h"
 
 namespace lowrank::server {
 namespace {

@@ -8,7 +8,7 @@
 #include "server/engine/generation_order.h"
 #include "server/engine/training_runs.h"
 #include "server/json.h"
-#include "training/lora_job.h"
+#include "training/lora/lora_job.h"
 
 namespace lowrank::server {
 

@@ -12,7 +12,7 @@
 #include "server/engine/output_folder.h"
 #include "server/http/refusal.h"
 #include "server/routes/routes.h"
-#include "training/lora_option_table.h"
+#include "training/lora/lora_option_table.h"
 
 namespace lowrank::server {
 namespace {

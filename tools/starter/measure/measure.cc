@@ -23,9 +23,9 @@
 #include "base/error.h"
 #include "image/codec.h"
 #include "tensor/state_dict.h"
-#include "training/adamw.h"
-#include "training/learning_rate.h"
-#include "training/train_state.h"
+#include "training/optim/adamw.h"
+#include "training/optim/learning_rate.h"
+#include "training/run/train_state.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank {

@@ -1,0 +1,218 @@
+#include "training/lora/lora_beginning.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+#include "prompt/text.h"
+
+namespace lowrank::training {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char *kCheckpointHash = "checkpoint.hash", *kCheckpointName = "checkpoint.name",
+                     *kPictures = "pictures.seen", *kThreads = "threads";
+
+// A constant schedule may be prolonged; the others depend on the length.
+StateFacts settings_of(const pipeline::LoadedModel& model, const LoraTrainOptions& o, const LoraPlan& plan) {
+  StateFacts facts = {
+      {"lowrank.phase", "lora"},
+      {"vae", model.vae_path.empty()
+                  ? "None"
+                  : fmt::format("{} ({})", model.vae_path.filename().string(),
+                                fs::is_regular_file(model.vae_path) ? model.vae_hash->prefix(10)
+                                                                    : std::string("a folder"))},
+      {"flip_aug", fmt::format("{}", o.flip_aug)},
+      {"shuffle_caption", fmt::format("{}", o.captions.shuffle)},
+      {"keep_tokens", fmt::format("{}", o.captions.keep_tokens)},
+      {"caption_dropout_rate", fmt::format("{}", o.captions.dropout_rate)},
+      {"network_dim", fmt::format("{}", o.network_rank)},
+      {"network_alpha", fmt::format("{}", o.network_alpha)},
+      {"network_args", fmt::format("conv_dim={} conv_alpha={}", o.conv_rank, o.conv_alpha)},
+      {"network_train_unet_only", fmt::format("{}", !o.train_text_encoder)},
+      {"network_train_text_encoder_only", fmt::format("{}", !o.train_unet)},
+      {"unet_lr", fmt::format("{}", o.unet_rate())},
+      {"text_encoder_lr", fmt::format("{}", o.text_encoder_rate())},
+      {"lr_scheduler", o.scheduler},
+      {"lr_warmup_steps", fmt::format("{}", o.warmup_steps)},
+      {"weight_decay", fmt::format("{}", o.weight_decay)},
+      {"max_grad_norm", fmt::format("{}", o.max_gradient_norm)},
+      {"train_batch_size", fmt::format("{}", o.data.batch_size)},
+      {"gradient_accumulation_steps", fmt::format("{}", o.gradient_accumulation)},
+      {"min_snr_gamma", fmt::format("{}", o.min_snr_gamma)},
+      {"noise_offset", fmt::format("{}", o.noise_offset)},
+      {"clip_skip", fmt::format("{}", o.clip_skip)},
+      {"max_token_length", fmt::format("{}", o.max_token_length)},
+      {"seed", fmt::format("{}", o.seed)},
+      {"mixed_precision", o.bf16 ? "bf16" : "no"},
+  };
+  if (!o.scheduler.starts_with("constant")) facts.emplace("max_train_steps", fmt::format("{}", plan.steps));
+  return facts;
+}
+
+std::string seen_text(const Dataset& dataset) {
+  nlohmann::json all = nlohmann::json::object();
+  for (const auto& [name, seen] : dataset.seen()) all[name] = {seen.content, seen.caption, seen.place};
+  return all.dump();
+}
+
+// What became of a picture; "" when it is as it was.
+std::string change_of(const nlohmann::json& then, const Dataset::Seen& now) {
+  if (!then.is_array() || then.size() != 3) return "is not the picture that was saved";
+  if (then[0] != now.content) return "is another picture than then";
+  if (then[1] != now.caption) return "has another caption than then";
+  if (then[2] != now.place)
+    return "gets another size than then (--resolution, --enable-bucket and what belongs to it)";
+  return "";
+}
+
+// The changed pictures, each with what happened to it, in the order of their names.
+std::map<std::string, std::string> changes(const nlohmann::json& then, const Dataset& dataset) {
+  std::map<std::string, std::string> all;
+  const auto now = dataset.seen();
+  for (const auto& [name, seen] : now) {
+    const std::string change = then.contains(name) ? change_of(then[name], seen) : "was not there then";
+    if (!change.empty()) all.emplace(name, change);
+  }
+  for (const auto& [name, seen] : then.items())
+    if (!now.contains(name)) all.emplace(name, "was there then and is gone");
+  return all;
+}
+
+void check_pictures(const fs::path& path, const TrainState& state, const Dataset& dataset) {
+  const auto found = state.facts.find(kPictures);
+  const auto then =
+      found == state.facts.end() ? nlohmann::json() : nlohmann::json::parse(found->second, nullptr, false);
+  if (!then.is_object())
+    throw Error(kBadInput, "{}: does not tell which pictures it was trained on.", path.string());
+  const auto changed = changes(then, dataset);
+  if (changed.empty()) return;
+  const auto& [name, change] = *changed.begin();
+  throw Error(kBadInput,
+              "{}: the pictures have changed since the run began: {} {}{}; put back what was there.",
+              path.string(), name, change,
+              changed.size() == 1 ? "" : fmt::format(" (and {} more changed)", changed.size() - 1));
+}
+
+void check_checkpoint(const fs::path& path, const TrainState& state, const StateFacts& facts) {
+  const auto then = [&](const char* key) {
+    const auto found = state.facts.find(key);
+    return found == state.facts.end() ? std::string() : found->second;
+  };
+  if (then(kCheckpointHash) != facts.at(kCheckpointHash))
+    throw Error(kBadInput, "{}: the run began with the checkpoint {} ({}), but is called with {} ({}).",
+                path.string(), then(kCheckpointName), then(kCheckpointHash).substr(0, 10),
+                facts.at(kCheckpointName), facts.at(kCheckpointHash).substr(0, 10));
+}
+
+void take_threads(const fs::path& path, const TrainState& state, const LoraTrainOptions& options) {
+  const auto found = state.facts.find(kThreads);
+  const auto then = found == state.facts.end() ? std::nullopt : prompt::parse_integer(found->second);
+  if (!then || *then < 1 || *then > 4096)
+    throw Error(kBadInput, "{}: does not tell with how many threads it was trained.", path.string());
+  if (options.threads > 0 && options.threads != *then)
+    throw Error(
+        kBadInput,
+        "{}: the run began with --threads {}, on which its sums depend, but is called with --threads {}; "
+        "leave the option out.",
+        path.string(), *then, options.threads);
+  at::set_num_threads(static_cast<int>(*then));
+}
+
+std::optional<TrainState> saved_state(const LoraBeginning& beginning, const Dataset& dataset,
+                                      const LoraTrainOptions& options, const LoraPlan& plan,
+                                      const StateFacts& settings) {
+  const fs::path& path = beginning.path;
+  std::optional<TrainState> saved = load_train_state(path);
+  if (!saved) return std::nullopt;
+  check_facts(path, *saved, settings);
+  check_checkpoint(path, *saved, beginning.facts);
+  check_pictures(path, *saved, dataset);
+  if (saved->step > plan.steps)
+    throw Error(kBadInput, "{}: has {} finished steps, but this run asks for {}; raise --max-train-steps.",
+                path.string(), saved->step, plan.steps);
+  take_threads(path, *saved, options);
+  return saved;
+}
+
+// The LoRAs that this run will write, those on the way first.
+std::vector<fs::path> files_to_come(const LoraTrainOptions& o, const LoraPlan& plan, std::int64_t done) {
+  std::vector<fs::path> files;
+  if (o.save_every_steps > 0)
+    for (auto step = (done / o.save_every_steps + 1) * o.save_every_steps; step < plan.steps;
+         step += o.save_every_steps)
+      files.push_back(o.step_file(step));
+  if (o.save_every_epochs > 0)
+    for (auto epoch = o.save_every_epochs; epoch * plan.steps_per_epoch < plan.steps;
+         epoch += o.save_every_epochs)
+      if (epoch * plan.steps_per_epoch > done) files.push_back(o.epoch_file(epoch));
+  files.push_back(o.output_file());
+  return files;
+}
+
+// A run that goes on may meet what it wrote itself between its saved state and its end; otherwise nothing is replaced
+// unasked.
+void check_files(LoraBeginning& beginning, const LoraTrainOptions& options, const LoraPlan& plan) {
+  const bool goes_on = beginning.saved && beginning.path == options.state_file();
+  const std::int64_t done = beginning.saved ? beginning.saved->step : 0;
+  const bool ended = goes_on && done == plan.steps;
+  for (const fs::path& file : files_to_come(options, plan, done)) {
+    if (!fs::exists(file)) continue;
+    const bool is_own = goes_on && (ended || file != options.output_file());
+    if (!is_own && !options.fresh)
+      throw Error(kConflict,
+                  "{}: is there already, and a finished LoRA is not trained further; choose another "
+                  "--output-name, or train anew and replace it with --fresh.",
+                  file.string());
+    beginning.notes.push_back(fmt::format("{} is replaced.", file.string()));
+  }
+}
+
+}  // namespace
+
+LoraBeginning begin_lora_run(const pipeline::LoadedModel& model, const Dataset& dataset,
+                             const LoraTrainOptions& options, const LoraPlan& plan) {
+  LoraBeginning beginning;
+  const fs::path state_folder = options.state_file().parent_path();
+  beginning.locks.emplace_back(options.output_dir, "another training");
+  std::error_code failure;
+  if (!fs::equivalent(options.output_dir.empty() ? "." : options.output_dir,
+                      state_folder.empty() ? "." : state_folder, failure))
+    beginning.locks.emplace_back(state_folder, "another training");
+  for (const FolderLock& lock : beginning.locks)
+    if (!lock.is_held())
+      beginning.notes.push_back("the file system knows no locks: let no other training run in this folder.");
+
+  const StateFacts settings = settings_of(model, options, plan);
+  beginning.facts = settings;
+  beginning.facts[kCheckpointName] = model.path.filename().string();
+  beginning.facts[kCheckpointHash] =
+      fs::is_regular_file(model.path) ? model.hash->prefix(64) : model.path.filename().string();
+  beginning.facts[kPictures] = seen_text(dataset);
+  beginning.path = options.resume.value_or(options.state_file());
+  if (options.resume && !fs::exists(beginning.path))
+    throw Error(kNotFound, "--resume {}: there is no such file.", beginning.path.string());
+  if (options.fresh && !options.resume) {
+    fs::remove(beginning.path);
+  } else {
+    try {
+      beginning.saved = saved_state(beginning, dataset, options, plan, settings);
+    } catch (const Error& error) {
+      throw error.during(options.resume
+                             ? fmt::format("resuming with --resume {}", options.resume->string())
+                             : std::string("resuming the run (--fresh forgets it and starts anew)"));
+    }
+  }
+  if (!beginning.saved && options.threads > 0) at::set_num_threads(options.threads);
+  beginning.facts[kThreads] = std::to_string(at::get_num_threads());
+  check_files(beginning, options, plan);
+  return beginning;
+}
+
+}  // namespace lowrank::training

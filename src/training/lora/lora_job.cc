@@ -1,0 +1,112 @@
+#include "training/lora/lora_job.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "prompt/extra_networks.h"
+#include "prompt/prompt.h"
+#include "training/lora/sample_pictures.h"
+
+namespace lowrank::training {
+namespace {
+
+std::string plural(std::int64_t count, const char* one, const char* many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
+}
+
+void tell_plan(const pipeline::LoadedModel& model, const Dataset& data, const LoraTrainOptions& o,
+               const LoraTrainHooks& hooks) {
+  hooks.say(fmt::format("Model: {}", model.path.string()));
+  for (const auto& subset : data.subsets())
+    hooks.say(fmt::format("{}: {}, each shown {} an epoch, trigger words: {}", subset.folder,
+                          plural(subset.pictures, "picture", "pictures"),
+                          plural(subset.repeats, "time", "times"),
+                          subset.trigger.empty() ? "(none)" : subset.trigger));
+  std::string buckets;
+  for (const auto& bucket : data.buckets())
+    buckets += fmt::format("{}{}x{}: {}", buckets.empty() ? "" : ", ", bucket.size.width, bucket.size.height,
+                           bucket.examples.size());
+  hooks.say(fmt::format("Sizes, repeats counted: {}", buckets));
+  for (const auto& note : data.notes()) hooks.say("Note: " + note);
+  const LoraPlan plan = plan_run(o, data);
+  const char* parts = !o.train_text_encoder ? "U-Net"
+                      : !o.train_unet       ? "text encoder"
+                                            : "U-Net and text encoder";
+  hooks.say(fmt::format("Rank {}, alpha {}{}, {}; {} in {} of {}", o.network_rank, o.network_alpha,
+                        o.conv_rank > 0 ? fmt::format(", convolutions {}/{}", o.conv_rank, o.conv_alpha) : "",
+                        parts, plural(plan.steps, "step", "steps"), plural(plan.epochs, "epoch", "epochs"),
+                        plural(plan.steps_per_epoch, "step", "steps")));
+}
+
+// A sample prompt is drawn only after hours, and a caption is encoded again and again: both are looked at before.
+void check_texts(const std::vector<pipeline::GenerationRequest>& samples, const Dataset& data,
+                 const prompt::PromptLimits& limits) {
+  const prompt::Tokenizer tokenizer;
+  for (const auto& sample : samples)
+    prompt::parse({.prompt = sample.prompt,
+                   .negative_prompt = sample.negative_prompt,
+                   .steps = sample.steps,
+                   .settings = {.limits = limits}},
+                  tokenizer);
+  for (const auto& example : data.examples()) {
+    const auto tokens = static_cast<std::int64_t>(tokenizer.encode(example.caption).size());
+    prompt::check_limit(&prompt::PromptLimits::chunks, limits,
+                        (tokens + prompt::kChunkTokens - 1) / prompt::kChunkTokens,
+                        fmt::format("{}: the caption", example.picture.string()));
+  }
+}
+
+}  // namespace
+
+LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const LoraTrainHooks& hooks) {
+  check_options(job.options);
+  pipeline::GenerationRequest request;
+  request.checkpoint = job.checkpoint;
+  pipeline::LoadedModel& model = session.use_model(request);
+  const pipeline::Session::Hold hold(session, model);
+  LoraTrainOptions options = job.options;
+  auto& resolution = options.data.buckets.resolution;
+  if (resolution.width == 0) resolution = {model.native_size, model.native_size};
+
+  std::vector<pipeline::GenerationRequest> sample_requests;
+  if (!job.sample_prompts.empty() || !job.sample_lines.empty())
+    sample_requests = job.sample_prompts.empty()
+                          ? parse_sample_prompts(job.sample_lines, "sample_prompts", resolution)
+                          : read_sample_prompts(job.sample_prompts, resolution);
+  const Dataset data = Dataset::open(options.data);
+  check_texts(sample_requests, data, session.prompt_limits());
+  std::optional<SamplePictures> samples;
+  if (!sample_requests.empty())
+    samples.emplace(session, std::move(sample_requests),
+                    job.sample_folder.empty() ? options.output_dir / "sample" : job.sample_folder,
+                    options.output_name);
+  tell_plan(model, data, options, hooks);
+
+  const std::int64_t last = plan_run(options, data).steps;
+  LoraTrainHooks all = hooks;
+  all.after_step = [&](std::int64_t step) {
+    if (hooks.after_step) hooks.after_step(step);
+    const bool is_due = step == last || (job.sample_every_steps > 0 && step % job.sample_every_steps == 0);
+    if (!samples || !is_due) return;
+    try {
+      const auto begin = [&](std::int64_t done) {
+        hooks.control.report({.phase = "samples", .step = done, .steps = samples->count()});
+      };
+      for (const auto& file : samples->draw(step, hooks.control.stop, begin))
+        hooks.say(fmt::format("Step {}: {}", step, file.string()));
+    } catch (const Error& error) {
+      // A stop in the middle of a picture must not pass by the trainer, which saves its state when it sees
+      // it.
+      if (error.code() != kCancelled) throw;
+    }
+  };
+  LoraJobResult result{train_lora(model, data, options, all), data.trigger_phrase(), ""};
+  result.tag = fmt::format("<lora:{}:1>", prompt::network_name(options.output_name));
+  return result;
+}
+
+}  // namespace lowrank::training

@@ -1,0 +1,78 @@
+// What a user decides about the training of a LoRA, under kohya's names and with kohya's defaults (except the
+// learning rate, where kohya's 2e-6 is meant for whole models).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "training/data/dataset.h"
+
+namespace lowrank::training {
+
+enum class SavePrecision { kFloat, kFp16, kBf16 };
+
+// "float", "fp16", "bf16". Throws Error(kBadInput) naming the choices.
+SavePrecision save_precision_from_name(const std::string& name);
+const char* save_precision_name(SavePrecision precision);
+
+struct LoraTrainOptions {
+  DatasetOptions data;
+  CaptionOptions captions;
+  bool flip_aug = false;
+
+  // The network. Scale = alpha / rank.
+  std::int64_t network_rank = 4;
+  double network_alpha = 1;
+  std::int64_t conv_rank = 0;  // > 0: convolutions too (LoCon)
+  double conv_alpha = 1;
+  bool train_unet = true, train_text_encoder = true;
+
+  // The optimiser: AdamW.
+  double learning_rate = 1e-4;
+  std::optional<double> unet_learning_rate, text_encoder_learning_rate;  // unset: learning_rate
+  std::string scheduler = "constant";
+  std::int64_t warmup_steps = 0;
+  double weight_decay = 0.01;
+  double max_gradient_norm = 1.0;  // 0: no limit
+
+  // How long. A step is one update of the weights: gradient_accumulation batches.
+  std::int64_t max_steps = 1600;
+  std::optional<std::int64_t> max_epochs;  // overrides max_steps
+  std::int64_t gradient_accumulation = 1;
+
+  // The objective.
+  double min_snr_gamma = 0;  // 0: off
+  double noise_offset = 0;
+  int clip_skip = 1;
+  int max_token_length = 75;
+  std::uint64_t seed = 42;
+  bool bf16 = false;  // products in bfloat16
+  int threads = 0;    // on which the sums depend; 0: as now, and a resumed run takes those it began with
+
+  // Files.
+  std::filesystem::path output_dir;
+  std::string output_name = "last";
+  std::filesystem::path state_dir;  // of the saved state and kept latents; empty: output_dir
+  SavePrecision save_precision = SavePrecision::kFp16;
+  std::int64_t save_every_steps = 0, save_every_epochs = 0;  // LoRA files on the way; 0: only at the end
+  bool cache_latents_to_disk = false;
+  bool fresh = false;                           // forget a saved state, replace what a finished run left
+  std::optional<std::filesystem::path> resume;  // a state elsewhere
+  std::string comment;                          // kept in the file's metadata
+
+  std::filesystem::path output_file() const { return output_dir / (output_name + ".safetensors"); }
+  std::filesystem::path step_file(std::int64_t step) const;    // of a LoRA saved on the way
+  std::filesystem::path epoch_file(std::int64_t epoch) const;  // of a finished epoch, from 1
+  std::filesystem::path state_file() const {
+    return (state_dir.empty() ? output_dir : state_dir) / (output_name + "-state.safetensors");
+  }
+  double unet_rate() const { return unet_learning_rate.value_or(learning_rate); }
+  double text_encoder_rate() const { return text_encoder_learning_rate.value_or(learning_rate); }
+};
+
+// Throws Error(kBadInput) naming the first option out of its range.
+void check_options(const LoraTrainOptions& options);
+
+}  // namespace lowrank::training

@@ -1,0 +1,46 @@
+// Trains a LoRA on a folder of pictures: the model's weights stay as they are, a pair of small factors beside
+// each layer learns. Every random draw of step n comes from (seed, n), so a run that was interrupted and
+// resumed ends bit for bit where an uninterrupted one does.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "pipeline/checkpoint_loader.h"
+#include "training/data/dataset.h"
+#include "training/lora/lora_metadata.h"
+#include "training/lora/lora_options.h"
+#include "training/run/run_control.h"
+
+namespace lowrank::training {
+
+struct LoraTrainHooks {
+  // TrainEvent's phases: "latents" (pictures encoded), then "lora" (steps). `save_every`: steps between saved
+  // states.
+  RunControl control;
+  // Facts for the user, one sentence each: where it resumes, what was cut …
+  std::function<void(const std::string&)> say = [](const std::string&) {};
+  // Called after each step with the adapter in the model's slots and gradients off, for sample pictures.
+  std::function<void(std::int64_t step)> after_step;
+};
+
+struct LoraTrainResult {
+  std::filesystem::path file;
+  std::int64_t steps = 0, modules = 0;
+  double loss = 0;                 // mean of the last steps, at most 50
+  std::vector<double> losses;      // of each step of this call
+  std::int64_t skipped_steps = 0;  // whose gradient was not finite
+};
+
+// The LoRA file stands complete at options.output_file() on return, and the state file is gone. While
+// training, `model` carries the adapter; afterwards its slots are as they were. With bf16 the frozen weights
+// of `model` are rounded to bfloat16 for good: load it again for other uses. Throws Error(kBadInput) naming
+// an option, picture or folder, and Error(kConflict) when another run holds the folder or a finished file is there
+// already, both before a picture is encoded; Error(kCancelled) after saving the state when stopped.
+LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
+                           const LoraTrainOptions& options, const LoraTrainHooks& hooks);
+
+}  // namespace lowrank::training

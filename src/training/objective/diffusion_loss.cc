@@ -1,0 +1,36 @@
+#include "training/objective/diffusion_loss.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+namespace lowrank::training {
+
+at::Tensor alphas_cumprod() {
+  const at::Tensor betas = at::linspace(std::sqrt(0.00085), std::sqrt(0.012), 1000, at::kDouble).square();
+  return at::cumprod(1 - betas, 0).to(at::kFloat);
+}
+
+at::Tensor add_noise(const at::Tensor& latents, const at::Tensor& noise, const at::Tensor& timesteps,
+                     const at::Tensor& alphas) {
+  const at::Tensor a = alphas.index_select(0, timesteps).view({-1, 1, 1, 1});
+  return a.sqrt() * latents + (1 - a).sqrt() * noise;
+}
+
+at::Tensor min_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double gamma) {
+  if (gamma <= 0) return at::ones({timesteps.size(0)});
+  return truncated_snr_weight(timesteps, alphas, 0, gamma);
+}
+
+at::Tensor truncated_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double low,
+                                double high) {
+  const at::Tensor a = alphas.index_select(0, timesteps);
+  const at::Tensor snr = a / (1 - a);
+  return snr.clamp(low, high) / snr;
+}
+
+at::Tensor weighted_mse(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& weight) {
+  return ((prediction - target).square().flatten(1).mean(1) * weight).mean();
+}
+
+}  // namespace lowrank::training

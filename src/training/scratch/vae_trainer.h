@@ -1,0 +1,39 @@
+// Trains an autoencoder from scratch on small pictures: reconstruction (L1 and squared error on pixels, L1 on
+// their differences, which keeps edges sharp) and a weak pull of the latents towards a unit normal.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+
+#include "model/vae.h"
+#include "training/run/run_control.h"
+
+namespace lowrank::training {
+
+struct VaeTrainOptions {
+  std::int64_t steps = 4500, warmup = 100, batch = 8;
+  std::int64_t crop = 64;              // side of the random crops, a multiple of 8
+  std::int64_t full_size_steps = 200;  // the last steps see whole pictures, at a quarter of the batch
+  double learning_rate = 1.5e-3, kl_weight = 1e-6, difference_weight = 1.0;
+  std::uint64_t seed = 1;
+  bool mixed_precision = true;  // products in bfloat16
+};
+
+// pictures uint8 [N, 3, H, W]. The VAE's layers must be widened (model::widen). State is kept in `state_path`: an
+// interrupted run goes on there. Throws Error(kCancelled) after saving when stopped.
+void train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOptions& options,
+               const std::filesystem::path& state_path, const RunControl& control);
+
+// Rescales quant_conv and post_quant_conv so that the latents of `pictures` have standard deviation 1/0.18215, as
+// every Stable Diffusion program assumes. Decoding is unchanged. Returns the factor.
+double normalise_latents(model::Vae& vae, const at::Tensor& pictures);
+
+// Latents of pictures, times 0.18215: the mean of the posterior, [N, 4, H/8, W/8] float32.
+at::Tensor encode_latents(const model::Vae& vae, const at::Tensor& pictures, std::int64_t batch = 16);
+
+// uint8 [.., 3, H, W] → float32 in −1…1.
+at::Tensor to_signed(const at::Tensor& pictures);
+
+}  // namespace lowrank::training
