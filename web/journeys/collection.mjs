@@ -9,8 +9,8 @@ export default {
     const { page } = visit;
     await visit.open('loras');
     await page.getByLabel('Search by name, trigger word or tag').fill('nothing like this');
-    await page.getByText('No LoRA matches').waitFor();
-    await page.getByRole('button', { name: 'Clear the filters' }).click();
+    await page.getByText('No matching LoRAs').waitFor();
+    await page.getByRole('button', { name: 'Clear filters' }).click();
     const cards = page.locator('.grid .card');
     // Each type's filter leaves as many cards as it promises, and they are the server's.
     for (const type of ['character', 'style', 'concept', 'pose', 'clothing', 'object']) {
@@ -20,9 +20,9 @@ export default {
       assert.match(await page.getByLabel('Type', { exact: true }).first().locator('option:checked').textContent(), new RegExp(`\\(${total}\\)`));
     }
     await page.getByLabel('Type', { exact: true }).first().selectOption('');
-    await page.getByLabel(/^Fits/).check();
+    await page.getByLabel(/^Compatible with/).check();
     await page.waitForFunction((n) => document.querySelectorAll('.grid .card').length === n, (await visit.ask('/v1/loras?fits=starter')).total);
-    await page.getByLabel(/^Fits/).uncheck();
+    await page.getByLabel(/^Compatible with/).uncheck();
     await cards.first().waitFor();
     await page.getByRole('button', { name: 'Details of 3dmm_style' }).click();
     const panel = page.getByRole('complementary', { name: 'About 3dmm_style' });
@@ -46,11 +46,11 @@ export default {
     await page.reload();
     const search = page.getByLabel('Search by name, trigger word or tag');
     await search.fill('umbrela');
-    await page.getByText('Nothing is called “umbrela”').waitFor();
+    await page.getByText('No results for “umbrela”').waitFor();
     await page.getByRole('button', { name: 'Details of object_umbrella' }).waitFor();
     await visit.scan('a misspelt search');
     await search.fill('');
-    await page.getByLabel('Order').selectOption('name');
+    await page.getByLabel('Sort by').selectOption('name');
     await page.getByLabel('Folder').selectOption('zoo');
     await page.waitForFunction(() => document.querySelectorAll('.grid .card').length === 1);
     await page.getByLabel('Folder').selectOption('');
@@ -68,7 +68,7 @@ export default {
     const { page } = visit;
     const before = (await visit.ask('/v1/loras/pose_lotus')).preview;
     await visit.open('loras/pose_lotus');
-    await page.getByRole('button', { name: 'Last picture as preview' }).click();
+    await page.getByRole('button', { name: 'Use last image as preview' }).click();
     await page.waitForFunction((old) => document.querySelector('.panel-picture').getAttribute('src') !== old, before);
     const job = (await visit.jobs()).find((j) => j.kind !== 'extras' && j.state === 'completed' && j.pictures > 0);
     const bytes = async (path) => Buffer.from(await (await fetch(visit.served.address + path)).arrayBuffer());
@@ -81,10 +81,13 @@ export default {
     await visit.open('loras');
     await page.getByRole('button', { name: 'Import', exact: true }).click();
     const panel = page.getByRole('region', { name: 'Import' });
-    await panel.getByLabel('Address of the LoRA').fill('https://example.com/models/1');
+    await panel.getByLabel('LoRA URL').fill('https://example.com/models/1');
     await panel.getByRole('button', { name: 'Import' }).click();
     await panel.locator('.notice-bad').waitFor();
-    await panel.getByLabel('Address of the LoRA').fill(`${served.sitesUrl}/models/123`);
+    await panel.getByLabel('LoRA URL').fill(`${served.sitesUrl}/models/123`);
+    // What was written outlives a reload.
+    await page.reload();
+    assert.equal(await panel.getByLabel('LoRA URL').inputValue(), `${served.sitesUrl}/models/123`);
     await panel.getByRole('button', { name: 'Import' }).click();
     await panel.getByRole('progressbar').waitFor();
     await visit.scan('an import');
@@ -94,6 +97,16 @@ export default {
     await page.getByRole('complementary', { name: 'About Red Fox' }).getByText('foxy', { exact: true }).waitFor();
   },
 
+  'notes that were not saved outlive a reload': async (visit) => {
+    const { page } = visit;
+    await visit.open('loras/pose_lotus');
+    await page.getByLabel('Notes').fill('sits well');
+    await page.reload();
+    await page.getByRole('button', { name: 'Save notes' }).click();
+    await page.getByText('Saved.').waitFor();
+    assert.equal((await visit.ask('/v1/loras/pose_lotus')).notes, 'sits well');
+  },
+
   'duplicates are found': async (visit) => {
     const { page, served } = visit;
     const folder = join(served.folder, 'models/Lora');
@@ -101,7 +114,7 @@ export default {
     await visit.open('loras');
     await page.getByRole('button', { name: 'Duplicates' }).click();
     const view = page.getByRole('region', { name: 'Duplicates' });
-    await view.getByText('The same to the byte').waitFor();
+    await view.getByText('Identical files').waitFor();
     for (const name of ['pose_lotus', 'twin']) assert.ok(await view.getByRole('link', { name: new RegExp(name) }).first().isVisible());
     await visit.scan('duplicates');
     rmSync(join(folder, 'twin.safetensors'));

@@ -15,16 +15,16 @@ export default {
     assert.match(settings.prompt, /<lora:/);
     for (const [label, value] of [['Width', settings.width], ['CFG Scale', settings.cfg_scale], ['Sampling method', settings.sampler_name]])
       assert.equal(await page.getByLabel(label, { exact: true }).inputValue(), String(value));
-    assert.ok(await page.getByLabel('Also without LoRA, to compare').isChecked());
+    assert.ok(await page.getByLabel('Compare with and without LoRA').isChecked());
     const note = page.locator('.starter-note');
-    assert.match(await note.textContent(), /Small starter model.*Stable Diffusion 1\.5.*models\/Stable-diffusion/);
+    assert.match(await note.textContent(), /Small starter model.*Stable Diffusion 1\.5/);
     assert.equal(await page.locator('.chip-missing').count(), 0);
     await page.locator('.tokens').first().waitFor();
     await visit.scan('the first visit');
     await visit.generate();
     await page.locator('.compare').waitFor({ timeout: PATIENCE });
     await visit.finished();
-    await page.getByLabel('Also without LoRA, to compare').uncheck();
+    await page.getByLabel('Compare with and without LoRA').uncheck();
     await visit.setSteps(2);
     await visit.generate();
     await visit.finished();
@@ -41,12 +41,12 @@ export default {
     await page.getByLabel('Height', { exact: true }).fill('256');
     await visit.setSteps(150);
     const id = await visit.generate();
-    const sofar = page.getByAltText('The picture so far');
+    const sofar = page.getByAltText('Live preview');
     await sofar.waitFor({ timeout: PATIENCE });
     // Its address changes with each preview, so that it must be caught when it is there.
     await page.waitForFunction(() => document.querySelector('.running-picture img')?.naturalWidth > 0, null, { timeout: PATIENCE });
     await page.locator('.running').getByRole('button', { name: 'Cancel' }).click();
-    await page.getByText('Cancelled: this is how far it came.').waitFor({ timeout: PATIENCE });
+    await page.getByText('Cancelled: partial image.').waitFor({ timeout: PATIENCE });
     const picture = page.locator('.main-picture img');
     assert.ok(await picture.evaluate((img) => img.decode().then(() => img.naturalWidth === 256)));
     const job = await visit.ask(`/v1/jobs/${id}`);
@@ -70,13 +70,13 @@ export default {
     await visit.prompt().press('ArrowLeft');
     await visit.prompt().press('Control+ArrowUp');
     assert.match(await visit.prompt().inputValue(), /<lora:3dmm_style:0.85>/);
-    await page.getByLabel('Also without LoRA, to compare').check();
+    await page.getByLabel('Compare with and without LoRA').check();
     await visit.generate();
     await page.locator('.compare').waitFor({ timeout: PATIENCE });
     await page.locator('.compare input').press('Home');
     assert.equal(await page.locator('.compare input').inputValue(), '0');
     assert.match(await page.locator('.report').textContent(), /3dmm_style\s*applied/);
-    await page.getByLabel('Also without LoRA, to compare').uncheck();
+    await page.getByLabel('Compare with and without LoRA').uncheck();
   },
 
   'names are completed by keyboard, mistakes and missing LoRAs are shown': async (visit) => {
@@ -88,11 +88,11 @@ export default {
     await visit.prompt().press('Enter');
     assert.equal(await visit.prompt().inputValue(), 'a fox <lora:3dmm_style:1>');
     await visit.prompt().fill('(a fox <lora:nowhere:1>');
-    await page.getByText('“(” is never closed.').waitFor();
-    await page.getByText('There is no LoRA of this name in the collection.').waitFor();
+    await page.getByText('“(” is not closed.').waitFor();
+    await page.getByText('No LoRA with this name in the collection.').waitFor();
     await visit.generate();
     await visit.finished();
-    await page.locator('.report').getByText('is missing').waitFor();
+    await page.locator('.report').getByText('not found').waitFor();
   },
 
   'what the page did to a prompt is taken back by Ctrl-Z': async (visit) => {
@@ -151,13 +151,13 @@ export default {
       box.dispatchEvent(new ClipboardEvent('paste', { clipboardData: clipboard, bubbles: true, cancelable: true }));
     }, text);
     await paste(settings);
-    await page.getByText('The settings of the pasted text are in the form.').waitFor();
+    await page.getByText('Parameters from the pasted text were applied.').waitFor();
     assert.equal(await visit.prompt().inputValue(), 'a cat, green background');
     const form = { Width: '192', 'CFG Scale': '6.5', Seed: '77', 'Sampling steps': '7', 'Sampling method': 'DPM++ 2M' };
     for (const [label, value] of Object.entries(form)) assert.equal(await page.getByLabel(label, { exact: true }).inputValue(), value, label);
     assert.equal(await page.getByLabel('Negative prompt').inputValue(), 'blurry');
-    await page.getByText('made with the checkpoint elsewhere').waitFor();
-    await page.getByText('They name the checkpoint').waitFor();
+    await page.getByText('Made with the checkpoint elsewhere').waitFor();
+    await page.getByText('The parameters use the checkpoint').waitFor();
     await visit.scan('settings that were pasted');
     // One step takes all of it back.
     await visit.prompt().press('Control+z');
@@ -165,7 +165,7 @@ export default {
     assert.equal(await page.getByLabel('CFG Scale', { exact: true }).inputValue(), '5');
     // Typed, they are read on request.
     await visit.prompt().fill(settings);
-    await page.getByRole('button', { name: 'Read them' }).click();
+    await page.getByRole('button', { name: 'Apply parameters' }).click();
     await page.waitForFunction(() => document.querySelector('.prompt textarea').value === 'a cat, green background');
     await page.getByRole('button', { name: 'Undo' }).click();
     await visit.prompt().fill('a house');
@@ -179,11 +179,11 @@ export default {
     await page.route('**/v1/checkpoints', (route) => route.fulfill({ json: { ...real, checkpoints: [], taken: null } }));
     await visit.open('create');
     await page.reload();
-    await page.getByText('There is no checkpoint, so nothing can be drawn.').waitFor();
+    await page.getByText('No checkpoint found, so no images can be generated.').waitFor();
     assert.match(await page.locator('.notice code').first().textContent(), /models\/Stable-diffusion$/);
     await visit.scan('no checkpoint');
     await visit.press();
-    await page.getByText('There is no checkpoint to draw with').waitFor();
+    await page.getByText('No checkpoint available').waitFor();
     await page.unroute('**/v1/checkpoints');
     // One is chosen and taken away.
     const folder = join(served.folder, 'models/Stable-diffusion');
@@ -192,14 +192,50 @@ export default {
     await visit.ask('/sdapi/v1/options', { method: 'POST', body: JSON.stringify({ sd_model_checkpoint: 'soon-gone' }) });
     rmSync(join(folder, 'soon-gone.safetensors'));
     await page.reload();
-    await page.getByText('The checkpoint soon-gone, which was chosen, is no longer there.').waitFor();
+    await page.getByText('The selected checkpoint soon-gone no longer exists.').waitFor();
     await visit.prompt().fill('fox, noto style, blue background');
     const id = await visit.generate();
     await visit.finished();
     assert.equal((await visit.ask(`/v1/jobs/${id}`)).state, 'completed');
-    await page.getByRole('button', { name: 'Keep starter' }).click();
-    await page.getByText('which was chosen, is no longer there').waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Use starter' }).click();
+    await page.getByText('no longer exists').waitFor({ state: 'detached' });
     assert.equal((await visit.ask('/v1/checkpoints')).chosen, 'starter');
+  },
+
+  'a checkpoint is imported by one press, or found by a rescan': async (visit) => {
+    const { page, served } = visit;
+    await visit.open('create');
+    const panel = page.locator('.checkpoint-import');
+    await panel.locator('summary').click();
+    const source = panel.getByLabel('Checkpoint URL');
+    assert.equal(await source.inputValue(), 'stable-diffusion-v1-5/stable-diffusion-v1-5:v1-5-pruned-emaonly.safetensors');
+    // A site that does not have it, as without a network: the reason stands here, with a way to try again.
+    await source.fill('nobody/nothing:x.safetensors');
+    await panel.getByRole('button', { name: 'Import checkpoint' }).click();
+    await panel.locator('.notice-bad').waitFor();
+    await panel.getByRole('button', { name: 'Retry' }).waitFor();
+    await visit.scan('an import that failed');
+    await panel.getByRole('button', { name: /^Clear/ }).click();
+    const before = (await visit.ask('/v1/checkpoints')).checkpoints.length;
+    await source.fill('somebody/model:imported.safetensors');
+    await panel.getByRole('button', { name: 'Import checkpoint' }).click();
+    await panel.getByRole('progressbar').waitFor();
+    await panel.getByRole('button', { name: 'Use this checkpoint' }).click({ timeout: PATIENCE });
+    await page.waitForFunction(async () => (await (await fetch('/v1/checkpoints')).json()).chosen === 'imported');
+    assert.equal((await visit.ask('/v1/checkpoints')).checkpoints.length, before + 1);
+    // It is no starter, so the form has nothing to offer any more; back to the starter.
+    await panel.waitFor({ state: 'detached' });
+    await visit.ask('/sdapi/v1/options', { method: 'POST', body: JSON.stringify({ sd_model_checkpoint: 'starter' }) });
+    const folder = join(served.folder, 'models/Stable-diffusion');
+    await page.reload();
+    await panel.locator('summary').click();
+    copyFileSync(join(folder, 'imported.safetensors'), join(folder, 'by-hand.safetensors'));
+    await panel.getByRole('button', { name: 'Rescan models' }).click();
+    await panel.getByText('Found by-hand.').waitFor();
+    for (const name of ['imported', 'by-hand']) rmSync(join(folder, `${name}.safetensors`));
+    await panel.getByRole('button', { name: 'Rescan models' }).click();
+    await panel.getByText('No new checkpoints found.').waitFor();
+    await page.reload();
   },
 
   'several wait, one is cancelled': async (visit) => {
@@ -227,11 +263,11 @@ export default {
     await visit.open('create');
     await visit.prompt().fill('a fox');
     await page.locator('.strip button').last().click();
-    await page.getByRole('button', { name: 'To inpaint' }).click();
+    await page.getByRole('button', { name: 'Send to inpaint' }).click();
     const canvas = page.locator('.mask canvas');
     await canvas.waitFor();
     await visit.press();
-    await page.getByText('Paint over what shall be drawn anew.').waitFor();
+    await page.getByText('Paint the area you want redrawn.').waitFor();
     await canvas.scrollIntoViewIfNeeded();
     const box = await canvas.boundingBox();
     await page.mouse.move(box.x + box.width * 0.3, box.y + box.height * 0.3);
@@ -250,7 +286,7 @@ export default {
     await visit.finished();
     const job = await visit.ask(`/v1/jobs/${id}`);
     assert.deepEqual([job.kind, job.state], ['img2img', 'completed']);
-    await page.getByRole('radio', { name: 'Text' }).check();
+    await page.getByRole('radio', { name: 'txt2img' }).check();
   },
 
   'a plot of weights': async (visit) => {
@@ -264,14 +300,14 @@ export default {
     const says = (text) => panel.getByText(text).waitFor();
     await page.getByLabel('X type').selectOption('Seed');
     await page.getByLabel('X values').fill('1-300');
-    await says('“1-300” gives 300 values; a plot may have 150 pictures.');
-    assert.ok(await panel.getByRole('button', { name: /^Make/ }).isDisabled());
+    await says('“1-300” gives 300 values; a plot can have at most 150 images.');
+    assert.ok(await panel.getByRole('button', { name: /^Plot/ }).isDisabled());
     await page.getByLabel('X type').selectOption('Sampler');
     await page.getByLabel('X values').fill('Euler a, Bogus, Nonsense');
-    await says('There is no sampler “Bogus”, “Nonsense”.');
+    await says('Unknown sampler: “Bogus”, “Nonsense”.');
     await page.getByLabel('X type').selectOption('Prompt S/R');
     await page.getByLabel('X values').fill('wolf, cat');
-    await panel.getByRole('button', { name: 'Make 2 pictures' }).click();
+    await panel.getByRole('button', { name: 'Plot 2 images' }).click();
     await says('did not find “wolf”');
     assert.equal((await visit.jobs()).length, before);
     // The choice outlives a reload.
@@ -281,11 +317,11 @@ export default {
     await page.locator('.plot-panel > summary').click();
     assert.equal(await page.getByLabel('X values').inputValue(), '0, 1');
     const saved = (await visit.ask('/v1/outputs')).total;
-    await page.getByRole('button', { name: 'Make 2 pictures' }).click();
+    await page.getByRole('button', { name: 'Plot 2 images' }).click();
     await page.waitForFunction(() => document.querySelectorAll('.plot img').length === 2, null, { timeout: PATIENCE });
     assert.deepEqual(await page.locator('.plot thead th').allTextContents(), ['LoRA weight: 0', 'LoRA weight: 1']);
     await visit.finished();
-    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save the plot as one picture' }).click()]);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save plot as one image' }).click()]);
     assert.match(download.suggestedFilename(), /^plot-\d+\.png$/);
     assert.ok(statSync(await download.path()).size > 1000);
     // Each is a picture of its own among the results.

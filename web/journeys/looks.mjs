@@ -85,7 +85,7 @@ export default {
     await visit.setSteps(20);
     for (const [label, value] of [['Width', '128'], ['Height', '128'], ['Seed', '42'], ['CFG Scale', '5']])
       await page.getByLabel(label, { exact: true }).fill(value);
-    await page.getByLabel('Also without LoRA, to compare').check();
+    await page.getByLabel('Compare with and without LoRA').check();
     await visit.generate();
     await visit.finished();
     await take('loras/3dmm_style', 'dark', 'page-loras');

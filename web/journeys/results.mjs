@@ -16,7 +16,7 @@ export default {
     const dialog = page.getByRole('dialog', { name: 'dropped.png' });
     await dialog.getByText('Sampler').waitFor();
     await visit.scan('the dropped picture');
-    await dialog.getByRole('button', { name: 'Use these settings' }).click();
+    await dialog.getByRole('button', { name: 'Use these parameters' }).click();
     await page.locator('.create').waitFor();
     assert.match(await visit.prompt().inputValue(), /zorbo/);
   },
@@ -52,11 +52,11 @@ export default {
     const name = await dialog.getAttribute('aria-label');
     await page.keyboard.press('ArrowLeft');
     await page.waitForFunction((old) => document.querySelector('dialog').getAttribute('aria-label') !== old, name);
-    await dialog.getByRole('button', { name: 'To extras' }).click();
+    await dialog.getByRole('button', { name: 'Send to extras' }).click();
     await page.getByLabel('Upscaler', { exact: true }).selectOption('Lanczos');
     await page.getByLabel('Resize', { exact: true }).fill('2');
     await visit.scan('extras');
-    const id = await visit.order(() => page.getByRole('button', { name: 'Make it larger' }).click());
+    const id = await visit.order(() => page.getByRole('button', { name: 'Upscale' }).click());
     await visit.finished();
     assert.equal((await visit.ask(`/v1/jobs/${id}`)).state, 'completed');
     const picture = page.locator('.main-picture img');
@@ -65,7 +65,7 @@ export default {
     // It lies among the results with the settings of the picture it came from.
     const { outputs } = await visit.ask('/v1/outputs');
     assert.match(outputs[0].name, /^extras-images\//);
-    await page.getByRole('radio', { name: 'Text' }).check();
+    await page.getByRole('radio', { name: 'txt2img' }).check();
   },
 
   'two results on top of each other': async (visit) => {

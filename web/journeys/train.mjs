@@ -44,14 +44,18 @@ export default {
     const { page } = visit;
     const pictures = await faces(visit);
     await visit.open('train');
-    await page.getByLabel('Name of the set').fill('faces');
+    await page.getByLabel('Dataset name').fill('faces');
     // The example in grey is no value.
-    await page.getByRole('button', { name: 'Make the set' }).click();
-    await page.getByText('what stands there in grey is only an example').waitFor();
+    await page.getByRole('button', { name: 'Create dataset' }).click();
+    await page.getByText('the grey text is only an example').waitFor();
     await page.getByLabel(/^Trigger words/).fill('smiley face');
+    // What was written outlives a reload.
+    await page.reload();
+    assert.equal(await page.getByLabel('Dataset name').inputValue(), 'faces');
+    assert.equal(await page.getByLabel(/^Trigger words/).inputValue(), 'smiley face');
     await visit.scan('a new set');
-    await page.getByRole('button', { name: 'Make the set' }).click();
-    await page.getByText('No pictures yet').waitFor();
+    await page.getByRole('button', { name: 'Create dataset' }).click();
+    await page.getByText('No images yet').waitFor();
     const folder = mkdtempSync(join(tmpdir(), 'lowrank-faces-'));
     for (const { name, bytes } of pictures.slice(0, 9)) writeFileSync(join(folder, name), bytes);
     writeFileSync(join(folder, 'face 5.txt'), 'smiley face, far away\n');
@@ -83,15 +87,19 @@ export default {
     const late = mkdtempSync(join(tmpdir(), 'lowrank-late-'));
     writeFileSync(join(late, 'face 7.txt'), 'a laughing one');
     writeFileSync(join(late, 'face 8.txt'), Buffer.from([0x63, 0x61, 0x66, 0xe9]));
-    await page.getByLabel('Pictures to add').setInputFiles([join(late, 'face 7.txt'), join(late, 'face 8.txt')]);
+    await page.getByLabel('Images to add').setInputFiles([join(late, 'face 7.txt'), join(late, 'face 8.txt')]);
     await page.getByText('face 8.txt is not UTF-8: byte 4 is E9').waitFor();
     await page.waitForFunction(() => [...document.querySelectorAll('.tile textarea')].some((box) => box.value === 'a laughing one'));
     // It does not say the trigger words: that is told, and mended by a press.
-    await page.getByText('One caption does not say the trigger words “smiley face”').waitFor();
+    await page.getByText('One caption does not contain the trigger words “smiley face”').waitFor();
     await visit.scan('captions without the trigger words');
-    await page.getByRole('button', { name: 'Put them in front' }).click();
+    await page.getByRole('button', { name: 'Add trigger words' }).click();
     await page.waitForFunction(() => [...document.querySelectorAll('.tile textarea')].some((box) => box.value === 'smiley face, a laughing one'));
     rmSync(late, { recursive: true });
+    // A caption that a reload interrupts is saved after it.
+    await page.getByLabel('Caption of face 9.png').fill('smiley face, in a hurry');
+    await page.reload();
+    await page.waitForFunction(async () => (await (await fetch('/v1/datasets/faces')).json()).pictures.some((p) => p.caption === 'smiley face, in a hurry'));
     // A caption taken away gives the trigger words back.
     await page.getByLabel('Caption of face 1.png').fill('');
     await page.getByLabel('Caption of face 1.png').blur();
@@ -103,16 +111,16 @@ export default {
     const { page } = visit;
     await visit.open('train/faces');
     await page.locator('.tile').first().waitFor();
-    await page.getByLabel('Name of the LoRA').fill('');
+    await page.getByLabel('LoRA name').fill('');
     await page.getByRole('button', { name: 'Start training' }).click();
-    await page.getByText('Give the LoRA a name.').waitFor();
-    await page.getByLabel('Name of the LoRA').fill('smiley');
-    await page.getByLabel('Preset').selectOption('Quick trial');
+    await page.getByText('Enter a LoRA name.').waitFor();
+    await page.getByLabel('LoRA name').fill('smiley');
+    await page.getByLabel('Preset').selectOption('Quick test');
     await page.getByLabel('Steps', { exact: true }).fill('60');
     await page.getByLabel('Resolution').fill('64');
     await page.getByText('More', { exact: true }).click();
-    await page.getByLabel('Every so many steps').fill('20');
-    await page.getByLabel('Sample prompts, one a line').fill('smiley face --s 4\nsmiley face, blue background --s 4 --d 7');
+    await page.getByLabel('Sample every N steps').fill('20');
+    await page.getByLabel('Sample prompts, one per line').fill('smiley face --s 4\nsmiley face, blue background --s 4 --d 7');
     const first = await visit.order(() => page.getByRole('button', { name: 'Start training' }).click());
     const run = page.getByRole('article', { name: 'Training of smiley' });
     await run.getByText(/^Step \d+ of 60/).waitFor({ timeout: PATIENCE });
@@ -126,15 +134,36 @@ export default {
     await page.reload();
     await run.locator('.curve-line').waitFor();
     await visit.scan('a stopped training');
-    await visit.order(() => run.getByRole('button', { name: /^Go on after step/ }).click());
-    await run.getByText('done').waitFor({ timeout: PATIENCE });
+    await visit.order(() => run.getByRole('button', { name: /^Resume from step/ }).click());
+    await run.getByText('completed', { exact: true }).waitFor({ timeout: PATIENCE });
     await page.waitForFunction(() => document.querySelectorAll('.samples img').length === 6);
     const done = await visit.ask('/v1/trainings/smiley');
     assert.deepEqual(done.losses.map(([step]) => step), Array.from({ length: 60 }, (_, i) => i + 1));
     await run.getByRole('button', { name: 'Sample at step 60' }).first().click();
     await page.getByRole('dialog', { name: 'smiley, step 60' }).getByText('Sampler').waitFor();
     await page.keyboard.press('Escape');
-    await run.getByRole('button', { name: 'Use it now' }).click();
+    // Another one of the name replaces it only when told to, and only then.
+    await page.getByLabel('Steps', { exact: true }).fill('40');
+    const start = page.getByRole('button', { name: 'Start training' });
+    await start.click();
+    await page.getByText('A LoRA named “smiley” already exists.').waitFor();
+    const before = (await visit.ask('/v1/loras/smiley')).hash;
+    await page.getByLabel('Replace the finished LoRA “smiley”').check();
+    await visit.scan('a LoRA to be replaced');
+    await visit.order(() => start.click());
+    await run.getByText(/^Step \d+ of 40/).waitFor({ timeout: PATIENCE });
+    await run.getByRole('button', { name: 'Stop' }).click();
+    await run.getByText('stopped').waitFor({ timeout: PATIENCE });
+    // A stopped run that replaces goes on like any other.
+    const kept = (await visit.ask('/v1/trainings/smiley')).losses;
+    assert.ok(kept.length < 40);
+    await visit.order(() => run.getByRole('button', { name: /^Resume from step/ }).click());
+    await run.getByText('completed', { exact: true }).waitFor({ timeout: PATIENCE });
+    const curve = (await visit.ask('/v1/trainings/smiley')).losses;
+    assert.equal(curve.length, 40);
+    assert.deepEqual(curve.slice(0, kept.length), kept);
+    assert.notEqual((await visit.ask('/v1/loras/smiley')).hash, before);
+    await run.getByRole('button', { name: 'Use in prompt' }).click();
     await page.locator('.create').waitFor();
     assert.match(await visit.prompt().inputValue(), /smiley face.*<lora:smiley:1>/);
     await visit.setSteps(2);

@@ -15,7 +15,7 @@ import { TrainPage } from './pages/train';
 const NAMES = { create: 'Create', loras: 'LoRAs', results: 'Results', train: 'Train', settings: 'Settings' } as const;
 const VIEWS = { create: CreatePage, loras: LorasPage, results: ResultsPage, train: TrainPage, settings: SettingsPage };
 
-const DOING: Record<string, string> = { txt2img: 'Drawing', img2img: 'Drawing', extras: 'Enlarging', train: 'Training', import: 'Importing' };
+const DOING: Record<string, string> = { txt2img: 'Generating', img2img: 'Generating', extras: 'Upscaling', train: 'Training', import: 'Importing' };
 
 /** The frame: navigation, whether the server is there, and pictures dropped anywhere. */
 export function App() {
@@ -52,7 +52,9 @@ export function App() {
   // An import or a training that has ended has brought a file.
   const brought = jobs.filter((job) => (job.kind === 'import' || job.kind === 'train') && job.state === 'completed').length;
   useEffect(() => {
-    if (brought > 0) void loadLoras();
+    if (brought === 0) return;
+    void loadLoras();
+    void loadChoices();
   }, [brought]);
   const View = VIEWS[page];
   const busy = jobs.some(isUnfinished);
@@ -61,7 +63,7 @@ export function App() {
       <a class="skip" href="#main" onClick={(e) => {
         e.preventDefault();
         main.current?.focus();
-      }}>Skip to the content</a>
+      }}>Skip to content</a>
       <header class="top">
         <a class="brand" href={routeUrl('create')}>
           <img src="/icon.svg" alt="" width={28} height={28} />
@@ -76,13 +78,13 @@ export function App() {
           ))}
         </nav>
         <span class={isOnline ? (busy ? 'presence presence-busy' : 'presence') : 'presence presence-off'} role="status">
-          {!isOnline ? 'Server away' : busy ? DOING[running?.kind ?? 'txt2img'] ?? 'Working' : isLoaded ? 'Ready' : 'Connecting'}
+          {!isOnline ? 'Disconnected' : busy ? DOING[running?.kind ?? 'txt2img'] ?? 'Working' : isLoaded ? 'Ready' : 'Connecting'}
         </span>
       </header>
       {!isOnline && (
         <div class="notice notice-bad offline" role="alert">
           <Icon name="warning" />
-          <p>The server cannot be reached. The page goes on by itself when it is back; what you have written stays.</p>
+          <p>The server cannot be reached. The page reconnects automatically; your input is kept.</p>
         </div>
       )}
       <main id="main" ref={main} tabIndex={-1}>
@@ -135,7 +137,7 @@ function DropAnywhere() {
   }, []);
   return (
     <>
-      {isOver && <div class="drop-cover" aria-hidden="true">{target?.words ?? 'Drop the picture to read its settings'}</div>}
+      {isOver && <div class="drop-cover" aria-hidden="true">{target?.words ?? 'Drop the image to read its generation parameters'}</div>}
       {file && <PictureDialog key={file.name + file.lastModified} picture={file} name={file.name} onClose={() => setFile(null)} />}
     </>
   );

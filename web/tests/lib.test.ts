@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { NO_FILTER, isFiltered, loraQuery, visibleRange } from '../src/lib/lora_filter';
 import { MAX_CELLS, axisFaults, axisValues } from '../src/lib/plot';
 import { layout } from '../src/lib/plot_picture';
-import { bytes, duration } from '../src/lib/words';
+import { bytes, duration, ordinal } from '../src/lib/words';
 
 let formOf: typeof import('../src/lib/form');
 let plot: typeof import('../src/lib/plot');
@@ -51,25 +51,25 @@ describe('axes of a plot', () => {
     ['1-10 [5]', ['1', '3.25', '5.5', '7.75', '10']],
     ['0.2, 0.4', ['0.2', '0.4']],
   ])('%s', (values, expected) => expect(axisValues({ name: 'CFG Scale', values })).toEqual(expected));
-  it('says what is no number', () => {
-    expect(() => axisValues({ name: 'Steps', values: '10, many' })).toThrow('“many” is no number');
+  it('says what is not a number', () => {
+    expect(() => axisValues({ name: 'Steps', values: '10, many' })).toThrow('“many” is not a number');
   });
-  it('says all that is no number, and never makes fewer than were asked for', () => {
-    expect(() => axisValues({ name: 'Steps', values: 'few, 10, many' })).toThrow('“few”, “many” is no number');
-    expect(() => axisValues({ name: 'Seed', values: '1-300' })).toThrow(`“1-300” gives 300 values; a plot may have ${MAX_CELLS}`);
+  it('says all that is not a number, and never makes fewer than were asked for', () => {
+    expect(() => axisValues({ name: 'Steps', values: 'few, 10, many' })).toThrow('“few”, “many” is not a number');
+    expect(() => axisValues({ name: 'Seed', values: '1-300' })).toThrow(`“1-300” gives 300 values; a plot can have at most ${MAX_CELLS}`);
     expect(() => axisValues({ name: 'Seed', values: '1-1000 [400]' })).toThrow('gives 400 values');
-    expect(() => axisValues({ name: 'Seed', values: '1-9 [1]' })).toThrow('two at least');
+    expect(() => axisValues({ name: 'Seed', values: '1-9 [1]' })).toThrow('at least 2');
     expect(axisValues({ name: 'Seed', values: '1-120' })).toHaveLength(120);
   });
   it('knows wrong values before anything is drawn, all of them', () => {
     const known = { samplers: ['Euler a', 'DPM++ 2M'], schedulers: ['Karras'] };
     const faults = (name: 'Sampler' | 'Schedule type' | 'Steps' | 'Size' | 'Denoising' | 'Clip skip', values: string) => axisFaults({ name, values }, known).join(' ');
-    expect(faults('Sampler', 'Euler a, Bogus, dpm++ 2m, Nonsense')).toBe('There is no sampler “Bogus”, “Nonsense”.');
-    expect(faults('Schedule type', 'Karras, Straight')).toBe('There is no schedule type “Straight”.');
+    expect(faults('Sampler', 'Euler a, Bogus, dpm++ 2m, Nonsense')).toBe('Unknown sampler: “Bogus”, “Nonsense”.');
+    expect(faults('Schedule type', 'Karras, Straight')).toBe('Unknown schedule type: “Straight”.');
     expect(faults('Steps', '0, 2.5, 20')).toContain('“0”, “2.5”');
     expect(faults('Denoising', '0.5, 1.5')).toContain('“1.5” must be from 0 to 1');
     expect(faults('Clip skip', '1, 13')).toContain('“13”');
-    expect(faults('Size', '512x512, 32x512, 9x9, no')).toContain('“no” is no size');
+    expect(faults('Size', '512x512, 32x512, 9x9, no')).toContain('“no” is not a size');
     expect(faults('Size', '512x512, 32x512, 9x9')).toContain('“32x512”, “9x9”');
     expect(faults('Sampler', 'Euler a')).toBe('');
   });
@@ -92,7 +92,7 @@ describe('the form', () => {
   });
   it('sends picture and mask when inpainting, and asks for them before', () => {
     const form = { ...formOf.STANDARD, mode: 'inpaint' as const };
-    expect(formOf.fault(form, { image: '', mask: '' })).toContain('Choose a picture');
+    expect(formOf.fault(form, { image: '', mask: '' })).toContain('Choose an input image');
     expect(formOf.fault(form, { image: 'i', mask: '' })).toContain('Paint');
     const { kind, request } = formOf.requestOf(form, { image: 'i', mask: 'm' });
     expect(kind).toBe('img2img');
@@ -110,7 +110,7 @@ describe('the form', () => {
     const all = { samplers: ['DPM++ 2M'], schedulers: ['Automatic'], upscalers: ['Latent'], pictureUpscalers: ['Lanczos'], styles: [{ name: 'ink' }] };
     const stale = (part: object) => formOf.staleChoice({ ...formOf.STANDARD, ...part }, all);
     expect(stale({})).toBeNull();
-    expect(stale({ sampler_name: 'Gone' })).toBe('The sampling method “Gone” is not there; choose another one.');
+    expect(stale({ sampler_name: 'Gone' })).toBe('The sampling method “Gone” is not available; choose another.');
     expect(stale({ scheduler: 'Gone' })).toContain('schedule type');
     expect(stale({ styles: ['ink', 'lost'] })).toContain('style “lost”');
     expect(stale({ hr_upscaler: '4x-Gone' })).toBeNull();
@@ -150,12 +150,13 @@ describe('errors', () => {
   it('show the sentence, whatever the form of the answer', () => {
     expect(client.errorSentence({ detail: [{ loc: ['body', 'steps'], msg: 'too many' }] }, 422)).toBe('steps: too many');
     expect(client.errorSentence({ error: 'HTTPException', detail: 'there is no such job.', errors: '' }, 404)).toBe('there is no such job.');
-    expect(client.errorSentence('', 500)).toBe('The server answered 500 without a reason.');
+    expect(client.errorSentence('', 500)).toBe('The server returned status 500 without an error message.');
   });
 });
 
 describe('words', () => {
   it('for time and size', () => {
+    expect([1, 2, 3, 4, 11, 12, 13, 21, 112].map(ordinal)).toEqual(['1st', '2nd', '3rd', '4th', '11th', '12th', '13th', '21st', '112th']);
     expect([duration(0.42), duration(3), duration(125), duration(3840)]).toEqual(['0.4 s', '3 s', '2 min 5 s', '1 h 4 min']);
     expect([bytes(12), bytes(526664), bytes(2.1e9)]).toEqual(['12 B', '527 kB', '2.1 GB']);
   });
@@ -184,7 +185,7 @@ describe('settings that were copied', () => {
   it('fill the form, with the schedule out of the sampler’s name', () => {
     const { part, notes } = texts.settingsOf({ Prompt: 'a', Sampler: 'DPM++ 2M Karras', Seed: '1', Model: 'v1-5' }, known);
     expect(part).toMatchObject({ sampler_name: 'DPM++ 2M', scheduler: 'Karras', seed: 1 });
-    expect(notes).toEqual(['It was made with the checkpoint v1-5; pictures are made with sd15.']);
+    expect(notes).toEqual(['Made with the checkpoint v1-5; the current checkpoint is sd15.']);
     expect(texts.settingsOf({ Prompt: 'a', Sampler: 'euler A', Seed: '1' }, known).part).toMatchObject({ sampler_name: 'Euler a', scheduler: 'Automatic' });
   });
   it('say what they do not fill', () => {

@@ -27,7 +27,7 @@ describe('LoRA tags', () => {
   it('does not take a tag that the server ignores for one', () => {
     expect(loraTags('<LORA:x:1>')).toEqual([]);
     for (const [tag, hint] of [
-      ['<Lora:x:1>', 'small letters'],
+      ['<Lora:x:1>', 'lowercase'],
       ['<hypernet:x:1>', 'not supported'],
     ] as const)
       expect(mistakes(`a ${tag}`)[0]).toContain(hint);
@@ -93,7 +93,7 @@ describe('colours', () => {
 });
 
 describe('mistakes', () => {
-  it.each([['(a', 'never closed'], ['a)', 'closes nothing'], ['(a]', 'closes nothing'], ['<lora:x', 'not closed'], ['<lora:>', 'names nothing'], ['<lara:x:1>', 'no tag “lara”']])(
+  it.each([['(a', 'not closed'], ['a)', 'no matching opening bracket'], ['(a]', 'no matching opening bracket'], ['<lora:x', 'missing the closing'], ['<lora:>', 'has no name'], ['<lara:x:1>', 'Unknown tag “lara”']])(
     'in %s: %s', (prompt, words) => expect(mistakes(prompt).join(' ')).toContain(words));
   it.each(['a', '(a:1.2)', '[[b]]', '\\(a', '<lora:x:1>'])('not in %s', (prompt) => expect(mistakes(prompt)).toEqual([]));
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Dataset } from '../src/api/types';
-import { FIRST_PLAN, PRESETS, lossRange, planFault, planWords, presetOf, smoothed, ticks, trainRequest, withoutTrigger } from '../src/lib/training';
+import type { Dataset, Training } from '../src/api/types';
+import { FIRST_PLAN, PRESETS, lossRange, planFault, planWords, presetOf, replaceWords, resumeRequest, smoothed, ticks, trainRequest, withoutTrigger } from '../src/lib/training';
 import { lateCaptions, setFiles } from '../src/lib/set_files';
 import { textOf } from '../src/lib/text_file';
 import type { Point } from '../src/lib/training';
@@ -33,12 +33,32 @@ describe('a plan', () => {
   });
   it('says what is missing', () => {
     const plan = { ...FIRST_PLAN, output_name: 'tom' };
-    expect(planFault(plan, set, '')).toMatch('no checkpoint');
-    expect(planFault(plan, null, 'sd15')).toMatch('Choose');
-    expect(planFault(plan, { ...set, count: 0 }, 'sd15')).toMatch('Add pictures');
+    expect(planFault(plan, set, '')).toMatch('No checkpoint');
+    expect(planFault(plan, null, 'sd15')).toMatch('Select a dataset');
+    expect(planFault(plan, { ...set, count: 0 }, 'sd15')).toMatch('Add images');
     expect(planFault(plan, { ...set, is_ready: false }, 'sd15')).toMatch('cannot be used');
     expect(planFault({ ...plan, output_name: ' ' }, set, 'sd15')).toMatch('name');
     expect(planFault(plan, set, 'sd15')).toBeNull();
+  });
+  it('replaces a finished LoRA or a stopped run only when told to', () => {
+    const plan = { ...FIRST_PLAN, output_name: 'tom' };
+    const cases = [
+      [{ hasLora: true, resumeStep: null }, 'already exists', 'Replace the finished LoRA “tom”'],
+      [{ hasLora: false, resumeStep: 560 }, 'stopped run', 'Discard the run of “tom” stopped at step 560'],
+      [{ hasLora: true, resumeStep: 3 }, 'already exists', 'Replace the finished LoRA and the run of “tom” stopped at step 3'],
+    ] as const;
+    for (const [earlier, fault, words] of cases) {
+      expect(planFault(plan, set, 'sd15', earlier)).toMatch(fault);
+      expect(planFault(plan, set, 'sd15', earlier, true)).toBeNull();
+      expect(replaceWords('tom', earlier)).toBe(words);
+    }
+    expect(replaceWords('tom', { hasLora: false, resumeStep: null })).toBe('');
+    expect(trainRequest(plan, set, '')['fresh']).toBeUndefined();
+    expect(trainRequest(plan, set, '', true)['fresh']).toBe(true);
+    // "fresh" alone would forget what is to be resumed.
+    const stopped = (request: Record<string, unknown>) => resumeRequest({ request } as Training);
+    expect(stopped({ output_name: 'tom', fresh: true })).toEqual({ output_name: 'tom', fresh: true, resume: true });
+    expect(stopped({ output_name: 'tom' })).toEqual({ output_name: 'tom' });
   });
   it('finds captions that leave the trigger words out', () => {
     const picture = (file: string, caption: string | null) => ({ file, folder: file.split('/')[0]!, caption }) as Dataset['pictures'][number];
@@ -46,7 +66,7 @@ describe('a plan', () => {
     expect(withoutTrigger({ ...set, pictures }).map((p) => [p.picture.file, p.trigger])).toEqual([['10_my cat/c.png', 'my cat']]);
   });
   it('tells how often a picture is shown', () => {
-    expect(planWords({ ...FIRST_PLAN, max_train_steps: 60, train_batch_size: 2 }, set)).toBe('60 steps show each of 12 pictures about 10 times.');
+    expect(planWords({ ...FIRST_PLAN, max_train_steps: 60, train_batch_size: 2 }, set)).toBe('60 steps: each of 12 images is seen about 10 times.');
     expect(planWords({ ...FIRST_PLAN, max_train_steps: 30 }, set)).toMatch('2.5 times');
   });
 });

@@ -1,4 +1,5 @@
 // Engine's other work: a LoRA is trained between two pictures, by the same thread and from the same queue.
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -8,11 +9,25 @@
 
 namespace lowrank::server {
 
+namespace {
+
+// From the saved state of its name, if there is one: "fresh" alone would forget it.
+void resume_state(training::LoraTrainOptions& options) {
+  std::error_code failure;
+  if (options.fresh && std::filesystem::exists(options.state_file(), failure))
+    options.resume = options.state_file();
+}
+
+}  // namespace
+
 std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
   TrainingOrder order = read_training(parse_json(job.order.request), parts_.catalog, parts_.limits);
   const std::string name = order.job.options.output_name;
   order.job.options.state_dir = parts_.trainings.folder(name);
   order.job.sample_folder = parts_.trainings.samples_folder(name);
+  // A run that replaces what is there goes on like any other once it has begun: when asked to, and after a restart.
+  const auto earlier = parts_.trainings.open(name);
+  if (order.resumes || (earlier && earlier->job == job.id)) resume_state(order.job.options);
   TrainingRuns::Recorder recorder(parts_.trainings, name, job.id, job.order.request);
   board_.begin(job.id, job.order.task_id, job.order.kind, 1);
   // Training leaves its marks on the model: it gets one of its own, and memory holds only one at a time.

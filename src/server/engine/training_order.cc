@@ -47,7 +47,9 @@ TrainingOrder read_training(const RequestJson& body, Catalog& catalog, const Gen
     std::ranges::replace(flag, '_', '-');
     if (value.is_null() || value == false) continue;
     const auto fault = [&](const std::string& message) { faults.add("body", name, message, "value_error"); };
-    if (flag == "output-dir" || flag == "resume") {
+    if (flag == "resume" && value == true) {
+      order.resumes = true;
+    } else if (flag == "output-dir" || flag == "resume") {
       fault("paths other than train_data_dir are not taken from requests");
     } else if (flag == "sample-prompts") {
       samples = text_of(value);
@@ -102,9 +104,13 @@ void refuse_finished(const TrainingOrder& order, const TrainingRuns& trainings) 
   training::LoraTrainOptions options = order.job.options;
   options.state_dir = trainings.folder(options.output_name);
   std::error_code failure;
-  if (options.fresh || !fs::exists(options.output_file(), failure) ||
-      fs::exists(options.state_file(), failure))
-    return;
+  const bool is_stopped = fs::exists(options.state_file(), failure);
+  if (order.resumes && !is_stopped)
+    refuse_field("resume",
+                 fmt::format("no stopped run of '{}' is kept; leave it out to train from the beginning",
+                             options.output_name),
+                 "value_error");
+  if (options.fresh || is_stopped || !fs::exists(options.output_file(), failure)) return;
   refuse_field(
       "output_name",
       fmt::format("there is a LoRA '{}' already, and a finished one is not trained further; choose another "

@@ -15,6 +15,8 @@ namespace lowrank::server {
 struct TrainingOrder {
   training::LoraJob job;
   std::int64_t state_every_steps = 50;
+  bool resumes =
+      false;  // goes on with the stopped run of its name, also where `fresh` lets it replace a finished LoRA
 };
 
 // `train_data_dir` (required) must lie below the data folder; the LoRA goes to models/Lora. `sample_prompts` are the
@@ -22,7 +24,7 @@ struct TrainingOrder {
 TrainingOrder read_training(const RequestJson& body, Catalog& catalog, const GenerationLimits& limits);
 
 // Throws Refusal 422 when a LoRA of that name is there already, no stopped run of it can go on, and `fresh` is not asked
-// for. The trainer looks once more when it begins.
+// for; and when `resume` finds no stopped run. The trainer looks once more when it begins.
 void refuse_finished(const TrainingOrder& order, const TrainingRuns& trainings);
 
 }  // namespace lowrank::server

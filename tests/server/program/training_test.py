@@ -235,6 +235,44 @@ class Trainings(unittest.TestCase):
         # A run that was stopped goes on as if it had not been: same losses, one curve.
         self.assertEqual(self.training(server)["losses"], self.training(server, "whole")["losses"])
 
+    def step_of(self, server, job, least):
+        for _ in range(4000):
+            run = server.get("/v1/trainings/grey")[1]
+            # Until its first step the curve is the earlier run's.
+            if run.get("job") == job and least <= run.get("step", 0) < run["request"]["max_train_steps"]:
+                return
+            time.sleep(0.01)
+        self.fail(f"step {least} never came")
+
+    def test_a_run_that_replaces_a_lora_goes_on_too(self):
+        server = self.serve()
+        self.assertEqual(server.wait_for(self.submit(server, max_train_steps=2))["state"], "completed")
+        job = self.submit(server, max_train_steps=64, fresh=True)
+        self.step_of(server, job, 51)  # beyond the first saved state
+        server.kill()
+        server.start()
+        self.assertEqual(server.wait_for(job)["state"], "completed")
+        notes = server.get(f"/v1/jobs/{job}/result")[1]["notes"]
+        self.assertTrue(any("50" in note for note in notes), notes)
+        # Stopped, and resumed on request.
+        request = {"max_train_steps": 20, "fresh": True}
+        job = self.submit(server, **request)
+        self.step_of(server, job, 4)
+        server.post(f"/v1/jobs/{job}/cancel")
+        self.assertEqual(server.wait_for(job)["state"], "cancelled")
+        stopped = self.training(server)
+        job = self.submit(server, **request, resume=True)
+        self.assertEqual(server.wait_for(job)["state"], "completed")
+        notes = server.get(f"/v1/jobs/{job}/result")[1]["notes"]
+        self.assertTrue(any(str(stopped["resume_step"]) in note for note in notes), notes)
+        losses = self.training(server)["losses"]
+        self.assertEqual([step for step, _ in losses], list(range(1, 21)))
+        self.assertEqual(losses[:len(stopped["losses"])], stopped["losses"])
+        # Nothing is there to go on with any more.
+        status, answer = server.post("/v1/jobs", {"kind": "train", "request": {
+            "train_data_dir": "train/set", "output_name": "grey", "resolution": "64", "resume": True}})
+        self.assertEqual((status, answer["detail"][0]["loc"][-1]), (422, "resume"), answer)
+
     def test_a_killed_server_goes_on_by_itself(self):
         server = self.serve()
         job = self.submit(server, max_train_steps=120)

@@ -7,7 +7,7 @@ export class ApiError extends Error {
   }
 }
 
-export const UNREACHABLE = 'The server cannot be reached. The page goes on by itself when it is back.';
+export const UNREACHABLE = 'The server cannot be reached. The page reconnects automatically.';
 
 /** The sentence in an error answer of any of the server's forms. */
 export function errorSentence(body: unknown, status: number): string {
@@ -23,7 +23,7 @@ export function errorSentence(body: unknown, status: number): string {
     }
     for (const text of [errors, detail, message, error]) if (typeof text === 'string' && text) return text;
   }
-  return `The server answered ${status} without a reason.`;
+  return `The server returned status ${status} without an error message.`;
 }
 
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -129,6 +129,7 @@ export const api = {
   options: () => get<Record<string, unknown>>('/sdapi/v1/options'),
   setOptions: (options: Record<string, unknown>) => post<unknown>('/sdapi/v1/options', options),
   memory: () => get<{ ram: { free: number; used: number; total: number } }>('/sdapi/v1/memory'),
+  rescan: () => post<unknown>('/sdapi/v1/refresh-checkpoints'),
   unload: () => post<unknown>('/sdapi/v1/unload-checkpoint'),
   tokens: (prompt: string) => post<PromptExplanation>('/v1/prompt/tokens', { prompt }),
 };

@@ -16,11 +16,11 @@ export function ApplyReport({ info }: { info: ResultInfo['lowrank'] }) {
   if (loras.length + missing.length + warnings.length === 0) return null;
   const largest = Math.max(1e-9, ...loras.flatMap((l) => Object.values(l.blocks).map((b) => b.relative)));
   return (
-    <section class="report" aria-label="What the LoRAs did">
-      <h2 class="label">What the LoRAs did</h2>
+    <section class="report" aria-label="LoRA report">
+      <h2 class="label">LoRA report</h2>
       {missing.map((lora) => (
         <div class="report-lora report-bad" key={lora.name}>
-          <p class="report-name"><Icon name="warning" /> {lora.name} <span>{misfit(lora.name) ? 'was left out' : 'is missing'}</span></p>
+          <p class="report-name"><Icon name="warning" /> {lora.name} <span>{misfit(lora.name) ? 'skipped' : 'not found'}</span></p>
           <p>{misfit(lora.name) || lora.reason}</p>
         </div>
       ))}
@@ -31,14 +31,14 @@ export function ApplyReport({ info }: { info: ResultInfo['lowrank'] }) {
           <div class={modules === 0 || problems > 0 ? 'report-lora report-warn' : 'report-lora'} key={lora.name + i}>
             <p class="report-name">
               <Icon name={modules === 0 || problems > 0 ? 'warning' : 'done'} /> {lora.name}
-              <span>{modules === 0 ? 'changed nothing' : 'applied'}</span>
+              <span>{modules === 0 ? 'no effect' : 'applied'}</span>
             </p>
             <p>
-              {Object.keys(lora.kinds).join(' + ') || 'No known kind'}, rank {Object.keys(lora.ranks).join(', ') || '–'} ·{' '}
-              {lora.modules.unet.applied} of {lora.modules.unet.modules} U-Net modules at {lora.unet}
+              {Object.keys(lora.kinds).join(' + ') || 'Unknown type'}, rank {Object.keys(lora.ranks).join(', ') || '–'} ·{' '}
+              U-Net: {lora.modules.unet.applied} of {lora.modules.unet.modules} modules, weight {lora.unet}
               {lora.modules.text_encoder.modules > 0 &&
-                `, ${lora.modules.text_encoder.applied} of ${lora.modules.text_encoder.modules} in the text encoder at ${lora.te}`}
-              {' '}· changes the weights by {(lora.relative_change * 100).toFixed(1)} %
+                ` · text encoder: ${lora.modules.text_encoder.applied} of ${lora.modules.text_encoder.modules} modules, weight ${lora.te}`}
+              {' '}· weights changed by {(lora.relative_change * 100).toFixed(1)} %
             </p>
             {Object.keys(lora.blocks).length > 0 && (
               <details>

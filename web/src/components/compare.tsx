@@ -16,7 +16,7 @@ export function Compare({ left, right, width, height }: { left: Side; right: Sid
       <span class="compare-label compare-label-left" aria-hidden="true">{left.label}</span>
       <span class="compare-label compare-label-right" aria-hidden="true">{right.label}</span>
       <span class="compare-line" aria-hidden="true" />
-      <label class="unseen" for={id}>How much is shown of “{left.label}”, in percent</label>
+      <label class="unseen" for={id}>Share shown of “{left.label}”, in percent</label>
       <input id={id} type="range" min={0} max={100} value={share} onInput={(e) => setShare(Number(e.currentTarget.value))} />
     </div>
   );

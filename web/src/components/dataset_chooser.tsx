@@ -2,6 +2,8 @@ import { useState } from 'preact/hooks';
 import { api } from '../api/client';
 import type { DatasetSummary } from '../api/types';
 import { sentence } from '../lib/collection';
+import { useKept } from '../lib/drafts';
+import { forget, readKept } from '../lib/kept';
 import { NumberField } from './fields';
 import { Icon } from './icon';
 import { Failed } from './states';
@@ -16,18 +18,18 @@ interface Props {
 
 /** The training sets as a row of covers, and a form that makes a new one. */
 export function DatasetChooser({ sets, chosen, onChoose, onCreated }: Props) {
-  const [isMaking, setMaking] = useState(false);
+  const [isMaking, setMaking] = useState(isBegun());
   const isOpen = isMaking || sets.length === 0;
   return (
     <>
-      <ul class="sets" aria-label="Training sets">
+      <ul class="sets" aria-label="Datasets">
         {sets.map((set) => (
           <li key={set.name}>
             <button type="button" class="set" aria-pressed={set.name === chosen} onClick={() => onChoose(set.name)}>
               {set.cover ? <img src={`${set.cover}&size=128`} alt="" width={64} height={64} loading="lazy" /> : <span class="set-none"><Icon name="results" /></span>}
               <span>
                 <strong>{set.name}</strong>
-                <small>{set.count === 1 ? '1 picture' : `${set.count} pictures`}</small>
+                <small>{set.count === 1 ? '1 image' : `${set.count} images`}</small>
               </span>
             </button>
           </li>
@@ -36,7 +38,7 @@ export function DatasetChooser({ sets, chosen, onChoose, onCreated }: Props) {
           <li>
             <button type="button" class="set set-new" onClick={() => setMaking(true)}>
               <span class="set-none"><Icon name="more" /></span>
-              <strong>New set</strong>
+              <strong>New dataset</strong>
             </button>
           </li>
         )}
@@ -54,16 +56,20 @@ export function DatasetChooser({ sets, chosen, onChoose, onCreated }: Props) {
   );
 }
 
+const FIRST = { name: '', trigger: '', repeats: 10 };
+/** A form that was begun before a reload is open again. */
+const isBegun = () => readKept('new-dataset', null) !== null;
+
 function NewSet({ canCancel, onCancel, onCreated }: { canCancel: boolean; onCancel: () => void; onCreated: (name: string) => void }) {
-  const [name, setName] = useState('');
-  const [trigger, setTrigger] = useState('');
-  const [repeats, setRepeats] = useState(10);
+  const [{ name, trigger, repeats }, set] = useKept('new-dataset', FIRST);
+  const change = (part: Partial<typeof FIRST>) => set((old) => ({ ...old, ...part }));
   const [wrong, setWrong] = useState('');
   const create = async () => {
-    const missing = name.trim() === '' ? 'Give the set a name.' : trigger.trim() === '' ? 'Write the trigger words: what stands there in grey is only an example.' : '';
+    const missing = name.trim() === '' ? 'Enter a dataset name.' : trigger.trim() === '' ? 'Enter trigger words; the grey text is only an example.' : '';
     if (missing) return setWrong(missing);
     try {
       await api.createDataset(name.trim(), trigger.trim(), repeats);
+      forget('new-dataset');
       onCreated(name.trim());
     } catch (error) {
       setWrong(sentence(error));
@@ -71,7 +77,7 @@ function NewSet({ canCancel, onCancel, onCreated }: { canCancel: boolean; onCanc
   };
   return (
     <form
-      class="block new-set" aria-label="New set" noValidate
+      class="block new-set" aria-label="New dataset" noValidate
       onSubmit={(e) => {
         e.preventDefault();
         void create();
@@ -79,18 +85,21 @@ function NewSet({ canCancel, onCancel, onCreated }: { canCancel: boolean; onCanc
     >
       <div class="new-set-fields">
         <div class="field">
-          <label for="set-name">Name of the set</label>
-          <input id="set-name" type="text" required maxLength={100} placeholder="for example my-cat" value={name} onInput={(e) => setName(e.currentTarget.value)} />
+          <label for="set-name">Dataset name</label>
+          <input id="set-name" type="text" required maxLength={100} placeholder="for example my-cat" value={name} onInput={(e) => change({ name: e.currentTarget.value })} />
         </div>
         <div class="field">
-          <label for="set-trigger">Trigger words: what will call it up</label>
-          <input id="set-trigger" type="text" required maxLength={100} placeholder="for example ohwx cat" value={trigger} onInput={(e) => setTrigger(e.currentTarget.value)} />
+          <label for="set-trigger">Trigger words</label>
+          <input id="set-trigger" type="text" required maxLength={100} placeholder="for example ohwx cat" value={trigger} onInput={(e) => change({ trigger: e.currentTarget.value })} />
         </div>
-        <NumberField label="Repeats of a picture" value={repeats} min={1} max={10000} onChange={setRepeats} />
+        <NumberField label="Repeats per image" value={repeats} min={1} max={10000} onChange={(n) => change({ repeats: n })} />
       </div>
       <div class="row">
-        <button type="submit" class="primary small">Make the set</button>
-        {canCancel && <button type="button" class="small" onClick={onCancel}>Cancel</button>}
+        <button type="submit" class="primary small">Create dataset</button>
+        {canCancel && <button type="button" class="small" onClick={() => {
+          forget('new-dataset');
+          onCancel();
+        }}>Cancel</button>}
       </div>
       {wrong && <Failed sentence={wrong} />}
     </form>

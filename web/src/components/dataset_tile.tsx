@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../api/client';
 import type { DatasetPicture } from '../api/types';
 import { sentence } from '../lib/collection';
+import { useDraft } from '../lib/drafts';
 import { Icon } from './icon';
 
 interface Props {
@@ -15,15 +16,20 @@ interface Props {
 
 const fileName = (file: string) => file.slice(file.indexOf('/') + 1);
 
+/** Where a caption that is not saved yet is kept. */
+export const captionKey = (set: string, file: string) => `caption.${set}/${file}`;
+
 /** A picture of the set with its caption, saved when one leaves it; Enter goes on to the next picture's. */
 export function DatasetTile({ set, picture, trigger, onSaved, onRemove }: Props) {
-  const [text, setText] = useState(picture.caption ?? '');
+  const [text, setText] = useDraft(captionKey(set, picture.file), picture.caption ?? '');
   const [state, setState] = useState<'' | 'saving' | 'saved' | { wrong: string }>('');
   const box = useRef<HTMLTextAreaElement>(null);
   const name = fileName(picture.file);
+  const seen = useRef(picture.caption);
   useEffect(() => {
     // What another window wrote is shown, unless someone is writing here.
-    if (document.activeElement !== box.current) setText(picture.caption ?? '');
+    if (seen.current !== picture.caption && document.activeElement !== box.current) setText(picture.caption ?? '');
+    seen.current = picture.caption;
   }, [picture.caption]);
   const save = async () => {
     if (text.trim() === (picture.caption ?? '')) return;
@@ -35,6 +41,8 @@ export function DatasetTile({ set, picture, trigger, onSaved, onRemove }: Props)
       setState({ wrong: sentence(error) });
     }
   };
+  // What a reload interrupted is saved now.
+  useEffect(() => void save(), []);
   // A caption that is being written when the tile goes away (another page, another set) is kept too.
   const last = useRef({ text, picture });
   last.current = { text, picture };
@@ -60,9 +68,9 @@ export function DatasetTile({ set, picture, trigger, onSaved, onRemove }: Props)
           <Icon name="close" />
         </button>
         {picture.bucket && (
-          <span class="tile-bucket" title={`The picture has ${picture.width} × ${picture.height} pixels and is learned at this size`}>
+          <span class="tile-bucket" title={`Training size; the image has ${picture.width} × ${picture.height} pixels`}>
             {picture.bucket.width}×{picture.bucket.height}
-            {picture.cut !== null && picture.cut >= 0.005 && <span class="unseen">, {Math.round(picture.cut * 100)} % cut away</span>}
+            {picture.cut !== null && picture.cut >= 0.005 && <span class="unseen">, {Math.round(picture.cut * 100)} % cropped</span>}
           </span>
         )}
       </div>

@@ -3,10 +3,11 @@ import { api } from '../api/client';
 import type { Dataset, DatasetFolder, DatasetPicture } from '../api/types';
 import { sentence } from '../lib/collection';
 import { dropTarget } from '../lib/drop_target';
+import { forget } from '../lib/kept';
 import { lateCaptions, setFiles } from '../lib/set_files';
 import { textOf } from '../lib/text_file';
 import { withoutTrigger } from '../lib/training';
-import { DatasetTile } from './dataset_tile';
+import { DatasetTile, captionKey } from './dataset_tile';
 import { NumberField } from './fields';
 import { Icon } from './icon';
 import { Empty, Failed } from './states';
@@ -31,9 +32,9 @@ export function DatasetView({ set, onChanged, onPicture }: Props) {
     const files = setFiles(all);
     if (!target || all.length === 0) return;
     const { found, lost } = lateCaptions(all, set.pictures, target.folder);
-    const refused = files.length + found.length + lost.length > 0 ? [] : ['There is no PNG, JPEG or WebP picture and no caption among these files.'];
+    const refused = files.length + found.length + lost.length > 0 ? [] : ['These files contain no supported image (PNG, JPEG, WebP, GIF, BMP, TIFF) and no caption.'];
     // A folder holds other texts too; a text that was chosen alone was meant.
-    if (lost.length > 0 && files.length === 0) refused.push(`The set has no picture of the name of ${lost.join(', ')}.`);
+    if (lost.length > 0 && files.length === 0) refused.push(`No image in the dataset matches ${lost.join(', ')}.`);
     const write = async (file: string, caption: File) =>
       api.writeCaption(set.name, file, textOf(new Uint8Array(await caption.arrayBuffer()), caption.name).trim() || null);
     let done = 0;
@@ -52,7 +53,7 @@ export function DatasetView({ set, onChanged, onPicture }: Props) {
       });
     }
     const overwritten = found.filter(({ file }) => set.pictures.find((p) => p.file === file)?.caption != null);
-    const isAllowed = overwritten.length === 0 || confirm(`${overwritten.length === 1 ? `${overwritten[0]!.file} has a caption` : `${overwritten.length} of the pictures have captions`} already. Replace ${overwritten.length === 1 ? 'it' : 'them'}?`);
+    const isAllowed = overwritten.length === 0 || confirm(`${overwritten.length === 1 ? `${overwritten[0]!.file} already has a caption` : `${overwritten.length} of the images already have captions`}. Replace ${overwritten.length === 1 ? 'it' : 'them'}?`);
     for (const late of found) if (isAllowed || !overwritten.includes(late)) await step(late.caption.name, () => write(late.file, late.caption));
     setAdding(null);
     setWrong(refused);
@@ -72,7 +73,7 @@ export function DatasetView({ set, onChanged, onPicture }: Props) {
     }
   };
   useEffect(() => {
-    const mine = { words: `Drop pictures to add them to ${set.name}`, take: (files: File[]) => void add(files) };
+    const mine = { words: `Drop images to add them to ${set.name}`, take: (files: File[]) => void add(files) };
     dropTarget.set(mine);
     return () => dropTarget.set((now) => (now === mine ? null : now));
   }, [set.name, target?.folder]);
@@ -85,24 +86,24 @@ export function DatasetView({ set, onChanged, onPicture }: Props) {
   const most = Math.max(1, ...set.buckets.map((b) => b.pictures));
   const faults = set.count > 0 ? set.faults : [];
   return (
-    <section class="set-view" aria-label={`Set ${set.name}`}>
+    <section class="set-view" aria-label={`Dataset ${set.name}`}>
       {set.folders.map((f) => (
         <FolderLine key={f.folder} folder={f} onChange={(trigger, repeats) => void attempt(() => api.editFolder(set.name, f.folder, trigger, repeats))} />
       ))}
       <div class="row">
         <button type="button" disabled={!target || adding !== null} onClick={() => chooser.current?.click()}>
-          <Icon name="more" /> Add pictures
+          <Icon name="more" /> Add images
         </button>
-        <button type="button" class="quiet" disabled={!target || adding !== null} onClick={() => folderChooser.current?.click()}>Add a folder</button>
+        <button type="button" class="quiet" disabled={!target || adding !== null} onClick={() => folderChooser.current?.click()}>Add folder</button>
         {set.folders.length > 1 && target && (
           <label class="hint">
-            into <select value={target.folder} aria-label="Folder for new pictures" onChange={(e) => setFolder(e.currentTarget.value)}>
+            into <select value={target.folder} aria-label="Folder for new images" onChange={(e) => setFolder(e.currentTarget.value)}>
               {set.folders.map((f) => <option key={f.folder}>{f.folder}</option>)}
             </select>
           </label>
         )}
         <span class="hint" role="status">{adding ? `Adding ${adding.done + 1} of ${adding.all} …` : set.count > 0 ? 'or drop them anywhere on this page' : ''}</span>
-        <input ref={chooser} type="file" accept="image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,text/plain,.txt,.caption" multiple hidden aria-label="Pictures to add" onChange={take} />
+        <input ref={chooser} type="file" accept="image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,text/plain,.txt,.caption" multiple hidden aria-label="Images to add" onChange={take} />
         <input ref={folderChooser} type="file" {...{ webkitdirectory: true }} hidden aria-label="Folder to add" onChange={take} />
       </div>
       {[...wrong, ...faults].map((text) => <Failed key={text} sentence={text} />)}
@@ -110,35 +111,35 @@ export function DatasetView({ set, onChanged, onPicture }: Props) {
         <div class="notice notice-warn" role="status">
           <Icon name="warning" />
           <p>
-            {silent.length === 1 ? 'One caption does' : `${silent.length} captions do`} not say the trigger words “{silent[0]!.trigger}”, so {silent.length === 1 ? 'this picture is' : 'these pictures are'} not learned under them. What stands in grey counts only where nothing else is written.
+            {silent.length === 1 ? 'One caption does' : `${silent.length} captions do`} not contain the trigger words “{silent[0]!.trigger}”, so {silent.length === 1 ? 'this image is' : 'these images are'} trained without them. The grey text is used only where a caption is empty.
           </p>
-          <button type="button" class="small" onClick={() => void addTriggers()}>Put them in front</button>
+          <button type="button" class="small" onClick={() => void addTriggers()}>Add trigger words</button>
         </div>
       )}
       {set.count === 0 && (
-        <Empty title="No pictures yet"><p>Add ten to thirty, or drop them here. Then write below each what is on it, beginning with the trigger words; text files of the same names are taken as captions.</p></Empty>
+        <Empty title="No images yet"><p>Add 10 to 30 images, or drop them here. Then write a caption below each image, starting with the trigger words; text files with the same names are imported as captions.</p></Empty>
       )}
       {set.buckets.length > 0 && (
         <details class="buckets">
-          <summary>{set.buckets.length === 1 ? 'One size' : `${set.buckets.length} sizes`} to learn at</summary>
+          <summary>{set.buckets.length === 1 ? 'Training size' : `${set.buckets.length} training sizes (buckets)`}</summary>
           <ul class="blocks">
             {set.buckets.map((b) => (
               <li key={`${b.width}x${b.height}`}>
                 <span>{b.width} × {b.height}</span>
                 <span class="bar" style={{ '--share': `${(b.pictures / most) * 100}%` }} aria-hidden="true" />
-                <span title="With repeats, in one round over the set">{b.pictures}</span>
+                <span title="Images per epoch, including repeats">{b.pictures}</span>
               </li>
             ))}
           </ul>
         </details>
       )}
-      <ul class="tiles" aria-label="Pictures">
+      <ul class="tiles" aria-label="Images">
         {set.pictures.map((picture) => (
           <DatasetTile
             key={picture.file} set={set.name} picture={picture} onSaved={onPicture}
             trigger={set.folders.find((f) => f.folder === picture.folder)?.trigger ?? ''}
             onRemove={() => {
-              if (confirm(`Remove ${picture.file} from the set? The file is deleted.`)) void attempt(() => api.removePicture(set.name, picture.file));
+              if (confirm(`Remove ${picture.file} from the dataset? The file is deleted.`)) void attempt(() => api.removePicture(set.name, picture.file).then(() => forget(captionKey(set.name, picture.file))));
             }}
           />
         ))}

@@ -34,13 +34,13 @@ export function DuplicatesView() {
   return (
     <section class="duplicates" aria-label="Duplicates">
       {pending > 0 && <p class="hint" role="status">Comparing {pending} more files …</p>}
-      {pending === 0 && duplicates.length + names.length === 0 && <Empty title="Nothing is there twice"><p>No two files hold the same LoRA, and every name belongs to one.</p></Empty>}
+      {pending === 0 && duplicates.length + names.length === 0 && <Empty title="No duplicates"><p>No two files contain the same LoRA, and no two LoRAs share a name.</p></Empty>}
       {duplicates.length > 0 && (
         <div class="block">
-          <h2>The same LoRA in several files <span class="hint">{bytes(wasted_bytes)} could be freed</span></h2>
+          <h2>Identical LoRAs <span class="hint">{bytes(wasted_bytes)} could be freed</span></h2>
           {duplicates.map((group) => (
             <div class="duplicate" key={group.files[0]?.relative}>
-              <p class="hint">{group.same === 'file' ? 'The same to the byte' : 'The same weights with other metadata'}, {bytes(group.wasted_bytes)} too many</p>
+              <p class="hint">{group.same === 'file' ? 'Identical files' : 'Same weights, different metadata'}, {bytes(group.wasted_bytes)} wasted</p>
               <Files files={group.files} />
             </div>
           ))}
@@ -48,10 +48,10 @@ export function DuplicatesView() {
       )}
       {names.length > 0 && (
         <div class="block">
-          <h2>Names that several files have</h2>
+          <h2>Name conflicts</h2>
           {names.map((entry) => (
             <div class="duplicate" key={entry.name}>
-              <p><strong>{entry.name}</strong>{entry.winner && <span class="hint"> in a prompt means {entry.winner}</span>}</p>
+              <p><strong>{entry.name}</strong>{entry.winner && <span class="hint"> in a prompt refers to {entry.winner}</span>}</p>
               <Files files={entry.files} />
             </div>
           ))}

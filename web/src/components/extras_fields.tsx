@@ -11,13 +11,13 @@ export function ExtrasFields({ form }: { form: Form }) {
     <div class="parameters">
       <Select label="Upscaler" value={form.upscaler_1} choices={upscalers} onChange={(upscaler_1) => change({ upscaler_1 })} />
       <Slider label="Resize" value={form.upscaling_resize} min={1} max={8} step={0.05} onChange={(upscaling_resize) => change({ upscaling_resize })} />
-      <Select label="Upscaler 2, mixed in" value={form.upscaler_2} choices={['None', ...upscalers]}
+      <Select label="Upscaler 2" value={form.upscaler_2} choices={['None', ...upscalers]}
         onChange={(upscaler_2) => change({ upscaler_2, extras_upscaler_2_visibility: form.extras_upscaler_2_visibility || 0.5 })} />
       {form.upscaler_2 !== 'None' && (
         <Slider label="Upscaler 2 visibility" value={form.extras_upscaler_2_visibility} min={0} max={1} step={0.05}
           onChange={(extras_upscaler_2_visibility) => change({ extras_upscaler_2_visibility })} />
       )}
-      <p class="hint">Upscaler models (.pth of ESRGAN and its kin) go to models/ESRGAN of the data folder.</p>
+      <p class="hint">Upscaler models (ESRGAN, .pth) go in models/ESRGAN in the data folder.</p>
     </div>
   );
 }

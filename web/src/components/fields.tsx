@@ -82,7 +82,7 @@ export function Select({ label, value, choices, onChange, disabled = false }: Se
     <div class="field">
       <label for={id}>{label}</label>
       <select id={id} value={value} disabled={disabled} onChange={(e) => onChange(e.currentTarget.value)}>
-        {!rows.some((row) => row.value === value) && <option value={value}>{value ? `${value} (not there)` : '–'}</option>}
+        {!rows.some((row) => row.value === value) && <option value={value}>{value ? `${value} (not available)` : '–'}</option>}
         {rows.map((row) => (
           <option key={row.value} value={row.value}>{row.label}</option>
         ))}

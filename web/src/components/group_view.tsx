@@ -94,14 +94,14 @@ function SavePlot({ sheets, width, height }: { sheets: () => Sheet[]; width: num
       link.download = `plot-${Date.now()}.png`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-      setSaid(scale < 1 ? `So large a plot is saved at ${Math.round(scale * 100)} % of its size.` : '');
+      setSaid(scale < 1 ? `The plot was too large and was saved at ${Math.round(scale * 100)} % of its size.` : '');
     } catch (error) {
       setSaid(sentence(error));
     }
   };
   return (
     <div class="row actions">
-      <button type="button" class="small" onClick={() => void save()}>Save the plot as one picture</button>
+      <button type="button" class="small" onClick={() => void save()}>Save plot as one image</button>
       <span class="hint" role="status">{said}</span>
     </div>
   );

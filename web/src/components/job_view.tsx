@@ -5,7 +5,7 @@ import { sentence } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
 import { DRAWING, hasPicture, isDrawing, isUnfinished, sent, watchQueue } from '../lib/queue';
 import { useStore } from '../lib/store';
-import { duration, percent } from '../lib/words';
+import { duration, ordinal, percent } from '../lib/words';
 import { Failed } from './states';
 
 /** The answer of a job that has pictures, asked for once. */
@@ -44,7 +44,7 @@ export function JobProgressView({ job }: { job: Job }) {
   const share = p?.progress ?? 0;
   const words =
     job.state === 'queued'
-      ? job.position && job.position > 1 ? `Waits: place ${job.position} in the queue` : 'Waits: next in the queue'
+      ? job.position && job.position > 1 ? `Queued (${ordinal(job.position)})` : 'Queued (next)'
       : p && p.steps > 0
         ? `Step ${p.step} of ${p.steps}${p.batches > 1 ? `, batch ${p.batch + 1} of ${p.batches}` : ''}`
         : p?.text || 'Preparing';
@@ -52,7 +52,7 @@ export function JobProgressView({ job }: { job: Job }) {
     <div class="running">
       <div class="running-picture" style={{ aspectRatio: `${note?.width ?? 1} / ${note?.height ?? 1}` }}>
         {p && p.preview > 0 ? (
-          <img src={api.previewUrl(job.id, p.preview)} alt="The picture so far" />
+          <img src={api.previewUrl(job.id, p.preview)} alt="Live preview" />
         ) : (
           <span class="shimmer" aria-hidden="true" />
         )}

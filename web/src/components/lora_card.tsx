@@ -23,7 +23,7 @@ export function LoraCard({ lora, isActive, onToggle, onDetails }: Props) {
         <span class="card-line">
           {lora.type && <span class={`type type-${lora.type}`}>{lora.type}</span>}
           <span class={lora.fits ? 'family' : 'family family-no'}>{lora.family === 'other' ? (lora.error ? 'unreadable' : 'unknown') : lora.family}</span>
-          {!lora.fits && <span class="unseen">does not fit</span>}
+          {!lora.fits && <span class="unseen">not compatible</span>}
         </span>
         {lora.trigger_words.length > 0 && <span class="card-words">{lora.trigger_words.join(', ')}</span>}
       </button>

@@ -50,13 +50,13 @@ function Chip({ tag, lora, isMissing, onChange, onRemove }: ChipProps) {
         {lora?.preview && <img src={lora.preview} alt="" width={32} height={32} />}
         <span class="chip-name">{tag.name || '(no name)'}</span>
         <button type="button" class="small quiet" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
-          {isOpen ? 'Less' : 'More'}<span class="unseen"> about {tag.name}</span>
+          {isOpen ? 'Less' : 'More'}<span class="unseen"> options for {tag.name}</span>
         </button>
         <button type="button" class="icon-button" onClick={onRemove} aria-label={`Remove ${tag.name}`}>
           <Icon name="close" />
         </button>
       </div>
-      {isMissing && <p class="chip-wrong"><Icon name="warning" /> There is no LoRA of this name in the collection.</p>}
+      {isMissing && <p class="chip-wrong"><Icon name="warning" /> No LoRA with this name in the collection.</p>}
       {lora && !lora.fits && <p class="chip-wrong"><Icon name="warning" /> {lora.fits_reason}</p>}
       {!isSplit && (
         <Slider label="Weight" value={tag.te} min={-1} max={2} step={0.05} onChange={(w) => onChange({ te: w, unet: w })} />
@@ -66,11 +66,11 @@ function Chip({ tag, lora, isMissing, onChange, onRemove }: ChipProps) {
           <Slider label="U-Net" value={tag.unet} min={-1} max={2} step={0.05} onChange={(unet) => onChange({ unet })} />
           <Slider label="Text encoder" value={tag.te} min={-1} max={2} step={0.05} onChange={(te) => onChange({ te })} />
           <Slider
-            label="Starts at, % of the steps" value={Math.round((tag.start ?? 0) * 100)} min={0} max={95} step={5}
+            label="Start, % of the steps" value={Math.round((tag.start ?? 0) * 100)} min={0} max={95} step={5}
             onChange={(v) => onChange({ start: v === 0 ? null : v / 100 })}
           />
           <Slider
-            label="Stops at, % of the steps" value={Math.round((tag.stop ?? 1) * 100)} min={5} max={100} step={5}
+            label="Stop, % of the steps" value={Math.round((tag.stop ?? 1) * 100)} min={5} max={100} step={5}
             onChange={(v) => onChange({ stop: v === 100 ? null : v / 100 })}
           />
         </>

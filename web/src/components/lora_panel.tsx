@@ -3,6 +3,7 @@ import { api } from '../api/client';
 import type { LoraCardData, LoraDetail } from '../api/types';
 import { loadLoras, sentence } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
+import { useDraft } from '../lib/drafts';
 import { change, form } from '../lib/form';
 import { TYPES } from '../lib/lora_filter';
 import { mentions } from '../lib/prompt';
@@ -54,7 +55,7 @@ export function LoraPanel({ card, onClose }: { card: LoraCardData; onClose: () =
       {card.preview && <img class="panel-picture" src={card.preview} alt={`Preview of ${card.name}`} />}
       <PreviewChoice card={card} onChanged={async () => void (await Promise.all([load(), loadLoras()]))} />
       <button type="button" class="primary" aria-pressed={isActive(card)} onClick={() => toggle(card)}>
-        {isActive(card) ? 'Take out of the prompt' : 'Use it'}
+        {isActive(card) ? 'Remove from prompt' : 'Add to prompt'}
       </button>
       {!card.fits && <Failed sentence={card.fits_reason} />}
       {loaded.state === 'loading' && <Loading what="details" />}
@@ -73,34 +74,34 @@ export function LoraPanel({ card, onClose }: { card: LoraCardData; onClose: () =
           </div>
           <div class="pair">
             <Select label="Type" value={detail.type ?? ''} onChange={(type) => void edit({ type })}
-              choices={[{ value: '', label: 'not said' }, ...TYPES]} />
+              choices={[{ value: '', label: 'Unset' }, ...TYPES]} />
             <NumberField label="Preferred weight" value={detail.preferred_weight || 1} min={-10} max={10} step={0.05}
               onChange={(preferred_weight) => void edit({ preferred_weight })} />
           </div>
-          <Labels key={detail.labels.join()} labels={detail.labels} onSave={(tags) => void edit({ tags })} />
-          <Notes key={detail.notes} text={detail.notes} onSave={(note) => void edit({ note })} />
+          <Labels key={detail.labels.join()} place={card.relative} labels={detail.labels} onSave={(tags) => void edit({ tags })} />
+          <Notes key={detail.notes} place={card.relative} text={detail.notes} onSave={(note) => void edit({ note })} />
           <p class="hint" role="status">{saved}</p>
           {wrong && <Failed sentence={wrong} />}
           <dl class="facts">
-            <dt>Kind</dt><dd>{detail.kind}{detail.rank && `, rank ${detail.rank}`}</dd>
-            <dt>Family</dt><dd>{detail.family || 'unknown'}</dd>
-            {detail.base_model && <><dt>Made for</dt><dd>{detail.base_model}</dd></>}
-            {detail.creator && <><dt>By</dt><dd>{detail.creator}</dd></>}
-            {detail.source && <><dt>From</dt><dd>{/^https?:/.test(detail.source) ? <a href={detail.source} target="_blank" rel="noreferrer">{detail.source}</a> : detail.source}</dd></>}
+            <dt>Network</dt><dd>{detail.kind}{detail.rank && `, rank ${detail.rank}`}</dd>
+            <dt>Architecture</dt><dd>{detail.family || 'unknown'}</dd>
+            {detail.base_model && <><dt>Base model</dt><dd>{detail.base_model}</dd></>}
+            {detail.creator && <><dt>Creator</dt><dd>{detail.creator}</dd></>}
+            {detail.source && <><dt>Source</dt><dd>{/^https?:/.test(detail.source) ? <a href={detail.source} target="_blank" rel="noreferrer">{detail.source}</a> : detail.source}</dd></>}
             <dt>File</dt><dd>{detail.relative}, {bytes(detail.bytes)}</dd>
             {detail.modules !== undefined && <><dt>Modules</dt><dd>{detail.modules}</dd></>}
             {detail.hash && <><dt>Hash</dt><dd><code>{detail.hash}</code></dd></>}
           </dl>
           {(detail.skipped?.length ?? 0) + (detail.unknown_keys?.length ?? 0) > 0 && (
             <details>
-              <summary>{detail.skipped?.length ?? 0} modules are skipped, {detail.unknown_keys?.length ?? 0} keys unknown</summary>
+              <summary>{detail.skipped?.length ?? 0} modules skipped, {detail.unknown_keys?.length ?? 0} keys unknown</summary>
               <ul class="reasons">
                 {detail.skipped?.slice(0, 50).map((s) => <li key={s.module}><code>{s.module}</code> {s.reason}</li>)}
                 {detail.unknown_keys?.slice(0, 50).map((key) => <li key={key}><code>{key}</code></li>)}
               </ul>
             </details>
           )}
-          {detail.tags.length > 0 && <Words title="Tags of its training" words={detail.tags.slice(0, 40).map((t) => ({ word: t.tag, count: t.count }))} />}
+          {detail.tags.length > 0 && <Words title="Training tags" words={detail.tags.slice(0, 40).map((t) => ({ word: t.tag, count: t.count }))} />}
           <details>
             <summary>Metadata</summary>
             <pre class="metadata">{JSON.stringify(detail.metadata, null, 1)}</pre>
@@ -139,21 +140,21 @@ function useSaveOnLeaving(isChanged: boolean, save: () => void) {
   useEffect(() => () => last.current.isChanged && last.current.save(), []);
 }
 
-function Labels({ labels, onSave }: { labels: string[]; onSave: (labels: string[]) => void }) {
-  const [text, setText] = useState(labels.join(', '));
+function Labels({ place, labels, onSave }: { place: string; labels: string[]; onSave: (labels: string[]) => void }) {
+  const [text, setText] = useDraft(`tags.${place}`, labels.join(', '));
   const next = text.split(',').map((label) => label.trim()).filter(Boolean);
   useSaveOnLeaving(next.join() !== labels.join(), () => onSave(next));
   return (
     <div class="field">
-      <label for="lora-labels">Tags, with commas between</label>
+      <label for="lora-labels">Tags (comma-separated)</label>
       <input id="lora-labels" type="text" value={text} onInput={(e) => setText(e.currentTarget.value)} />
       {next.join() !== labels.join() && <button type="button" class="small" onClick={() => onSave(next)}>Save tags</button>}
     </div>
   );
 }
 
-function Notes({ text, onSave }: { text: string; onSave: (text: string) => void }) {
-  const [notes, setNotes] = useState(text);
+function Notes({ place, text, onSave }: { place: string; text: string; onSave: (text: string) => void }) {
+  const [notes, setNotes] = useDraft(`notes.${place}`, text);
   useSaveOnLeaving(notes !== text, () => onSave(notes));
   return (
     <div class="field">

@@ -32,7 +32,7 @@ const SHELF = 60;
 /** Says that what is shown was not what was written. */
 export function NearWords({ text, near }: { text: string; near: string[] }) {
   if (near.length === 0) return null;
-  return <p class="hint near-words" role="status">Nothing is called “{text.trim()}”; shown is what matches {near.slice(0, 3).map((word) => `“${word}”`).join(' or ')}.</p>;
+  return <p class="hint near-words" role="status">No results for “{text.trim()}”; showing results for {near.slice(0, 3).map((word) => `“${word}”`).join(' or ')}.</p>;
 }
 
 /** The LoRAs within reach while writing a prompt. */
@@ -56,10 +56,10 @@ export function LoraShelf() {
       {loaded.state === 'loading' && <Loading what="LoRAs" />}
       {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void loadLoras()} />}
       {loaded.state === 'ready' && loaded.value.length === 0 && (
-        <Empty title="No LoRAs yet"><p>Put .safetensors files into models/Lora, or <a href={routeUrl('loras')}>import one</a>.</p></Empty>
+        <Empty title="No LoRAs yet"><p>Copy .safetensors files to models/Lora, or <a href={routeUrl('loras')}>import one</a>.</p></Empty>
       )}
       {search.list.state === 'failed' && <Failed sentence={search.list.sentence} />}
-      {search.list.state === 'ready' && text.trim() && found.length === 0 && <Empty title={`Nothing matches “${text}”`} />}
+      {search.list.state === 'ready' && text.trim() && found.length === 0 && <Empty title={`No results for “${text}”`} />}
       <NearWords text={text} near={search.near} />
       <ul class="cards">
         {found.slice(0, SHELF).map((lora) => (

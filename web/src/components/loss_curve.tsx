@@ -15,7 +15,7 @@ export function LossCurve({ points, steps }: Props) {
   const [at, setAt] = useState<number | null>(null);
   const smooth = useMemo(() => smoothed(points), [points]);
   const [low, high] = useMemo(() => lossRange(points, smooth), [points, smooth]);
-  if (points.length < 2) return <p class="hint curve-none">The curve begins with the second step.</p>;
+  if (points.length < 2) return <p class="hint curve-none">The loss curve starts at step 2.</p>;
   const last = Math.max(steps, points[points.length - 1]![0]);
   const x = (step: number) => (step / last) * 100;
   const y = (loss: number) => 100 - ((Math.min(high, Math.max(low, loss)) - low) / (high - low)) * 100;

@@ -79,7 +79,7 @@ export function MaskEditor({ image, mask, onMask }: Props) {
       painted.data[i] = painted.data[i + 1] = painted.data[i + 2] = value;
       painted.data[i + 3] = 255;
     }
-    setSaid(`${Math.round((count * 100) / (size.width * size.height))} % of the picture is marked.`);
+    setSaid(`${Math.round((count * 100) / (size.width * size.height))} % of the image is masked.`);
     if (count === 0) return onMask('');
     const out = document.createElement('canvas');
     out.width = size.width;
@@ -130,7 +130,7 @@ export function MaskEditor({ image, mask, onMask }: Props) {
         <img src={image} alt="" />
         <canvas
           ref={canvas} width={size.width} height={size.height} tabIndex={0} role="application"
-          aria-label="Mask: arrow keys move the brush, space paints, E erases, plus and minus change its size, Control Z takes back"
+          aria-label="Mask: arrow keys move the brush, space paints, E erases, plus and minus change its size, Control Z undoes"
           onKeyDown={onKeyDown}
           onFocus={() => setKeyed(true)}
           onBlur={() => setKeyed(false)}
@@ -165,7 +165,7 @@ export function MaskEditor({ image, mask, onMask }: Props) {
         )}
       </div>
       <p class="unseen" aria-live="polite">{said}</p>
-      <Slider label="Brush, % of the picture" value={brush} min={2} max={60} onChange={setBrush} />
+      <Slider label="Brush size, % of the image" value={brush} min={2} max={60} onChange={setBrush} />
       <div class="row">
         <button type="button" class="small" aria-pressed={isErasing} onClick={() => setErasing(!isErasing)}>Erase</button>
         <button type="button" class="small" onClick={undo}>Undo</button>

@@ -41,13 +41,13 @@ export function MissingList({ text, words }: Props) {
           <Icon name="warning" />
           <p>
             {words} the {file.kind === 'lora' ? 'LoRA' : file.kind} <strong>{file.name}</strong>, which is not in the collection.{' '}
-            {/^https?:/.test(file.where) ? <a href={file.where} target="_blank" rel="noreferrer">Where to get it</a> : sentenceCase(file.where)}
+            {/^https?:/.test(file.where) ? <a href={file.where} target="_blank" rel="noreferrer">Download page</a> : sentenceCase(file.where)}
           </p>
           {file.import && (
             <button
               type="button" class="small" disabled={asked.includes(file.name)}
               onClick={() =>
-                startImport(file.import!).then(() => setAsked([...asked, file.name]), (error: unknown) => setWrong(sentence(error)))
+                startImport(file.import!, file.kind).then(() => setAsked([...asked, file.name]), (error: unknown) => setWrong(sentence(error)))
               }
             >
               {asked.includes(file.name) ? 'Importing …' : 'Import'}<span class="unseen"> {file.name}</span>

@@ -1,13 +1,11 @@
 import { useState } from 'preact/hooks';
-import { checkpointName, loadChoices, sentence, setOptions, shortName, takenCheckpoint } from '../lib/collection';
+import { checkpointName, sentence, setOptions, shortName, takenCheckpoint } from '../lib/collection';
 import type { Choices } from '../lib/collection';
 import { change, followsCard, settingsFor } from '../lib/form';
 import type { Form } from '../lib/form';
+import { CheckpointImport } from './checkpoint_import';
 import { Icon } from './icon';
 import { Failed } from './states';
-
-/** Where a real checkpoint is found, and what it must be. */
-const SD15 = 'https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5';
 
 /** What one should know of the model before drawing: that there is none, that it is another than was chosen, that it is the
  * small one that came with the program. */
@@ -24,38 +22,37 @@ export function ModelNotice({ all, form }: { all: Choices; form: Form }) {
       {!taken && (
         <div class="notice notice-bad" role="alert">
           <Icon name="warning" />
-          <p>There is no checkpoint, so nothing can be drawn. Put a Stable Diffusion 1.x file (.safetensors), for example <a href={SD15} target="_blank" rel="noreferrer">Stable Diffusion 1.5</a>, into <code>{model.folder}</code>.</p>
-          <button type="button" class="small" onClick={() => void loadChoices()}>Look again</button>
+          <p>No checkpoint found, so no images can be generated. Import one below, or copy a Stable Diffusion 1.x file (.safetensors) to <code>{model.folder}</code>.</p>
         </div>
       )}
       {taken && !model.is_chosen_there && (
         <div class="notice notice-warn" role="status">
           <Icon name="warning" />
-          <p>The checkpoint {shortName(model.chosen ?? '')}, which was chosen, is no longer there. Pictures are made with {taken.name}.</p>
-          <button type="button" class="small" onClick={() => void keep(taken.title)}>Keep {taken.name}</button>
+          <p>The selected checkpoint {shortName(model.chosen ?? '')} no longer exists. Images are generated with {taken.name}.</p>
+          <button type="button" class="small" onClick={() => void keep(taken.title)}>Use {taken.name}</button>
         </div>
       )}
       {taken?.problem && <Failed sentence={`The checkpoint ${taken.name} cannot be used: ${taken.problem}`} />}
       {passed.slice(0, 1).map((c) => (
         <div class="notice notice-warn" role="status" key={c.title}>
           <Icon name="warning" />
-          <p>The checkpoint {c.name} is passed over: {c.problem}</p>
+          <p>The checkpoint {c.name} is skipped: {c.problem}</p>
         </div>
       ))}
       {taken?.is_starter && (
         <p class="starter-note hint">
-          <strong>Small starter model.</strong> {taken.card.description ?? ''} For anything else{' '}
-          put <a href={SD15} target="_blank" rel="noreferrer">Stable Diffusion 1.5</a> or a checkpoint made from it (.safetensors, 2 to 4 GB) into <code>{model.folder}</code>.
+          <strong>Small starter model.</strong> {taken.card.description ?? ''} For other images, use Stable Diffusion 1.5 or a checkpoint based on it.
         </p>
       )}
+      {(!taken || taken.is_starter) && <CheckpointImport folder={model.folder} />}
       {settings && !followsCard(form, settings) && (
         <p class="hint card-settings">
-          {shortName(checkpointName(all))} draws best at {[settings.width && settings.height ? `${settings.width} × ${settings.height}` : '', settings.cfg_scale ? `CFG ${settings.cfg_scale}` : '', settings.sampler_name ?? ''].filter(Boolean).join(', ')}.{' '}
+          {shortName(checkpointName(all))} works best with {[settings.width && settings.height ? `${settings.width} × ${settings.height}` : '', settings.cfg_scale ? `CFG ${settings.cfg_scale}` : '', settings.sampler_name ?? ''].filter(Boolean).join(', ')}.{' '}
           <button type="button" class="small" onClick={() => {
             const { prompt: _, negative_prompt: __, ...rest } = settings;
             change(rest);
           }}>
-            Use its settings
+            Apply
           </button>
         </p>
       )}

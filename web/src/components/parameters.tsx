@@ -37,7 +37,7 @@ export function ModelChoice() {
           choices={['Automatic', 'None', ...(all?.vaes ?? [])]} onChange={(vae) => void set({ sd_vae: vae })}
         />
       </div>
-      {busy && <p class="hint" role="status">Loading the model …</p>}
+      {busy && <p class="hint" role="status">Loading model …</p>}
       {wrong && <Failed sentence={wrong} />}
     </div>
   );
@@ -103,13 +103,13 @@ export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: 
       {!isImage && (
         <details open={form.enable_hr}>
           <summary>Hires. fix {form.enable_hr && <span class="tag-on">on</span>}</summary>
-          <Check label="Draw small first, then enlarge and refine" value={form.enable_hr} onChange={(enable_hr) => change({ enable_hr })} />
+          <Check label="Enable Hires. fix" value={form.enable_hr} onChange={(enable_hr) => change({ enable_hr })} />
           {form.enable_hr && (
             <>
               <Select label="Upscaler" value={form.hr_upscaler} choices={all?.upscalers ?? [form.hr_upscaler]}
                 onChange={(hr_upscaler) => change({ hr_upscaler })} />
               <Slider label="Upscale by" value={form.hr_scale} min={1} max={4} step={0.05} onChange={(hr_scale) => change({ hr_scale })} />
-              <Slider label="Hires steps (0: as many)" value={form.hr_second_pass_steps} min={0} max={150}
+              <Slider label="Hires steps (0 = same as sampling steps)" value={form.hr_second_pass_steps} min={0} max={150}
                 onChange={(hr_second_pass_steps) => change({ hr_second_pass_steps })} />
               <Slider label="Denoising strength" value={form.denoising_strength} min={0} max={1} step={0.01}
                 onChange={(denoising_strength) => change({ denoising_strength })} />
@@ -136,7 +136,7 @@ export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: 
           <NumberField label="Variation strength" value={form.subseed_strength} min={0} max={1} step={0.05}
             onChange={(subseed_strength) => change({ subseed_strength })} />
         </div>
-        <Check label="Tiling: the picture continues over its edges" value={form.tiling} onChange={(tiling) => change({ tiling })} />
+        <Check label="Tiling (seamless edges)" value={form.tiling} onChange={(tiling) => change({ tiling })} />
       </details>
       <PlotPanel onPlot={onPlot} />
     </div>

@@ -76,7 +76,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
   const asPreview = async (lora: LoraCardData) => {
     try {
       await api.setPreview(lora.relative, typeof picture === 'string' ? await (await fetch(picture)).blob() : picture);
-      setSaid(`It is the preview of ${lora.name} now.`);
+      setSaid(`Set as preview of ${lora.name}.`);
       await loadLoras();
     } catch (error) {
       setSaid(sentence(error));
@@ -96,21 +96,21 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
           <h2>{name}</h2>
           <button type="button" class="icon-button" aria-label="Close" onClick={() => dialog.current?.close()}><Icon name="close" /></button>
         </div>
-        {read.state === 'loading' && <Loading what="settings" />}
+        {read.state === 'loading' && <Loading what="parameters" />}
         {read.state === 'failed' && <Failed sentence={read.sentence} />}
-        {found && !found.info && <p class="hint">No settings are kept in this picture.</p>}
-        {found && <MissingList text={found.info} words="It was made with" />}
+        {found && !found.info && <p class="hint">This image contains no generation parameters.</p>}
+        {found && <MissingList text={found.info} words="This image was made with" />}
         <div class="row actions">
           <button type="button" class="primary small" disabled={!found?.info}
             onClick={() => taken && leave(() => changeWhole({ ...taken.part, mode: 'txt2img' }))}>
-            Use these settings
+            Use these parameters
           </button>
-          <button type="button" class="small" onClick={() => void asSource('img2img')}>To image</button>
-          <button type="button" class="small" onClick={() => void asSource('inpaint')}>To inpaint</button>
-          <button type="button" class="small" onClick={() => void asSource('extras')}>To extras</button>
+          <button type="button" class="small" onClick={() => void asSource('img2img')}>Send to img2img</button>
+          <button type="button" class="small" onClick={() => void asSource('inpaint')}>Send to inpaint</button>
+          <button type="button" class="small" onClick={() => void asSource('extras')}>Send to extras</button>
           <button type="button" class="small" disabled={!found?.info}
-            onClick={() => found && void navigator.clipboard.writeText(found.info).then(() => setSaid('Copied.'), () => setSaid('The browser does not allow copying.'))}>
-            Copy settings
+            onClick={() => found && void navigator.clipboard.writeText(found.info).then(() => setSaid('Copied.'), () => setSaid('The browser blocked copying.'))}>
+            Copy parameters
           </button>
           {tags.length > 0 && (
             <button type="button" class="small" onClick={() => taken && leave(() => changeWhole({ ...taken.part, mode: 'txt2img', compare: true }))}>
@@ -118,7 +118,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
             </button>
           )}
           {used.map((lora) => (
-            <button key={lora.relative} type="button" class="small" onClick={() => void asPreview(lora)}>As preview of {lora.name}</button>
+            <button key={lora.relative} type="button" class="small" onClick={() => void asPreview(lora)}>Use as preview of {lora.name}</button>
           ))}
           {children}
         </div>

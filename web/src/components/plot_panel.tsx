@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { form } from '../lib/form';
 import { choices, ready } from '../lib/collection';
-import { keep, readKept } from '../lib/kept';
+import { useKept } from '../lib/drafts';
 import { AXES, MAX_CELLS, axisFaults, axisValues, example } from '../lib/plot';
 import type { Axis, AxisName } from '../lib/plot';
 import { useStore } from '../lib/store';
@@ -14,7 +14,9 @@ type Axes = [Axis, Axis, Axis];
 
 /** Chooses what an X/Y/Z plot varies; the pictures become jobs of their own in the queue. */
 export function PlotPanel({ onPlot }: { onPlot: (x: Axis, y: Axis, z: Axis) => Promise<string> }) {
-  const [axes, setAxes] = useState<Axes>(() => readKept<Axes>('plot', FIRST));
+  const [kept, setAxes] = useKept<Axes>('plot', FIRST);
+  // An older page may have kept the name of an axis that there is no longer.
+  const axes = kept.map((axis) => (AXES.includes(axis.name) ? axis : NOTHING)) as Axes;
   const [refused, setRefused] = useState('');
   const all = ready(useStore(choices));
   const hasLora = /<lora:/i.test(useStore(form).prompt);
@@ -22,12 +24,11 @@ export function PlotPanel({ onPlot }: { onPlot: (x: Axis, y: Axis, z: Axis) => P
     const next = axes.map((a, k) => (k === i ? axis : a)) as Axes;
     setAxes(next);
     setRefused('');
-    keep('plot', next);
   };
   const faults = axes.flatMap((axis) => axisFaults(axis, { samplers: all?.samplers ?? [], schedulers: all?.schedulers ?? [] }));
   const count = faults.length > 0 ? 0 : axes.reduce((n, axis) => n * axisValues(axis).length, 1);
-  if (count > MAX_CELLS) faults.push(`That would be ${count} pictures; a plot may have ${MAX_CELLS}.`);
-  if (!hasLora && axes.some((axis) => axis.name.startsWith('LoRA'))) faults.push('The prompt has no LoRA whose weight could vary.');
+  if (count > MAX_CELLS) faults.push(`That is ${count} images; a plot can have at most ${MAX_CELLS}.`);
+  if (!hasLora && axes.some((axis) => axis.name.startsWith('LoRA'))) faults.push('The prompt contains no LoRA to vary.');
   const wrong = faults.join(' ');
   return (
     <details class="plot-panel">
@@ -38,14 +39,14 @@ export function PlotPanel({ onPlot }: { onPlot: (x: Axis, y: Axis, z: Axis) => P
             onChange={(name) => set(i, { name: name as AxisName, values: example(name as AxisName) })} />
           <div class="field">
             <label for={`axis-${i}`}>{'XYZ'[i]} values</label>
-            <input id={`axis-${i}`} type="text" value={axis.values} disabled={axis.name === 'Nothing' || axis.name === 'LoRA on and off'}
+            <input id={`axis-${i}`} type="text" value={axis.values} disabled={axis.name === 'Nothing' || axis.name === 'LoRA on/off'}
               onInput={(e) => set(i, { ...axis, values: e.currentTarget.value })} />
           </div>
         </div>
       ))}
       <div class="row">
-        <button type="button" disabled={wrong !== '' || count < 2} onClick={() => void onPlot(...axes).then(setRefused)}>Make {count > 1 && wrong === '' ? `${count} pictures` : 'the plot'}</button>
-        <span class={wrong ? 'plot-wrong' : 'hint'} role="status">{wrong || `Each is saved as a picture of its own; at most ${MAX_CELLS}.`}</span>
+        <button type="button" disabled={wrong !== '' || count < 2} onClick={() => void onPlot(...axes).then(setRefused)}>{count > 1 && wrong === '' ? `Plot ${count} images` : 'Plot'}</button>
+        <span class={wrong ? 'plot-wrong' : 'hint'} role="status">{wrong || `Each image is saved separately; at most ${MAX_CELLS} images.`}</span>
       </div>
       {refused && <Failed sentence={refused} />}
     </details>

@@ -24,10 +24,10 @@ export function PreviewChoice({ card, onChanged }: { card: LoraCardData; onChang
     <div class="row" role="group" aria-label="Preview">
       {last && (
         <button type="button" class="small" onClick={() => void attempt(async () => api.setPreview(card.relative, await (await fetch(api.pictureUrl(last.id, 0))).blob()))}>
-          Last picture as preview
+          Use last image as preview
         </button>
       )}
-      <button type="button" class="small" onClick={() => chooser.current?.click()}>Preview from a file</button>
+      <button type="button" class="small" onClick={() => chooser.current?.click()}>Preview from file</button>
       {card.preview && <button type="button" class="small quiet" onClick={() => void attempt(() => api.removePreview(card.relative))}>Remove preview</button>}
       <input
         ref={chooser} type="file" accept="image/png,image/jpeg,image/webp" hidden aria-label={`Preview of ${card.name}`}

@@ -120,7 +120,7 @@ export function PromptBox({ label, field, value, completions, placeholder, rows,
       <div class="prompt-head">
         <label for={id}>{label}</label>
         {tokens !== null && (
-          <span class={tokens.tokens > 75 ? 'tokens tokens-over' : 'tokens'} title="Tokens, and the chunks of 75 that they fill">
+          <span class={tokens.tokens > 75 ? 'tokens tokens-over' : 'tokens'} title="Tokens used / available in chunks of 75">
             {tokens.tokens}/{tokens.limit} <span class="unseen">tokens</span>
           </span>
         )}
@@ -174,8 +174,8 @@ export function PromptBox({ label, field, value, completions, placeholder, rows,
       </div>
       {looksLikeSettings(value) && (
         <p class="prompt-settings">
-          <span>This text holds the settings of a picture.</span>
-          <button type="button" class="small" onClick={() => void onSettings(value)}>Read them</button>
+          <span>This text contains generation parameters.</span>
+          <button type="button" class="small" onClick={() => void onSettings(value)}>Apply parameters</button>
         </p>
       )}
       {wrong.length > 0 && (

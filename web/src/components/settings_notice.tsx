@@ -12,11 +12,11 @@ export function SettingsNotice({ taken, onUndo, onClose }: { taken: TakenSetting
     <div class="stack" role="status">
       <div class="notice notice-good">
         <Icon name="done" />
-        <p>The settings of the pasted text are in the form. {taken.notes.join(' ')}</p>
+        <p>Parameters from the pasted text were applied. {taken.notes.join(' ')}</p>
         <button type="button" class="small" onClick={onUndo}>Undo</button>
         <button type="button" class="icon-button" aria-label="Close" onClick={onClose}><Icon name="close" /></button>
       </div>
-      <MissingList text={taken.text} words="They name" />
+      <MissingList text={taken.text} words="The parameters use" />
     </div>
   );
 }

@@ -1,5 +1,6 @@
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { sentence } from '../lib/collection';
+import { dropTarget } from '../lib/drop_target';
 import { change, form, source } from '../lib/form';
 import type { Form } from '../lib/form';
 import { dataUrl, formSize, pictureSize } from '../lib/picture_file';
@@ -30,27 +31,32 @@ export function SourcePicker({ withMask }: { withMask: boolean }) {
       setWrong(sentence(error));
     }
   };
+  useEffect(() => {
+    const mine = { words: 'Drop the image to use it as input', take: (files: File[]) => void choose(files.find((f) => f.type.startsWith('image/'))) };
+    dropTarget.set(mine);
+    return () => dropTarget.set((now) => (now === mine ? null : now));
+  }, []);
   return (
-    <section class="source" aria-label="Picture to start from">
+    <section class="source" aria-label="Input image">
       {wrong && <Failed sentence={wrong} />}
       {!from.image && (
         <button type="button" class="drop" onClick={() => file.current?.click()}>
-          <strong>Choose a picture</strong>
-          <span>or send one here from Results</span>
+          <strong>Choose an image</strong>
+          <span>or drop one here, or send one from Results</span>
         </button>
       )}
       {from.image && withMask && (
         <MaskEditor image={from.image} mask={from.mask} onMask={(mask) => source.set((old) => ({ ...old, mask }))} />
       )}
-      {from.image && !withMask && <img class="source-picture" src={from.image} alt="The picture to start from" />}
+      {from.image && !withMask && <img class="source-picture" src={from.image} alt="Input image" />}
       {from.image && (
         <div class="row">
-          <button type="button" class="small" onClick={() => file.current?.click()}>Another picture</button>
-          <button type="button" class="small" onClick={() => source.set({ image: '', mask: '' })}>Take it away</button>
+          <button type="button" class="small" onClick={() => file.current?.click()}>Replace</button>
+          <button type="button" class="small" onClick={() => source.set({ image: '', mask: '' })}>Remove</button>
         </div>
       )}
       <input
-        ref={file} type="file" accept="image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff" hidden aria-label="Picture to start from"
+        ref={file} type="file" accept="image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff" hidden aria-label="Input image"
         onChange={(e) => {
           void choose(e.currentTarget.files?.[0]);
           e.currentTarget.value = '';

@@ -37,14 +37,14 @@ export function Stage({ jobs, notes, shown, onShow }: Props) {
   const isPlot = Boolean(job && notes[job.id]?.plot);
   const isPair = members.length > 1 && !isPlot && members.every((j) => j.state === 'completed');
   return (
-    <section class="stage" aria-label="Picture">
+    <section class="stage" aria-label="Image">
       <p class="unseen" aria-live="polite">
-        {job?.state === 'completed' ? 'The picture is ready.' : job?.state === 'failed' ? `It failed: ${job.error}` : ''}
+        {job?.state === 'completed' ? 'Image ready.' : job?.state === 'failed' ? `Failed: ${job.error}` : ''}
       </p>
-      {!jobs.isLoaded && <Loading what="your pictures" />}
+      {!jobs.isLoaded && <Loading what="images" />}
       {jobs.isLoaded && !job && (
-        <Empty title="Your picture appears here">
-          <p>Write what to draw, press a LoRA if you like, and press Generate.</p>
+        <Empty title="Your image appears here">
+          <p>Enter a prompt, add LoRAs if you like, then press Generate.</p>
         </Empty>
       )}
       {active && <JobProgressView key={active.id} job={active} />}
@@ -52,11 +52,11 @@ export function Stage({ jobs, notes, shown, onShow }: Props) {
       {told && job && !active && <Ended key={told.id} job={isPair ? told : job} isGrouped={isPair} />}
       <QueueList jobs={drawings} shown={job?.id ?? ''} onShow={onShow} />
       {finished.length > 1 && (
-        <ul class="strip" aria-label="Last pictures">
+        <ul class="strip" aria-label="Recent images">
           {finished.map((j) => (
             <li key={j.id}>
               <button type="button" class="picture-button" aria-current={j.id === job?.id ? 'true' : undefined} onClick={() => onShow(j.id)}>
-                <img src={api.pictureUrl(j.id, 0)} alt={title(notes[j.id]?.prompt ?? 'Picture')} width={72} height={72} loading="lazy" />
+                <img src={api.pictureUrl(j.id, 0)} alt={title(notes[j.id]?.prompt ?? 'Image')} width={72} height={72} loading="lazy" />
               </button>
             </li>
           ))}
@@ -79,7 +79,7 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
   if (job.state === 'failed') return <Failed sentence={job.error ?? 'The job failed.'} />;
   if (job.state === 'cancelled' && job.pictures === 0) return <Empty title="Cancelled">{job.error && <p>{job.error}</p>}</Empty>;
   if (job.state === 'completed' && !job.has_result)
-    return <Empty title="This result is no longer kept"><p>Pictures that were saved are in <a href={routeUrl('results')}>Results</a>.</p></Empty>;
+    return <Empty title="This result is no longer available"><p>Saved images are in <a href={routeUrl('results')}>Results</a>.</p></Empty>;
   const info = result.state === 'ready' ? result.value : null;
   const at = Math.min(index, Math.max(0, job.pictures - 1));
   const url = api.pictureUrl(job.id, at);
@@ -87,7 +87,7 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
   const seed = info?.all_seeds[Math.max(0, at - (info.index_of_first_image || 0))];
   return (
     <div class="ended">
-      {job.state === 'cancelled' && <p class="hint">Cancelled: this is how far it came.</p>}
+      {job.state === 'cancelled' && <p class="hint">Cancelled: partial image.</p>}
       {!isGrouped && job.pictures > 0 && (
         <a class="main-picture" href={url} target="_blank" rel="noreferrer">
           <img src={url} alt={title(info?.prompt ?? '')} />
@@ -97,7 +97,7 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
         <div class="strip">
           {Array.from({ length: job.pictures }, (_, i) => (
             <button key={i} type="button" class="picture-button" aria-current={i === at ? 'true' : undefined} onClick={() => setIndex(i)}>
-              <img src={api.pictureUrl(job.id, i)} alt={`Picture ${i + 1}`} width={72} height={72} loading="lazy" />
+              <img src={api.pictureUrl(job.id, i)} alt={`Image ${i + 1}`} width={72} height={72} loading="lazy" />
             </button>
           ))}
         </div>
@@ -105,13 +105,13 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
       {job.pictures > 0 && (
         <div class="row actions">
           <a class="button small" href={url} download={`lowrank-${seed ?? job.id}.png`}>Download</a>
-          <button type="button" class="small" disabled={seed === undefined} onClick={() => seed !== undefined && change({ seed })}>Keep seed</button>
-          <button type="button" class="small" onClick={() => send('img2img')}>To image</button>
-          <button type="button" class="small" onClick={() => send('inpaint')}>To inpaint</button>
-          <button type="button" class="small" onClick={() => send('extras')}>To extras</button>
+          <button type="button" class="small" disabled={seed === undefined} onClick={() => seed !== undefined && change({ seed })}>Reuse seed</button>
+          <button type="button" class="small" onClick={() => send('img2img')}>Send to img2img</button>
+          <button type="button" class="small" onClick={() => send('inpaint')}>Send to inpaint</button>
+          <button type="button" class="small" onClick={() => send('extras')}>Send to extras</button>
           <button type="button" class="small" disabled={!infotext}
             onClick={() => void navigator.clipboard.writeText(infotext).then(() => setCopied(true), () => setCopied(false))}>
-            {copied ? 'Copied' : 'Copy settings'}
+            {copied ? 'Copied' : 'Copy parameters'}
           </button>
         </div>
       )}
@@ -121,7 +121,7 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
       {infotext && (
         <details class="infotext">
           <summary>
-            Settings · seed {seed} {job.started && job.finished ? `· took ${duration(job.finished - job.started)}` : ''}
+            Parameters · seed {seed} {job.started && job.finished ? `· took ${duration(job.finished - job.started)}` : ''}
           </summary>
           <pre>{infotext}</pre>
         </details>

@@ -28,7 +28,7 @@ export function Failed({ sentence, onRetry }: { sentence: string; onRetry?: () =
       <p>{sentence}</p>
       {onRetry && (
         <button type="button" class="small" onClick={onRetry}>
-          Try again
+          Retry
         </button>
       )}
     </div>

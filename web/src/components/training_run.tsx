@@ -4,7 +4,7 @@ import type { Job, Training, TrainingDetail } from '../api/types';
 import { loadLoras, loras, ready, sentence } from '../lib/collection';
 import { isUnfinished, send, watchQueue } from '../lib/queue';
 import { useStore } from '../lib/store';
-import { isLive } from '../lib/training';
+import { isLive, resumeRequest } from '../lib/training';
 import { duration, percent } from '../lib/words';
 import { LossCurve } from './loss_curve';
 import { useLoraToggle } from './lora_shelf';
@@ -57,7 +57,7 @@ export function TrainingRun({ training, job, onChanged }: Props) {
       setWrong(sentence(error));
     }
   };
-  const goOn = () => attempt(() => send('train', training.request, { prompt: training.name, width: 1, height: 1, label: training.name }));
+  const goOn = () => attempt(() => send('train', resumeRequest(training), { prompt: training.name, width: 1, height: 1, label: training.name }));
   const stop = () => {
     setStopping(true);
     void attempt(async () => {
@@ -66,7 +66,7 @@ export function TrainingRun({ training, job, onChanged }: Props) {
     });
   };
   const state = job?.state ?? training.state;
-  const words = { queued: 'waits', running: 'runs', completed: 'done', failed: 'failed', cancelled: 'stopped' } as const;
+  const words = { queued: 'queued', running: 'running', completed: 'completed', failed: 'failed', cancelled: 'stopped' } as const;
   const isDone = state === 'completed';
   const error = job?.state === 'failed' ? job.error : training.error;
   return (
@@ -78,10 +78,10 @@ export function TrainingRun({ training, job, onChanged }: Props) {
       </div>
       {isOn && <RunProgress job={job} />}
       {error && <Failed sentence={error} />}
-      {!detail && <Loading what="the curve" />}
+      {!detail && <Loading what="loss curve" />}
       {detail && (detail.losses.length > 0 || isOn) && <LossCurve points={detail.losses} steps={detail.steps} />}
       {detail && detail.samples.length > 0 && (
-        <ul class="samples" aria-label="Sample pictures">
+        <ul class="samples" aria-label="Sample images">
           {detail.samples.map((sample) => (
             <li key={sample.url}>
               <button type="button" class="picture-button" onClick={() => setOpen(sample)}>
@@ -96,17 +96,17 @@ export function TrainingRun({ training, job, onChanged }: Props) {
         {isDone && <UseNow name={training.name} />}
         {isOn && <button type="button" class="small" disabled={stopping} onClick={stop}>{stopping ? 'Stopping …' : 'Stop'}</button>}
         {!isOn && training.resume_step !== null && (
-          <button type="button" class="small primary" onClick={() => void goOn()}>Go on after step {training.resume_step}</button>
+          <button type="button" class="small primary" onClick={() => void goOn()}>Resume from step {training.resume_step}</button>
         )}
         {!isOn && (
           <button
             type="button" class="small quiet"
             onClick={() => {
-              if (confirm(`Forget the training of ${training.name}? Curve, samples and saved state go; the LoRA stays.`))
+              if (confirm(`Delete the training run ${training.name}? Its loss curve, samples and saved state are deleted; the LoRA file is kept.`))
                 void attempt(() => api.forgetTraining(training.name));
             }}
           >
-            Forget<span class="unseen"> the training of {training.name}</span>
+            Delete run<span class="unseen"> {training.name}</span>
           </button>
         )}
       </div>
@@ -119,8 +119,8 @@ export function TrainingRun({ training, job, onChanged }: Props) {
 function RunProgress({ job }: { job: Job | undefined }) {
   const p = job?.progress;
   const words = !job || job.state === 'queued'
-    ? 'Waits for its turn'
-    : p?.phase === 'lora' ? `Step ${p.step} of ${p.steps}` : p?.phase === 'samples' ? `Drawing samples after step ${p.step} of ${p.steps}` : p?.phase === 'latents' ? `Reading pictures, ${p.step} of ${p.steps}` : 'Loading the model';
+    ? 'Queued'
+    : p?.phase === 'lora' ? `Step ${p.step} of ${p.steps}` : p?.phase === 'samples' ? `Generating samples at step ${p.step} of ${p.steps}` : p?.phase === 'latents' ? `Encoding images, ${p.step} of ${p.steps}` : 'Loading model';
   return (
     <div class="run-progress">
       <div class="running-words">
@@ -147,7 +147,7 @@ function UseNow({ name }: { name: string }) {
         go('create');
       }}
     >
-      Use it now
+      Use in prompt
     </button>
   );
 }

@@ -75,6 +75,16 @@ export const takenCheckpoint = (all: Choices | null): Checkpoint | undefined => 
 /** "starter.safetensors [7bee46278f]" → "starter" */
 export const shortName = (title: string) => title.replace(/( \[\w+\])?$/, '').replace(/\.(safetensors|ckpt|pt)$/, '');
 
+/** Has the server look for new files, and says what came of it. Throws ApiError. */
+export async function rescanModels(): Promise<string> {
+  const titles = () => new Set(ready(choices.get())?.checkpoints.map((c) => c.title));
+  const before = titles();
+  await api.rescan();
+  await Promise.all([loadChoices(), loadLoras()]);
+  const found = [...titles()].filter((title) => !before.has(title)).map(shortName);
+  return found.length > 0 ? `Found ${found.join(', ')}.` : 'No new checkpoints found.';
+}
+
 export async function setOptions(options: Record<string, unknown>): Promise<void> {
   await api.setOptions(options);
   await loadChoices();

@@ -185,7 +185,7 @@ export interface Named {
 
 /** Choices of the form that are no longer there, as a sentence; null when all are. The form outlives files and styles. */
 export function staleChoice(f: Form, all: Named): string | null {
-  const gone = (what: string, name: string, list: string[]) => (list.includes(name) ? null : `The ${what} “${name}” is not there; choose another one.`);
+  const gone = (what: string, name: string, list: string[]) => (list.includes(name) ? null : `The ${what} “${name}” is not available; choose another.`);
   if (f.mode === 'extras') return gone('upscaler', f.upscaler_1, all.pictureUpscalers) ?? (f.upscaler_2 === 'None' ? null : gone('upscaler', f.upscaler_2, all.pictureUpscalers));
   return (
     gone('sampling method', f.sampler_name, all.samplers) ??
@@ -198,9 +198,9 @@ export function staleChoice(f: Form, all: Named): string | null {
 
 /** What must be put right before Generate, as a sentence; null when nothing. */
 export function fault(f: Form, from: Source): string | null {
-  if (f.mode !== 'txt2img' && !from.image) return f.mode === 'extras' ? 'Choose the picture to make larger.' : 'Choose a picture to start from.';
+  if (f.mode !== 'txt2img' && !from.image) return f.mode === 'extras' ? 'Choose an image to upscale.' : 'Choose an input image.';
   if (f.mode === 'extras') return f.upscaler_1 === 'None' ? 'Choose an upscaler.' : null;
-  if (f.mode === 'inpaint' && !from.mask) return 'Paint over what shall be drawn anew.';
+  if (f.mode === 'inpaint' && !from.mask) return 'Paint the area you want redrawn.';
   if (f.width < 64 || f.height < 64) return 'Width and height must be at least 64.';
   return null;
 }

@@ -21,3 +21,11 @@ export function keep(key: string, value: unknown, shelf: Shelf = 'local'): void 
     // Nothing is kept.
   }
 }
+
+export function forget(key: string, shelf: Shelf = 'local'): void {
+  try {
+    storage(shelf).removeItem(`lowrank.${key}`);
+  } catch {
+    // Nothing is kept.
+  }
+}

@@ -14,7 +14,7 @@ export function pictureSize(url: string): Promise<{ width: number; height: numbe
   return new Promise((resolve, reject) => {
     const image = new Image();
     image.onload = () => resolve({ width: image.naturalWidth, height: image.naturalHeight });
-    image.onerror = () => reject(new Error('This file is no picture that the browser can show.'));
+    image.onerror = () => reject(new Error('The browser cannot display this image file.'));
     image.src = url;
   });
 }

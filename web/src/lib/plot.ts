@@ -3,7 +3,7 @@ import { loraTags, removeLora, replaceTag } from './prompt';
 
 /** What an X/Y/Z plot may vary. Names and the forms of values are A1111's. */
 export const AXES = [
-  'Nothing', 'Seed', 'Steps', 'CFG Scale', 'Sampler', 'Schedule type', 'Prompt S/R', 'LoRA weight', 'LoRA on and off',
+  'Nothing', 'Seed', 'Steps', 'CFG Scale', 'Sampler', 'Schedule type', 'Prompt S/R', 'LoRA weight', 'LoRA on/off',
   'Denoising', 'Clip skip', 'Size',
 ] as const;
 export type AxisName = (typeof AXES)[number];
@@ -39,16 +39,16 @@ export function axisFaults(axis: Axis, known: Known): string[] {
   const names = axis.name === 'Sampler' ? known.samplers : axis.name === 'Schedule type' ? known.schedulers : [];
   if (names.length > 0) {
     const wrong = values.filter((value) => !names.some((name) => name.toLowerCase() === value.toLowerCase()));
-    return wrong.length > 0 ? [`There is no ${axis.name.toLowerCase()} ${list(wrong)}.`] : [];
+    return wrong.length > 0 ? [`Unknown ${axis.name.toLowerCase()}: ${list(wrong)}.`] : [];
   }
   if (axis.name === 'Size') {
     const wrong = values.filter((value) => value.split('x').some((side) => Number(side) < 64 || Number(side) > 4096));
-    return wrong.length > 0 ? [`${list(wrong)}: both sides must be from 64 to 4096.`] : [];
+    return wrong.length > 0 ? [`Size ${list(wrong)}: width and height must be 64 to 4096.`] : [];
   }
   const limits = LIMITS[axis.name];
   if (!limits) return [];
   const wrong = values.filter((value) => Number(value) < limits.least || Number(value) > limits.most || (limits.whole && !Number.isInteger(Number(value))));
-  return wrong.length > 0 ? [`${axis.name}: ${list(wrong.slice(0, 5))} must be ${limits.whole ? 'whole numbers ' : ''}from ${limits.least} to ${limits.most}.`] : [];
+  return wrong.length > 0 ? [`${axis.name}: ${list(wrong.slice(0, 5))} must be ${limits.whole ? 'an integer ' : ''}from ${limits.least} to ${limits.most}.`] : [];
 }
 
 /**
@@ -57,13 +57,13 @@ export function axisFaults(axis: Axis, known: Known): string[] {
  */
 export function axisValues(axis: Axis): string[] {
   if (axis.name === 'Nothing') return [''];
-  if (axis.name === 'LoRA on and off') return ['without LoRA', 'with LoRA'];
+  if (axis.name === 'LoRA on/off') return ['without LoRA', 'with LoRA'];
   const parts = axis.values.split(',').map((part) => part.trim()).filter(Boolean);
   if (parts.length === 0) throw new Error(`${axis.name} needs values, for example ${example(axis.name)}.`);
   if (['Sampler', 'Schedule type', 'Prompt S/R'].includes(axis.name)) return parts;
   if (axis.name === 'Size') {
     const wrong = parts.filter((part) => !/^\d+\s*x\s*\d+$/.test(part));
-    if (wrong.length > 0) throw new Error(`${wrong.map((part) => `“${part}”`).join(', ')} is no size; write 512x768.`);
+    if (wrong.length > 0) throw new Error(`${wrong.map((part) => `“${part}”`).join(', ')} is not a size; use WIDTHxHEIGHT, for example 512x768.`);
     return parts.map((part) => part.replace(/\s/g, ''));
   }
   const values: string[] = [];
@@ -73,7 +73,7 @@ export function axisValues(axis: Axis): string[] {
     if (found) values.push(...found);
     else wrong.push(`“${part}”`);
   }
-  if (wrong.length > 0) throw new Error(`${wrong.join(', ')} is no number for ${axis.name}.`);
+  if (wrong.length > 0) throw new Error(`${wrong.join(', ')} is not a number (${axis.name}).`);
   return values;
 }
 
@@ -88,7 +88,7 @@ function numbers(part: string): string[] | null {
   const [from, to] = [Number(range[1]), Number(range[2])];
   if (range[4] !== undefined) {
     const count = Number(range[4]);
-    if (count < 2) throw new Error(`“${part}” asks for ${count} values; a range has two at least.`);
+    if (count < 2) throw new Error(`“${part}” gives ${count} values; a range needs at least 2.`);
     checkCount(part, count);
     return Array.from({ length: count }, (_, i) => round(from + ((to - from) * i) / (count - 1)));
   }
@@ -100,7 +100,7 @@ function numbers(part: string): string[] | null {
 }
 
 function checkCount(part: string, count: number): void {
-  if (count > MAX_CELLS) throw new Error(`“${part}” gives ${count} values; a plot may have ${MAX_CELLS} pictures.`);
+  if (count > MAX_CELLS) throw new Error(`“${part}” gives ${count} values; a plot can have at most ${MAX_CELLS} images.`);
 }
 
 export function example(name: AxisName): string {
@@ -125,7 +125,7 @@ export function withValue(form: Form, name: AxisName, value: string, first: stri
     case 'Clip skip': return { ...form, clip_skip: number };
     case 'Prompt S/R': {
       if (!form.prompt.includes(first) && !form.negative_prompt.includes(first))
-        throw new Error(`Prompt S/R did not find “${first}” in the prompt.`);
+        throw new Error(`Prompt S/R did not find “${first}” in the prompt or negative prompt.`);
       return {
         ...form,
         prompt: form.prompt.split(first).join(value),
@@ -133,7 +133,7 @@ export function withValue(form: Form, name: AxisName, value: string, first: stri
       };
     }
     case 'LoRA weight': return { ...form, prompt: withWeights(form.prompt, number) };
-    case 'LoRA on and off': return value === 'with LoRA' ? form : { ...form, prompt: withoutLoras(form.prompt) };
+    case 'LoRA on/off': return value === 'with LoRA' ? form : { ...form, prompt: withoutLoras(form.prompt) };
     case 'Size': {
       const [width = 512, height = 512] = value.split('x').map(Number);
       return { ...form, width, height };
@@ -163,8 +163,8 @@ export interface Cell {
 export function plotCells(form: Form, x: Axis, y: Axis, z: Axis): Cell[] {
   const [xs, ys, zs] = [axisValues(x), axisValues(y), axisValues(z)] as const;
   const count = xs.length * ys.length * zs.length;
-  if (count < 2) throw new Error('Choose what to vary.');
-  if (count > MAX_CELLS) throw new Error(`That would be ${count} pictures; a plot may have ${MAX_CELLS}.`);
+  if (count < 2) throw new Error('Choose an axis with at least two values.');
+  if (count > MAX_CELLS) throw new Error(`That is ${count} images; a plot can have at most ${MAX_CELLS}.`);
   const cells: Cell[] = [];
   for (const zv of zs)
     for (const yv of ys)

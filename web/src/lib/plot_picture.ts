@@ -39,7 +39,7 @@ const load = (url: string) =>
   new Promise<HTMLImageElement>((resolve, reject) => {
     const image = new Image();
     image.onload = () => resolve(image);
-    image.onerror = () => reject(new Error('One of the pictures is no longer kept.'));
+    image.onerror = () => reject(new Error('One of the images is no longer available on the server.'));
     image.src = url;
   });
 
@@ -79,6 +79,6 @@ export async function plotPicture(sheets: Sheet[], cell: { width: number; height
     }
   }
   const picture = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, 'image/png'));
-  if (!picture) throw new Error('The plot is too large for the browser to draw as one picture.');
+  if (!picture) throw new Error('The plot is too large to save as one image.');
   return { picture, scale };
 }

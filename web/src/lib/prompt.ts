@@ -159,14 +159,14 @@ export function pieces(prompt: string): Piece[] {
       const kind = tag[1]!;
       const isKnown = kind === 'lora' || kind === 'lyco';
       if (isKnown && tag[2]!.trim()) add('lora', tag[0]);
-      else if (isKnown) add('mistake', tag[0], 'This tag names nothing.');
+      else if (isKnown) add('mistake', tag[0], 'This tag has no name.');
       else if (kind === 'hypernet') add('mistake', tag[0], 'Hypernetworks are not supported; this tag has no effect.');
-      else if (/^(lora|lyco)$/i.test(kind)) add('mistake', tag[0], `Write “${kind.toLowerCase()}” in small letters; this tag has no effect.`);
-      else add('mistake', tag[0], `There is no tag “${kind}”.`);
+      else if (/^(lora|lyco)$/i.test(kind)) add('mistake', tag[0], `Tags must be lowercase: write “${kind.toLowerCase()}”. This tag has no effect.`);
+      else add('mistake', tag[0], `Unknown tag “${kind}”.`);
       i += tag[0].length;
     } else if (/^<(lora|lyco):/i.test(rest)) {
       const end = /[\s,]|$/.exec(rest.slice(6))!.index + 6;
-      add('mistake', rest.slice(0, end), 'This tag is not closed with “>”.');
+      add('mistake', rest.slice(0, end), 'This tag is missing the closing “>”.');
       i += end;
     } else if (c === '\\' && i + 1 < prompt.length) {
       add(inside, prompt.slice(i, i + 2));
@@ -203,10 +203,10 @@ function mismatched(prompt: string): Map<number, string> {
       const partner = c === ')' ? '(' : '[';
       const last = open[open.length - 1];
       if (last?.c === partner) open.pop();
-      else wrong.set(i, `“${c}” closes nothing here.`);
+      else wrong.set(i, `“${c}” has no matching opening bracket.`);
     }
   }
-  for (const { at, c } of open) wrong.set(at, `“${c}” is never closed.`);
+  for (const { at, c } of open) wrong.set(at, `“${c}” is not closed.`);
   return wrong;
 }
 

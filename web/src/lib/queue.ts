@@ -29,6 +29,8 @@ export interface Sent {
   /** "without LoRAs" of a comparison, or a cell of a plot. */
   label?: string;
   group?: string;
+  /** Of an import: what it brings. */
+  importKind?: string;
   plot?: { x: string; y: string; z: string; xName: string; yName: string; zName: string };
 }
 

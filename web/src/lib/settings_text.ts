@@ -36,7 +36,7 @@ export function settingsOf(parameters: Record<string, string>, known: Known): { 
     else if (schedule && short) Object.assign(part, { sampler_name: short, scheduler: schedule });
     else {
       delete part.sampler_name;
-      notes.push(`The sampler “${asked}” is not known here; the form's stays.`);
+      notes.push(`Unknown sampler “${asked}”; the current one is kept.`);
     }
     // Without a word about the schedule the sampler's own was used.
     if (part.sampler_name !== undefined && part.scheduler === undefined) part.scheduler = 'Automatic';
@@ -47,11 +47,11 @@ export function settingsOf(parameters: Record<string, string>, known: Known): { 
     if (exact) part.scheduler = exact;
     else {
       delete part.scheduler;
-      notes.push(`The schedule type “${asked}” is not known here; the form's stays.`);
+      notes.push(`Unknown schedule type “${asked}”; the current one is kept.`);
     }
   }
   const model = parameters['Model'];
-  if (model && known.checkpoint && !same(model, known.checkpoint)) notes.push(`It was made with the checkpoint ${model}; pictures are made with ${known.checkpoint}.`);
-  if (part.seed === undefined) notes.push('No seed is given.');
+  if (model && known.checkpoint && !same(model, known.checkpoint)) notes.push(`Made with the checkpoint ${model}; the current checkpoint is ${known.checkpoint}.`);
+  if (part.seed === undefined) notes.push('No seed given; the current seed is kept.');
   return { part, notes };
 }

@@ -5,7 +5,7 @@ export function textOf(bytes: Uint8Array, name: string): string {
   try {
     return new TextDecoder(mark, { fatal: true }).decode(bytes);
   } catch {
-    if (mark !== 'utf-8') throw new Error(`${name} is no text: it begins as UTF-16 and does not go on so.`);
+    if (mark !== 'utf-8') throw new Error(`${name} is not valid UTF-16. Save it as UTF-8 and add it again.`);
     const at = firstWrong(bytes);
     const byte = (bytes[at] ?? 0).toString(16).toUpperCase().padStart(2, '0');
     throw new Error(`${name} is not UTF-8: byte ${at + 1} is ${byte}. Save it as UTF-8 and add it again.`);

@@ -3,7 +3,7 @@ import { createStore } from './store';
 
 export type Theme = 'system' | 'light' | 'dark';
 export const THEMES: readonly { value: Theme; label: string }[] = [
-  { value: 'system', label: 'As the system' },
+  { value: 'system', label: 'System' },
   { value: 'light', label: 'Light' },
   { value: 'dark', label: 'Dark' },
 ];

@@ -20,15 +20,15 @@ type Preset = Pick<Plan, 'network_dim' | 'network_alpha' | 'max_train_steps' | '
 export const PRESETS: Record<string, { is: Preset; help: string }> = {
   'Character or object': {
     is: { network_dim: 8, network_alpha: 4, max_train_steps: 800, learning_rate: 0.0005 },
-    help: 'One thing that looks the same in every picture. 10 to 30 pictures.',
+    help: 'A person, character or object. 10 to 30 images.',
   },
   Style: {
     is: { network_dim: 16, network_alpha: 8, max_train_steps: 1500, learning_rate: 0.0003 },
-    help: 'A manner of drawing. 20 pictures or more, of different things.',
+    help: 'An art style. 20 or more images of different subjects.',
   },
-  'Quick trial': {
+  'Quick test': {
     is: { network_dim: 4, network_alpha: 2, max_train_steps: 100, learning_rate: 0.001 },
-    help: 'To see that everything works.',
+    help: 'A short run to check that everything works.',
   },
 };
 
@@ -52,8 +52,20 @@ export function withoutTrigger(set: Dataset): { picture: DatasetPicture; trigger
   });
 }
 
-/** The order that /v1/jobs takes, with kohya's option names. */
-export function trainRequest(plan: Plan, set: Dataset, checkpoint: string): Record<string, unknown> {
+/** What a training of this name would destroy: the finished LoRA's file, or the saved state of a stopped run. */
+export interface Earlier {
+  hasLora: boolean;
+  resumeStep: number | null;
+}
+
+/** The words of the choice to destroy it; '' when there is nothing. */
+export const replaceWords = (name: string, { hasLora, resumeStep }: Earlier): string =>
+  hasLora && resumeStep !== null ? `Replace the finished LoRA and the run of “${name}” stopped at step ${resumeStep}`
+  : hasLora ? `Replace the finished LoRA “${name}”`
+  : resumeStep !== null ? `Discard the run of “${name}” stopped at step ${resumeStep}` : '';
+
+/** The order that /v1/jobs takes, with kohya's option names. `replaces`: what an earlier training of the name left may go. */
+export function trainRequest(plan: Plan, set: Dataset, checkpoint: string, replaces = false): Record<string, unknown> {
   const { sample_prompts, sample_every_n_steps, resolution, ...rest } = plan;
   const prompts = sample_prompts.trim() || triggerOf(set);
   return {
@@ -61,25 +73,32 @@ export function trainRequest(plan: Plan, set: Dataset, checkpoint: string): Reco
     train_data_dir: set.train_data_dir,
     resolution: String(resolution),
     enable_bucket: true,
+    ...(replaces ? { fresh: true } : {}),
     ...(checkpoint ? { pretrained_model: checkpoint } : {}),
     ...(sample_every_n_steps > 0 && prompts ? { sample_prompts: prompts, sample_every_n_steps } : {}),
   };
 }
 
+/** The order that goes on with a stopped run: the same, also where it replaces a finished LoRA. */
+export const resumeRequest = (training: Training): Record<string, unknown> => ({ ...training.request, ...(training.request['fresh'] ? { resume: true } : {}) });
+
 /** What must be put right before the training, as a sentence; null when nothing. */
-export function planFault(plan: Plan, set: Dataset | null, checkpoint: string): string | null {
-  if (!checkpoint) return 'There is no checkpoint to train on; Create tells where to put one.';
-  if (!set) return 'Choose the pictures first.';
-  if (set.count === 0) return 'Add pictures first.';
-  if (!set.is_ready) return 'Some pictures cannot be used; see above.';
-  if (plan.output_name.trim() === '') return 'Give the LoRA a name.';
+export function planFault(plan: Plan, set: Dataset | null, checkpoint: string, earlier: Earlier = { hasLora: false, resumeStep: null }, replaces = false): string | null {
+  if (!checkpoint) return 'No checkpoint to train on; see the Create page.';
+  if (!set) return 'Select a dataset first.';
+  if (set.count === 0) return 'Add images first.';
+  if (!set.is_ready) return 'Some images cannot be used; see the dataset.';
+  if (plan.output_name.trim() === '') return 'Enter a LoRA name.';
+  if (replaces) return null;
+  if (earlier.hasLora) return `A LoRA named “${plan.output_name.trim()}” already exists. Enter another name, or select “Replace”.`;
+  if (earlier.resumeStep !== null) return `A stopped run named “${plan.output_name.trim()}” exists. Resume it below, enter another name, or select “Discard”.`;
   return null;
 }
 
-/** "800 steps show each of 12 pictures about 67 times." */
+/** "800 steps: each of 12 images is seen about 67 times." */
 export function planWords(plan: Plan, set: Dataset): string {
   const shown = (plan.max_train_steps * plan.train_batch_size) / Math.max(1, set.count);
-  return `${plan.max_train_steps} steps show each of ${set.count} pictures about ${shown < 10 ? shown.toFixed(1) : Math.round(shown)} times.`;
+  return `${plan.max_train_steps} steps: each of ${set.count} images is seen about ${shown < 10 ? shown.toFixed(1) : Math.round(shown)} times.`;
 }
 
 export type Point = [step: number, loss: number];

@@ -19,3 +19,10 @@ export const percent = (share: number) => `${Math.round(share * 100)} %`;
 
 /** "fox, cat" … the beginning of a prompt without tags. */
 export const title = (prompt: string) => prompt.replace(/<[^<>]*>/g, '').trim().replace(/[,\s]+$/, '') || 'No prompt';
+
+/** "1st", "2nd", "3rd", "4th" … "11th". */
+export function ordinal(n: number): string {
+  const last = n % 10;
+  const isTeen = Math.floor((n % 100) / 10) === 1;
+  return `${n}${isTeen ? 'th' : last === 1 ? 'st' : last === 2 ? 'nd' : last === 3 ? 'rd' : 'th'}`;
+}

@@ -28,8 +28,8 @@ import type { Sent } from '../lib/queue';
 import { useStore } from '../lib/store';
 
 const MODES = [
-  { value: 'txt2img', label: 'Text' },
-  { value: 'img2img', label: 'Image' },
+  { value: 'txt2img', label: 'txt2img' },
+  { value: 'img2img', label: 'img2img' },
   { value: 'inpaint', label: 'Inpaint' },
   { value: 'extras', label: 'Extras' },
 ] as const;
@@ -85,7 +85,7 @@ export function CreatePage() {
 
   /** Sends forms that belong together, all or none; one alone has no group. Gives what went wrong, '' nothing. */
   const sendAll = async (list: { form: Form; note: Partial<Sent> }[]): Promise<string> => {
-    const problem = all && !all.model.taken && !isExtras ? 'There is no checkpoint to draw with; see above.' : list.map((entry) => fault(entry.form, from) ?? (all ? staleChoice(entry.form, all) : null)).find(Boolean);
+    const problem = all && !all.model.taken && !isExtras ? 'No checkpoint available; see above.' : list.map((entry) => fault(entry.form, from) ?? (all ? staleChoice(entry.form, all) : null)).find(Boolean);
     if (problem) return problem;
     setSending(true);
     // Where the picture is not in sight, go and see it come.
@@ -97,14 +97,14 @@ export function CreatePage() {
       for (const entry of list) {
         const { kind, request } = requestOf(entry.form, from);
         const size = await sizeOf(entry.form, from);
-        const prompt = kind === 'extras' ? `${entry.form.upscaler_1}, ${entry.form.upscaling_resize} times larger` : entry.form.prompt;
+        const prompt = kind === 'extras' ? `${entry.form.upscaler_1}, ${entry.form.upscaling_resize}×` : entry.form.prompt;
         const job = await send(kind, request, { prompt, ...size, ...(group ? { group } : {}), ...entry.note });
         begun.push(job.id);
         setShown((old) => (list[0] === entry ? job.id : old));
       }
     } catch (error) {
       // Half of what belongs together is of no use to anybody.
-      failure = sentence(error) + (begun.length > 0 ? ` None of the ${list.length} pictures is drawn.` : '');
+      failure = sentence(error) + (begun.length > 0 ? ` None of the ${list.length} images was generated.` : '');
       await Promise.allSettled(begun.reverse().map((id) => api.cancel(id)));
       void watchQueue();
     }
@@ -133,7 +133,7 @@ export function CreatePage() {
       setTaken({ text, notes: [...(lowrank?.notes ?? []).map(asSentence), ...said] });
       return true;
     } catch (error) {
-      setWrong(`The settings could not be read: ${sentence(error)}`);
+      setWrong(`The parameters could not be read: ${sentence(error)}`);
       return false;
     }
   };
@@ -159,14 +159,14 @@ export function CreatePage() {
     <div class="create">
       <div class="create-side">
       <form
-        class="create-form" aria-label="What to draw"
+        class="create-form" aria-label="Prompt and mode"
         onSubmit={(e) => {
           e.preventDefault();
           generate();
         }}
       >
         <h1 class="unseen">Create</h1>
-        <Segments label="Start from" value={f.mode} choices={MODES} onChange={(mode) => change({ mode })} />
+        <Segments label="Mode" value={f.mode} choices={MODES} onChange={(mode) => change({ mode })} />
         {all && !isExtras && <ModelNotice all={all} form={f} />}
         {taken && (
           <SettingsNotice
@@ -181,7 +181,7 @@ export function CreatePage() {
           <>
             <PromptBox
               label="Prompt" field="prompt" value={f.prompt} completions={completions} rows={4}
-              placeholder="What to draw, for example: a red fox in the snow" onSubmit={generate} onSettings={takeSettings}
+              placeholder="For example: a red fox in the snow" onSubmit={generate} onSettings={takeSettings}
               onStyle={(name) => change({ styles: [...new Set([...f.styles, name])] })}
             />
             {f.styles.length > 0 && (
@@ -200,7 +200,7 @@ export function CreatePage() {
             <LoraChips prompt={f.prompt} onPrompt={(prompt) => change({ prompt })} loras={cards} />
             <PromptBox
               label="Negative prompt" field="negative_prompt" value={f.negative_prompt} onSettings={takeSettings}
-              completions={completions.filter((c) => c.kind !== 'LoRA')} rows={2} placeholder="What to keep out of the picture"
+              completions={completions.filter((c) => c.kind !== 'LoRA')} rows={2} placeholder="What the image should not contain"
               onSubmit={generate} onStyle={(name) => change({ styles: [...new Set([...f.styles, name])] })}
             />
           </>
@@ -208,10 +208,10 @@ export function CreatePage() {
         {f.mode !== 'txt2img' && <SourcePicker withMask={f.mode === 'inpaint'} />}
         <div class="generate">
           <button type="submit" class="primary" disabled={isSending || !jobs.isOnline}>
-            {isExtras ? 'Make it larger' : 'Generate'}
-            {waiting > 0 && <span class="count">{waiting} in the queue</span>}
+            {isExtras ? 'Upscale' : 'Generate'}
+            {waiting > 0 && <span class="count">{waiting} queued</span>}
           </button>
-          {tags.length > 0 && !isExtras && <Check label="Also without LoRA, to compare" value={f.compare} onChange={(compare) => change({ compare })} />}
+          {tags.length > 0 && !isExtras && <Check label="Compare with and without LoRA" value={f.compare} onChange={(compare) => change({ compare })} />}
           {wrong && <Failed sentence={wrong} />}
         </div>
       </form>

@@ -12,7 +12,8 @@ import { MissingList } from '../components/missing_list';
 import { Empty, Failed, Loading } from '../components/states';
 import { checkpointName, choices, findLora, loadLoras, loras, ready, shortName } from '../lib/collection';
 import { form } from '../lib/form';
-import { keep, readKept } from '../lib/kept';
+import { useKept } from '../lib/drafts';
+import { readKept } from '../lib/kept';
 import { NO_FILTER, TYPES, isFiltered } from '../lib/lora_filter';
 import type { LoraFilter } from '../lib/lora_filter';
 import { useLoraSearch } from '../lib/lora_search';
@@ -30,14 +31,13 @@ export function LorasPage() {
   const { prompt } = useStore(form);
   const checkpoint = checkpointName(ready(useStore(choices)));
   const isImportOn = useStore(queue).jobs.some((job) => job.kind === 'import' && isUnfinished(job));
-  const [filter, setFilter] = useState<LoraFilter>({ ...NO_FILTER, ...readKept<Partial<LoraFilter>>('filter', {}) });
-  const [isImporting, setImporting] = useState(isImportOn);
+  const [filter, setFilter] = useKept<LoraFilter>('filter', NO_FILTER);
+  const [isImporting, setImporting] = useState(isImportOn || readKept('import', '') !== '');
   const [isDeduping, setDeduping] = useState(false);
   const [facets, setFacets] = useState<LoraFacets | null>(null);
   const set = (part: Partial<LoraFilter>) => setFilter((old) => ({ ...old, ...part }));
   const list = ready(loaded);
   const { list: found, near } = useLoraSearch(filter, checkpoint, list);
-  useEffect(() => keep('filter', filter), [filter]);
   useEffect(() => void api.loraFacets().then(setFacets, () => setFacets(null)), [list]);
   const chosen = item && list ? list.find((l) => l.relative === item) ?? findLora(list, item) : undefined;
   const shown = ready(found);
@@ -50,11 +50,11 @@ export function LorasPage() {
           <div class="page-actions">
             <button type="button" class="small" aria-pressed={isImporting} onClick={() => setImporting(!isImporting)}>Import</button>
             <button type="button" class="small" aria-pressed={isDeduping} onClick={() => setDeduping(!isDeduping)}>Duplicates</button>
-            <a class="button primary small" href={routeUrl('create')}>To the prompt ({loraTags(prompt).length} active)</a>
+            <a class="button primary small" href={routeUrl('create')}>Go to prompt ({loraTags(prompt).length} active)</a>
           </div>
         </div>
         {isImporting && <ImportPanel />}
-        <MissingList text={prompt} words="The prompt asks for" />
+        <MissingList text={prompt} words="The prompt uses" />
         {isDeduping ? <DuplicatesView /> : (
           <>
             <Filters filter={filter} onChange={set} facets={facets} checkpoint={checkpoint} />
@@ -63,12 +63,12 @@ export function LorasPage() {
             {list && found.state === 'failed' && <Failed sentence={found.sentence} />}
             {list && list.length === 0 && (
               <Empty title="No LoRAs yet">
-                <p>Put .safetensors files into models/Lora of the data folder; they appear here by themselves.</p>
-                {!isImporting && <p><button type="button" onClick={() => setImporting(true)}>Import one by its address</button></p>}
+                <p>Copy .safetensors files to models/Lora in the data folder; they are listed here automatically.</p>
+                {!isImporting && <p><button type="button" onClick={() => setImporting(true)}>Import from a URL</button></p>}
               </Empty>
             )}
             {list && list.length > 0 && shown?.length === 0 && (
-              <Empty title="No LoRA matches">{isFiltered(filter) && <button type="button" onClick={() => setFilter({ ...NO_FILTER, sort: filter.sort })}>Clear the filters</button>}</Empty>
+              <Empty title="No matching LoRAs">{isFiltered(filter) && <button type="button" onClick={() => setFilter({ ...NO_FILTER, sort: filter.sort })}>Clear filters</button>}</Empty>
             )}
             {shown && shown.length > 0 && <NearWords text={filter.text} near={near} />}
             {shown && shown.length > 0 && <CardGrid list={shown} />}
@@ -95,7 +95,7 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
       types: [
         { value: '', label: 'All' },
         ...TYPES.map((type) => choice(type, facets ? typeCount(type) ?? 0 : undefined)),
-        { value: 'none', label: typeCount(null) === undefined ? 'not said' : `not said (${typeCount(null)})` },
+        { value: 'none', label: typeCount(null) === undefined ? 'Unset' : `Unset (${typeCount(null)})` },
       ],
       bases: [
         { value: '', label: 'All' },
@@ -103,7 +103,7 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
       ],
       folders: [
         { value: '', label: 'All' },
-        ...(facets?.folders ?? []).map((f) => (f.folder ? choice(f.folder, f.count) : { value: '.', label: `in no folder (${f.count})` })),
+        ...(facets?.folders ?? []).map((f) => (f.folder ? choice(f.folder, f.count) : { value: '.', label: `No folder (${f.count})` })),
       ],
       tags: [{ value: '', label: 'All' }, ...(facets?.tags ?? []).map((t) => choice(t.tag, t.count))],
     };
@@ -113,7 +113,7 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
       <label class="search">
         <Icon name="search" />
         <span class="unseen">Search by name, trigger word or tag</span>
-        <input type="search" placeholder="Name, word or tag" value={filter.text} onInput={(e) => onChange({ text: e.currentTarget.value })} />
+        <input type="search" placeholder="Name, trigger word or tag" value={filter.text} onInput={(e) => onChange({ text: e.currentTarget.value })} />
       </label>
       <Select label="Type" value={filter.type} choices={counted.types} onChange={(type) => onChange({ type })} />
       <Select label="Base model" value={filter.base_model} choices={counted.bases} onChange={(base_model) => onChange({ base_model })} />
@@ -122,10 +122,10 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
         <Select label="Folder" value={filter.folder} choices={counted.folders} onChange={(folder) => onChange({ folder })} />
       )}
       <Select label="Rating" value={String(filter.rating)} onChange={(rating) => onChange({ rating: Number(rating) })}
-        choices={[{ value: '0', label: 'Any' }, ...[1, 2, 3, 4].map((n) => ({ value: String(n), label: `${n} stars or more` })), { value: '5', label: '5 stars' }]} />
-      <Select label="Order" value={filter.sort} onChange={(sort) => onChange({ sort: sort as LoraFilter['sort'] })}
+        choices={[{ value: '0', label: 'Any' }, ...[1, 2, 3, 4].map((n) => ({ value: String(n), label: `${n}+ stars` })), { value: '5', label: '5 stars' }]} />
+      <Select label="Sort by" value={filter.sort} onChange={(sort) => onChange({ sort: sort as LoraFilter['sort'] })}
         choices={[{ value: 'name', label: 'Name' }, { value: 'added', label: 'Newest' }, { value: 'rating', label: 'Rating' }, { value: 'size', label: 'Size' }]} />
-      <Check label={`Fits ${shortName(checkpoint) || 'the checkpoint'}`} value={filter.onlyFitting} onChange={(onlyFitting) => onChange({ onlyFitting })} />
+      <Check label={`Compatible with ${shortName(checkpoint) || 'the checkpoint'}`} value={filter.onlyFitting} onChange={(onlyFitting) => onChange({ onlyFitting })} />
     </div>
   );
 }

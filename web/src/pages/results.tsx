@@ -38,7 +38,7 @@ export function ResultsPage() {
   const step = (by: number) => setOpen(list[Math.min(list.length - 1, Math.max(0, at + by))]?.name ?? '');
   const pair = picked.map((name) => list.find((entry) => entry.name === name)).filter((entry) => entry !== undefined);
   const remove = async (gone: OutputFile) => {
-    if (!confirm(`Delete ${plainName(gone)}? It cannot be brought back.`)) return;
+    if (!confirm(`Delete ${plainName(gone)}? This cannot be undone.`)) return;
     setWrong('');
     try {
       await api.deleteOutput(gone.name);
@@ -62,13 +62,13 @@ export function ResultsPage() {
           </button>
         )}
       </div>
-      {isPicking && picked.length < 2 && <p class="hint" role="status">Choose {picked.length === 0 ? 'two pictures' : 'one more picture'}.</p>}
+      {isPicking && picked.length < 2 && <p class="hint" role="status">Select {picked.length === 0 ? 'two images' : 'one more image'}.</p>}
       {wrong && !file && <Failed sentence={wrong} />}
       {pair.length === 2 && <PickedPair key={picked.join()} pair={[pair[0]!, pair[1]!]} />}
-      {loaded.state === 'loading' && <Loading what="pictures" />}
+      {loaded.state === 'loading' && <Loading what="images" />}
       {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void load()} />}
       {loaded.state === 'ready' && total === 0 && (
-        <Empty title="No pictures yet"><p><a href={routeUrl('create')}>Make the first one.</a> Or drop a picture anywhere on this page to read its settings.</p></Empty>
+        <Empty title="No images yet"><p><a href={routeUrl('create')}>Generate the first one.</a> You can also drop an image anywhere on this page to read its generation parameters.</p></Empty>
       )}
       <ul class="gallery" onKeyDown={(e) => {
         if (moveFocus(e)) return;

@@ -3,7 +3,7 @@ import { api } from '../api/client';
 import { ModelChoice } from '../components/parameters';
 import { Check, NumberField, Segments, Select } from '../components/fields';
 import { Failed, Loading } from '../components/states';
-import { choices, loadChoices, sentence, setOptions } from '../lib/collection';
+import { choices, loadChoices, rescanModels, sentence, setOptions } from '../lib/collection';
 import { THEMES, theme } from '../lib/theme';
 import type { Theme } from '../lib/theme';
 import { useStore } from '../lib/store';
@@ -17,6 +17,7 @@ export function SettingsPage() {
   const [wrong, setWrong] = useState({ at: '', text: '' });
   const says = (at: string) => wrong.at === at && wrong.text && <Failed sentence={wrong.text} />;
   const [ram, setRam] = useState<{ used: number; total: number } | null>(null);
+  const [rescanned, setRescanned] = useState('');
   const [version, setVersion] = useState('');
   const look_at_memory = () => api.memory().then((m) => setRam(m.ram), () => setRam(null));
   useEffect(() => {
@@ -39,7 +40,7 @@ export function SettingsPage() {
       <div class="page-head"><h1>Settings</h1></div>
       <section class="block">
         <h2>Appearance</h2>
-        <Segments label="Colours" value={look} choices={THEMES} onChange={(value: Theme) => theme.set(value)} />
+        <Segments label="Theme" value={look} choices={THEMES} onChange={(value: Theme) => theme.set(value)} />
       </section>
       {loaded.state === 'loading' && <Loading what="settings" />}
       {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void loadChoices()} />}
@@ -47,46 +48,47 @@ export function SettingsPage() {
         <>
           <section class="block">
             <h2>Model</h2>
-            {loaded.value.checkpoints.length === 0 && <Failed sentence={`There is no checkpoint. Put one into ${loaded.value.model.folder}.`} />}
+            {loaded.value.checkpoints.length === 0 && <Failed sentence={`No checkpoint found. Copy one to ${loaded.value.model.folder}.`} />}
             <ModelChoice />
             <div class="row">
-              <button type="button" class="small" onClick={() => void loadChoices()}>Look for new files</button>
-              <button type="button" class="small" onClick={() => void api.unload().then(look_at_memory, (e: unknown) => setWrong({ at: 'model', text: sentence(e) }))}>Free its memory</button>
-              {ram && <span class="hint">The server uses {bytes(ram.used)} of {bytes(ram.total)}.</span>}
+              <button type="button" class="small" onClick={() => void rescanModels().then(setRescanned, (e: unknown) => setWrong({ at: 'model', text: sentence(e) }))}>Rescan models</button>
+              <button type="button" class="small" onClick={() => void api.unload().then(look_at_memory, (e: unknown) => setWrong({ at: 'model', text: sentence(e) }))}>Unload model</button>
+              {rescanned && <span class="hint" role="status">{rescanned}</span>}
+              {ram && <span class="hint">Server memory: {bytes(ram.used)} of {bytes(ram.total)}.</span>}
             </div>
             {says('model')}
           </section>
           <section class="block">
-            <h2>Pictures</h2>
+            <h2>Saved images</h2>
             <div class="pair">
               <Select label="File format" value={text('samples_format')} choices={['png', 'jpg', 'webp']} onChange={(v) => void set({ samples_format: v })} />
-              <NumberField label="Quality of JPEG and WebP" value={Number(text('jpeg_quality')) || 80} min={1} max={100} onChange={(v) => void set({ jpeg_quality: v })} />
+              <NumberField label="JPEG and WebP quality" value={Number(text('jpeg_quality')) || 80} min={1} max={100} onChange={(v) => void set({ jpeg_quality: v })} />
             </div>
-            <Check label="Write the settings into each picture" value={flag('enable_pnginfo')} onChange={(v) => void set({ enable_pnginfo: v })} />
-            <Check label="Write them into a text file as well" value={flag('save_txt')} onChange={(v) => void set({ save_txt: v })} />
-            <Check label="Show the picture while it is drawn" value={flag('live_previews_enable')} onChange={(v) => void set({ live_previews_enable: v })} />
-            <Check label="Make a grid of several pictures" value={flag('return_grid')} onChange={(v) => void set({ return_grid: v })} />
+            <Check label="Save generation parameters in the image metadata" value={flag('enable_pnginfo')} onChange={(v) => void set({ enable_pnginfo: v })} />
+            <Check label="Save generation parameters in a text file as well" value={flag('save_txt')} onChange={(v) => void set({ save_txt: v })} />
+            <Check label="Show live previews" value={flag('live_previews_enable')} onChange={(v) => void set({ live_previews_enable: v })} />
+            <Check label="Show a grid for batches" value={flag('return_grid')} onChange={(v) => void set({ return_grid: v })} />
             {says('pictures')}
           </section>
           <section class="block">
             <h2>Prompts</h2>
             <div class="pair">
-              <Select label="Emphasis" value={text('emphasis')} choices={['Original', 'No norm', 'Ignore', 'None']} onChange={(v) => void set({ emphasis: v }, 'prompts')} />
-              <Select label="Random numbers" value={text('randn_source')} choices={['GPU', 'CPU', 'NV']} onChange={(v) => void set({ randn_source: v }, 'prompts')} />
+              <Select label="Emphasis mode" value={text('emphasis')} choices={['Original', 'No norm', 'Ignore', 'None']} onChange={(v) => void set({ emphasis: v }, 'prompts')} />
+              <Select label="RNG source" value={text('randn_source')} choices={['GPU', 'CPU', 'NV']} onChange={(v) => void set({ randn_source: v }, 'prompts')} />
             </div>
             {says('prompts')}
           </section>
         </>
       )}
       <section class="block">
-        <h2>Keys</h2>
+        <h2>Keyboard shortcuts</h2>
         <dl class="facts">
           <dt><kbd>Ctrl</kbd> <kbd>Enter</kbd></dt><dd>Generate</dd>
-          <dt><kbd>Ctrl</kbd> <kbd>↑</kbd> <kbd>↓</kbd></dt><dd>Weight of the word, the selection or the LoRA tag</dd>
-          <dt><kbd>&lt;</kbd></dt><dd>Offers LoRAs</dd>
-          <dt><kbd>Ctrl</kbd> <kbd>Z</kbd>, <kbd>Ctrl</kbd> <kbd>Y</kbd></dt><dd>Takes a change of the prompt back, also one by a card or a weight; does it again</dd>
-          <dt><kbd>←</kbd> <kbd>→</kbd> <kbd>Delete</kbd></dt><dd>In Results: the next pictures; remove</dd>
-          <dt><kbd>Enter</kbd></dt><dd>In a caption of Train: save, and go on to the next picture’s</dd>
+          <dt><kbd>Ctrl</kbd> <kbd>↑</kbd> <kbd>↓</kbd></dt><dd>Change the weight of the word, the selection or the LoRA tag</dd>
+          <dt><kbd>&lt;</kbd></dt><dd>Complete a LoRA name</dd>
+          <dt><kbd>Ctrl</kbd> <kbd>Z</kbd>, <kbd>Ctrl</kbd> <kbd>Y</kbd></dt><dd>Undo, redo: changes of the prompt, including those made by cards and weights</dd>
+          <dt><kbd>←</kbd> <kbd>→</kbd> <kbd>Delete</kbd></dt><dd>Results: next or previous image; delete</dd>
+          <dt><kbd>Enter</kbd></dt><dd>Train: save the caption and go to the next one</dd>
         </dl>
       </section>
       <p class="hint">{version} · <a href="/docs">API</a></p>

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { api } from '../api/client';
+import { ApiError, api } from '../api/client';
 import type { Dataset, DatasetSummary, Training } from '../api/types';
 import { DatasetChooser } from '../components/dataset_chooser';
 import { DatasetView } from '../components/dataset_view';
@@ -8,12 +8,13 @@ import { TrainingForm } from '../components/training_form';
 import { TrainingRun } from '../components/training_run';
 import { checkpointName, choices, loras, ready, sentence, takenCheckpoint } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
-import { keep, readKept } from '../lib/kept';
+import { useKept } from '../lib/drafts';
+import { readKept } from '../lib/kept';
 import { isUnfinished, queue, send } from '../lib/queue';
 import { go, route } from '../lib/route';
 import { useStore } from '../lib/store';
 import { FIRST_PLAN, trainRequest } from '../lib/training';
-import type { Plan } from '../lib/training';
+import type { Earlier, Plan } from '../lib/training';
 
 /** A set of pictures on one side; how to learn from it, and what became of it, on the other. */
 export function TrainPage() {
@@ -21,17 +22,14 @@ export function TrainPage() {
   const jobs = useStore(queue);
   const all = ready(useStore(choices));
   const cards = ready(useStore(loras));
-  const [plan, setPlan] = useState<Plan>(() => ({ ...FIRST_PLAN, ...readKept<Partial<Plan>>('plan', {}) }));
+  const [plan, setPlan] = useKept<Plan>('plan', FIRST_PLAN);
   const [sets, setSets] = useState<Loaded<DatasetSummary[]>>({ state: 'loading' });
   const [set, setSet] = useState<Loaded<Dataset> | null>(null);
   const [trainings, setTrainings] = useState<Loaded<Training[]>>({ state: 'loading' });
   const [wrong, setWrong] = useState('');
+  const [refused, setRefused] = useState('');
 
-  const change = (part: Partial<Plan>) =>
-    setPlan((old) => {
-      keep('plan', { ...old, ...part });
-      return { ...old, ...part };
-    });
+  const change = (part: Partial<Plan>) => setPlan((old) => ({ ...old, ...part }));
   const loadSets = () =>
     api.datasets().then(
       ({ datasets }) => setSets({ state: 'ready', value: datasets }),
@@ -73,18 +71,26 @@ export function TrainPage() {
 
   const checkpoint = checkpointName(all);
   const chosen = set?.state === 'ready' ? set.value : null;
-  const earlier = runs.find((run) => run.name === plan.output_name.trim());
-  const start = async () => {
-    if (!chosen) return;
-    const name = plan.output_name.trim();
+  const planned = plan.output_name.trim();
+  const earlier: Earlier = {
+    // The server may know of a file that the list of LoRAs does not have yet.
+    hasLora: planned !== '' && (refused === planned || (cards?.some((card) => card.relative === planned) ?? false)),
+    resumeStep: runs.find((run) => run.name === planned)?.resume_step ?? null,
+  };
+  const start = async (replaces: boolean): Promise<boolean> => {
+    if (!chosen) return false;
+    const name = planned;
     setWrong('');
     try {
-      // What an earlier training of this name left would be gone on with.
-      if (earlier) await api.forgetTraining(name);
-      await send('train', { ...trainRequest({ ...plan, output_name: name }, chosen, checkpoint) }, { prompt: name, width: 1, height: 1, label: name });
+      await send('train', trainRequest({ ...plan, output_name: name }, chosen, checkpoint, replaces), { prompt: name, width: 1, height: 1, label: name });
       await loadTrainings();
+      return true;
     } catch (error) {
-      setWrong(sentence(error));
+      // Where the server offers to train anew, so does the form.
+      const mayReplace = error instanceof ApiError && error.status === 422 && error.message.includes('"fresh"');
+      if (mayReplace) setRefused(name);
+      else setWrong(sentence(error));
+      return false;
     }
   };
   const newest = trainJobs[0];
@@ -96,8 +102,8 @@ export function TrainPage() {
     <div class="train">
       <div class="page-head"><h1>Train</h1></div>
       <div class="train-main">
-        <p class="lead">Teach the checkpoint a person, a thing or a style from a few pictures.</p>
-        {sets.state === 'loading' && <Loading what="training sets" />}
+        <p class="lead">Train a LoRA of a person, object or style from a few images.</p>
+        {sets.state === 'loading' && <Loading what="datasets" />}
         {sets.state === 'failed' && <Failed sentence={sets.sentence} onRetry={() => void loadSets()} />}
         {sets.state === 'ready' && (
           <DatasetChooser
@@ -109,7 +115,7 @@ export function TrainPage() {
             }}
           />
         )}
-        {set?.state === 'loading' && <Loading what="pictures" />}
+        {set?.state === 'loading' && <Loading what="images" />}
         {set?.state === 'failed' && <Failed sentence={set.sentence} onRetry={() => void loadSet()} />}
         {chosen && (
           <DatasetView
@@ -124,17 +130,17 @@ export function TrainPage() {
             }}
           />
         )}
-        {sets.state === 'ready' && sets.value.length > 0 && !item && <p class="hint">Choose a set to see its pictures.</p>}
+        {sets.state === 'ready' && sets.value.length > 0 && !item && <p class="hint">Select a dataset to see its images.</p>}
       </div>
       <div class="train-side">
         {runs.filter((run) => trainJobs.some((job) => job.id === run.job && isUnfinished(job))).map((run) => (
           <TrainingRun key={run.name} training={run} job={trainJobs.find((job) => job.id === run.job)} onChanged={loadTrainings} />
         ))}
-        {waiting.length > 0 && <p class="hint" role="status">{waiting.length === 1 ? 'One training waits' : `${waiting.length} trainings wait`} for the jobs before.</p>}
+        {waiting.length > 0 && <p class="hint" role="status">{waiting.length === 1 ? 'One training run is' : `${waiting.length} training runs are`} queued behind other jobs.</p>}
         <TrainingForm
           plan={plan} onPlan={change} set={chosen} checkpoint={checkpoint} earlier={earlier}
           isSmall={takenCheckpoint(all)?.is_starter === false && plan.resolution < 256}
-          isTaken={cards?.some((card) => card.name === plan.output_name.trim()) ?? false} onStart={start}
+          onStart={start}
         />
         {(wrong || lost) && <Failed sentence={wrong || lost || ''} />}
         {trainings.state === 'failed' && <Failed sentence={trainings.sentence} onRetry={() => void loadTrainings()} />}

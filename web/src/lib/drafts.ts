@@ -1,0 +1,29 @@
+import { useEffect, useState } from 'preact/hooks';
+import { forget, keep, readKept } from './kept';
+
+const isRecord = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** State that survives a reload. What a kept object lacks is taken from `standard`. */
+export function useKept<T>(key: string, standard: T): [T, (next: T | ((old: T) => T)) => void] {
+  const [value, setValue] = useState<T>(() => {
+    const kept = readKept(key, standard);
+    return isRecord(standard) && isRecord(kept) ? { ...standard, ...kept } : kept;
+  });
+  const set = (next: T | ((old: T) => T)) =>
+    setValue((old) => {
+      const changed = typeof next === 'function' ? (next as (old: T) => T)(old) : next;
+      keep(key, changed);
+      return changed;
+    });
+  return [value, set];
+}
+
+/** The text of a field whose saved value the server has: what is not saved yet survives a reload. */
+export function useDraft(key: string, saved: string): [string, (text: string) => void] {
+  const [text, setText] = useState<string>(() => String(readKept(key, saved)));
+  useEffect(() => {
+    if (text.trim() === saved.trim()) forget(key);
+    else keep(key, text);
+  }, [key, text, saved]);
+  return [text, setText];
+}
