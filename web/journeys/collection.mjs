@@ -1,6 +1,6 @@
 // The LoRAs themselves.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PATIENCE } from './visit.mjs';
 
@@ -105,6 +105,25 @@ export default {
     await page.getByRole('button', { name: 'Save notes' }).click();
     await page.getByText('Saved.').waitFor();
     assert.equal((await visit.ask('/v1/loras/pose_lotus')).notes, 'sits well');
+  },
+
+  'a preview that is no picture, and the top of each view': async (visit) => {
+    const { page, served } = visit;
+    const folder = join(served.folder, 'models/Lora');
+    copyFileSync(join(folder, 'pose_lotus.safetensors'), join(folder, 'broken.safetensors'));
+    writeFileSync(join(folder, 'broken.png'), 'no picture');
+    await visit.open('loras');
+    await page.reload();
+    const card = page.locator('.grid .card', { hasText: 'broken' });
+    await card.locator('.letters').waitFor();
+    assert.equal(await card.locator('img').count(), 0);
+    for (const name of ['broken.safetensors', 'broken.png']) rmSync(join(folder, name));
+    await page.setViewportSize({ width: 360, height: 780 });
+    await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+    await page.getByRole('link', { name: 'Create' }).last().click();
+    await page.locator('.create').waitFor();
+    await page.waitForFunction(() => scrollY === 0);
+    await page.setViewportSize({ width: 1440, height: 900 });
   },
 
   'duplicates are found': async (visit) => {

@@ -181,9 +181,13 @@ export default {
     await page.reload();
     await page.getByText('No checkpoint found, so no images can be generated.').waitFor();
     assert.match(await page.locator('.notice code').first().textContent(), /models\/Stable-diffusion$/);
+    await page.getByRole('button', { name: 'Import checkpoint' }).waitFor();
     await visit.scan('no checkpoint');
     await visit.press();
     await page.getByText('No checkpoint available').waitFor();
+    await visit.open('train');
+    await page.getByRole('form', { name: 'Training settings' }).getByText('No checkpoint to train on').waitFor();
+    await visit.open('create');
     await page.unroute('**/v1/checkpoints');
     // One is chosen and taken away.
     const folder = join(served.folder, 'models/Stable-diffusion');
@@ -248,6 +252,8 @@ export default {
     for (let i = 0; i < 3; ++i) ids.push(await visit.generate());
     const queue = page.locator('.queue');
     await page.waitForFunction(() => document.querySelectorAll('.queue li').length === 4);
+    // What runs is seen, not the empty place of what waits.
+    await page.locator('.running').getByText(/^Step \d+ of 1000/).waitFor();
     await queue.getByRole('button', { name: /^Cancel/ }).last().click();
     await page.waitForFunction(() => document.querySelectorAll('.queue li').length < 4);
     const states = () => Promise.all(ids.map(async (id) => (await visit.ask(`/v1/jobs/${id}`)).state));
@@ -256,6 +262,20 @@ export default {
     await visit.finished();
     assert.deepEqual(await states(), ids.map(() => 'cancelled'));
     await visit.setSteps(2);
+  },
+
+  'an image dropped or pasted in img2img is its input': async (visit) => {
+    const { page } = visit;
+    await visit.open('create');
+    await page.getByRole('radio', { name: 'img2img' }).check();
+    const { outputs } = await visit.ask('/v1/outputs');
+    const bytes = Buffer.from(await (await fetch(visit.served.address + outputs[0].url)).arrayBuffer());
+    await visit.drop([{ name: 'input.png', bytes }]);
+    await page.getByAltText('Input image').waitFor();
+    assert.equal(await page.getByRole('dialog').count(), 0);
+    await page.getByRole('button', { name: 'Remove', exact: true }).click();
+    await page.getByText('Choose an image').waitFor();
+    await page.getByRole('radio', { name: 'txt2img' }).check();
   },
 
   'inpaint by mouse and by keyboard': async (visit) => {
@@ -310,6 +330,17 @@ export default {
     await panel.getByRole('button', { name: 'Plot 2 images' }).click();
     await says('did not find “wolf”');
     assert.equal((await visit.jobs()).length, before);
+    // What the server refuses is told in sight, and the picture that was there stays.
+    await page.getByLabel('X type').selectOption('Size');
+    await page.getByLabel('X values').fill('64x64, 4096x4096');
+    const shown = await page.locator('.main-picture img').getAttribute('src');
+    await panel.getByRole('button', { name: 'Plot 2 images' }).click();
+    const refused = panel.locator('.notice-bad');
+    await refused.waitFor();
+    const box = await refused.boundingBox();
+    assert.ok(box.y >= 0 && box.y + box.height <= 900, JSON.stringify(box));
+    assert.equal(await page.locator('.main-picture img').getAttribute('src'), shown);
+    await visit.finished();
     // The choice outlives a reload.
     await page.getByLabel('X type').selectOption('LoRA weight');
     await page.getByLabel('X values').fill('0, 1');

@@ -103,7 +103,7 @@ export default {
     // A caption taken away gives the trigger words back.
     await page.getByLabel('Caption of face 1.png').fill('');
     await page.getByLabel('Caption of face 1.png').blur();
-    await page.getByText('Saved').waitFor();
+    await page.locator('.tile').first().getByText('Saved').waitFor();
     assert.equal((await visit.ask('/v1/datasets/faces')).pictures[0].learned, 'smiley face');
   },
 
@@ -125,6 +125,8 @@ export default {
     const run = page.getByRole('article', { name: 'Training of smiley' });
     await run.getByText(/^Step \d+ of 60/).waitFor({ timeout: PATIENCE });
     await run.locator('.curve svg').waitFor();
+    // Between two rounds of samples.
+    while (!(({ step, samples }) => step > 20 && samples.length === 2)(await visit.ask('/v1/trainings/smiley'))) await page.waitForTimeout(20);
     await run.getByRole('button', { name: 'Stop' }).click();
     await run.getByText('stopped').waitFor({ timeout: PATIENCE });
     assert.equal((await visit.ask(`/v1/jobs/${first}`)).state, 'cancelled');

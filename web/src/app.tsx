@@ -44,6 +44,8 @@ export function App() {
     }
     wasOnline.current = isOnline;
   }, [isOnline]);
+  // A view begins at its top, not where the last one was left.
+  useEffect(() => scrollTo(0, 0), [page]);
   const running = jobs.find((job) => job.state === 'running');
   useEffect(() => {
     const share = running?.progress ? `${Math.round(running.progress.progress * 100)} % · ` : '';

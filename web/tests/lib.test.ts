@@ -163,7 +163,7 @@ describe('words', () => {
 });
 
 describe('settings that were copied', () => {
-  const known = { samplers: ['Euler a', 'DPM++ 2M', 'DPM++ 2M SDE', 'DDIM'], schedulers: ['Automatic', 'Karras', 'Exponential'], checkpoint: 'sd15' };
+  const known = { samplers: ['Euler a', 'DPM++ 2M', 'DPM++ 2M SDE', 'DDIM'], schedulers: ['Automatic', 'Karras', 'Exponential'], upscalers: ['Latent', 'R-ESRGAN 4x+'], checkpoint: 'sd15' };
   const a1111 = 'a fox, (red:1.2)\nNegative prompt: blurry\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 42, Size: 512x768, Model hash: 6ce0161689, Model: v1-5, Version: v1.10.1';
   // As the "copy generation data" button of civitai.com gives it.
   const civitai = 'a fox\nNegative prompt: blurry\nSteps: 25, CFG scale: 7, Sampler: DPM++ 2M Karras, Seed: 1, Clip skip: 2, Civitai resources: [{"type":"lora","weight":0.8,"modelVersionId":16677}]';
@@ -193,6 +193,10 @@ describe('settings that were copied', () => {
     expect(part).not.toHaveProperty('sampler_name');
     expect(part).not.toHaveProperty('scheduler');
     expect(notes.join(' ')).toMatch(/“Restart Turbo”.*“Odd”.*No seed/);
+    const hires = (name: string) => texts.settingsOf({ Prompt: 'a', Seed: '1', 'Hires upscale': '2', 'Hires upscaler': name }, known);
+    expect(hires('r-esrgan 4x+').part.hr_upscaler).toBe('R-ESRGAN 4x+');
+    expect(hires('4x-UltraSharp').part.hr_upscaler).toBeUndefined();
+    expect(hires('4x-UltraSharp').notes).toEqual(['Unknown upscaler “4x-UltraSharp”; the current one is kept.']);
   });
 });
 

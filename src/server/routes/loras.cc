@@ -139,7 +139,7 @@ std::string where_to_get(const library::NeededAnswer& answer) {
   if (answer.import_source.starts_with("https://") || answer.import_source.starts_with("http://"))
     return answer.import_source;
   if (!answer.import_source.empty())
-    return fmt::format("Civitai may know the hash {}; an import asks it.", answer.import_source);
+    return fmt::format("Import looks up the hash {} on Civitai.", answer.import_source);
   if (answer.lost)
     return fmt::format("it was here as {}, which has gone.", Library::relative_name(*answer.lost));
   return fmt::format("no hash is given; search for '{}' on civitai.com.", answer.needed.name);

@@ -10,10 +10,11 @@ import { Failed } from './states';
 const SD15 = { source: 'stable-diffusion-v1-5/stable-diffusion-v1-5:v1-5-pruned-emaonly.safetensors', name: 'Stable Diffusion 1.5', size: '4.3 GB' };
 
 /** Two ways to a real checkpoint: the server downloads one, or the user copies a file to the folder and rescans. */
-export function CheckpointImport({ folder }: { folder: string }) {
+export function CheckpointImport({ folder, isNeeded }: { folder: string; isNeeded: boolean }) {
   const notes = useStore(sent);
   const jobs = useStore(queue).jobs.filter((job) => job.kind === 'import' && notes[job.id]?.importKind === 'checkpoint').slice(0, 3);
   const [source, setSource] = useKept('checkpoint-import', SD15.source);
+  const [isOpen, setOpen] = useState(isNeeded || jobs.some((job) => job.state !== 'completed'));
   const [said, setSaid] = useState('');
   const [wrong, setWrong] = useState('');
   const attempt = async (act: () => Promise<string>) => {
@@ -29,7 +30,7 @@ export function CheckpointImport({ folder }: { folder: string }) {
     return '';
   });
   return (
-    <details class="checkpoint-import" open={jobs.some((job) => job.state !== 'completed')}>
+    <details class="checkpoint-import" open={isOpen} onToggle={(e) => setOpen(e.currentTarget.open)}>
       <summary>Get a checkpoint</summary>
       <div class="field">
         <label for="checkpoint-source">Checkpoint URL</label>

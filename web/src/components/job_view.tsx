@@ -3,7 +3,7 @@ import { api } from '../api/client';
 import type { Job, JobResult, ResultInfo } from '../api/types';
 import { sentence } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
-import { DRAWING, hasPicture, isDrawing, isUnfinished, sent, watchQueue } from '../lib/queue';
+import { DRAWING, hasPicture, isDrawing, isUnfinished, queue, sent, watchQueue } from '../lib/queue';
 import { useStore } from '../lib/store';
 import { duration, ordinal, percent } from '../lib/words';
 import { Failed } from './states';
@@ -42,9 +42,10 @@ export function JobProgressView({ job }: { job: Job }) {
   const [wrong, setWrong] = useState('');
   const p = job.progress;
   const share = p?.progress ?? 0;
+  const isTraining = useStore(queue).jobs.some((other) => other.kind === 'train' && other.state === 'running');
   const words =
     job.state === 'queued'
-      ? job.position && job.position > 1 ? `Queued (${ordinal(job.position)})` : 'Queued (next)'
+      ? isTraining ? 'Queued: a training run is in progress' : job.position && job.position > 1 ? `Queued (${ordinal(job.position)})` : 'Queued (next)'
       : p && p.steps > 0
         ? `Step ${p.step} of ${p.steps}${p.batches > 1 ? `, batch ${p.batch + 1} of ${p.batches}` : ''}`
         : p?.text || 'Preparing';

@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks';
 import type { LoraCardData } from '../api/types';
 import { Icon } from './icon';
 
@@ -12,11 +13,13 @@ interface Props {
 
 /** One LoRA of the collection: a press puts it into the prompt, with its trigger words, or takes it out again. */
 export function LoraCard({ lora, isActive, onToggle, onDetails }: Props) {
+  // A preview that cannot be shown.
+  const [broken, setBroken] = useState<string | null>(null);
   return (
     <li class={isActive ? 'card card-on' : 'card'}>
       <button type="button" class="card-press" aria-pressed={isActive} onClick={onToggle} title={lora.name}>
         <span class="card-picture">
-          {lora.preview ? <img src={lora.preview} alt="" width={192} height={192} loading="lazy" /> : <Letters name={lora.name} />}
+          {lora.preview && lora.preview !== broken ? <img src={lora.preview} alt="" width={192} height={192} loading="lazy" onError={() => setBroken(lora.preview)} /> : <Letters name={lora.name} />}
           {isActive && <span class="card-mark"><Icon name="done" /></span>}
         </span>
         <span class="card-title">{lora.name}</span>

@@ -44,7 +44,7 @@ export function ModelNotice({ all, form }: { all: Choices; form: Form }) {
           <strong>Small starter model.</strong> {taken.card.description ?? ''} For other images, use Stable Diffusion 1.5 or a checkpoint based on it.
         </p>
       )}
-      {(!taken || taken.is_starter) && <CheckpointImport folder={model.folder} />}
+      {(!taken || taken.is_starter) && <CheckpointImport folder={model.folder} isNeeded={!taken} />}
       {settings && !followsCard(form, settings) && (
         <p class="hint card-settings">
           {shortName(checkpointName(all))} works best with {[settings.width && settings.height ? `${settings.width} × ${settings.height}` : '', settings.cfg_scale ? `CFG ${settings.cfg_scale}` : '', settings.sampler_name ?? ''].filter(Boolean).join(', ')}.{' '}

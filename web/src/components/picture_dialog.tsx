@@ -56,7 +56,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
   const found = read.state === 'ready' ? read.value : null;
   const all = ready(useStore(choices));
   const taken = found?.info
-    ? settingsOf(found.parameters, { samplers: all?.samplers ?? [], schedulers: all?.schedulers ?? [], checkpoint: shortName(checkpointName(all)) })
+    ? settingsOf(found.parameters, { samplers: all?.samplers ?? [], schedulers: all?.schedulers ?? [], upscalers: all?.upscalers ?? [], checkpoint: shortName(checkpointName(all)) })
     : null;
   const tags = loraTags(found?.parameters['Prompt'] ?? '');
   const used = cards ? tags.map((t) => findLora(cards, t.name)).filter((lora) => lora !== undefined) : [];

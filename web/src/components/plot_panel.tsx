@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { form } from '../lib/form';
 import { choices, ready } from '../lib/collection';
 import { useKept } from '../lib/drafts';
@@ -18,6 +18,11 @@ export function PlotPanel({ onPlot }: { onPlot: (x: Axis, y: Axis, z: Axis) => P
   // An older page may have kept the name of an axis that there is no longer.
   const axes = kept.map((axis) => (AXES.includes(axis.name) ? axis : NOTHING)) as Axes;
   const [refused, setRefused] = useState('');
+  const place = useRef<HTMLDivElement>(null);
+  // The panel lies at the end of the form, and what is wrong below it.
+  useEffect(() => {
+    if (refused) place.current?.scrollIntoView({ block: 'nearest' });
+  }, [refused]);
   const all = ready(useStore(choices));
   const hasLora = /<lora:/i.test(useStore(form).prompt);
   const set = (i: number, axis: Axis) => {
@@ -48,7 +53,7 @@ export function PlotPanel({ onPlot }: { onPlot: (x: Axis, y: Axis, z: Axis) => P
         <button type="button" disabled={wrong !== '' || count < 2} onClick={() => void onPlot(...axes).then(setRefused)}>{count > 1 && wrong === '' ? `Plot ${count} images` : 'Plot'}</button>
         <span class={wrong ? 'plot-wrong' : 'hint'} role="status">{wrong || `Each image is saved separately; at most ${MAX_CELLS} images.`}</span>
       </div>
-      {refused && <Failed sentence={refused} />}
+      <div ref={place}>{refused && <Failed sentence={refused} />}</div>
     </details>
   );
 }

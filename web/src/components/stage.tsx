@@ -29,7 +29,8 @@ export function Stage({ jobs, notes, shown, onShow }: Props) {
   const job = drawings.find((j) => j.id === shown) ?? running ?? drawings.find(hasPicture) ?? drawings[0] ?? null;
   const group = job ? notes[job.id]?.group : undefined;
   const members = group ? drawings.filter((j) => notes[j.id]?.group === group) : [];
-  const active = job && isUnfinished(job) ? job : members.find((j) => j.state === 'running') ?? null;
+  // Of one that waits there is nothing to see yet.
+  const active = job && isUnfinished(job) ? (job.state === 'queued' && running) || job : members.find((j) => j.state === 'running') ?? null;
   // A comparison speaks of the side with the LoRAs.
   const told = members.find((j) => notes[j.id]?.label === 'with LoRA' && j.state === 'completed') ?? job;
   const finished = drawings.filter(hasPicture).slice(0, 24);
@@ -77,7 +78,7 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
     setCopied(false);
   }, [job.id]);
   if (job.state === 'failed') return <Failed sentence={job.error ?? 'The job failed.'} />;
-  if (job.state === 'cancelled' && job.pictures === 0) return <Empty title="Cancelled">{job.error && <p>{job.error}</p>}</Empty>;
+  if (job.state === 'cancelled' && job.pictures === 0) return <Empty title="Cancelled">{job.error && job.error !== 'cancelled' && <p>{job.error}</p>}</Empty>;
   if (job.state === 'completed' && !job.has_result)
     return <Empty title="This result is no longer available"><p>Saved images are in <a href={routeUrl('results')}>Results</a>.</p></Empty>;
   const info = result.state === 'ready' ? result.value : null;

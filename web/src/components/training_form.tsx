@@ -10,7 +10,8 @@ interface Props {
   plan: Plan;
   onPlan: (part: Partial<Plan>) => void;
   set: Dataset | null;
-  checkpoint: string;
+  /** '': there is none; null: not known yet. */
+  checkpoint: string | null;
   /** The resolution is one for the starter model, and another checkpoint is learned on. */
   isSmall: boolean;
   /** What is there under the plan's name. */
@@ -29,7 +30,7 @@ export function TrainingForm({ plan, onPlan, set, checkpoint, isSmall, earlier, 
   const destroys = replaceWords(name, earlier);
   const replaces = destroys !== '' && replaced === name;
   const preset = presetOf(plan);
-  const fault = planFault(plan, set, checkpoint, earlier, replaces);
+  const fault = planFault(plan, set, checkpoint ?? '', earlier, replaces);
   const trigger = set ? triggerOf(set) : '';
   return (
     <form
@@ -86,11 +87,11 @@ export function TrainingForm({ plan, onPlan, set, checkpoint, isSmall, earlier, 
         </div>
       </details>
       <p class="hint">
-        {set && set.count > 0 && `${planWords(plan, set)} `}Checkpoint: {shortName(checkpoint) || '…'}. Images requested during training are queued until it ends.
+        {set && set.count > 0 && `${planWords(plan, set)} `}{checkpoint === null ? '' : checkpoint ? `Checkpoint: ${shortName(checkpoint)}.` : 'No checkpoint to train on; see the Create page.'} Images requested during training are queued until it ends.
       </p>
       {isSmall && (
         <p class="notice notice-warn">
-          A resolution of {plan.resolution} is meant for the starter model and is too small for {shortName(checkpoint)}.
+          A resolution of {plan.resolution} is meant for the starter model and is too small for {shortName(checkpoint ?? '')}.
           <button type="button" class="small" onClick={() => onPlan({ resolution: FIRST_PLAN.resolution })}>Use {FIRST_PLAN.resolution}</button>
         </p>
       )}

@@ -21,9 +21,11 @@ export function useKept<T>(key: string, standard: T): [T, (next: T | ((old: T) =
 /** The text of a field whose saved value the server has: what is not saved yet survives a reload. */
 export function useDraft(key: string, saved: string): [string, (text: string) => void] {
   const [text, setText] = useState<string>(() => String(readKept(key, saved)));
-  useEffect(() => {
-    if (text.trim() === saved.trim()) forget(key);
-    else keep(key, text);
-  }, [key, text, saved]);
-  return [text, setText];
+  // At once: a reload does not wait for effects.
+  const put = (next: string) => (next.trim() === saved.trim() ? forget(key) : keep(key, next));
+  useEffect(() => put(text), [key, saved]);
+  return [text, (next) => {
+    put(next);
+    setText(next);
+  }];
 }

@@ -17,6 +17,8 @@ export const asSentence = (note: string) => note.charAt(0).toUpperCase() + note.
 export interface Known {
   samplers: string[];
   schedulers: string[];
+  /** Of Hires. fix. */
+  upscalers: string[];
   /** The checkpoint in use, without its ending. */
   checkpoint: string;
 }
@@ -48,6 +50,15 @@ export function settingsOf(parameters: Record<string, string>, known: Known): { 
     else {
       delete part.scheduler;
       notes.push(`Unknown schedule type “${asked}”; the current one is kept.`);
+    }
+  }
+  if (part.hr_upscaler !== undefined && known.upscalers.length > 0) {
+    const asked = part.hr_upscaler;
+    const exact = known.upscalers.find((name) => same(name, asked));
+    if (exact) part.hr_upscaler = exact;
+    else {
+      delete part.hr_upscaler;
+      notes.push(`Unknown upscaler “${asked}”; the current one is kept.`);
     }
   }
   const model = parameters['Model'];

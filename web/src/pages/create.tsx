@@ -92,6 +92,7 @@ export function CreatePage() {
     if (innerWidth <= 680) document.querySelector('.stage')?.scrollIntoView();
     const group = list.length > 1 ? `group-${Date.now()}` : undefined;
     const begun: string[] = [];
+    const before = shown;
     let failure = '';
     try {
       for (const entry of list) {
@@ -105,6 +106,7 @@ export function CreatePage() {
     } catch (error) {
       // Half of what belongs together is of no use to anybody.
       failure = sentence(error) + (begun.length > 0 ? ` None of the ${list.length} images was generated.` : '');
+      setShown(before);
       await Promise.allSettled(begun.reverse().map((id) => api.cancel(id)));
       void watchQueue();
     }
@@ -127,7 +129,7 @@ export function CreatePage() {
       const { parameters, lowrank } = await api.infotext(text);
       if (parameters['Prompt'] === undefined) return false;
       const { part, notes: said } = settingsOf(parameters, {
-        samplers: all?.samplers ?? [], schedulers: all?.schedulers ?? [], checkpoint: shortName(checkpointName(all)),
+        samplers: all?.samplers ?? [], schedulers: all?.schedulers ?? [], upscalers: all?.upscalers ?? [], checkpoint: shortName(checkpointName(all)),
       });
       changeWhole({ ...part, mode: f.mode === 'extras' ? 'txt2img' : f.mode });
       setTaken({ text, notes: [...(lowrank?.notes ?? []).map(asSentence), ...said] });

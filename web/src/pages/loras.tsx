@@ -113,7 +113,7 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
       <label class="search">
         <Icon name="search" />
         <span class="unseen">Search by name, trigger word or tag</span>
-        <input type="search" placeholder="Name, trigger word or tag" value={filter.text} onInput={(e) => onChange({ text: e.currentTarget.value })} />
+        <input type="search" placeholder="Name, trigger or tag" value={filter.text} onInput={(e) => onChange({ text: e.currentTarget.value })} />
       </label>
       <Select label="Type" value={filter.type} choices={counted.types} onChange={(type) => onChange({ type })} />
       <Select label="Base model" value={filter.base_model} choices={counted.bases} onChange={(base_model) => onChange({ base_model })} />

@@ -62,7 +62,7 @@ export function SettingsPage() {
             <h2>Saved images</h2>
             <div class="pair">
               <Select label="File format" value={text('samples_format')} choices={['png', 'jpg', 'webp']} onChange={(v) => void set({ samples_format: v })} />
-              <NumberField label="JPEG and WebP quality" value={Number(text('jpeg_quality')) || 80} min={1} max={100} onChange={(v) => void set({ jpeg_quality: v })} />
+              <NumberField label="JPEG/WebP quality" value={Number(text('jpeg_quality')) || 80} min={1} max={100} onChange={(v) => void set({ jpeg_quality: v })} />
             </div>
             <Check label="Save generation parameters in the image metadata" value={flag('enable_pnginfo')} onChange={(v) => void set({ enable_pnginfo: v })} />
             <Check label="Save generation parameters in a text file as well" value={flag('save_txt')} onChange={(v) => void set({ save_txt: v })} />

@@ -138,7 +138,7 @@ export function TrainPage() {
         ))}
         {waiting.length > 0 && <p class="hint" role="status">{waiting.length === 1 ? 'One training run is' : `${waiting.length} training runs are`} queued behind other jobs.</p>}
         <TrainingForm
-          plan={plan} onPlan={change} set={chosen} checkpoint={checkpoint} earlier={earlier}
+          plan={plan} onPlan={change} set={chosen} checkpoint={all && checkpoint} earlier={earlier}
           isSmall={takenCheckpoint(all)?.is_starter === false && plan.resolution < 256}
           onStart={start}
         />
