@@ -261,6 +261,7 @@ export default {
     await queue.getByRole('button', { name: 'Cancel all' }).click();
     await visit.finished();
     assert.deepEqual(await states(), ids.map(() => 'cancelled'));
+    await page.getByText('Cancelled: partial image.').waitFor();
     await visit.setSteps(2);
   },
 

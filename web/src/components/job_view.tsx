@@ -88,7 +88,11 @@ export function JobProgressView({ job }: { job: Job }) {
 export function QueueList({ jobs, shown, onShow }: { jobs: Job[]; shown: string; onShow: (id: string) => void }) {
   const notes = useStore(sent);
   const [wrong, setWrong] = useState('');
-  const cancelAll = () => api.cancelAll(DRAWING).then(() => setWrong(''), (error: unknown) => setWrong(sentence(error))).then(watchQueue);
+  // What was drawn of the running one stays in sight.
+  const cancelAll = () => api.cancelAll(DRAWING).then(() => {
+    setWrong('');
+    onShow('');
+  }, (error: unknown) => setWrong(sentence(error))).then(watchQueue);
   const waiting = jobs.filter((job) => isUnfinished(job)).reverse();
   if (waiting.length < 2) return null;
   return (

@@ -78,7 +78,7 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
     setCopied(false);
   }, [job.id]);
   if (job.state === 'failed') return <Failed sentence={job.error ?? 'The job failed.'} />;
-  if (job.state === 'cancelled' && job.pictures === 0) return <Empty title="Cancelled">{job.error && job.error !== 'cancelled' && <p>{job.error}</p>}</Empty>;
+  if (job.state === 'cancelled' && job.pictures === 0) return <Empty title="Cancelled">{job.error && !job.error.startsWith('cancelled') && <p>{job.error}</p>}</Empty>;
   if (job.state === 'completed' && !job.has_result)
     return <Empty title="This result is no longer available"><p>Saved images are in <a href={routeUrl('results')}>Results</a>.</p></Empty>;
   const info = result.state === 'ready' ? result.value : null;
