@@ -67,13 +67,15 @@ export default {
   'a preview from a result': async (visit) => {
     const { page } = visit;
     const before = (await visit.ask('/v1/loras/pose_lotus')).preview;
+    const bytes = async (path) => Buffer.from(await (await fetch(visit.served.address + path)).arrayBuffer());
+    const old = await bytes(before);
     await visit.open('loras/pose_lotus');
     await page.getByRole('button', { name: 'Use last image as preview' }).click();
     await page.waitForFunction((old) => document.querySelector('.panel-picture').getAttribute('src') !== old, before);
     const job = (await visit.jobs()).find((j) => j.kind !== 'extras' && j.state === 'completed' && j.pictures > 0);
-    const bytes = async (path) => Buffer.from(await (await fetch(visit.served.address + path)).arrayBuffer());
     const { preview } = await visit.ask('/v1/loras/pose_lotus');
     assert.ok((await bytes(preview)).equals(await bytes(`/v1/jobs/${job.id}/pictures/0`)));
+    await fetch(`${visit.served.address}/v1/loras/pose_lotus/preview`, { method: 'PUT', body: old });
   },
 
   'a LoRA is imported by its address': async (visit) => {
