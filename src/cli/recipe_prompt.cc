@@ -46,7 +46,10 @@ void apply_recipes(Invocation& invocation) {
   std::string prompt = invocation.value("prompt"), negative = invocation.value("negative");
   if (invocation.has("from")) {
     // The picture's own words, unless others are given beside it.
-    auto infotext = settings_of(invocation.value("from")).infotext;
+    auto settings = settings_of(invocation.value("from"));
+    if (!settings.is_understood)
+      throw Error(kBadInput, "{}: {}", invocation.value("from").substr(0, 200), settings.notes.back());
+    auto infotext = std::move(settings.infotext);
     library::use_local_names(infotext, library);
     if (!invocation.has("prompt")) prompt = infotext.prompt;
     if (!invocation.has("negative")) negative = infotext.negative_prompt;

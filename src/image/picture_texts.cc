@@ -3,11 +3,13 @@
 #include <webp/decode.h>
 #include <webp/mux.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string_view>
 
 #include "image/codec.h"
+#include "image/content_credentials.h"
 #include "image/exif.h"
 #include "image/format_codecs.h"
 
@@ -30,6 +32,12 @@ void add_exif(Bytes block, NamedTexts& texts) {
   for (auto& [name, text] : texts_of_exif(block)) texts.emplace_back(std::move(name), std::move(text));
 }
 
+void add_credentials(Bytes manifest, NamedTexts& texts) {
+  const auto name = credentials_of(manifest);
+  const bool is_known = std::ranges::any_of(texts, [](const auto& each) { return each.first == "C2PA"; });
+  if (name && !is_known) texts.emplace_back("C2PA", *name);
+}
+
 int number16(Bytes bytes, std::size_t at) {
   return bytes[at] << 8 | bytes[at + 1];
 }
@@ -50,6 +58,8 @@ void read_jpeg(Bytes bytes, PictureWords& words) {
       add_exif(body.subspan(6), words.texts);
     } else if (marker == 0xE1 && begins(body, kXmp)) {
       words.texts.emplace_back(kXmpName, text_of(body.subspan(kXmp.size())));
+    } else if (marker == 0xEB) {
+      add_credentials(jpeg_manifest(body), words.texts);
     } else if (marker == 0xFE) {
       words.texts.emplace_back("comment", text_of(body));
     } else if (marker >= 0xC0 && marker <= 0xC2 && body.size() >= 5) {
@@ -71,6 +81,8 @@ void read_webp(Bytes bytes, PictureWords& words) {
   WebPData chunk{};
   if (mux && WebPMuxGetChunk(mux.get(), "EXIF", &chunk) == WEBP_MUX_OK)
     add_exif({chunk.bytes, chunk.size}, words.texts);
+  if (mux && WebPMuxGetChunk(mux.get(), "C2PA", &chunk) == WEBP_MUX_OK)
+    add_credentials({chunk.bytes, chunk.size}, words.texts);
   if (mux && WebPMuxGetChunk(mux.get(), "XMP ", &chunk) == WEBP_MUX_OK)
     words.texts.emplace_back(kXmpName, text_of({chunk.bytes, chunk.size}));
 }
@@ -82,6 +94,7 @@ void read_png(Bytes bytes, PictureWords& words, const std::string& name) {
   }
   words.texts = png_texts(bytes, name);
   if (const auto exif = png_exif(bytes, name); !exif.empty()) add_exif(exif, words.texts);
+  add_credentials(png_manifest(bytes), words.texts);
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ struct PictureWords {
 };
 
 // PNG texts by keyword, then EXIF's ("UserComment", "ImageDescription", "DocumentName", "Make", "Model", "Software",
-// "MakerNote", "XPComment"), XMP as "XML:com.adobe.xmp", a JPEG's comment as "comment". Pixels are not looked at; what
+// "MakerNote", "XPComment"), XMP as "XML:com.adobe.xmp", a JPEG's comment as "comment", and as "C2PA" the program that
+// Content Credentials name ("" nobody). Pixels are not looked at; what
 // is damaged is left out. Throws Error(kBadInput) when the bytes are no picture at all.
 PictureWords read_words(std::span<const std::byte> bytes, const std::string& name);
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/text_file.h"
+#include "image/hidden_text.h"
 #include "image/picture_texts.h"
 #include "prompt/infotext.h"
 #include "prompt/text.h"
@@ -35,20 +36,37 @@ PictureSettings settings_of_text_file(const fs::path& file) {
 }
 
 [[noreturn]] void refuse(const fs::path& picture) {
-  const auto words = texts_of(MappedFile::open(picture)->bytes(), picture.string());
-  std::string names;
-  for (const auto& [key, text] : words.texts) names += (names.empty() ? "" : ", ") + key;
-  if (names.empty())
-    throw Error(kBadInput, "{}: holds no settings; only pictures saved with theirs do.", picture.string());
-  throw Error(kBadInput, "{}: holds no settings that LowRank understands; what it says of itself is: {}.",
-              picture.string(), names);
+  throw Error(kBadInput, "{}: {}", picture.string(),
+              what_it_says(MappedFile::open(picture)->bytes(), picture.string()));
 }
 
 }  // namespace
 
 std::optional<PictureSettings> settings_of_picture(std::span<const std::byte> bytes,
                                                    const std::string& name) {
-  return prompt::settings_of_picture(texts_of(bytes, name));
+  prompt::PictureTexts texts = texts_of(bytes, name);
+  if (auto settings = prompt::settings_of_picture(texts)) return settings;
+  auto hidden = image::hidden_text(bytes, name);
+  if (!hidden) return std::nullopt;
+  // Where A1111 and NovelAI have theirs in formats without PNG's texts.
+  texts.texts = {{"UserComment", std::move(*hidden)}};
+  auto settings = prompt::settings_of_picture(texts);
+  if (settings)
+    settings->notes.push_back(
+        "its settings stood in the lowest bits of its pixels alone (stealth PNG info).");
+  return settings;
+}
+
+std::string what_it_says(std::span<const std::byte> bytes, const std::string& name) {
+  const auto words = texts_of(bytes, name);
+  if (words.texts.empty()) return "holds no settings; only pictures saved with theirs do.";
+  std::string names;
+  for (const auto& [key, text] : words.texts) {
+    names += (names.empty() ? "" : ", ") + key;
+    if (key == "C2PA")
+      names += fmt::format(" (Content Credentials{})", text.empty() ? "" : " of " + text.substr(0, 100));
+  }
+  return fmt::format("holds no settings that LowRank understands; what it says of itself is: {}.", names);
 }
 
 std::optional<PictureSettings> settings_beside(const fs::path& picture) {

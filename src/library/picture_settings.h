@@ -13,9 +13,12 @@
 
 namespace lowrank::library {
 
-// nullopt when the bytes say nothing that is understood. Throws Error(kBadInput) when they are no picture.
+// Also of what stands in the pixels' lowest bits. nullopt when the bytes say nothing that is understood. Throws Error(kBadInput) when they are no picture.
 std::optional<prompt::PictureSettings> settings_of_picture(std::span<const std::byte> bytes,
                                                            const std::string& name);
+
+// One sentence, without the picture's name in front, for a picture that settings_of_picture() finds nothing in.
+std::string what_it_says(std::span<const std::byte> bytes, const std::string& name);
 
 // The same for a file; a picture without settings may have them in a text of its name beside it (`.txt`, `.json`),
 // which a note tells.

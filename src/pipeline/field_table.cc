@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <type_traits>
 
 #include "base/error.h"
 #include "prompt/infotext.h"
+#include "prompt/infotext_values.h"
 #include "prompt/text.h"
 
 namespace lowrank::pipeline {
@@ -25,6 +27,8 @@ constexpr std::string_view kMaskModes[] = {"Inpaint masked", "Inpaint not masked
 constexpr std::string_view kMaskEdges[] = {"Soft", "Rounded"};
 constexpr std::string_view kCrops[] = {"False", "True"};
 
+constexpr double kMaxSeed = static_cast<double>(prompt::kLargestSeed);
+
 // clang-format off
 // In the order of A1111's metadata; fields that it does not write come last.
 constexpr FieldRow kFields[] = {
@@ -35,12 +39,12 @@ constexpr FieldRow kFields[] = {
     {"sampler_name", "sampler", "Sampler", &R::sampler, {}, {}, "sampler by A1111's name, \"Euler a\""},
     {"scheduler", "scheduler", "Schedule type", &R::scheduler, {}, {}, "noise schedule: Automatic, Karras …"},
     {"cfg_scale", "cfg", "CFG scale", &R::cfg_scale, 0, 100, "guidance scale; 1 is twice as fast and ignores the negative prompt"},
-    {"seed", "seed", "Seed", &R::seed, -1, 9.2e18, "seed of the first picture; -1: random"},
+    {"seed", "seed", "Seed", &R::seed, -1, kMaxSeed, "seed of the first picture; -1: random"},
     {"width", "width", "Size-1", &R::width, 0, 4096, "pixels, a multiple of 8; 0: the checkpoint's own size"},
     {"height", "height", "Size-2", &R::height, 0, 4096, "pixels, a multiple of 8; 0: the checkpoint's own size"},
     {"sd_model_checkpoint", "model", "Model", &R::checkpoint, {}, {}, "checkpoint by name or path; without it the newest"},
     {"sd_vae", "vae", "VAE", &R::vae, {}, {}, "VAE by name or path, Automatic or None"},
-    {"subseed", "subseed", "Variation seed", &R::subseed, -1, 9.2e18, "variation seed; -1: random"},
+    {"subseed", "subseed", "Variation seed", &R::subseed, -1, kMaxSeed, "variation seed; -1: random"},
     {"subseed_strength", "subseed-strength", "Variation seed strength", &R::subseed_strength, 0, 1, "how far towards the variation seed, 0 to 1"},
     {"seed_resize_from_w", "seed-resize-width", "Seed resize from-1", &R::seed_resize_width, -1, 4096, "width at which the seed's picture was first made"},
     {"seed_resize_from_h", "seed-resize-height", "Seed resize from-2", &R::seed_resize_height, -1, 4096, "height at which the seed's picture was first made"},
@@ -145,6 +149,9 @@ std::int64_t read_integer(std::string_view text, std::string_view label) {
   const std::string_view trimmed = prompt::trim(text);
   std::int64_t value = 0;
   const auto [end, failure] = std::from_chars(trimmed.data(), trimmed.data() + trimmed.size(), value);
+  if (failure == std::errc::result_out_of_range && end == trimmed.data() + trimmed.size())
+    throw Error(kBadInput, "{} is '{}', beyond what a whole number holds here ({} at most).", label,
+                trimmed.substr(0, 60), std::numeric_limits<std::int64_t>::max());
   if (trimmed.empty() || failure != std::errc() || end != trimmed.data() + trimmed.size())
     throw Error(kBadInput, "{} is '{}', but must be a whole number.", label, text);
   return value;

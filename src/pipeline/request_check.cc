@@ -1,5 +1,10 @@
 #include "pipeline/request_check.h"
 
+#include <fmt/format.h>
+
+#include <set>
+#include <utility>
+
 #include "base/error.h"
 #include "formats/checkpoint.h"
 #include "formats/lora_file.h"
@@ -15,8 +20,8 @@ namespace {
 
 class RequestCheck {
  public:
-  explicit RequestCheck(const Resources& resources)
-      : resources_(resources), upscalers_(resources.upscalers) {}
+  RequestCheck(const Resources& resources, FaultList found)
+      : faults(std::move(found)), resources_(resources), upscalers_(resources.upscalers) {}
 
   FaultList faults;
 
@@ -33,9 +38,19 @@ class RequestCheck {
       check_upscaler(request.hr_upscaler);
     check_upscaler(request.upscaler_for_img2img);
     check_texts(request);
+    ++number_;
+  }
+
+  void check_compared_loras() {
+    for (const auto& [tag, cells] : cells_)
+      if (cells.size() < number_) check_lora(tag.second);
   }
 
  private:
+  void check_lora(const std::string& name) {
+    is_good("lora " + name, [&] { formats::open_lora(resources_.lora(name)); });
+  }
+
   // Whether `look` throws no Error; what it throws is a fault. A thing is looked at once, however many requests name it.
   bool is_good(const std::string& key, const std::function<void()>& look) {
     const auto [known, is_new] = known_.try_emplace(key, true);
@@ -81,22 +96,33 @@ class RequestCheck {
     for (const std::string& text : prompts) {
       const auto styled = prompt::apply_styles(text, "", styles, request.styles);
       for (const std::string& name : styled.unknown) faults.add(unknown_style(name, resources_.styles));
-      if (request.allow_missing_loras || request.disable_extra_networks) continue;
-      for (const auto& tag : prompt::parse_extra_networks(styled.prompt).loras)
-        is_good("lora " + tag.name, [&] { formats::open_lora(resources_.lora(tag.name)); });
+      if (request.disable_extra_networks) continue;
+      const prompt::ExtraNetworks networks = prompt::parse_extra_networks(styled.prompt);
+      std::set<std::string> seen;
+      for (const auto& tag : networks.loras) {
+        const std::string written = fmt::format("{}", fmt::join(networks.tags[tag.tag].items, ":"));
+        if (seen.insert(written).second) cells_[{written, tag.name}].insert(number_);
+      }
+      if (request.allow_missing_loras) continue;
+      for (const auto& tag : networks.loras) check_lora(tag.name);
     }
   }
 
   const Resources& resources_;
   Upscalers upscalers_;
+  std::size_t number_ = 0;  // of the request
+  // A tag as written and its name: the requests in which it stands.
+  std::map<std::pair<std::string, std::string>, std::set<std::size_t>> cells_;
   std::map<std::string, bool> known_;
 };
 
 }  // namespace
 
-void check_requests(std::span<const GenerationRequest> requests, const Resources& resources) {
-  RequestCheck check(resources);
+void check_requests(std::span<const GenerationRequest> requests, const Resources& resources, FaultList found,
+                    bool compares) {
+  RequestCheck check(resources, std::move(found));
   for (const GenerationRequest& request : requests) check.check(request);
+  if (compares) check.check_compared_loras();
   check.faults.throw_if_any();
 }
 

@@ -12,9 +12,12 @@
 
 namespace lowrank::pipeline {
 
-// Throws Error(kBadInput) in one sentence that names all faults of all requests. Init pictures and masks may still be
+// Throws Error(kBadInput) in one sentence that names all faults of all requests, `found` before them. Init pictures and masks may still be
 // missing from them. What only drawing can show (a LoRA whose shapes fit another base model, too little memory) is
 // not found.
-void check_requests(std::span<const GenerationRequest> requests, const Resources& resources);
+// `compares`: the requests are cells of a plot. A LoRA whose tag does not stand in every cell is what is compared, so it
+// must be there even where missing LoRAs are allowed.
+void check_requests(std::span<const GenerationRequest> requests, const Resources& resources,
+                    FaultList found = {}, bool compares = false);
 
 }  // namespace lowrank::pipeline

@@ -12,6 +12,10 @@ namespace lowrank::prompt {
 // An opening bracket beyond this many open ones of its shape is ordinary text; A1111 has no limit.
 inline constexpr std::size_t kMaxAttentionDepth = 1000;
 
+// Largest weight, either way, of words. As many brackets as PromptLimits lets be open at once stay below it (1.1²⁵⁰ is
+// 2·10¹⁰); what the encoder gives, times this, summed over a chunk, is still a float32.
+inline constexpr double kMaxAttentionWeight = 1e12;
+
 struct WeightedPiece {
   std::string text = {};
   double weight = 1.0;

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "prompt/number_lookalikes.h"
 #include "prompt/tag_lookalikes.h"
 #include "prompt/text.h"
 
@@ -129,6 +130,7 @@ std::string as_written(const NetworkTag& tag) {
 // Block weights stand where a number is expected when they are a list, or a preset: a name that begins with a
 // capital.
 bool looks_like_block_weights(std::string_view text) {
+  if (!with_decimal_point(text).empty()) return false;  // no list has two weights: a number with a comma
   return text.find(',') != std::string_view::npos || (!text.empty() && text[0] >= 'A' && text[0] <= 'Z');
 }
 
@@ -213,18 +215,28 @@ class LoraReader {
     }
   }
 
+  // Why a weight is none, and what to write. A single weight stands for both networks.
+  std::string number_fault(const std::string& text, std::string_view what, bool may_be_name) const {
+    const bool is_single = item("unet", 2).positional == nullptr && item("unet", 2).named == nullptr &&
+                           item("te", 1).named == nullptr;
+    const std::string_view called = is_single ? "weight" : what;
+    if (trim(text).empty()) return fmt::format("the {} behind the ':' is missing", called);
+    std::string fault = fmt::format("the {} '{}' is not a number", called, shortened(text));
+    if (const std::string right = with_decimal_point(text); !right.empty())
+      return fault + fmt::format(" (write it with a point: {})", shortened(right));
+    if (may_be_name && has_letter(text) && !is_number_like(text))
+      fault += fmt::format(" (a name that holds ':' is written in quotes: <{}:\"{}:{}\":1>)", tag_.kind,
+                           shortened(lora_.name), shortened(text));
+    return fault;
+  }
+
   std::optional<double> number(const Given& given, double fallback, std::string_view what) {
     double value = fallback;
     for (const std::string* text : {given.positional, given.named}) {
       if (text == nullptr) continue;
       const auto read = parse_number(*text);
       if (!read) {
-        const bool is_name = given.positional == text && what.starts_with("text");
-        warn(fmt::format("the {} '{}' is not a number{}", what, shortened(*text),
-                         is_name && has_letter(*text)
-                             ? fmt::format(" (a name that holds ':' is written in quotes: <{}:\"{}:{}\":1>)",
-                                           tag_.kind, shortened(lora_.name), shortened(*text))
-                             : std::string()));
+        warn(number_fault(*text, what, given.positional == text && what.starts_with("text")));
         return std::nullopt;
       }
       value = *read;

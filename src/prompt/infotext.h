@@ -60,6 +60,10 @@ bool is_lowrank_mark(std::string_view text);
 // usual labels are spelt as A1111 spells them.
 Infotext find_infotext(std::string_view text);
 
+// The usual label of settings ("Steps", "CFG scale") with which `text` begins, in any case, as it stands there; "" when it
+// begins with none.
+std::string_view usual_label_at(std::string_view text);
+
 // A line of the prompts that looks like settings and was read as words; "" when there is none.
 std::string settings_among_words(const Infotext& infotext);
 

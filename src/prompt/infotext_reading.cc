@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "prompt/infotext.h"
+#include "prompt/infotext_values.h"
 #include "prompt/text.h"
 
 namespace lowrank::prompt {
@@ -179,6 +180,8 @@ std::vector<RawEntry> find_entries(std::string_view text, Rule rule = Rule::kOur
     auto stop = quoted_end(text, value);
     if (stop && !is_ours && *stop < text.size() && text[*stop] != ',') stop.reset();
     if (!stop && is_ours) stop = json_end(text, value);
+    if (!stop && is_ours)
+      if (const std::size_t end = comma_number_end(text, value, usual_label(*key))) stop = end;
     if (!stop) stop = is_ours ? value_end(text, value, *key) : std::min(text.find(',', value), text.size());
     std::string_view words = text.substr(value, *stop - value);
     if (*stop < text.size() && text[*stop] != ',') words = trim_end(words);
@@ -281,33 +284,19 @@ std::string decode_value(std::string_view value) {
   return std::string(value);
 }
 
-// "512x768" → the two numbers as written; nullopt for anything else.
-std::optional<std::pair<std::string, std::string>> split_size(std::string_view value) {
-  const auto digits = [&](std::size_t from) {
-    std::size_t end = from;
-    while (end < value.size()) {
-      const Decoded c = decode_at(value, end);
-      if (!digit_value(c.code)) break;
-      end += c.length;
-    }
-    return end;
-  };
-  const std::size_t cross = digits(0);
-  if (cross == 0 || cross >= value.size() || value[cross] != 'x') return std::nullopt;
-  const std::size_t end = digits(cross + 1);
-  if (end == cross + 1 || end != value.size()) return std::nullopt;
-  return std::pair(std::string(value.substr(0, cross)), std::string(value.substr(cross + 1)));
-}
-
 // Collects entries under distinct keys in time n log n, which Infotext::set alone would not.
 class EntryList {
  public:
   void add(const RawEntry& raw, Rule rule) {
     if (raw.value.empty()) return;
-    const std::string value = decode_value(raw.value);
+    std::string value = decode_value(raw.value);
     const std::string_view usual = rule == Rule::kOurs ? usual_label(raw.key) : "";
     const std::string key(usual.empty() ? raw.key : usual);
-    if (auto size = split_size(value)) {
+    if (!usual.empty() && comma_number_end(value, 0, usual) == value.size())
+      value = without_commas(value, usual);
+    auto size = split_size(value);
+    if (!size && usual == "Size") size = split_loose_size(value);
+    if (size) {
       set(key + "-1", std::move(size->first));
       set(key + "-2", std::move(size->second));
     } else if (key != "Prompt" && key != "Negative prompt") {  // these names are the texts' own
@@ -393,6 +382,17 @@ bool is_lowrank_mark(std::string_view text) {
 Infotext find_infotext(std::string_view text) {
   text = trim(text);
   return read_at(text, find_settings(text), Rule::kOurs);
+}
+
+std::string_view usual_label_at(std::string_view text) {
+  std::string_view longest;
+  for (const std::string_view label : kUsualLabels) {
+    const std::string_view start = text.substr(0, label.size());
+    if (label.size() > longest.size() && equal_but_for_case(start, label) &&
+        (start.size() == text.size() || !is_key_character(decode_at(text, start.size()).code)))
+      longest = start;
+  }
+  return longest;
 }
 
 std::string settings_among_words(const Infotext& infotext) {

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "prompt/number_lookalikes.h"
 #include "prompt/tag_lookalikes.h"
 #include "prompt/tag_times.h"
 #include "prompt/text.h"
@@ -97,6 +99,7 @@ class Reader {
     out.text = text;
     out.pieces = settings.emphasis == Emphasis::kNone ? std::vector<WeightedPiece>{{text, 1.0}}
                                                       : parse_attention(text);
+    if (settings.emphasis != Emphasis::kIgnore) check_weights(out.pieces);
     warn_about_weighted_breaks(out.pieces);
     ChunkedText chunked = chunk_pieces(
         out.pieces, tokenizer_, {.comma_backtrack = settings.comma_backtrack, .embeddings = &embeddings_});
@@ -108,6 +111,15 @@ class Reader {
       for (const EmbeddingPlacement& placement : chunk.embeddings) note_embedding(placement.embedding);
     }
     return out;
+  }
+
+  static void check_weights(const std::vector<WeightedPiece>& pieces) {
+    for (const WeightedPiece& piece : pieces)
+      if (!(std::abs(piece.weight) <= kMaxAttentionWeight))
+        throw Error(kBadInput,
+                    "'{}': its brackets give it the weight {:g}, beyond {:g}, where no number holds what the "
+                    "encoder makes of it; write a smaller one.",
+                    piece.text.substr(0, 60), piece.weight, kMaxAttentionWeight);
   }
 
   void warn_about_weighted_breaks(const std::vector<WeightedPiece>& pieces) {
@@ -191,12 +203,21 @@ ParsedPrompt parse(const Request& request, const Tokenizer& tokenizer) {
         "a network tag in the negative prompt has no effect and is read as words; put it into the prompt.");
   }
 
+  for (const std::string* text : {&out.networks.stripped, &out.negative_prompt})
+    for (std::string& warning : number_warnings(*text)) out.warnings.push_back(std::move(warning));
   Reader reader(request, tokenizer, out);
   find_tag_times(out.prompt, out.networks, reader.steps());
   ComposedPrompts composed = compose(std::span<const std::string>(&out.networks.stripped, 1));
   check_limit(&PromptLimits::pieces, limits, static_cast<std::int64_t>(composed.uses.front().size()));
   for (std::string& text : composed.texts) out.pieces.push_back(reader.read(std::move(text)));
-  for (const auto& use : composed.uses.front()) out.composition.push_back({use.text, use.weight});
+  for (const auto& use : composed.uses.front()) {
+    if (std::abs(use.weight) > kMaxNetworkWeight)
+      throw Error(kBadInput,
+                  "'{}': the weight {:g} of this part is beyond {:g}, where every picture is noise; write a "
+                  "smaller one.",
+                  out.pieces[use.text].text.substr(0, 60), use.weight, kMaxNetworkWeight);
+    out.composition.push_back({use.text, use.weight});
+  }
   out.negative = reader.read(out.negative_prompt);
   return out;
 }

@@ -19,14 +19,20 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 
 fs::path fixture(const std::string& name) {
-  return fs::path(LOWRANK_TEST_FIXTURES) / "generators" / name;
+  for (const char* folder : {"generators", "hidden"})
+    if (fs::exists(fs::path(LOWRANK_TEST_FIXTURES) / folder / name))
+      return fs::path(LOWRANK_TEST_FIXTURES) / folder / name;
+  return name;
 }
 
 nlohmann::json expected() {
-  return nlohmann::json::parse(read_file(fixture("expected.json")));
+  nlohmann::json all;
+  for (const char* folder : {"generators", "hidden"})
+    all.update(nlohmann::json::parse(read_file(fs::path(LOWRANK_TEST_FIXTURES) / folder / "expected.json")));
+  return all;
 }
 
-// The pictures and what they say: tools/fixtures/make_generator_pictures.py.
+// The pictures and what they say: tools/fixtures/make_generator_pictures.py and make_hidden_settings.py.
 TEST(PictureSettings, PicturesOfOtherProgramsAreRead) {
   const auto all = expected();
   for (const auto& [name, wanted] : all.items()) {
@@ -77,6 +83,10 @@ TEST(PictureSettings, EveryRowOfTheTableHasAPicture) {
     int count = 0;
     for (const auto& [name, wanted] : all.items()) {
       if (name.ends_with(".txt")) continue;
+      if (name.ends_with(".json")) {
+        count += row.read({.texts = {{"parameters", read_file(fixture(name))}}}) ? 1 : 0;
+        continue;
+      }
       const auto words = image::read_words(MappedFile::open(fixture(name))->bytes(), name);
       count += row.read({.texts = words.texts, .width = words.width, .height = words.height}) ? 1 : 0;
     }
@@ -109,6 +119,26 @@ TEST(PictureSettings, JsonOfAnUnknownProgramIsNoPrompt) {
   const auto settings = prompt::settings_of_text(R"({"wish": "a fox", "count": 3})");
   EXPECT_EQ(settings.infotext.prompt, "");
   EXPECT_THAT(settings.notes, Contains(HasSubstr("wish")));
+  EXPECT_FALSE(settings.is_understood);
+}
+
+std::string refusal(const std::string& name) {
+  try {
+    load_settings(fixture(name));
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(PictureSettings, DamagedHiddenTextsAreNone) {
+  for (const char* name : {"too-long.png", "cut-gzip.png", "name-alone.png", "plain.png"})
+    EXPECT_THAT(refusal(name), HasSubstr("holds no settings; only")) << name;
+}
+
+TEST(PictureSettings, ContentCredentialsNameTheProgram) {
+  EXPECT_THAT(refusal("c2pa.png"), HasSubstr("Content Credentials of OpenAI-API c2pa-rs/0.28.4"));
+  EXPECT_THAT(refusal("c2pa.jpg"), HasSubstr("Content Credentials of Adobe Firefly"));
 }
 
 }  // namespace

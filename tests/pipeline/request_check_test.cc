@@ -80,6 +80,45 @@ TEST(RequestCheck, LeavesAloneWhatTheRequestAllows) {
   EXPECT_EQ(fault_of({request}), "");
 }
 
+// A plot whose cells would all be alike without a word is none.
+TEST(RequestCheck, WhatAPlotComparesMustBeThere) {
+  const auto cell = [](const std::string& prompt) {
+    GenerationRequest request = testing::tiny_request(prompt);
+    request.allow_missing_loras = true;
+    return request;
+  };
+  const auto fault = [](const std::vector<GenerationRequest>& cells, bool compares) -> std::string {
+    try {
+      pipeline::check_requests(cells, testing::tiny_resources(), {}, compares);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const std::vector names = {cell("a fox"), cell("a <lora:first:1>"), cell("a <lora:second:1>")};
+  EXPECT_THAT(fault(names, true), AllOf(HasSubstr("'first'"), HasSubstr("'second'")));
+  EXPECT_EQ(fault(names, false), "");
+  EXPECT_THAT(fault({cell("a <lora:first:1>"), cell("a <lora:first:0.5>")}, true), HasSubstr("'first'"));
+  EXPECT_EQ(fault({cell("a fox <lora:first:1>"), cell("a cat <lora:first:1>")}, true), "");
+}
+
+// Values that do not parse and names that stand for nothing, in one sentence.
+TEST(RequestCheck, TellsWhatTheSeriesFound) {
+  pipeline::FaultList faults;
+  const auto series = pipeline::xyz_series(
+      testing::tiny_request("a fox"),
+      {.axes = {pipeline::parse_axis("Steps", "1, many"), pipeline::parse_axis("Sampler", "Bogus"),
+                pipeline::parse_axis("Size", "63x64, 100000x8")}},
+      100, &faults);
+  try {
+    pipeline::check_requests(series.requests, testing::tiny_resources(), faults);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("'many'"), HasSubstr("'Bogus'"), HasSubstr("63 pixels"),
+                                    HasSubstr("'100000x8'")));
+  }
+}
+
 TEST(Series, NamesAllCellsThatDoNotFit) {
   const auto base = testing::tiny_request("a fox");
   try {

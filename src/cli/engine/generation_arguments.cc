@@ -43,6 +43,13 @@ void set_device(const std::string& text) {
                 "--device {} is not available in this build, whose libtorch runs on the CPU; use cpu.", text);
 }
 
+void set_axis(std::string& axis, const std::string& text, const char* flag) {
+  if (!axis.empty())
+    throw Error(kBadInput, "--{} is given twice, '{}' and '{}'; a second axis is --y, a third --z.", flag,
+                axis, text);
+  axis = text;
+}
+
 // Options that are no field of the request.
 struct OwnOption {
   std::string_view flag;
@@ -66,9 +73,9 @@ constexpr OwnOption kOwnOptions[] = {
     {"json", false, [](A& a, const std::string&) { a.json = true; }},
     {"init", true, [](A& a, const std::string& v) { a.init.emplace_back(v); }},
     {"mask", true, [](A& a, const std::string& v) { a.mask = v; }},
-    {"x", true, [](A& a, const std::string& v) { a.x_axis = v; }},
-    {"y", true, [](A& a, const std::string& v) { a.y_axis = v; }},
-    {"z", true, [](A& a, const std::string& v) { a.z_axis = v; }},
+    {"x", true, [](A& a, const std::string& v) { set_axis(a.x_axis, v, "x"); }},
+    {"y", true, [](A& a, const std::string& v) { set_axis(a.y_axis, v, "y"); }},
+    {"z", true, [](A& a, const std::string& v) { set_axis(a.z_axis, v, "z"); }},
     {"no-sheet", false, [](A& a, const std::string&) { a.no_sheet = true; }},
     {"file", true, [](A& a, const std::string& v) { a.prompts_file = v; }},
     {"iterate-seed", false, [](A& a, const std::string&) { a.iterate_seed = true; }},
@@ -146,6 +153,8 @@ void note_what_is_missing(GenerationArguments& arguments, const prompt::Infotext
 void repeat_picture(GenerationArguments& arguments, std::string_view command) {
   const prompt::PictureSettings settings = library::load_settings(arguments.from);
   prompt::Infotext infotext = settings.infotext;
+  if (!settings.is_understood)
+    throw Error(kBadInput, "{}: {}", arguments.from.string(), settings.notes.back());
   for (const std::string& note : settings.notes)
     arguments.notes.push_back(fmt::format("{}: {}", arguments.from.string(), note));
   if (settings.generator != "A1111")

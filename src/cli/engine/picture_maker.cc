@@ -53,8 +53,9 @@ void PictureMaker::show_preview(const pipeline::StepEvent& event) {
                       {.format = format, .quality = 80, .parameters = prompt::lowrank_mark(LOWRANK_VERSION)});
 }
 
-void PictureMaker::check(std::span<const pipeline::GenerationRequest> requests) const {
-  pipeline::check_requests(requests, resources_);
+void PictureMaker::check(std::span<const pipeline::GenerationRequest> requests,
+                         pipeline::FaultList found) const {
+  pipeline::check_requests(requests, resources_, std::move(found));
 }
 
 MadePictures PictureMaker::make(const pipeline::GenerationRequest& request, const std::string& name) {

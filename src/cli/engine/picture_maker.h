@@ -11,6 +11,7 @@
 #include "cli/engine/generation_arguments.h"
 #include "cli/engine/output_files.h"
 #include "cli/engine/progress_bar.h"
+#include "pipeline/fault_list.h"
 #include "pipeline/session.h"
 
 namespace lowrank::cli {
@@ -29,7 +30,8 @@ class PictureMaker {
                std::stop_token stop);
 
   // Throws Error(kBadInput) naming everything that is wrong with the requests, before anything is loaded.
-  void check(std::span<const pipeline::GenerationRequest> requests) const;
+  // `found` is told before it.
+  void check(std::span<const pipeline::GenerationRequest> requests, pipeline::FaultList found = {}) const;
 
   // Makes and saves. `name`: what [name] in the output pattern stands for.
   MadePictures make(const pipeline::GenerationRequest& request, const std::string& name = "");

@@ -77,14 +77,16 @@ image::Picture sheet_of(const Series& series, std::vector<MadePictures>& made) {
 
 // Makes and saves all pictures, and a sheet of the first one of each request; prints them.
 void make_series(const Series& series, const GenerationArguments& arguments, std::string_view folder,
-                 const CommandCall& call) {
+                 const CommandCall& call, pipeline::FaultList faults = {}) {
   const pipeline::GenerationRequest pictures = given_pictures(arguments);
   std::size_t count = 0;
   for (const auto& request : series.requests) count += static_cast<std::size_t>(request.picture_count());
   PictureMaker maker(arguments, folder, count, call.stop);
-  maker.check(series.requests);
+  maker.check(series.requests, std::move(faults));
   std::vector<MadePictures> made(series.requests.size());
-  bool has_sheet = !arguments.no_sheet && made.size() > 1;
+  // Of a single cell only where its legend says what the axes are.
+  const bool is_plot = series.grid && !series.grid->entries.empty();
+  bool has_sheet = !arguments.no_sheet && (made.size() > 1 || is_plot);
   double pixels = 0;
   std::size_t number = 0;
   for (const std::size_t i : series.order) {
@@ -123,14 +125,15 @@ int xyz(const CommandCall& call) {
   faults.add_from([&] { settings.axes[0] = axis_of(arguments.x_axis, "x"); });
   faults.add_from([&] { settings.axes[1] = axis_of(arguments.y_axis, "y"); });
   faults.add_from([&] { settings.axes[2] = axis_of(arguments.z_axis, "z"); });
-  faults.throw_if_any();
-  if (std::ranges::all_of(settings.axes, [](const auto& axis) { return axis.text.empty(); }))
+  if (faults.empty() &&
+      std::ranges::all_of(settings.axes, [](const auto& axis) { return axis.text.empty(); }))
     throw Error(kBadInput, "xyz needs an axis: --x \"Steps: 10, 20, 30\", and --y and --z as you like.");
-  for (const pipeline::Axis& axis : settings.axes)
-    if (axis.api.starts_with("hr_") && !arguments.request.enable_hr)
-      fmt::print(stderr, "warning: the axis '{}' shows nothing without --hires.\n", axis.label);
-  make_series(pipeline::xyz_series(arguments.request, settings, kMostPictures), arguments, "xyz-images",
-              call);
+  const pipeline::Series series = pipeline::xyz_series(arguments.request, settings, kMostPictures, &faults);
+  if (faults.empty())
+    for (const std::string& idle :
+         pipeline::idle_axes(arguments.request, settings.axes, !arguments.init.empty()))
+      fmt::print(stderr, "warning: {}\n", idle);
+  make_series(series, arguments, "xyz-images", call, std::move(faults));
   return 0;
 }
 
@@ -155,8 +158,9 @@ int prompts(const CommandCall& call) {
   const std::string text = decode_text(bytes, arguments.prompts_file.string());
   const pipeline::LineOptions options{.iterates_seed = arguments.iterate_seed,
                                       .same_seed = arguments.same_seed};
-  make_series(pipeline::prompts_series(text, arguments.request, options, kMostPictures), arguments,
-              "txt2img-images", call);
+  pipeline::FaultList faults;
+  const Series series = pipeline::prompts_series(text, arguments.request, options, kMostPictures, &faults);
+  make_series(series, arguments, "txt2img-images", call, std::move(faults));
   return 0;
 }
 

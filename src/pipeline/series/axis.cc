@@ -11,6 +11,7 @@
 #include "pipeline/field_table.h"
 #include "pipeline/series/csv.h"
 #include "prompt/infotext.h"
+#include "prompt/infotext_values.h"
 #include "prompt/text.h"
 
 namespace lowrank::pipeline {
@@ -115,6 +116,9 @@ std::optional<std::vector<std::string>> expand_range(const std::string& text, bo
     if (count > static_cast<double>(kMaxValues))
       throw Error(kBadInput, "the range '{}' of '{}' has more than {} values.", text, label, kMaxValues);
     const auto n = static_cast<int>(count);
+    if (n == 0)
+      throw Error(kBadInput, "the range '{}' of '{}' asks for 0 values; write how many between the brackets.",
+                  prompt::trim(text), label);
     for (int i = 0; i < n; ++i)
       values.push_back(number_text(n == 1 ? first : first + (last - first) * i / (n - 1), whole));
     return values;
@@ -123,6 +127,12 @@ std::optional<std::vector<std::string>> expand_range(const std::string& text, bo
   if (step == 0) throw Error(kBadInput, "the range '{}' of '{}' has a step of 0.", text, label);
   const double end = whole ? last + 1 : last + step;
   const double count = std::ceil((end - first) / step);
+  if (count <= 0)
+    throw Error(
+        kBadInput,
+        "the range '{}' of '{}' holds no value, as its steps of {:g} lead away from its end; write the "
+        "smaller end first, or the values one by one.",
+        prompt::trim(text), label, step);
   if (count > static_cast<double>(kMaxValues))
     throw Error(kBadInput, "the range '{}' of '{}' has more than {} values.", text, label, kMaxValues);
   for (int i = 0; i < static_cast<int>(count); ++i) values.push_back(number_text(first + step * i, whole));
@@ -186,16 +196,25 @@ void reorder(std::string& prompt, const std::vector<std::string>& order) {
   prompt = built + rest;
 }
 
+// Sides that are no multiple of 8 are whoever makes the picture's to refuse or to round.
 void set_size(GenerationRequest& request, const std::string& value) {
-  const auto side = [&](std::string_view text) {
+  const auto sides = prompt::split_loose_size(value);
+  const auto side = [&](const std::string& text) {
     const int pixels = prompt::parse_integer(text).value_or(0);
     if (pixels < 8 || pixels > 4096)
-      throw Error(kBadInput, "'{}' is no size; write WIDTHxHEIGHT in pixels, such as 512x768.", value);
-    return pixels / 8 * 8;
+      throw Error(kBadInput,
+                  "'{}' is no size; write WIDTHxHEIGHT, each of 8 to 4096 pixels, such as 512x768.", value);
+    return pixels;
   };
-  const auto x = std::min(value.find('x'), value.size());
-  request.width = side(std::string_view(value).substr(0, x));
-  request.height = side(std::string_view(value).substr(std::min(x + 1, value.size())));
+  const int width = side(sides ? sides->first : ""), height = side(sides ? sides->second : "");
+  request.width = width;
+  request.height = height;
+}
+
+// The style that a value of the axis adds; A1111 has one without words, called None.
+void add_styles(GenerationRequest& request, const std::string& value) {
+  for (const std::string& name : split_csv(value))
+    if (!name.empty() && prompt::lower(name) != "none") request.styles.push_back(name);
 }
 
 const FieldRow* field_named(std::string_view name) {
@@ -280,7 +299,7 @@ void apply_axis(GenerationRequest& request, const Axis& axis, std::size_t index)
       return set_size(request, value);
     case Axis::Kind::kField: {
       const FieldRow* field = field_by_api(axis.api);
-      if (axis.api == "styles") request.styles.clear();
+      if (axis.api == "styles") return add_styles(request, value);
       return set_field(request, *field, value, axis.label);
     }
   }

@@ -131,10 +131,11 @@ std::vector<std::string> prompt_matrix(std::string_view text, const MatrixOption
 }
 
 std::vector<GenerationRequest> prompts_from_lines(std::string_view lines, const GenerationRequest& base,
-                                                  const LineOptions& options) {
+                                                  const LineOptions& options, FaultList* found) {
   std::vector<GenerationRequest> requests;
   GenerationRequest next = base;
-  FaultList faults;
+  FaultList own;
+  FaultList& faults = found == nullptr ? own : *found;
   int number = 0;
   for (std::size_t from = 0; from <= lines.size();) {
     const auto end = std::min(lines.find('\n', from), lines.size());
@@ -152,8 +153,8 @@ std::vector<GenerationRequest> prompts_from_lines(std::string_view lines, const 
     });
     if (options.iterates_seed) next.seed += base.picture_count();
   }
-  faults.throw_if_any();
-  if (requests.empty()) throw Error(kBadInput, "there are no prompts; write one a line.");
+  own.throw_if_any();
+  if (requests.empty() && faults.empty()) throw Error(kBadInput, "there are no prompts; write one a line.");
   return requests;
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pipeline/fault_list.h"
 #include "pipeline/request.h"
 
 namespace lowrank::pipeline {
@@ -29,8 +30,9 @@ struct LineOptions {
 // One request per line that is not empty, each `base` with what the line says; prompts are put before those of
 // `base`. A line without "--" is a prompt; others are options as A1111's script reads them: --prompt and --negative_prompt take words up to
 // the next option, any other field of the request by its API name or flag takes one, quotes as in a shell.
-// Throws Error(kBadInput) naming the line. Source: A1111's scripts/prompts_from_file.py.
+// Throws Error(kBadInput) naming each line that cannot be read, or puts that into `found` where it is given. Source: A1111's scripts/prompts_from_file.py.
 std::vector<GenerationRequest> prompts_from_lines(std::string_view lines, const GenerationRequest& base,
-                                                  const LineOptions& options = {});
+                                                  const LineOptions& options = {},
+                                                  FaultList* found = nullptr);
 
 }  // namespace lowrank::pipeline

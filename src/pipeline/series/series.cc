@@ -85,7 +85,8 @@ std::vector<std::vector<image::GridLabel>> part_labels(std::span<const std::stri
 
 }  // namespace
 
-Series xyz_series(const GenerationRequest& base, const XyzSettings& settings, std::size_t most) {
+Series xyz_series(const GenerationRequest& base, const XyzSettings& settings, std::size_t most,
+                  FaultList* found) {
   XyzSettings s = settings;
   GenerationRequest first = base;
   if (!s.keeps_random_seeds) {
@@ -95,7 +96,8 @@ Series xyz_series(const GenerationRequest& base, const XyzSettings& settings, st
   const auto& [x, y, z] = s.axes;
   check_count(x.values.size() * y.values.size() * z.values.size(), most);
   Series series;
-  FaultList faults;
+  FaultList own;
+  FaultList& faults = found == nullptr ? own : *found;
   for (std::size_t iz = 0; iz < z.values.size(); ++iz) {
     for (std::size_t iy = 0; iy < y.values.size(); ++iy) {
       for (std::size_t ix = 0; ix < x.values.size(); ++ix) {
@@ -114,7 +116,7 @@ Series xyz_series(const GenerationRequest& base, const XyzSettings& settings, st
       }
     }
   }
-  faults.throw_if_any();
+  own.throw_if_any();
   series.order = cheapest_order(s.axes);
   SeriesGrid& grid = series.grid.emplace(SeriesGrid{.columns = captions(x),
                                                     .rows = captions(y),
@@ -127,6 +129,36 @@ Series xyz_series(const GenerationRequest& base, const XyzSettings& settings, st
   grid.entries = grid.sheet_entries;
   note_axis(grid.entries, 'Z', z, !s.keeps_random_seeds);
   return series;
+}
+
+std::vector<std::string> idle_axes(const GenerationRequest& base, const std::array<Axis, 3>& axes,
+                                   bool is_img2img) {
+  struct Need {
+    std::string_view api, needed;
+    bool is_there;
+  };
+  const auto has_axis = [&](std::string_view api) { return std::ranges::count(axes, api, &Axis::api) > 0; };
+  const bool has_hires = base.enable_hr || has_axis("enable_hr"), makes_anew = has_hires || is_img2img;
+  const bool has_refiner = !base.refiner_checkpoint.empty() || has_axis("refiner_checkpoint");
+  const bool varies = base.subseed_strength.value != 0 || has_axis("subseed_strength");
+  const Need needs[] = {
+      {"denoising_strength", "hires fix or an init picture", makes_anew},
+      {"img2img_extra_noise", "hires fix or an init picture", makes_anew},
+      {"initial_noise_multiplier", "an init picture", is_img2img},
+      {"inpainting_mask_weight", "an init picture", is_img2img},
+      {"token_merging_ratio_hr", "hires fix", has_hires},
+      {"subseed", "a strength of the variation seed", varies},
+      {"refiner_switch_at", "a refiner", has_refiner},
+  };
+  std::vector<std::string> idle;
+  for (const Axis& axis : axes) {
+    std::string_view needed = axis.api.starts_with("hr_") && !has_hires ? "hires fix" : "";
+    for (const Need& need : needs)
+      if (need.api == axis.api && !need.is_there) needed = need.needed;
+    if (!needed.empty())
+      idle.push_back(fmt::format("the axis '{}' has no effect without {}.", axis.label, needed));
+  }
+  return idle;
 }
 
 Series matrix_series(const GenerationRequest& base, const MatrixSettings& settings, std::size_t most) {
@@ -155,12 +187,12 @@ Series matrix_series(const GenerationRequest& base, const MatrixSettings& settin
 }
 
 Series prompts_series(std::string_view lines, const GenerationRequest& base, const LineOptions& options,
-                      std::size_t most) {
+                      std::size_t most, FaultList* found) {
   GenerationRequest first = base;
   if ((options.iterates_seed || options.same_seed) && first.seed < 0)
     first.seed = static_cast<std::int64_t>(picture_seeds(first).front().seed);
   Series series;
-  series.requests = prompts_from_lines(lines, first, options);
+  series.requests = prompts_from_lines(lines, first, options, found);
   check_count(series.requests.size(), most);
   series.order = plain_order(series.requests.size());
   return series;

@@ -12,6 +12,7 @@
 
 #include "image/grid.h"
 #include "image/picture.h"
+#include "pipeline/fault_list.h"
 #include "pipeline/request.h"
 #include "pipeline/series/axis.h"
 #include "pipeline/series/prompt_series.h"
@@ -37,7 +38,8 @@ struct Series {
 };
 
 // `base` of all that follow has no pictures. More requests than `most` are refused. All throw
-// Error(kBadInput) in one sentence that names every value that does not fit, and every line.
+// Error(kBadInput) in one sentence that names every value that does not fit, and every line; with `found` these are put
+// there instead, so that they can be told with the names that stand for nothing.
 
 // A1111's X/Y/Z plot. Source: scripts/xyz_grid.py.
 struct XyzSettings {
@@ -47,7 +49,12 @@ struct XyzSettings {
   bool has_legend = true;
   int margin = 0;
 };
-Series xyz_series(const GenerationRequest& base, const XyzSettings& settings, std::size_t most);
+Series xyz_series(const GenerationRequest& base, const XyzSettings& settings, std::size_t most,
+                  FaultList* found = nullptr);
+
+// The axes that change nothing in the pictures of `base`, a sentence each.
+std::vector<std::string> idle_axes(const GenerationRequest& base, const std::array<Axis, 3>& axes,
+                                   bool is_img2img);
 
 // A1111's prompt matrix: one picture of each prompt. Source: scripts/prompt_matrix.py.
 struct MatrixSettings {
@@ -59,7 +66,7 @@ Series matrix_series(const GenerationRequest& base, const MatrixSettings& settin
 
 // A1111's prompts from file: no grid.
 Series prompts_series(std::string_view lines, const GenerationRequest& base, const LineOptions& options,
-                      std::size_t most);
+                      std::size_t most, FaultList* found = nullptr);
 
 // The request with the init pictures, masks and first pass of `pictures`.
 GenerationRequest with_pictures(GenerationRequest request, const GenerationRequest& pictures);

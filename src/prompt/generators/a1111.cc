@@ -7,6 +7,7 @@
 #include "prompt/extra_networks.h"
 #include "prompt/generators/draft.h"
 #include "prompt/generators/readers.h"
+#include "prompt/infotext_values.h"
 #include "prompt/text.h"
 
 namespace lowrank::prompt {
@@ -29,6 +30,46 @@ void add_listed_loras(Infotext& infotext) {
   const std::string* listed = infotext.find("Lora weights");
   if (listed == nullptr) return;
   for (const auto& [name, weight] : parse_hash_list(*listed)) add_tag(infotext, name, weight);
+}
+
+// What other programs and people call A1111's entries; A1111's own label wins.
+constexpr std::pair<std::string_view, std::string_view> kOtherLabels[] = {
+    {"CFG", "CFG scale"},
+    {"Guidance scale", "CFG scale"},
+    {"Guidance Scale", "CFG scale"},
+    {"Guidance", "CFG scale"},
+    {"Width", "Size-1"},
+    {"Height", "Size-2"},
+    {"Scheduler", "Schedule type"},
+    {"Schedule", "Schedule type"},
+    {"Resolution-1", "Size-1"},
+    {"Resolution-2", "Size-2"},
+    {"Sampling method", "Sampler"},
+    {"Sampling steps", "Steps"},
+    {"Checkpoint", "Model"},
+};
+
+void use_a1111_labels(Infotext& infotext) {
+  for (const auto& [other, label] : kOtherLabels) {
+    const auto entry =
+        std::ranges::find(infotext.entries, other, &std::pair<std::string, std::string>::first);
+    if (entry != infotext.entries.end() && infotext.find(label) == nullptr) entry->first = label;
+  }
+}
+
+// Values that are none of their label's are left out with a word, so that the others can be used.
+void drop_unusable(PictureSettings& settings) {
+  auto& entries = settings.infotext.entries;
+  for (const char* label : {"Seed", "Variation seed"}) {
+    const std::string* seed = settings.infotext.find(label);
+    const std::string fault = seed == nullptr ? "" : seed_fault(*seed);
+    if (fault.empty() || *seed == "-1") continue;
+    settings.notes.push_back(fault + ".");
+    std::erase_if(entries, [&](const auto& entry) { return entry.first == label; });
+  }
+  if (const std::string* size = settings.infotext.find("Size"))
+    settings.notes.push_back(
+        fmt::format("the size '{}' is not WIDTHxHEIGHT and is left out.", size->substr(0, 60)));
 }
 
 // Names that other programs put into A1111's text: "Euler Ancestral Karras", "euler_simple", "fox.safetensors".
@@ -106,6 +147,8 @@ PictureReading read_a1111(const PictureTexts& picture) {
   // A comment may be anything ("Created with GIMP").
   const bool is_own_place = text == picture.find("UserComment") || text == picture.find("parameters");
   if (!is_own_place && settings.infotext.entries.empty()) return std::nullopt;
+  use_a1111_labels(settings.infotext);
+  drop_unusable(settings);
   use_a1111_names(settings);
   add_listed_loras(settings.infotext);
   add_resource_tags(settings.infotext);

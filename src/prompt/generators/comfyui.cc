@@ -15,7 +15,8 @@ namespace lowrank::prompt {
 namespace {
 
 constexpr std::size_t kMostLoras = 64;
-constexpr int kDeepest = 400;  // nodes behind one another
+constexpr std::size_t kMostNamed = 8;  // samplers, in a note
+constexpr int kDeepest = 400;          // nodes behind one another
 
 // Keys under which nodes keep a text, in the order in which they are asked.
 constexpr std::string_view kTextKeys[] = {"text",           "prompt",        "text_g",   "text_l",
@@ -54,16 +55,20 @@ class GraphReader {
   // The first pass: of all samplers one whose latent no other sampler made.
   const ComfyNode* find_sampler() {
     const ComfyNode* first = nullptr;
-    int count = 0;
+    std::vector<std::string> names;
     for (const ComfyNode& node : graph_.nodes()) {
       if (!is_sampler(node)) continue;
-      ++count;
+      names.push_back(fmt::format("{} {}", node.type, node.id));
       const bool is_later = reaches_sampler(node);
       if (first == nullptr || (reaches_sampler(*first) && !is_later)) first = &node;
     }
-    if (count > 1)
-      draft_.note(
-          fmt::format("the picture went through {} samplers; these are the settings of the first.", count));
+    if (names.size() > 1) {
+      const std::size_t count = names.size();
+      if (count > kMostNamed) names.resize(kMostNamed);
+      draft_.note(fmt::format("its graph has {} samplers ({}{}); these are the settings of {} {}, the first.",
+                              count, fmt::join(names, ", "), count > kMostNamed ? " …" : "", first->type,
+                              first->id));
+    }
     return first;
   }
 

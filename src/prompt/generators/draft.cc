@@ -3,10 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdint>
 
 #include "prompt/extra_networks.h"
+#include "prompt/infotext_values.h"
 #include "prompt/text.h"
 
 namespace lowrank::prompt {
@@ -85,13 +84,6 @@ bool cut_end(std::string& name, std::string_view end) {
   return true;
 }
 
-// ComfyUI's reach to 2⁶⁴, LowRank's to 2⁶³; some services write −1 for a random one.
-bool is_seed(const std::string& text) {
-  std::int64_t seed = 0;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), seed);
-  return status == std::errc() && end == text.data() + text.size() && seed >= 0;
-}
-
 bool is_hash(std::string_view text) {
   return text.size() >= 8 && text.size() <= 64 &&
          text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
@@ -129,10 +121,8 @@ Draft::Draft(std::string_view generator) {
 
 void Draft::entry(std::string_view label, const std::string& value) {
   if (value.empty()) return;
-  if (label == "Seed" && !is_seed(value)) {
-    note(fmt::format("the seed {} is none that can be used here.", value));
-    return;
-  }
+  if (label == "Seed" || label == "Variation seed")
+    if (const std::string fault = seed_fault(value); !fault.empty()) return note(fault + ".");
   // No skipped layer, as others count, is the 1 that is taken when nothing is said.
   if (label == "Clip skip" && parse_integer(value).value_or(0) < 1) return;
   settings_.infotext.set(label, value);

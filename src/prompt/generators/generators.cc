@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "prompt/generators/draft.h"
+#include "prompt/generators/pasted_text.h"
 #include "prompt/generators/readers.h"
 
 namespace lowrank::prompt {
@@ -26,6 +27,7 @@ constexpr GeneratorRow kTable[] = {
     {"TensorArt", read_tensor_art},
     {"A1111", read_a1111},
     {"ComfyUI", read_comfyui},
+    {"A1111's API", read_a1111_api},
 };
 
 }  // namespace
@@ -45,15 +47,21 @@ std::optional<PictureSettings> settings_of_picture(const PictureTexts& picture) 
   return std::nullopt;
 }
 
-PictureSettings settings_of_text(std::string_view text) {
-  const PictureTexts as_picture{.texts = {{"parameters", std::string(text)}}};
-  if (auto settings = settings_of_picture(as_picture)) return *settings;
-  PictureSettings settings{.generator = "A1111", .infotext = {}, .text = std::string(text)};
+PictureSettings settings_of_text(std::string_view given) {
+  std::vector<std::string> notes;
+  const std::string text = unwrapped_settings(given, notes);
+  const PictureTexts as_picture{.texts = {{"parameters", text}}};
+  if (auto settings = settings_of_picture(as_picture)) {
+    settings->notes.insert(settings->notes.begin(), notes.begin(), notes.end());
+    return *settings;
+  }
+  PictureSettings settings{.generator = "A1111", .infotext = {}, .text = text, .notes = notes};
   if (const Json object = json_object(text); object.is_object()) {
     std::string keys;
     for (const auto& [key, value] : object.items())
       if (keys.size() < 200) keys += fmt::format("{}{}", keys.empty() ? "" : ", ", key);
     settings.generator = "an unknown program";
+    settings.is_understood = false;
     settings.notes.push_back(
         fmt::format("JSON of no known program, with the keys {}: nothing of it was read.", keys));
   } else {

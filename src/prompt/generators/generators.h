@@ -28,6 +28,7 @@ struct PictureSettings {
   Infotext infotext = {};               // in A1111's labels; LoRAs are tags of the prompt
   std::string text = {};                // the same as A1111's text
   std::vector<std::string> notes = {};  // what was left out, guessed or means something else here
+  bool is_understood = true;  // false: JSON of no known program; nothing was read, the last note says so
 };
 
 struct GeneratorRow {

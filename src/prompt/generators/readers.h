@@ -8,6 +8,7 @@ namespace lowrank::prompt {
 using PictureReading = std::optional<PictureSettings>;
 
 PictureReading read_a1111(const PictureTexts& picture);
+PictureReading read_a1111_api(const PictureTexts& picture);
 PictureReading read_civitai(const PictureTexts& picture);
 PictureReading read_comfyui(const PictureTexts& picture);
 PictureReading read_draw_things(const PictureTexts& picture);
@@ -21,6 +22,9 @@ PictureReading read_old_fooocus(const PictureTexts& picture);  // and Fooocus-MR
 PictureReading read_space(const PictureTexts& picture);        // demos on Hugging Face
 PictureReading read_swarmui(const PictureTexts& picture);
 PictureReading read_tensor_art(const PictureTexts& picture);
+
+// What read_a1111_api() reads: fields of A1111's API, and their labels in an infotext.
+std::vector<std::pair<std::string_view, std::string_view>> a1111_api_labels();
 
 // A tag for each LoRA of the entry `Civitai resources`, unless the prompt has as many tags as it names LoRAs.
 void add_resource_tags(Infotext& infotext);

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "library/picture_settings.h"
 
 namespace lowrank::server {
 namespace {
@@ -113,6 +114,14 @@ void Collection::work(const std::stop_token& stop) {
     });
     lock.lock();
   }
+}
+
+UseLocalNames local_names_of(Collection& collection) {
+  return [&collection](prompt::Infotext& infotext) {
+    if (infotext.prompt.find("<lora:") == std::string::npos && infotext.find("AddNet Model 1") == nullptr)
+      return;
+    collection.with([&](const library::Library& library) { library::use_local_names(infotext, library); });
+  };
 }
 
 }  // namespace lowrank::server

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -14,6 +15,7 @@
 #include "base/error.h"
 #include "library/index/watch.h"
 #include "library/library.h"
+#include "prompt/infotext.h"
 
 namespace lowrank::server {
 
@@ -70,5 +72,9 @@ class Collection {
   bool is_hashing_wished_ = false;
   std::jthread thread_;
 };
+
+// Gives the LoRAs of a pasted infotext the names that they have in this collection.
+using UseLocalNames = std::function<void(prompt::Infotext&)>;
+UseLocalNames local_names_of(Collection& collection);
 
 }  // namespace lowrank::server

@@ -32,6 +32,7 @@ struct EngineParts {
   pipeline::Resources resources;
   pipeline::SessionOptions session;
   GenerationLimits limits;
+  UseLocalNames use_local_names;
 };
 
 class Engine {

@@ -147,10 +147,11 @@ int jobs_of(const GenerationOrder& order) {
 }  // namespace
 
 std::shared_ptr<Outcome> Engine::generate(const RunningJob& job, GenerationKind kind) {
-  const GenerationOrder order =
-      read_generation(kind, parse_json(job.order.request), parts_.options, parts_.catalog, parts_.limits);
+  const GenerationOrder order = read_generation(kind, parse_json(job.order.request), parts_.options,
+                                                parts_.catalog, parts_.limits, parts_.use_local_names);
   if (order.keeps_overrides) parts_.options.set(RequestJson(order.overrides));
-  if (order.script) pipeline::check_requests(order.script->series.requests, parts_.resources);
+  if (order.script)
+    pipeline::check_requests(order.script->series.requests, parts_.resources, {}, order.compares);
   board_.begin(job.id, job.order.task_id, job.order.kind, jobs_of(order));
   PictureMaker maker({board_, parts_.events, parts_.outputs}, job, order);
   const auto make = [&](const pipeline::GenerationRequest& request) {

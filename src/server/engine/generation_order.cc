@@ -61,8 +61,13 @@ bool is_read_apart(std::string_view name) {
 // Fills the pipeline's request from a request's JSON, gathering faults.
 class Reader {
  public:
-  Reader(GenerationOrder& order, const RequestJson& body, Catalog& catalog)
-      : order_(order), request_(order.request), body_(body), catalog_(catalog) {}
+  Reader(GenerationOrder& order, const RequestJson& body, Catalog& catalog,
+         const UseLocalNames& use_local_names)
+      : order_(order),
+        request_(order.request),
+        body_(body),
+        catalog_(catalog),
+        use_local_names_(use_local_names) {}
 
   void read() {
     take_options();
@@ -85,7 +90,9 @@ class Reader {
     const bool is_img2img = order_.kind == GenerationKind::kImage;
     order_.script = read_script(order_.parameters, is_img2img, request_, most);
     if (order_.script) {
-      resolve_names(catalog_, order_.script->series.requests, request_);
+      resolve_names(catalog_, order_.script->series.requests, request_, order_.script->faults);
+      for (const std::string& warning : order_.script->warnings) order_.warnings.push_back(warning);
+      order_.compares = order_.script->series.grid && !given(body_, "allow_missing_loras");
       for (GenerationRequest& each : order_.script->series.requests) each.prompt += lora_tags_;
     }
     request_.prompt += lora_tags_;
@@ -136,7 +143,12 @@ class Reader {
     if (!given(body_, "infotext")) return;
     const prompt::PictureSettings settings =
         prompt::settings_of_text(parameter("infotext").get<std::string>());
-    const prompt::Infotext& infotext = settings.infotext;
+    prompt::Infotext infotext = settings.infotext;
+    if (!settings.is_understood) {
+      faults_.add("body", "infotext", settings.notes.back(), "value_error");
+      return;
+    }
+    if (use_local_names_) use_local_names_(infotext);
     for (const std::string& note : settings.notes)
       order_.warnings.push_back(fmt::format("the infotext: {}", note));
     if (settings.generator != "A1111")
@@ -323,6 +335,7 @@ class Reader {
   GenerationRequest& request_;
   const RequestJson& body_;
   Catalog& catalog_;
+  const UseLocalNames& use_local_names_;
   Faults faults_;
   std::string infotext_sampler_, infotext_scheduler_, infotext_model_;
   std::string lora_tags_;  // of the field `lora` and the option sd_lora: behind every prompt
@@ -332,7 +345,8 @@ class Reader {
 }  // namespace
 
 GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, const OptionStore& options,
-                                Catalog& catalog, const GenerationLimits& limits) {
+                                Catalog& catalog, const GenerationLimits& limits,
+                                const UseLocalNames& use_local_names) {
   GenerationOrder order;
   order.kind = kind;
   Faults faults;
@@ -359,7 +373,7 @@ GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, co
     }
   }
   order.options = options.with(known);
-  Reader reader(order, body, catalog);
+  Reader reader(order, body, catalog, use_local_names);
   reader.read();
   check_limits(order.request, limits);
   try {

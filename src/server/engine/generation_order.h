@@ -8,6 +8,7 @@
 
 #include "pipeline/request.h"
 #include "server/catalog/catalog.h"
+#include "server/catalog/collection.h"
 #include "server/engine/generation_limits.h"
 #include "server/engine/series_scripts.h"
 #include "server/json.h"
@@ -25,6 +26,7 @@ struct GenerationOrder {
   pipeline::GenerationRequest request;
   std::optional<ScriptOrder> script;  // then its series is made, each with the pictures of `request`
   std::vector<std::string> warnings;  // what was passed over, one sentence each
+  bool compares = false;              // a plot, whose LoRAs must be there
   bool keeps_overrides = false;       // override_settings_restore_afterwards: false
 
   bool flag(const char* parameter) const { return parameters.at(parameter).get<bool>(); }
@@ -33,6 +35,7 @@ struct GenerationOrder {
 // Throws Refusal naming what is wrong: 422 for fields, scripts and checkpoints, 400 for samplers, 404 for a
 // missing init image. Nothing is changed.
 GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, const OptionStore& options,
-                                Catalog& catalog, const GenerationLimits& limits);
+                                Catalog& catalog, const GenerationLimits& limits,
+                                const UseLocalNames& use_local_names);
 
 }  // namespace lowrank::server

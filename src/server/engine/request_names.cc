@@ -82,8 +82,9 @@ void note_sampler(const std::string& name, const std::string& schedule, std::vec
 }  // namespace
 
 void resolve_names(Catalog& catalog, std::span<pipeline::GenerationRequest> requests,
-                   const pipeline::GenerationRequest& base) {
+                   const pipeline::GenerationRequest& base, const pipeline::FaultList& values) {
   Faults faults;
+  if (!values.empty()) faults.add("body", "script_args", values.sentence(), "value_error");
   std::vector<std::string> samplers;
   for (pipeline::GenerationRequest& request : requests) {
     resolve_models(catalog, request, base, faults);

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "pipeline/fault_list.h"
 #include "pipeline/request.h"
 #include "server/catalog/catalog.h"
 #include "server/http/refusal.h"
@@ -28,8 +29,8 @@ std::string checkpoint_path(Catalog& catalog, const std::string& name, const cha
 std::string vae_path(Catalog& catalog, const std::string& name, const char* field, Faults& faults);
 
 // Of requests that a script has made: the names that are no longer those of `base`, whose own are paths already.
-// Throws Refusal naming all that are unknown: 400 when they are samplers and schedules only, as A1111 has it, else 422.
+// Throws Refusal naming all that are unknown, and `values` that do not fit before them: 400 when they are samplers and schedules only, as A1111 has it, else 422.
 void resolve_names(Catalog& catalog, std::span<pipeline::GenerationRequest> requests,
-                   const pipeline::GenerationRequest& base);
+                   const pipeline::GenerationRequest& base, const pipeline::FaultList& values);
 
 }  // namespace lowrank::server

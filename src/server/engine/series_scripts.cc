@@ -81,17 +81,28 @@ pipeline::Axis axis_of(const Json& values, char letter, bool is_img2img) {
 ScriptOrder xyz_order(const Json& values, bool is_img2img, const pipeline::GenerationRequest& base,
                       std::size_t most) {
   const auto flag = [&](const char* name) { return values.at(name).get<bool>(); };
+  pipeline::FaultList faults;
+  std::array<pipeline::Axis, 3> axes;
+  for (std::size_t i = 0; i < axes.size(); ++i)
+    faults.add_from([&] { axes[i] = axis_of(values, "xyz"[i], is_img2img); });
   const pipeline::XyzSettings settings{
-      .axes = {axis_of(values, 'x', is_img2img), axis_of(values, 'y', is_img2img),
-               axis_of(values, 'z', is_img2img)},
+      .axes = std::move(axes),
       .keeps_random_seeds = flag("no_fixed_seeds"),
       .varies_seeds = {flag("vary_seeds_x"), flag("vary_seeds_y"), flag("vary_seeds_z")},
       .has_legend = flag("draw_legend"),
       .margin = values.at("margin_size").get<int>()};
-  return {.name = "xyz_grid",
-          .series = pipeline::xyz_series(base, settings, most),
-          .shows_pictures = flag("include_lone_images"),
-          .shows_sheets = flag("include_sub_grids")};
+  ScriptOrder order{.name = "xyz_grid",
+                    .series = pipeline::xyz_series(base, settings, most, &faults),
+                    .shows_pictures = flag("include_lone_images"),
+                    .shows_sheets = flag("include_sub_grids"),
+                    .warnings = pipeline::idle_axes(base, settings.axes, is_img2img)};
+  // As plain requests' sizes are.
+  for (pipeline::GenerationRequest& request : order.series.requests) {
+    request.width = request.width / 8 * 8;
+    request.height = request.height / 8 * 8;
+  }
+  order.faults = std::move(faults);
+  return order;
 }
 
 ScriptOrder matrix_order(const Json& values, bool, const pipeline::GenerationRequest& base,
@@ -109,9 +120,10 @@ ScriptOrder lines_order(const Json& values, bool, const pipeline::GenerationRequ
   const pipeline::LineOptions options{.iterates_seed = values.at("checkbox_iterate").get<bool>(),
                                       .same_seed = values.at("checkbox_iterate_batch").get<bool>(),
                                       .at_end = values.at("prompt_position") == "end"};
-  return {
-      .name = "prompts",
-      .series = pipeline::prompts_series(values.at("prompt_txt").get<std::string>(), base, options, most)};
+  ScriptOrder order{.name = "prompts", .series = {}};
+  order.series = pipeline::prompts_series(values.at("prompt_txt").get<std::string>(), base, options, most,
+                                          &order.faults);
+  return order;
 }
 
 constexpr ScriptRow kScripts[] = {

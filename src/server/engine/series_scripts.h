@@ -19,6 +19,8 @@ struct ScriptOrder {
   std::string_view name;  // of its grid's file: "xyz_grid"
   pipeline::Series series;
   bool shows_pictures = true, shows_sheets = false;  // beside the grid of all
+  pipeline::FaultList faults = {};                   // of values, not told yet
+  std::vector<std::string> warnings = {};            // one sentence each
 };
 
 struct ScriptArgument {
@@ -39,7 +41,8 @@ struct ScriptRow {
 std::span<const ScriptRow> script_table();
 
 // The script that the parameters of a request name, if they do. `base` has no pictures; more than `most` requests are refused. Throws
-// Refusal 422: in A1111's words when there is no such script, else naming the argument.
+// Refusal 422: in A1111's words when there is no such script, else naming the argument. What of its values does not fit
+// stands in `faults`.
 std::optional<ScriptOrder> read_script(const Json& parameters, bool is_img2img,
                                        const pipeline::GenerationRequest& base, std::size_t most);
 

@@ -25,7 +25,9 @@ std::int64_t to_integer(const RequestJson& value) {
   if (value.is_boolean()) return value.get<bool>() ? 1 : 0;
   if (value.is_number_unsigned()) {
     if (value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-      throw fault;
+      throw Fault{fmt::format("ensure this value is less than or equal to {}",
+                              std::numeric_limits<std::int64_t>::max()),
+                  "value_error.number.not_le"};
     return value.get<std::int64_t>();
   }
   if (value.is_number_integer()) return value.get<std::int64_t>();

@@ -51,7 +51,8 @@ std::string check_order(Services& services, const std::string& kind, const Reque
     return new_task_id(kind);
   }
   const auto order = read_generation(kind == "img2img" ? GenerationKind::kImage : GenerationKind::kText,
-                                     request, services.settings, services.catalog, services.options.limits);
+                                     request, services.settings, services.catalog, services.options.limits,
+                                     local_names_of(services.collection));
   const Json& forced = order.parameters.at("force_task_id");
   return forced.is_string() && forced != "" ? forced.get<std::string>() : new_task_id(kind);
 }

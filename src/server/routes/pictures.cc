@@ -33,9 +33,7 @@ constexpr ParameterRow kInfotext[] = {{.name = "text",
 // What a picture's or a pasted text's settings say, under A1111's labels and with this collection's names of LoRAs.
 Json parameters_of(Services& services, const prompt::PictureSettings& settings) {
   prompt::Infotext infotext = settings.infotext;
-  if (infotext.prompt.find("<lora:") != std::string::npos)
-    services.collection.with(
-        [&](const library::Library& library) { library::use_local_names(infotext, library); });
+  local_names_of(services.collection)(infotext);
   Json parameters = Json::object();
   prompt::add_infotext_defaults(infotext);
   parameters["Prompt"] = infotext.prompt;
@@ -89,9 +87,8 @@ Reply png_info(Services& services, const Call& call) {
   Json reply = {{"info", info}, {"items", items}, {"parameters", parameters}};
   if (settings) {
     reply["lowrank"] = about(*settings);
-  } else if (!info.empty()) {
-    reply["lowrank"] = {{"generator", ""},
-                        {"notes", {"the picture's text is of a form that is not known here."}}};
+  } else {
+    reply["lowrank"] = {{"generator", ""}, {"notes", {library::what_it_says(bytes, "image")}}};
   }
   return json_reply(reply);
 }

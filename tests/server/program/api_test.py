@@ -251,6 +251,34 @@ class Api(unittest.TestCase):
         # The picture is the same but for how its numbers were written.
         self.assertEqual(again["images"][0], answer["images"][0])
 
+    def test_loras_of_an_infotext_are_found_by_their_hash(self):
+        answer = self.draw(prompt="a fox <lora:attention:1>", steps=1)
+        text = json.loads(answer["info"])["infotexts"][0]
+        self.assertIn('Lora hashes: "attention: ', text)
+        self.server.run("lora", "scan", "--hash")
+        elsewhere = text.replace("attention", "called-otherwise")
+        _, again = self.server.post("/sdapi/v1/txt2img", {"infotext": elsewhere})
+        self.assertEqual(json.loads(again["info"])["prompt"], "a fox <lora:attention:1>")
+        self.assertEqual(again["images"][0], answer["images"][0])
+
+    def test_an_infotext_of_no_known_program_draws_nothing(self):
+        status, answer = self.server.post("/sdapi/v1/txt2img", {"infotext": json.dumps({"wish": "a fox"})})
+        self.assertEqual(status, 422)
+        self.assertIn("wish", json.dumps(answer))
+        body = {"prompt": "a blue cat", "negative_prompt": "bad", "steps": 2, "cfg_scale": 3, "seed": 7, "width": 64, "height": 64,
+                "sampler_name": "Heun", "override_settings": {"CLIP_stop_at_last_layers": 2}}
+        own = json.loads(self.server.post("/sdapi/v1/txt2img", body)[1]["info"])
+        read = json.loads(self.server.post("/sdapi/v1/txt2img", {"infotext": json.dumps(body)})[1]["info"])
+        self.assertEqual(read["infotexts"], own["infotexts"])
+
+    def test_weights_beyond_all_sense_are_refused(self):
+        for prompt in ("(word:" + "9" * 42 + ")", "a AND b :" + "9" * 42):
+            status, answer = self.server.post("/sdapi/v1/txt2img", tiny_request(prompt=prompt))
+            self.assertIn(status, (400, 422), answer)
+            self.assertIn("write a smaller one", json.dumps(answer))
+        info = json.loads(self.draw(prompt="(word:1,5)", steps=1)["info"])
+        self.assertIn("'1,5' is no weight", json.dumps(info["lowrank"]["warnings"]))
+
     def test_what_does_not_act_is_named(self):
         (self.server.data / "embeddings").mkdir(exist_ok=True)
         (self.server.data / "embeddings" / "junkone.pt").write_bytes(b"junk")

@@ -3,6 +3,7 @@
 against the command line.  scripts_test.py LOWRANK FIXTURES"""
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -264,6 +265,47 @@ class BeforeTheFirstPicture(unittest.TestCase):
                   says=("'one'", "'two'", "'three'"))
         self.draw("xyz", "-p", "a fox", "--x", "Nonsense: 1", "--y", "Folly: 2", says=("'Nonsense'", "'Folly'"))
 
+    def test_values_and_names_in_one_sentence(self):
+        self.draw("xyz", "-p", "a fox", "--x", "Steps: 1, many", "--y", "Sampler: Bogus", "--z", "Prompt S/R: fox, <lora:one:1>",
+                  says=("'many'", "'Bogus'", "'one'"))
+        self.draw("xyz", "-p", "a fox", "--x", "Nonsense: 1", "--y", "Sampler: Bogus", says=("'Nonsense'", "'Bogus'"))
+        self.draw("xyz", "-p", "a fox", "--x", "Size: 63x64, 100000x8", says=("63 pixels", "'100000x8'"))
+        self.draw("xyz", "-p", "a fox", "--x", "CFG Scale: 3-1, 5", says=("'3-1'", "CFG Scale"))
+        self.draw("xyz", "-p", "a fox", "--x", "Steps: 1-5 [0]", says=("'1-5 [0]'",))
+        self.draw("xyz", "-p", "a fox", "--x", "Steps: 1", "--x", "CFG Scale: 2", says=("--x", "twice"))
+        file = self.server.data / "two-stages.txt"
+        file.write_text('--prompt "a dog" --steps many\na fox <lora:one:1>\n')
+        self.draw("prompts", "-f", str(file), says=("line 1", "many", "'one'"))
+
+    def xyz(self, *words):
+        out = self.server.data / "plots"
+        self.addCleanup(shutil.rmtree, out)
+        done = subprocess.run([LOWRANK, "xyz", "--data-dir", str(self.server.data), "-p", "a fox", "--size", "64x64", "--seed", "1", "--quiet",
+                               "--steps", "1", "-o", f"{out}/", *words], env=self.server.environment, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done, out
+
+    def test_a_plot_of_one_cell_has_its_sheet(self):
+        done, out = self.xyz("--x", "Steps: 2", "--y", "CFG Scale: 3")
+        sheets = list(out.rglob("*sheet*"))
+        self.assertEqual(len(sheets), 1, done.stdout)
+        text = subprocess.run([LOWRANK, "png-info", str(sheets[0])], capture_output=True, text=True).stdout
+        self.assertIn("X Type: Steps", text)
+        self.assertIn("Y Type: CFG Scale", text)
+
+    def test_axes_without_effect_are_told(self):
+        self.assertIn("'Denoising' has no effect", self.xyz("--x", "Denoising: 0.2, 0.4")[0].stderr)
+        self.assertIn("'Hires steps' has no effect", self.xyz("--x", "Hires steps: 1, 2")[0].stderr)
+        self.assertNotIn("no effect", self.xyz("--x", "Steps: 1, 2")[0].stderr)
+
+    def test_no_style_is_a_choice(self):
+        (self.server.data / "styles.csv").write_text("name,prompt,negative_prompt\nBlue,blue sky,\n")
+        self.addCleanup((self.server.data / "styles.csv").unlink)
+        done, out = self.xyz("--x", "Styles: None, Blue", "--no-sheet")
+        texts = [subprocess.run([LOWRANK, "png-info", str(file)], capture_output=True, text=True).stdout.splitlines()[0]
+                 for file in sorted(out.rglob("*.png"))]
+        self.assertEqual(texts, ["a fox", "a fox, blue sky"])
+
     def test_files_that_are_no_model_of_this_kind(self):
         loras, models = self.server.data / "models/Lora", self.server.data / "models/Stable-diffusion"
         (loras / "broken.safetensors").write_bytes(b"\xff" * 20)
@@ -312,6 +354,21 @@ class BeforeTheFirstPicture(unittest.TestCase):
         refused(422, ("Steps", "1, 0, many"), says=("0", "many"))
         refused(422, ("Prompt S/R", "fox, <lora:one:1>, <lora:two:1>"), says=("'one'", "'two'"), allow_missing_loras=False)
         refused(422, ("Styles", "one, two"), says=("'one'", "'two'"))
+        # Missing LoRAs are passed over in A1111, but these are what the plot compares.
+        refused(422, ("Prompt S/R", "fox, <lora:one:1>, <lora:two:1>"), says=("'one'", "'two'"))
+        refused(422, ("Steps", "1, many"), ("Sampler", "Bogus"), says=("'many'", "'Bogus'"))
+        refused(422, ("Nonsense", "1"), ("Checkpoint name", "one"), says=("'Nonsense'", "'one'"))
+
+    def test_lenient_plots_over_the_api(self):
+        def drawn(*axes, **more):
+            status, answer = self.server.post("/sdapi/v1/txt2img", tiny_request(**({"steps": 1, "script_name": "X/Y/Z plot", "script_args": xyz(*axes)} | more)))
+            self.assertEqual(status, 200, answer)
+            return json.loads(answer["info"])
+        drawn(("Prompt S/R", "fox, <lora:one:1>"), allow_missing_loras=True)
+        drawn(("Steps", "1, 2"), prompt="a fox <lora:one:1>")
+        self.assertIn("no effect", json.dumps(drawn(("Denoising", "0.2, 0.4"))["lowrank"]["warnings"]))
+        # As plain requests' sizes are, and as A1111 does it.
+        self.assertIn("Size: 64x64", drawn(("Size", "70x66"))["infotexts"][0])
 
 
 if __name__ == "__main__":

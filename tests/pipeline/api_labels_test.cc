@@ -1,0 +1,27 @@
+// The reader of A1111's API bodies and the table of fields name the same things alike.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "pipeline/field_table.h"
+#include "prompt/generators/readers.h"
+
+namespace lowrank {
+namespace {
+
+TEST(ApiLabels, AreThoseOfTheFieldTable) {
+  const auto labels = prompt::a1111_api_labels();
+  for (const auto& [api, label] : labels) {
+    const pipeline::FieldRow* row = pipeline::field_by_api(api);
+    ASSERT_NE(row, nullptr) << api;
+    EXPECT_EQ(row->infotext, label) << api;
+  }
+  // Nothing that a picture's text can say is passed over in a body.
+  for (const pipeline::FieldRow& row : pipeline::field_table())
+    if (!row.infotext.empty())
+      EXPECT_EQ(std::ranges::count(labels, row.api, &std::pair<std::string_view, std::string_view>::first), 1)
+          << row.api;
+}
+
+}  // namespace
+}  // namespace lowrank
