@@ -18,9 +18,10 @@ TEST(ApiLabels, AreThoseOfTheFieldTable) {
   }
   // Nothing that a picture's text can say is passed over in a body.
   for (const pipeline::FieldRow& row : pipeline::field_table())
-    if (!row.infotext.empty())
+    if (!row.infotext.empty()) {
       EXPECT_EQ(std::ranges::count(labels, row.api, &std::pair<std::string_view, std::string_view>::first), 1)
           << row.api;
+    }
 }
 
 }  // namespace

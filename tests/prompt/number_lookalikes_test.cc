@@ -2,6 +2,7 @@
 // attention_test.cc and schedule_test.cc; here, that the others are told.
 #include "prompt/number_lookalikes.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
