@@ -65,9 +65,10 @@ const std::vector<OptionRow> kImg2imgOptions = {
     {.flag = "mask", .letter = 'm', .value = "FILE", .help = "light where the picture is made anew, or transparency; a folder of masks named like the pictures", .kind = kFile},
 };
 const std::vector<OptionRow> kXyzOptions = {
-    {.flag = "x", .value = "AXIS", .help = "across: \"NAME: VALUES\""},
-    {.flag = "y", .value = "AXIS", .help = "downwards"},
-    {.flag = "z", .value = "AXIS", .help = "sheet beside sheet"},
+    // All that are given reach the reader of axes, which refuses a second one of a letter.
+    {.flag = "x", .value = "AXIS", .help = "across: \"NAME: VALUES\"", .is_repeatable = true},
+    {.flag = "y", .value = "AXIS", .help = "downwards", .is_repeatable = true},
+    {.flag = "z", .value = "AXIS", .help = "sheet beside sheet", .is_repeatable = true},
     kInit, kMask, kNoSheet,
 };
 const std::vector<OptionRow> kMatrixOptions = {

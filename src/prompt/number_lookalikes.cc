@@ -12,7 +12,7 @@
 namespace lowrank::prompt {
 namespace {
 
-constexpr std::size_t kMostWarnings = 20, kMostShown = 80;
+constexpr std::size_t kMostNumbers = 20, kMostOfNumber = 80;
 constexpr std::string_view kDigits = "0123456789";
 
 bool all_of(std::string_view text, std::string_view characters) {
@@ -37,10 +37,10 @@ bool is_read(std::string_view number, char closer) {
   return all_of(unsigned_part, characters) && parse_number(number).has_value();
 }
 
-std::string shown(std::string_view text) {
-  if (text.size() <= kMostShown) return std::string(text);
+std::string shown_part(std::string_view text) {
+  if (text.size() <= kMostOfNumber) return std::string(text);
   std::size_t end = 0;
-  for (std::size_t next = 0; next <= kMostShown; next += decode_at(text, next).length) end = next;
+  for (std::size_t next = 0; next <= kMostOfNumber; next += decode_at(text, next).length) end = next;
   return std::string(text.substr(0, end)) + "…";
 }
 
@@ -50,13 +50,13 @@ std::string sentence(std::string_view written, std::string_view number, char clo
   if (right.empty()) right = closer == ']' ? "0.5" : "1.2";
   return fmt::format(
       "'{}': '{}' is no {} and is read as words; write it with digits and a point, such as {}.",
-      shown(written), shown(number), what, right);
+      shown_part(written), shown_part(number), what, right);
 }
 
 // Weights and times before a closing bracket.
 void warn_in_brackets(std::string_view text, std::vector<std::string>& warnings) {
   std::vector<std::size_t> open;
-  for (std::size_t at = 0; at < text.size() && warnings.size() < kMostWarnings; ++at) {
+  for (std::size_t at = 0; at < text.size() && warnings.size() < kMostNumbers; ++at) {
     const char c = text[at];
     if (c == '\\') {
       ++at;
@@ -82,7 +82,7 @@ void warn_of_parts(std::string_view text, std::vector<std::string>& warnings) {
   if (parts.size() < 2) return;
   for (const ComposedPiece& part : parts) {
     const std::size_t colon = part.text.rfind(':');
-    if (colon == std::string::npos || warnings.size() >= kMostWarnings) continue;
+    if (colon == std::string::npos || warnings.size() >= kMostNumbers) continue;
     const std::string_view number = trim(std::string_view(part.text).substr(colon + 1));
     if (is_number_like(number)) warnings.push_back(sentence(trim(part.text), number, ' '));
   }

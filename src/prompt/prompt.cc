@@ -215,7 +215,7 @@ ParsedPrompt parse(const Request& request, const Tokenizer& tokenizer) {
       throw Error(kBadInput,
                   "'{}': the weight {:g} of this part is beyond {:g}, where every picture is noise; write a "
                   "smaller one.",
-                  out.pieces[use.text].text.substr(0, 60), use.weight, kMaxNetworkWeight);
+                  trim(out.pieces[use.text].text).substr(0, 60), use.weight, kMaxNetworkWeight);
     out.composition.push_back({use.text, use.weight});
   }
   out.negative = reader.read(out.negative_prompt);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "prompt/generators/generators.h"
 
 namespace lowrank::prompt {
@@ -69,6 +71,12 @@ TEST(PastedText, SaysWhatItSaidBefore) {
           std::string(
               "a red fox, (fluffy:1.2) \\<lora:fox:0.8\\>\nNegative prompt: blurry, bad\nSteps: 20, Sampler: "
               "Euler a, CFG scale: 7.5, Seed: 5, Size: 64x96, Lora hashes: \"fox: 0123456789ab, hat: 0123\""),
+          fmt::format("parameters\n{}", kPlain),
+          nlohmann::json(kPlain).dump(),
+          fmt::format("{}\\nNegative prompt: blurry, bad\\nSteps: 20, Sampler: Euler a, CFG scale:\u200b "
+                      "7.5, Seed: 5, Size: "
+                      "64x96, {}",
+                      words, hashes),
           fmt::format("{}\nNegative prompt：blurry, bad\nSteps：20，Sampler：Euler a，CFG "
                       "scale：7.5，Seed：5，Size：64×96，"
                       "Lora hashes：“fox: 0123456789ab, hat: 0123”",

@@ -117,7 +117,12 @@ TEST(Prompt, HostilePromptsEnd) {
                                  "<a:b>", "(BREAK ", "猫", "a,", "&amp;", "\\", "#\n", "emb "}) {
     Request request{.steps = 20, .settings = {.embeddings = {{"emb", 40}}, .limits = kAnyWork}};
     while (request.prompt.size() + unit.size() <= 100'000) request.prompt += unit;
-    EXPECT_FALSE(read(request).pieces.empty()) << unit;
+    try {
+      EXPECT_FALSE(read(request).pieces.empty()) << unit;
+    } catch (const Error& error) {  // 1.1¹⁰⁰⁰
+      EXPECT_NE(std::string(error.what()).find("the weight"), std::string::npos) << unit;
+      EXPECT_TRUE(unit.starts_with('(')) << unit;
+    }
   }
   std::string tag = "<lora:x";
   for (int i = 0; i < 20'000; ++i) tag += ":n" + std::to_string(i) + "=1";

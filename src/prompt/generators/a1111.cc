@@ -35,6 +35,7 @@ void add_listed_loras(Infotext& infotext) {
 // What other programs and people call A1111's entries; A1111's own label wins.
 constexpr std::pair<std::string_view, std::string_view> kOtherLabels[] = {
     {"CFG", "CFG scale"},
+    {"cfg_scale", "CFG scale"},
     {"Guidance scale", "CFG scale"},
     {"Guidance Scale", "CFG scale"},
     {"Guidance", "CFG scale"},

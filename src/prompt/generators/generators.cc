@@ -48,8 +48,12 @@ std::optional<PictureSettings> settings_of_picture(const PictureTexts& picture) 
 }
 
 PictureSettings settings_of_text(std::string_view given) {
+  // JSON, and texts of programs that have labels of their own, are what they are.
+  const bool is_json = json_object(given).is_object();
+  auto other = settings_of_picture({.texts = {{"parameters", std::string(given)}}});
+  if (other && (is_json || other->generator != "A1111")) return *std::move(other);
   std::vector<std::string> notes;
-  const std::string text = unwrapped_settings(given, notes);
+  const std::string text = is_json ? std::string(given) : unwrapped_settings(given, notes);
   const PictureTexts as_picture{.texts = {{"parameters", text}}};
   if (auto settings = settings_of_picture(as_picture)) {
     settings->notes.insert(settings->notes.begin(), notes.begin(), notes.end());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -14,7 +15,8 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-constexpr std::string_view kWordLabels[] = {"Prompt", "Positive prompt", "Negative prompt"};
+constexpr std::string_view kWordLabels[] = {"Prompt", "Positive prompt", "Negative prompt", "positive_prompt",
+                                            "negative_prompt"};
 constexpr std::pair<std::string_view, std::string_view> kWide[] = {{"：", ": "}, {"，", ", "},  {"、", ", "},
                                                                    {"；", "; "}, {"｜", " | "}, {"“", "\""},
                                                                    {"”", "\""},  {"　", " "}};
@@ -169,6 +171,31 @@ bool drop_escapes(std::string& text) {
   return true;
 }
 
+// A text that was kept as a string of a program: in quotes, with \n for its line breaks.
+bool unquote(std::string& text) {
+  const std::string_view whole = trim(text);
+  if (whole.size() > 2 && whole.starts_with('"') && whole.ends_with('"')) {
+    const auto inside = nlohmann::json::parse(whole, nullptr, /*allow_exceptions=*/false);
+    if (inside.is_string()) {
+      text = inside.get<std::string>();
+      return true;
+    }
+  }
+  if (text.find('\n') != std::string::npos ||
+      (text.find("\\nNegative prompt:") == std::string::npos && text.find("\\nSteps:") == std::string::npos))
+    return false;
+  replace_all(text, "\\r\\n", "\n");
+  replace_all(text, "\\n", "\n");
+  return true;
+}
+
+// Characters of no width, which web pages put between words; they keep a number from being read.
+bool drop_invisible(std::string& text) {
+  const std::size_t before = text.size();
+  for (const std::string_view mark : {"\u200b", "\u2060", "\ufeff"}) replace_all(text, mark, "");
+  return text.size() != before;
+}
+
 // "negative prompt:", "Negative Prompt :" at the beginning of a line become A1111's label; "Prompt:" before all goes.
 bool name_words(Lines& lines) {
   bool changed = false, is_first = true;
@@ -177,6 +204,11 @@ bool name_words(Lines& lines) {
     if (text.empty()) continue;
     const std::string_view label = label_at(text);
     const std::string_view behind = trim(text.substr(label.size()));
+    if (is_first && starts_as("parameters", text)) {  // the name of PNG's text
+      line.clear();
+      changed = true;
+      continue;
+    }
     const bool is_words = !label.empty() && usual_label_at(label).empty() && behind.starts_with(':');
     if (is_words && starts_as(label, "negative")) {
       std::string named = std::string(kNegativeLabel) + " " + std::string(trim(behind.substr(1)));
@@ -204,6 +236,8 @@ std::string unwrapped_settings(std::string_view text, std::vector<std::string>& 
   whole = joined(lines);
   if (is_of_lowrank(find_infotext(whole))) return whole;
   std::string other = whole;
+  const bool was_string = unquote(other);
+  const bool had_invisible = drop_invisible(other);
   const bool has_html = decode_html(other);
   const bool has_escapes = drop_escapes(other);
   lines = lines_of(other);
@@ -224,6 +258,8 @@ std::string unwrapped_settings(std::string_view text, std::vector<std::string>& 
     for (std::string& line : lines)
       if (line.size() > 4 && line.starts_with("**") && line.ends_with("**"))
         line = line.substr(2, line.size() - 4);
+  note(was_string, "it was the string of a program; its \\n were read as line breaks.");
+  note(had_invisible, "characters of no width were left out.");
   note(has_html, "escapes and marks of HTML, such as &lt; and <br>, were read as what they stand for.");
   note(has_escapes, "backslashes before < > _ * were taken off.");
   note(is_marked, "the marks of a list, of a table or of bold letters around its labels were taken off.");

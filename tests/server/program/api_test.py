@@ -265,7 +265,7 @@ class Api(unittest.TestCase):
         status, answer = self.server.post("/sdapi/v1/txt2img", {"infotext": json.dumps({"wish": "a fox"})})
         self.assertEqual(status, 422)
         self.assertIn("wish", json.dumps(answer))
-        body = {"prompt": "a blue cat", "negative_prompt": "bad", "steps": 2, "cfg_scale": 3, "seed": 7, "width": 64, "height": 64,
+        body = {"prompt": "a blue cat", "negative_prompt": "bad", "steps": 2, "cfg_scale": 3.0, "seed": 7, "width": 64, "height": 64,
                 "sampler_name": "Heun", "override_settings": {"CLIP_stop_at_last_layers": 2}}
         own = json.loads(self.server.post("/sdapi/v1/txt2img", body)[1]["info"])
         read = json.loads(self.server.post("/sdapi/v1/txt2img", {"infotext": json.dumps(body)})[1]["info"])

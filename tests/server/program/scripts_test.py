@@ -279,7 +279,7 @@ class BeforeTheFirstPicture(unittest.TestCase):
 
     def xyz(self, *words):
         out = self.server.data / "plots"
-        self.addCleanup(shutil.rmtree, out)
+        self.addCleanup(shutil.rmtree, out, ignore_errors=True)
         done = subprocess.run([LOWRANK, "xyz", "--data-dir", str(self.server.data), "-p", "a fox", "--size", "64x64", "--seed", "1", "--quiet",
                                "--steps", "1", "-o", f"{out}/", *words], env=self.server.environment, capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stderr)
