@@ -36,8 +36,9 @@ PictureSettings settings_of_text_file(const fs::path& file) {
 }
 
 [[noreturn]] void refuse(const fs::path& picture) {
+  const std::string said = what_it_says(MappedFile::open(picture)->bytes(), picture.string());
   throw Error(kBadInput, "{}: {}", picture.string(),
-              what_it_says(MappedFile::open(picture)->bytes(), picture.string()));
+              said.empty() ? "holds no settings; only pictures saved with theirs do." : said);
 }
 
 }  // namespace
@@ -59,7 +60,7 @@ std::optional<PictureSettings> settings_of_picture(std::span<const std::byte> by
 
 std::string what_it_says(std::span<const std::byte> bytes, const std::string& name) {
   const auto words = texts_of(bytes, name);
-  if (words.texts.empty()) return "holds no settings; only pictures saved with theirs do.";
+  if (words.texts.empty()) return "";
   std::string names;
   for (const auto& [key, text] : words.texts) {
     names += (names.empty() ? "" : ", ") + key;

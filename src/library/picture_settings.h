@@ -17,7 +17,8 @@ namespace lowrank::library {
 std::optional<prompt::PictureSettings> settings_of_picture(std::span<const std::byte> bytes,
                                                            const std::string& name);
 
-// One sentence, without the picture's name in front, for a picture that settings_of_picture() finds nothing in.
+// One sentence, without the picture's name in front, for a picture that settings_of_picture() finds nothing in; ""
+// when it has no words at all.
 std::string what_it_says(std::span<const std::byte> bytes, const std::string& name);
 
 // The same for a file; a picture without settings may have them in a text of its name beside it (`.txt`, `.json`),

@@ -87,8 +87,8 @@ Reply png_info(Services& services, const Call& call) {
   Json reply = {{"info", info}, {"items", items}, {"parameters", parameters}};
   if (settings) {
     reply["lowrank"] = about(*settings);
-  } else {
-    reply["lowrank"] = {{"generator", ""}, {"notes", {library::what_it_says(bytes, "image")}}};
+  } else if (const std::string said = library::what_it_says(bytes, "image"); !said.empty()) {
+    reply["lowrank"] = {{"generator", ""}, {"notes", {said}}};
   }
   return json_reply(reply);
 }
