@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "adapter/kinds/kinds.h"
 #include "base/error.h"
 #include "formats/lora_family.h"
 #include "formats/lora_fit.h"
@@ -86,8 +87,10 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
           {formats::module_of(embedding), {embedding.vectors.name}, std::move(reason)});
     }
   }
-  const auto match = formats::match_lora(lora, table_of(unet.layers()), table_of(text_encoder.layers()));
+  const auto match =
+      formats::match_lora(lora, formats::layers_of(table_of(unet.layers()), table_of(text_encoder.layers())));
   if (match.is_foreign) throw_wrong_base(lora, unet);
+  std::map<Component, kinds::SharedMatrices> drawn;
   for (std::size_t i = 0; i < lora.entries.size(); ++i) {
     const LoraEntry& entry = lora.entries[i];
     const auto skip = [&](std::string reason) {
@@ -99,7 +102,15 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
     }
     const auto& layers = entry.component == Component::kUnet ? unet.layers() : text_encoder.layers();
     const model::Layer& layer = *layers.at(match.places[i].path);
-    Fit result = fit(as_module(entry, lora.file), shape_of(layer));
+    Module module = as_module(entry, lora.file);
+    if (formats::draws_shared(entry)) {
+      auto& matrices = drawn[entry.component];
+      if (!matrices.a.defined())
+        matrices =
+            kinds::draw_shared(entry.kind, entry.settings, entry.rank, match.spans.at(entry.component));
+      kinds::lend(module, matrices);
+    }
+    Fit result = fit(module, shape_of(layer));
     if (const auto* misfit = std::get_if<Misfit>(&result)) {
       skip(misfit->reason);
       continue;

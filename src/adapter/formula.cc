@@ -58,6 +58,12 @@ Formula raw_formula(const Module& module, const LayerShape& layer) {
       return kinds::shira(module, layer);
     case AdapterKind::kHira:
       return kinds::hira(module, layer);
+    case AdapterKind::kFourierFt:
+      return kinds::fourierft(module, layer);
+    case AdapterKind::kRandLora:
+      return kinds::randlora(module, layer);
+    case AdapterKind::kBias:
+      return {};
   }
   LOWRANK_CHECK(false);
   return {};
@@ -97,6 +103,8 @@ Formula scaled(const Module& module, const LayerShape& layer, Formula formula) {
   formula.scale = scale;
   if (formula.factors) formula.factors->scale = scale;
   if (formula.bias.defined()) formula.bias = formula.bias.reshape(-1) * scale;
+  if (module.has("base_layer.bias")) formula.whole_bias = module.at("base_layer.bias").reshape(-1);
+  if (!formula.weight) return formula;
   formula.weight = [raw = std::move(formula.weight), dense, scale, sizes = layer.sizes](
                        const at::Tensor& base, Dyn dyn) {
     at::Tensor delta = raw(base, dyn).reshape(sizes);
@@ -117,6 +125,7 @@ Formula whole_formula(const Module& module, const LayerShape& layer) {
 // The formula for the first `narrow` of `wide` input channels of a convolution; the others stay as they are.
 Formula padded(Formula formula, const LayerShape& layer) {
   const std::int64_t narrow = formats::kLatentInputs, wide = layer.in();
+  if (!formula.weight) return formula;
   formula.weight = [inner = std::move(formula.weight), narrow, wide](const at::Tensor& base, Dyn dyn) {
     const at::Tensor delta = inner(base.defined() ? base.narrow(1, 0, narrow) : base, dyn);
     return at::constant_pad_nd(delta, {0, 0, 0, 0, 0, wide - narrow});

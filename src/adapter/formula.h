@@ -69,9 +69,12 @@ struct Formula {
   // from: for `depends_on_base` the weight so far, for `takes_from_checkpoint` the checkpoint's own as it is
   // stored; others may be given an undefined tensor.
   std::function<at::Tensor(const at::Tensor& base, Dyn dyn)> weight = {};
+  // For `takes_from_checkpoint`: does beforehand what the first `weight` of a base takes seconds for. From any thread.
+  std::function<void(const at::Tensor& base)> prepare = {};
   at::Tensor bias = {};       // Δb [out] float32, undefined: none
   at::Tensor bias_gain = {};  // Δb = gain ∘ b [out] of a layer with a bias (PEFT's IA3), undefined: none
-  std::int64_t rank = 0;      // 0: a kind without a rank
+  at::Tensor whole_bias = {};  // [out] float32, Δb = whole_bias − the checkpoint's b (PEFT), undefined: none
+  std::int64_t rank = 0;       // 0: a kind without a rank
   double scale = 1;
   bool depends_on_base =
       false;  // IA3, GLoRA, OFT, BOFT, DoRA …: order matters (spec: weight-dependent kinds)

@@ -5,12 +5,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "adapter/branch.h"
 #include "base/error.h"
+#include "base/parallel.h"
+#include "base/progress.h"
 
 namespace lowrank::adapter {
 namespace {
@@ -85,12 +89,15 @@ at::Tensor derived_weight(const Layer& layer, std::span<const Part> parts, at::S
 at::Tensor derived_bias(const Layer& layer, std::span<const Part> parts) {
   at::Tensor bias;
   for (const Part& part : parts) {
-    if (!part.formula->bias.defined()) continue;
+    const at::Tensor &added = part.formula->bias, &whole = part.formula->whole_bias;
+    if (!added.defined() && !whole.defined()) continue;
     if (!bias.defined()) {
       bias = layer.bias().defined() ? layer.bias().to(at::kFloat, false, /*copy=*/true)
                                     : at::zeros({layer.weight().size(0)}, at::kFloat);
     }
-    bias.add_(part.formula->bias, part.weight);
+    if (added.defined()) bias.add_(added, part.weight);
+    if (whole.defined())
+      bias.add_(layer.bias().defined() ? whole - layer.bias().to(at::kFloat) : whole, part.weight);
   }
   for (const Part& part : parts) {
     if (!part.formula->bias_gain.defined() || (!bias.defined() && !layer.bias().defined())) continue;
@@ -149,6 +156,27 @@ void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& une
   fill(unet_plan_);
 }
 
+void AdapterStack::prepare(const std::function<void(std::int64_t, std::int64_t)>& report,
+                           const std::stop_token& stop) {
+  std::vector<std::pair<const Layer*, const Formula*>> work;
+  for (const Plan* plan : {&text_plan_, &unet_plan_})
+    for (const auto& [layer, changes] : *plan)
+      for (const Change& change : changes)
+        if (change.target->formula.prepare) work.emplace_back(layer, &change.target->formula);
+  const auto total = static_cast<std::int64_t>(work.size());
+  const auto caller = std::this_thread::get_id();
+  std::atomic<std::int64_t> done = 0;
+  parallel_for(total, 0, [&](std::int64_t i) {
+    throw_if_stopped(stop);
+    const at::NoGradGuard no_grad;
+    const auto& [layer, formula] = work[static_cast<std::size_t>(i)];
+    formula->prepare(layer->weight());
+    ++done;
+    if (report && std::this_thread::get_id() == caller) report(done, total);
+  });
+  if (report && total > 0) report(total, total);
+}
+
 std::set<const Layer*> AdapterStack::affordable_copies() const {
   std::set<const Layer*> copied;
   std::int64_t bytes = 0;
@@ -192,12 +220,14 @@ void AdapterStack::fill(const Plan& plan) {
     if (!parts.empty()) {
       slot.derived_bias = derived_bias(*layer, parts);
       const bool is_copied = copied_.contains(layer);
+      const bool is_bias_alone =
+          std::ranges::none_of(parts, [](const Part& part) { return bool(part.formula->weight); });
       if (!is_copied && worth_a_branch(*layer, parts)) {
         std::vector<WeightedFactors> factors;
         for (const Part& part : parts) factors.push_back({&*part.formula->factors, part.weight, part.dyn});
         slot.patches.insert(slot.patches.begin(), std::make_shared<LowRankBranch>(*layer, factors));
         ++summary_.branch_layers;
-      } else {
+      } else if (!is_bias_alone) {
         const auto type = is_copied ? at::kFloat : layer->weight().scalar_type();
         ++summary_.derived_layers;
         summary_.derived_bytes += layer->weight().numel() * static_cast<std::int64_t>(c10::elementSize(type));

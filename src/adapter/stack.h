@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,11 @@ class AdapterStack {
   // others in the slots (training) are left alone. Throws Error when an adapter was matched with a model of
   // another shape.
   void apply(std::span<const ActiveAdapter> active, model::UNet& unet, model::TextEncoder& text_encoder);
+
+  // After apply(): what takes long the first time (the decompositions of PiSSA and KaSA), on all cores, so that it is seen
+  // and can be stopped: `report(done, total)` in layers, on the caller's thread. Nothing is done twice. Throws
+  // Error(kCancelled).
+  void prepare(const std::function<void(std::int64_t, std::int64_t)>& report, const std::stop_token& stop);
 
   // Takes everything out of the slots.
   void clear();

@@ -177,6 +177,7 @@ void check_common(ShapeCheck& check) {
     if (check.has(number) && check.count(number) != 1) check.fail("{} is no single number", number);
   if (check.has("bias") && check.count("bias") != layer.out() * layer.columns())
     check.fail("bias is {}, the layer's weight {}", shape_text(check.shape("bias")), shape_text(layer.sizes));
+  if (check.has("base_layer.bias")) check.elements("base_layer.bias", layer.out(), "outputs");
   const bool is_peft = check.has("lora_magnitude_vector");
   if (!is_peft && !check.has("dora_scale")) return;
   const char* name = is_peft ? "lora_magnitude_vector" : "dora_scale";
@@ -205,7 +206,7 @@ bool suits(AdapterKind kind, LayerForm layer) {
     case LayerForm::kConvolution:
       return kind != AdapterKind::kNorm;
     case LayerForm::kNorm:
-      return kind == AdapterKind::kNorm || kind == AdapterKind::kFull;
+      return kind == AdapterKind::kNorm || kind == AdapterKind::kFull || kind == AdapterKind::kBias;
     case LayerForm::kEmbedding:
       return kind == AdapterKind::kFull;
   }
@@ -278,6 +279,8 @@ std::vector<RankPair> rank_pairs(const ModuleShapes& module) {
       return {{"vera_lambda_d", 0, "vera_lambda_d", 0}};
     case AdapterKind::kHra:
       return {{"hra_u", 1, "hra_u", 1}};
+    case AdapterKind::kRandLora:
+      return {{"randlora_lambda", 0, "randlora_lambda", 0}};
     case AdapterKind::kMiss: {
       // Its first size, in blocks [out/r, r, r] its second.
       const std::size_t at = module.parts.find("miss_block")->second.size() == 3 ? 1 : 0;
@@ -293,6 +296,8 @@ std::vector<RankPair> rank_pairs(const ModuleShapes& module) {
     case AdapterKind::kIa3Peft:
     case AdapterKind::kC3a:
     case AdapterKind::kShira:
+    case AdapterKind::kFourierFt:
+    case AdapterKind::kBias:
       return {};
   }
   return {};
@@ -325,7 +330,9 @@ std::optional<DoraNorm> dora_norm(const ModuleShapes& module, const LayerSizes& 
     return std::nullopt;
   }
   if (scale[0] == layer.out() && count == layer.out()) return DoraNorm::kRows;
-  if (scale[0] == 1 && scale[1] == layer.in() && count == layer.in()) return DoraNorm::kColumns;
+  if (scale[0] == 1 && scale[1] == layer.in() && count == layer.in() &&
+      !(module.facts.is_magnitude_of_outputs && layer.in() == layer.out()))
+    return DoraNorm::kColumns;
   // PEFT's [1, out, 1, 1] under LyCORIS' name: no other reading fits.
   if (scale[0] == 1 && scale[1] == layer.out() && count == layer.out()) return DoraNorm::kRows;
   return std::nullopt;

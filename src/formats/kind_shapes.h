@@ -65,7 +65,8 @@ struct GloraLayout {
 GloraLayout glora_layout(const ModuleShapes& module, std::optional<std::int64_t> out);
 
 // Which norm DoRA takes. PEFT's `lora_magnitude_vector` is per output always; of LyCORIS' `dora_scale` the shape
-// says: a vector is per output where its length fits, else per input; otherwise the place of the 1 decides.
+// says: a vector is per output where its length fits, else per input; otherwise the place of the 1 decides. Of a square
+// convolution [1, n, 1, 1] may be either: there the file's other layers tell (EntryFacts).
 enum class DoraNorm { kRows, kColumns };
 std::optional<DoraNorm> dora_norm(const ModuleShapes& module, const LayerSizes& layer);
 

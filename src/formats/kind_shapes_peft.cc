@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "formats/shape_check.h"
 
 namespace lowrank::formats {
@@ -56,11 +58,13 @@ void check_delora(ShapeCheck& check) {
   if (check.count("delora_lambda") != 1) check.fail("delora_lambda is no single number");
 }
 
-// vera_A and vera_B are as wide as the widest layer; each takes its first columns and rows.
+// vera_A and vera_B are as wide as the widest layer; each takes its first columns and rows. Where they are not in the file
+// they are drawn as large as the layers need.
 void check_vera(ShapeCheck& check) {
   const std::int64_t rank = check.count("vera_lambda_d");
   const LayerSizes& layer = check.layer();
   check.linear_only().elements("vera_lambda_b", layer.out(), "outputs");
+  if (!check.has("vera_A")) return;
   if (check.shape("vera_A").size() != 2 || check.size("vera_A", 0) != rank ||
       check.size("vera_A", 1) < layer.in())
     check.fail("vera_A is {}, the layer {} needs [{}, {}] or wider", shape_text(check.shape("vera_A")),
@@ -69,6 +73,34 @@ void check_vera(ShapeCheck& check) {
       check.size("vera_B", 0) < layer.out())
     check.fail("vera_B is {}, the layer {} needs [{}, {}] or longer", shape_text(check.shape("vera_B")),
                shape_text(layer.sizes), layer.out(), rank);
+}
+
+// randlora_A [r, 1, n] and randlora_B [m, k, r] likewise, n the shorter and m the longer side of the largest layer.
+void check_randlora(ShapeCheck& check) {
+  const LayerSizes& layer = check.linear_only().layer();
+  const std::int64_t shorter = std::min(layer.out(), layer.columns()),
+                     longer = std::max(layer.out(), layer.columns());
+  const std::int64_t rank = check.size("randlora_lambda", 0), bases = check.size("randlora_lambda", 1);
+  check.part("randlora_lambda", {rank, bases}).part("randlora_gamma", {bases, shorter});
+  if (bases != (shorter + rank - 1) / rank)
+    check.fail("randlora_lambda is {}, the layer {} needs [{}, {}]",
+               shape_text(check.shape("randlora_lambda")), shape_text(layer.sizes), rank,
+               (shorter + rank - 1) / rank);
+  if (!check.has("randlora_A")) return;
+  const Shape &a = check.shape("randlora_A"), &b = check.shape("randlora_B");
+  if (a.size() != 3 || a[0] != rank || a[1] != 1 || a[2] < shorter)
+    check.fail("randlora_A is {}, the layer {} needs [{}, 1, {}] or wider", shape_text(a),
+               shape_text(layer.sizes), rank, shorter);
+  if (b.size() != 3 || b[0] < longer || b[1] < bases || b[2] != rank)
+    check.fail("randlora_B is {}, the layer {} needs [{}, {}, {}] or larger", shape_text(b),
+               shape_text(layer.sizes), longer, bases, rank);
+}
+
+void check_fourierft(ShapeCheck& check) {
+  const LayerSizes& layer = check.linear_only().layer();
+  if (check.count("fourierft_spectrum") > layer.out() * layer.columns())
+    check.fail("fourierft_spectrum has {} frequencies, the layer {} has {} places",
+               check.count("fourierft_spectrum"), shape_text(layer.sizes), layer.out() * layer.columns());
 }
 
 void check_c3a(ShapeCheck& check) {
@@ -118,6 +150,12 @@ void check_peft_kind(ShapeCheck& check) {
       check.kernel("hira_A", rank).part("hira_B", {layer.out(), rank});
       return;
     }
+    case AdapterKind::kFourierFt:
+      return check_fourierft(check);
+    case AdapterKind::kRandLora:
+      return check_randlora(check);
+    case AdapterKind::kBias:
+      return;  // as beside any kind
     default:
       check.fail("its kind is not supported");
   }

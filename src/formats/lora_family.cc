@@ -122,6 +122,9 @@ std::int64_t input_width(const LoraEntry& entry) {
     case AdapterKind::kMiss:
     case AdapterKind::kVera:
     case AdapterKind::kShira:
+    case AdapterKind::kFourierFt:
+    case AdapterKind::kRandLora:
+    case AdapterKind::kBias:
       return 0;
   }
   return 0;
@@ -137,7 +140,8 @@ void recognise_base_model(LoraFile& lora, bool has_second_encoder,
   Verdict metadata = by_metadata(facts);
   if (keys.model == BaseModel::kOther) {
     lora.base_model = metadata.model;
-    lora.base_model_reason = metadata.reason.empty() ? keys.reason
+    constexpr const char* kNothing = "neither its layers nor its metadata tell a family";
+    lora.base_model_reason = metadata.reason.empty() ? (keys.reason.empty() ? kNothing : keys.reason)
                              : keys.reason.empty()   ? metadata.reason
                                                      : fmt::format("{}; {}", metadata.reason, keys.reason);
     return;

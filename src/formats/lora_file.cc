@@ -47,10 +47,9 @@ struct Sorting {
   std::map<std::pair<ModuleTarget, std::string>, std::size_t>
       places;  // of groups, by component and flat name
   bool has_second_encoder = false;
-  // VeRA's random matrices, of which all modules use a part. They are counted with the first that does.
+  // VeRA's and RandLoRA's random matrices, of which all modules use a part. They are counted with the first that does.
   PartViews shared;
   std::shared_ptr<const PartViews> lent;
-  bool is_shared_counted = false;
 
   void skip(std::string module, std::string key, std::string reason) {
     auto& skipped = lora.skipped;
@@ -68,19 +67,17 @@ std::optional<std::string> unsupported_form(std::string_view key) {
     return "a LoRA on an embedding table is not supported";
   if (key.find(".modules_to_save.") != std::string_view::npos)
     return "a whole module saved by PEFT is not supported";
-  if (key.ends_with(".base_layer.bias"))
-    return "a bias that PEFT trained beside the adapter is not supported";
+  if (key.ends_with(".base_layer.weight"))
+    return "the base weight that a PEFT model holds beside its adapter; the checkpoint's own is used";
   return std::nullopt;
 }
 
-// `base_model.vera_A`, or with the adapter's name behind it.
-std::optional<std::string> shared_part(std::string_view key) {
-  for (const char* part : {"vera_A", "vera_B"}) {
-    const auto at = key.rfind(part);
-    if (at == std::string_view::npos || at == 0 || key[at - 1] != '.') continue;
-    const std::string_view rest = key.substr(at + std::string_view(part).size());
-    if (rest.empty() || (rest[0] == '.' && rest.find('.', 1) == std::string_view::npos)) return part;
-  }
+// `base_model.vera_A`: of no layer.
+std::optional<std::string_view> shared_part(const KeySplit& split) {
+  if (split.module != "base_model") return std::nullopt;
+  for (const AdapterKind kind : {AdapterKind::kVera, AdapterKind::kRandLora})
+    if (const auto names = shared_parts(kind); split.part == names->a || split.part == names->b)
+      return split.part;
   return std::nullopt;
 }
 
@@ -109,8 +106,9 @@ void place_tensor(Sorting& sorting, const TensorView& view) {
     sorting.skip(view.name.substr(0, view.name.rfind('.')), view.name, std::move(*reason));
     return;
   }
-  if (const auto part = shared_part(view.name); part && sorting.shared.emplace(*part, view).second) return;
   const auto split = split_key(view.name);
+  const auto part = split ? shared_part(*split) : std::nullopt;
+  if (part && sorting.shared.emplace(*part, view).second) return;
   auto name = split ? name_of_module(split->module) : std::nullopt;
   if (!name) {
     if (const auto type = unknown_peft_type(view.name)) {
@@ -128,6 +126,10 @@ void place_tensor(Sorting& sorting, const TensorView& view) {
     sorting.skip(split->module, view.name,
                  fmt::format("the layer is addressed twice, as '{}' too", group.module));
   }
+}
+
+Component component_of(const Group& group) {
+  return group.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder;
 }
 
 bool has_one_of(const Group& group, const std::vector<std::string_view>& names) {
@@ -179,8 +181,6 @@ std::string incomplete_reason(const Group& group) {
         missing.push_back(names.back());
       }
     }
-    if (has_some && row.kind == AdapterKind::kVera && missing.front() == "vera_A")
-      return "incomplete VeRA: vera_A and vera_B are not in the file; save it with save_projection";
     if (has_some) return fmt::format("incomplete {}: {} is missing", row.name, fmt::join(missing, " and "));
   }
   return "incomplete: no factors beside the settings";
@@ -190,7 +190,8 @@ bool belongs(const KindRow& row, std::string_view part) {
   const auto is_part = [&](const auto& names) {
     return std::find(names.begin(), names.end(), part) != names.end();
   };
-  return is_part(kBesideAnyKind) || is_part(row.may) ||
+  // PEFT trains a layer's bias beside any of its kinds.
+  return is_part(kBesideAnyKind) || part == "base_layer.bias" || is_part(row.may) ||
          std::any_of(row.needs.begin(), row.needs.end(), is_part);
 }
 
@@ -285,24 +286,48 @@ void read_settings(LoraEntry& entry, std::string_view path, PeftConfig& config) 
   entry.facts.on_input = shape.size() == 2 ? shape[0] == 1 && shape[1] != 1 : entry.settings.is_feedforward;
 }
 
-// Gives VeRA's modules the matrices that they share.
-void lend_shared(Sorting& sorting, Group& group) {
-  if (sorting.shared.size() == 2 && group.parts.contains("vera_lambda_b") &&
-      group.parts.contains("vera_lambda_d"))
-    group.parts.insert(sorting.shared.begin(), sorting.shared.end());
+// Gives a module the matrices that all share, where it has no copy of its own; PEFT writes those too. The first taker
+// counts them as its parts, the others only refer to them.
+void lend_shared(Sorting& sorting, LoraEntry& entry) {
+  const auto names = shared_parts(entry.kind);
+  if (!names || !sorting.shared.contains(names->a) || !sorting.shared.contains(names->b)) return;
+  if (!sorting.lent) {
+    sorting.lent = std::make_shared<PartViews>(sorting.shared);
+    for (const auto& [part, view] : sorting.shared)
+      if (!entry.parts.emplace(part, view).second) entry.parts.emplace("base_model." + part, view);
+  }
+  entry.shared = sorting.lent;
 }
 
-// Of what is shared the first taker keeps the parts, the others only refer to them.
-void share(Sorting& sorting, LoraEntry& entry) {
-  if (entry.kind != AdapterKind::kVera) return;
-  if (!sorting.lent) sorting.lent = std::make_shared<PartViews>(sorting.shared);
-  entry.shared = sorting.lent;
-  if (sorting.is_shared_counted)
-    for (const auto& [part, view] : sorting.shared) entry.parts.erase(part);
-  sorting.is_shared_counted = true;
+std::string missing_settings(const LoraEntry& entry) {
+  constexpr std::string_view kPlace = "adapter_config.json; put that beside it";
+  if (entry.kind == AdapterKind::kFourierFt && !entry.settings.seed)
+    return fmt::format("the places of its frequencies are drawn from a seed in {}", kPlace);
+  if (entry.kind == AdapterKind::kRandLora && !entry.alpha)
+    return fmt::format("its scale stands in {}", kPlace);
+  const auto names = shared_parts(entry.kind);
+  if (!names) return "";
+  const auto has = [&](std::string_view part) {
+    return entry.parts.contains(part) || (entry.shared && entry.shared->contains(part));
+  };
+  if (has(names->a) && has(names->b)) return "";
+  if (entry.kind == AdapterKind::kRandLora && entry.settings.bases == PeftSettings::Bases::kUniform)
+    return fmt::format(
+        "{} and {} are not in the file, and PEFT draws them in bfloat16, where PyTorch's versions draw "
+        "different "
+        "numbers; save it with save_projection",
+        names->a, names->b);
+  if (entry.settings.seed) return "";
+  return fmt::format(
+      "{} and {} are not in the file, and the seed that they are drawn from stands in {}, or save it with "
+      "save_projection",
+      names->a, names->b, kPlace);
 }
 
 void sort_group(Sorting& sorting, Group& group, PeftConfig& config) {
+  if (group.target != ModuleTarget::kSecondTextEncoder && group.parts.size() == 1 &&
+      group.parts.contains("bias") && config.trains_all_biases(component_of(group)))
+    group.parts = {{"base_layer.bias", group.parts.begin()->second}};
   if (is_plain_parameter(group)) {
     for (const auto& [part, view] : group.parts) sorting.lora.unknown.push_back(view.name);
     return;
@@ -316,7 +341,6 @@ void sort_group(Sorting& sorting, Group& group, PeftConfig& config) {
     skip_group(sorting, group.module, group.parts, *reason);
     return;
   }
-  lend_shared(sorting, group);
   const KindRow* row = kind_of(group);
   if (row == nullptr) {
     skip_group(sorting, group.module, group.parts, incomplete_reason(group));
@@ -324,7 +348,7 @@ void sort_group(Sorting& sorting, Group& group, PeftConfig& config) {
   }
   LoraEntry entry;
   entry.module = group.module;
-  entry.component = group.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder;
+  entry.component = component_of(group);
   entry.name = flattened(group.path);
   entry.kind = row->kind;
   for (auto& [part, view] : group.parts) {
@@ -334,7 +358,7 @@ void sort_group(Sorting& sorting, Group& group, PeftConfig& config) {
       sorting.skip(group.module, view.name, foreign_reason(*row, part));
     }
   }
-  share(sorting, entry);
+  lend_shared(sorting, entry);
   auto problem = odd_numbers(entry);
   if (!problem) problem = read_numbers(entry);
   if (problem) {
@@ -342,7 +366,40 @@ void sort_group(Sorting& sorting, Group& group, PeftConfig& config) {
     return;
   }
   read_settings(entry, group.path, config);
+  if (const auto missing = missing_settings(entry); !missing.empty()) {
+    skip_group(sorting, entry.module, entry.parts, missing);
+    return;
+  }
   sorting.lora.entries.push_back(std::move(entry));
+}
+
+void tell_magnitudes(LoraFile& lora) {
+  std::vector<LoraEntry*> either;
+  std::size_t peft = 0, lycoris = 0;
+  for (LoraEntry& entry : lora.entries) {
+    const auto scale = entry.parts.find("dora_scale"), down = entry.parts.find("lora_down.weight");
+    if (scale == entry.parts.end() || down == entry.parts.end()) continue;
+    const weights::Shape& shape = scale->second.shape;
+    const std::int64_t out = size_of(entry, "lora_up.weight", 0), in = size_of(entry, "lora_down.weight", 1);
+    if (down->second.shape.size() == 2) {
+      ++(shape.size() == 1 ? peft : lycoris);
+    } else if (shape.size() != 4 || shape[0] != 1) {
+      ++lycoris;
+    } else if (out == in) {
+      either.push_back(&entry);
+    } else {
+      ++(shape[1] == out ? peft : lycoris);
+    }
+  }
+  if (either.empty()) return;
+  const bool is_peft = peft > 0 && lycoris == 0;
+  for (LoraEntry* entry : either) entry->facts.is_magnitude_of_outputs = is_peft;
+  if (!is_peft && lycoris == 0)
+    lora.notes.push_back(
+        fmt::format("the dora_scale of {} square convolutions ('{}') may count inputs (LyCORIS) or outputs "
+                    "(PEFT), and no other "
+                    "layer tells: it is taken to count inputs",
+                    either.size(), either.front()->module));
 }
 
 void refuse_other_architectures(const weights::TensorFile& file) {
@@ -414,7 +471,7 @@ LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
   lora.alias = alias == file->metadata().end() || alias->second.empty() ? lora.name : alias->second;
   for (const TensorView& view : file->tensors()) place_tensor(sorting, view);
   for (Group& group : sorting.groups) sort_group(sorting, group, config);
-  if (!sorting.is_shared_counted)
+  if (!sorting.lent)
     for (const auto& [part, view] : sorting.shared) lora.unknown.push_back(view.name);
   if (lora.entries.empty()) refuse_foreign_peft(*file);
   if (lora.entries.empty() && lora.skipped.empty() && lora.embeddings.empty()) {
@@ -425,6 +482,7 @@ LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
                   [](const LoraEntry& entry) { return entry.kind == AdapterKind::kKasa; }))
     lora.notes.emplace_back(kStartNote);
   lora.notes.insert(lora.notes.end(), file->notes().begin(), file->notes().end());
+  tell_magnitudes(lora);
   if (is_peft_without_settings(*file, config))
     lora.notes.push_back(
         "adapter_config.json is not beside it: alpha is taken as the rank, all else as PEFT's default");

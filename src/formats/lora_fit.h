@@ -15,6 +15,16 @@ namespace lowrank::formats {
 
 using LayerTable = std::map<std::string, LayerSizes, std::less<>>;  // by canonical path, of one component
 
+// What a checkpoint offers to a LoRA, taken apart once for many of them.
+struct ModelLayers {
+  using Names = std::map<std::string, std::string, std::less<>>;  // every name that files use → path
+  LayerTable unet, text_encoder;
+  Names unet_names, text_names;
+  std::int64_t text_width = 0;  // 0: there are no words
+  BaseModel base_model = BaseModel::kOther;
+};
+ModelLayers layers_of(LayerTable unet, LayerTable text_encoder);
+
 // Where one module of the file belongs.
 struct EntryPlace {
   std::string path;        // of the layer; "" when there is none
@@ -23,12 +33,20 @@ struct EntryPlace {
   bool acts() const { return reason.empty(); }
 };
 
+// The largest layer, side by side, that matrices shared by all layers serve; by it they are drawn.
+struct SharedSpan {
+  std::int64_t out = 0, in = 0;
+};
+
 struct LoraMatch {
-  std::vector<EntryPlace> places;  // one per entry, in the file's order
+  std::vector<EntryPlace> places;         // one per entry, in the file's order
+  std::map<Component, SharedSpan> spans;  // where a component has modules whose shared matrices are drawn
   // The file is made for another family: what sees the text fits nowhere, so nothing is applied.
   bool is_foreign = false;
 };
-LoraMatch match_lora(const LoraFile& lora, const LayerTable& unet, const LayerTable& text_encoder);
+// Whether the matrices that its module shares with others are in no file, but drawn from a seed.
+bool draws_shared(const LoraEntry& entry);
+LoraMatch match_lora(const LoraFile& lora, const ModelLayers& model);
 
 // Why an embedding inside the file cannot be used with a text encoder of that width; "" when it can.
 std::string module_of(const BundledEmbedding& embedding);
@@ -48,7 +66,16 @@ struct LoraFit {
   bool applies() const { return applied_unet + applied_text + embeddings > 0; }
 };
 
-LoraFit fit_lora(const LoraFile& lora, const Checkpoint& checkpoint);
+ModelLayers layers_of(const Checkpoint& checkpoint);
+
+LoraFit fit_lora(const LoraFile& lora, const ModelLayers& model);
+inline LoraFit fit_lora(const LoraFile& lora, const Checkpoint& checkpoint) {
+  return fit_lora(lora, layers_of(checkpoint));
+}
+
+// Digests of all that the verdict depends on: same digests on both sides, same verdict.
+std::int64_t layout_digest(const LoraFile& lora);
+std::int64_t layout_digest(const Checkpoint& checkpoint);
 
 // "applies fully: 192 of 192 modules", "applies in part: …, 3 of 579 keys unknown", "does not apply: …".
 // Fully means that every module acts and no key is left over.

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <bitset>
-#include <cstring>
 #include <optional>
 #include <unordered_map>
 
 #include "base/error.h"
+#include "formats/digest.h"
 #include "formats/kind_shapes.h"
 #include "formats/kind_table.h"
 #include "formats/lora_family.h"
+#include "formats/lora_fit.h"
 #include "formats/naming_table.h"
 #include "formats/peft_config.h"
 #include "formats/single_file.h"
@@ -30,7 +31,8 @@ using PartBits = std::bitset<128>;  // bit: place of the part in Memory::parts
 struct KeyMeaning {
   int module = kUnknown;
   int part = kUnknown;
-  std::string foreign;  // the architecture that it betrays
+  std::int64_t digest = 0;  // of the key
+  std::string foreign;      // the architecture that it betrays
 };
 
 struct ModuleMeaning {
@@ -44,20 +46,6 @@ struct ModuleState {
   PartBits parts;
   int first = kUnknown;  // of its tensors; they are chained
 };
-
-std::int64_t digest(std::string_view bytes) {
-  std::uint64_t hash = 0x9E3779B97F4A7C15ull ^ bytes.size();
-  while (!bytes.empty()) {
-    std::uint64_t word = 0;
-    const std::size_t length = std::min<std::size_t>(8, bytes.size());
-    std::memcpy(&word, bytes.data(), length);
-    const auto product = static_cast<unsigned __int128>(hash ^ word) * 0xD6E8FEB86659FD93ull;
-    hash = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64) ^ (hash << 1);
-    bytes.remove_prefix(length);
-  }
-  const auto value = static_cast<std::int64_t>(hash);
-  return value == 0 ? 1 : value;
-}
 
 bool tells_family(std::string_view flat) {
   return flat.ends_with("attn2_to_k") || flat.ends_with("attn2_to_v") || flat.ends_with("self_attn_q_proj") ||
@@ -141,7 +129,9 @@ struct LoraSummariser::Memory {
     if (const auto found = keys.find(key); found != keys.end()) return found->second;
     if (keys.size() >= kMaxRemembered) forget();
     owned.push_back(std::make_unique<std::string>(key));
-    return keys.emplace(*owned.back(), understand(key)).first->second;
+    KeyMeaning& meaning = keys.emplace(*owned.back(), understand(key)).first->second;
+    meaning.digest = digest(key);
+    return meaning;
   }
 
   void forget() {
@@ -192,6 +182,7 @@ void read_strictly(const fs::path& path, LoraSummary& summary) {
     if (const auto reason = unusable_reason(lora); !reason.empty())
       summary.problem = fmt::format("{}: {}", path.string(), reason);
     for (const BundledEmbedding& embedding : lora.embeddings) summary.embeddings.push_back(embedding.name);
+    summary.layout = layout_digest(lora);
   } catch (const Error& error) {
     summary.problem = error.what();
   }
@@ -203,6 +194,7 @@ class Glance {
   Glance(Memory& memory, const SkimmedHeader& header) : memory_(memory), header_(header) {}
 
   std::vector<std::string> embeddings;  // found by sort_tensors()
+  std::int64_t layout = 0;              // as LoraSummary's, likewise
 
   // Chains the tensors of each module. The architecture that a key betrays when it is not Stable Diffusion;
   // "" else.
@@ -214,6 +206,7 @@ class Glance {
     for (std::size_t i = 0; i < header_.tensors.size(); ++i) {
       const KeyMeaning& meaning = memory_.meaning_of(header_.tensors[i].key);
       if (!meaning.foreign.empty()) return meaning.foreign;
+      add_to_layout(meaning, header_.tensors[i]);
       if (meaning.module == kUnknown) {
         auto name = bundled_embedding_name(header_.tensors[i].key);
         is_plain_ = is_plain_ && name;
@@ -265,6 +258,15 @@ class Glance {
   }
 
  private:
+  void add_to_layout(const KeyMeaning& meaning, const SkimmedTensor& tensor) {
+    std::int64_t hash = layout ^ meaning.digest;
+    const auto dimensions = static_cast<std::size_t>(tensor.dimensions);
+    const auto* sizes = reinterpret_cast<const char*>(tensor.shape);
+    hash = digest({reinterpret_cast<const char*>(&hash), sizeof(hash)}) ^
+           digest({sizes, dimensions * sizeof(tensor.shape[0])});
+    layout = digest({reinterpret_cast<const char*>(&hash), sizeof(hash)});
+  }
+
   const SkimmedTensor* find(const ModuleState& state, std::string_view part) const {
     const int wanted = memory_.part_place(part);
     for (int i = state.first; i != kUnknown; i = memory_.next[static_cast<std::size_t>(i)])
@@ -300,7 +302,8 @@ class Glance {
         return std::nullopt;
       return down->shape[0];
     }
-    if (kind >= AdapterKind::kKasa) return std::nullopt;
+    // What IA3 fits is told by a number, not by shapes.
+    if (kind >= AdapterKind::kKasa || kind == AdapterKind::kIa3) return std::nullopt;
     const ModuleShapes shapes = shapes_of(entry_of(module, state, kind));
     std::int64_t rank = 0;
     for (const RankPair& pair : rank_pairs(shapes)) {
@@ -362,6 +365,7 @@ LoraSummary LoraSummariser::read(const fs::path& path) {
       summary.metadata = skimmed->metadata;
       if (!memory_->touched.empty() && glance.read_modules(summary)) {
         summary.embeddings = std::move(glance.embeddings);
+        summary.layout = glance.layout;
         return summary;
       }
       summary = {};

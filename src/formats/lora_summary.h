@@ -25,7 +25,9 @@ struct LoraSummary {
   std::vector<std::string> embeddings;  // names of those that lie in the file, in its order
   std::map<std::string, std::string> metadata;
   std::int64_t header_digest = 0;  // of the header's bytes, for telling files apart; 0: a pickle
-  std::string problem;             // why LowRank cannot use the file; empty: it can
+  // Of all that decides which layers of a model the file fits: equal for files that fit the same. 0: it has a problem.
+  std::int64_t layout = 0;
+  std::string problem;  // why LowRank cannot use the file; empty: it can
 };
 
 std::string_view architecture_name(BaseModel model);  // "SD1", "SD2", "SDXL", ""

@@ -66,7 +66,7 @@ constexpr std::array kDottedPrefixes = {
     PrefixRow{"output_blocks.", ModuleTarget::kUnet, false},
 };
 // Layers outside the blocks, without any prefix.
-constexpr std::array<std::string_view, 2> kBareUnetLayers = {"conv_in", "conv_out"};
+constexpr std::array<std::string_view, 3> kBareUnetLayers = {"conv_in", "conv_norm_out", "conv_out"};
 
 constexpr std::string_view kPeftRoot = "base_model.model.";
 
@@ -108,24 +108,20 @@ bool is_flat(std::string_view key) {
                      [&](const PrefixRow& row) { return key.starts_with(row.prefix); });
 }
 
-// PEFT writes the adapter's name into the key: `.lora_A.default.weight`,
-// `.lora_magnitude_vector.default.weight`.
+// In a PEFT model itself the adapter's name stands in the key: `.lora_A.default.weight`, `.hra_u.default`.
 std::optional<KeySplit> split_named_peft(std::string_view key) {
-  struct Form {
-    std::string_view head, tail, part;
-  };
-  static constexpr std::array kForms = {
-      Form{".lora_A.", ".weight", "lora_down.weight"},
-      Form{".lora_B.", ".weight", "lora_up.weight"},
-      Form{".lora_B.", ".bias", "lora_up.bias"},
-      Form{".lora_magnitude_vector.", ".weight", "lora_magnitude_vector"},
-  };
-  for (const Form& form : kForms) {
-    const auto at = key.rfind(form.head);
-    if (at == std::string_view::npos || !key.ends_with(form.tail)) continue;
-    const std::size_t begin = at + form.head.size(), end = key.size() - form.tail.size();
-    if (begin >= end || key.substr(begin, end - begin).find('.') != std::string_view::npos) continue;
-    return KeySplit{std::string(key.substr(0, at)), form.part};
+  for (const SuffixRow& row : suffix_table()) {
+    if (!row.is_peft) continue;
+    const auto dot = row.suffix.find('.', 1);
+    const std::string_view head = row.suffix.substr(0, dot);
+    const std::string_view tail = dot == std::string_view::npos ? "" : row.suffix.substr(dot);
+    if (!key.ends_with(tail)) continue;
+    const std::string_view named = key.substr(0, key.size() - tail.size());
+    const auto last = named.rfind('.');
+    if (last == std::string_view::npos || last + 1 == named.size()) continue;
+    const std::string_view before = named.substr(0, last);
+    if (before.size() <= head.size() || !before.ends_with(head)) continue;
+    return KeySplit{std::string(before.substr(0, before.size() - head.size())), row.part};
   }
   return std::nullopt;
 }
@@ -177,9 +173,8 @@ std::optional<KeySplit> split_key(std::string_view key) {
     if (ends_at_first_dot && key.size() - row.suffix.size() != first_dot) continue;
     if (best == nullptr || row.suffix.size() > best->suffix.size()) best = &row;
   }
-  if (best != nullptr && best->suffix != ".weight")
-    return KeySplit{std::string(key.substr(0, key.size() - best->suffix.size())), best->part};
-  if (auto named = split_named_peft(key)) return named;
+  if (best == nullptr || best->suffix == ".weight" || best->suffix == ".bias")
+    if (auto named = split_named_peft(key)) return named;
   if (best == nullptr) return std::nullopt;
   return KeySplit{std::string(key.substr(0, key.size() - best->suffix.size())), best->part};
 }

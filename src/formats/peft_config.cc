@@ -20,9 +20,9 @@ constexpr std::size_t kMaxFields =
     20'000;  // in the whole object; SDXL has some 800 layers to name in a pattern
 constexpr int kMaxCayleyTerms = 100;
 
-constexpr std::array<std::string_view, 14> kAppliedTypes = {"LORA", "ADALORA", "LOHA",  "LOKR", "OFT",
-                                                            "BOFT", "IA3",     "HRA",   "MISS", "DELORA",
-                                                            "VERA", "C3A",     "SHIRA", "HIRA"};
+constexpr std::array<std::string_view, 16> kAppliedTypes = {
+    "LORA", "ADALORA", "LOHA", "LOKR", "OFT",   "BOFT", "IA3",       "HRA",
+    "MISS", "DELORA",  "VERA", "C3A",  "SHIRA", "HIRA", "FOURIERFT", "RANDLORA"};
 
 // Further types, by what their tensors are called. PEFT 0.21, PEFT_TYPE_TO_PREFIX_MAPPING.
 struct PeftMarkRow {
@@ -35,7 +35,6 @@ constexpr std::array kUnknownMarks = {
     PeftMarkRow{".bone_", "BONE"},
     PeftMarkRow{".cartridge_", "CARTRIDGE"},
     PeftMarkRow{".deft_", "DEFT"},
-    PeftMarkRow{".fourierft_", "FOURIERFT"},
     PeftMarkRow{".frod_", "FROD"},
     PeftMarkRow{".glora_", "GLORA"},
     PeftMarkRow{".gralora_", "GRALORA"},
@@ -46,7 +45,6 @@ constexpr std::array kUnknownMarks = {
     PeftMarkRow{".poly_", "POLY"},
     PeftMarkRow{".psoft_", "PSOFT"},
     PeftMarkRow{".pvera_", "PVERA"},
-    PeftMarkRow{".randlora_", "RANDLORA"},
     PeftMarkRow{".road_", "ROAD"},
     PeftMarkRow{".shadow_", "SHADOW"},
     PeftMarkRow{".supertuning_", "SUPERTUNING"},
@@ -180,6 +178,7 @@ PeftConfig::Settings PeftConfig::read(const ordered_json& object, const std::str
   Settings settings;
   settings.lora_alpha = number(object, prefix + "lora_alpha", label_);
   settings.alpha = number(object, prefix + "alpha", label_);
+  settings.randlora_alpha = number(object, prefix + "randlora_alpha", label_);
   settings.rank = number(object, prefix + "r", label_);
   settings.first_rank = number(object, prefix + "init_r", label_);
   settings.is_rank_stabilised = flag(object, prefix + "use_rslora");
@@ -212,6 +211,13 @@ PeftConfig::Settings PeftConfig::read(const ordered_json& object, const std::str
       flag(object, prefix + "use_cayley_neumann", true) ? static_cast<int>(terms) : 0;
   if (flag(object, prefix + "coft"))
     settings.peft.rotation_limit = number(object, prefix + "eps", label_).value_or(6e-5);
+  settings.trains_all_biases = word(object, prefix + "bias") == "all";
+  for (const char* name : {"random_loc_seed", "projection_prng_key"})
+    if (const auto seed = number(object, prefix + name, label_); seed && std::abs(*seed) < 9e15)
+      settings.peft.seed = static_cast<std::int64_t>(*seed);
+  settings.peft.gain = number(object, prefix + "scaling", label_).value_or(1);
+  if (flag(object, prefix + "sparse")) settings.peft.bases = PeftSettings::Bases::kSparse;
+  if (flag(object, prefix + "very_sparse")) settings.peft.bases = PeftSettings::Bases::kVerySparse;
   settings.peft.is_orthonormal = flag(object, prefix + "apply_GS");
   if (const ordered_json* modules = field(object, prefix + "feedforward_modules")) {
     if (modules->is_string())
@@ -252,6 +258,11 @@ void PeftConfig::keep_each_note_once() {
   notes_.erase(std::unique(notes_.begin(), notes_.end()), notes_.end());
 }
 
+bool PeftConfig::trains_all_biases(Component component) const {
+  const auto place = settings_.find(component);
+  return place != settings_.end() && place->second.trains_all_biases;
+}
+
 bool PeftConfig::matches(const NamePattern& pattern, std::string_view path) {
   try {
     return pattern.matches(path, allowance_);
@@ -280,12 +291,15 @@ PeftConfig::Answer PeftConfig::of(Component component, std::string_view path, Ad
                             [&](const auto& end) { return path.ends_with(end); }) ||
         (settings.feedforward && matches(*settings.feedforward, path));
   }
-  if (!is_factored && !is_lora_kind(kind)) return answer;
+  const bool is_randlora = kind == AdapterKind::kRandLora;
+  if (!is_factored && !is_randlora && !is_lora_kind(kind)) return answer;
   if (rank == 0) {
     const double stated = first_match(settings.rank_patterns, path).value_or(settings.rank.value_or(0));
     if (stated >= 1 && stated <= 1e9) answer.rank = static_cast<std::int64_t>(stated);
   }
-  const std::optional<double>& given = is_factored ? settings.alpha : settings.lora_alpha;
+  const std::optional<double>& given = is_factored   ? settings.alpha
+                                       : is_randlora ? settings.randlora_alpha
+                                                     : settings.lora_alpha;
   bool has_alpha = given.has_value();
   double alpha = given.value_or(0);
   if (kind == AdapterKind::kAdalora && alpha <= 0) has_alpha = false;  // PEFT: alpha is the rank then

@@ -31,6 +31,9 @@ class PeftConfig {
   bool is_found() const { return !settings_.empty(); }
   const std::vector<std::string>& notes() const { return notes_; }  // what is only nearly so, a sentence each
 
+  // The biases of layers without an adapter are in the file too, each in place of the checkpoint's.
+  bool trains_all_biases(Component component) const;
+
   struct Answer {
     // alpha / rank is the scale: rank-stabilised adapters (use_rslora) get alpha · sqrt(rank).
     std::optional<float> alpha;
@@ -47,7 +50,8 @@ class PeftConfig {
     double value = 0;
   };
   struct Settings {
-    std::optional<double> lora_alpha, alpha, rank, first_rank;
+    std::optional<double> lora_alpha, alpha, randlora_alpha, rank, first_rank;
+    bool trains_all_biases = false;
     std::vector<Pattern> alpha_patterns, rank_patterns;
     bool is_rank_stabilised = false;
     PeftSettings peft;
@@ -72,7 +76,7 @@ inline constexpr std::string_view kStartNote =
     "was "
     "trained on";
 
-// The PEFT type that a key's own name tells, of those whose change LowRank does not make: "FOURIERFT".
+// The PEFT type that a key's own name tells, of those whose change LowRank does not make: "GRALORA".
 std::optional<std::string_view> unknown_peft_type(std::string_view key);
 [[noreturn]] void refuse_peft_type(const std::string& label, std::string_view type);
 

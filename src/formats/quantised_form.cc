@@ -51,6 +51,12 @@ bool is_byte_integer(DType dtype) {
   return dtype == DType::kI8 || dtype == DType::kU8;
 }
 
+// sdnq's int8 weights are a product with their scale, which the file's reader has attached.
+bool is_scaled_sdnq(const TensorFile& file, const TensorView& weight) {
+  return weight.dtype == DType::kI8 && weight.scaling != nullptr &&
+         file.holds(weight.name.substr(0, weight.name.rfind('.')) + ".scale");
+}
+
 std::string integer_form(const TensorFile& file, const TensorView& weight) {
   const std::string layer = weight.name.substr(0, weight.name.rfind('.'));
   if (file.holds(layer + ".scale") || file.holds(layer + ".zero_point"))
@@ -69,7 +75,7 @@ std::optional<std::string> quantised_form(const TensorFile& file, Integers integ
     for (std::size_t i = 0; i < best; ++i)
       if (key.ends_with(kQuantisedMarks[i].mark)) best = i;
     if (whole_numbers == nullptr && key.ends_with(".weight") && is_byte_integer(view.dtype) &&
-        view.shape.size() >= 2)
+        view.shape.size() >= 2 && !is_scaled_sdnq(file, view))
       whole_numbers = &view;
   }
   if (best < kQuantisedMarks.size()) return std::string(kQuantisedMarks[best].form);

@@ -80,19 +80,6 @@ std::string Library::prompt_line(const Record& record) const {
   return words.empty() || tag.empty() ? tag : fmt::format("{}, {}", words, tag);
 }
 
-Fit Library::fit_of(const fs::path& checkpoint) const {
-  std::error_code failure;
-  for (const Record& record : find({.kind = "checkpoint"}))
-    if (fs::equivalent(path_of(record), checkpoint, failure))
-      return {record.architecture, record.cross_width, record.text_width};
-  // The starter, or a file from elsewhere.
-  formats::LoraSummariser summariser;
-  Record record;
-  read_record(place_named("checkpoint"), checkpoint, {}, summariser, record);
-  if (!record.problem.empty()) throw Error(kBadInput, "{}", record.problem);
-  return {record.architecture, record.cross_width, record.text_width};
-}
-
 void Library::rest() const {
   // Pages of the mapped file count as this process's as long as it is mapped.
   const auto mapped = database_.number("PRAGMA mmap_size");

@@ -69,8 +69,10 @@ class Library {
   NearWords near_words(std::string_view words) const { return library::near_words(database_, words); }
   std::int64_t count(const Query& query) const { return count_hits(database_, query); }
   Facets facets(std::size_t max_tags) const { return count_facets(database_, max_tags); }
-  // What a checkpoint takes. Throws Error when the file is none.
+  // Judges the LoRAs that were not yet judged for this checkpoint. Throws Error when the file is none.
   Fit fit_of(const std::filesystem::path& checkpoint) const;
+  // Record::layout of the LoRAs that fit.
+  std::set<std::int64_t> fitting_layouts(const Fit& fit) const;
   // Lets go of the memory that reading the index took; the next question takes some of it again.
   void rest() const;
   // Changes whenever the index does, also by another process.
@@ -125,6 +127,7 @@ class Library {
   std::filesystem::path overlay_of(const Record& record) const;
 
  private:
+  Fit unjudged_fit_of(const std::filesystem::path& checkpoint) const;
   Library(DataDir data, Database database) : data_(std::move(data)), database_(std::move(database)) {}
   // In the order of scanning: places as in their table, then natural order.
   static bool scanned_before(const Record& a, const Record& b);

@@ -28,13 +28,21 @@ std::string base_text(const std::string& architecture, const std::string& said) 
   return std::string(formats::family_name(architecture));
 }
 
-std::string misfit_text(const Record& record) {
-  if (record.problem.empty() && record.architecture == "SD1") return "";
+bool fits(const Record& record, const Fitting& fitting) {
+  if (!record.problem.empty()) return false;
+  return fitting.checkpoint.empty() ? record.architecture == "SD1" : fitting.layouts.contains(record.layout);
+}
+
+std::string misfit_text(const Record& record, const Fitting& fitting) {
+  if (fits(record, fitting)) return "";
   if (!record.architecture.empty() && record.architecture != "SD1")
     return fmt::format(
         "Made for {}: it does not work with Stable Diffusion 1.x, which LowRank draws with. Look for its "
         "version for SD 1.5.",
         formats::family_name(record.architecture));
+  if (record.problem.empty() && record.architecture == "SD1")
+    return fmt::format("Made for other layers than those of the checkpoint '{}': it changes nothing there.",
+                       fitting.checkpoint);
   if (record.problem.empty()) return "What it was made for is not recognised: it may change nothing.";
   // The path is of no use beside the card.
   const auto at = record.problem.find(record.relative);

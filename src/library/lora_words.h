@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -15,8 +16,14 @@ inline std::string base_text(const Record& record) {
   return base_text(record.architecture, record.base_model);
 }
 
+// The checkpoint that is drawn with, and the layouts of the LoRAs that fit it.
+struct Fitting {
+  std::string checkpoint;  // "" there is none: a file's family alone is looked at
+  std::set<std::int64_t> layouts;
+};
+bool fits(const Record& record, const Fitting& fitting);
 // Why a LoRA does not work here, for people who know no layers; "" when it does. LowRank draws with SD 1.x.
-std::string misfit_text(const Record& record);
+std::string misfit_text(const Record& record, const Fitting& fitting);
 
 std::string rank_text(std::int64_t low, std::int64_t high);  // "4", "4 to 16", ""
 // What to add to the prompt: the activation text, else the trigger words, else the most frequent tag of the captions;

@@ -131,7 +131,8 @@ ActiveLoras::Loaded ActiveLoras::load(const std::string& name, const fs::path& p
   return {name, known.hash, known.adapter};
 }
 
-void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, OnMissing on_missing) {
+void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, OnMissing on_missing,
+                           const Watcher& watcher, const std::stop_token& stop) {
   std::vector<Loaded> loaded;
   std::vector<MissingLora> not_loaded;
   std::vector<std::string> warnings;
@@ -164,6 +165,7 @@ void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& m
     // Nothing may be taken for the old or the new set if apply() fails half-way.
     state_.assign(1, '?');
     stack_.apply(active, *model.unet, *model.text_encoder);
+    stack_.prepare(watcher, stop);
     reports_.clear();
     state_ = std::move(state);
   }

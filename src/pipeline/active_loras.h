@@ -40,8 +40,11 @@ class ActiveLoras {
 
   // Makes exactly these tags act on `model`, in their order; nothing is done when they already do. The model
   // must live until the next activate() or forget(). Throws what the finder, the reader and the matching
-  // throw, with the tag's name, unless `on_missing` says to report; then the other LoRAs act.
-  void activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, OnMissing on_missing);
+  // throw, with the tag's name, unless `on_missing` says to report; then the other LoRAs act. `watcher` hears of what takes
+  // long (Listener::on_prepare), and `stop` ends it: Error(kCancelled).
+  using Watcher = std::function<void(std::int64_t done, std::int64_t total)>;
+  void activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, OnMissing on_missing,
+                const Watcher& watcher = {}, const std::stop_token& stop = {});
 
   // Before sampling step `step` of `steps`, from 1: LoRAs with start= or stop= are switched.
   void set_step(int step, int steps) { stack_.set_step(step, steps); }

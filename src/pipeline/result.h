@@ -42,6 +42,8 @@ enum class Wish {
 struct Listener {
   std::function<void(const StepEvent&)> on_step;
   std::function<void(const GeneratedPicture&)> on_picture;  // as soon as it is finished
+  // Before the first step, where a LoRA needs decompositions of the weights that it changes: layers done and all.
+  std::function<void(std::int64_t done, std::int64_t total)> on_prepare = {};
   Preview preview = Preview::kNone;
   std::function<bool(int step)> wants_preview = {};  // kOnDemand: asked after each step
   std::function<Wish()> wish = {};                   // asked after each step

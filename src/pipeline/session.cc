@@ -230,7 +230,8 @@ void Session::activate(Job& job, Pass& pass) {
       const auto tags =
           request.disable_extra_networks ? std::vector<prompt::LoraTag>() : parsed.networks.loras;
       model.loras.activate(tags, model.loaded,
-                           request.allow_missing_loras ? OnMissing::kReport : OnMissing::kFail);
+                           request.allow_missing_loras ? OnMissing::kReport : OnMissing::kFail,
+                           job.listener.on_prepare, job.stop);
     }
     // The tags tell which LoRAs act, and these may bring embeddings, which change how the words are read.
     if (had_bundled || !model.loras.embeddings().empty()) parsed = parse_prompt(job, pass, model);

@@ -168,16 +168,74 @@ class CollectionTest(unittest.TestCase):
         self.assertEqual({c["name"]: c["applies"] for c in answer["checkpoints"]}["tiny"], False)
         self.assertEqual(self.listed("list", "--fits", "tiny"), ["fits"])
 
-    def put_adapter(self, folder, tensors, settings=None):
-        """A folder as PEFT writes it: tensors of zeros by name and shape, settings beside them."""
+    def test_what_list_finds_is_what_why_says(self):
+        shutil.copy(TINY / "sd15-tiny.safetensors", self.folder / "models/Stable-diffusion/tiny.safetensors")
+        for name in ("lora_attn", "lora_text", "locon", "loha", "lokr"):
+            for file in TINY.glob(f"sd15-tiny-{name}*.safetensors"):
+                shutil.copy(file, self.loras / file.name)
+        for folder in sorted((SOURCE / "tests/fixtures/peft").iterdir()):
+            if folder.is_dir():  # of other widths than the checkpoint's
+                shutil.copytree(folder, self.loras / folder.name)
+        block = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_"
+
+        def lora(layer, out, rank, into):
+            return {layer + ".lora_down.weight": [rank, into], layer + ".lora_up.weight": [out, rank]}
+        text = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
+        tiny = {"k": (block + "attn2_to_k", 32, 2, 32), "q": (block + "attn1_to_q", 32, 2, 32), "te": (text, 32, 2, 32)}
+        for name, tensors in {
+                "right": lora(*tiny["k"]) | lora(*tiny["q"]),
+                "one wrong": lora(*tiny["k"]) | lora(tiny["q"][0], 33, 2, 32),
+                # Widths alone let these pass.
+                "all wrong out": lora(tiny["k"][0], 48, 2, 32),
+                "foreign text": lora(tiny["k"][0], 48, 2, 32) | lora(*tiny["q"]),
+                "unknown keys": lora(*tiny["q"]) | {"lora_unet_nowhere.unheard_of": [3]},
+                "no such layer": lora("lora_unet_down_blocks_7_attentions_0_proj_in", 32, 2, 32),
+                "text only": lora(*tiny["te"]),
+                "text wide": lora(text, 768, 2, 768),
+                "sdxl": lora(tiny["k"][0], 640, 2, 2048) | lora("lora_te2_text_model_encoder_layers_0_self_attn_q_proj", 1280, 2, 1280),
+                "sdxl text": lora("lora_te2_text_model_encoder_layers_0_self_attn_q_proj", 1280, 2, 1280),
+                "flux": lora("lora_unet_double_blocks_0_img_attn_proj", 64, 2, 64),
+                "ia3": {tiny["q"][0] + ".weight": [32], tiny["q"][0] + ".on_input": [1]},
+                "half": {tiny["q"][0] + ".lora_down.weight": [2, 32]}}.items():
+            self.put_tensors(f"{name}.safetensors", tensors)
+        peft = "base_model.model.down_blocks.0.attentions.0.transformer_blocks.0."
+        settings = {"peft_type": "VERA", "projection_prng_key": 3}
+        for folder, more in {"drawn": {}, "drawn lacking one": {peft.replace(".0.attn", ".5.attn") + "attn9.to_q.vera_lambda_b": [32]}}.items():
+            self.put_tensors(f"{folder}/adapter_model.safetensors", {
+                peft + "attn1.to_q.vera_lambda_b": [32], peft + "attn1.to_q.vera_lambda_d": [2]} | more | (
+                    {key.replace("lambda_b", "lambda_d"): [2] for key in more}))
+            (self.loras / folder / "adapter_config.json").write_text(json.dumps(settings))
+
+        applies = {}
+        for lora_row in self.json("lora", "list")["loras"]:
+            asked = subprocess.run([LOWRANK, "lora", "why", lora_row["path"], "--model", "tiny", "--json"], cwd=self.folder, env=self.environment,
+                                   capture_output=True, text=True)
+            applies[lora_row["relative"]] = asked.returncode == 0 and json.loads(asked.stdout)["applies"]
+        for _ in range(2):  # judged, then remembered
+            found = {row["relative"] for row in self.json("lora", "list", "--fits", "tiny")["loras"]}
+            self.assertEqual(found, {name for name, does in applies.items() if does})
+        expected = {"right": True, "one wrong": True, "all wrong out": False, "foreign text": False, "unknown keys": True, "no such layer": False,
+                    "text only": True, "text wide": False, "sdxl": False, "sdxl text": False, "flux": False, "half": False,
+                    "drawn/adapter_model": True, "drawn lacking one/adapter_model": False}
+        self.assertEqual({name: applies[name] for name in expected}, expected)
+        self.assertTrue(any(name.startswith("sd15-tiny") and does for name, does in applies.items()))
+        # Another content under the same name is judged anew.
+        self.put_tensors("right.safetensors", lora(tiny["k"][0], 48, 2, 32))
+        self.assertNotIn("right", self.listed("list", "--fits", "tiny"))
+
+    def put_tensors(self, name, tensors):
         header, offset = {}, 0
-        for name, shape in tensors.items():
+        for key, shape in tensors.items():
             length = 4 * math.prod(shape)
-            header["base_model.model.down_blocks.0.attentions.0.transformer_blocks.0." + name] = {
-                "dtype": "F32", "shape": shape, "data_offsets": [offset, offset + length]}
+            header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + length]}
             offset += length
         text = json.dumps(header).encode()
-        path = self.put(f"{folder}/adapter_model.safetensors", struct.pack("<Q", len(text)) + text + bytes(offset))
+        return self.put(name, struct.pack("<Q", len(text)) + text + bytes(offset))
+
+    def put_adapter(self, folder, tensors, settings=None):
+        """A folder as PEFT writes it: tensors of zeros by name and shape, settings beside them."""
+        block = "base_model.model.down_blocks.0.attentions.0.transformer_blocks.0."
+        path = self.put_tensors(f"{folder}/adapter_model.safetensors", {block + name: shape for name, shape in tensors.items()})
         if settings:
             (path.parent / "adapter_config.json").write_text(json.dumps(settings))
         return path
@@ -208,19 +266,25 @@ class CollectionTest(unittest.TestCase):
         lora = {"attn1.to_q.lora_A.weight": [2, 32], "attn1.to_q.lora_B.weight": [32, 2]}
         self.put_adapter("good", lora, {"peft_type": "LORA", "lora_alpha": 4})
         self.put_adapter("router", lora, {"peft_type": "XLORA"})
+        self.put_adapter("gralora", {"attn1.to_q.gralora_A": [9]})
+        # Drawn in bfloat16: PyTorch 2.15 draws other numbers than earlier versions.
+        self.put_adapter("randlora", {"attn1.to_q.randlora_lambda": [4, 8], "attn1.to_q.randlora_gamma": [8, 32]},
+                         {"peft_type": "RANDLORA", "r": 4, "randlora_alpha": 640, "projection_prng_key": 3})
         self.put_adapter("fourier", {"attn1.to_q.fourierft_spectrum": [9]})
         self.put_adapter("data", lora, {"peft_type": "LORA", "init_lora_weights": "corda"})
         self.put_adapter("half", {"attn1.to_q.lora_A.weight": [2, 32]}, {"peft_type": "LORA"})
         self.put_adapter("other", {"attn1.to_q.lora_A.weight": [2, 32], "attn1.to_q.lora_B.weight": [32, 3]}, {"peft_type": "LORA"})
         self.put_adapter("vera", {"attn1.to_q.vera_lambda_b": [32], "attn1.to_q.vera_lambda_d": [2]}, {"peft_type": "VERA"})
-        for folder in ("loha", "oft", "boft", "ia3", "hra", "miss", "delora", "vera", "c3a", "shira", "hira", "adalora", "kasa", "dora"):
+        for folder in ("loha", "oft", "boft", "ia3", "hra", "miss", "delora", "vera", "c3a", "shira", "hira", "adalora", "kasa", "dora",
+                       "fourierft", "randlora", "randlora_sparse", "vera_drawn", "bias_all"):
             shutil.copytree(SOURCE / "tests/fixtures/peft" / folder, self.loras / f"peft_{folder}")
         self.assertEqual(self.verdicts("good"), ("", "LoRA"))
-        for folder, words in {"router": "type XLORA", "fourier": "type FOURIERFT", "data": "'corda'", "half": "incomplete LoRA", "other": "do not fit",
+        for folder, words in {"router": "type XLORA", "gralora": "type GRALORA", "randlora": "different numbers; save it with save_projection", "fourier": "put that beside it", "data": "'corda'", "half": "incomplete LoRA", "other": "do not fit",
                               "vera": "save_projection"}.items():
             self.assertIn(words, self.verdicts(folder)[0])
         for folder, kind in {"loha": "LoHa", "oft": "OFT", "boft": "BOFT", "ia3": "IA3", "hra": "HRA", "miss": "MiSS", "delora": "DeLoRA", "vera": "VeRA",
-                             "c3a": "C3A", "shira": "SHiRA", "hira": "HiRA", "adalora": "AdaLoRA", "kasa": "KaSA", "dora": "LoCon+LoRA"}.items():
+                             "c3a": "C3A", "shira": "SHiRA", "hira": "HiRA", "adalora": "AdaLoRA", "kasa": "KaSA", "dora": "LoCon+LoRA", "fourierft": "FourierFT", "randlora": "RandLoRA",
+                             "randlora_sparse": "RandLoRA", "vera_drawn": "VeRA", "bias_all": "LoCon+LoRA+bias"}.items():
             self.assertEqual(self.verdicts(f"peft_{folder}"), ("", kind))
         # Settings that appear later count at once.
         (self.loras / "good/adapter_config.json").write_text(json.dumps({"peft_type": "PROMPT_TUNING"}))

@@ -282,7 +282,12 @@ TEST_F(DiffusersFolder, ScaledFloat8IsReadAndOtherFormsAreNamed) {
   folder_.write("unet/config.json", config + "}}");
   std::ranges::find(unet_, "conv_in.weight", &weights::TensorView::name)->dtype = DType::kI8;
   write_safetensors(folder_.path() / "unet/diffusion_pytorch_model.safetensors", unet_);
-  EXPECT_THAT(refusal(), HasSubstr("quantised (sdnq int8; config.json says sdnq)"));
+  // int8 is the same product: 0x38 is 56.
+  const auto integers = open_checkpoint(folder_.path());
+  EXPECT_EQ(weights::to_floats(integers.unet.at("input_blocks.0.0.weight"))[row], 56 * 0.25f);
+  EXPECT_TRUE(integers.unused.empty());
+  folder_.write("unet/config.json", config + R"(, "use_hadamard": true}})");
+  EXPECT_THAT(refusal(), HasSubstr("use_hadamard"));
 }
 
 TEST_F(DiffusersFolder, AScaleInAnotherShardIsNotLost) {

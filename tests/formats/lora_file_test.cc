@@ -7,6 +7,7 @@
 #include <set>
 
 #include "formats/crafted_models.h"
+#include "formats/kind_shapes.h"
 #include "formats/kind_table.h"
 #include "formats/lora_summary.h"
 
@@ -15,6 +16,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using Crafted = std::vector<Named>;
 
 LoraFile open_crafted(const std::vector<Named>& tensors,
                       const std::map<std::string, std::string>& metadata = {},
@@ -301,7 +303,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(LoraKinds, EveryKindHasANameAndARow) {
   for (const auto& row : kind_table()) EXPECT_EQ(adapter_kind_name(row.kind), row.name);
-  EXPECT_EQ(kind_table().size(), 22u);
+  EXPECT_EQ(kind_table().size(), 25u);
 }
 
 // ── what is skipped ──
@@ -600,18 +602,65 @@ TEST(LoraAlpha, OfPeftsLohaAndLokrIsTheFieldAlpha) {
 }
 
 TEST(LoraOpen, PeftTypesThatAreNotAppliedAreNamed) {
-  for (const std::string type : {"XLORA", "FOURIERFT", "PROMPT_TUNING", "SOMETHING_NEW"}) {
+  for (const std::string type : {"XLORA", "GRALORA", "PROMPT_TUNING", "SOMETHING_NEW"}) {
     const PeftFolder folder(peft_lora("conv_in"), R"({"peft_type": ")" + type + "\"}");
     EXPECT_THAT(error_of([&] { open_lora(folder.file()); }), HasSubstr("PEFT adapter of type " + type + ","));
     EXPECT_EQ(LoraSummariser().read(folder.file()).problem, error_of([&] { open_lora(folder.file()); }));
   }
   // Without settings the tensors' names tell.
   const std::string m = "base_model.model.down_blocks.0.attentions.0.proj_in";
-  for (const auto& [key, type] : std::map<std::string, std::string>{{".fourierft_spectrum", "FOURIERFT"},
-                                                                    {".randlora_lambda", "RANDLORA"},
+  for (const auto& [key, type] : std::map<std::string, std::string>{{".waveft_spectrum", "WAVEFT"},
+                                                                    {".gralora_A", "GRALORA"},
                                                                     {".glora_A.Xd", "GLORA"},
                                                                     {".road_theta", "ROAD"}})
     EXPECT_THAT(refusal({{m + key, {4}}}), HasSubstr("PEFT adapter of type " + type + ","));
+}
+
+// What PEFT draws and does not save needs the seed in its settings: without them the file is told, not guessed at.
+TEST(LoraOpen, DrawnNumbersNeedTheSettings) {
+  const std::string m = "base_model.model.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q";
+  const auto reason = [&](const Crafted& tensors) {
+    const auto lora = open_crafted(tensors);
+    EXPECT_TRUE(lora.entries.empty());
+    return lora.skipped.empty() ? "" : lora.skipped.front().reason;
+  };
+  EXPECT_THAT(reason({{m + ".fourierft_spectrum", {4}}}), HasSubstr("put that beside it"));
+  EXPECT_THAT(reason({{m + ".randlora_lambda", {2, 3}}, {m + ".randlora_gamma", {3, 6}}}),
+              HasSubstr("adapter_config.json"));
+  EXPECT_THAT(reason({{m + ".vera_lambda_b", {6}}, {m + ".vera_lambda_d", {2}}}),
+              HasSubstr("save_projection"));
+}
+
+// Of a square convolution [1, n, 1, 1] is LyCORIS' norm per input or PEFT's per output: the other layers tell which.
+TEST(LoraOpen, TheOtherLayersTellWhatASquareConvolutionsMagnitudeCounts) {
+  const std::string square = "lora_unet_down_blocks_0_resnets_0_conv2",
+                    other = "lora_unet_down_blocks_1_resnets_0_conv1",
+                    linear = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q";
+  const auto layer = [](const std::string& m, std::int64_t out, std::int64_t in,
+                        const weights::Shape& scale) {
+    return Crafted{{m + ".lora_down.weight", in == 6 ? weights::Shape{2, in} : weights::Shape{2, in, 3, 3}},
+                   {m + ".lora_up.weight", in == 6 ? weights::Shape{out, 2} : weights::Shape{out, 2, 1, 1}},
+                   {m + ".dora_scale", scale}};
+  };
+  const auto counts_outputs = [&](Crafted more, std::size_t notes) {
+    const Crafted own = layer(square, 4, 4, {1, 4, 1, 1});
+    more.insert(more.end(), own.begin(), own.end());
+    const auto lora = open_crafted(more);
+    EXPECT_EQ(
+        std::count_if(lora.notes.begin(), lora.notes.end(),
+                      [](const std::string& note) { return note.find("count inputs") != std::string::npos; }),
+        static_cast<std::ptrdiff_t>(notes));
+    const auto entry = std::find_if(lora.entries.begin(), lora.entries.end(),
+                                    [&](const LoraEntry& each) { return each.module == square; });
+    return dora_norm(shapes_of(*entry), {.form = LayerForm::kConvolution, .sizes = {4, 4, 3, 3}}) ==
+           DoraNorm::kRows;
+  };
+  EXPECT_TRUE(counts_outputs(layer(other, 8, 4, {1, 8, 1, 1}), 0));
+  EXPECT_FALSE(counts_outputs(layer(other, 8, 4, {1, 4, 1, 1}), 0));
+  EXPECT_FALSE(counts_outputs(layer(other, 8, 4, {8, 1, 1, 1}), 0));
+  EXPECT_TRUE(counts_outputs(layer(linear, 6, 6, {6}), 0));
+  EXPECT_FALSE(counts_outputs(layer(linear, 6, 6, {1, 6}), 0));
+  EXPECT_FALSE(counts_outputs({}, 1));
 }
 
 TEST(LoraOpen, StartsAndVariantsThatTheFileDoesNotTellAreRefused) {

@@ -45,7 +45,8 @@ TEST(QuantisedForm, IsNamedByItsKeys) {
       {"bitsandbytes int8", {{"a.weight", DType::kI8, {4, 4}}, {"a.SCB", DType::kF32, {4}}}},
       {"quanto", {{"a.weight._data", DType::kI8, {4, 4}}, {"a.weight._scale", DType::kF32, {4, 1}}}},
       {"torchao", {{"a._weight_qdata", DType::kI8, {4, 4}}, {"a._weight_scale", DType::kF32, {4, 1}}}},
-      {"sdnq int8", {{"a.weight", DType::kI8, {4, 4}}, {"a.scale", DType::kF32, {4, 1}}}},
+      {"sdnq int8", {{"a.weight", DType::kI8, {4, 4}}, {"a.scale", DType::kF32, {3, 1}}}},  // of other rows
+      {"int8", {{"a.weight", DType::kI8, {4, 4}}, {"a.weight_scale", DType::kF32, {4, 1}}}},
       {"sdnq",
        {{"a.weight", DType::kU8, {4, 4}},
         {"a.scale", DType::kF32, {4, 1}},

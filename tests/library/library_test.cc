@@ -1,6 +1,7 @@
 // The index against files that are made, changed, renamed and removed under it.
 #include "library/library.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
@@ -251,6 +252,24 @@ TEST_F(LibraryTest, DuplicatesAreFilesAndTensors) {
   EXPECT_THAT(names(groups[1].files), ElementsAre("a", "b", "c"));
 }
 
+TEST_F(LibraryTest, FitsAreTheEnginesVerdictAndAreJudgedOncePerLayout) {
+  const fs::path tiny = fs::path(LOWRANK_TEST_FIXTURES) / "sd15-tiny";
+  const fs::path checkpoint = tiny / "sd15-tiny.safetensors";
+  put("wide.safetensors", bytes());  // for a text encoder of 768, the checkpoint's is 32
+  for (const char* name : {"lora_attn", "lora_te", "loha_attn"})
+    put(std::string(name) + ".safetensors",
+        read_file(tiny / fmt::format("sd15-tiny-{}.safetensors", name), 1 << 24));
+  put("copy.safetensors", read_file(tiny / "sd15-tiny-lora_attn.safetensors", 1 << 24));
+  const auto library = open();
+  const Fit fit = library.fit_of(checkpoint);
+  EXPECT_EQ(fit.text_width, 32);
+  EXPECT_THAT(names(library.find({.fits = fit})), ElementsAre("copy", "loha_attn", "lora_attn", "lora_te"));
+  EXPECT_EQ(library.fitting_layouts(fit).size(), 3u);  // two are of one layout
+  const auto version = library.version();
+  EXPECT_EQ(library.fit_of(checkpoint).model, fit.model);
+  EXPECT_EQ(library.version(), version);  // nothing was judged again
+}
+
 TEST_F(LibraryTest, FiltersNarrow) {
   put("style/soft.safetensors", bytes(R"({"ss_tag_frequency":"{\"1_a\":{\"snow\":5,\"Red Fox\":2}}"})"));
   put("hat.safetensors", bytes("{}", 1, 2048));
@@ -273,7 +292,6 @@ TEST_F(LibraryTest, FiltersNarrow) {
   EXPECT_THAT(names(library.find({.trigger = "A Hat"})), ElementsAre("hat"));
   EXPECT_THAT(names(library.find({.min_rating = 3})), ElementsAre("hat"));
   EXPECT_THAT(names(library.find({.max_bytes = 100})), ElementsAre("broken"));
-  EXPECT_THAT(names(library.find({.fits = Fit{"SD1", 768, 768}})), ElementsAre("style/soft"));
   EXPECT_THAT(names(library.find({.only_usable = true, .limit = 1})), ElementsAre("hat"));
   EXPECT_THAT(names(library.find({.until = 1000})), IsEmpty());
 }

@@ -10,7 +10,8 @@
 // (arXiv:2406.01775) OLoRA; Wang et al. 2024 (arXiv:2412.06071) KaSA; Zhang et al. 2023 (arXiv:2303.10512)
 // AdaLoRA; Yuan et al. 2024 (arXiv:2405.17484) HRA; Kang et al. 2024 (arXiv:2409.15371) MiSS; Bini et al. 2025
 // (arXiv:2503.18225) DeLoRA; Kopiczko et al. 2023 (arXiv:2310.11454) VeRA; Chen et al. 2024 (arXiv:2407.19342)
-// C3A; Bhardwaj et al. 2024 (arXiv:2406.13175) SHiRA; Huang et al. 2025 HiRA. Key names and layouts as LyCORIS,
+// C3A; Bhardwaj et al. 2024 (arXiv:2406.13175) SHiRA; Huang et al. 2025 HiRA; Gao et al. 2024 (arXiv:2405.03003)
+// FourierFT; Albert et al. 2025 (arXiv:2502.00987) RandLoRA. Key names and layouts as LyCORIS,
 // kohya and PEFT 0.21 write them.
 #pragma once
 
@@ -18,6 +19,7 @@
 #include <string_view>
 
 #include "adapter/formula.h"
+#include "formats/lora_fit.h"
 
 namespace lowrank::adapter::kinds {
 
@@ -90,6 +92,21 @@ Formula shira(const Module& module, const LayerShape& layer);
 
 // HiRA:   ΔW = W ∘ (B·A)
 Formula hira(const Module& module, const LayerShape& layer);
+
+// FourierFT: ΔW = gain · Re(ifft2(S)), S [out, in] zero but for the spectrum, whose places are drawn from a seed.
+Formula fourierft(const Module& module, const LayerShape& layer);
+
+// RandLoRA: ΔW = Σ_j L_j·S_j over r·k pairs of columns and rows, of the shared randlora_B [m, k, r] and of
+// λ[a, b]·randlora_A[a, n]·γ[b, n]; n is the layer's shorter side, m the longer.
+Formula randlora(const Module& module, const LayerShape& layer);
+
+// VeRA's and RandLoRA's shared matrices (of RandLoRA the sparse ones) as PEFT draws them where the file does not hold them; `span` is that of all layers.
+struct SharedMatrices {
+  at::Tensor a, b;
+};
+SharedMatrices draw_shared(formats::AdapterKind kind, const formats::PeftSettings& settings,
+                           std::int64_t rank, const formats::SharedSpan& span);
+void lend(Module& module, const SharedMatrices& matrices);
 
 // What the training took out of the base weight before it began, so that the file's change is scale·up·down less
 // that: PiSSA the r largest singular parts of W, OLoRA scale·(the first r of W's QR factors), KaSA the r smallest

@@ -66,6 +66,9 @@ MadePictures PictureMaker::make(const pipeline::GenerationRequest& request, cons
     if (!arguments_.quiet) bar_.show(event);
     if (event.preview) show_preview(event);
   };
+  listener.on_prepare = [&](std::int64_t done, std::int64_t total) {
+    if (!arguments_.quiet) bar_.show_layers(done, total);
+  };
   listener.on_picture = [&](const pipeline::GeneratedPicture& picture) {
     SavedPicture saved = output_.save(picture, name);
     if (!saved.note.empty()) {

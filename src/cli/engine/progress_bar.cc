@@ -56,6 +56,16 @@ void ProgressBar::show(const pipeline::StepEvent& event) {
   std::fflush(out_);
 }
 
+void ProgressBar::show_layers(std::int64_t done, std::int64_t total) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!is_terminal_ && now - last_line_ < std::chrono::seconds(5)) return;
+  last_line_ = now;
+  fmt::print(out_, "{}decomposing layer {}/{}{}", is_terminal_ ? "\r\x1b[K" : "", done, total,
+             is_terminal_ ? "" : "\n");
+  drawn_ = is_terminal_;
+  std::fflush(out_);
+}
+
 void ProgressBar::clear() {
   if (drawn_) fmt::print(out_, "\r\x1b[K");
   if (drawn_) std::fflush(out_);

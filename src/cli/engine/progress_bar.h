@@ -18,6 +18,8 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
 
   void show(const pipeline::StepEvent& event);
+  // "decomposing layer 12/128".
+  void show_layers(std::int64_t done, std::int64_t total);
   // Wipes an unfinished bar from the terminal before something else is printed.
   void clear();
 

@@ -115,14 +115,9 @@ void add_base_model(const Database& database, const Query& query, Conditions& wh
   where.add(sql);
 }
 
-// Widths that are known on both sides must agree; a text encoder of another width harms only a LoRA for nothing else.
-// Where nothing tells a width, the families must agree.
 void add_fit(const Fit& fit, Conditions& where) {
   where.add("problem = ''");
-  if (fit.cross_width != 0) where.add("cross_width IN (0, ?)", fit.cross_width);
-  if (fit.text_width != 0) where.add("text_width IN (0, ?) OR unet_modules > 0", fit.text_width);
-  if (!fit.architecture.empty())
-    where.add("cross_width > 0 OR text_width > 0 OR architecture IN ('', ?)", fit.architecture);
+  where.add("layout IN (SELECT layout FROM fit WHERE model = ? AND applies)", fit.model);
 }
 
 Conditions conditions_of(const Database& database, const Query& query) {

@@ -14,10 +14,10 @@ namespace lowrank::library {
 // kName: by the file's name, wherever it lies. kPath: place, folder, name, as A1111 scans.
 enum class SortBy { kName, kPath, kRelevance, kAdded, kChanged, kSize, kRating };
 
-// What a checkpoint takes, for "which LoRAs fit it". What is not known (0, "") is not asked for.
+// A checkpoint, for "which LoRAs fit it": its layout, for which the table `fit` has every LoRA's verdict.
 struct Fit {
-  std::string architecture;
-  std::int64_t cross_width = 0, text_width = 0;
+  std::int64_t model = 0;
+  std::int64_t text_width = 0;  // of its text encoder
 };
 
 struct Query {

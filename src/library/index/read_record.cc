@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "formats/checkpoint.h"
 #include "formats/embedding_file.h"
+#include "formats/lora_fit.h"
 #include "formats/single_file.h"
 #include "library/lora_folder.h"
 
@@ -71,6 +72,7 @@ void read_lora_record(const fs::path& path, formats::LoraSummariser& summariser,
   formats::LoraSummary summary = summariser.read(path);
   embeddings = std::move(summary.embeddings);
   record.header = summary.header_digest;
+  record.layout = summary.layout;
   record.problem = summary.problem;
   record.architecture = summary.architecture;
   record.base_reason = summary.base_reason;
@@ -102,6 +104,7 @@ void read_checkpoint_record(const fs::path& path, Record& record,
   record.architecture = formats::architecture_name(checkpoint.base_model);
   record.cross_width = width_of(checkpoint.unet, "attn2.to_k.weight");
   record.text_width = width_of(checkpoint.text_encoder, "token_embedding.weight");
+  record.layout = formats::layout_digest(checkpoint);
   record.kinds = checkpoint.prediction == formats::PredictionType::kV ? "v prediction" : "";
   metadata = checkpoint.metadata;
 }
@@ -128,7 +131,7 @@ void read_record(const PlaceRow& place, const fs::path& path, const CardSources&
   std::vector<std::string> embeddings;  // in the file: they act only when the prompt names them
   record.name = record.alias = model_name(place, path);
   record.problem.clear();
-  record.header = 0;
+  record.header = record.layout = 0;
   try {
     if (place.kind == "lora") {
       read_lora_record(path, summariser, record, metadata, embeddings);

@@ -97,6 +97,7 @@ std::span<const ColumnRow> record_columns() {
       {"device", &R::device},
       {"stamp", &R::stamp},
       {"header", &R::header},
+      {"layout", &R::layout},
       {"added", &R::added},
       {"name", &R::name},
       {"alias", &R::alias},

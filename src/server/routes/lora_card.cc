@@ -56,12 +56,12 @@ fs::path own_path(Services& services, const Record& record) {
 
 // The card after a change of what lies beside the file.
 Reply changed_card(Services& services, const Record& record) {
-  return services.collection.with([&](Library& library) {
+  const auto after = services.collection.with([&](Library& library) {
     library.reread(record);
-    const auto after = library.find_id(record.id);
-    if (!after) throw Refusal(404, "the LoRA has gone.");
-    return json_reply(lora_card(*after));
+    return library.find_id(record.id);
   });
+  if (!after) throw Refusal(404, "the LoRA has gone.");
+  return json_reply(lora_card(*after, fitting_now(services)));
 }
 
 // Where the preview is, also when it still bears a former name of the LoRA.
@@ -94,7 +94,7 @@ ParameterRows lora_preview_parameters() {
 Reply lora_detail(Services& services, const Call& call) {
   Record record = named_lora(services, call);
   const fs::path path = path_of(services, record);
-  Json detail = lora_card(record);
+  Json detail = lora_card(record, fitting_now(services));
   std::map<std::string, std::string> metadata;
   try {
     const auto file = formats::open_lora(path);

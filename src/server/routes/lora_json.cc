@@ -32,7 +32,21 @@ double modified_seconds(const Record& record) {
   return static_cast<double>(record.mtime_ns) / 1e9;
 }
 
-Json lora_card(const Record& record) {
+library::Fitting fitting_now(Services& services) {
+  const auto chosen = services.catalog.find_checkpoint(services.settings.text("sd_model_checkpoint"));
+  const auto checkpoint = chosen ? chosen : services.catalog.default_checkpoint();
+  if (!checkpoint) return {};
+  try {
+    return services.collection.with([&](const Library& library) {
+      return library::Fitting{checkpoint->model_name,
+                              library.fitting_layouts(library.fit_of(checkpoint->path))};
+    });
+  } catch (const Error&) {
+    return {};  // whoever draws with the checkpoint is told why it cannot be read
+  }
+}
+
+Json lora_card(const Record& record, const library::Fitting& fitting) {
   return {{"name", record.name},
           {"alias", record.alias},
           {"relative", Library::relative_name(record)},
@@ -43,8 +57,8 @@ Json lora_card(const Record& record) {
           {"rank", library::rank_text(record.rank_low, record.rank_high)},
           {"family", formats::family_name(record.architecture)},
           {"base_model", library::base_text(record)},
-          {"fits", record.problem.empty() && record.architecture == "SD1"},
-          {"fits_reason", library::misfit_text(record)},
+          {"fits", library::fits(record, fitting)},
+          {"fits_reason", library::misfit_text(record, fitting)},
           {"trigger_words", library::list_of(record.triggers)},
           {"trigger", library::trigger_text(record)},
           {"labels", library::list_of(record.tags)},

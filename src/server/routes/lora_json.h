@@ -5,6 +5,7 @@
 #include <string>
 
 #include "library/library.h"
+#include "library/lora_words.h"
 #include "server/http/call.h"
 #include "server/http/reply.h"
 #include "server/json.h"
@@ -12,7 +13,9 @@
 
 namespace lowrank::server {
 
-Json lora_card(const library::Record& record);
+// The LoRAs that fit the checkpoint which the options choose.
+library::Fitting fitting_now(Services& services);
+Json lora_card(const library::Record& record, const library::Fitting& fitting);
 // URL of the preview, which changes with it; null when there is none.
 Json lora_preview_url(const library::Record& record);
 // A1111's order of keys, JSON inside strings unfolded, the pictures left out.

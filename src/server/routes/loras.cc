@@ -188,6 +188,7 @@ Reply lora_cards(Services& services, const Call& call) {
   const Json query = read_query(kLoraQuery, call.query, faults);
   faults.throw_if_any();
   library::Query asked = lora_query_of(services, query);
+  const library::Fitting fitting = fitting_now(services);
   std::int64_t total = 0;
   std::vector<std::string> near;
   Json list = Json::array();
@@ -201,7 +202,7 @@ Reply lora_cards(Services& services, const Call& call) {
     }
     const auto names = tag_names(library, records);
     for (std::size_t i = 0; i < records.size(); ++i) {
-      Json card = lora_card(records[i]);
+      Json card = lora_card(records[i], fitting);
       card["tag_name"] = names[i];
       keep_fields(card, query["fields"].get<std::string>());
       list.push_back(std::move(card));

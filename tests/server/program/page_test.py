@@ -285,6 +285,30 @@ class Cards(unittest.TestCase):
         for path in (self.server.data / "models/Lora/others").iterdir():
             path.unlink()
 
+    def test_a_card_fits_where_the_filter_finds_it_and_where_why_says_so(self):
+        block = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_"
+        folder = self.server.data / "models/Lora/odd"
+        folder.mkdir(exist_ok=True)
+        for name, (layer, rows, columns) in {"fits": ("attn1_to_q", 32, 32), "too_long": ("attn1_to_q", 48, 32), "nowhere": ("attn7_to_q", 32, 32),
+                                             "kv_too_long": ("attn2_to_k", 48, 32)}.items():
+            shapes = {f"{block}{layer}.lora_down.weight": [2, columns], f"{block}{layer}.lora_up.weight": [rows, 2]}
+            header, size = {}, 0
+            for key, (high, wide) in shapes.items():
+                header[key] = {"dtype": "F16", "shape": [high, wide], "data_offsets": [size, size + 2 * high * wide]}
+                size += 2 * high * wide
+            text = json.dumps(header).encode()
+            (folder / f"{name}.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(size))
+        cards = {card["name"]: card for card in self.cards(folder="odd")}
+        self.assertEqual({name: card["fits"] for name, card in cards.items()}, {"fits": True, "too_long": False, "nowhere": False, "kv_too_long": False})
+        chosen = self.server.get("/sdapi/v1/options")[1]["sd_model_checkpoint"]
+        self.assertEqual([card["name"] for card in self.cards(folder="odd", fits=chosen)], ["fits"])
+        for name, card in cards.items():
+            self.assertEqual(bool(card["fits_reason"]), not card["fits"])
+            self.assertEqual(self.server.get(f"/v1/loras/{name}")[1]["fits"], card["fits"])
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+
     def test_folders_are_a_filter(self):
         self.assertEqual({c["relative"] for c in self.cards(folder="deep")}, {"deep/down/Banana"})
         self.assertEqual({c["relative"] for c in self.cards(folder="a")}, {"a/pear2", "a/pear10"})

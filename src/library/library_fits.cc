@@ -1,0 +1,77 @@
+// Which LoRAs fit a checkpoint: the verdict of formats::fit_lora(), kept by layout, as most files share theirs with others.
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "base/error.h"
+#include "formats/lora_fit.h"
+#include "library/index/read_record.h"
+#include "library/library.h"
+
+namespace lowrank::library {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Unjudged {
+  std::int64_t layout = 0, id = 0;  // of one file that has it
+};
+
+std::vector<Unjudged> unjudged(const Database& database, std::int64_t model) {
+  auto statement = database.prepare(fmt::format(
+      "SELECT layout, min(id) FROM file WHERE {} AND problem = '' AND layout <> 0 AND layout NOT IN "
+      "(SELECT layout FROM fit WHERE model = ?) GROUP BY layout",
+      shown_loras()));
+  statement.bind(1, model);
+  std::vector<Unjudged> all;
+  while (statement.step()) all.push_back({statement.integer(0), statement.integer(1)});
+  return all;
+}
+
+}  // namespace
+
+Fit Library::unjudged_fit_of(const fs::path& checkpoint) const {
+  std::error_code failure;
+  for (const Record& record : find({.kind = "checkpoint"}))
+    if (record.layout != 0 && fs::equivalent(path_of(record), checkpoint, failure))
+      return {record.layout, record.text_width};
+  // The starter, or a file from elsewhere.
+  const auto opened = formats::open_checkpoint(checkpoint);
+  return {formats::layout_digest(opened), formats::layers_of(opened).text_width};
+}
+
+Fit Library::fit_of(const fs::path& checkpoint) const {
+  const Fit fit = unjudged_fit_of(checkpoint);
+  const auto rest = unjudged(database_, fit.model);
+  if (rest.empty()) return fit;
+  const auto layers = formats::layers_of(formats::open_checkpoint(checkpoint));
+  Transaction transaction(database_);
+  database_.execute("DELETE FROM fit WHERE layout NOT IN (SELECT layout FROM file)");
+  auto keep = database_.prepare("INSERT OR REPLACE INTO fit (layout, model, applies) VALUES (?, ?, ?)");
+  for (const Unjudged& one : rest) {
+    const auto record = find_id(one.id);
+    if (!record) continue;
+    try {
+      const bool applies = formats::fit_lora(formats::open_lora(path_of(*record)), layers).applies();
+      keep.reset();
+      keep.bind(1, one.layout);
+      keep.bind(2, fit.model);
+      keep.bind(3, static_cast<std::int64_t>(applies));
+      keep.step();
+    } catch (const Error&) {
+      // It changed a moment ago: the next scan tells what it is.
+    }
+  }
+  transaction.commit();
+  return fit;
+}
+
+std::set<std::int64_t> Library::fitting_layouts(const Fit& fit) const {
+  auto statement = database_.prepare("SELECT layout FROM fit WHERE model = ? AND applies");
+  statement.bind(1, fit.model);
+  std::set<std::int64_t> layouts;
+  while (statement.step()) layouts.insert(statement.integer(0));
+  return layouts;
+}
+
+}  // namespace lowrank::library
