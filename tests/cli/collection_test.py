@@ -181,13 +181,13 @@ class CollectionTest(unittest.TestCase):
         def lora(layer, out, rank, into):
             return {layer + ".lora_down.weight": [rank, into], layer + ".lora_up.weight": [out, rank]}
         text = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
-        tiny = {"k": (block + "attn2_to_k", 32, 2, 32), "q": (block + "attn1_to_q", 32, 2, 32), "te": (text, 32, 2, 32)}
+        tiny = {"k": (block + "attn2_to_k", 32, 2, 64), "q": (block + "attn1_to_q", 32, 2, 32), "te": (text, 64, 2, 64)}
         for name, tensors in {
                 "right": lora(*tiny["k"]) | lora(*tiny["q"]),
                 "one wrong": lora(*tiny["k"]) | lora(tiny["q"][0], 33, 2, 32),
                 # Widths alone let these pass.
-                "all wrong out": lora(tiny["k"][0], 48, 2, 32),
-                "foreign text": lora(tiny["k"][0], 48, 2, 32) | lora(*tiny["q"]),
+                "all wrong out": lora(tiny["k"][0], 48, 2, 64),
+                "foreign text": lora(tiny["k"][0], 48, 2, 64) | lora(*tiny["q"]),
                 "unknown keys": lora(*tiny["q"]) | {"lora_unet_nowhere.unheard_of": [3]},
                 "no such layer": lora("lora_unet_down_blocks_7_attentions_0_proj_in", 32, 2, 32),
                 "text only": lora(*tiny["te"]),
@@ -220,7 +220,7 @@ class CollectionTest(unittest.TestCase):
         self.assertEqual({name: applies[name] for name in expected}, expected)
         self.assertTrue(any(name.startswith("sd15-tiny") and does for name, does in applies.items()))
         # Another content under the same name is judged anew.
-        self.put_tensors("right.safetensors", lora(tiny["k"][0], 48, 2, 32))
+        self.put_tensors("right.safetensors", lora(tiny["k"][0], 48, 2, 64))
         self.assertNotIn("right", self.listed("list", "--fits", "tiny"))
 
     def put_tensors(self, name, tensors):

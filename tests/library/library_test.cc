@@ -255,14 +255,14 @@ TEST_F(LibraryTest, DuplicatesAreFilesAndTensors) {
 TEST_F(LibraryTest, FitsAreTheEnginesVerdictAndAreJudgedOncePerLayout) {
   const fs::path tiny = fs::path(LOWRANK_TEST_FIXTURES) / "sd15-tiny";
   const fs::path checkpoint = tiny / "sd15-tiny.safetensors";
-  put("wide.safetensors", bytes());  // for a text encoder of 768, the checkpoint's is 32
+  put("wide.safetensors", bytes());  // for a text encoder of 768, the checkpoint's is 64
   for (const char* name : {"lora_attn", "lora_te", "loha_attn"})
     put(std::string(name) + ".safetensors",
         read_file(tiny / fmt::format("sd15-tiny-{}.safetensors", name), 1 << 24));
   put("copy.safetensors", read_file(tiny / "sd15-tiny-lora_attn.safetensors", 1 << 24));
   const auto library = open();
   const Fit fit = library.fit_of(checkpoint);
-  EXPECT_EQ(fit.text_width, 32);
+  EXPECT_EQ(fit.text_width, 64);
   EXPECT_THAT(names(library.find({.fits = fit})), ElementsAre("copy", "loha_attn", "lora_attn", "lora_te"));
   EXPECT_EQ(library.fitting_layouts(fit).size(), 3u);  // two are of one layout
   const auto version = library.version();

@@ -41,7 +41,7 @@ TEST(ScaledNumbers, TakeTheirScalesAndMarksAlong) {
     EXPECT_TRUE(file->holds(key)) << key;
   }
   ASSERT_EQ(file->notes().size(), 1u);
-  EXPECT_THAT(file->notes()[0], ::testing::HasSubstr("27 tensors are stored with scales"));
+  EXPECT_THAT(file->notes()[0], ::testing::HasSubstr("36 tensors are stored with scales"));
 }
 
 std::vector<TensorView> views(std::initializer_list<std::pair<const char*, DType>> named) {

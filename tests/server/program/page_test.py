@@ -290,7 +290,7 @@ class Cards(unittest.TestCase):
         folder = self.server.data / "models/Lora/odd"
         folder.mkdir(exist_ok=True)
         for name, (layer, rows, columns) in {"fits": ("attn1_to_q", 32, 32), "too_long": ("attn1_to_q", 48, 32), "nowhere": ("attn7_to_q", 32, 32),
-                                             "kv_too_long": ("attn2_to_k", 48, 32)}.items():
+                                             "kv_too_long": ("attn2_to_k", 48, 64)}.items():
             shapes = {f"{block}{layer}.lora_down.weight": [2, columns], f"{block}{layer}.lora_up.weight": [rows, 2]}
             header, size = {}, 0
             for key, (high, wide) in shapes.items():
