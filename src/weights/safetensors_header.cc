@@ -262,20 +262,22 @@ class HeaderReader {
 
   // ── the whole ──
 
+  // Most files have their names in order, which one look shows; in others equal hashes are looked for, then equal names.
   void refuse_repeated_keys() const {
-    std::vector<std::pair<std::size_t, std::uint32_t>> by_hash;
-    by_hash.reserve(index_.tensors.size());
-    for (const HeaderTensor& tensor : index_.tensors)
-      by_hash.emplace_back(std::hash<std::string_view>{}(tensor.key),
-                           static_cast<std::uint32_t>(by_hash.size()));
-    const auto key_of = [&](const auto& item) { return index_.tensors[item.second].key; };
-    std::sort(by_hash.begin(), by_hash.end(), [&](const auto& a, const auto& b) {
-      return a.first != b.first ? a.first < b.first : key_of(a) < key_of(b);
-    });
-    const auto twin = std::adjacent_find(by_hash.begin(), by_hash.end(), [&](const auto& a, const auto& b) {
-      return a.first == b.first && key_of(a) == key_of(b);
-    });
-    if (twin != by_hash.end()) broken("key '{}' occurs twice", shortened(key_of(*twin)));
+    const auto& tensors = index_.tensors;
+    if (std::ranges::adjacent_find(tensors, std::greater_equal(), &HeaderTensor::key) == tensors.end())
+      return;
+    std::vector<std::size_t> hashes;
+    hashes.reserve(tensors.size());
+    for (const HeaderTensor& tensor : tensors) hashes.push_back(std::hash<std::string_view>{}(tensor.key));
+    std::ranges::sort(hashes);
+    if (std::ranges::adjacent_find(hashes) == hashes.end()) return;
+    std::vector<std::string_view> keys;
+    keys.reserve(tensors.size());
+    for (const HeaderTensor& tensor : tensors) keys.push_back(tensor.key);
+    std::ranges::sort(keys);
+    if (const auto twin = std::ranges::adjacent_find(keys); twin != keys.end())
+      broken("key '{}' occurs twice", shortened(*twin));
   }
 
   void sort_by_place() {
