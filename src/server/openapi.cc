@@ -76,7 +76,7 @@ std::string parameter_rows(ParameterRows rows, const char* where) {
 Json openapi(const std::string& version) {
   Json paths = Json::object();
   for (const RouteRow& row : route_table())
-    paths[plain_path(row.path)][lower_ascii(row.method)] = operation(row);
+    if (row.summary != kRefused) paths[plain_path(row.path)][lower_ascii(row.method)] = operation(row);
   return {{"openapi", "3.0.3"},
           {"info",
            {{"title", "LowRank"},
@@ -100,6 +100,7 @@ std::string openapi_page(const std::string& version) {
       "</style></head><body><h1>LowRank API</h1><p>{} · <a href=\"/openapi.json\">openapi.json</a></p>\n",
       escaped(version));
   for (const RouteRow& row : route_table()) {
+    if (row.summary == kRefused) continue;
     const std::string fields = (row.body != nullptr ? parameter_rows(row.body(), "body") : "") +
                                (row.query != nullptr ? parameter_rows(row.query(), "query") : "");
     page += fmt::format("<details><summary><span class=\"m\">{}</span><code>{}</code> {}</summary>\n",

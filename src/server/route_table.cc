@@ -17,9 +17,9 @@ constexpr RouteRow kRoutes[] = {
     {"POST", "/sdapi/v1/extra-single-image", extra_single, "Make a picture larger", "application/json", extras_parameters},
     {"POST", "/sdapi/v1/extra-batch-images", extra_batch, "Make pictures larger", "application/json", extras_batch_parameters},
     {"POST", "/sdapi/v1/png-info", png_info, "Read the settings inside a picture", "application/json", png_info_parameters},
-    {"POST", "/sdapi/v1/interrogate", interrogate, "There is no captioner: 404", "application/json", interrogate_parameters},
-    // Some clients take any answer but 404 for a captioner.
-    {"GET", "/sdapi/v1/interrogate", absent, "There is no captioner: 404"},
+    // There is no captioner. Some clients take any answer but 404 for one.
+    {"POST", "/sdapi/v1/interrogate", interrogate, kRefused, "application/json", interrogate_parameters},
+    {"GET", "/sdapi/v1/interrogate", absent, kRefused},
     // A1111: progress
     {"GET", "/sdapi/v1/progress", progress, "How far the running job is, with a preview", "application/json", nullptr, progress_query},
     {"POST", "/sdapi/v1/interrupt", interrupt, "End the running job with what is there"},
@@ -52,10 +52,10 @@ constexpr RouteRow kRoutes[] = {
     {"POST", "/sdapi/v1/refresh-vae", refresh, "Look for new files"},
     {"POST", "/sdapi/v1/refresh-loras", refresh, "Look for new files"},
     {"POST", "/sdapi/v1/refresh-embeddings", refresh, "Look for new files"},
-    {"POST", "/sdapi/v1/create/embedding", not_supported, "Not supported"},
-    {"POST", "/sdapi/v1/create/hypernetwork", not_supported, "Not supported"},
-    {"POST", "/sdapi/v1/train/embedding", not_supported, "Not supported"},
-    {"POST", "/sdapi/v1/train/hypernetwork", not_supported, "Not supported"},
+    {"POST", "/sdapi/v1/create/embedding", not_supported, kRefused},
+    {"POST", "/sdapi/v1/create/hypernetwork", not_supported, kRefused},
+    {"POST", "/sdapi/v1/train/embedding", not_supported, kRefused},
+    {"POST", "/sdapi/v1/train/hypernetwork", not_supported, kRefused},
     // A1111: the machine and the server
     {"GET", "/sdapi/v1/memory", memory, "Memory of machine and process"},
     {"GET", "/internal/ping", ping, "Is the server there"},
@@ -65,7 +65,7 @@ constexpr RouteRow kRoutes[] = {
     {"GET", "/internal/profile-startup", startup_profile, "How long the start took"},
     {"POST", "/sdapi/v1/server-kill", server_stop, "Stop the server, with --api-server-stop", "text/plain"},
     {"POST", "/sdapi/v1/server-stop", server_stop, "Stop the server, with --api-server-stop", "text/plain"},
-    {"POST", "/sdapi/v1/server-restart", server_restart, "Not supported"},
+    {"POST", "/sdapi/v1/server-restart", server_restart, kRefused},
     // A1111: cards
     {"GET", "/sd_extra_networks/thumb", network_thumb, "A preview by its path", "image/*", nullptr, thumb_query},
     {"GET", "/sd_extra_networks/cover-images", network_cover, "A picture inside a LoRA's metadata", "image/*", nullptr, network_query},

@@ -23,6 +23,10 @@ enum class Access {
 // How errors are told.
 enum class ErrorForm { kA1111, kOpenAi };
 
+// In place of a summary: what A1111 has here and LowRank has not. It is refused in A1111's words and not described, so that no
+// client shows it.
+inline constexpr std::string_view kRefused = "";
+
 struct RouteRow {
   std::string_view method, path;  // "/v1/jobs/{id}"; {*rest} takes slashes too
   Handler handler;
@@ -36,7 +40,7 @@ struct RouteRow {
 
 std::span<const RouteRow> route_table();
 
-// The description of all routes, OpenAPI 3.0.3.
+// The description of all routes that do something, OpenAPI 3.0.3.
 Json openapi(const std::string& version);
 // The same as a page to read.
 std::string openapi_page(const std::string& version);

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file_error.h"
 #include "base/freed_memory.h"
+#include "base/loopback.h"
 #include "library/index/state_dir.h"
 #include "server/http/listener.h"
 #include "server/http/refusal.h"
@@ -91,8 +92,7 @@ class AccessLog {
 };
 
 const ServerOptions& checked(const ServerOptions& options) {
-  const bool is_local = is_loopback_name(host_name(options.address));
-  if (!is_local && options.api_logins.empty() && !options.listen_without_auth)
+  if (!is_loopback(options.address) && options.api_logins.empty() && !options.listen_without_auth)
     throw Error(kBadInput,
                 "listening on {} lets everyone in the network draw on this machine: set --api-auth "
                 "user:password, or say "
@@ -130,6 +130,7 @@ class Server::Impl {
         catalog_(library::find_data_dir(options.data_dir.string()), hashes_),
         collection_(catalog_.data()),
         lora_listing_(collection_, state_folder(options)),
+        embeddings_(catalog_.data().embeddings()),
         outputs_(catalog_.data().outputs()),
         datasets_(catalog_.data()),
         trainings_(state_folder(options) / "trainings"),
@@ -166,6 +167,7 @@ class Server::Impl {
                   .catalog = catalog_,
                   .collection = collection_,
                   .lora_listing = lora_listing_,
+                  .embeddings = embeddings_,
                   .outputs = outputs_,
                   .datasets = datasets_,
                   .trainings = trainings_,
@@ -241,7 +243,7 @@ class Server::Impl {
   }
 
   std::optional<Reply> check_access(const Call& call) {
-    if (is_loopback_name(host_name(options_.address)) && !is_loopback_name(host_name(call.header("host"))))
+    if (is_loopback(options_.address) && !is_loopback(host_name(call.header("host"))))
       // A page of another site may have made its name lead to this machine.
       return error_reply(403, "this server is only reached as localhost; use --listen for other names.");
     const std::string origin = call.header("origin");
@@ -346,6 +348,7 @@ class Server::Impl {
   Catalog catalog_;
   Collection collection_;
   LoraListing lora_listing_;
+  EmbeddingShelf embeddings_;
   OutputFolder outputs_;
   DatasetShelf datasets_;
   TrainingRuns trainings_;

@@ -10,6 +10,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/loopback.h"
 #include "cli/engine/browser.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/reachable_addresses.h"
@@ -34,6 +35,11 @@ void add_logins(std::vector<server::Login>& logins, const std::string& text, std
   for (auto& login : server::parse_logins(text, flag)) logins.push_back(std::move(login));
 }
 
+// "[::1]", as in an address of a browser, is the same as "::1".
+std::string without_brackets(const std::string& address) {
+  return address.starts_with('[') && address.ends_with(']') ? address.substr(1, address.size() - 2) : address;
+}
+
 // Ranges are checked by the command table before the engine is opened.
 struct ServeOption {
   std::string_view flag;
@@ -44,7 +50,7 @@ struct ServeOption {
 // clang-format off
 constexpr ServeOption kOptions[] = {
     {"--listen", false, [](ServerOptions& o, const std::string&, std::string_view) { if (o.address == "127.0.0.1") o.address = "0.0.0.0"; }},
-    {"--server-name", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.address = t; }},
+    {"--server-name", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.address = without_brackets(t); }},
     {"--port", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.port = number(f, t); }},
     {"--api-auth", true, [](ServerOptions& o, const std::string& t, std::string_view f) { add_logins(o.api_logins, t, f); }},
     {"--api-auth-file", true, [](ServerOptions& o, const std::string& t, std::string_view f) { add_logins(o.api_logins, read_file(t, 1 << 20), f); }},
@@ -117,7 +123,7 @@ int serve(const CommandCall& call) {
   server::Server server(options, resources(options.data_dir));
   const bool has_tls = !options.certificate_file.empty();
   const bool is_everywhere = options.address == "0.0.0.0" || options.address == "::";
-  if (options.listen_without_auth && options.api_logins.empty() && options.address != "127.0.0.1")
+  if (options.listen_without_auth && options.api_logins.empty() && !is_loopback(options.address))
     fmt::print(stderr, "warning: everyone who reaches {} may use this server; --api-auth sets a password.\n",
                options.address);
   tell_of_data(options);

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/loopback.h"
+
 namespace lowrank::library {
 namespace {
 
@@ -59,7 +61,7 @@ bool is_inner_address(const sockaddr* address) {
 }
 
 bool is_inner_host(const std::string& host) {
-  if (host == "localhost" || host.ends_with(".localhost")) return true;
+  if (is_loopback(host)) return true;
   in_addr four{};
   if (::inet_aton(host.c_str(), &four) != 0)
     return is_inner(ntohl(four.s_addr));  // also "127.1", "0x7f000001"

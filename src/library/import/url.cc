@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/ascii.h"
+#include "base/loopback.h"
 #include "base/percent.h"
 
 namespace lowrank::library {
@@ -46,7 +47,7 @@ std::string Url::parameter(std::string_view name) const {
 }
 
 bool Url::is_loopback() const {
-  return host == "localhost" || host == "[::1]" || host.starts_with("127.");
+  return lowrank::is_loopback(host);
 }
 
 std::optional<Url> parse_url(std::string_view text) {

@@ -72,18 +72,13 @@ std::string host_name(std::string_view host) {
   if (const auto scheme = host.find("://"); scheme != std::string_view::npos) host.remove_prefix(scheme + 3);
   if (host.starts_with('[')) {
     host = host.substr(1, host.find(']') == std::string_view::npos ? 0 : host.find(']') - 1);
-  } else if (const auto colon = host.rfind(':'); colon != std::string_view::npos) {
-    host = host.substr(0, colon);
+  } else if (const auto colon = host.find(':'); colon == host.rfind(':')) {
+    host = host.substr(0, colon);  // several colons: an IPv6 address without brackets and port
   }
   std::string name(host);
   std::ranges::transform(name, name.begin(), lower);
   if (name.ends_with('.')) name.pop_back();
   return name;
-}
-
-bool is_loopback_name(std::string_view name) {
-  if (name == "localhost" || name == "::1" || name.ends_with(".localhost")) return true;
-  return name.starts_with("127.") && name.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
 bool is_same_origin(std::string_view origin, std::string_view host) {

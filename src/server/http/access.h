@@ -23,8 +23,6 @@ bool is_authorized(std::string_view header, const std::vector<Login>& logins);
 
 // The name in a Host header or an origin, in lower case and without port: "[::1]:7860" → "::1".
 std::string host_name(std::string_view host);
-// localhost, 127.0.0.0/8, ::1.
-bool is_loopback_name(std::string_view name);
 // "http://example.org:80" names the host that the request was sent to.
 bool is_same_origin(std::string_view origin, std::string_view host);
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/loopback.h"
 #include "server/http/refusal.h"
 #include "server/options/option_table.h"
 #include "server/routes/routes.h"
@@ -82,7 +83,7 @@ Reply cmd_flags(Services& services, const Call&) {
   const auto& data = services.catalog.data();
   return json_reply(
       {{"api", true},
-       {"listen", o.address != "127.0.0.1"},
+       {"listen", !is_loopback(o.address)},
        {"server_name", o.address},
        {"port", o.port},
        {"nowebui", !o.has_page},

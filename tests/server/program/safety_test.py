@@ -2,6 +2,7 @@
 """What docs/security.md promises, against the real program.  safety_test.py LOWRANK FIXTURES"""
 import base64
 import json
+import re
 import socket
 import ssl
 import struct
@@ -52,6 +53,34 @@ class Safety(unittest.TestCase):
 
     def alive(self):
         self.assertEqual(self.server.get("/healthz", timeout=10)[0], 200)
+
+    def test_this_machine_needs_none_by_whatever_name(self):
+        for address in ("::1", "[::1]", "127.0.0.2", "localhost"):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            try:
+                with socket.socket(family, socket.SOCK_STREAM) as probe:
+                    probe.bind((address.strip("[]"), 0))
+            except OSError:
+                continue  # this machine has no such address
+            serving = subprocess.Popen([LOWRANK, "serve", "--port", "0", "--data-dir", str(self.server.data), "--server-name", address,
+                                        "--state-dir", str(self.server.data / "other")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                       env=self.server.environment)
+            try:
+                line = serving.stdout.readline()
+                host = "[::1]" if family == socket.AF_INET6 else address
+                self.assertRegex(line, "http://" + re.escape(host) + r":\d+ ", address)
+                port = int(re.search(r":(\d+) ", line).group(1))
+                for name, status in ((host, b"200"), ("evil.example", b"403"), ("127.evil.example", b"403")):
+                    with socket.create_connection((address.strip("[]"), port), timeout=30) as s:
+                        s.sendall(f"GET /sdapi/v1/cmd-flags HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode())
+                        answer = b"".join(iter(lambda: s.recv(65536), b""))
+                    self.assertEqual(answer[9:12], status, (address, name))
+                    if status == b"200":
+                        self.assertIn(b'"listen":false', answer)
+            finally:
+                serving.terminate()
+                warnings = serving.communicate(timeout=60)[1]
+            self.assertNotIn("may use this server", warnings)
 
     def test_the_network_needs_a_password(self):
         for words in (["--listen"], ["--server-name", "0.0.0.0"]):
