@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
-#include "base/ascii.h"
 #include "base/error.h"
 #include "base/file_identity.h"
 #include "base/files_below.h"
@@ -23,7 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kMaxVectors = 10'000;
 constexpr std::uint64_t kMaxBytes = 64u << 20;
-constexpr int kMaxDepth = 8;
 
 // The one tensor of vectors; null when there is none or it cannot be told.
 const TensorView* find_vectors(const TensorFile& file) {
@@ -40,37 +38,15 @@ const TensorView* find_vectors(const TensorFile& file) {
   return found;
 }
 
-bool is_embedding_name(const fs::path& path) {
-  const std::string extension = lower_ascii(path.extension().string());
-  return extension == ".safetensors" || extension == ".pt" || extension == ".bin" || extension == ".ckpt";
-}
-
 // A1111 hides an embedding in the pixels or chunks of a picture; NAME.preview.png only shows one.
-bool is_embedding_picture(const fs::path& path) {
-  const std::string extension = lower_ascii(path.extension().string());
-  return (extension == ".png" || extension == ".webp") && path.stem().extension() != ".preview";
-}
-
 struct Candidates {
-  std::set<fs::path> files, pictures;
+  std::vector<fs::path> files, pictures;
 };
 
 Candidates candidates_in(const fs::path& folder) {
-  Candidates found;
-  std::error_code failure;
-  constexpr auto kOptions =
-      fs::directory_options::skip_permission_denied | fs::directory_options::follow_directory_symlink;
-  for (fs::recursive_directory_iterator it(folder, kOptions, failure), end; !failure && it != end;
-       it.increment(failure)) {
-    const bool is_system = is_system_name(it->path().filename().string());
-    if (is_system || it.depth() >= kMaxDepth)
-      it.disable_recursion_pending();  // links may go round in a circle
-    if (is_system) continue;
-    std::error_code ignored;
-    if (!it->is_regular_file(ignored)) continue;
-    if (is_embedding_name(it->path())) found.files.insert(it->path());
-    if (is_embedding_picture(it->path())) found.pictures.insert(it->path());
-  }
+  Candidates found{.files = files_below(folder, {".safetensors", ".pt", ".bin", ".ckpt"}),
+                   .pictures = files_below(folder, {".png", ".webp"})};
+  std::erase_if(found.pictures, [](const fs::path& path) { return path.stem().extension() == ".preview"; });
   return found;
 }
 

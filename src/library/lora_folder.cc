@@ -67,7 +67,7 @@ LoraFolder LoraFolder::scan(const std::vector<fs::path>& folders) {
           for (const ListedFile& file : listing.models)
             files.push_back(folder / listing.relative / file.name);
         },
-        [](const std::string&, const std::string&) {});
+        [](const WalkProblem&) {});
     std::ranges::sort(files, [](const fs::path& a, const fs::path& b) {
       return formats::natural_less(a.string(), b.string());
     });

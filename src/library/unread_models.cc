@@ -11,6 +11,7 @@
 #include "base/files_below.h"
 #include "formats/checkpoint.h"
 #include "library/index/place_table.h"
+#include "library/index/walk.h"
 
 namespace lowrank::library {
 namespace {
@@ -126,6 +127,15 @@ std::string unread_models(const DataDir& data) {
                          found.string(), data.checkpoints().string(), data.loras().string());
   }
   return "";
+}
+
+std::vector<std::string> unread_folders(const DataDir& data) {
+  std::vector<std::string> sentences;
+  for (const PlaceRow& place : place_table())
+    walk(
+        place, folder_of(place, data), [](Listing&&) {},
+        [&](const WalkProblem& problem) { sentences.push_back(problem.sentence); });
+  return sentences;
 }
 
 std::string starter_notice(const DataDir& data, const fs::path& checkpoint) {

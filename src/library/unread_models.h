@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "library/data_dir.h"
 
@@ -10,6 +11,10 @@ namespace lowrank::library {
 // One sentence about files of the data folder that are not read because of where they lie, or about a data folder
 // that holds no models/ at all; "" when there is nothing to say. Looks at names only, and at a bounded number of them.
 std::string unread_models(const DataDir& data);
+
+// Folders of the collection that cannot be read, and links in it that lead nowhere, one sentence each. What looks for files
+// by itself passes over them without a word.
+std::vector<std::string> unread_folders(const DataDir& data);
 
 // What to tell when `checkpoint` was taken without being named: the starter stands in though unread_models() has
 // something to say. Else "".

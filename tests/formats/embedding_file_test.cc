@@ -48,6 +48,20 @@ TEST(EmbeddingFile, HashIsThatOfTheWholeFile) {
             sha256_hex(weights::as_bytes(weights::contents_of(path))).substr(0, 10));
 }
 
+// Links that lead nowhere or to themselves lie beside them: the others are found all the same.
+TEST(EmbeddingFile, AFolderIsReadPastWhatCannotBeFollowed) {
+  const TemporaryFolder folder;
+  for (const char* name : {"a", "m", "z"})
+    write_named(folder.path() / (std::string(name) + ".safetensors"), {{"emb_params", {1, 8}}});
+  for (const char* name : {"b", "l", "n", "y"})
+    std::filesystem::create_symlink(name, folder.path() / name);  // each leads to itself
+  std::filesystem::create_directory_symlink("no/such/drive", folder.path() / "c");
+  std::vector<std::string> names;
+  for (const auto& embedding : read_embedding_folder(folder.path(), 8).usable)
+    names.push_back(embedding.name);
+  EXPECT_THAT(names, ::testing::ElementsAre("a", "m", "z"));
+}
+
 TEST(EmbeddingFile, OtherFilesAreRefused) {
   const TemporaryFolder folder;
   const auto refusal = [&](const std::vector<Named>& tensors) {

@@ -126,6 +126,7 @@ int extras(const CommandCall& call) {
   // A name that does not fit is told before the first picture.
   image::picture_format(asked_file(a, a.pictures.front()).extension().string().substr(1));
   if (a.threads > 0) at::set_num_threads(a.threads);
+  tell_unread_folders(a.data_dir);
   pipeline::Upscalers upscalers(resources(a.data_dir).upscalers);
   pipeline::FaultList faults;
   for (const std::string& name : {a.request.upscaler_1, a.request.upscaler_2})

@@ -39,6 +39,7 @@ PictureMaker::PictureMaker(const GenerationArguments& arguments, std::string_vie
       stop_(std::move(stop)),
       bar_(stderr) {
   for (const auto& note : arguments.notes) fmt::print(stderr, "warning: {}\n", note);
+  tell_unread_folders(arguments.data_dir);
   if (!arguments.preview.empty() && std::filesystem::exists(arguments.preview) &&
       !library::is_own_picture_without_settings(arguments.preview))
     throw Error(kConflict, "--preview {}: is no preview of LowRank's, so it stays; name another file.",

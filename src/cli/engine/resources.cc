@@ -124,6 +124,11 @@ std::optional<fs::path> find_vae(const fs::path& folder, const std::string& name
 
 }  // namespace
 
+void tell_unread_folders(const fs::path& data_dir) {
+  for (const std::string& problem : library::unread_folders(library::find_data_dir(data_dir.string())))
+    fmt::print(stderr, "warning: {}\n", problem);
+}
+
 pipeline::Resources resources(const fs::path& data_dir) {
   const library::DataDir data = library::find_data_dir(data_dir.string());
   pipeline::Resources found;

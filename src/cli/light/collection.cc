@@ -48,7 +48,8 @@ library::SortBy sort_of(const std::string& text) {
 
 library::Library open_library(const Invocation& invocation) {
   auto library = library::Library::open(library::find_data_dir(invocation.value("data-dir")));
-  for (const auto& problem : library.last_scan().problems) fmt::print(stderr, "warning: {}\n", problem);
+  for (const auto& problem : library.last_scan().problems)
+    fmt::print(stderr, "warning: {}\n", printable(problem));
   return library;
 }
 

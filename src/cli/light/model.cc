@@ -80,6 +80,8 @@ int model_list(const Invocation& invocation) {
       fmt::print("{}\n", printable(library::checkpoint_name(file)));
     return 0;
   }
+  for (const std::string& problem : library::unread_folders(data))
+    fmt::print(stderr, "warning: {}\n", printable(problem));
   const auto chosen = library::default_checkpoint(data);
   std::vector<std::vector<std::string>> rows;
   auto list = nlohmann::ordered_json::array();

@@ -11,10 +11,10 @@
 #include "cli/light/commands.h"
 #include "formats/checkpoint.h"
 #include "formats/embedding_file.h"
-#include "formats/lora_file.h"
 #include "library/data_dir.h"
 #include "library/library.h"
 #include "library/near_names.h"
+#include "library/prompt_names.h"
 #include "prompt/explain.h"
 
 namespace lowrank::cli {
@@ -49,43 +49,22 @@ std::optional<std::int64_t> text_width(const library::DataDir& data) {
   return std::nullopt;
 }
 
-void take_embedding(const formats::BundledEmbedding& bundled, std::optional<std::int64_t> width,
-                    prompt::Settings& settings) {
-  const auto& shape = bundled.vectors.shape;
-  if (width && shape[1] != *width) return;
-  if (std::ranges::find(settings.embeddings, bundled.name, &prompt::EmbeddingName::name) ==
-      settings.embeddings.end())
-    settings.embeddings.push_back({bundled.name, static_cast<int>(shape[0])});
-}
-
 // Embeddings of the data folder and inside the LoRAs that the prompt names. What stands against a LoRA comes back, one
 // sentence each.
 std::vector<std::string> look_up_names(const Invocation& invocation, prompt::Request& request) {
   const auto data = library::find_data_dir(invocation.value("data-dir"));
   const auto width = text_width(data);
   prompt::Settings& settings = request.settings;
-  const auto folder = formats::read_embedding_folder(data.embeddings(), width);
-  for (const auto& embedding : folder.usable)
-    settings.embeddings.push_back({embedding.name, static_cast<int>(embedding.vectors.shape[0])});
-  std::vector<std::string> problems;
-  const auto networks = prompt::parse_extra_networks(
-      prompt::apply_styles(request.prompt, "", {}, {}, settings.comments).prompt);
-  if (!networks.loras.empty()) {
-    const auto library = open_library(invocation);
-    for (const auto& lora : networks.loras) {
-      try {
-        const auto file = formats::open_lora(library.path_of(library.resolve(lora.name).record));
-        for (const auto& bundled : file.embeddings) take_embedding(bundled, width, settings);
-      } catch (const Error& error) {
-        if (std::ranges::find(problems, error.what()) == problems.end()) problems.emplace_back(error.what());
-      }
-    }
-  }
-  for (const auto& [name, reason] : folder.unusable)
-    if (std::ranges::find(settings.embeddings, name, &prompt::EmbeddingName::name) ==
-        settings.embeddings.end())
-      settings.unusable.push_back({name, reason});
-  return problems;
+  std::optional<library::Library> library;  // opened when a LoRA is named
+  const auto lora_path = [&](const std::string& name) {
+    if (!library) library.emplace(open_library(invocation));
+    return library->path_of(library->resolve(name).record);
+  };
+  library::PromptNames names = library::prompt_names(formats::read_embedding_folder(data.embeddings(), width),
+                                                     request.prompt, width, settings.comments, lora_path);
+  settings.embeddings = std::move(names.embeddings);
+  settings.unusable = std::move(names.unusable);
+  return std::move(names.problems);
 }
 
 }  // namespace

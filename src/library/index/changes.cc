@@ -77,9 +77,9 @@ class Comparison {
             changed->place = &place;
             changed->listing = std::move(listing);
           },
-          [&](const std::string& relative, const std::string& problem) {
-            report_.problems.push_back(problem);
-            unreadable.push_back(relative);
+          [&](const WalkProblem& problem) {
+            report_.problems.push_back(problem.sentence);
+            if (problem.may_hold_files) unreadable.push_back(problem.relative);
           });
       // What lies in a folder that cannot be read just now is not gone.
       std::erase_if(known, [&](const auto& item) {

@@ -61,9 +61,9 @@ bool is_of_training(int folder, const char* name) {
 
 class Walker {
  public:
-  Walker(const PlaceRow& place, const std::function<void(Listing&&)>& take,
-         const std::function<void(const std::string&, const std::string&)>& on_problem)
-      : place_(place), take_(take), on_problem_(on_problem) {}
+  Walker(const PlaceRow& place, const fs::path& root, const std::function<void(Listing&&)>& take,
+         const std::function<void(const WalkProblem&)>& on_problem)
+      : place_(place), root_(root), take_(take), on_problem_(on_problem) {}
 
   // `parent` and `name` open the folder; `relative` names it below the place.
   void visit(int parent, const char* name, const std::string& relative, int depth) {
@@ -72,8 +72,11 @@ class Walker {
     DIR* folder = descriptor < 0 ? nullptr : ::fdopendir(descriptor);
     if (folder == nullptr || ::fstat(descriptor, &status) != 0) {
       if (errno != ENOENT || depth > 0)
-        on_problem_(relative,
-                    fmt::format("folder '{}' cannot be read ({}).", relative, std::strerror(errno)));
+        on_problem_({relative,
+                     fmt::format("{}: this folder cannot be read ({}), so what lies in it is not seen; mend "
+                                 "its permissions.",
+                                 whole(relative), std::strerror(errno)),
+                     true});
       if (folder != nullptr)
         ::closedir(folder);
       else if (descriptor >= 0)
@@ -85,6 +88,24 @@ class Walker {
   }
 
  private:
+  std::string whole(const std::string& relative) const {
+    return relative.empty() ? root_.string() : (root_ / relative).string();
+  }
+
+  // A link whose target cannot be reached: a drive that is not mounted, a loop.
+  void tell_dead_link(int folder, const std::string& relative, const char* name) {
+    struct stat status {};
+    if (::fstatat(folder, name, &status, 0) == 0) return;
+    const std::string reason = std::strerror(errno);
+    if (::fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(status.st_mode)) return;
+    const std::string below = relative.empty() ? std::string(name) : relative + "/" + name;
+    on_problem_({below,
+                 fmt::format("{}: is a link that leads nowhere ({}), so what it stands for is not seen; is "
+                             "its drive there?",
+                             whole(below), reason),
+                 false});
+  }
+
   void list(DIR* folder, const std::string& relative, int depth) {
     const int descriptor = ::dirfd(folder);
     Listing listing{.relative = relative, .models = {}, .beside = {}, .is_one_model = false};
@@ -107,6 +128,8 @@ class Walker {
     while (const dirent* entry = ::readdir(folder)) {
       const std::string_view name = entry->d_name;
       if (is_system_name(name)) continue;  // among them . and ..
+      if (entry->d_type != DT_DIR && entry->d_type != DT_REG && !may_be_sidecar(name))
+        tell_dead_link(descriptor, relative, entry->d_name);
       if (is_folder(descriptor, *entry)) {
         folders.emplace_back(name);
       } else if (is_of_training(descriptor, entry->d_name)) {
@@ -146,8 +169,9 @@ class Walker {
   }
 
   const PlaceRow& place_;
+  const fs::path& root_;
   const std::function<void(Listing&&)>& take_;
-  const std::function<void(const std::string&, const std::string&)>& on_problem_;
+  const std::function<void(const WalkProblem&)>& on_problem_;
   std::set<std::pair<dev_t, ino_t>> seen_;
 };
 
@@ -160,9 +184,9 @@ bool may_be_sidecar(std::string_view name) {
 }
 
 void walk(const PlaceRow& place, const fs::path& folder, const std::function<void(Listing&&)>& take,
-          const std::function<void(const std::string& relative, const std::string& problem)>& on_problem) {
+          const std::function<void(const WalkProblem&)>& on_problem) {
   if (folder.empty()) return;
-  Walker(place, take, on_problem).visit(AT_FDCWD, folder.c_str(), "", 0);
+  Walker(place, folder, take, on_problem).visit(AT_FDCWD, folder.c_str(), "", 0);
 }
 
 }  // namespace lowrank::library

@@ -24,12 +24,20 @@ struct Listing {
   std::int64_t fingerprint = 0;    // the same exactly while names, sizes, times and inodes are the same
 };
 
+// What is passed over though it may hold models.
+struct WalkProblem {
+  std::string relative;  // below the place, "" the place itself
+  std::string sentence;  // names the whole path, the reason and what to do
+  bool may_hold_files =
+      false;  // a folder that is there but cannot be read just now, so that what lay in it is not gone
+};
+
 // Calls `take` for each folder, the place's own first, sub-folders in natural order. Links are followed; a
 // folder that was seen before under another name (links that lead round in a circle) is passed over. Folders
-// that cannot be read are told to `on_problem` in one sentence and their content is left as it was.
+// that cannot be read, and links that lead nowhere, are told to `on_problem`.
 void walk(const PlaceRow& place, const std::filesystem::path& folder,
           const std::function<void(Listing&&)>& take,
-          const std::function<void(const std::string& relative, const std::string& problem)>& on_problem);
+          const std::function<void(const WalkProblem&)>& on_problem);
 
 // Whether a file of this name may belong to a model beside it.
 bool may_be_sidecar(std::string_view name);

@@ -64,7 +64,7 @@ bool Watcher::watch_folders() {
     if (!place.is_starter) watch(folder.parent_path());
     walk(
         place, folder, [&](Listing&& listing) { watch(folder / listing.relative); },
-        [](const std::string&, const std::string&) {});
+        [](const WalkProblem&) {});
   }
   return has_new;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/error.h"
@@ -31,15 +32,25 @@ library::Library& Collection::current() {
         library::Library::open(data_, {}, must_rebuild_ ? library::Rebuild::kYes : library::Rebuild::kNo));
     must_rebuild_ = false;
     facets_.reset();
+    tell_problems();
   } else if (has_changed) {
     try {
       library_->rescan();
+      tell_problems();
     } catch (...) {
       must_look_ = true;  // it is still to be done
       throw;
     }
   }
   return *library_;
+}
+
+// Once each, until they are mended and come again.
+void Collection::tell_problems() {
+  const std::vector<std::string>& problems = library_->last_scan().problems;
+  for (const std::string& problem : problems)
+    if (std::ranges::find(told_, problem) == told_.end()) fmt::print(stderr, "warning: {}\n", problem);
+  told_ = problems;
 }
 
 library::Facets Collection::facets(std::size_t max_tags) {

@@ -40,6 +40,11 @@ class Collection {
     }
   }
 
+  // What the last look at the folders passed over, one sentence each.
+  std::vector<std::string> problems() {
+    return with([](const library::Library& library) { return library.last_scan().problems; });
+  }
+
   // The next caller finds the folders looked at again, also where the system tells of no changes.
   void refresh() { must_look_ = true; }
 
@@ -53,17 +58,19 @@ class Collection {
 
  private:
   library::Library& current();
+  void tell_problems();
   std::vector<library::Record> suspects();
   void hash_or_give_up(library::Record& record, const std::stop_token& stop);
   void work(const std::stop_token& stop);
 
   const library::DataDir data_;
-  std::mutex mutex_;          // guards the next six
+  std::mutex mutex_;          // guards the next seven
   library::Watcher watcher_;  // made before the first look, so that nothing falls in between
   std::optional<library::Library> library_;
   std::optional<library::Facets> facets_;
   std::int64_t facets_version_ = 0;
   bool must_rebuild_ = false;
+  std::vector<std::string> told_;                             // problems that the log has
   std::set<std::pair<std::int64_t, std::int64_t>> hopeless_;  // id and date of files that cannot be hashed
 
   std::atomic<bool> must_look_{false};

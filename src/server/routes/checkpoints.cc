@@ -58,7 +58,9 @@ Reply checkpoint_list(Services& services, const Call&) {
        // What the settings name; null: nothing, the newest is taken. `taken` differs from it when that file has gone.
        {"chosen", text_or_null(chosen)},
        {"is_chosen_there", chosen.empty() || found.has_value()},
-       {"taken", taken ? Json(taken->title()) : Json()}});
+       {"taken", taken ? Json(taken->title()) : Json()},
+       // Folders that cannot be read, and links that lead nowhere.
+       {"problems", services.collection.problems()}});
 }
 
 }  // namespace lowrank::server

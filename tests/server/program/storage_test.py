@@ -3,6 +3,7 @@
 
 Runs as root too: nothing here depends on permissions."""
 import contextlib
+import ctypes
 import os
 import pathlib
 import resource
@@ -78,36 +79,92 @@ class Storage(unittest.TestCase):
             self.assertEqual([p.name for p in data.rglob("*.part")], [])
             self.assertFalse((data / "fox.png").exists())
 
-    def small_disk(self, size):
-        """A folder on a disk of its own; skips where none may be mounted."""
+    def full_disks(self, server_options=()):
+        """Servers with what fills their disk and what makes room again: once by a limit on the size of files, which everybody may
+        set on his own processes and at which a write fails as on a full disk, and, where one may be mounted, on a small disk."""
+        server = self.serve(*server_options)
+        limit = lambda most: resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+        yield "limit", server, lambda: limit(1), lambda: limit(resource.RLIM_INFINITY)
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True).returncode != 0:
-            self.skipTest("no file system may be mounted here; queue_test.cc has the same with a limit of file size")
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], capture_output=True).returncode != 0:
+            return
         self.addCleanup(subprocess.run, ["umount", "-l", folder], capture_output=True)
-        return pathlib.Path(folder)
+        filler = pathlib.Path(folder) / "filler"
+
+        def fill():
+            with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
+                while file.write(b"x" * 4096):
+                    pass
+        yield "disk", self.serve("--state-dir", folder, *server_options), fill, filler.unlink
 
     def test_a_disk_that_is_full_at_a_job_s_end(self):
-        disk = self.small_disk("16m")
-        server = self.serve("--state-dir", str(disk))
-        status, job = server.post("/v1/jobs", {"kind": "txt2img", "request": tiny_request(width=256, height=256, steps=30)})
-        self.assertEqual(status, 202, job)
-        with open(disk / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
-            while filler.write(b"x" * 4096):
-                pass
-        ended = server.wait_for(job["id"])
-        self.assertEqual(ended["state"], "failed", ended)
-        # A client that waits needs no disk, or is told why not; in either case nothing is left behind.
-        status, answer = server.post("/sdapi/v1/txt2img", tiny_request())
-        self.assertIn(status, (200, 500), answer)
-        self.assertEqual(server.get("/v1/jobs?state=running")[1]["jobs"], [])
-        self.assertEqual(server.get("/sdapi/v1/progress")[1]["state"]["job_count"], 0)
-        server.process.send_signal(signal.SIGKILL)
-        server.process.wait()
-        (disk / "filler").unlink()
-        server.start()
-        self.assertEqual(server.get("/v1/jobs/" + job["id"])[1]["state"], "failed")
-        self.assertEqual(server.get("/v1/jobs?state=queued")[1]["jobs"] + server.get("/v1/jobs?state=running")[1]["jobs"], [])
+        for name, server, fill, make_room in self.full_disks():
+            with self.subTest(name):
+                status, job = server.post("/v1/jobs", {"kind": "txt2img", "request": tiny_request(width=256, height=256, steps=30)})
+                self.assertEqual(status, 202, job)
+                fill()
+                ended = server.wait_for(job["id"])
+                self.assertEqual(ended["state"], "failed", ended)
+                # A client that waits needs no disk, or is told why not; in either case nothing is left behind.
+                status, answer = server.post("/sdapi/v1/txt2img", tiny_request())
+                self.assertIn(status, (200, 500), answer)
+                self.assertEqual(server.get("/v1/jobs?state=running")[1]["jobs"], [])
+                self.assertEqual(server.get("/sdapi/v1/progress")[1]["state"]["job_count"], 0)
+                server.process.send_signal(signal.SIGKILL)
+                server.process.wait()
+                with contextlib.suppress(ProcessLookupError):
+                    make_room()
+                server.start()
+                self.assertEqual(server.get("/v1/jobs/" + job["id"])[1]["state"], "failed")
+                self.assertEqual(server.get("/v1/jobs?state=queued")[1]["jobs"] + server.get("/v1/jobs?state=running")[1]["jobs"], [])
+
+    def test_a_folder_that_cannot_be_read_is_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data = pathlib.Path(folder)
+            server = Served(LOWRANK, FIXTURES, "--access-log", "none", data=data)
+            server.stop()
+            closed = [data / "models" / name for name in ("Stable-diffusion/closed", "Lora/closed", "ESRGAN/closed")] + [data / "embeddings/closed"]
+            for each in closed:
+                each.mkdir(parents=True)
+                shutil.copy(FIXTURES / "sd15-tiny/sd15-tiny-lora_attn.safetensors", each / "inside.safetensors")
+                os.chmod(each, 0)
+            links = [data / "models/Stable-diffusion/away", data / "models/Lora/loop", data / "embeddings/loop"]
+            for link in links:
+                link.symlink_to(link.name if link.name == "loop" else "no/such/drive")
+            environment = {**server.environment, "PATH": os.environ["PATH"]}
+
+            def run(*words):
+                return subprocess.run([LOWRANK, *words, "--data-dir", folder], capture_output=True, text=True, timeout=120, env=environment,
+                                      preexec_fn=as_anybody)
+            try:
+                for words in (("model", "list"), ("lora", "list"), ("lora", "scan"),
+                              ("txt2img", "-p", "a fox", "--steps", "1", "--size", "64x64", "--quiet", "-o", folder + "/fox.png")):
+                    done = run(*words)
+                    self.assertEqual(done.returncode, 0, done)
+                    for each in closed + links:
+                        self.assertRegex(done.stderr, f"warning: {each}: .*(Permission denied|No such file|levels of symbolic links)", words)
+                # The server says it once in its log, and whoever lists is told.
+                server.start()
+                for path in ("/v1/loras", "/v1/checkpoints"):
+                    problems = server.get(path)[1]["problems"]
+                    for link in links:
+                        self.assertEqual(len([p for p in problems if p.startswith(f"{link}: ")]), 1, problems)
+                for link in links:
+                    self.assertEqual((data / "errors.txt").read_text().count(f"warning: {link}: "), 1)
+            finally:
+                server.close()
+                for each in closed:
+                    os.chmod(each, 0o700)
+
+
+def as_anybody():
+    """Root may read everything; without these two rights it may not."""
+    if os.geteuid() == 0:
+        libc = ctypes.CDLL(None, use_errno=True)
+        for right in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH of <linux/capability.h>
+            if libc.prctl(24, right, 0, 0, 0) != 0:  # PR_CAPBSET_DROP
+                raise OSError(ctypes.get_errno(), "a right cannot be given up")
 
 
 if __name__ == "__main__":
