@@ -240,6 +240,12 @@ PromptMemory UNet::remember(at::Tensor context) const {
   return prompt;
 }
 
+std::uint64_t UNet::revision() const {
+  std::uint64_t sum = 0;
+  for (const auto& [path, layer] : layers_) sum += layer->revision();
+  return sum;
+}
+
 at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, PromptMemory& prompt,
                          const Observer& observer, StepCache* cache) const {
   return run(x, timesteps, prompt.context(), &prompt, observer, cache);
@@ -269,7 +275,7 @@ at::Tensor UNet::run(const at::Tensor& x, const at::Tensor& timesteps, const at:
     if (!skips.empty()) size = {skips.back().size(2), skips.back().size(3)};
     pass(stage, size);
   };
-  const at::Tensor remembered = cache == nullptr ? at::Tensor() : cache->features_for_call();
+  const at::Tensor remembered = cache == nullptr ? at::Tensor() : cache->features_for_call(revision());
   descend(input_.front());
   if (remembered.defined()) {
     h = remembered;

@@ -35,6 +35,8 @@ class UNet {
                      const Observer& observer = {}) const;
   // The same without gradients, step after step with a prompt whose keys and values are kept.
   PromptMemory remember(at::Tensor context) const;
+  // Rises whenever a change to a layer (a LoRA) comes or goes.
+  std::uint64_t revision() const;
   at::Tensor forward(const at::Tensor& x, const at::Tensor& timesteps, PromptMemory& prompt,
                      const Observer& observer = {}, StepCache* cache = nullptr) const;
 

@@ -54,14 +54,14 @@ at::Tensor PromptedUNet::with_extra(const at::Tensor& x, std::span<const BranchR
 }
 
 // Few are needed at a time: the halves of a batch that differ in length, the prompts that one alternates between.
-model::PromptMemory& PromptedUNet::remembered(const at::Tensor& context) {
+PromptedUNet::Seen& PromptedUNet::remembered(const at::Tensor& context) {
   constexpr std::size_t kMost = 4;
   const auto place = std::ranges::find_if(
-      prompts_seen_, [&](const model::PromptMemory& seen) { return seen.context().equal(context); });
+      prompts_seen_, [&](const Seen& seen) { return seen.memory.context().equal(context); });
   if (place != prompts_seen_.end()) {
     prompts_seen_.splice(prompts_seen_.begin(), prompts_seen_, place);
   } else {
-    prompts_seen_.push_front(unet_.remember(context));
+    prompts_seen_.push_front({unet_.remember(context)});
     if (prompts_seen_.size() > kMost) prompts_seen_.pop_back();
   }
   return prompts_seen_.front();
@@ -75,9 +75,12 @@ at::Tensor PromptedUNet::predict(const at::Tensor& latent, const at::Tensor& tim
   const auto first_uncond = std::ranges::find(rows, BranchRow::kUncond, &BranchRow::piece) - rows.begin();
   const auto run = [&](std::int64_t from, std::int64_t count, const at::Tensor& text) {
     ++passes_;
+    Seen& seen = remembered(text);
     model::StepCache* const cache =
-        whole_every_ > 1 ? &caches_.try_emplace({from, count}, whole_every_).first->second : nullptr;
-    return unet_.forward(x.narrow(0, from, count), timesteps.narrow(0, from, count), remembered(text), {},
+        whole_every_ > 1 ? &seen.caches.try_emplace({from, count}, whole_every_).first->second : nullptr;
+    model::UNet::Observer observer;
+    if (between_blocks_) observer = [this](std::string_view, const at::Tensor&) { between_blocks_(); };
+    return unet_.forward(x.narrow(0, from, count), timesteps.narrow(0, from, count), seen.memory, observer,
                          cache);
   };
   const auto conds = static_cast<std::int64_t>(first_uncond), all = x.size(0);

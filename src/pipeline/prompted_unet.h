@@ -43,14 +43,17 @@ class PromptedUNet : public sampling::NoiseModel {
  public:
   // Both must outlive this object. `extra` [1 or images, c, h, w]: what an inpainting U-Net sees beside the
   // latent. `whole_every` > 1: only every so many calls run the whole U-Net (model/step_cache.h).
-  // `before_call`, where given, is told of each call before it is made.
+  // `before_call`, where given, is told of each call before it is made; `between_blocks` is called after each block of
+  // the U-Net, where it may end the walk by an exception: a call takes seconds.
   PromptedUNet(const model::UNet& unet, const PromptConditioning& prompts, at::Tensor extra = {},
-               int whole_every = 1, std::function<void(int call)> before_call = {})
+               int whole_every = 1, std::function<void(int call)> before_call = {},
+               std::function<void()> between_blocks = {})
       : unet_(unet),
         prompts_(prompts),
         extra_(std::move(extra)),
         whole_every_(whole_every),
-        before_call_(std::move(before_call)) {}
+        before_call_(std::move(before_call)),
+        between_blocks_(std::move(between_blocks)) {}
 
   at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps,
                      std::span<const sampling::BranchRow> rows, int call) override;
@@ -62,15 +65,20 @@ class PromptedUNet : public sampling::NoiseModel {
   at::Tensor context(std::span<const sampling::BranchRow> rows, int call) const;  // [rows, 77·n, width]
   at::Tensor pad_to(const at::Tensor& context, std::int64_t length, const at::Tensor& empty);
   at::Tensor with_extra(const at::Tensor& x, std::span<const sampling::BranchRow> rows) const;
-  model::PromptMemory& remembered(const at::Tensor& context);
+  // What is kept of a context: its keys and values, and the steps' features by first row and count.
+  struct Seen {
+    model::PromptMemory memory;
+    std::map<std::pair<std::int64_t, std::int64_t>, model::StepCache> caches = {};
+  };
+  Seen& remembered(const at::Tensor& context);
 
   const model::UNet& unet_;
   const PromptConditioning& prompts_;
   at::Tensor extra_;
   int whole_every_;
   std::function<void(int)> before_call_;
-  std::map<std::pair<std::int64_t, std::int64_t>, model::StepCache> caches_;  // by first row and count
-  std::list<model::PromptMemory> prompts_seen_;                               // the last one first
+  std::function<void()> between_blocks_;
+  std::list<Seen> prompts_seen_;  // the last one first
   std::int64_t passes_ = 0;
   bool padded_ = false;
 };

@@ -34,8 +34,9 @@ class RequestCheck {
       faults.add(fmt::format("there is no emphasis mode '{}'; choose Original, No norm, Ignore or None.",
                              request.emphasis));
     check_models(request);
-    if (request.enable_hr && find_latent_upscale(request.hr_upscaler) == nullptr)
-      check_upscaler(request.hr_upscaler);
+    if (request.enable_hr)
+      is_good("hires upscaler " + request.hr_upscaler,
+              [&] { upscalers_.check(request.hr_upscaler, latent_upscale_names()); });
     check_upscaler(request.upscaler_for_img2img);
     check_texts(request);
     ++number_;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "formats/embedding_file.h"
@@ -53,6 +54,24 @@ std::vector<Embedding> ResidentModel::usable_embeddings() const {
   for (const Embedding& bundled : loras.embeddings())
     if (std::ranges::find(all, bundled.name, &Embedding::name) == all.end()) all.push_back(bundled);
   return all;
+}
+
+std::int64_t ResidentModel::chunks_to_encode(const prompt::ParsedPrompt& parsed) const {
+  const auto sets = loras.text_sets(parsed.negative.schedule.back().end_at_step);
+  std::int64_t chunks = 0;
+  const auto add = [&](const prompt::Conditioning& conditioning) {
+    std::size_t texts = conditioning.texts.size();
+    if (sets.first_calls.size() > 1) {
+      std::set<std::pair<std::size_t, std::size_t>> passes;  // set, text
+      for (std::size_t call = 0; call < sets.of_call.size(); ++call)
+        passes.emplace(sets.of_call[call], conditioning.text_for_call(static_cast<int>(call)));
+      texts = passes.size();
+    }
+    chunks += static_cast<std::int64_t>(texts * conditioning.chunk_count());
+  };
+  for (const auto& piece : parsed.pieces) add(piece);
+  add(parsed.negative);
+  return chunks;
 }
 
 PromptConditioning ResidentModel::encode(const prompt::ParsedPrompt& parsed, const EncodeSettings& settings,

@@ -43,6 +43,9 @@ struct ResidentModel {
   PromptConditioning encode(const prompt::ParsedPrompt& parsed, const EncodeSettings& settings, bool pads,
                             const std::stop_token& stop = {});
 
+  // How many chunks encode() has to encode at most: a text that is read under several sets of LoRAs counts once for each.
+  std::int64_t chunks_to_encode(const prompt::ParsedPrompt& parsed) const;
+
  private:
   std::filesystem::path embeddings_folder_;
   std::string embeddings_state_;

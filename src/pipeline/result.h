@@ -46,7 +46,7 @@ struct Listener {
   std::function<void(std::int64_t done, std::int64_t total)> on_prepare = {};
   Preview preview = Preview::kNone;
   std::function<bool(int step)> wants_preview = {};  // kOnDemand: asked after each step
-  std::function<Wish()> wish = {};                   // asked after each step
+  std::function<Wish()> wish = {};  // asked after each step, and after each block of later ones
   std::function<void(const at::Tensor&)> on_latents =
       {};  // of a batch, [n, 4, h, w], before they become pictures
 };

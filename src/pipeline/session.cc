@@ -182,7 +182,7 @@ void Session::plan_passes(Job& job) {
   second.prompt = request.hr_prompt;
   second.negative_prompt = request.hr_negative_prompt;
   second.calls_before = sampling::planned_calls(*job.first.plan.sampler, request.steps);
-  if (find_latent_upscale(request.hr_upscaler) == nullptr) upscalers_.check(request.hr_upscaler);
+  upscalers_.check(request.hr_upscaler, latent_upscale_names());
 }
 
 prompt::ParsedPrompt Session::parse_prompt(const Job& job, const Pass& pass,
@@ -212,7 +212,9 @@ PromptMemoryRequest Session::memory_request(const Job& job, const Pass& pass) co
   const std::int64_t cell = pass.model->loaded.vae->downscale();
   HiresSize size{.width = request.width, .height = request.height};
   if (job.second && &pass == &*job.second) size = hires_size(request, static_cast<int>(cell));
-  return {.pictures = request.batch_size, .cells = (size.width / cell) * (size.height / cell)};
+  return {.pictures = request.batch_size,
+          .cells = (size.width / cell) * (size.height / cell),
+          .pads = request.pad_conds};
 }
 
 // The pass's LoRAs act, and its texts are encoded under them.
@@ -235,6 +237,12 @@ void Session::activate(Job& job, Pass& pass) {
     }
     // The tags tell which LoRAs act, and these may bring embeddings, which change how the words are read.
     if (had_bundled || !model.loras.embeddings().empty()) parsed = parse_prompt(job, pass, model);
+    // LoRAs that switch on and off have the texts encoded once for each set of them.
+    PromptMemoryRequest memory = memory_request(job, pass);
+    memory.chunks = model.chunks_to_encode(parsed);
+    prompt::check_limit(&prompt::PromptLimits::chunks, options_.prompt_limits, memory.chunks,
+                        "with the LoRAs that switch on and off, the prompt");
+    check_prompt_memory(parsed, *model.loaded.unet, memory, options_.prompt_limits);
     const Stopwatch watch(job.result.seconds_text);
     prompts = model.encode(parsed, job.encode_settings, request.pad_conds, job.stop);
   };

@@ -170,14 +170,24 @@ at::Tensor Session::sample(Job& job, Pass& pass, int batch, std::optional<sampli
   const auto switching = [](ResidentModel* model) {
     return [model](int call) { model->loras.set_call(call); };
   };
-  PromptedUNet network(*pass.model->loaded.unet, pass.prompts, extra, asked.step_cache,
-                       switching(pass.model));
+  at::Tensor latest;  // what the last step gave
+  const auto end_if_wished = [&] {
+    const Wish wish = job.listener.wish ? job.listener.wish() : Wish::kGoOn;
+    job.is_finished = job.is_finished || wish == Wish::kFinish;
+    if (wish != Wish::kGoOn) throw EndedEarly{latest};
+  };
+  const auto between_blocks = [&] {
+    throw_if_stopped(job.stop);
+    if (latest.defined()) end_if_wished();
+  };
+  PromptedUNet network(*pass.model->loaded.unet, pass.prompts, extra, asked.step_cache, switching(pass.model),
+                       between_blocks);
   std::optional<PromptedUNet> refiner;
   std::optional<RefinedUNet> refined;
   const sampling::NoiseTable table = sampling::sampler_noise_table(*pass.plan.sampler, request);
   if (pass.refiner != nullptr) {
     refiner.emplace(*pass.refiner->loaded.unet, pass.refined, extra, asked.step_cache,
-                    switching(pass.refiner));
+                    switching(pass.refiner), between_blocks);
     refined.emplace(network, *refiner,
                     RefinerRule{.switch_at = asked.refiner_switch_at.value,
                                 .by_steps = asked.refiner_switch_by_steps,
@@ -206,9 +216,8 @@ at::Tensor Session::sample(Job& job, Pass& pass, int batch, std::optional<sampli
         event.preview = preview_latent(pass.model->loaded, report.denoised.select(0, 0));
       job.listener.on_step(event);
     }
-    const Wish wish = job.listener.wish ? job.listener.wish() : Wish::kGoOn;
-    job.is_finished = job.is_finished || wish == Wish::kFinish;
-    if (wish != Wish::kGoOn) throw EndedEarly{report.denoised};
+    latest = report.denoised;
+    end_if_wished();
   };
   pass.ended_early = false;
   try {

@@ -28,8 +28,8 @@ class Upscalers {
 
   // "None", "Lanczos", "Nearest", then the stems of the files.
   std::vector<std::string> names() const;
-  // Throws Error(kNotFound) with the names there are.
-  void check(const std::string& name) const;
+  // Throws Error(kNotFound) with the names there are. `others`: names that may stand beside them.
+  void check(const std::string& name, const std::vector<std::string>& others = {}) const;
 
   // `picture` enlarged by `scale`, as often as the upscaler needs (at most three times) to reach
   // ⌊W·scale⌋ × ⌊H·scale⌋ rounded down to multiples of 8, then brought to exactly that by Lanczos. Source:

@@ -168,6 +168,10 @@ TEST_F(ConditioningTest, MemoryOfAPromptGrowsWithWhatItAsksFor) {
             (4096 - 64) * model->unet->model_channels() * 4);
   EXPECT_GT(memory("a BREAK b BREAK c BREAK d"), memory("a BREAK b"));
   EXPECT_LT(memory("a"), 1 << 20);
+  // A short negative prompt stays short unless it is filled up.
+  const std::string four = "a BREAK b BREAK c BREAK d";
+  EXPECT_GT(pipeline::prompt_memory(parse(four), *model->unet, {.pictures = 1, .cells = 64, .pads = true}),
+            1.5 * static_cast<double>(memory(four)));
   EXPECT_NO_THROW(
       pipeline::check_prompt_memory(parse("a"), *model->unet, {.pictures = 1, .cells = 4096}, {}));
   EXPECT_THROW(pipeline::check_prompt_memory(parse("a AND b AND c"), *model->unet,

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <stop_token>
+#include <utility>
 
 #include "pipeline/metadata.h"
 #include "pipeline/tiny_session.h"
@@ -145,6 +147,64 @@ TEST(Session, ShortcutsChangeThePictureAndAreTold) {
   EXPECT_THAT(merged.pictures[0].metadata, HasSubstr("Token merging ratio: 0.5"));
   request.token_merging_ratio = 0;
   EXPECT_EQ(only_picture(session, request), exact);
+}
+
+// The features that a step left belong to its text and its LoRAs: where these change, the next step is a whole one. In the
+// first three a change comes at the third call (A1111's editing counts so), at which a cache of every second is whole anyway.
+TEST(Session, AStepIsNotReusedForAnotherTextOrOtherLoras) {
+  Session session = tiny_session();
+  GenerationRequest request = tiny_request();
+  const auto drawn = [&](const char* prompt, int steps, int step_cache) {
+    request.prompt = prompt;
+    request.steps = steps;
+    request.step_cache = step_cache;
+    return only_picture(session, request);
+  };
+  for (const char* prompt :
+       {"[a fox:a blue house:1]", "[a fox|a blue house]", "a fox [<lora:lora_attn:1>::1]"}) {
+    EXPECT_EQ(drawn(prompt, 3, 4), drawn(prompt, 3, 2)) << prompt;
+    EXPECT_NE(drawn(prompt, 3, 4), drawn(prompt, 3, 1)) << prompt;
+  }
+  const char* const window = "a fox <lora:lora_attn:1:start=2>";
+  EXPECT_EQ(drawn(window, 2, 4), drawn(window, 2, 1));
+}
+
+// Each set of LoRAs that act on the text encoder has the texts encoded anew: two sets, of them one text and the negative
+// prompt, are four chunks.
+TEST(Session, LorasThatSwitchCountAmongWhatIsEncoded) {
+  pipeline::SessionOptions options{.threads = 1, .version = "LowRank test"};
+  options.prompt_limits.chunks = 3;
+  Session session(testing::tiny_resources(), options);
+  EXPECT_EQ(session.generate(tiny_request("a fox <lora:lora_te:1>")).pictures.size(), 1u);
+  EXPECT_EQ(session.generate(tiny_request("a fox [<lora:lora_attn:1>::1]")).pictures.size(), 1u);
+  try {
+    session.generate(tiny_request("a fox [<lora:lora_te:1>::1]"));
+    FAIL() << "four chunks are more than the three that are allowed";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), kBadInput);
+    EXPECT_THAT(error.what(), HasSubstr("4 chunks"));
+    EXPECT_THAT(error.what(), HasSubstr("--prompt-limits chunks=4"));
+  }
+}
+
+// A step of a large picture takes seconds: who ends a job waits for a block of the U-Net only.
+TEST(Session, EndingActsWithinAStep) {
+  Session session = tiny_session();
+  const GenerationRequest request = tiny_request();  // three steps
+  int asked = 0, steps = 0;
+  std::stop_source stop;
+  pipeline::Listener listener;
+  listener.on_step = [&](const pipeline::StepEvent&) { ++steps; };
+  listener.wish = [&] { return ++asked < 2 ? pipeline::Wish::kGoOn : pipeline::Wish::kFinish; };
+  EXPECT_EQ(session.generate(request, listener, stop.get_token()).pictures.size(), 1u);
+  EXPECT_EQ(steps, 1);
+  asked = steps = 0;
+  listener.wish = [&] {
+    if (++asked == 2) stop.request_stop();
+    return pipeline::Wish::kGoOn;
+  };
+  EXPECT_THROW(session.generate(request, listener, stop.get_token()), Error);
+  EXPECT_EQ(steps, 1);
 }
 
 TEST(Session, GuidanceOneIgnoresTheNegativePrompt) {
