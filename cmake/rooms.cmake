@@ -98,7 +98,8 @@ lowrank_room(formats  LIGHT  USES weights                     LINKS nlohmann_jso
 lowrank_room(prompt   LIGHT                                   LINKS nlohmann_json::nlohmann_json)
 lowrank_room(image    LIGHT                                   LINKS nlohmann_json::nlohmann_json PNG::PNG JPEG::JPEG PkgConfig::WEBP
   TIFF::TIFF GIF::GIF ZLIB::ZLIB)
-lowrank_room(library  LIGHT  USES weights formats image prompt LINKS nlohmann_json::nlohmann_json SQLite::SQLite3)
+lowrank_room(library  LIGHT  USES weights formats image prompt LINKS nlohmann_json::nlohmann_json SQLite::SQLite3
+  ZLIB::ZLIB)
 lowrank_room(kernels  LIGHT                                   LINKS PkgConfig::HIGHWAY)
 # ── the engine line: libtorch only below ────────────────────────────────────────────────────────────────
 lowrank_room(tensor   ENGINE USES weights)

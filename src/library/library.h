@@ -65,6 +65,11 @@ class Library {
   std::vector<Record> find(const Query& query, std::int64_t* total = nullptr) const {
     return run_query(database_, query, total);
   }
+  // The same one after the other, for lists of any length.
+  void each(const Query& query, const std::function<void(Record&&)>& take,
+            std::int64_t* total = nullptr) const {
+    run_query(database_, query, take, total);
+  }
   // For words that find nothing: the same with those of the collection that come near them.
   NearWords near_words(std::string_view words) const { return library::near_words(database_, words); }
   std::int64_t count(const Query& query) const { return count_hits(database_, query); }

@@ -8,6 +8,7 @@
 #include "server/catalog/catalog.h"
 #include "server/catalog/collection.h"
 #include "server/catalog/dataset_shelf.h"
+#include "server/catalog/embedding_shelf.h"
 #include "server/catalog/lora_listing.h"
 #include "server/engine/engine.h"
 #include "server/engine/output_folder.h"
@@ -28,6 +29,7 @@ struct Services {
   Catalog& catalog;
   Collection& collection;
   LoraListing& lora_listing;
+  EmbeddingShelf& embeddings;
   OutputFolder& outputs;
   DatasetShelf& datasets;
   TrainingRuns& trainings;

@@ -94,6 +94,46 @@ TEST_F(LibraryTest, ReadsFamilyKindRankAndCardOfEachFile) {
   EXPECT_EQ(records[1].cross_width, 2048);
 }
 
+// A list of metadata opens no file: they come from the index, in A1111's form and order, and go with their file.
+TEST_F(LibraryTest, MetadataAreInTheIndex) {
+  const std::string long_text(100'000, 'x');
+  put("a.safetensors",
+      bytes(
+          R"({"zz":"last","ss_clip_skip":"2","ssmd_cover_images":"[]","ss_tag_frequency":"{\"f\":{\"b\":2,\"a\":1}}","long":")" +
+          long_text + R"("})"));
+  put("b.safetensors", bytes());
+  put("broken.safetensors", bytes(R"({"k":"v"})").substr(0, 2000));
+  Library library = open();
+  const Query query{.with_metadata = true};
+  for (const char* name : {"a", "b", "broken"})
+    fs::rename(lora(std::string(name) + ".safetensors"), root_ / name);
+  const auto records = library.find(query);
+  ASSERT_THAT(names(records), ElementsAre("a", "b", "broken"));
+  EXPECT_EQ(records[0].metadata, R"({"ss_clip_skip":"2","ss_tag_frequency":{"f":{"b":2,"a":1}},"long":")" +
+                                     long_text + R"(","zz":"last"})");
+  EXPECT_EQ(records[1].metadata, "{}");
+  EXPECT_EQ(records[2].metadata, R"({"k":"v"})");
+  EXPECT_EQ(library.find({})[0].metadata, "");
+  library.rescan();
+  EXPECT_THAT(library.find(query), IsEmpty());
+  put("a.safetensors", bytes(R"({"new":"1"})"));
+  library.rescan();
+  EXPECT_EQ(library.find(query)[0].metadata, R"({"new":"1"})");
+}
+
+// Nothing behind it is seen, so it must not be passed over in silence; what the link stands for is told once.
+TEST_F(LibraryTest, LinksThatLeadNowhereAreTold) {
+  put("a.safetensors", bytes());
+  fs::create_directory_symlink("no/such/drive", lora("away"));
+  fs::create_symlink("loop.safetensors", lora("loop.safetensors"));
+  fs::create_symlink("gone.png", lora("a.png"));  // a preview that is missing hides no LoRA
+  const auto library = open();
+  EXPECT_THAT(names(library.find({})), ElementsAre("a"));
+  EXPECT_THAT(library.last_scan().problems,
+              testing::UnorderedElementsAre(HasSubstr(lora("away").string() + ": is a link"),
+                                            HasSubstr(lora("loop.safetensors").string() + ": is a link")));
+}
+
 TEST_F(LibraryTest, ReadsOnlyWhatIsNewOrChanged) {
   put("a.safetensors", bytes());
   put("sub/b.safetensors", bytes());

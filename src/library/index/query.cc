@@ -9,6 +9,7 @@
 
 #include "base/ascii.h"
 #include "formats/natural_order.h"
+#include "library/index/metadata_text.h"
 #include "library/index/place_table.h"
 #include "library/lora_words.h"
 
@@ -221,7 +222,8 @@ std::string shown_loras() {
 }
 
 // First which files, which the indices tell (migrations/003_filters.sql), then the rows to be shown.
-std::vector<Record> run_query(const Database& database, const Query& query, std::int64_t* total) {
+void run_query(const Database& database, const Query& query, const std::function<void(Record&&)>& take,
+               std::int64_t* total) {
   const Conditions where = conditions_of(database, query);
   const bool is_scored = query.sort == SortBy::kRelevance && !full_text_of(query).empty();
   const bool by_name = query.sort == SortBy::kName;
@@ -252,13 +254,25 @@ std::vector<Record> run_query(const Database& database, const Query& query, std:
     *total = limit.empty() ? std::ssize(ids) : count_where(database, query, where);
   }
   Statement row = database.prepare(fmt::format("SELECT {} FROM file WHERE id = ?", record_column_list()));
-  std::vector<Record> records;
-  records.reserve(ids.size());
+  Statement metadata = database.prepare("SELECT packed FROM metadata WHERE file = ?");
   for (const std::int64_t id : ids) {
     row.reset();
     row.bind(1, id);
-    if (row.step()) records.push_back(read_record_row(row));
+    if (!row.step()) continue;
+    Record record = read_record_row(row);
+    if (query.with_metadata) {
+      metadata.reset();
+      metadata.bind(1, id);
+      record.metadata = metadata.step() ? unpack_text(metadata.text(0)) : "{}";
+    }
+    take(std::move(record));
   }
+}
+
+std::vector<Record> run_query(const Database& database, const Query& query, std::int64_t* total) {
+  std::vector<Record> records;
+  run_query(
+      database, query, [&](Record&& record) { records.push_back(std::move(record)); }, total);
   return records;
 }
 

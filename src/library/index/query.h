@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,9 +37,13 @@ struct Query {
   bool only_usable = false;
   SortBy sort = SortBy::kPath;
   std::int64_t limit = 0, offset = 0;  // limit 0: all
+  bool with_metadata = false;          // fills Record::metadata
 };
 
-// `total`, where asked for: how many there are, whatever limit and offset say.
+// Gives each record to `take` and keeps none; many thousand would take much memory. `total`, where asked for: how many there
+// are, whatever limit and offset say, known before the first is given. `take` asks nothing that writes.
+void run_query(const Database& database, const Query& query, const std::function<void(Record&&)>& take,
+               std::int64_t* total = nullptr);
 std::vector<Record> run_query(const Database& database, const Query& query, std::int64_t* total = nullptr);
 // How many there are, whatever limit and offset say.
 std::int64_t count_hits(const Database& database, const Query& query);

@@ -10,6 +10,7 @@
 #include "formats/embedding_file.h"
 #include "formats/lora_fit.h"
 #include "formats/single_file.h"
+#include "library/index/metadata_text.h"
 #include "library/lora_folder.h"
 
 namespace lowrank::library {
@@ -146,11 +147,15 @@ void read_record(const PlaceRow& place, const fs::path& path, const CardSources&
     record.problem = error.what();
     if (place.kind == "checkpoint") note_family(path, record);
   }
+  // What is broken behind its metadata still says what it was meant to be.
+  if (place.kind == "lora" && !record.problem.empty() && metadata.empty())
+    metadata = safetensors_metadata(path);
   LoraCard card = read_lora_card(path, metadata, sources);
   for (auto name = embeddings.rbegin(); name != embeddings.rend(); ++name)
     if (std::ranges::find(card.trigger_words, *name) == card.trigger_words.end())
       card.trigger_words.insert(card.trigger_words.begin(), *name);
   take_card(card, record);
+  record.metadata = place.kind == "lora" ? metadata_text(metadata) : "";
   if (place.kind != "lora") record.type = record.type_origin = record.type_reason = "";
 }
 

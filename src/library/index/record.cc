@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "library/index/metadata_text.h"
+
 namespace lowrank::library {
 namespace {
 
@@ -170,8 +172,10 @@ RecordWriter::RecordWriter(const Database& database)
     : insert_(database.prepare(insert_sql())),
       update_(database.prepare(update_sql())),
       remove_text_(database.prepare("DELETE FROM search WHERE rowid = ?")),
-      insert_text_(database.prepare(
-          "INSERT INTO search (rowid, names, triggers, tags, text) VALUES (?, ?, ?, ?, ?)")) {}
+      insert_text_(
+          database.prepare("INSERT INTO search (rowid, names, triggers, tags, text) VALUES (?, ?, ?, ?, ?)")),
+      remove_metadata_(database.prepare("DELETE FROM metadata WHERE file = ?")),
+      insert_metadata_(database.prepare("INSERT INTO metadata (file, packed) VALUES (?, ?)")) {}
 
 std::int64_t RecordWriter::write(const Record& record) {
   std::int64_t id = record.id;
@@ -193,6 +197,8 @@ std::int64_t RecordWriter::write(const Record& record) {
       .bind(4, words_of(tags))
       .bind(5, words_of({record.type, record.notes, record.description}))
       .run();
+  remove_metadata_.bind(1, id).run();
+  if (!record.metadata.empty()) insert_metadata_.bind(1, id).bind_blob(2, pack_text(record.metadata)).run();
   return id;
 }
 

@@ -43,6 +43,9 @@ struct Record {
   std::int64_t rating = 0;
   std::string preview, creator, source;
   std::int64_t civitai_model = 0, civitai_version = 0;
+  // A LoRA's metadata as metadata_text() gives them. In a table of its own: read where Query::with_metadata asks for them,
+  // written always.
+  std::string metadata;
 };
 
 // The columns of a record but `id`, in one list, from which all SQL is made. Texts that are "" are stored as
@@ -59,14 +62,14 @@ std::span<const ColumnRow> record_columns();
 const std::string& record_column_list();
 Record read_record_row(const Statement& statement);
 
-// Inserts a record (id 0) or overwrites the one with its id, and its full text. Returns the id.
+// Inserts a record (id 0) or overwrites the one with its id, its full text and its metadata. Returns the id.
 class RecordWriter {
  public:
   explicit RecordWriter(const Database& database);
   std::int64_t write(const Record& record);
 
  private:
-  Statement insert_, update_, remove_text_, insert_text_;
+  Statement insert_, update_, remove_text_, insert_text_, remove_metadata_, insert_metadata_;
 };
 
 // Texts of a JSON list of strings; [] for anything else. And of a list of [text, count].

@@ -46,8 +46,11 @@ class Scan {
     if (changes_.gone.empty() && changes_.vanished_folders.empty()) return;
     Transaction transaction(database_);
     auto mark = database_.prepare("UPDATE file SET gone = ? WHERE id = ?");
-    for (const auto id : changes_.gone)
+    auto drop = database_.prepare("DELETE FROM metadata WHERE file = ?");
+    for (const auto id : changes_.gone) {
       mark.bind(1, static_cast<std::int64_t>(std::time(nullptr))).bind(2, id).run();
+      drop.bind(1, id).run();
+    }
     auto forget = database_.prepare("DELETE FROM folder WHERE place = ? AND relative = ?");
     for (const auto& [place, folder] : changes_.vanished_folders) forget.bind(1, place).bind(2, folder).run();
     transaction.commit();

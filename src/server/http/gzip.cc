@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <memory>
 #include <new>
 
 #include "base/ascii.h"
@@ -33,28 +34,42 @@ bool accepts_gzip(std::string_view accept_encoding) {
   return named ? accepted : any;
 }
 
-std::string gzip(std::string_view text) {
+void gzip(const std::function<std::string()>& next, const std::function<void(std::string_view)>& take) {
   z_stream stream{};
   constexpr int kGzipWindow = 15 + 16;
   if (deflateInit2(&stream, 1, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) != Z_OK)
     throw std::bad_alloc();
-  std::string packed;
-  std::string piece(std::size_t{1} << 18, '\0');
+  const std::unique_ptr<z_stream, decltype(&deflateEnd)> end(&stream, deflateEnd);
+  std::string packed(std::size_t{1} << 18, '\0');
+  std::string text;
+  bool is_last = false;
   int state = Z_OK;
-  std::size_t done = 0;
-  while (state != Z_STREAM_END) {
-    const std::size_t count = std::min<std::size_t>(text.size() - done, std::size_t{1} << 30);
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data() + done));
-    stream.avail_in = static_cast<uInt>(count);
-    stream.next_out = reinterpret_cast<Bytef*>(piece.data());
-    stream.avail_out = static_cast<uInt>(piece.size());
-    state = deflate(&stream, done + count == text.size() ? Z_FINISH : Z_NO_FLUSH);
-    done += count - stream.avail_in;
-    packed.append(piece.data(), piece.size() - stream.avail_out);
-    if (state != Z_OK && state != Z_STREAM_END && state != Z_BUF_ERROR) break;
+  while (state == Z_OK || state == Z_BUF_ERROR) {
+    if (stream.avail_in == 0 && !is_last) {
+      text = next();
+      is_last = text.empty();
+      LOWRANK_CHECK(text.size() <= (std::size_t{1} << 30));
+      stream.next_in = reinterpret_cast<Bytef*>(text.data());
+      stream.avail_in = static_cast<uInt>(text.size());
+    }
+    stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+    stream.avail_out = static_cast<uInt>(packed.size());
+    state = deflate(&stream, is_last ? Z_FINISH : Z_NO_FLUSH);
+    take(std::string_view(packed).substr(0, packed.size() - stream.avail_out));
   }
-  deflateEnd(&stream);
   LOWRANK_CHECK(state == Z_STREAM_END);
+}
+
+std::string gzip(std::string_view text) {
+  constexpr std::size_t kPiece = std::size_t{1} << 20;
+  std::string packed;
+  gzip(
+      [&] {
+        std::string piece(text.substr(0, kPiece));
+        text.remove_prefix(piece.size());
+        return piece;
+      },
+      [&](std::string_view piece) { packed += piece; });
   return packed;
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "image/codec.h"
+#include "library/index/metadata_text.h"
 #include "library/lora_folder.h"
 #include "prompt/text.h"
 #include "server/http/base64.h"
@@ -40,18 +41,6 @@ Json query_of(ParameterRows rows, const Call& call) {
   return query;
 }
 
-// The records with their paths.
-std::vector<std::pair<Record, fs::path>> with_paths(Services& services, const library::Query& query) {
-  return services.collection.with([&](const Library& library) {
-    std::vector<std::pair<Record, fs::path>> list;
-    for (Record& record : library.find(query)) {
-      fs::path path = library.path_of(record);
-      list.emplace_back(std::move(record), std::move(path));
-    }
-    return list;
-  });
-}
-
 // The metadata inside the file of a LoRA; empty when there is no such LoRA.
 std::map<std::string, std::string> metadata_of(Services& services, const Json& query) {
   if (prompt::lower(query["page"].get<std::string>()) != "lora") return {};
@@ -75,29 +64,17 @@ ParameterRows card_query() {
 }
 
 Reply loras(Services& services, const Call& call) {
+  Reply reply;
+  const Packing packing = call.accepts_gzip ? Packing::kGzip : Packing::kNone;
   if (call.query.empty()) {
-    Reply reply;
-    reply.kept = call.accepts_gzip ? services.lora_listing.whole_packed() : services.lora_listing.whole();
-    if (call.accepts_gzip) reply.headers.emplace_back("Content-Encoding", "gzip");
-    reply.headers.emplace_back("Vary", "Accept-Encoding");
-    return reply;
+    reply.kept = services.lora_listing.whole(packing);
+  } else {
+    const Json query = query_of(lora_query(), call);
+    reply.kept = services.lora_listing.some(lora_query_of(services, query),
+                                            query["fields"].get<std::string>(), packing);
   }
-  const Json query = query_of(lora_query(), call);
-  const std::string fields = query["fields"].get<std::string>();
-  const bool wants_metadata = fields.empty() || ("," + fields + ",").find(",metadata,") != std::string::npos;
-  const auto metadata = wants_metadata ? FileMetadata::kRead : FileMetadata::kLeaveOut;
-  Reply reply{.body = "[", .is_compressible = true};
-  for (const auto& [record, path] : with_paths(services, lora_query_of(services, query))) {
-    std::string entry = lora_entry(record, path, metadata);
-    if (!fields.empty()) {
-      Json kept = Json::parse(entry);
-      keep_fields(kept, fields);
-      entry = json_text(kept);
-    }
-    if (reply.body.size() > 1) reply.body += ',';
-    reply.body += entry;
-  }
-  reply.body += ']';
+  if (call.accepts_gzip) reply.headers.emplace_back("Content-Encoding", "gzip");
+  reply.headers.emplace_back("Vary", "Accept-Encoding");
   return reply;
 }
 
@@ -131,7 +108,7 @@ Reply network_cover(Services& services, const Call& call) {
 Reply network_metadata(Services& services, const Call& call) {
   const auto metadata = metadata_of(services, query_of(kNetwork, call));
   if (metadata.empty()) return json_reply(Json::object());
-  return json_reply({{"metadata", json_text(a1111_metadata(metadata), 4)}});
+  return json_reply({{"metadata", json_text(library::listed_metadata(metadata), 4)}});
 }
 
 Reply network_card(Services& services, const Call& call) {

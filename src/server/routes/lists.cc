@@ -23,7 +23,8 @@ bool needs_inner_model(std::string_view name) {
   return false;
 }
 
-// Of the checkpoint that the options choose; nullopt where none can be read.
+}  // namespace
+
 std::optional<std::int64_t> text_encoder_width(Services& services) {
   const auto chosen = services.catalog.find_checkpoint(services.settings.text("sd_model_checkpoint"));
   const auto checkpoint = chosen ? chosen : services.catalog.default_checkpoint();
@@ -36,8 +37,6 @@ std::optional<std::int64_t> text_encoder_width(Services& services) {
     return std::nullopt;  // whoever draws with it is told why
   }
 }
-
-}  // namespace
 
 Reply sd_models(Services& services, const Call&) {
   Json list = Json::array();
@@ -135,11 +134,10 @@ Reply embeddings(Services& services, const Call&) {
                 {"vectors", vectors}};
   };
   Json loaded = Json::object(), skipped = Json::object();
-  const auto folder =
-      formats::read_embedding_folder(services.catalog.data().embeddings(), text_encoder_width(services));
-  for (const auto& file : folder.usable)
+  const auto folder = services.embeddings.fitting(text_encoder_width(services));
+  for (const auto& file : folder->usable)
     loaded[file.name] = entry(file.vectors.shape.at(1), file.vectors.shape.at(0));
-  for (const auto& [name, reason] : folder.unusable) {
+  for (const auto& [name, reason] : folder->unusable) {
     skipped[name] = entry(0, 0);
     skipped[name]["reason"] = reason;
   }

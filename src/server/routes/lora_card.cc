@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "formats/lora_file.h"
+#include "library/index/metadata_text.h"
 #include "library/lora_words.h"
 #include "library/sidecar/card_edit.h"
 #include "library/sidecar/preview.h"
@@ -125,7 +126,7 @@ Reply lora_detail(Services& services, const Call& call) {
     detail["prompt"] = library.prompt_line(record);
     detail["remarks"] = card.notes;
   });
-  detail["metadata"] = a1111_metadata(metadata);
+  detail["metadata"] = library::listed_metadata(metadata);
   return json_reply(detail);
 }
 

@@ -74,20 +74,6 @@ Json lora_card(const Record& record, const library::Fitting& fitting) {
           {"error", text_or_null(record.problem)}};
 }
 
-Json a1111_metadata(const std::map<std::string, std::string>& metadata) {
-  Json out = Json::object();
-  const auto add = [&](const std::string& key, const std::string& text) {
-    const Json inner = text.starts_with('{') ? Json::parse(text, nullptr, false) : Json();
-    out[key] = inner.is_object() ? inner : Json(text);
-  };
-  for (const char* key :
-       {"ss_sd_model_name", "ss_resolution", "ss_clip_skip", "ss_num_train_images", "ss_tag_frequency"})
-    if (const auto found = metadata.find(key); found != metadata.end()) add(key, found->second);
-  for (const auto& [key, text] : metadata)
-    if (key != "ssmd_cover_images" && !out.contains(key)) add(key, text);
-  return out;
-}
-
 Record named_lora(Services& services, const Call& call) {
   // The page names a file by its place; clients may use any name that a prompt may.
   return services.collection.with([&](const Library& library) {
@@ -108,11 +94,15 @@ Reply picture_reply(const fs::path& path) {
   return reply;
 }
 
+bool is_field_kept(std::string_view key, const std::string& fields) {
+  return fields.empty() || ("," + fields + ",").find(fmt::format(",{},", key)) != std::string::npos;
+}
+
 void keep_fields(Json& entry, const std::string& fields) {
   if (fields.empty()) return;
   Json kept = Json::object();
   for (const auto& [key, value] : entry.items())
-    if (("," + fields + ",").find("," + key + ",") != std::string::npos) kept[key] = value;
+    if (is_field_kept(key, fields)) kept[key] = value;
   entry = std::move(kept);
 }
 

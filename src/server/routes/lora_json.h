@@ -1,8 +1,8 @@
 // A record of the collection as routes tell it.
 #pragma once
 
-#include <map>
 #include <string>
+#include <string_view>
 
 #include "library/library.h"
 #include "library/lora_words.h"
@@ -18,8 +18,6 @@ library::Fitting fitting_now(Services& services);
 Json lora_card(const library::Record& record, const library::Fitting& fitting);
 // URL of the preview, which changes with it; null when there is none.
 Json lora_preview_url(const library::Record& record);
-// A1111's order of keys, JSON inside strings unfolded, the pictures left out.
-Json a1111_metadata(const std::map<std::string, std::string>& metadata);
 double modified_seconds(const library::Record& record);
 
 // The LoRA that a route's {name} means. Throws Refusal 404.
@@ -31,7 +29,8 @@ Reply picture_reply(const std::filesystem::path& path);
 // The filters, order and piece that a query string of lora_query() asks for. Throws Refusal 422.
 library::Query lora_query_of(Services& services, const Json& query);
 
-// Keeps only the keys of a comma list; all when it is "".
+// Of a comma list of keys only those are kept; all when it is "".
+bool is_field_kept(std::string_view key, const std::string& fields);
 void keep_fields(Json& entry, const std::string& fields);
 
 }  // namespace lowrank::server

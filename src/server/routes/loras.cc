@@ -116,23 +116,30 @@ Json files_json(const Library& library, const std::vector<Record>& records) {
   return list;
 }
 
-// Looking up what a tag must say costs more for each than to ask once which names are claimed twice.
-constexpr std::size_t kFewRecords = 100;
+// What tags must say to mean files: of many looked up only where the plain name may mean another or cannot stand in a tag.
+class TagNames {
+ public:
+  // `limit`: of how many files, 0 all.
+  TagNames(const Library& library, std::int64_t limit)
+      : library_(library), is_few_(limit > 0 && limit <= kFewRecords) {
+    if (!is_few_) claimed_ = library.claimed_names();
+  }
 
-// What tags must say to mean these files: of many looked up only where the plain name may mean another or cannot stand in a
-// tag.
-std::vector<std::string> tag_names(const Library& library, const std::vector<Record>& records) {
-  const bool is_few = records.size() <= kFewRecords;
-  const auto claimed = is_few ? std::set<std::string, std::less<>>() : library.claimed_names();
-  std::vector<std::string> names;
-  for (const Record& record : records) {
-    const bool is_plain = !is_few && !claimed.contains(record.name) &&
+  std::string of(const Record& record) const {
+    const bool is_plain = !is_few_ && !claimed_.contains(record.name) &&
                           prompt::is_plain_network_name(record.name) &&
                           prompt::well_formed(record.name) == record.name;
-    names.push_back(is_plain ? record.name : library.prompt_name(record));
+    return is_plain ? record.name : library_.prompt_name(record);
   }
-  return names;
-}
+
+ private:
+  // Looking a name up costs more for each than to ask once which are claimed twice.
+  static constexpr std::int64_t kFewRecords = 100;
+
+  const Library& library_;
+  const bool is_few_;
+  std::set<std::string, std::less<>> claimed_;
+};
 
 // What is missing: where it was, and a page or a sentence that tells where to get it.
 std::string where_to_get(const library::NeededAnswer& answer) {
@@ -191,25 +198,30 @@ Reply lora_cards(Services& services, const Call& call) {
   const library::Fitting fitting = fitting_now(services);
   std::int64_t total = 0;
   std::vector<std::string> near;
-  Json list = Json::array();
+  const std::string fields = query["fields"].get<std::string>();
+  std::string list;
   services.collection.with([&](const Library& library) {
-    auto records = library.find(asked, &total);
+    const TagNames names(library, asked.limit);
+    const auto take = [&](Record&& record) {
+      Json card = lora_card(record, fitting);
+      card["tag_name"] = is_field_kept("tag_name", fields) ? names.of(record) : "";
+      keep_fields(card, fields);
+      if (!list.empty()) list += ',';
+      list += json_text(card);
+    };
+    library.each(asked, take, &total);
     if (total == 0 && !asked.words.empty()) {
       library::NearWords other = library.near_words(asked.words);
       asked.match = other.match;
-      if (!asked.match.empty()) records = library.find(asked, &total);
+      if (!asked.match.empty()) library.each(asked, take, &total);
       if (total > 0) near = std::move(other.words);
-    }
-    const auto names = tag_names(library, records);
-    for (std::size_t i = 0; i < records.size(); ++i) {
-      Json card = lora_card(records[i], fitting);
-      card["tag_name"] = names[i];
-      keep_fields(card, query["fields"].get<std::string>());
-      list.push_back(std::move(card));
     }
   });
   // `near`: no LoRA has the words that were asked for; these were looked for instead.
-  Reply reply = json_reply({{"loras", std::move(list)}, {"total", total}, {"near", near}});
+  Reply reply;
+  // `problems`: folders that cannot be read, and links that lead nowhere.
+  reply.body = fmt::format("{{\"loras\":[{}],\"total\":{},\"near\":{},\"problems\":{}}}", list, total,
+                           json_text(near), json_text(services.collection.problems()));
   reply.is_compressible = true;
   return reply;
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "library/prompt_names.h"
 #include "prompt/prompt.h"
 #include "server/routes/routes.h"
 
@@ -24,15 +25,29 @@ ParameterRows prompt_tokens_parameters() {
   return kTokens;
 }
 
-// The longest text that the prompt becomes over its steps and pieces, as A1111's counter shows it. Names of
-// textual inversions count as words.
+// The longest text that the prompt becomes over its steps and pieces, as A1111's counter shows it. A textual inversion
+// counts with its vectors.
 Reply prompt_tokens(Services& services, const Call& call) {
   static const prompt::Tokenizer tokenizer;
   const Json body = read_body(kTokens, call.body);
-  const auto parsed = prompt::parse({.prompt = body["prompt"].get<std::string>(),
-                                     .steps = body["steps"].get<int>(),
-                                     .settings = {.limits = services.options.limits.prompt}},
-                                    tokenizer);
+  prompt::Request request{.prompt = body["prompt"].get<std::string>(),
+                          .steps = body["steps"].get<int>(),
+                          .settings = {.limits = services.options.limits.prompt}};
+  const auto emphasis = prompt::emphasis_from_label(services.settings.text("emphasis"));
+  request.settings.emphasis = services.settings.flag("enable_emphasis")
+                                  ? emphasis.value_or(prompt::Emphasis::kOriginal)
+                                  : prompt::Emphasis::kNone;
+  request.settings.comma_backtrack = services.settings.get("comma_padding_backtrack").get<int>();
+  const auto width = text_encoder_width(services);
+  auto names = library::prompt_names(*services.embeddings.fitting(width), request.prompt, width,
+                                     request.settings.comments, [&](const std::string& name) {
+                                       return services.collection.with([&](const library::Library& library) {
+                                         return library.path_of(library.resolve(name).record);
+                                       });
+                                     });
+  request.settings.embeddings = std::move(names.embeddings);
+  request.settings.unusable = std::move(names.unusable);
+  const auto parsed = prompt::parse(request, tokenizer);
   int tokens = 0;
   for (const auto& piece : parsed.pieces)
     for (const auto& text : piece.texts) tokens = std::max(tokens, text.token_count);

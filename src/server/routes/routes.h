@@ -1,6 +1,9 @@
 // All handlers, by the file that holds them. Rows: route_table.cc.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "server/fields/parameter.h"
 #include "server/http/call.h"
 #include "server/http/reply.h"
@@ -44,6 +47,8 @@ Reply latent_upscale_modes(Services& services, const Call& call);
 Reply empty_list(Services& services, const Call& call);
 Reply prompt_styles(Services& services, const Call& call);
 Reply embeddings(Services& services, const Call& call);
+// Of the checkpoint that the options choose; nullopt where none can be read.
+std::optional<std::int64_t> text_encoder_width(Services& services);
 Reply scripts(Services& services, const Call& call);
 Reply script_infos(Services& services, const Call& call);
 Reply refresh(Services& services, const Call& call);

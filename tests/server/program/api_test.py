@@ -168,7 +168,9 @@ class Api(unittest.TestCase):
         for path in ("/controlnet/model_list", "/controlnet/module_list", "/controlnet/version", "/sdapi/v1/interrogate"):
             self.assertEqual(self.server.get(path), (404, {"detail": "Not Found"}), path)
         self.assertEqual(self.server.post("/controlnet/detect", {})[0], 404)
-        self.assertNotIn("/controlnet/model_list", self.server.get("/openapi.json")[1]["paths"])
+        self.assertEqual(self.server.post("/sdapi/v1/interrogate", {"image": "x", "model": "clip"}), (404, {"detail": "Model not found", "error": "HTTPException", "body": "", "errors": ""}))
+        for path in ("/controlnet/model_list", "/sdapi/v1/interrogate", "/sdapi/v1/create/embedding", "/sdapi/v1/server-restart"):
+            self.assertNotIn(path, self.server.get("/openapi.json")[1]["paths"])
         for path in ("/login_check", "/login_check/"):
             self.assertEqual(self.server.get(path), (200, None))
 
@@ -293,6 +295,33 @@ class Api(unittest.TestCase):
         status, refused = self.server.post("/sdapi/v1/txt2img", tiny_request(prompt="a <lora:attention:1e39>"))
         self.assertIn(status, (400, 422), refused)
         self.assertIn("the weight is beyond", json.dumps(refused))
+
+    def test_an_unknown_hires_upscaler_is_told_with_all_that_there_are(self):
+        latent = [row["name"] for row in self.server.get("/sdapi/v1/latent-upscale-modes")[1]]
+        for name, says in (("Bogus", "there is no upscaler 'Bogus'"), ("", "no upscaler is named")):
+            status, answer = self.server.post("/sdapi/v1/txt2img", tiny_request(enable_hr=True, hr_upscaler=name))
+            self.assertGreaterEqual(status, 400, answer)
+            for words in (says, "Lanczos", *latent):
+                self.assertIn(words, json.dumps(answer))
+
+    def test_tokens_are_counted_with_the_vectors_of_embeddings(self):
+        """A1111's counter: an embedding of five vectors is five tokens, one that cannot be used is its words."""
+        def count(prompt):
+            return self.server.post("/v1/prompt/tokens", {"prompt": prompt})[1]["tokens"]
+        words = count("a zorblax five")
+        folder = self.server.data / "embeddings"
+        folder.mkdir(exist_ok=True)
+        width = 64  # of the tiny model's text encoder
+        for name, columns in (("zorblax", width), ("wide", width * 2)):
+            header = json.dumps({"emb_params": {"dtype": "F32", "shape": [5, columns], "data_offsets": [0, 20 * columns]}}).encode()
+            (folder / f"{name}.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(20 * columns))
+            self.addCleanup((folder / f"{name}.safetensors").unlink)
+        self.assertNotEqual(words, 7)
+        self.assertEqual(count("a zorblax five"), 7)
+        self.assertEqual(count("a wide five"), 3)
+        embeddings = self.server.get("/sdapi/v1/embeddings")[1]
+        self.assertEqual(embeddings["loaded"]["zorblax"]["vectors"], 5)
+        self.assertIn("wide", embeddings["skipped"])
 
     def test_tags_inside_prompt_editing_act_in_their_time(self):
         def rows(prompt):
