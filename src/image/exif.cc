@@ -1,52 +1,10 @@
 #include "image/exif.h"
 
 #include "base/checked.h"
+#include "base/utf8.h"
 
 namespace lowrank::image {
 namespace {
-
-constexpr std::uint32_t kReplacement = 0xFFFD;
-
-void append_utf8(std::string& out, std::uint32_t code) {
-  if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) code = kReplacement;
-  const auto put = [&](std::uint32_t byte) {
-    out.push_back(static_cast<char>(static_cast<unsigned char>(byte)));
-  };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xC0 | (code >> 6));
-    put(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    put(0xE0 | (code >> 12));
-    put(0x80 | ((code >> 6) & 0x3F));
-    put(0x80 | (code & 0x3F));
-  } else {
-    put(0xF0 | (code >> 18));
-    put(0x80 | ((code >> 12) & 0x3F));
-    put(0x80 | ((code >> 6) & 0x3F));
-    put(0x80 | (code & 0x3F));
-  }
-}
-
-// The next code point of UTF-8 text, kReplacement where it is ill-formed (over-long and surrogates too); advances `at`.
-std::uint32_t next_utf8(std::string_view text, std::size_t& at) {
-  const auto byte = [&](std::size_t i) {
-    return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i]));
-  };
-  const std::uint32_t lead = byte(at++);
-  if (lead < 0x80) return lead;
-  const int extra = lead >= 0xF0 && lead < 0xF8 ? 3 : lead >= 0xE0 ? 2 : lead >= 0xC2 ? 1 : 0;
-  if (extra == 0 || lead >= 0xF8) return kReplacement;
-  std::uint32_t code = lead & (0x3Fu >> extra);
-  for (int i = 0; i < extra; ++i) {
-    if (at >= text.size() || (byte(at) & 0xC0) != 0x80) return kReplacement;
-    code = (code << 6) | (byte(at++) & 0x3F);
-  }
-  constexpr std::uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
-  const bool surrogate = code >= 0xD800 && code < 0xE000;
-  return code < kLeast[extra] || code > 0x10FFFF || surrogate ? kReplacement : code;
-}
 
 // Writers disagree on the byte order, and not all follow that of the TIFF block. Generation parameters are rich in ASCII,
 // whose high halves are zero: the other order is taken only when it shows far more of that, for U+4E00 read backwards
@@ -162,7 +120,7 @@ std::string decode_comment(std::span<const std::uint8_t> value, bool is_little_t
   } else {
     const bool prefixed = text.starts_with("ASCII\0\0\0"sv) || text.starts_with("JIS\0\0\0\0\0"sv) ||
                           text.starts_with("\0\0\0\0\0\0\0\0"sv);
-    plain = valid_utf8(prefixed ? text.substr(8) : text);
+    plain = mended_utf8(prefixed ? text.substr(8) : text);
   }
   while (!plain.empty() && plain.back() == '\0') plain.pop_back();
   return plain;
@@ -177,7 +135,8 @@ std::vector<std::uint8_t> exif_with_comment(std::string_view text) {
     comment.push_back(static_cast<std::uint8_t>(unit & 0xFF));
   };
   for (std::size_t at = 0; at < text.size();) {
-    const std::uint32_t code = next_utf8(text, at);
+    const auto [code, length] = decode_at(text, at);
+    at += length;
     if (code >= 0x10000) {
       put_unit(0xD800 + ((code - 0x10000) >> 10));
       put_unit(0xDC00 + ((code - 0x10000) & 0x3FF));
@@ -260,14 +219,7 @@ std::vector<std::pair<std::string, std::string>> texts_of_exif(std::span<const s
 }
 
 std::string utf8_or_latin1(std::string_view text) {
-  std::string as_utf8 = valid_utf8(text);
-  return as_utf8 == text ? as_utf8 : latin1_to_utf8(text);
-}
-
-std::string valid_utf8(std::string_view text) {
-  std::string out;
-  for (std::size_t at = 0; at < text.size();) append_utf8(out, next_utf8(text, at));
-  return out;
+  return is_utf8(text) ? std::string(text) : latin1_to_utf8(text);
 }
 
 std::string latin1_to_utf8(std::string_view text) {
@@ -279,9 +231,10 @@ std::string latin1_to_utf8(std::string_view text) {
 std::optional<std::string> utf8_to_latin1(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
-    const std::uint32_t code = next_utf8(text, at);
-    if (code > 0xFF) return std::nullopt;
-    out.push_back(static_cast<char>(static_cast<unsigned char>(code)));
+    const Decoded c = decode_at(text, at);
+    if (c.code > 0xFF) return std::nullopt;
+    out.push_back(static_cast<char>(static_cast<unsigned char>(c.code)));
+    at += c.length;
   }
   return out;
 }

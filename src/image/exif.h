@@ -32,7 +32,6 @@ std::string utf8_or_latin1(std::string_view text);
 std::optional<std::uint32_t> number_of_exif(std::span<const std::uint8_t> block, std::uint32_t tag);
 
 // Conversions; ill-formed input becomes U+FFFD.
-std::string valid_utf8(std::string_view text);
 std::string latin1_to_utf8(std::string_view text);
 std::optional<std::string> utf8_to_latin1(std::string_view text);  // nullopt when a character does not fit
 

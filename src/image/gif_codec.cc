@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "image/exif.h"
 #include "image/format_codecs.h"
 
@@ -144,7 +145,7 @@ std::optional<std::string> gif_parameters(Bytes bytes) {
     // A text before the damage is kept.
   }
   if (beginning.comment.empty()) return std::nullopt;
-  return valid_utf8(beginning.comment);
+  return mended_utf8(beginning.comment);
 }
 
 }  // namespace lowrank::image

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "image/exif.h"
 #include "image/format_codecs.h"
 #include "image/orientation.h"
@@ -119,7 +120,7 @@ Texts texts_of(const Reader& reader) {
         entry.compression == PNG_ITXT_COMPRESSION_NONE || entry.compression == PNG_ITXT_COMPRESSION_zTXt;
     const std::string text(entry.text, international ? entry.itxt_length : entry.text_length);
     // Some programs put UTF-8 into the chunk that the format says is Latin-1.
-    texts.emplace_back(entry.key, international ? valid_utf8(text) : utf8_or_latin1(text));
+    texts.emplace_back(entry.key, international ? mended_utf8(text) : utf8_or_latin1(text));
   }
   return texts;
 }
@@ -188,7 +189,7 @@ std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& 
   // Latin-1 that could be taken for UTF-8 is written as UTF-8.
   auto latin = utf8_to_latin1(parameters);
   if (latin && utf8_or_latin1(*latin) != parameters) latin.reset();
-  std::string value = latin ? *latin : valid_utf8(parameters), key = "parameters", empty;
+  std::string value = latin ? *latin : mended_utf8(parameters), key = "parameters", empty;
   png_text text{};
   text.compression = latin ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
   text.key = key.data();

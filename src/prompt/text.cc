@@ -113,49 +113,12 @@ bool drop_plus(std::string& number) {
 
 }  // namespace
 
-Decoded decode_at(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(at);
-  if (lead < 0x80) return {lead, 1};
-  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  constexpr Decoded kIllFormed{0xfffd, 1};
-  if (lead < 0xc2 || lead > 0xf4 || length > text.size() - at) return kIllFormed;
-  char32_t code = lead & (0xffu >> (length + 1));
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(at + i) & 0xc0) != 0x80) return kIllFormed;
-    code = code << 6 | (byte(at + i) & 0x3fu);
-  }
-  const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
-  if (overlong || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return kIllFormed;
-  return {code, length};
-}
-
 Decoded decode_before(std::string_view text, std::size_t end) {
   for (std::size_t length = 1; length <= 4 && length <= end; ++length) {
     const Decoded c = decode_at(text.substr(0, end), end - length);
     if (c.length == length && (length > 1 || c.code != 0xfffd)) return c;
   }
   return {0xfffd, 1};
-}
-
-void append_utf8(std::string& out, char32_t code) {
-  if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) code = 0xfffd;
-  const auto put = [&](char32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xc0 | code >> 6);
-    put(0x80 | (code & 0x3f));
-  } else if (code < 0x10000) {
-    put(0xe0 | code >> 12);
-    put(0x80 | (code >> 6 & 0x3f));
-    put(0x80 | (code & 0x3f));
-  } else {
-    put(0xf0 | code >> 18);
-    put(0x80 | (code >> 12 & 0x3f));
-    put(0x80 | (code >> 6 & 0x3f));
-    put(0x80 | (code & 0x3f));
-  }
 }
 
 bool is_letter(char32_t code) {
@@ -218,14 +181,7 @@ std::string_view trim(std::string_view text) {
 }
 
 std::string well_formed(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t at = 0; at < text.size();) {
-    const Decoded c = decode_at(text, at);
-    append_utf8(out, c.code);
-    at += c.length;
-  }
-  return out;
+  return mended_utf8(text);
 }
 
 std::string lower(std::string_view text) {

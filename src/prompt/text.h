@@ -7,17 +7,12 @@
 #include <string>
 #include <string_view>
 
+#include "base/utf8.h"
+
 namespace lowrank::prompt {
 
-struct Decoded {
-  char32_t code = 0;
-  std::size_t length = 0;  // bytes, ≥ 1; an ill-formed byte is U+FFFD of length 1
-};
-
-Decoded decode_at(std::string_view text, std::size_t at);  // requires at < text.size()
 Decoded decode_before(std::string_view text,
-                      std::size_t end);             // the character that ends at `end`; requires end > 0
-void append_utf8(std::string& out, char32_t code);  // U+FFFD for what is no Unicode scalar value
+                      std::size_t end);  // the character that ends at `end`; requires end > 0
 
 bool is_letter(char32_t code);       // \p{L}
 bool is_number(char32_t code);       // \p{N}

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <vector>
 
-#include "weights/utf8.h"
+#include "base/utf8.h"
 
 namespace lowrank::weights {
 namespace {

@@ -12,12 +12,12 @@
 
 #include "base/checked.h"
 #include "base/mapped_file.h"
+#include "base/utf8.h"
 #include "weights/pickle/machine.h"
 #include "weights/pickle/refusal.h"
 #include "weights/pickle/zip.h"
 #include "weights/scaled_numbers.h"
 #include "weights/tensor_index.h"
-#include "weights/utf8.h"
 
 namespace lowrank::weights {
 namespace {
