@@ -95,9 +95,13 @@ const ordered_json* field(const ordered_json& object, const std::string& name) {
   return place == object.end() || place->is_null() ? nullptr : &*place;
 }
 
-bool flag(const ordered_json& object, const std::string& name, bool otherwise = false) {
+bool flag(const ordered_json& object, const std::string& name, const std::string& label,
+          bool otherwise = false) {
   const ordered_json* value = field(object, name);
-  return value != nullptr && value->is_boolean() ? value->get<bool>() : otherwise;
+  if (value == nullptr) return otherwise;
+  if (!value->is_boolean())
+    throw Error(kBadInput, "{}: {} is neither true nor false; correct it.", label, name);
+  return value->get<bool>();
 }
 
 std::optional<double> number(const ordered_json& object, const std::string& name, const std::string& label) {
@@ -173,7 +177,7 @@ PeftConfig::Settings PeftConfig::read(const ordered_json& object, const std::str
   const std::string type = word(object, prefix + "peft_type");
   if (!type.empty() && std::ranges::find(kAppliedTypes, type) == kAppliedTypes.end())
     refuse_peft_type(label_, type);
-  if (flag(object, prefix + "fan_in_fan_out"))
+  if (flag(object, prefix + "fan_in_fan_out", label_))
     throw Error(kUnsupported, "{}: fan_in_fan_out is set; transposed weights are not supported.", label_);
   Settings settings;
   settings.lora_alpha = number(object, prefix + "lora_alpha", label_);
@@ -181,7 +185,7 @@ PeftConfig::Settings PeftConfig::read(const ordered_json& object, const std::str
   settings.randlora_alpha = number(object, prefix + "randlora_alpha", label_);
   settings.rank = number(object, prefix + "r", label_);
   settings.first_rank = number(object, prefix + "init_r", label_);
-  settings.is_rank_stabilised = flag(object, prefix + "use_rslora");
+  settings.is_rank_stabilised = flag(object, prefix + "use_rslora", label_);
   const auto compiled = [&](const std::string& pattern, const std::string& name) {
     try {
       return NamePattern(pattern, allowance_);
@@ -191,7 +195,9 @@ PeftConfig::Settings PeftConfig::read(const ordered_json& object, const std::str
   };
   const auto read_patterns = [&](const std::string& name, std::vector<Pattern>& patterns) {
     const ordered_json* values = field(object, name);
-    if (values == nullptr || !values->is_object()) return;
+    if (values == nullptr) return;
+    if (!values->is_object())
+      throw Error(kBadInput, "{}: {} must map names to numbers; correct it.", label_, name);
     for (const auto& [pattern, value] : values->items()) {
       if (!value.is_number())
         throw Error(kBadInput, "{}: {} must map names to numbers; correct it.", label_, name);
@@ -201,6 +207,9 @@ PeftConfig::Settings PeftConfig::read(const ordered_json& object, const std::str
   read_patterns(prefix + "alpha_pattern", settings.alpha_patterns);
   // AdaLoRA's tells which components are left: the tensors have only those.
   if (type != "ADALORA") read_patterns(prefix + "rank_pattern", settings.rank_patterns);
+  if (flag(object, prefix + "use_dora", label_) && !has_magnitudes_)
+    notes_.emplace_back(
+        "its settings say DoRA, but the file holds no magnitudes: it is applied as a plain LoRA");
   read_start(object, prefix, settings);
 
   const double terms = number(object, prefix + "num_cayley_neumann_terms", label_).value_or(5);
@@ -208,17 +217,17 @@ PeftConfig::Settings PeftConfig::read(const ordered_json& object, const std::str
     throw Error(kBadInput, "{}: num_cayley_neumann_terms must be from 1 to {}; correct it.", label_,
                 kMaxCayleyTerms);
   settings.peft.cayley_terms =
-      flag(object, prefix + "use_cayley_neumann", true) ? static_cast<int>(terms) : 0;
-  if (flag(object, prefix + "coft"))
+      flag(object, prefix + "use_cayley_neumann", label_, true) ? static_cast<int>(terms) : 0;
+  if (flag(object, prefix + "coft", label_))
     settings.peft.rotation_limit = number(object, prefix + "eps", label_).value_or(6e-5);
   settings.trains_all_biases = word(object, prefix + "bias") == "all";
   for (const char* name : {"random_loc_seed", "projection_prng_key"})
     if (const auto seed = number(object, prefix + name, label_); seed && std::abs(*seed) < 9e15)
       settings.peft.seed = static_cast<std::int64_t>(*seed);
   settings.peft.gain = number(object, prefix + "scaling", label_).value_or(1);
-  if (flag(object, prefix + "sparse")) settings.peft.bases = PeftSettings::Bases::kSparse;
-  if (flag(object, prefix + "very_sparse")) settings.peft.bases = PeftSettings::Bases::kVerySparse;
-  settings.peft.is_orthonormal = flag(object, prefix + "apply_GS");
+  if (flag(object, prefix + "sparse", label_)) settings.peft.bases = PeftSettings::Bases::kSparse;
+  if (flag(object, prefix + "very_sparse", label_)) settings.peft.bases = PeftSettings::Bases::kVerySparse;
+  settings.peft.is_orthonormal = flag(object, prefix + "apply_GS", label_);
   if (const ordered_json* modules = field(object, prefix + "feedforward_modules")) {
     if (modules->is_string())
       settings.feedforward = compiled("^(" + modules->get<std::string>() + ")", "feedforward_modules");
@@ -231,6 +240,10 @@ PeftConfig::Settings PeftConfig::read(const ordered_json& object, const std::str
 
 PeftConfig PeftConfig::beside(const weights::TensorFile& file) {
   PeftConfig config;
+  config.has_magnitudes_ = std::ranges::any_of(file.tensors(), [](const weights::TensorView& view) {
+    return view.name.find("magnitude") != std::string::npos ||
+           view.name.find("dora_scale") != std::string::npos;
+  });
   const auto stored = file.metadata().find("lora_adapter_metadata");
   if (stored != file.metadata().end()) {
     config.label_ = file.path().string() + ": metadata lora_adapter_metadata";

@@ -64,7 +64,8 @@ class PeftConfig {
   void keep_each_note_once();
   std::optional<double> first_match(const std::vector<Pattern>& patterns, std::string_view path);
 
-  std::string label_;  // file and field, for errors
+  std::string label_;            // file and field, for errors
+  bool has_magnitudes_ = false;  // of DoRA, in the tensors
   std::map<Component, Settings> settings_;
   std::vector<std::string> notes_;
   PatternAllowance allowance_;

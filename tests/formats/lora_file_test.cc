@@ -701,6 +701,25 @@ TEST(LoraOpen, PeftFileWithoutItsSettingsSaysWhatIsAssumed) {
   EXPECT_TRUE(open_lora(PeftFolder(peft_lora("conv_in"), R"({"lora_alpha": 4})").file()).notes.empty());
 }
 
+// Python takes "yes" for true; taken for false it would halve the change without a word.
+TEST(LoraOpen, SettingsOfAnotherTypeAreRefused) {
+  for (const std::string settings :
+       {R"({"use_rslora": "yes"})", R"({"fan_in_fan_out": 1})", R"({"use_dora": "true"})",
+        R"({"alpha_pattern": ["conv_in", 2]})", R"({"rank_pattern": "conv_in"})"})
+    EXPECT_THAT(error_of([&] { open_lora(PeftFolder(peft_lora("conv_in"), settings).file()); }),
+                HasSubstr("adapter_config.json"))
+        << settings;
+}
+
+TEST(LoraOpen, DoraWithoutItsMagnitudesIsNamed) {
+  const std::string settings = R"({"lora_alpha": 4, "use_dora": true})";
+  EXPECT_THAT(open_lora(PeftFolder(peft_lora("conv_in"), settings).file()).notes,
+              ElementsAre(HasSubstr("no magnitudes")));
+  std::vector<Named> tensors = peft_lora("conv_in");
+  tensors.push_back({"base_model.model.conv_in.lora_magnitude_vector", {1, 8, 1, 1}});
+  EXPECT_TRUE(open_lora(PeftFolder(tensors, settings).file()).notes.empty());
+}
+
 TEST(LoraOpen, VeraWithoutItsMatricesIsNamed) {
   const std::string m = "base_model.model.down_blocks.0.attentions.0.proj_in";
   const auto lora = open_crafted({{m + ".vera_lambda_b", {8}}, {m + ".vera_lambda_d", {2}}});
