@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <utility>
 
@@ -59,6 +60,9 @@ EmbeddingFile open_fitting(const fs::path& path, std::optional<std::int64_t> wid
   if (width && shape[1] != *width)
     throw Error(kUnsupported, "{}: its vectors have shape {}, but this checkpoint's text encoder is {} wide.",
                 path.string(), weights::shape_text(shape), *width);
+  if (!std::ranges::all_of(weights::to_floats(embedding.vectors), [](float v) { return std::isfinite(v); }))
+    throw Error(kBadInput, "{}: its vectors hold values that are not finite; get another version of it.",
+                path.string());
   return embedding;
 }
 

@@ -108,7 +108,10 @@ class Reader {
     warn_about_unusable(out.chunks);
     for (TokenChunk& chunk : out.chunks) {
       if (settings.emphasis == Emphasis::kIgnore) chunk.weights.fill(1.0f);
-      for (const EmbeddingPlacement& placement : chunk.embeddings) note_embedding(placement.embedding);
+      for (const EmbeddingPlacement& placement : chunk.embeddings) {
+        note_embedding(placement.embedding);
+        warn_about_cut(placement);
+      }
     }
     return out;
   }
@@ -145,6 +148,14 @@ class Reader {
       warn(fmt::format("the embedding '{}' cannot be used and is read as words: {}", embedding.name,
                        embedding.reason));
     }
+  }
+
+  void warn_about_cut(const EmbeddingPlacement& placement) {
+    const EmbeddingName& embedding = request_.settings.embeddings[placement.embedding];
+    if (placement.vectors < embedding.vectors)
+      warn(fmt::format(
+          "the embedding '{}' has {} vectors, of which a prompt holds {}: the rest has no effect.",
+          embedding.name, embedding.vectors, placement.vectors));
   }
 
   void note_embedding(std::size_t index) {

@@ -42,6 +42,19 @@ TEST(EmbeddingFile, WholeNumbersAreNoVectors) {
   EXPECT_THAT(error_of([&] { open_embedding(path); }), HasSubstr("whole numbers (U16)"));
 }
 
+TEST(EmbeddingFile, WhatIsNotFiniteCannotBeUsed) {
+  const TemporaryFolder folder;
+  const std::string header = R"({"emb_params":{"dtype":"F16","shape":[1,2],"data_offsets":[0,4]}})";
+  using namespace std::string_literals;
+  folder.write("sound.safetensors", weights::safetensors_bytes(header, "\0\x3c\0\x3c"s));
+  folder.write("broken.safetensors", weights::safetensors_bytes(header, "\0\x3c\0\x7e"s));  // 1, NaN
+  const EmbeddingFolder found = read_embedding_folder(folder.path(), 2);
+  ASSERT_EQ(found.usable.size(), 1u);
+  EXPECT_EQ(found.usable[0].name, "sound");
+  ASSERT_EQ(found.unusable.size(), 1u);
+  EXPECT_THAT(found.unusable[0].reason, HasSubstr("not finite"));
+}
+
 TEST(EmbeddingFile, HashIsThatOfTheWholeFile) {
   const auto path = fixture("pickle/embedding-a1111.pt");
   EXPECT_EQ(embedding_short_hash(open_embedding(path)),

@@ -101,6 +101,17 @@ TEST(Prompt, NamesEmbeddingsThatCannotBeUsedWhereATextNamesThem) {
   EXPECT_NE(parsed.warnings[1].find("too wide"), std::string::npos);
 }
 
+// A chunk has 76 rows behind its start token.
+TEST(Prompt, SaysThatAnEmbeddingIsCut) {
+  const auto warnings = [](int vectors) {
+    return read({.prompt = "a emb", .settings = {.embeddings = {{"emb", vectors}}}}).warnings;
+  };
+  EXPECT_TRUE(warnings(75).empty());
+  EXPECT_TRUE(warnings(76).empty());
+  ASSERT_EQ(warnings(77).size(), 1u);
+  EXPECT_NE(warnings(77)[0].find("'emb' has 77 vectors, of which a prompt holds 76"), std::string::npos);
+}
+
 TEST(Prompt, RefusesWhatCannotBe) {
   EXPECT_THROW(read({.prompt = "a", .steps = 0}), Error);
   EXPECT_THROW(read({.prompt = "a", .hires_steps = 0}), Error);
