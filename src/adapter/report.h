@@ -39,6 +39,7 @@ struct ApplyReport {
   bool measured = false;  // whether the sizes below were computed
   std::vector<BlockChange> blocks;
   double relative = 0;             // over all changed layers
+  std::int64_t not_finite = 0;     // modules that hold such values; they count in no size
   std::vector<std::string> notes;  // one sentence each
 };
 

@@ -344,6 +344,7 @@ void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report) {
   report.measured = true;
   report.relative = relative(all);
   for (const auto& [block, sum] : sums) report.blocks.push_back({block, sum.modules, relative(sum)});
+  report.not_finite = not_finite;
   if (not_finite > 0)
     report.notes.push_back(
         fmt::format("{} modules hold values that are not finite; pictures will be spoilt", not_finite));

@@ -104,6 +104,7 @@ class Session {
   void require_unchanged(const Job& job) const;
   void finish_batch(Job& job, int batch, const at::Tensor& latents);
   void note_loras(Job& job, const Pass& pass);
+  image::Picture decoded(Job& job, const at::Tensor& latent);
   void report_loras(Job& job);
   std::string describe(const Job& job, const PictureSeeds& seeds) const;
 

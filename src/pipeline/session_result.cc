@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/error.h"
 #include "base/progress.h"
 #include "image/colour_correction.h"
 #include "pipeline/generation_job.h"
@@ -55,6 +56,24 @@ void Session::require_unchanged(const Job& job) const {
   }
 }
 
+// A LoRA that is broken itself is named, for no weight makes it better.
+image::Picture Session::decoded(Job& job, const at::Tensor& latent) {
+  try {
+    return decode_latent(job.last_model(), latent);
+  } catch (const Error& error) {
+    if (error.code() != kUnsupported) throw;
+    report_loras(job);
+    for (const auto& report : job.result.loras)
+      if (report.not_finite > 0)
+        throw Error(
+            kBadInput,
+            "{}: holds values that are not finite in {} of its modules, and so does the picture; leave the "
+            "LoRA out, or get another version of it.",
+            report.path, report.not_finite);
+    throw;
+  }
+}
+
 void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
   const Stopwatch watch(job.result.seconds_decode);
   if (job.listener.on_latents) job.listener.on_latents(latents);
@@ -64,7 +83,7 @@ void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
     throw_if_stopped(job.stop);
     const int index = batch * job.request.batch_size + i;
     const PictureSeeds& seeds = job.seeds[static_cast<std::size_t>(index)];
-    image::Picture picture = decode_latent(model, latents.narrow(0, i, 1));
+    image::Picture picture = decoded(job, latents.narrow(0, i, 1));
     if (job.request.is_img2img() && job.request.color_correction) {
       const auto& all = job.init.pictures;
       picture = image::colour_corrected(picture, all[all.size() == 1 ? 0 : static_cast<std::size_t>(i)]);

@@ -119,6 +119,28 @@ TEST_F(ChangingFiles, AFileThatShrinksDuringAPictureIsToldAndNothingIsHandedOut)
   }
 }
 
+// One factor that is not a number: no smaller weight helps, so the file is named.
+TEST_F(ChangingFiles, ALoraThatIsNotFiniteIsNamed) {
+  std::string bytes = contents(lora_);
+  const auto file = weights::TensorFile::open(lora_);
+  const auto view = std::ranges::find_if(file->tensors(), [](const auto& t) {
+    return t.name.find("unet") != std::string::npos && t.shape.size() == 2;
+  });
+  ASSERT_NE(view, file->tensors().end());
+  const auto item = weights::item_size(view->dtype);
+  const auto begin = static_cast<std::size_t>(view->bytes.data() - file->file_bytes().data());
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(begin), item, '\xff');  // a NaN in every float type
+  replace(lora_, bytes, How::kRename);
+  Session session = this->session();
+  try {
+    draw(session);
+    FAIL() << "a picture was drawn";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr(lora_.filename().string()));
+    EXPECT_THAT(error.what(), HasSubstr("not finite in 1 of its modules"));
+  }
+}
+
 TEST_F(ChangingFiles, APipeInALorasPlaceIsRefusedAtOnce) {
   Session resident = session();
   fs::remove(lora_);
