@@ -1,5 +1,5 @@
-// Ctrl-C: the first asks for a stop, which long work honours within a step; the second ends the process at
-// once, as it would without us.
+// Ctrl-C, kill and the end of the terminal: the first asks for a stop, which long work honours within a step; the
+// second ends the process at once, as it would without us.
 #pragma once
 
 #include <stop_token>
@@ -9,7 +9,8 @@ namespace lowrank::cli {
 
 class StopSignal {
  public:
-  // Listens for SIGINT and SIGTERM until destroyed. At most one object at a time.
+  // Listens for SIGINT, SIGTERM and, unless it is ignored as under nohup, SIGHUP until destroyed. At most one object at
+  // a time.
   StopSignal();
   ~StopSignal();
   StopSignal(const StopSignal&) = delete;

@@ -16,6 +16,7 @@
 namespace lowrank::training {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TemporaryFolder;
@@ -56,6 +57,29 @@ TEST_F(DatasetTest, ReadsRepeatsTriggersCaptionsAndAllThreeFormats) {
   EXPECT_EQ(data.examples()[2].caption, "a hare");
   EXPECT_EQ(data.pictures_per_epoch(), 23);
   EXPECT_EQ(data.trigger_phrase(), "red fox, hare");
+}
+
+TEST_F(DatasetTest, NothingOfACaptionIsLostInSilence) {
+  write_example(in("1_x/a.png"), 64, 64, 1, "\n\na fox\nin snow\n");
+  write_example(in("1_x/b.png"), 64, 64, 2, "a hare\r\n\r\n");
+  const Dataset data = Dataset::open(options());
+  EXPECT_EQ(data.examples()[0].caption, "a fox") << "blank lines are no caption";
+  EXPECT_EQ(data.examples()[1].caption, "a hare");
+  EXPECT_THAT(data.notes(), ElementsAre(AllOf(HasSubstr("a.png"), HasSubstr("only the first line"))));
+  // The caption of c is not there, but it was meant to be.
+  write_example(in("1_x/c.png"), 64, 64, 3, "");
+  std::filesystem::create_symlink("nowhere.txt", in("1_x/c.txt"));
+  EXPECT_THAT(error_of(options()), HasSubstr("c.txt"));
+  std::filesystem::remove(in("1_x/c.txt"));
+  std::filesystem::create_directory(in("1_x/c.txt"));
+  EXPECT_THAT(error_of(options()), HasSubstr("c.txt"));
+}
+
+TEST_F(DatasetTest, FoldersOfTheSystemAreNoPartOfIt) {
+  write_example(in("1_x/a.png"), 64, 64, 1, "a fox");
+  for (const char* name : {"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "@eaDir", ".Trash-1000"})
+    write_text(in(std::string(name) + "/x.png"), "no picture");
+  EXPECT_EQ(Dataset::open(options()).examples().size(), 1u);
 }
 
 TEST_F(DatasetTest, CaptionsInOtherEncodingsAreReadOrRefused) {

@@ -94,6 +94,39 @@ TEST_F(LoraBeginningTest, ALoraIsNoStateToResumeFrom) {
   EXPECT_THAT(refusal(o), HasSubstr("--resume"));
 }
 
+TEST_F(LoraBeginningTest, WhatIsNoStateOfThisRunIsNeitherRemovedNorReplaced) {
+  LoraTrainOptions o = options();
+  o.max_steps = 1;
+  o.output_name = "other";
+  train(o);
+  o.output_name = "style";
+  std::filesystem::copy_file(folder_.path() / "out" / "other.safetensors", o.state_file());
+  const std::string before = bytes_of(o.state_file());
+  for (const bool fresh : {false, true}) {
+    o.fresh = fresh;
+    EXPECT_THAT(refusal(o), AllOf(HasSubstr("style-state.safetensors"), HasSubstr("--output-name")));
+    EXPECT_EQ(bytes_of(o.state_file()), before);
+  }
+}
+
+TEST_F(LoraBeginningTest, GoingOnFromElsewhereDoesNotReplaceAnotherRunsState) {
+  LoraTrainOptions o = options();
+  LoraTrainHooks hooks;
+  hooks.control.save_every = 2;
+  hooks.after_step = [](std::int64_t done) {
+    if (done == 3) throw std::runtime_error("killed");
+  };
+  EXPECT_THROW(train(o, hooks), std::runtime_error);
+  const auto elsewhere = folder_.path() / "elsewhere.safetensors";
+  std::filesystem::copy_file(o.state_file(), elsewhere);
+  const std::string before = bytes_of(o.state_file());
+  o.resume = elsewhere;
+  EXPECT_THAT(refusal(o), AllOf(HasSubstr("style-state.safetensors"), HasSubstr("another run")));
+  EXPECT_EQ(bytes_of(o.state_file()), before);
+  o.fresh = true;
+  EXPECT_EQ(train(o).losses.size(), static_cast<std::size_t>(o.max_steps) - 2) << "it is replaced when asked";
+}
+
 TEST_F(LoraBeginningTest, AChangedPictureIsNamedWithWhatChanged) {
   const LoraTrainOptions o = options();
   interrupt(o, 2);

@@ -298,7 +298,12 @@ TEST(LoraOptions, BadOnesAreNamed) {
   EXPECT_THAT(message([](auto& o) { o.learning_rate = -1; }), HasSubstr("--learning-rate"));
   EXPECT_THAT(message([](auto& o) { o.scheduler = "warp"; }), HasSubstr("warp"));
   EXPECT_THAT(message([](auto& o) { o.captions.dropout_rate = 2; }), HasSubstr("--caption-dropout-rate"));
-  EXPECT_THAT(message([](auto& o) { o.output_name = "a/b"; }), HasSubstr("--output-name"));
+  // Hidden files, what stands in no tag, names of the trainer's own files, and names that leave no room for those.
+  for (const std::string& name :
+       {std::string("a/b"), std::string(".."), std::string(".fox"), std::string("a\nb"), std::string("a\xff"),
+        std::string("fox.safetensors"), std::string("fox-state"), std::string(230, 'x')})
+    EXPECT_THAT(message([&](auto& o) { o.output_name = name; }), HasSubstr("--output-name")) << name;
+  EXPECT_EQ(message([](auto& o) { o.output_name = "My füchse v1.5: (2)"; }), "");
   EXPECT_THAT(message([](auto& o) { o.max_steps = 0; }), HasSubstr("--max-train-steps"));
 }
 

@@ -110,7 +110,7 @@ void DatasetShelf::add_folder(TrainingSet& set, const fs::path& folder) {
                        .time = known.time,
                        .fault = known.fault};
     try {
-      picture.caption = training::read_caption(file);
+      if (const auto caption = training::read_caption(file)) picture.caption = caption->text;
     } catch (const Error& error) {
       picture.fault = error.what();
     }

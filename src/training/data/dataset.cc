@@ -11,6 +11,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/files_below.h"
 #include "base/sha256.h"
 #include "base/text_file.h"
 #include "image/codec.h"
@@ -31,7 +32,7 @@ std::vector<fs::path> sorted_entries(const fs::path& folder) {
   std::vector<fs::path> entries;
   for (auto it = fs::directory_iterator(folder, code); !code && it != fs::directory_iterator();
        it.increment(code))
-    if (!it->path().filename().string().starts_with(".")) entries.push_back(it->path());
+    if (!is_system_name(it->path().filename().string())) entries.push_back(it->path());
   if (code) throw Error(kIo, "{}: the folder cannot be read: {}.", folder.string(), code.message());
   std::sort(entries.begin(), entries.end());
   return entries;
@@ -98,20 +99,24 @@ Subset parse_subset_name(const fs::path& folder) {
 std::vector<fs::path> caption_files(const fs::path& picture) {
   std::vector<fs::path> files;
   std::error_code failure;
+  // A link to nowhere or a folder is one too: reading it says so, where passing it over would learn other words.
   for (const char* ending : kCaptionEndings)
-    if (fs::path path = fs::path(picture).replace_extension(ending); fs::is_regular_file(path, failure))
+    if (fs::path path = fs::path(picture).replace_extension(ending);
+        fs::exists(fs::symlink_status(path, failure)))
       files.push_back(std::move(path));
   return files;
 }
 
-std::optional<std::string> read_caption(const fs::path& picture, const std::string& encoding) {
+std::optional<Caption> read_caption(const fs::path& picture, const std::string& encoding) {
   const auto files = caption_files(picture);
   if (files.empty()) return std::nullopt;
   const std::string text = read_text_file(
       files.front(), {.max_bytes = 1u << 20,
                       .encoding = encoding,
                       .remedy = "name its encoding with --caption-encoding (cp1252, cp932, …)"});
-  return std::string(prompt::trim(std::string_view(text).substr(0, text.find_first_of("\r\n"))));
+  const std::string_view all = prompt::trim(text);
+  const auto end = all.find_first_of("\r\n");
+  return Caption{std::string(prompt::trim(all.substr(0, end))), end != std::string_view::npos};
 }
 
 Dataset Dataset::open(const DatasetOptions& options) {
@@ -148,18 +153,25 @@ Dataset Dataset::open(const DatasetOptions& options) {
       if (!is_first)
         data.notes_.push_back(
             fmt::format("{} and {} share one caption.", twin->second.filename().string(), file.string()));
-      auto caption = read_caption(file, options.caption_encoding);
+      const auto caption = read_caption(file, options.caption_encoding);
       if (const auto files = caption_files(file); files.size() > 1)
         data.notes_.push_back(fmt::format("{} is the caption, {} is not read.", files[0].string(),
                                           files[1].filename().string()));
-      if (caption && caption->empty() && !subset.trigger.empty())
+      if (caption && caption->has_more)
+        data.notes_.push_back(fmt::format(
+            "{}: only the first line of its caption is learned, the rest is left out.", file.string()));
+      if (caption && caption->text.empty() && !subset.trigger.empty())
         data.notes_.push_back(fmt::format("{}: its caption is empty and is used so.", file.string()));
       if (!caption && subset.trigger.empty())
         throw Error(kBadInput,
                     "{}: the picture has no caption file and its folder no trigger words; write {}.",
                     file.string(), fs::path(file).replace_extension(".txt").filename().string());
-      Example example{
-          file, number, caption.value_or(subset.trigger), picture_size(file), {}, sha256_file_hex(file)};
+      Example example{file,
+                      number,
+                      caption ? caption->text : subset.trigger,
+                      picture_size(file),
+                      {},
+                      sha256_file_hex(file)};
       try {
         example.place = chooser.choose(example.size);
       } catch (const Error& error) {

@@ -43,15 +43,19 @@ Subset parse_subset_name(const std::filesystem::path& folder);
 // The caption files beside a picture: PICTURE.txt, PICTURE.caption, and both in capitals. The first is its caption.
 std::vector<std::filesystem::path> caption_files(const std::filesystem::path& picture);
 
-// First line of the picture's caption, as UTF-8; nullopt when there is none. Throws Error naming the file and the
-// byte when it is not text in that encoding ("": UTF-8, unless a byte order mark tells another).
-std::optional<std::string> read_caption(const std::filesystem::path& picture,
-                                        const std::string& encoding = {});
+struct Caption {
+  std::string text;       // the first line that holds any, trimmed
+  bool has_more = false;  // the lines behind it are not learned
+};
+
+// The picture's caption, as UTF-8; nullopt when there is none. Throws Error naming the file: and the byte when it is
+// not text in that encoding ("": UTF-8, unless a byte order mark tells another), or what it is instead of a file.
+std::optional<Caption> read_caption(const std::filesystem::path& picture, const std::string& encoding = {});
 
 struct Example {
   std::filesystem::path picture;
   std::size_t subset = 0;
-  std::string caption;  // first line of the caption file, else the trigger words
+  std::string caption;  // of the caption file, else the trigger words
   PixelSize size;       // of the picture as it is to be seen
   BucketChoice place;
   std::string content = {};  // SHA-256 of the file

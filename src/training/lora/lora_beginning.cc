@@ -141,6 +141,23 @@ std::optional<TrainState> saved_state(const LoraBeginning& beginning, const Data
   return saved;
 }
 
+// The run will save its state there, and --fresh removes what is there: only ever a state of this run.
+void check_state_file(const LoraTrainOptions& options) {
+  const fs::path file = options.state_file();
+  if (is_other_than_state(file))
+    throw Error(
+        kConflict,
+        "{}: this run's state belongs there, but it is another file, such as a LoRA; rename it, or choose "
+        "another --output-name.",
+        file.string());
+  std::error_code failure;
+  if (options.resume && !options.fresh && fs::exists(file) && !fs::equivalent(*options.resume, file, failure))
+    throw Error(kConflict,
+                "{}: is the state of another run, which going on from {} would replace; choose another "
+                "--output-name, or replace it with --fresh.",
+                file.string(), options.resume->string());
+}
+
 // The LoRAs that this run will write, those on the way first.
 std::vector<fs::path> files_to_come(const LoraTrainOptions& o, const LoraPlan& plan, std::int64_t done) {
   std::vector<fs::path> files;
@@ -198,6 +215,7 @@ LoraBeginning begin_lora_run(const pipeline::LoadedModel& model, const Dataset& 
   beginning.path = options.resume.value_or(options.state_file());
   if (options.resume && !fs::exists(beginning.path))
     throw Error(kNotFound, "--resume {}: there is no such file.", beginning.path.string());
+  check_state_file(options);
   if (options.fresh && !options.resume) {
     fs::remove(beginning.path);
   } else {

@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "base/ascii.h"
 #include "base/error.h"
+#include "base/files_below.h"
+#include "prompt/text.h"
 #include "training/optim/learning_rate.h"
 
 namespace lowrank::training {
@@ -20,6 +24,25 @@ void check_rate(const char* option, std::optional<double> rate) {
 }
 
 }  // namespace
+
+// The name stands in a tag of prompts and before "-state" and "-step00000100" in names of files, which hold 255 bytes.
+void check_output_name(const std::string& name) {
+  constexpr std::size_t kMostBytes = 200;
+  const auto refuse = [&](const char* why) {
+    throw Error(kBadInput, "--output-name '{}': {}.", prompt::well_formed(name).substr(0, kMostBytes), why);
+  };
+  if (name.empty() || name.find('/') != std::string::npos) refuse("must be a file name without folders");
+  if (is_system_name(name))
+    refuse("would be a hidden file, which is no LoRA for anyone; begin it with a letter");
+  if (std::ranges::any_of(name, [](unsigned char c) { return c < 0x20 || c == 0x7f; }) ||
+      prompt::well_formed(name) != name)
+    refuse("holds characters that cannot be written in a prompt, such as a line break; leave them out");
+  if (name.size() > kMostBytes) refuse("is longer than 200 bytes; choose a shorter one");
+  const std::string lower = lower_ascii(name);
+  if (lower.ends_with(".safetensors")) refuse("leave the ending .safetensors out, it is added");
+  if (lower.ends_with("-state"))
+    refuse("ends with -state, which names the saved state of a run; choose another");
+}
 
 SavePrecision save_precision_from_name(const std::string& name) {
   for (const auto precision : {SavePrecision::kFloat, SavePrecision::kFp16, SavePrecision::kBf16})
@@ -72,8 +95,7 @@ void check_options(const LoraTrainOptions& o) {
   check_range("--keep-tokens", o.captions.keep_tokens, 0, 1e6);
   check_range("--save-every-n-steps", static_cast<double>(o.save_every_steps), 0, kMany);
   check_range("--save-every-n-epochs", static_cast<double>(o.save_every_epochs), 0, kMany);
-  if (o.output_name.empty() || o.output_name.find('/') != std::string::npos)
-    throw Error(kBadInput, "--output-name '{}': must be a file name without folders.", o.output_name);
+  check_output_name(o.output_name);
 }
 
 }  // namespace lowrank::training

@@ -61,6 +61,15 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
   tensor::save_state_dict(path.string(), state.tensors, metadata);
 }
 
+bool is_other_than_state(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return false;
+  try {
+    return !weights::TensorFile::open(path)->metadata().contains(kStatePhase);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 std::optional<TrainState> load_train_state(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return std::nullopt;
   const auto file = weights::TensorFile::open(path);

@@ -26,6 +26,10 @@ struct TrainState {
 // Atomic. Throws Error(kIo).
 void save_train_state(const std::filesystem::path& path, const TrainState& state);
 
+// Whether a file can be told to be something else than a training state, such as a LoRA of that name. False for what is
+// no readable tensor file: it may be a damaged state.
+bool is_other_than_state(const std::filesystem::path& path);
+
 // nullopt when there is no file. Throws Error(kBadInput) when the file is no training state (a finished LoRA, say), is
 // one of an older version, or differs from what was saved.
 std::optional<TrainState> load_train_state(const std::filesystem::path& path);

@@ -83,7 +83,7 @@ at::Tensor captions_of(const std::vector<fs::path>& files) {
   for (const fs::path& file : files) {
     const auto caption = read_caption(file);
     if (!caption) throw Error(kNotFound, "{}: the picture has no caption file beside it.", file.string());
-    ids.push_back(caption_ids(tokenizer, *caption));
+    ids.push_back(caption_ids(tokenizer, caption->text));
   }
   return at::stack(ids);
 }
