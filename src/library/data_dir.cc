@@ -201,11 +201,16 @@ std::vector<fs::path> all_checkpoints(const DataDir& data) {
   return files;
 }
 
-fs::path default_checkpoint(const DataDir& data) {
+std::vector<fs::path> newest_checkpoints(const DataDir& data) {
   std::vector<fs::path> files = own_checkpoints(data);
   std::error_code failure;
   std::ranges::stable_sort(files, std::ranges::greater(),
                            [&](const fs::path& file) { return fs::last_write_time(file, failure); });
+  return files;
+}
+
+fs::path default_checkpoint(const DataDir& data) {
+  const std::vector<fs::path> files = newest_checkpoints(data);
   for (const fs::path& file : files)
     if (is_usable(file)) return file;
   const fs::path starter = data.starter_checkpoint();

@@ -60,6 +60,9 @@ void check_readable(const std::filesystem::path& folder);
 std::vector<std::filesystem::path> own_checkpoints(const DataDir& data);
 std::vector<std::filesystem::path> all_checkpoints(const DataDir& data);
 
+// own_checkpoints(), the newest first.
+std::vector<std::filesystem::path> newest_checkpoints(const DataDir& data);
+
 // The checkpoint taken when none is named: the newest of the data folder that can be drawn with, else the starter; empty:
 // there is none. What cannot be used (cut short, of another family) is opened, which reads its header, and passed over.
 std::filesystem::path default_checkpoint(const DataDir& data);

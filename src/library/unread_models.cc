@@ -86,18 +86,16 @@ fs::path models_folder(const DataDir& data) {
   return {};
 }
 
-// Checkpoints that are where they belong, none of which can be used; "" when there are none.
-std::string unusable_checkpoints(const DataDir& data) {
-  const std::vector<fs::path> files = own_checkpoints(data);
-  if (files.empty()) return "";
+// Why a checkpoint cannot be used, without the stop at the end; "" when it can.
+std::string unusable_because(const fs::path& checkpoint) {
   std::string why;
   try {
-    formats::open_checkpoint(files.front());
+    formats::open_checkpoint(checkpoint);
   } catch (const Error& error) {
     why = error.what();
   }
   if (why.ends_with('.')) why.pop_back();
-  return fmt::format("none of the {} in {} can be used ({})", files.size(), data.checkpoints().string(), why);
+  return why;
 }
 
 }  // namespace
@@ -138,10 +136,17 @@ std::vector<std::string> unread_folders(const DataDir& data) {
   return sentences;
 }
 
-std::string starter_notice(const DataDir& data, const fs::path& checkpoint) {
-  if (checkpoint.empty() || checkpoint != data.starter_checkpoint()) return "";
-  std::string unread = unusable_checkpoints(data);
-  if (unread.empty()) unread = unread_models(data);
+std::string default_checkpoint_notice(const DataDir& data, const fs::path& checkpoint) {
+  const bool is_starter = checkpoint == data.starter_checkpoint();
+  const std::vector<fs::path> files = newest_checkpoints(data);
+  if (checkpoint.empty() || (!files.empty() && files.front() == checkpoint)) return "";
+  if (!is_starter)
+    return fmt::format("the newest checkpoint cannot be used and {} is taken: {}.",
+                       checkpoint_name(checkpoint), unusable_because(files.front()));
+  const std::string unread = files.empty()
+                                 ? unread_models(data)
+                                 : fmt::format("none of the {} in {} can be used ({})", files.size(),
+                                               data.checkpoints().string(), unusable_because(files.front()));
   return unread.empty() ? "" : fmt::format("the starter model stands in for a checkpoint: {}.", unread);
 }
 

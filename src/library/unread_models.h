@@ -1,4 +1,4 @@
-// Model files that lie where nobody looks for them: said where a user finds nothing, or the starter model stands in.
+// Model files that lie where nobody looks for them: said where a user finds nothing, or another model stands in.
 #pragma once
 
 #include <string>
@@ -16,8 +16,9 @@ std::string unread_models(const DataDir& data);
 // by itself passes over them without a word.
 std::vector<std::string> unread_folders(const DataDir& data);
 
-// What to tell when `checkpoint` was taken without being named: the starter stands in though unread_models() has
-// something to say. Else "".
-std::string starter_notice(const DataDir& data, const std::filesystem::path& checkpoint);
+// What to tell when `checkpoint`, the default_checkpoint(), was taken without being named though something else may have
+// been meant: newer checkpoints cannot be used, or the starter stands in though unread_models() has something to say.
+// Else "".
+std::string default_checkpoint_notice(const DataDir& data, const std::filesystem::path& checkpoint);
 
 }  // namespace lowrank::library

@@ -129,6 +129,15 @@ class FoldersTest(unittest.TestCase):
         self.assertIn(f"none of the 1 in {self.data}/models/checkpoints can be used", said)
         self.assertIn("other.safetensors", said)
 
+    def test_an_older_checkpoint_does_not_stand_in_for_a_broken_one_in_silence(self):
+        self.put("models/Stable-diffusion/older.safetensors", data=(TINY / "sd15-tiny.safetensors").read_bytes())
+        self.assertEqual(self.models()[1], "")
+        self.put("models/Stable-diffusion/newer.safetensors")
+        os.utime(self.data / "models/Stable-diffusion/older.safetensors", (1e9, 1e9))
+        said = self.models()[1]
+        self.assertIn("older is taken", said)
+        self.assertIn("newer.safetensors", said)
+
     def test_a_models_folder_that_was_named_itself(self):
         self.put("loras/fox.safetensors")
         self.assertIn("looks like a models folder itself", self.models()[1])

@@ -59,14 +59,15 @@ std::optional<fs::path> named(const std::vector<fs::path>& files, const fs::path
   return std::nullopt;
 }
 
-// `told`: whether it was said already that the starter stands in.
+// `told`: whether it was said already that another model stands in.
 fs::path find_checkpoint(const library::DataDir& data, const std::string& asked, bool& told) {
   const std::string name = asked.substr(0, asked.find(" ["));  // A1111 writes "NAME [HASH]"
   const fs::path folder = data.checkpoints();
   if (!asked.empty() && fs::exists(asked)) return asked;
   if (asked.empty()) {
     const fs::path file = library::default_checkpoint(data);
-    if (const std::string notice = told ? "" : library::starter_notice(data, file); !notice.empty())
+    if (const std::string notice = told ? "" : library::default_checkpoint_notice(data, file);
+        !notice.empty())
       fmt::print(stderr, "warning: {}\n", notice);
     told = true;
     if (!file.empty()) return file;

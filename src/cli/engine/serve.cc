@@ -102,7 +102,7 @@ ServerOptions parse_serve(std::span<const std::string> words) {
 void tell_of_data(const ServerOptions& options) {
   const library::DataDir data = library::find_data_dir(options.data_dir.string());
   try {
-    const std::string notice = library::starter_notice(data, library::default_checkpoint(data));
+    const std::string notice = library::default_checkpoint_notice(data, library::default_checkpoint(data));
     if (!notice.empty()) fmt::print(stderr, "warning: {}\n", notice);
   } catch (const Error& error) {  // a folder that cannot be read now may be there later
     fmt::print(stderr, "warning: {}\n", error.what());

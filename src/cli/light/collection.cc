@@ -81,7 +81,7 @@ library::Query query_of(const Invocation& invocation, const library::Library& li
 fs::path find_model(const library::DataDir& data, const std::string& name) {
   if (name.empty() || name == "default") {
     const fs::path file = library::default_checkpoint(data);
-    if (const std::string notice = library::starter_notice(data, file); !notice.empty())
+    if (const std::string notice = library::default_checkpoint_notice(data, file); !notice.empty())
       fmt::print(stderr, "warning: {}\n", printable(notice));
     if (!file.empty()) return file;
     throw Error(kNotFound, "there is no checkpoint in {}; put one there, or name a file.",

@@ -107,7 +107,7 @@ int model_list(const Invocation& invocation) {
     }
     list.push_back(std::move(entry));
   }
-  const std::string notice = library::starter_notice(data, chosen);
+  const std::string notice = library::default_checkpoint_notice(data, chosen);
   if (!notice.empty()) fmt::print(stderr, "warning: {}\n", printable(notice));
   if (invocation.has("json")) {
     print_json({{"data_dir", data.root.string()}, {"models", list}});

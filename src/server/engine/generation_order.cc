@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "base/error.h"
+#include "library/unread_models.h"
 #include "pipeline/field_table.h"
 #include "pipeline/metadata.h"
 #include "prompt/extra_networks.h"
@@ -232,6 +233,9 @@ class Reader {
       request_.checkpoint = checkpoint_path(catalog_, model, "sd_model_checkpoint", Match::kExact, faults_);
     } else if (standard) {
       request_.checkpoint = standard->path.string();
+      if (std::string notice = library::default_checkpoint_notice(catalog_.data(), standard->path);
+          !notice.empty())
+        order_.warnings.push_back(std::move(notice));
     } else {
       throw Refusal(422, fmt::format("there is no checkpoint in {}; put one there.",
                                      catalog_.data().checkpoints().string()));

@@ -50,6 +50,17 @@ class ChangingTest(unittest.TestCase):
         drawing.join()
         return answers[0]
 
+    def test_another_checkpoint_does_not_stand_in_in_silence(self):
+        warnings = lambda: json.loads(json.loads(self.draw(prompt="a fox")[1])["info"])["lowrank"]["warnings"]
+        self.assertEqual(warnings(), [])
+        shutil.copy(TINY / "sd15-tiny.safetensors", self.models / "second.safetensors")
+        os.truncate(self.models / "sd15-tiny.safetensors", 1000)
+        os.utime(self.models / "second.safetensors", (1e9, 1e9))
+        said = warnings()
+        self.assertEqual(len(said), 1, said)
+        self.assertIn("second is taken", said[0])
+        self.assertIn("sd15-tiny.safetensors", said[0])
+
     def test_a_file_cut_short_while_it_is_in_use_does_not_end_the_server(self):
         status, sound = self.draw()
         self.assertEqual(status, 200, sound)
