@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/utf8.h"
 #include "image/exif.h"
 
 namespace lowrank::image {
@@ -25,7 +26,7 @@ std::string cbor_text(std::string_view bytes, std::size_t at) {
     at += 2;
   }
   if (at > bytes.size() || length > bytes.size() - at) return "";
-  return valid_utf8(std::string(bytes.substr(at, length)));
+  return mended_utf8(std::string(bytes.substr(at, length)));
 }
 
 }  // namespace

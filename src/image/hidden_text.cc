@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "image/exif.h"
 #include "image/format_codecs.h"
 #include "image/raster.h"
@@ -85,7 +86,7 @@ std::optional<std::string> read_text(BitReader bits, std::string_view kind) {
   if (count == 0 || count > kMostBytes || count > bits.bytes_left()) return std::nullopt;
   std::string text = bits.read(count);
   if (is_packed) text = unpacked(text);
-  text = valid_utf8(text);
+  text = mended_utf8(text);
   return text.empty() ? std::nullopt : std::optional(std::move(text));
 }
 
