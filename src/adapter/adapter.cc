@@ -9,8 +9,8 @@
 
 #include "adapter/kinds/kinds.h"
 #include "base/error.h"
-#include "formats/lora_family.h"
-#include "formats/lora_fit.h"
+#include "formats/lora/lora_family.h"
+#include "formats/lora/lora_fit.h"
 
 namespace lowrank::adapter {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "adapter/formula.h"
-#include "formats/lora_file.h"
+#include "formats/lora/lora_file.h"
 #include "model/text_encoder.h"
 #include "model/unet.h"
 

@@ -19,8 +19,8 @@
 #include <variant>
 #include <vector>
 
-#include "formats/kind_shapes.h"
-#include "formats/lora_file.h"
+#include "formats/lora/kind_shapes.h"
+#include "formats/lora/lora_file.h"
 #include "model/layer.h"
 
 namespace lowrank::adapter {

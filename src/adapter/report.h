@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "formats/lora_file.h"
+#include "formats/lora/lora_file.h"
 
 namespace lowrank::adapter {
 

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "formats/diffusers_names.h"
+#include "formats/checkpoint/diffusers_names.h"
 
 namespace lowrank::adapter {
 namespace {

@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-#include "base/ascii.h"
+#include "base/text/ascii.h"
 
 namespace lowrank {
 namespace {

@@ -7,7 +7,7 @@
 #include <array>
 #include <string>
 
-#include "base/ascii.h"
+#include "base/text/ascii.h"
 
 namespace lowrank {
 

@@ -6,8 +6,8 @@
 #include <variant>
 
 #include "cli/light/commands.h"
-#include "pipeline/field_table.h"
 #include "prompt/limits.h"
+#include "request/field_table.h"
 
 namespace lowrank::cli {
 namespace {
@@ -231,24 +231,24 @@ const std::vector<OptionRow> kExplain = {
 };
 // clang-format on
 
-std::string value_word(const pipeline::FieldRow& row) {
-  const pipeline::FieldMember& member = row.member;
+std::string value_word(const request::FieldRow& row) {
+  const request::FieldMember& member = row.member;
   if (row.is_switch()) return "";
-  if (!row.words.empty() || std::holds_alternative<std::string pipeline::GenerationRequest::*>(member) ||
-      std::holds_alternative<std::vector<std::string> pipeline::GenerationRequest::*>(member))
+  if (!row.words.empty() || std::holds_alternative<std::string request::GenerationRequest::*>(member) ||
+      std::holds_alternative<std::vector<std::string> request::GenerationRequest::*>(member))
     return "TEXT";
   return "N";
 }
 
 // A field of a request as an option; A1111's name in its API is understood too.
-OptionRow field_option(const pipeline::FieldRow& row) {
+OptionRow field_option(const request::FieldRow& row) {
   OptionRow option{
       .flag = std::string(row.flag),
       .value = value_word(row),
       .help = std::string(row.help),
       .aliases = {},
       .is_repeatable =
-          std::holds_alternative<std::vector<std::string> pipeline::GenerationRequest::*>(row.member),
+          std::holds_alternative<std::vector<std::string> request::GenerationRequest::*>(row.member),
       .is_field = true};
   std::string alias(row.api);
   std::ranges::replace(alias, '_', '-');
@@ -262,14 +262,14 @@ OptionRow field_option(const pipeline::FieldRow& row) {
   }
   option.choices.assign(row.words.begin(), row.words.end());
   if (!option.is_switch() && !option.is_repeatable)
-    option.standard = pipeline::field_text(pipeline::GenerationRequest{}, row).value_or("");
+    option.standard = request::field_text(request::GenerationRequest{}, row).value_or("");
   return option;
 }
 
 enum class Wants { kTxt2img, kImg2img, kBoth };
 
 // Fields that only one of the two kinds of generation reads.
-bool is_for(const pipeline::FieldRow& row, Wants wants) {
+bool is_for(const request::FieldRow& row, Wants wants) {
   const std::string_view api = row.api;
   const bool hires = api.starts_with("hr_") || api.starts_with("firstphase_") || api == "enable_hr" ||
                      api == "hires_fix_refiner_pass";
@@ -282,7 +282,7 @@ bool is_for(const pipeline::FieldRow& row, Wants wants) {
 // The fields of a generation, what a command adds of its own, and what all of them share.
 std::vector<OptionRow> generation_options(Wants wants, const std::vector<OptionRow>& own = {}) {
   std::vector<OptionRow> options = own;
-  for (const auto& row : pipeline::field_table())
+  for (const auto& row : request::field_table())
     if (is_for(row, wants)) options.push_back(field_option(row));
   options.insert(options.end(), kGeneration.begin(), kGeneration.end());
   for (OptionRow& option : options) {
@@ -307,11 +307,11 @@ std::vector<OptionRow> generation_options(Wants wants, const std::vector<OptionR
 
 std::vector<OptionRow> extras_options() {
   std::vector<OptionRow> options;
-  for (const auto& row : pipeline::extras_field_table()) {
+  for (const auto& row : request::extras_field_table()) {
     OptionRow option{
         .flag = std::string(row.flag), .value = row.is_switch() ? "" : "N", .help = std::string(row.help)};
-    option.standard = pipeline::field_text(pipeline::ExtrasRequest{}, row).value_or("");
-    if (!row.words.empty() || std::holds_alternative<std::string pipeline::ExtrasRequest::*>(row.member)) {
+    option.standard = request::field_text(request::ExtrasRequest{}, row).value_or("");
+    if (!row.words.empty() || std::holds_alternative<std::string request::ExtrasRequest::*>(row.member)) {
       option.value = "TEXT";
       option.choices.assign(row.words.begin(), row.words.end());
     } else if (!row.is_switch()) {

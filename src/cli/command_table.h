@@ -29,7 +29,7 @@ struct OptionRow {
   bool only_choices = false;              // nothing else is taken
   std::vector<std::string> aliases = {};  // other long names, A1111's API's for example
   bool is_repeatable = false;             // each time adds a value; otherwise the last one counts
-  bool is_field = false;                  // a row of pipeline/field_table.h, whose rules apply
+  bool is_field = false;                  // a row of request/field_table.h, whose rules apply
   Names names = Names::kNone;
 
   bool is_switch() const { return value.empty(); }

@@ -7,9 +7,9 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/text/text.h"
 #include "cli/text_table.h"
 #include "library/picture_settings.h"
-#include "prompt/text.h"
 
 namespace lowrank::cli {
 namespace {
@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 bool looks_like_file(const std::string& text) {
   for (const char* begin : {"/", "./", "../", "~/"})
     if (text.starts_with(begin) && text.find_first_of("<>\n") == std::string::npos) return true;
-  const std::string ending = prompt::lower(fs::path(text).extension().string());
+  const std::string ending = lower(fs::path(text).extension().string());
   constexpr std::string_view kEndings[] = {".png", ".jpg", ".jpeg", ".webp", ".txt", ".json", ".gif"};
   return std::ranges::find(kEndings, ending) != std::end(kEndings) &&
          text.find_first_of("<>,\n") == std::string::npos;

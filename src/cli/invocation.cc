@@ -6,9 +6,9 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/text/text.h"
 #include "library/near_names.h"
-#include "pipeline/field_table.h"
-#include "prompt/text.h"
+#include "request/field_table.h"
 
 namespace lowrank::cli {
 namespace {
@@ -40,7 +40,7 @@ const OptionRow* find_letter(const CommandRow& command, char letter) {
 void check_size(const OptionRow& option, const std::string& text) {
   const auto x = text.find('x');
   const auto fits = [](std::string_view part) {
-    const auto side = prompt::parse_integer(part);
+    const auto side = parse_integer(part);
     return side && *side >= 8 && *side <= 4096;
   };
   if (!(x == std::string::npos
@@ -51,7 +51,7 @@ void check_size(const OptionRow& option, const std::string& text) {
 }
 
 void check_number(const OptionRow& option, const std::string& text) {
-  const auto number = prompt::parse_number(text);
+  const auto number = parse_number(text);
   const bool is_whole = number && *number == static_cast<double>(static_cast<long long>(*number)) &&
                         text.find_first_of(".eE") == std::string::npos;
   if (!number || (option.kind == ValueKind::kInteger && !is_whole))
@@ -67,9 +67,9 @@ void check_number(const OptionRow& option, const std::string& text) {
 
 void check_value(const OptionRow& option, const std::string& text) {
   if (option.is_field) {
-    pipeline::GenerationRequest request;
-    pipeline::set_field(request, *pipeline::field_by_flag(option.flag), text, "--" + option.flag);
-    pipeline::check_request(request);
+    request::GenerationRequest request;
+    request::set_field(request, *request::field_by_flag(option.flag), text, "--" + option.flag);
+    request::check_request(request);
     return;
   }
   if (option.only_choices && std::ranges::find(option.choices, text) == option.choices.end())

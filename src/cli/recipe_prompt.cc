@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
+#include "base/text/text.h"
 #include "cli/infotext_source.h"
 #include "library/picture_settings.h"
-#include "prompt/extra_networks.h"
+#include "prompt/grammar/extra_networks.h"
 #include "prompt/infotext.h"
-#include "prompt/text.h"
 
 namespace lowrank::cli {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "formats/kind_table.h"
+#include "formats/lora/kind_table.h"
 
 namespace lowrank::formats {
 namespace {

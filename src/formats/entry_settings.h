@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "formats/lora_file.h"
+#include "formats/lora/lora_file.h"
 
 namespace lowrank::formats {
 

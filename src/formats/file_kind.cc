@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "formats/single_file.h"
+#include "formats/checkpoint/single_file.h"
 
 namespace lowrank::formats {
 namespace {

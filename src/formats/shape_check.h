@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "formats/kind_shapes.h"
+#include "formats/lora/kind_shapes.h"
 
 namespace lowrank::formats {
 

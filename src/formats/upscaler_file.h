@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::formats {

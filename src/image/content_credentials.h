@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "image/format_codecs.h"
+#include "image/codec/format_codecs.h"
 
 namespace lowrank::image {
 

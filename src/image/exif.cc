@@ -1,7 +1,7 @@
 #include "image/exif.h"
 
 #include "base/checked.h"
-#include "base/utf8.h"
+#include "base/text/utf8.h"
 
 namespace lowrank::image {
 namespace {

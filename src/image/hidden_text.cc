@@ -7,9 +7,9 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/utf8.h"
+#include "base/text/utf8.h"
+#include "image/codec/format_codecs.h"
 #include "image/exif.h"
-#include "image/format_codecs.h"
 #include "image/raster.h"
 
 namespace lowrank::image {

@@ -8,10 +8,10 @@
 #include <memory>
 #include <string_view>
 
-#include "image/codec.h"
+#include "image/codec/codec.h"
+#include "image/codec/format_codecs.h"
 #include "image/content_credentials.h"
 #include "image/exif.h"
-#include "image/format_codecs.h"
 
 namespace lowrank::image {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "kernels/block_kernel.h"
+#include "kernels/product/block_kernel.h"
 
 namespace lowrank::kernels {
 

@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "base/ascii.h"
 #include "base/error.h"
-#include "formats/checkpoint.h"
+#include "base/text/ascii.h"
+#include "formats/checkpoint/checkpoint.h"
 #include "library/index/place_table.h"
 
 namespace lowrank::library {

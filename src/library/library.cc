@@ -5,13 +5,13 @@
 #include <string_view>
 #include <utility>
 
-#include "base/ascii.h"
 #include "base/error.h"
+#include "base/text/ascii.h"
 #include "library/index/open_index.h"
 #include "library/index/read_record.h"
 #include "library/index/state_dir.h"
 #include "library/lora_words.h"
-#include "prompt/extra_networks.h"
+#include "prompt/grammar/extra_networks.h"
 
 namespace lowrank::library {
 namespace {

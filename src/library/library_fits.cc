@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "formats/lora_fit.h"
+#include "formats/lora/lora_fit.h"
 #include "library/index/read_record.h"
 #include "library/library.h"
 

@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <map>
 
-#include "base/ascii.h"
 #include "base/error.h"
+#include "base/text/ascii.h"
+#include "base/text/text.h"
 #include "library/library.h"
 #include "library/lora_folder.h"
 #include "library/near_names.h"
 #include "library/unread_models.h"
-#include "prompt/extra_networks.h"
 #include "prompt/generators/generators.h"
-#include "prompt/text.h"
+#include "prompt/grammar/extra_networks.h"
 
 namespace lowrank::library {
 namespace {
@@ -34,13 +34,13 @@ std::string Library::prompt_name(const Record& record) const {
     const auto meant = find_lora(name);
     return meant && meant->record.id == record.id;
   };
-  const std::string name = prompt::well_formed(record.name), alias = prompt::well_formed(record.alias),
-                    relative = prompt::well_formed(relative_name(record));
+  const std::string name = well_formed(record.name), alias = well_formed(record.alias),
+                    relative = well_formed(relative_name(record));
   // One that A1111 can read, too, before one that needs LowRank's quotes.
   for (const std::string& each : {name, alias, relative})
     if (prompt::is_plain_network_name(each) && is_meant_by(each)) return each;
   // A file in no folder, whose name one in a folder bears too, is reached by its whole file name.
-  for (const std::string& each : {name, relative, prompt::well_formed(record.relative)})
+  for (const std::string& each : {name, relative, well_formed(record.relative)})
     if (is_meant_by(each)) return each;
   return relative;
 }
@@ -101,7 +101,7 @@ std::optional<FoundLora> Library::find_lora(std::string_view name) const {
   // A prompt is well-formed UTF-8, where a file's name need not be.
   if (name.find("\uFFFD") != std::string_view::npos)
     for (Record& record : select(fmt::format("gone IS NULL AND {}", places_of_kind("lora"))))
-      if (prompt::well_formed(record.name) == name || prompt::well_formed(relative_name(record)) == name)
+      if (well_formed(record.name) == name || well_formed(relative_name(record)) == name)
         return FoundLora{std::move(record), "name"};
   auto former =
       select(fmt::format("gone IS NULL AND {} AND id IN (SELECT file FROM former_name WHERE name = ?)",

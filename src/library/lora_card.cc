@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/text_file.h"
+#include "base/text/text_file.h"
 
 namespace lowrank::library {
 namespace {

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
-#include "base/ascii.h"
 #include "base/error.h"
+#include "base/text/ascii.h"
 #include "formats/natural_order.h"
 #include "library/index/walk.h"
 #include "library/near_names.h"

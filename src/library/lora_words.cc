@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "formats/hashes.h"
-#include "formats/lora_family.h"
+#include "formats/lora/lora_family.h"
 
 namespace lowrank::library {
 namespace {

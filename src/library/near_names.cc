@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/ascii.h"
+#include "base/text/ascii.h"
 
 namespace lowrank::library {
 namespace {}  // namespace

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "prompt/extra_networks.h"
 #include "prompt/generators/generators.h"
+#include "prompt/grammar/extra_networks.h"
 
 namespace lowrank::library {
 namespace {

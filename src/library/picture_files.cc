@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/files_below.h"
 #include "formats/natural_order.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "prompt/infotext.h"
 
 namespace lowrank::library {

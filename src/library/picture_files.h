@@ -6,7 +6,7 @@
 
 namespace lowrank::library {
 
-// The files in `folder` whose endings are of formats that can be read (image/codec.h), not below it, in natural order. Throws Error(kNotFound) when the
+// The files in `folder` whose endings are of formats that can be read (image/codec/codec.h), not below it, in natural order. Throws Error(kNotFound) when the
 // folder is missing.
 std::vector<std::filesystem::path> picture_files(const std::filesystem::path& folder);
 

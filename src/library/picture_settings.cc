@@ -6,11 +6,11 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
-#include "base/text_file.h"
+#include "base/text/text.h"
+#include "base/text/text_file.h"
 #include "image/hidden_text.h"
 #include "image/picture_texts.h"
 #include "prompt/infotext.h"
-#include "prompt/text.h"
 
 namespace lowrank::library {
 namespace {
@@ -27,7 +27,7 @@ prompt::PictureTexts texts_of(std::span<const std::byte> bytes, const std::strin
 }
 
 bool is_text_file(const fs::path& file) {
-  const std::string ending = prompt::lower(file.extension().string());
+  const std::string ending = lower(file.extension().string());
   return ending == ".txt" || ending == ".json";
 }
 

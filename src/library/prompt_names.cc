@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "formats/lora_file.h"
-#include "prompt/extra_networks.h"
+#include "formats/lora/lora_file.h"
+#include "prompt/grammar/extra_networks.h"
 
 namespace lowrank::library {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/text_file.h"
+#include "base/text/text_file.h"
 #include "formats/natural_order.h"
 #include "library/index/state_dir.h"
 #include "library/near_names.h"

@@ -6,10 +6,10 @@
 #include <array>
 #include <string_view>
 
-#include "base/ascii.h"
 #include "base/error.h"
 #include "base/files_below.h"
-#include "formats/checkpoint.h"
+#include "base/text/ascii.h"
+#include "formats/checkpoint/checkpoint.h"
 #include "library/index/place_table.h"
 #include "library/index/walk.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "model/ops.h"
+#include "model/ops/ops.h"
 
 namespace lowrank::model {
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "formats/layer_address.h"
-#include "model/ops.h"
+#include "model/ops/ops.h"
 #include "tensor/state_dict.h"
 
 namespace lowrank::model {

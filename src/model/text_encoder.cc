@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "model/ops.h"
+#include "model/ops/ops.h"
 
 namespace lowrank::model {
 

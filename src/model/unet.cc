@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "model/ops.h"
+#include "model/ops/ops.h"
 #include "model/token_merging.h"
 
 namespace lowrank::model {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "model/ops.h"
+#include "model/ops/ops.h"
 #include "tensor/arena.h"
 
 namespace lowrank::model {

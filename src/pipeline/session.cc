@@ -10,15 +10,15 @@
 
 #include "base/error.h"
 #include "base/progress.h"
-#include "pipeline/complete_request.h"
-#include "pipeline/generation_job.h"
-#include "pipeline/hires.h"
+#include "pipeline/generate/complete_request.h"
+#include "pipeline/generate/generation_job.h"
+#include "pipeline/generate/hires.h"
 #include "tensor/arena.h"
 
 namespace lowrank::pipeline {
 namespace {
 
-prompt::Emphasis emphasis_of(const GenerationRequest& request) {
+prompt::Emphasis emphasis_of(const request::GenerationRequest& request) {
   const auto emphasis = prompt::emphasis_from_label(request.emphasis);
   if (!emphasis)
     throw Error(kBadInput, "there is no emphasis mode '{}'; choose Original, No norm, Ignore or None.",
@@ -26,7 +26,7 @@ prompt::Emphasis emphasis_of(const GenerationRequest& request) {
   return *emphasis;
 }
 
-double merged_tokens(const GenerationRequest& request, bool is_second_pass) {
+double merged_tokens(const request::GenerationRequest& request, bool is_second_pass) {
   const double second = request.token_merging_ratio_hr.value;
   return is_second_pass && second > 0 ? second : request.token_merging_ratio.value;
 }
@@ -57,15 +57,15 @@ Session::Session(Resources resources, SessionOptions options)
 
 Session::~Session() = default;
 
-GenerationResult Session::generate(const GenerationRequest& request, const Listener& listener,
+GenerationResult Session::generate(const request::GenerationRequest& request, const Listener& listener,
                                    std::stop_token stop) {
   const at::NoGradGuard no_grad;
-  check_request(request);
+  request::check_request(request);
   Job job{.request = request, .listener = listener, .stop = std::move(stop)};
   bring_models(job, request);
   job.request = complete_request(request, job.first.model->loaded, resources_.styles, job.result.warnings);
   plan_passes(job);
-  job.seeds = picture_seeds(job.request);
+  job.seeds = request::picture_seeds(job.request);
   activate(job, job.first);
   if (job.request.is_img2img()) start_from_pictures(job);
   struct ReleaseArena {
@@ -123,7 +123,7 @@ void Session::drop_all_but(const std::vector<const ResidentModel*>& kept) {
                 [&](const auto& resident) { return std::ranges::find(kept, resident.get()) == kept.end(); });
 }
 
-LoadedModel& Session::use_model(const GenerationRequest& request) {
+LoadedModel& Session::use_model(const request::GenerationRequest& request) {
   const Place place = locate(request.checkpoint, request.vae);
   drop_stale();
   base_ = &bring(place);
@@ -142,7 +142,7 @@ std::int64_t Session::text_encodings() const {
   return count;
 }
 
-void Session::bring_models(Job& job, const GenerationRequest& request) {
+void Session::bring_models(Job& job, const request::GenerationRequest& request) {
   const Stopwatch watch(job.result.seconds_load);
   const Place place = locate(request.checkpoint, request.vae);
   drop_stale();
@@ -171,7 +171,7 @@ void Session::bring_models(Job& job, const GenerationRequest& request) {
 // ── the request ─────────────────────────────────────────────────────────────────────────────────────────
 
 void Session::plan_passes(Job& job) {
-  const GenerationRequest& request = job.request;
+  const request::GenerationRequest& request = job.request;
   job.encode_settings = {.clip_skip = request.clip_skip, .emphasis = emphasis_of(request)};
   job.first.plan = plan_sampling(request, job.first.model->loaded.prediction);
   job.first.prompt = request.prompt;
@@ -208,7 +208,7 @@ prompt::ParsedPrompt Session::parse_prompt(const Job& job, const Pass& pass,
 }
 
 PromptMemoryRequest Session::memory_request(const Job& job, const Pass& pass) const {
-  const GenerationRequest& request = job.request;
+  const request::GenerationRequest& request = job.request;
   const std::int64_t cell = pass.model->loaded.vae->downscale();
   HiresSize size{.width = request.width, .height = request.height};
   if (job.second && &pass == &*job.second) size = hires_size(request, static_cast<int>(cell));
@@ -220,7 +220,7 @@ PromptMemoryRequest Session::memory_request(const Job& job, const Pass& pass) co
 // The pass's LoRAs act, and its texts are encoded under them.
 void Session::activate(Job& job, Pass& pass) {
   throw_if_stopped(job.stop);
-  const GenerationRequest& request = job.request;
+  const request::GenerationRequest& request = job.request;
   const auto prepare = [&](ResidentModel& model, PromptConditioning& prompts) {
     model.loaded.set_tiling(request.tiling);
     model.loaded.unet->policy()->merged_tokens = merged_tokens(request, job.second && &pass == &*job.second);

@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/packed_cache.h"
-#include "pipeline/prompt_cost.h"
-#include "pipeline/request.h"
-#include "pipeline/resident_model.h"
-#include "pipeline/result.h"
-#include "pipeline/seeds.h"
-#include "pipeline/upscalers.h"
+#include "pipeline/generate/prompt_cost.h"
+#include "pipeline/generate/result.h"
+#include "pipeline/pictures/upscalers.h"
+#include "pipeline/resident/packed_cache.h"
+#include "pipeline/resident/resident_model.h"
+#include "request/generation_request.h"
+#include "request/seeds.h"
 #include "sampling/run.h"
 
 namespace lowrank::pipeline {
@@ -50,11 +50,11 @@ class Session {
 
   // Makes the request's pictures. Throws Error: kBadInput, kNotFound, kUnsupported for what the request asks,
   // kCancelled within a step of a stop. The session stays usable after any error.
-  GenerationResult generate(const GenerationRequest& request, const Listener& listener = {},
+  GenerationResult generate(const request::GenerationRequest& request, const Listener& listener = {},
                             std::stop_token stop = {});
 
   // Loads what the request names, unless it is resident. generate() does it by itself.
-  LoadedModel& use_model(const GenerationRequest& request);
+  LoadedModel& use_model(const request::GenerationRequest& request);
 
   // While the answer lives, `model` stays what it is even when its files change: somebody trains on it.
   struct Hold {
@@ -87,7 +87,7 @@ class Session {
   ResidentModel& bring(const Place& place);
   void drop_stale();
   void drop_all_but(const std::vector<const ResidentModel*>& kept);
-  void bring_models(Job& job, const GenerationRequest& request);
+  void bring_models(Job& job, const request::GenerationRequest& request);
 
   prompt::ParsedPrompt parse_prompt(const Job& job, const Pass& pass, const ResidentModel& model) const;
   PromptMemoryRequest memory_request(const Job& job, const Pass& pass) const;
@@ -106,7 +106,7 @@ class Session {
   void note_loras(Job& job, const Pass& pass);
   image::Picture decoded(Job& job, const at::Tensor& latent);
   void report_loras(Job& job);
-  std::string describe(const Job& job, const PictureSeeds& seeds) const;
+  std::string describe(const Job& job, const request::PictureSeeds& seeds) const;
 
   Resources resources_;
   SessionOptions options_;

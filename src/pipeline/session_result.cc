@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "image/colour_correction.h"
-#include "pipeline/generation_job.h"
-#include "pipeline/latent_picture.h"
-#include "pipeline/metadata.h"
+#include "pipeline/generate/generation_job.h"
+#include "pipeline/pictures/latent_picture.h"
+#include "request/metadata.h"
 
 namespace lowrank::pipeline {
 namespace {
@@ -82,7 +82,7 @@ void Session::finish_batch(Job& job, int batch, const at::Tensor& latents) {
   for (int i = 0; i < job.request.batch_size; ++i) {
     throw_if_stopped(job.stop);
     const int index = batch * job.request.batch_size + i;
-    const PictureSeeds& seeds = job.seeds[static_cast<std::size_t>(index)];
+    const request::PictureSeeds& seeds = job.seeds[static_cast<std::size_t>(index)];
     image::Picture picture = decoded(job, latents.narrow(0, i, 1));
     if (job.request.is_img2img() && job.request.color_correction) {
       const auto& all = job.init.pictures;
@@ -139,21 +139,21 @@ void Session::note_loras(Job& job, const Pass& pass) {
   }
 }
 
-std::string Session::describe(const Job& job, const PictureSeeds& seeds) const {
+std::string Session::describe(const Job& job, const request::PictureSeeds& seeds) const {
   const Pass& pass = job.first;
   const LoadedModel& model = pass.model->loaded;
-  PictureFacts facts{.request = job.request,
-                     .model_hash = hash_of(model),
-                     .vae_hash = model.vae_hash ? model.vae_hash->prefix(10) : "",
-                     .has_vae_file = !model.vae_path.empty(),
-                     .int8 = options_.int8,
-                     .lora_hashes = job.lora_hashes,
-                     .embedding_hashes = job.embedding_hashes,
-                     .loras_not_found = {},
-                     .lora_reports = job.lora_reports,
-                     .version = options_.version};
+  request::PictureFacts facts{.request = job.request,
+                              .model_hash = hash_of(model),
+                              .vae_hash = model.vae_hash ? model.vae_hash->prefix(10) : "",
+                              .has_vae_file = !model.vae_path.empty(),
+                              .int8 = options_.int8,
+                              .lora_hashes = job.lora_hashes,
+                              .embedding_hashes = job.embedding_hashes,
+                              .loras_not_found = {},
+                              .lora_reports = job.lora_reports,
+                              .version = options_.version};
   for (const auto& lora : job.result.missing_loras) facts.loras_not_found.push_back(lora.name);
-  GenerationRequest& request = facts.request;
+  request::GenerationRequest& request = facts.request;
   request.seed = static_cast<std::int64_t>(seeds.seed);
   request.subseed = static_cast<std::int64_t>(seeds.subseed);
   request.sampler = pass.plan.sampler->label;
@@ -184,7 +184,7 @@ std::string Session::describe(const Job& job, const PictureSeeds& seeds) const {
   facts.uses_churn = sampler.has_churn;
   facts.uses_noise_scale = sampler.has_s_noise;
   facts.uses_ensd = sampler.uses_ensd && pass.plan.sample.sampler_settings.eta != 0;
-  return picture_metadata(facts);
+  return request::picture_metadata(facts);
 }
 
 }  // namespace lowrank::pipeline

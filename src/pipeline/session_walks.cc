@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "base/progress.h"
-#include "pipeline/generation_job.h"
-#include "pipeline/hires.h"
-#include "pipeline/latent_picture.h"
-#include "pipeline/refiner.h"
+#include "pipeline/generate/generation_job.h"
+#include "pipeline/generate/hires.h"
+#include "pipeline/generate/refiner.h"
+#include "pipeline/pictures/latent_picture.h"
 #include "tensor/arena.h"
 
 namespace lowrank::pipeline {
@@ -31,7 +31,7 @@ at::Tensor for_batch(const at::Tensor& latents, std::int64_t batch_size) {
 
 void Session::start_from_pictures(Job& job) {
   const Stopwatch watch(job.result.seconds_encode);
-  const GenerationRequest& request = job.request;
+  const request::GenerationRequest& request = job.request;
   const LoadedModel& model = job.first.model->loaded;
   job.init = prepare_init_pictures(request, [&](const image::Picture& picture, int width, int height) {
     return upscalers_.enlarge(request.upscaler_for_img2img, picture, width, height, job.tiles(), job.stop);
@@ -48,7 +48,7 @@ void Session::start_from_pictures(Job& job) {
 
 sampling::ImageNoiseOptions Session::noise_options(const Job& job, int batch, std::int64_t height,
                                                    std::int64_t width) const {
-  const GenerationRequest& request = job.request;
+  const request::GenerationRequest& request = job.request;
   sampling::ImageNoiseOptions noise{.rng = job.first.plan.rng,
                                     .subseed_strength = request.subseed_strength.value,
                                     .seed_resize_from_width = request.seed_resize_width,
@@ -59,7 +59,7 @@ sampling::ImageNoiseOptions Session::noise_options(const Job& job, int batch, st
                                     .width = width};
   const auto size = static_cast<std::size_t>(request.batch_size);
   for (std::size_t i = 0; i < size; ++i) {
-    const PictureSeeds& seeds = job.seeds[static_cast<std::size_t>(batch) * size + i];
+    const request::PictureSeeds& seeds = job.seeds[static_cast<std::size_t>(batch) * size + i];
     noise.seeds.push_back(seeds.seed);
     noise.subseeds.push_back(seeds.subseed);
   }
@@ -67,7 +67,7 @@ sampling::ImageNoiseOptions Session::noise_options(const Job& job, int batch, st
 }
 
 at::Tensor Session::first_pass(Job& job, int batch) {
-  const GenerationRequest& request = job.request;
+  const request::GenerationRequest& request = job.request;
   if (job.second && request.firstpass_image) return {};
   if (batch > 0 && job.second) activate(job, job.first);  // the second pass may have had LoRAs of its own
   const LoadedModel& model = job.first.model->loaded;
@@ -106,7 +106,7 @@ at::Tensor Session::second_pass(Job& job, int batch, const at::Tensor& latents) 
 // inpainting checkpoint.
 at::Tensor Session::enlarged(Job& job, const at::Tensor& latents, at::Tensor& extra) {
   const Stopwatch watch(job.result.seconds_upscale);
-  const GenerationRequest& request = job.request;
+  const request::GenerationRequest& request = job.request;
   const Pass& first = job.first;
   const LoadedModel& model = job.second->model->loaded;
   const LoadedModel& before = (first.has_switched ? first.refiner : first.model)->loaded;
@@ -150,7 +150,7 @@ at::Tensor Session::enlarged(Job& job, const at::Tensor& latents, at::Tensor& ex
 at::Tensor Session::sample(Job& job, Pass& pass, int batch, std::optional<sampling::ImageStart> start,
                            const at::Tensor& extra) {
   const Stopwatch watch(job.result.seconds_sample);
-  const GenerationRequest& asked = job.request;
+  const request::GenerationRequest& asked = job.request;
   const std::int64_t cell = pass.model->loaded.vae->downscale();
   const auto noise = start ? noise_options(job, batch, start->latent.size(2), start->latent.size(3))
                            : noise_options(job, batch, asked.height / cell, asked.width / cell);

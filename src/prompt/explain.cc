@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "prompt/text.h"
+#include "base/text/text.h"
 
 namespace lowrank::prompt {
 namespace {

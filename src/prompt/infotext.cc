@@ -10,9 +10,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "prompt/attention.h"
-#include "prompt/extra_networks.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
+#include "prompt/grammar/attention.h"
+#include "prompt/grammar/extra_networks.h"
 
 namespace lowrank::prompt {
 namespace {

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/text/text.h"
 #include "prompt/infotext.h"
 #include "prompt/infotext_values.h"
-#include "prompt/text.h"
 
 namespace lowrank::prompt {
 namespace {

@@ -7,7 +7,7 @@
 #include <charconv>
 #include <cstdint>
 
-#include "prompt/text.h"
+#include "base/text/text.h"
 
 namespace lowrank::prompt {
 namespace {

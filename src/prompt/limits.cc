@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/error.h"
-#include "prompt/attention.h"
-#include "prompt/schedule.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
+#include "prompt/grammar/attention.h"
+#include "prompt/grammar/schedule.h"
 
 namespace lowrank::prompt {
 namespace {

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "base/ascii.h"
-#include "prompt/composition.h"
-#include "prompt/text.h"
+#include "base/text/ascii.h"
+#include "base/text/text.h"
+#include "prompt/grammar/composition.h"
 
 namespace lowrank::prompt {
 namespace {

@@ -8,10 +8,10 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/text/text.h"
+#include "prompt/grammar/tag_lookalikes.h"
+#include "prompt/grammar/tag_times.h"
 #include "prompt/number_lookalikes.h"
-#include "prompt/tag_lookalikes.h"
-#include "prompt/tag_times.h"
-#include "prompt/text.h"
 
 namespace lowrank::prompt {
 namespace {

@@ -11,14 +11,14 @@
 #include <string_view>
 #include <vector>
 
-#include "prompt/attention.h"
-#include "prompt/chunks.h"
-#include "prompt/composition.h"
-#include "prompt/extra_networks.h"
+#include "prompt/grammar/attention.h"
+#include "prompt/grammar/composition.h"
+#include "prompt/grammar/extra_networks.h"
+#include "prompt/grammar/schedule.h"
 #include "prompt/limits.h"
-#include "prompt/schedule.h"
 #include "prompt/styles.h"
-#include "prompt/tokenizer.h"
+#include "prompt/tokens/chunks.h"
+#include "prompt/tokens/tokenizer.h"
 
 namespace lowrank::prompt {
 

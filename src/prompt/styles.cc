@@ -6,10 +6,10 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "base/text_file.h"
-#include "prompt/extra_networks.h"
-#include "prompt/tag_lookalikes.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
+#include "base/text/text_file.h"
+#include "prompt/grammar/extra_networks.h"
+#include "prompt/grammar/tag_lookalikes.h"
 
 namespace lowrank::prompt {
 namespace {

@@ -1,7 +1,7 @@
 #include "server/route_table.h"
 
-#include "server/engine/extras_order.h"
 #include "server/fields/generation_parameters.h"
+#include "server/orders/extras_order.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {

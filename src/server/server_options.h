@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "server/engine/generation_order.h"
 #include "server/http/access.h"
+#include "server/orders/generation_order.h"
 #include "server/queue/job_queue.h"
 
 namespace lowrank::server {

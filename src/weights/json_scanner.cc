@@ -4,7 +4,7 @@
 #include <charconv>
 #include <vector>
 
-#include "base/utf8.h"
+#include "base/text/utf8.h"
 
 namespace lowrank::weights {
 namespace {

@@ -16,7 +16,7 @@
 #include "adapter/stack.h"
 #include "adapter/tiny_model.h"
 #include "base/error.h"
-#include "formats/lora_fit.h"
+#include "formats/lora/lora_fit.h"
 #include "tensor/state_dict.h"
 #include "weights/tensor_file.h"
 

@@ -90,7 +90,7 @@ TEST_F(Stack, FiftyRandomChangesLeaveWeightsAndOutputsBitIdentical) {
 }
 
 // 1e-4 where products are formed in another order: on some processors they are good for 16 bits
-// (Note [split numbers] in kernels/block_amx.cc), and a model of many layers adds up to some 3e-5.
+// (Note [split numbers] in kernels/product/block_amx.cc), and a model of many layers adds up to some 3e-5.
 TEST_F(Stack, DerivedAndBesideGiveTheSameOutput) {
   for (const RandomKind kind : kKinds) {
     const std::vector<ActiveAdapter> active = {

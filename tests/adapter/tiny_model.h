@@ -14,7 +14,7 @@
 
 #include "adapter/adapter.h"
 #include "adapter/trainable.h"
-#include "formats/lora_file.h"
+#include "formats/lora/lora_file.h"
 #include "model/random.h"
 #include "model/text_encoder.h"
 #include "model/unet.h"

@@ -1,5 +1,5 @@
 // Percent-encoding as RFC 3986 has it.
-#include "base/percent.h"
+#include "base/text/percent.h"
 
 #include <gtest/gtest.h>
 

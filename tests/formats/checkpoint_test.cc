@@ -1,13 +1,13 @@
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
+#include "formats/checkpoint/single_file.h"
 #include "formats/crafted_models.h"
 #include "formats/natural_order.h"
-#include "formats/single_file.h"
 #include "weights/pickle_builder.h"
 
 namespace lowrank::formats {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 #include "weights/crafted.h"
 #include "weights/tensor_writer.h"
 

@@ -1,4 +1,4 @@
-#include "formats/diffusers_names.h"
+#include "formats/checkpoint/diffusers_names.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "formats/crafted_models.h"
-#include "formats/lora_file.h"
+#include "formats/lora/lora_file.h"
 
 namespace lowrank::formats {
 namespace {

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "formats/crafted_models.h"
-#include "formats/lora_file.h"
-#include "formats/naming_table.h"
+#include "formats/lora/lora_file.h"
+#include "formats/lora/naming_table.h"
 
 namespace lowrank::formats {
 namespace {

@@ -1,4 +1,4 @@
-#include "formats/lora_file.h"
+#include "formats/lora/lora_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,9 +7,9 @@
 #include <set>
 
 #include "formats/crafted_models.h"
-#include "formats/kind_shapes.h"
-#include "formats/kind_table.h"
-#include "formats/lora_summary.h"
+#include "formats/lora/kind_shapes.h"
+#include "formats/lora/kind_table.h"
+#include "formats/lora/lora_summary.h"
 
 namespace lowrank::formats {
 namespace {

@@ -1,5 +1,5 @@
 // The quick look equals the strict reading on every kind of adapter.
-#include "formats/lora_summary.h"
+#include "formats/lora/lora_summary.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,9 +10,9 @@
 #include <set>
 
 #include "formats/crafted_models.h"
-#include "formats/kind_table.h"
-#include "formats/lora_family.h"
-#include "formats/lora_fit.h"
+#include "formats/lora/kind_table.h"
+#include "formats/lora/lora_family.h"
+#include "formats/lora/lora_fit.h"
 #include "formats/natural_order.h"
 
 namespace lowrank::formats {

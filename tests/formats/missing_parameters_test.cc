@@ -1,4 +1,4 @@
-#include "formats/missing_parameters.h"
+#include "formats/checkpoint/missing_parameters.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // Patterns for layer names against the answers of Python's re.match("(.*\.)?(PATTERN)$", NAME).
-#include "formats/name_pattern.h"
+#include "formats/lora/name_pattern.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

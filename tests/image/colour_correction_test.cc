@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-#include "image/codec.h"
+#include "image/codec/codec.h"
 
 namespace lowrank::image {
 namespace {

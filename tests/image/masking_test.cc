@@ -8,7 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "image/resample.h"
 
 namespace lowrank::image {

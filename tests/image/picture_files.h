@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "weights/crafted.h"
 
 namespace lowrank::image {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/block_kernel.h"
+#include "kernels/product/block_kernel.h"
 
 namespace lowrank::kernels::testing {
 

@@ -1,5 +1,5 @@
 // Linear layers and convolutions against plain loops in float64.
-#include "kernels/product.h"
+#include "kernels/product/product.h"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 #include <cmath>
 #include <optional>
 
-#include "kernels/convolution.h"
-#include "kernels/winograd.h"
+#include "kernels/convolution/convolution.h"
+#include "kernels/convolution/winograd.h"
 #include "naive.h"
 
 namespace lowrank::kernels {

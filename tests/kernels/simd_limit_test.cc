@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "kernels/block_kernel.h"
+#include "kernels/product/block_kernel.h"
 
 namespace lowrank::kernels {
 namespace {

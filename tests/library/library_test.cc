@@ -13,14 +13,14 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/sha256.h"
+#include "base/text/text.h"
 #include "library/index/open_index.h"
 #include "library/index/state_dir.h"
 #include "library/lora_words.h"
 #include "library/needed_files.h"
 #include "library/sidecar/card_edit.h"
-#include "prompt/extra_networks.h"
+#include "prompt/grammar/extra_networks.h"
 #include "prompt/styles.h"
-#include "prompt/text.h"
 
 namespace lowrank::library {
 namespace {
@@ -547,7 +547,7 @@ TEST_F(LibraryTest, EveryTagThatIsOfferedWorks) {
   const auto records = library.find({});
   ASSERT_EQ(records.size(), 20u);
   for (const Record& record : records) {
-    const std::string prompt = prompt::well_formed("a fox, " + library.prompt_tag(record) + " # note");
+    const std::string prompt = well_formed("a fox, " + library.prompt_tag(record) + " # note");
     const auto kept = prompt::apply_styles(prompt, "", {}, {}).prompt;
     const auto networks = prompt::parse_extra_networks(kept);
     EXPECT_EQ(networks.stripped, "a fox, ") << prompt;

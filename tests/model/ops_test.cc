@@ -1,5 +1,5 @@
 // The kernels' side of ops, both ways, against libtorch's in float64.
-#include "model/ops.h"
+#include "model/ops/ops.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "pipeline/field_table.h"
 #include "prompt/generators/readers.h"
+#include "request/field_table.h"
 
 namespace lowrank {
 namespace {
@@ -12,12 +12,12 @@ namespace {
 TEST(ApiLabels, AreThoseOfTheFieldTable) {
   const auto labels = prompt::a1111_api_labels();
   for (const auto& [api, label] : labels) {
-    const pipeline::FieldRow* row = pipeline::field_by_api(api);
+    const request::FieldRow* row = request::field_by_api(api);
     ASSERT_NE(row, nullptr) << api;
     EXPECT_EQ(row->infotext, label) << api;
   }
   // Nothing that a picture's text can say is passed over in a body.
-  for (const pipeline::FieldRow& row : pipeline::field_table())
+  for (const request::FieldRow& row : request::field_table())
     if (!row.infotext.empty()) {
       EXPECT_EQ(std::ranges::count(labels, row.api, &std::pair<std::string_view, std::string_view>::first), 1)
           << row.api;

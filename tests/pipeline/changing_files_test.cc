@@ -32,7 +32,7 @@ class ChangingFiles : public ::testing::Test {
     resources.lora = [this](const std::string&) { return lora_; };
     return Session(std::move(resources), {.threads = 1, .version = "LowRank test"});
   }
-  static GenerationRequest request() { return lowrank::testing::tiny_request("a fox <lora:fox:1>"); }
+  static request::GenerationRequest request() { return lowrank::testing::tiny_request("a fox <lora:fox:1>"); }
   static image::Picture draw(Session& session) { return session.generate(request()).pictures.at(0).picture; }
 
   static std::string contents(const fs::path& path) {

@@ -1,5 +1,5 @@
 // From chunks to vectors: emphasis, clip skip, editing variants, textual inversion.
-#include "pipeline/conditioning.h"
+#include "pipeline/generate/conditioning.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -12,7 +12,7 @@
 #include <stop_token>
 
 #include "base/error.h"
-#include "pipeline/prompt_cost.h"
+#include "pipeline/generate/prompt_cost.h"
 #include "pipeline/tiny_session.h"
 #include "support/expect_close.h"
 #include "tensor/state_dict.h"

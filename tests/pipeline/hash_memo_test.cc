@@ -1,5 +1,5 @@
 // Hashes remembered from one start to the next: found for the same file only, and never made up.
-#include "pipeline/hash_memo.h"
+#include "pipeline/resident/hash_memo.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <iterator>
 
 #include "base/sha256.h"
-#include "pipeline/file_hash.h"
+#include "pipeline/resident/file_hash.h"
 #include "support/temporary_folder.h"
 
 namespace lowrank::pipeline {

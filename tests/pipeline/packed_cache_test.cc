@@ -1,5 +1,5 @@
 // Packed weights kept on disk: found again, refused when they are not what they must be, bounded.
-#include "pipeline/packed_cache.h"
+#include "pipeline/resident/packed_cache.h"
 
 #include <gtest/gtest.h>
 
@@ -51,14 +51,14 @@ TEST_F(PackedCache, TheSecondStartMakesTheSamePicture) {
 
 // What rests between its uses is found again: two pictures from one session, by hires fix, with text encoded twice.
 TEST_F(PackedCache, ComponentsWorkOnAfterTheyRested) {
-  pipeline::GenerationRequest request = testing::tiny_request();
+  request::GenerationRequest request = testing::tiny_request();
   request.enable_hr = true;
   request.hr_upscaler = "Nearest";
   const auto both = [&](std::int64_t limit) {
     pipeline::Session session =
         testing::tiny_session(2, {.folder = folder_, .limit_bytes = limit, .least_bytes = 0});
     std::vector<image::Picture> pictures = {session.generate(request).pictures.at(0).picture};
-    pipeline::GenerationRequest other = request;
+    request::GenerationRequest other = request;
     other.prompt = "something else";
     session.generate(other);
     pictures.push_back(session.generate(request).pictures.at(0).picture);

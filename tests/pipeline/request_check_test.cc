@@ -1,22 +1,22 @@
-#include "pipeline/request_check.h"
+#include "pipeline/generate/request_check.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "pipeline/series/series.h"
 #include "pipeline/tiny_session.h"
+#include "request/series/series.h"
 
 namespace lowrank {
 namespace {
 
-using pipeline::FaultList;
-using pipeline::GenerationRequest;
+using request::FaultList;
+using request::GenerationRequest;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::string fault_of(const std::vector<GenerationRequest>& requests) {
+std::string fault_of(const std::vector<request::GenerationRequest>& requests) {
   try {
     pipeline::check_requests(requests, testing::tiny_resources());
   } catch (const Error& error) {
@@ -26,8 +26,8 @@ std::string fault_of(const std::vector<GenerationRequest>& requests) {
   return "";
 }
 
-TEST(FaultList, TellsEachFactOnceAndASharedRemedyOnce) {
-  FaultList faults;
+TEST(request::FaultList, TellsEachFactOnceAndASharedRemedyOnce) {
+  request::FaultList faults;
   faults.add("there is no A; look there.");
   faults.add("there is no A; look there.");
   faults.add("B is broken.");
@@ -40,8 +40,8 @@ TEST(FaultList, TellsEachFactOnceAndASharedRemedyOnce) {
   EXPECT_THROW(faults.throw_if_any(), Error);
 }
 
-TEST(FaultList, GoesOnAfterEverythingButACancel) {
-  FaultList faults;
+TEST(request::FaultList, GoesOnAfterEverythingButACancel) {
+  request::FaultList faults;
   EXPECT_THROW(faults.add_from([] { throw Error(kCancelled, "stopped."); }), Error);
   EXPECT_TRUE(faults.empty());
   faults.throw_if_any();
@@ -50,15 +50,15 @@ TEST(FaultList, GoesOnAfterEverythingButACancel) {
 }
 
 TEST(RequestCheck, FindsNothingWrongWithWhatCanBeDrawn) {
-  GenerationRequest request = testing::tiny_request("a fox <lora:lora_attn:1>");
+  request::GenerationRequest request = testing::tiny_request("a fox <lora:lora_attn:1>");
   request.enable_hr = true;
   request.refiner_checkpoint = "None";
   EXPECT_EQ(fault_of({request}), "");
 }
 
 TEST(RequestCheck, NamesEverythingThatIsWrongInAllRequests) {
-  GenerationRequest one = testing::tiny_request("a <lora:first:1> <lora:second:1>"),
-                    two = testing::tiny_request();
+  request::GenerationRequest one = testing::tiny_request("a <lora:first:1> <lora:second:1>"),
+                             two = testing::tiny_request();
   one.sampler = "Bogus";
   one.styles = {"unheard-of"};
   two.checkpoint = "nowhere";
@@ -71,7 +71,7 @@ TEST(RequestCheck, NamesEverythingThatIsWrongInAllRequests) {
 }
 
 TEST(RequestCheck, LeavesAloneWhatTheRequestAllows) {
-  GenerationRequest request = testing::tiny_request("a <lora:first:1>");
+  request::GenerationRequest request = testing::tiny_request("a <lora:first:1>");
   request.allow_missing_loras = true;
   EXPECT_EQ(fault_of({request}), "");
   request.allow_missing_loras = false;
@@ -83,11 +83,11 @@ TEST(RequestCheck, LeavesAloneWhatTheRequestAllows) {
 // A plot whose cells would all be alike without a word is none.
 TEST(RequestCheck, WhatAPlotComparesMustBeThere) {
   const auto cell = [](const std::string& prompt) {
-    GenerationRequest request = testing::tiny_request(prompt);
+    request::GenerationRequest request = testing::tiny_request(prompt);
     request.allow_missing_loras = true;
     return request;
   };
-  const auto fault = [](const std::vector<GenerationRequest>& cells, bool compares) -> std::string {
+  const auto fault = [](const std::vector<request::GenerationRequest>& cells, bool compares) -> std::string {
     try {
       pipeline::check_requests(cells, testing::tiny_resources(), {}, compares);
     } catch (const Error& error) {
@@ -104,11 +104,11 @@ TEST(RequestCheck, WhatAPlotComparesMustBeThere) {
 
 // Values that do not parse and names that stand for nothing, in one sentence.
 TEST(RequestCheck, TellsWhatTheSeriesFound) {
-  pipeline::FaultList faults;
-  const auto series = pipeline::xyz_series(
+  request::FaultList faults;
+  const auto series = request::xyz_series(
       testing::tiny_request("a fox"),
-      {.axes = {pipeline::parse_axis("Steps", "1, many"), pipeline::parse_axis("Sampler", "Bogus"),
-                pipeline::parse_axis("Size", "63x64, 100000x8")}},
+      {.axes = {request::parse_axis("Steps", "1, many"), request::parse_axis("Sampler", "Bogus"),
+                request::parse_axis("Size", "63x64, 100000x8")}},
       100, &faults);
   try {
     pipeline::check_requests(series.requests, testing::tiny_resources(), faults);
@@ -119,24 +119,24 @@ TEST(RequestCheck, TellsWhatTheSeriesFound) {
   }
 }
 
-TEST(Series, NamesAllCellsThatDoNotFit) {
+TEST(request::Series, NamesAllCellsThatDoNotFit) {
   const auto base = testing::tiny_request("a fox");
   try {
-    pipeline::xyz_series(base,
-                         {.axes = {pipeline::parse_axis("Steps", "1, many, few"),
-                                   pipeline::parse_axis("Prompt S/R", "dog, cat"),
-                                   {}}},
-                         100);
+    request::xyz_series(base,
+                        {.axes = {request::parse_axis("Steps", "1, many, few"),
+                                  request::parse_axis("Prompt S/R", "dog, cat"),
+                                  {}}},
+                        100);
     FAIL();
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), AllOf(HasSubstr("many"), HasSubstr("few"), HasSubstr("'dog'")));
   }
 }
 
-TEST(Series, NamesAllLinesThatCannotBeRead) {
+TEST(request::Series, NamesAllLinesThatCannotBeRead) {
   try {
-    pipeline::prompts_series("a fox\n--what 1\na cat\n--prompt a --steps many\n", testing::tiny_request(""),
-                             {}, 100);
+    request::prompts_series("a fox\n--what 1\na cat\n--prompt a --steps many\n", testing::tiny_request(""),
+                            {}, 100);
     FAIL();
   } catch (const Error& error) {
     EXPECT_THAT(error.what(),

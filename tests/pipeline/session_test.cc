@@ -9,16 +9,16 @@
 #include <stop_token>
 #include <utility>
 
-#include "pipeline/metadata.h"
 #include "pipeline/tiny_session.h"
+#include "request/metadata.h"
 #include "sampling/sampler_table.h"
 
 namespace lowrank {
 namespace {
 
-using pipeline::GenerationRequest;
 using pipeline::GenerationResult;
 using pipeline::Session;
+using request::GenerationRequest;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::tiny_request;
@@ -30,11 +30,11 @@ int largest_difference(const image::Picture& a, const image::Picture& b) {
   return largest;
 }
 
-image::Picture only_picture(Session& session, const GenerationRequest& request) {
+image::Picture only_picture(Session& session, const request::GenerationRequest& request) {
   return session.generate(request).pictures.at(0).picture;
 }
 
-std::string error_of(Session& session, const GenerationRequest& request) {
+std::string error_of(Session& session, const request::GenerationRequest& request) {
   try {
     session.generate(request);
   } catch (const Error& error) {
@@ -45,12 +45,12 @@ std::string error_of(Session& session, const GenerationRequest& request) {
 
 TEST(Session, SameSeedTwiceGivesTheSameBytes) {
   Session session = tiny_session();
-  const GenerationRequest request = tiny_request();
+  const request::GenerationRequest request = tiny_request();
   EXPECT_EQ(only_picture(session, request), only_picture(session, request));
 }
 
 TEST(Session, ThreadCountDoesNotChangeAByte) {
-  const GenerationRequest request = tiny_request("a (fox:1.3) <lora:locon_all:0.7>");
+  const request::GenerationRequest request = tiny_request("a (fox:1.3) <lora:locon_all:0.7>");
   Session two = tiny_session(2);
   const image::Picture with_two = only_picture(two, request);
   Session one = tiny_session(1);
@@ -64,11 +64,11 @@ TEST(Session, ABatchEqualsItsPicturesMadeAloneByteForByte) {
   for (const int side : {64, 72, 128}) {
     for (const double cfg : {1.0, 7.0}) {
       for (const int size : {2, 4}) {
-        GenerationRequest request = tiny_request("a (fox:1.2) <lora:locon_all:0.7>");
+        request::GenerationRequest request = tiny_request("a (fox:1.2) <lora:locon_all:0.7>");
         request.sampler = "Euler a";
         request.width = side;
         request.height = side == 72 ? 104 : side;
-        request.cfg_scale = pipeline::Decimal(cfg);
+        request.cfg_scale = request::Decimal(cfg);
         request.batch_size = size;
         const GenerationResult batch = session.generate(request);
         ASSERT_EQ(batch.pictures.size(), static_cast<std::size_t>(size));
@@ -85,7 +85,7 @@ TEST(Session, ABatchEqualsItsPicturesMadeAloneByteForByte) {
 
 TEST(Session, BatchesContinueTheSeeds) {
   Session session = tiny_session();
-  GenerationRequest request = tiny_request();
+  request::GenerationRequest request = tiny_request();
   request.batch_count = 2;
   const GenerationResult result = session.generate(request);
   request.batch_count = 1;
@@ -118,7 +118,7 @@ TEST(Session, EveryLoraIsReported) {
 
 TEST(Session, GuidanceOneRunsTheUnetOncePerCall) {
   Session session = tiny_session();
-  GenerationRequest request = tiny_request();
+  request::GenerationRequest request = tiny_request();
   request.sampler = "Euler";
   request.cfg_scale = 1;
   EXPECT_EQ(session.generate(request).unet_passes, 3);
@@ -134,7 +134,7 @@ TEST(Session, GuidanceOneRunsTheUnetOncePerCall) {
 
 TEST(Session, ShortcutsChangeThePictureAndAreTold) {
   Session session = tiny_session();
-  GenerationRequest request = tiny_request();
+  request::GenerationRequest request = tiny_request();
   const image::Picture exact = only_picture(session, request);
   request.step_cache = 2;
   const GenerationResult cached = session.generate(request);
@@ -153,7 +153,7 @@ TEST(Session, ShortcutsChangeThePictureAndAreTold) {
 // first three a change comes at the third call (A1111's editing counts so), at which a cache of every second is whole anyway.
 TEST(Session, AStepIsNotReusedForAnotherTextOrOtherLoras) {
   Session session = tiny_session();
-  GenerationRequest request = tiny_request();
+  request::GenerationRequest request = tiny_request();
   const auto drawn = [&](const char* prompt, int steps, int step_cache) {
     request.prompt = prompt;
     request.steps = steps;
@@ -190,7 +190,7 @@ TEST(Session, LorasThatSwitchCountAmongWhatIsEncoded) {
 // A step of a large picture takes seconds: who ends a job waits for a block of the U-Net only.
 TEST(Session, EndingActsWithinAStep) {
   Session session = tiny_session();
-  const GenerationRequest request = tiny_request();  // three steps
+  const request::GenerationRequest request = tiny_request();  // three steps
   int asked = 0, steps = 0;
   std::stop_source stop;
   pipeline::Listener listener;
@@ -209,7 +209,7 @@ TEST(Session, EndingActsWithinAStep) {
 
 TEST(Session, GuidanceOneIgnoresTheNegativePrompt) {
   Session session = tiny_session();
-  GenerationRequest request = tiny_request();
+  request::GenerationRequest request = tiny_request();
   request.cfg_scale = 1;
   const image::Picture first = only_picture(session, request);
   request.negative_prompt = "something else entirely";
@@ -224,7 +224,7 @@ TEST(Session, AMissingLoraIsAnErrorWithTheRemedy) {
 
 TEST(Session, AMissingLoraIsReportedWhenAllowed) {
   Session session = tiny_session();
-  GenerationRequest request = tiny_request("a fox <lora:nothing:1><lora:lora_attn:1>");
+  request::GenerationRequest request = tiny_request("a fox <lora:nothing:1><lora:lora_attn:1>");
   request.allow_missing_loras = true;
   const GenerationResult result = session.generate(request);
   ASSERT_EQ(result.missing_loras.size(), 1u);
@@ -244,7 +244,7 @@ TEST(Session, ACollectionThatCannotBeAskedIsNoMissingLora) {
       return find(name);
     };
     Session session(resources, {.threads = 1, .version = "LowRank test"});
-    GenerationRequest request = tiny_request("a fox <lora:lora_attn:1>");
+    request::GenerationRequest request = tiny_request("a fox <lora:lora_attn:1>");
     request.allow_missing_loras = true;
     EXPECT_THAT(error_of(session, request), HasSubstr("the index cannot be opened"));
     is_broken = false;
@@ -267,9 +267,9 @@ TEST(Session, EncodingsAreKeptUntilSomethingOfTheTextEncoderChanges) {
 
 TEST(Session, PromptEditingReachesTheUnet) {
   Session session = tiny_session();
-  GenerationRequest request = tiny_request("a [fox:cat:2]");
+  request::GenerationRequest request = tiny_request("a [fox:cat:2]");
   request.steps = 6;
-  GenerationRequest fox = request, cat = request;
+  request::GenerationRequest fox = request, cat = request;
   fox.prompt = "a fox";
   cat.prompt = "a cat";
   const image::Picture edited = only_picture(session, request);
@@ -289,7 +289,7 @@ TEST(Session, PiecesOfACompositionAddUp) {
 
 TEST(Session, AStopIsHeardWithinAStep) {
   Session session = tiny_session();
-  GenerationRequest request = tiny_request();
+  request::GenerationRequest request = tiny_request();
   request.steps = 20;
   std::stop_source source;
   int steps = 0;
@@ -328,7 +328,7 @@ TEST(Session, EveryStepIsReportedWithAPreview) {
 TEST(Session, EverySamplerMakesAPicture) {
   Session session = tiny_session();
   for (const auto& row : sampling::sampler_table()) {
-    GenerationRequest request = tiny_request();
+    request::GenerationRequest request = tiny_request();
     request.sampler = row.label;
     request.steps = 4;
     const GenerationResult result = session.generate(request);
@@ -340,7 +340,7 @@ TEST(Session, EverySamplerMakesAPicture) {
 TEST(Session, BadRequestsAreOneSentence) {
   Session session = tiny_session();
   const auto with = [](auto change) {
-    GenerationRequest request = tiny_request();
+    request::GenerationRequest request = tiny_request();
     change(request);
     return request;
   };

@@ -17,9 +17,9 @@ namespace lowrank {
 namespace {
 
 namespace fs = std::filesystem;
-using pipeline::GenerationRequest;
 using pipeline::GenerationResult;
 using pipeline::Session;
+using request::GenerationRequest;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -27,7 +27,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 
 image::Picture picture_of(Session& session, const std::string& prompt, int steps = 4) {
-  GenerationRequest request = testing::tiny_request(prompt);
+  request::GenerationRequest request = testing::tiny_request(prompt);
   request.steps = steps;
   return session.generate(request).pictures.at(0).picture;
 }

@@ -38,8 +38,8 @@ inline pipeline::Session tiny_session(int threads = 1, pipeline::PackedCacheOpti
       {.threads = threads, .version = "LowRank test", .packed_cache = std::move(packed_cache), .int8 = int8});
 }
 
-inline pipeline::GenerationRequest tiny_request(std::string prompt = "a fox") {
-  pipeline::GenerationRequest request;
+inline request::GenerationRequest tiny_request(std::string prompt = "a fox") {
+  request::GenerationRequest request;
   request.prompt = std::move(prompt);
   request.negative_prompt = "blurry";
   request.steps = 3;

@@ -3,18 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "image/resample.h"
-#include "pipeline/extras.h"
-#include "pipeline/init_pictures.h"
-#include "pipeline/metadata.h"
+#include "pipeline/pictures/extras.h"
+#include "pipeline/pictures/init_pictures.h"
 #include "pipeline/tiny_session.h"
+#include "request/metadata.h"
 
 namespace lowrank {
 namespace {
 
-using pipeline::Decimal;
-using pipeline::GenerationRequest;
+using request::Decimal;
+using request::GenerationRequest;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -28,13 +28,13 @@ image::Mask mask() {
   return image::load_mask(std::string(LOWRANK_TEST_FIXTURES) + "/image/masking/mask.png");
 }
 
-GenerationRequest from_picture() {
-  GenerationRequest request = tiny_request();
+request::GenerationRequest from_picture() {
+  request::GenerationRequest request = tiny_request();
   request.init_images = {source()};
   return request;
 }
 
-std::string error_of(pipeline::Session& session, const GenerationRequest& request) {
+std::string error_of(pipeline::Session& session, const request::GenerationRequest& request) {
   try {
     session.generate(request);
   } catch (const Error& error) {
@@ -47,11 +47,11 @@ std::string error_of(pipeline::Session& session, const GenerationRequest& reques
 // byte.
 TEST(Workflow, PicturesRepeatFromTheirOwnText) {
   pipeline::Session session = tiny_session();
-  std::vector<GenerationRequest> requests(9, from_picture());
-  requests[0].denoising_strength = Decimal(0.4);
+  std::vector<request::GenerationRequest> requests(9, from_picture());
+  requests[0].denoising_strength = request::Decimal(0.4);
   requests[0].resize_mode = 2;
-  requests[0].initial_noise_multiplier = Decimal(0.9);
-  requests[0].extra_noise = Decimal(0.1);
+  requests[0].initial_noise_multiplier = request::Decimal(0.9);
+  requests[0].extra_noise = request::Decimal(0.1);
   requests[0].img2img_fix_steps = true;
   requests[1].resize_mode = 3;
   requests[1].upscaler_for_img2img = "Nearest";
@@ -70,12 +70,12 @@ TEST(Workflow, PicturesRepeatFromTheirOwnText) {
   for (std::size_t i = 5; i < requests.size(); ++i) {
     requests[i] = tiny_request("a fox <lora:lora_attn:0.8>");
     requests[i].enable_hr = true;
-    requests[i].hr_scale = Decimal(1.25);
+    requests[i].hr_scale = request::Decimal(1.25);
   }
   requests[6].hr_upscaler = "Lanczos";
   requests[6].hr_resize_x = 80;
   requests[6].hr_second_pass_steps = 2;
-  requests[6].denoising_strength = Decimal(0.35);
+  requests[6].denoising_strength = request::Decimal(0.35);
   requests[7].hr_prompt = "a cat <lora:loha_attn:0.5>, \"quoted: yes\"";
   requests[7].hr_negative_prompt = "dark";
   requests[7].hr_sampler = "Euler a";
@@ -83,10 +83,10 @@ TEST(Workflow, PicturesRepeatFromTheirOwnText) {
   requests[8].tiling = true;
   requests[8].hr_resize_x = 72;
   requests[8].hr_resize_y = 96;
-  for (const GenerationRequest& request : requests) {
+  for (const request::GenerationRequest& request : requests) {
     const auto first = session.generate(request).pictures.at(0);
-    GenerationRequest again;
-    EXPECT_THAT(pipeline::apply_metadata(again, prompt::parse_infotext(first.metadata)), IsEmpty())
+    request::GenerationRequest again;
+    EXPECT_THAT(request::apply_metadata(again, prompt::parse_infotext(first.metadata)), IsEmpty())
         << first.metadata;
     again.init_images = request.init_images;
     again.mask = request.mask;
@@ -99,7 +99,7 @@ TEST(Workflow, PicturesRepeatFromTheirOwnText) {
 // The order and the words of A1111's create_infotext.
 TEST(Workflow, TheTextNamesWhatWasDoneAsA1111Does) {
   pipeline::Session session = tiny_session();
-  GenerationRequest request = from_picture();
+  request::GenerationRequest request = from_picture();
   request.mask = mask();
   request.inpaint_full_res_padding = 32;
   const std::string inpainted = session.generate(request).pictures.at(0).metadata;
@@ -108,10 +108,10 @@ TEST(Workflow, TheTextNamesWhatWasDoneAsA1111Does) {
       inpainted,
       HasSubstr("Mask blur: 4, Inpaint area: Only masked, Masked area padding: 32, Masked content: fill"));
   EXPECT_THAT(inpainted, HasSubstr("Init image hash: " + pipeline::init_picture_hash(source())));
-  EXPECT_TRUE(pipeline::is_img2img(prompt::parse_infotext(inpainted)));
-  GenerationRequest hires = tiny_request();
+  EXPECT_TRUE(request::is_img2img(prompt::parse_infotext(inpainted)));
+  request::GenerationRequest hires = tiny_request();
   hires.enable_hr = true;
-  hires.hr_scale = Decimal(1.5);
+  hires.hr_scale = request::Decimal(1.5);
   hires.hr_second_pass_steps = 2;
   hires.hr_sampler = "Euler";
   const std::string enlarged = session.generate(hires).pictures.at(0).metadata;
@@ -120,13 +120,13 @@ TEST(Workflow, TheTextNamesWhatWasDoneAsA1111Does) {
       enlarged,
       HasSubstr("Hires sampler: Euler, Hires schedule type: Automatic, Hires upscale: 1.5, Hires steps: 2, "
                 "Hires upscaler: Latent"));
-  EXPECT_FALSE(pipeline::is_img2img(prompt::parse_infotext(enlarged)));
+  EXPECT_FALSE(request::is_img2img(prompt::parse_infotext(enlarged)));
   EXPECT_THAT(session.generate(from_picture()).pictures.at(0).metadata, Not(HasSubstr("Mask")));
 }
 
 TEST(Workflow, OutsideTheMaskTheOriginalStays) {
   pipeline::Session session = tiny_session();
-  GenerationRequest request = from_picture();
+  request::GenerationRequest request = from_picture();
   request.mask = mask();
   request.mask_blur = 0;
   const image::Picture original = source();
@@ -147,7 +147,7 @@ TEST(Workflow, OutsideTheMaskTheOriginalStays) {
 
 TEST(Workflow, ABlankMaskIsPlainImg2imgAndSaid) {
   pipeline::Session session = tiny_session();
-  GenerationRequest request = from_picture();
+  request::GenerationRequest request = from_picture();
   const auto plain = session.generate(request);
   request.mask = image::Mask{.width = 57, .height = 45, .grey = std::vector<std::uint8_t>(57 * 45, 0)};
   const auto blank = session.generate(request);
@@ -158,7 +158,7 @@ TEST(Workflow, ABlankMaskIsPlainImg2imgAndSaid) {
 
 TEST(Workflow, WithoutASizeThePictureKeepsItsOwn) {
   pipeline::Session session = tiny_session();
-  GenerationRequest request = from_picture();
+  request::GenerationRequest request = from_picture();
   request.width = request.height = 0;
   const auto picture = session.generate(request).pictures.at(0).picture;
   EXPECT_EQ(picture.width, 56);
@@ -167,7 +167,7 @@ TEST(Workflow, WithoutASizeThePictureKeepsItsOwn) {
 
 TEST(Workflow, OneInitPictureForEachOfABatch) {
   pipeline::Session session = tiny_session();
-  GenerationRequest request = from_picture();
+  request::GenerationRequest request = from_picture();
   request.init_images.push_back(image::resize(source(), 40, 60));
   EXPECT_THAT(error_of(session, request), HasSubstr("2 init pictures for a batch of 1"));
   request.batch_size = 2;
@@ -179,9 +179,9 @@ TEST(Workflow, OneInitPictureForEachOfABatch) {
 TEST(Workflow, TheHiresPassIsReportedAndItsLorasAreOff) {
   pipeline::Session session = tiny_session();
   const auto before = session.generate(tiny_request()).pictures.at(0).picture;
-  GenerationRequest request = tiny_request();
+  request::GenerationRequest request = tiny_request();
   request.enable_hr = true;
-  request.hr_scale = Decimal(1.25);
+  request.hr_scale = request::Decimal(1.25);
   request.hr_prompt = "a fox <lora:loha_attn:1>";
   int second = 0;
   pipeline::Listener listener;
@@ -199,12 +199,12 @@ TEST(Workflow, TheHiresPassIsReportedAndItsLorasAreOff) {
 
 TEST(Workflow, AFirstPassPictureTakesThePlaceOfTheFirstPass) {
   pipeline::Session session = tiny_session();
-  GenerationRequest request = tiny_request();
+  request::GenerationRequest request = tiny_request();
   request.enable_hr = true;
-  request.hr_scale = Decimal(1.25);
+  request.hr_scale = request::Decimal(1.25);
   request.hr_upscaler = "Lanczos";
   const auto whole = session.generate(request);
-  GenerationRequest first = tiny_request();
+  request::GenerationRequest first = tiny_request();
   request.firstpass_image = session.generate(first).pictures.at(0).picture;
   const auto second = session.generate(request);
   EXPECT_EQ(second.pictures.at(0).picture, whole.pictures.at(0).picture);
@@ -213,7 +213,7 @@ TEST(Workflow, AFirstPassPictureTakesThePlaceOfTheFirstPass) {
 
 TEST(Workflow, TilingLeavesNoTrace) {
   pipeline::Session session = tiny_session();
-  GenerationRequest request = tiny_request("a fox <lora:locon_all:0.7>");
+  request::GenerationRequest request = tiny_request("a fox <lora:locon_all:0.7>");
   const auto plain = session.generate(request).pictures.at(0).picture;
   request.tiling = true;
   EXPECT_NE(session.generate(request).pictures.at(0).picture, plain);
@@ -223,7 +223,7 @@ TEST(Workflow, TilingLeavesNoTrace) {
 
 TEST(Workflow, TagsCanBeLeftWithoutEffect) {
   pipeline::Session session = tiny_session();
-  GenerationRequest request = tiny_request("a fox <lora:lora_attn:1>");
+  request::GenerationRequest request = tiny_request("a fox <lora:lora_attn:1>");
   request.disable_extra_networks = true;
   const auto off = session.generate(request);
   EXPECT_EQ(off.pictures.at(0).picture, session.generate(tiny_request("a fox")).pictures.at(0).picture);
@@ -232,7 +232,7 @@ TEST(Workflow, TagsCanBeLeftWithoutEffect) {
 
 TEST(Workflow, BadRequestsAreOneSentence) {
   pipeline::Session session = tiny_session();
-  const auto with = [](GenerationRequest request, auto change) {
+  const auto with = [](request::GenerationRequest request, auto change) {
     change(request);
     return request;
   };
@@ -247,25 +247,27 @@ TEST(Workflow, BadRequestsAreOneSentence) {
       HasSubstr("no checkpoint 'none'"));
   EXPECT_THAT(error_of(session, with(tiny_request(),
                                      [](auto& r) {
-                                       r.refiner_checkpoint = "missing", r.refiner_switch_at = Decimal(0.5);
+                                       r.refiner_checkpoint = "missing",
+                                       r.refiner_switch_at = request::Decimal(0.5);
                                      })),
               HasSubstr("no checkpoint 'missing'"));
-  EXPECT_THAT(error_of(session, with(from_picture(), [](auto& r) { r.denoising_strength = Decimal(1.5); })),
-              HasSubstr("--denoising is 1.5"));
+  EXPECT_THAT(
+      error_of(session, with(from_picture(), [](auto& r) { r.denoising_strength = request::Decimal(1.5); })),
+      HasSubstr("--denoising is 1.5"));
   EXPECT_THAT(error_of(session, with(from_picture(), [](auto& r) { r.upscaler_for_img2img = "Foo"; })),
               HasSubstr("no upscaler 'Foo'"));
   EXPECT_THAT(error_of(session,
                        with(from_picture(),
                             [](auto& r) { r.mask = mask(), r.inpaint_full_res = false, r.resize_mode = 3; })),
               HasSubstr("latent upscale"));
-  GenerationRequest off = tiny_request();  // switched off: the name is not even looked up
+  request::GenerationRequest off = tiny_request();  // switched off: the name is not even looked up
   off.refiner_checkpoint = "none such";
   EXPECT_EQ(error_of(session, off), "");
 }
 
 TEST(Extras, ScalesCropsAndMixes) {
   pipeline::Upscalers upscalers({});
-  pipeline::ExtrasRequest request;
+  request::ExtrasRequest request;
   EXPECT_EQ(pipeline::run_extras(request, source(), upscalers, {}).picture, source());  // "None"
   request.upscaler_1 = "Nearest";
   const auto doubled = pipeline::run_extras(request, source(), upscalers, {});
@@ -281,7 +283,7 @@ TEST(Extras, ScalesCropsAndMixes) {
   EXPECT_EQ(cropped.info,
             "Postprocess upscale to: 96x64, Postprocess crop to: 96x64, Postprocess upscaler: Nearest");
   request.upscaler_2 = "Lanczos";
-  request.upscaler_2_visibility = Decimal(1.0);
+  request.upscaler_2_visibility = request::Decimal(1.0);
   const auto second = pipeline::run_extras(request, source(), upscalers, {}).picture;
   request.upscaler_1 = "Lanczos";
   request.upscaler_2 = "None";

@@ -1,4 +1,4 @@
-#include "prompt/attention.h"
+#include "prompt/grammar/attention.h"
 
 #include <gtest/gtest.h>
 

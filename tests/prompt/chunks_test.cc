@@ -1,4 +1,4 @@
-#include "prompt/chunks.h"
+#include "prompt/tokens/chunks.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "prompt/composition.h"
+#include "prompt/grammar/composition.h"
 
 #include <gtest/gtest.h>
 

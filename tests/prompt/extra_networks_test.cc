@@ -1,4 +1,4 @@
-#include "prompt/extra_networks.h"
+#include "prompt/grammar/extra_networks.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "prompt/schedule.h"
+#include "prompt/grammar/schedule.h"
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,9 @@
-#include "prompt/tag_lookalikes.h"
+#include "prompt/grammar/tag_lookalikes.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "prompt/extra_networks.h"
+#include "prompt/grammar/extra_networks.h"
 
 namespace lowrank::prompt {
 namespace {

@@ -1,4 +1,4 @@
-#include "prompt/tag_times.h"
+#include "prompt/grammar/tag_times.h"
 
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
-#include "prompt/tokenizer.h"
+#include "prompt/tokens/tokenizer.h"
 
 #include <gtest/gtest.h>
 
-#include "prompt/clean_text.h"
+#include "base/text/text.h"
 #include "prompt/fixtures.h"
-#include "prompt/html_entities.h"
-#include "prompt/text.h"
+#include "prompt/tokens/clean_text.h"
+#include "prompt/tokens/html_entities.h"
 
 namespace lowrank::prompt {
 namespace {

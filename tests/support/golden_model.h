@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 #include "tensor/state_dict.h"
 #include "weights/tensor_file.h"
 

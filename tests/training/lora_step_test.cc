@@ -8,7 +8,7 @@
 #include <set>
 
 #include "adapter/trainable.h"
-#include "pipeline/checkpoint_loader.h"
+#include "pipeline/resident/checkpoint_loader.h"
 #include "support/expect_close.h"
 #include "tensor/state_dict.h"
 #include "training/objective/diffusion_loss.h"

@@ -13,7 +13,7 @@
 #include "adapter/trainable.h"
 #include "base/error.h"
 #include "formats/hashes.h"
-#include "formats/lora_file.h"
+#include "formats/lora/lora_file.h"
 #include "support/expect_close.h"
 #include "training/data/caption_encoder.h"
 #include "training/lora_runs.h"

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <string>
 
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "model/random.h"
 #include "support/temporary_folder.h"
 #include "tensor/state_dict.h"

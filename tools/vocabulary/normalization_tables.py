@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes src/prompt/normalization_tables.inc: canonical composition (NFC) and the forms of the full-width block.
+"""Writes src/prompt/tokens/normalization_tables.inc: canonical composition (NFC) and the forms of the full-width block.
 
-    python3 tools/vocabulary/normalization_tables.py > src/prompt/normalization_tables.inc
+    python3 tools/vocabulary/normalization_tables.py > src/prompt/tokens/normalization_tables.inc
 
 Run by hand when a newer Unicode is wanted; the result is committed, so that a build does not depend on the
 version of Python.

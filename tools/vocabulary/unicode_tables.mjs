@@ -1,6 +1,6 @@
-// Writes src/prompt/unicode_tables.inc: the Unicode classes and the lower-casing of the prompt language.
+// Writes src/base/text/unicode_tables.inc: the Unicode classes and the lower-casing of the prompt language.
 //
-//   node unicode_tables.mjs > ../../src/prompt/unicode_tables.inc
+//   node unicode_tables.mjs > ../../src/base/text/unicode_tables.inc
 //
 // Run by hand when a newer Unicode is wanted; the result is committed, so that a build does not depend on the
 // version of Node.

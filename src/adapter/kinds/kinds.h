@@ -19,7 +19,7 @@
 #include <string_view>
 
 #include "adapter/formula.h"
-#include "formats/lora_fit.h"
+#include "formats/lora/lora_fit.h"
 
 namespace lowrank::adapter::kinds {
 

@@ -6,7 +6,7 @@
 
 #include "adapter/kinds/kinds.h"
 #include "base/error.h"
-#include "formats/kind_table.h"
+#include "formats/lora/kind_table.h"
 
 namespace lowrank::adapter::kinds {
 namespace {

@@ -8,11 +8,11 @@
 #include "base/error.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "kernels/simd_limit.h"
 #include "lowrank/lowrank.h"
-#include "pipeline/field_table.h"
 #include "pipeline/session.h"
+#include "request/field_table.h"
 
 namespace lowrank {
 namespace {
@@ -51,14 +51,14 @@ auto translated(const Work& work) {
   }
 }
 
-pipeline::GenerationRequest request_of(const Generation& asked) {
-  pipeline::GenerationRequest request;
+request::GenerationRequest request_of(const Generation& asked) {
+  request::GenerationRequest request;
   request.prompt = asked.prompt;
   request.negative_prompt = asked.negative_prompt;
   request.steps = asked.steps;
   request.sampler = asked.sampler;
   request.scheduler = asked.scheduler;
-  request.cfg_scale = pipeline::Decimal(asked.cfg_scale);
+  request.cfg_scale = request::Decimal(asked.cfg_scale);
   request.seed = asked.seed;
   request.width = asked.width;
   request.height = asked.height;
@@ -69,10 +69,10 @@ pipeline::GenerationRequest request_of(const Generation& asked) {
   request.vae = asked.vae;
   request.allow_missing_loras = asked.allow_missing_loras;
   for (const auto& [name, value] : asked.more) {
-    const pipeline::FieldRow* row = pipeline::field_by_api(name);
+    const request::FieldRow* row = request::field_by_api(name);
     if (row == nullptr)
       throw Error(kBadInput, "there is no field '{}' in a generation; check the spelling.", name);
-    pipeline::set_field(request, *row, value, name);
+    request::set_field(request, *row, value, name);
   }
   return request;
 }

@@ -33,11 +33,11 @@ double processor_seconds() {
 
 int bench(const CommandCall& call) {
   GenerationArguments arguments = parse_generation(call.words, "bench");
-  pipeline::GenerationRequest& request = arguments.request;
+  request::GenerationRequest& request = arguments.request;
   if (request.prompt.empty()) request.prompt = "a red fox in the snow";
   if (request.seed < 0) request.seed = 1;
   if (request.sampler.empty()) request.sampler = "Euler";
-  if (arguments.request.steps == pipeline::GenerationRequest{}.steps) request.steps = 3;
+  if (arguments.request.steps == request::GenerationRequest{}.steps) request.steps = 3;
   pipeline::Session session(resources(arguments.data_dir),
                             session_options(arguments.threads, arguments.int8));
 

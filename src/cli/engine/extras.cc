@@ -9,16 +9,16 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/text/text.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
 #include "cli/engine/word_reader.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "library/picture_files.h"
 #include "library/picture_settings.h"
-#include "pipeline/extras.h"
-#include "pipeline/fault_list.h"
-#include "pipeline/field_table.h"
-#include "prompt/text.h"
+#include "pipeline/pictures/extras.h"
+#include "request/fault_list.h"
+#include "request/field_table.h"
 
 namespace lowrank::cli {
 namespace {
@@ -26,7 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Arguments {
-  pipeline::ExtrasRequest request;
+  request::ExtrasRequest request;
   std::vector<fs::path> pictures;
   fs::path data_dir = ".";
   std::string output, format;
@@ -34,8 +34,8 @@ struct Arguments {
   bool json = false, quiet = false;
 };
 
-const pipeline::ExtrasFieldRow* field(std::string_view flag) {
-  for (const auto& row : pipeline::extras_field_table())
+const request::ExtrasFieldRow* field(std::string_view flag) {
+  for (const auto& row : request::extras_field_table())
     if (row.flag == flag) return &row;
   return nullptr;
 }
@@ -54,7 +54,7 @@ Arguments parse_extras(std::span<const std::string> words) {
       a.pictures.emplace_back(reader.word());
     } else if (const auto* row = field(flag)) {
       const bool is_switch = row->is_switch();
-      pipeline::set_field(a.request, *row, is_switch ? std::string("true") : reader.value(), "--" + flag);
+      request::set_field(a.request, *row, is_switch ? std::string("true") : reader.value(), "--" + flag);
       if (flag == "width" || flag == "height") a.request.resize_mode = 1;
     } else if (flag == "data-dir") {
       a.data_dir = reader.value();
@@ -79,7 +79,7 @@ Arguments parse_extras(std::span<const std::string> words) {
 
 // The pictures in the form of --output: a file, a folder ('/' at the end, or one that is there), or none.
 fs::path asked_file(const Arguments& a, const fs::path& picture) {
-  const std::string extension = a.format.empty() ? ".png" : "." + prompt::lower(a.format);
+  const std::string extension = a.format.empty() ? ".png" : "." + lower(a.format);
   const bool is_folder = !a.output.empty() && (a.output.ends_with('/') || fs::is_directory(a.output));
   if (!a.output.empty() && !is_folder) {
     if (a.pictures.size() > 1)
@@ -120,7 +120,7 @@ int extras(const CommandCall& call) {
   Arguments a = parse_extras(call.words);
   a.pictures = library::expand_pictures(a.pictures);
   if (a.pictures.empty()) throw Error(kBadInput, "extras needs a picture, or a folder of pictures.");
-  pipeline::check_request(a.request);
+  request::check_request(a.request);
   if (a.request.upscaler_1 == "None")
     throw Error(kBadInput, "nothing to do: name what enlarges with --upscaler, for example Lanczos.");
   // A name that does not fit is told before the first picture.
@@ -128,7 +128,7 @@ int extras(const CommandCall& call) {
   if (a.threads > 0) at::set_num_threads(a.threads);
   tell_unread_folders(a.data_dir);
   pipeline::Upscalers upscalers(resources(a.data_dir).upscalers);
-  pipeline::FaultList faults;
+  request::FaultList faults;
   for (const std::string& name : {a.request.upscaler_1, a.request.upscaler_2})
     if (!name.empty()) faults.add_from([&] { upscalers.check(name); });
   if (a.pictures.size() > 1)

@@ -7,24 +7,24 @@
 #include <variant>
 
 #include "base/error.h"
+#include "base/text/text.h"
 #include "cli/engine/word_reader.h"
 #include "library/library.h"
 #include "library/picture_settings.h"
-#include "pipeline/field_table.h"
-#include "pipeline/metadata.h"
 #include "prompt/infotext.h"
-#include "prompt/text.h"
+#include "request/field_table.h"
+#include "request/metadata.h"
 
 namespace lowrank::cli {
 namespace {
 
-using pipeline::FieldRow;
-using pipeline::GenerationRequest;
+using request::FieldRow;
+using request::GenerationRequest;
 
 void set_size(GenerationRequest& request, const std::string& text) {
   const auto x = text.find('x');
   const auto side = [&](std::string_view part) {
-    const auto value = prompt::parse_integer(part);
+    const auto value = parse_integer(part);
     if (!value || *value < 1 || *value > 4096)
       throw Error(kBadInput, "--size is '{}', but must be WIDTHxHEIGHT in pixels, such as 512x768.", text);
     return *value;
@@ -118,7 +118,7 @@ std::vector<Option> split_words(std::span<const std::string> words, std::string_
     }
     const auto own = std::ranges::find(kOwnOptions, flag, &OwnOption::flag);
     option.own = own == std::end(kOwnOptions) ? nullptr : &*own;
-    option.field = pipeline::field_by_flag(flag);
+    option.field = request::field_by_flag(flag);
     if (option.own == nullptr && option.field == nullptr)
       throw Error(kBadInput, "'{}' is no option of {}; 'lowrank {} --help' lists them.", words[i], command,
                   command);
@@ -165,12 +165,12 @@ void repeat_picture(GenerationArguments& arguments, std::string_view command) {
     library::use_local_names(infotext,
                              library::Library::open(library::find_data_dir(arguments.data_dir.string())));
   note_what_is_missing(arguments, infotext);
-  for (const auto& label : pipeline::apply_metadata(arguments.request, infotext))
+  for (const auto& label : request::apply_metadata(arguments.request, infotext))
     arguments.notes.push_back(fmt::format("{}: '{}' is unknown to LowRank, so the picture may differ.",
                                           arguments.from.string(), label));
   if (const std::string* weights = infotext.find("U-Net weights")) arguments.int8 = *weights == "int8";
   if (const std::string* hash = infotext.find("Init image hash")) arguments.init_hash = *hash;
-  if (pipeline::is_img2img(infotext) && arguments.init.empty())
+  if (request::is_img2img(infotext) && arguments.init.empty())
     arguments.notes.push_back(fmt::format(
         "{}: was made from another picture, which {} does not have; give it with 'lowrank img2img --init'.",
         arguments.from.string(), command));
@@ -189,7 +189,7 @@ GenerationArguments parse_generation(std::span<const std::string> words, std::st
   if (height > 0) arguments.request.height = height;
   for (const Option& option : options)
     if (option.field != nullptr)
-      pipeline::set_field(arguments.request, *option.field, option.value, "--" + option.flag);
+      request::set_field(arguments.request, *option.field, option.value, "--" + option.flag);
   return arguments;
 }
 

@@ -1,4 +1,4 @@
-// Words of the command line become a generation request: every field of pipeline/field_table.h by its flag,
+// Words of the command line become a generation request: every field of request/field_table.h by its flag,
 // and the options that are no part of a picture.
 #pragma once
 
@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/request.h"
 #include "prompt/limits.h"
+#include "request/generation_request.h"
 
 namespace lowrank::cli {
 
 struct GenerationArguments {
-  pipeline::GenerationRequest request;
+  request::GenerationRequest request;
   std::filesystem::path data_dir = ".";
   int threads = 0;                          // 0: all cores
   bool int8 = false;                        // the U-Net in 8 bits

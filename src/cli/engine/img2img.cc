@@ -11,10 +11,10 @@
 #include "cli/engine/commands.h"
 #include "cli/engine/generation_arguments.h"
 #include "cli/engine/picture_maker.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "library/picture_files.h"
-#include "pipeline/fault_list.h"
-#include "pipeline/init_pictures.h"
+#include "pipeline/pictures/init_pictures.h"
+#include "request/fault_list.h"
 
 namespace lowrank::cli {
 namespace {
@@ -33,7 +33,7 @@ std::optional<image::Mask> mask_for(const fs::path& mask, const fs::path& pictur
 
 // Opens every picture of a folder and its mask once, so that a bad one stops the work before it begins.
 void check_pictures(const std::vector<fs::path>& pictures, const fs::path& mask) {
-  pipeline::FaultList faults;
+  request::FaultList faults;
   for (const fs::path& picture : pictures) {
     faults.add_from([&] { image::load_picture(picture); });
     faults.add_from([&] { mask_for(mask, picture); });
@@ -52,7 +52,7 @@ void compare_hash(const GenerationArguments& arguments, const image::Picture& pi
 
 int img2img(const CommandCall& call) {
   const GenerationArguments arguments = parse_generation(call.words, "img2img");
-  pipeline::check_request(arguments.request);
+  request::check_request(arguments.request);
   const auto pictures = library::expand_pictures(arguments.init);
   if (pictures.empty())
     throw Error(kBadInput, "img2img needs a picture to start from: --init FILE, or a folder of pictures.");
@@ -62,7 +62,7 @@ int img2img(const CommandCall& call) {
   if (pictures.size() > 1) check_pictures(pictures, arguments.mask);
   std::vector<MadePictures> series;
   for (std::size_t i = 0; i < pictures.size(); ++i) {
-    pipeline::GenerationRequest request = arguments.request;
+    request::GenerationRequest request = arguments.request;
     request.init_images = {image::load_picture(pictures[i])};
     request.mask = mask_for(arguments.mask, pictures[i]);
     compare_hash(arguments, request.init_images.front(), pictures[i]);

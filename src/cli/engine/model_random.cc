@@ -15,9 +15,9 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/text/text.h"
 #include "cli/engine/commands.h"
 #include "model/random.h"
-#include "prompt/text.h"
 
 namespace lowrank::cli {
 namespace {
@@ -45,7 +45,7 @@ Options parse_shape(std::span<const std::string> words) {
   if (!options.out.ends_with(".safetensors"))
     throw Error(kBadInput, "--out is '{}', but must name a file that ends in .safetensors.", options.out);
   if (values.contains("--seed")) {
-    const auto seed = prompt::parse_integer(values["--seed"]);
+    const auto seed = parse_integer(values["--seed"]);
     if (!seed || *seed < 0)
       throw Error(kBadInput, "--seed is '{}', but must be a whole number from 0.", values["--seed"]);
     options.seed = static_cast<std::uint64_t>(*seed);

@@ -13,9 +13,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text/text.h"
 #include "library/picture_files.h"
 #include "prompt/infotext.h"
-#include "prompt/text.h"
 
 namespace lowrank::cli {
 namespace {
@@ -122,7 +122,7 @@ std::string numbered(const fs::path& parent, std::string_view pattern, const Mea
 }
 
 bool is_written_extension(const std::string& extension) {
-  const std::string lower = prompt::lower(extension);
+  const std::string lower = lowrank::lower(extension);
   return lower == ".png" || lower == ".jpg" || lower == ".jpeg" || lower == ".webp";
 }
 
@@ -143,7 +143,7 @@ OutputFiles::OutputFiles(const GenerationArguments& arguments, std::string_view 
     extension_ = extension;
     pattern.resize(pattern.size() - extension.size());
   }
-  const std::string asked = arguments.format.empty() ? "png" : prompt::lower(arguments.format);
+  const std::string asked = arguments.format.empty() ? "png" : lower(arguments.format);
   format_ =
       image::picture_format(extension_.empty() || !arguments.format.empty() ? asked : extension_.substr(1));
   if (!extension_.empty() && format_ != image::picture_format(extension_.substr(1)))

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "cli/engine/generation_arguments.h"
-#include "image/codec.h"
-#include "pipeline/result.h"
+#include "image/codec/codec.h"
+#include "pipeline/generate/result.h"
 
 namespace lowrank::cli {
 

@@ -11,9 +11,9 @@
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
 #include "cli/engine/result_json.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "library/picture_files.h"
-#include "pipeline/request_check.h"
+#include "pipeline/generate/request_check.h"
 #include "prompt/infotext.h"
 
 namespace lowrank::cli {
@@ -54,12 +54,12 @@ void PictureMaker::show_preview(const pipeline::StepEvent& event) {
                       {.format = format, .quality = 80, .parameters = prompt::lowrank_mark(LOWRANK_VERSION)});
 }
 
-void PictureMaker::check(std::span<const pipeline::GenerationRequest> requests,
-                         pipeline::FaultList found) const {
+void PictureMaker::check(std::span<const request::GenerationRequest> requests,
+                         request::FaultList found) const {
   pipeline::check_requests(requests, resources_, std::move(found));
 }
 
-MadePictures PictureMaker::make(const pipeline::GenerationRequest& request, const std::string& name) {
+MadePictures PictureMaker::make(const request::GenerationRequest& request, const std::string& name) {
   MadePictures made;
   pipeline::Listener listener;
   listener.preview = arguments_.preview.empty() ? pipeline::Preview::kNone : pipeline::Preview::kEachStep;

@@ -11,8 +11,8 @@
 #include "cli/engine/generation_arguments.h"
 #include "cli/engine/output_files.h"
 #include "cli/engine/progress_bar.h"
-#include "pipeline/fault_list.h"
 #include "pipeline/session.h"
+#include "request/fault_list.h"
 
 namespace lowrank::cli {
 
@@ -31,10 +31,10 @@ class PictureMaker {
 
   // Throws Error(kBadInput) naming everything that is wrong with the requests, before anything is loaded.
   // `found` is told before it.
-  void check(std::span<const pipeline::GenerationRequest> requests, pipeline::FaultList found = {}) const;
+  void check(std::span<const request::GenerationRequest> requests, request::FaultList found = {}) const;
 
   // Makes and saves. `name`: what [name] in the output pattern stands for.
-  MadePictures make(const pipeline::GenerationRequest& request, const std::string& name = "");
+  MadePictures make(const request::GenerationRequest& request, const std::string& name = "");
 
   // In a series: which of how many requests comes next, for the progress.
   void announce(std::size_t number, std::size_t count) { bar_.set_series(number, count); }

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "pipeline/result.h"
+#include "pipeline/generate/result.h"
 
 namespace lowrank::cli {
 

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/files_below.h"
+#include "base/text/text.h"
 #include "cli/engine/commands.h"
 #include "formats/upscaler_file.h"
 #include "library/data_dir.h"
@@ -20,7 +21,6 @@
 #include "library/library.h"
 #include "library/near_names.h"
 #include "library/unread_models.h"
-#include "prompt/text.h"
 
 namespace lowrank::cli {
 namespace {
@@ -157,7 +157,7 @@ pipeline::SessionOptions session_options(int threads, bool int8, const prompt::P
   options.prompt_limits = prompt_limits;
   options.packed_cache.folder = library::packed_folder();
   if (const char* limit = std::getenv("LOWRANK_PACKED_CACHE_GB"); limit != nullptr && *limit != 0) {
-    const auto gigabytes = prompt::parse_number(limit);
+    const auto gigabytes = parse_number(limit);
     if (!gigabytes || *gigabytes < 0 || *gigabytes > 1e6)
       throw Error(kBadInput, "LOWRANK_PACKED_CACHE_GB is '{}', but must be a number of gigabytes.", limit);
     options.packed_cache.limit_bytes = static_cast<std::int64_t>(*gigabytes * (1 << 30));

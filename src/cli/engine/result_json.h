@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "pipeline/result.h"
+#include "pipeline/generate/result.h"
 
 namespace lowrank::cli {
 

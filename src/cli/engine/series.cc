@@ -9,22 +9,22 @@
 #include <string>
 
 #include "base/error.h"
-#include "base/text_file.h"
+#include "base/text/text_file.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/generation_arguments.h"
 #include "cli/engine/picture_maker.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "library/picture_files.h"
-#include "pipeline/fault_list.h"
-#include "pipeline/field_table.h"
-#include "pipeline/series/series.h"
+#include "request/fault_list.h"
+#include "request/field_table.h"
+#include "request/series/series.h"
 
 namespace lowrank::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-using pipeline::Series;
+using request::Series;
 
 constexpr std::size_t kMostPictures = 2000;
 constexpr double kMaxSheetPixels = 400e6;
@@ -34,8 +34,8 @@ fs::path sheet_name(const fs::path& first) {
 }
 
 // Init picture and mask, where the command was given them.
-pipeline::GenerationRequest given_pictures(const GenerationArguments& arguments) {
-  pipeline::GenerationRequest pictures;
+request::GenerationRequest given_pictures(const GenerationArguments& arguments) {
+  request::GenerationRequest pictures;
   if (arguments.init.empty()) return pictures;
   const auto files = library::expand_pictures(arguments.init);
   if (files.size() != 1)
@@ -47,16 +47,16 @@ pipeline::GenerationRequest given_pictures(const GenerationArguments& arguments)
 
 GenerationArguments series_arguments(const CommandCall& call, const char* command) {
   GenerationArguments arguments = parse_generation(call.words, command);
-  pipeline::check_request(arguments.request);
+  request::check_request(arguments.request);
   return arguments;
 }
 
-pipeline::Axis axis_of(const std::string& text, const char* flag) {
+request::Axis axis_of(const std::string& text, const char* flag) {
   if (text.empty()) return {};
   const auto colon = text.find(':');
   if (colon == std::string::npos)
     throw Error(kBadInput, "--{} is '{}', but must be NAME: VALUES, such as \"Steps: 10, 20\".", flag, text);
-  return pipeline::parse_axis(text.substr(0, colon), std::string_view(text).substr(colon + 1));
+  return request::parse_axis(text.substr(0, colon), std::string_view(text).substr(colon + 1));
 }
 
 // Prompts make no grid; they are written below their pictures.
@@ -72,13 +72,13 @@ image::Picture sheet_of(const Series& series, std::vector<MadePictures>& made) {
   if (!series.grid) return captioned_sheet(series, made);
   std::vector<const image::Picture*> pictures;
   for (const auto& each : made) pictures.push_back(&each.result.pictures.front().picture);
-  return pipeline::draw_sheets(*series.grid, pictures).whole;
+  return request::draw_sheets(*series.grid, pictures).whole;
 }
 
 // Makes and saves all pictures, and a sheet of the first one of each request; prints them.
 void make_series(const Series& series, const GenerationArguments& arguments, std::string_view folder,
-                 const CommandCall& call, pipeline::FaultList faults = {}) {
-  const pipeline::GenerationRequest pictures = given_pictures(arguments);
+                 const CommandCall& call, request::FaultList faults = {}) {
+  const request::GenerationRequest pictures = given_pictures(arguments);
   std::size_t count = 0;
   for (const auto& request : series.requests) count += static_cast<std::size_t>(request.picture_count());
   PictureMaker maker(arguments, folder, count, call.stop);
@@ -91,7 +91,7 @@ void make_series(const Series& series, const GenerationArguments& arguments, std
   std::size_t number = 0;
   for (const std::size_t i : series.order) {
     maker.announce(++number, made.size());
-    made[i] = maker.make(pipeline::with_pictures(series.requests[i], pictures));
+    made[i] = maker.make(request::with_pictures(series.requests[i], pictures));
     pixels += static_cast<double>(made[i].result.pictures.front().picture.rgb.size()) / 3;
     if (has_sheet && pixels > kMaxSheetPixels) {
       has_sheet = false;
@@ -107,7 +107,7 @@ void make_series(const Series& series, const GenerationArguments& arguments, std
   if (has_sheet) {
     file = sheet_name(made.front().files.front());
     std::string metadata = made.front().result.pictures.front().metadata;
-    if (series.grid) metadata = pipeline::grid_metadata(metadata, series.grid->entries);
+    if (series.grid) metadata = request::grid_metadata(metadata, series.grid->entries);
     file = image::save_new_picture(file, sheet_of(series, made),
                                    {.format = image::picture_format(file.extension().string().substr(1)),
                                     .quality = arguments.quality,
@@ -120,15 +120,15 @@ void make_series(const Series& series, const GenerationArguments& arguments, std
 
 int xyz(const CommandCall& call) {
   const GenerationArguments arguments = series_arguments(call, "xyz");
-  pipeline::XyzSettings settings;
-  pipeline::FaultList faults;
+  request::XyzSettings settings;
+  request::FaultList faults;
   faults.add_from([&] { settings.axes[0] = axis_of(arguments.x_axis, "x"); });
   faults.add_from([&] { settings.axes[1] = axis_of(arguments.y_axis, "y"); });
   faults.add_from([&] { settings.axes[2] = axis_of(arguments.z_axis, "z"); });
   if (faults.empty() &&
       std::ranges::all_of(settings.axes, [](const auto& axis) { return axis.text.empty(); }))
     throw Error(kBadInput, "xyz needs an axis: --x \"Steps: 10, 20, 30\", and --y and --z as you like.");
-  const pipeline::Series series = pipeline::xyz_series(arguments.request, settings, kMostPictures, &faults);
+  const request::Series series = request::xyz_series(arguments.request, settings, kMostPictures, &faults);
   if (faults.empty())
     for (const std::string& idle :
          pipeline::idle_axes(arguments.request, settings.axes, !arguments.init.empty()))
@@ -139,11 +139,11 @@ int xyz(const CommandCall& call) {
 
 int matrix(const CommandCall& call) {
   const GenerationArguments arguments = series_arguments(call, "matrix");
-  const pipeline::MatrixSettings settings{
+  const request::MatrixSettings settings{
       .options = {.at_start = arguments.matrix_at_start, .joined_by_blank = arguments.matrix_blank},
       .varies_negative = arguments.matrix_negative,
       .different_seeds = arguments.different_seeds};
-  make_series(pipeline::matrix_series(arguments.request, settings, kMostPictures), arguments, "matrix-images",
+  make_series(request::matrix_series(arguments.request, settings, kMostPictures), arguments, "matrix-images",
               call);
   return 0;
 }
@@ -156,10 +156,10 @@ int prompts(const CommandCall& call) {
                 arguments.prompts_file.string());
   const std::string bytes{std::istreambuf_iterator<char>(file), {}};
   const std::string text = decode_text(bytes, arguments.prompts_file.string());
-  const pipeline::LineOptions options{.iterates_seed = arguments.iterate_seed,
-                                      .same_seed = arguments.same_seed};
-  pipeline::FaultList faults;
-  const Series series = pipeline::prompts_series(text, arguments.request, options, kMostPictures, &faults);
+  const request::LineOptions options{.iterates_seed = arguments.iterate_seed,
+                                     .same_seed = arguments.same_seed};
+  request::FaultList faults;
+  const Series series = request::prompts_series(text, arguments.request, options, kMostPictures, &faults);
   make_series(series, arguments, "txt2img-images", call, std::move(faults));
   return 0;
 }

@@ -11,6 +11,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/loopback.h"
+#include "base/text/text.h"
 #include "cli/engine/browser.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/reachable_addresses.h"
@@ -19,7 +20,6 @@
 #include "library/index/state_dir.h"
 #include "library/unread_models.h"
 #include "prompt/limits.h"
-#include "prompt/text.h"
 #include "server/server.h"
 
 namespace lowrank::cli {
@@ -71,7 +71,7 @@ constexpr ServeOption kOptions[] = {
     {"--max-body-mb", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.body_bytes = static_cast<std::size_t>(number(f, t)) << 20; }},
     {"--prompt-limits", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.limits.prompt = prompt::parse_prompt_limits(t, f); }},
     {"--max-connections", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.connections = number(f, t); }},
-    {"--keep-results-hours", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.queue.retention.seconds = 3600 * prompt::parse_number(t).value_or(24); }},
+    {"--keep-results-hours", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.queue.retention.seconds = 3600 * parse_number(t).value_or(24); }},
     {"--keep-results-mb", true, [](ServerOptions& o, const std::string& t, std::string_view f) { o.queue.retention.bytes = std::int64_t{number(f, t)} << 20; }},
     {"--state-dir", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.state_dir = t; }},
     {"--access-log", true, [](ServerOptions& o, const std::string& t, std::string_view) { o.access_log = t == "none" ? "" : t; }},

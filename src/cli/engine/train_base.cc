@@ -8,10 +8,10 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/text/text.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/training_bar.h"
 #include "cli/engine/word_reader.h"
-#include "prompt/text.h"
 #include "training/scratch/base_run.h"
 
 namespace lowrank::cli {

@@ -8,7 +8,7 @@ namespace lowrank::cli {
 
 int txt2img(const CommandCall& call) {
   const GenerationArguments arguments = parse_generation(call.words, "txt2img");
-  pipeline::check_request(arguments.request);
+  request::check_request(arguments.request);
   PictureMaker maker(arguments, "txt2img-images", static_cast<std::size_t>(arguments.request.picture_count()),
                      call.stop);
   maker.check(std::span(&arguments.request, 1));

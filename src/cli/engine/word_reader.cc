@@ -1,7 +1,7 @@
 #include "cli/engine/word_reader.h"
 
 #include "base/error.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
 
 namespace lowrank::cli {
 
@@ -38,7 +38,7 @@ void WordReader::refuse() const {
 }
 
 int whole_number(std::string_view flag, std::string_view text, int low, int high) {
-  const auto number = prompt::parse_integer(text);
+  const auto number = parse_integer(text);
   if (!number || *number < low || *number > high)
     throw Error(kBadInput, "--{} is '{}', but must be a whole number between {} and {}.", flag, text, low,
                 high);

@@ -8,13 +8,13 @@
 #include <ctime>
 
 #include "base/error.h"
+#include "base/text/text.h"
 #include "cli/text_table.h"
 #include "library/index/place_table.h"
 #include "library/lora_words.h"
 #include "library/near_names.h"
 #include "library/sidecar/lora_type.h"
 #include "library/unread_models.h"
-#include "prompt/text.h"
 
 namespace lowrank::cli {
 namespace {
@@ -164,8 +164,8 @@ std::int64_t bytes_of(const std::string& text, std::string_view label) {
   static constexpr Unit kUnits[] = {{"", 1},    {"b", 1},    {"k", 1e3}, {"kb", 1e3},
                                     {"m", 1e6}, {"mb", 1e6}, {"g", 1e9}, {"gb", 1e9}};
   const auto split = std::min(text.find_first_not_of("0123456789. "), text.size());
-  const auto number = prompt::parse_number(text.substr(0, split));
-  const std::string unit = prompt::lower(prompt::trim(std::string_view(text).substr(split)));
+  const auto number = parse_number(text.substr(0, split));
+  const std::string unit = lower(trim(std::string_view(text).substr(split)));
   const auto found = std::ranges::find(kUnits, unit, &Unit::name);
   if (!number || *number < 0 || *number > 1e15 || found == std::end(kUnits))
     throw Error(kBadInput, "--{} is '{}', but must be a size such as 200MB.", label, text);

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "cli/light/commands.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "library/picture_files.h"
 #include "library/picture_settings.h"
 #include "prompt/infotext.h"

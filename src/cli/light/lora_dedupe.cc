@@ -9,7 +9,7 @@
 #include "cli/light/progress_line.h"
 #include "cli/stop_signal.h"
 #include "cli/text_table.h"
-#include "prompt/extra_networks.h"
+#include "prompt/grammar/extra_networks.h"
 
 namespace lowrank::cli {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/text/text.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
@@ -13,7 +14,6 @@
 #include "library/lora_card.h"
 #include "library/sidecar/card_edit.h"
 #include "library/sidecar/preview.h"
-#include "prompt/text.h"
 
 namespace lowrank::cli {
 namespace {
@@ -53,7 +53,7 @@ int write_edit(const Invocation& invocation, Library& library, const Record& rec
 }
 
 double weight_of(const std::string& text) {
-  const auto weight = prompt::parse_number(text);
+  const auto weight = parse_number(text);
   if (!weight || *weight < -10 || *weight > 10)
     throw Error(kBadInput, "--weight is '{}', but must be a number between -10 and 10; 0 takes it away.",
                 text);
@@ -67,7 +67,7 @@ int lora_tag(const Invocation& invocation) {
   const Record record = library.resolve(invocation.places.front()).record;
   auto tags = library::list_of(record.tags);
   for (std::size_t i = 1; i < invocation.places.size(); ++i) {
-    const std::string tag(prompt::trim(invocation.places[i]));
+    const std::string tag(trim(invocation.places[i]));
     if (tag.empty() || tag.size() > 200) throw Error(kBadInput, "a tag must have 1 to 200 bytes.");
     const auto at = std::ranges::find(tags, tag);
     if (invocation.has("remove")) {
@@ -126,7 +126,7 @@ int lora_note(const Invocation& invocation) {
 int lora_rate(const Invocation& invocation) {
   Library library = open_library(invocation);
   const Record record = library.resolve(invocation.places.front()).record;
-  const auto rating = prompt::parse_integer(invocation.places[1]);
+  const auto rating = parse_integer(invocation.places[1]);
   if (!rating || *rating < 0 || *rating > 5)
     throw Error(kBadInput, "the rating is '{}', but must be 1 to 5, or 0 to take it away.",
                 invocation.places[1]);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/text/text.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/download_board.h"
@@ -13,7 +14,6 @@
 #include "cli/stop_signal.h"
 #include "cli/text_table.h"
 #include "library/import/importer.h"
-#include "prompt/text.h"
 
 namespace lowrank::cli {
 namespace {

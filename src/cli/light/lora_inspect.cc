@@ -10,8 +10,8 @@
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
-#include "formats/lora_family.h"
-#include "formats/lora_file.h"
+#include "formats/lora/lora_family.h"
+#include "formats/lora/lora_file.h"
 #include "library/lora_words.h"
 
 namespace lowrank::cli {

@@ -18,7 +18,7 @@
 #include "library/index/watch.h"
 #include "library/lora_words.h"
 #include "library/unread_models.h"
-#include "prompt/extra_networks.h"
+#include "prompt/grammar/extra_networks.h"
 
 namespace lowrank::cli {
 namespace {

@@ -11,7 +11,7 @@
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
-#include "formats/lora_file.h"
+#include "formats/lora/lora_file.h"
 #include "library/lora_card.h"
 #include "library/lora_words.h"
 #include "weights/tensor_file.h"

@@ -11,8 +11,8 @@
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
-#include "formats/checkpoint.h"
-#include "formats/lora_family.h"
+#include "formats/checkpoint/checkpoint.h"
+#include "formats/lora/lora_family.h"
 #include "library/data_dir.h"
 #include "library/unread_models.h"
 

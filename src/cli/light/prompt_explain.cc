@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 #include "formats/embedding_file.h"
 #include "library/data_dir.h"
 #include "library/library.h"

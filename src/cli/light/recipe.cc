@@ -8,7 +8,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/text_file.h"
+#include "base/text/text_file.h"
 #include "cli/infotext_source.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"

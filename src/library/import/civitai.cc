@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/ascii.h"
 #include "base/error.h"
+#include "base/text/ascii.h"
 #include "library/import/file_name.h"
 #include "library/import/json_fields.h"
 

@@ -11,9 +11,9 @@
 #include <memory>
 #include <mutex>
 
-#include "base/ascii.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/text/ascii.h"
 #include "library/import/curl_door.h"
 #include "library/import/inner_address.h"
 #include "library/import/tokens.h"

@@ -1,7 +1,7 @@
 #include "library/import/placing.h"
 
 #include "base/error.h"
-#include "formats/lora_summary.h"
+#include "formats/lora/lora_summary.h"
 #include "library/import/download.h"
 #include "library/import/file_name.h"
 #include "weights/tensor_file.h"

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "base/percent.h"
+#include "base/text/percent.h"
 #include "library/import/file_name.h"
 #include "library/import/importer.h"
 #include "library/import/placing.h"

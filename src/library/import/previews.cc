@@ -7,8 +7,8 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "formats/lora_summary.h"
-#include "image/codec.h"
+#include "formats/lora/lora_summary.h"
+#include "image/codec/codec.h"
 #include "library/lora_card.h"
 #include "library/sidecar/card_edit.h"
 

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "base/ascii.h"
 #include "base/loopback.h"
-#include "base/percent.h"
+#include "base/text/ascii.h"
+#include "base/text/percent.h"
 
 namespace lowrank::library {
 

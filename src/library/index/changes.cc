@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "formats/peft_config.h"
+#include "formats/lora/peft_config.h"
 #include "library/index/read_record.h"
 
 namespace lowrank::library {

@@ -7,7 +7,7 @@
 #include <set>
 #include <unordered_map>
 
-#include "base/ascii.h"
+#include "base/text/ascii.h"
 #include "library/index/query.h"
 #include "library/lora_words.h"
 

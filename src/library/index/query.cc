@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/ascii.h"
+#include "base/text/ascii.h"
 #include "formats/natural_order.h"
 #include "library/index/metadata_text.h"
 #include "library/index/place_table.h"

@@ -6,10 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
+#include "formats/checkpoint/single_file.h"
 #include "formats/embedding_file.h"
-#include "formats/lora_fit.h"
-#include "formats/single_file.h"
+#include "formats/lora/lora_fit.h"
 #include "library/index/metadata_text.h"
 #include "library/lora_folder.h"
 

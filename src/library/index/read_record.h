@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "formats/lora_summary.h"
+#include "formats/lora/lora_summary.h"
 #include "library/index/place_table.h"
 #include "library/index/record.h"
 #include "library/lora_card.h"

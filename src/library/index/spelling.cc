@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-#include "base/ascii.h"
+#include "base/text/ascii.h"
 #include "library/near_names.h"
 
 namespace lowrank::library {

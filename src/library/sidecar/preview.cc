@@ -1,6 +1,6 @@
 #include "library/sidecar/preview.h"
 
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "library/lora_card.h"
 
 namespace lowrank::library {

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <charconv>
 
-#include "prompt/extra_networks.h"
+#include "base/text/text.h"
 #include "prompt/generators/draft.h"
 #include "prompt/generators/readers.h"
+#include "prompt/grammar/extra_networks.h"
 #include "prompt/infotext_values.h"
-#include "prompt/text.h"
 
 namespace lowrank::prompt {
 namespace {

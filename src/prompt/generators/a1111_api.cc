@@ -5,9 +5,9 @@
 #include <array>
 #include <cstddef>
 
+#include "base/text/text.h"
 #include "prompt/generators/flat_json.h"
 #include "prompt/generators/readers.h"
-#include "prompt/text.h"
 
 namespace lowrank::prompt {
 namespace {

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <set>
 
-#include "prompt/extra_networks.h"
+#include "base/text/text.h"
 #include "prompt/generators/comfyui_graph.h"
 #include "prompt/generators/draft.h"
 #include "prompt/generators/readers.h"
-#include "prompt/text.h"
+#include "prompt/grammar/extra_networks.h"
 
 namespace lowrank::prompt {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "prompt/text.h"
+#include "base/text/text.h"
 
 namespace lowrank::prompt {
 namespace {

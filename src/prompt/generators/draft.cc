@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "prompt/extra_networks.h"
+#include "base/text/text.h"
+#include "prompt/grammar/extra_networks.h"
 #include "prompt/infotext_values.h"
-#include "prompt/text.h"
 
 namespace lowrank::prompt {
 namespace {

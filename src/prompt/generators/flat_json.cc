@@ -6,9 +6,9 @@
 #include <map>
 #include <memory>
 
+#include "base/text/text.h"
 #include "prompt/generators/readers.h"
-#include "prompt/html_entities.h"
-#include "prompt/text.h"
+#include "prompt/tokens/html_entities.h"
 
 namespace lowrank::prompt {
 namespace {

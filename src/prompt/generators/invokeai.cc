@@ -1,9 +1,9 @@
 // InvokeAI: `invokeai_metadata` since version 3, `sd-metadata` of version 2, the command line in `Dream` before.
 #include <fmt/format.h>
 
+#include "base/text/text.h"
 #include "prompt/generators/flat_json.h"
 #include "prompt/generators/readers.h"
-#include "prompt/text.h"
 
 namespace lowrank::prompt {
 namespace {

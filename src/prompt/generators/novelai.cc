@@ -2,9 +2,9 @@
 // UserComment. A1111 reads them in the same way.
 #include <fmt/format.h>
 
+#include "base/text/text.h"
 #include "prompt/generators/draft.h"
 #include "prompt/generators/readers.h"
-#include "prompt/text.h"
 
 namespace lowrank::prompt {
 namespace {

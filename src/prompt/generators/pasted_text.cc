@@ -6,9 +6,9 @@
 #include <optional>
 #include <utility>
 
-#include "prompt/html_entities.h"
+#include "base/text/text.h"
 #include "prompt/infotext.h"
-#include "prompt/text.h"
+#include "prompt/tokens/html_entities.h"
 
 namespace lowrank::prompt {
 namespace {

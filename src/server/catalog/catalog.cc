@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/files_below.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
 
 namespace lowrank::server {
 namespace {
@@ -65,7 +65,7 @@ std::optional<CheckpointEntry> Catalog::find_checkpoint(const std::string& name,
       if (is_called(entry, name.substr(0, bracket))) return entry;
   if (match == Match::kPart)
     for (const auto& entry : all)
-      if (prompt::lower(entry.title()).find(prompt::lower(name)) != std::string::npos) return entry;
+      if (lower(entry.title()).find(lower(name)) != std::string::npos) return entry;
   return std::nullopt;
 }
 

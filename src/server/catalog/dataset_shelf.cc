@@ -8,10 +8,10 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/text/text.h"
 #include "formats/natural_order.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "library/import/file_name.h"
-#include "prompt/text.h"
 #include "server/catalog/catalog.h"
 #include "server/http/refusal.h"
 #include "training/data/picture_file.h"
@@ -43,7 +43,7 @@ std::vector<fs::path> visible_entries(const fs::path& folder) {
 std::string folder_name(const std::string& trigger, std::int64_t repeats) {
   if (repeats < 1 || repeats > kMaxRepeats)
     refuse_field("repeats", fmt::format("must lie between 1 and {}", kMaxRepeats));
-  const std::string words(prompt::trim(trigger));
+  const std::string words(trim(trigger));
   const std::string name = fmt::format("{}_{}", repeats, words);
   if (words.empty() || library::safe_file_name(name) != name)
     refuse_field("trigger",
@@ -213,7 +213,7 @@ void DatasetShelf::write_caption(const std::string& name, const std::string& fil
     std::string line = *caption;
     std::ranges::replace_if(
         line, [](unsigned char c) { return c < 0x20; }, ' ');
-    write_file(fs::path(path).replace_extension(".txt"), std::string(prompt::trim(line)) + "\n");
+    write_file(fs::path(path).replace_extension(".txt"), std::string(trim(line)) + "\n");
     return;
   }
   for (const fs::path& text : training::caption_files(path)) {

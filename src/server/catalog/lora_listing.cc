@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/freed_memory.h"
-#include "formats/lora_family.h"
+#include "formats/lora/lora_family.h"
 #include "library/lora_words.h"
 #include "server/routes/lora_json.h"
 

@@ -103,7 +103,7 @@ void Engine::run_task(std::function<void(pipeline::Session&)> task,
   }
 }
 
-void Engine::load(const pipeline::GenerationRequest& request, const std::function<bool()>& is_client_gone) {
+void Engine::load(const request::GenerationRequest& request, const std::function<bool()>& is_client_gone) {
   run_task(
       [this, request](pipeline::Session& session) {
         session.use_model(request);

@@ -13,11 +13,11 @@
 
 #include "pipeline/session.h"
 #include "server/catalog/catalog.h"
-#include "server/engine/generation_order.h"
 #include "server/engine/output_folder.h"
 #include "server/engine/progress_board.h"
 #include "server/engine/training_runs.h"
 #include "server/options/option_store.h"
+#include "server/orders/generation_order.h"
 #include "server/queue/job_queue.h"
 
 namespace lowrank::server {
@@ -46,7 +46,7 @@ class Engine {
   // Runs on the engine's thread between jobs. Waits until it has, or `is_client_gone`; throws what it throws.
   void run_task(std::function<void(pipeline::Session&)> task, const std::function<bool()>& is_client_gone);
   // Loads the request's checkpoint unless it is resident.
-  void load(const pipeline::GenerationRequest& request, const std::function<bool()>& is_client_gone);
+  void load(const request::GenerationRequest& request, const std::function<bool()>& is_client_gone);
   // Frees the model's memory; the next job loads it again.
   void unload(const std::function<bool()>& is_client_gone);
 

@@ -1,12 +1,12 @@
 // Engine's smaller work on pictures: A1111's extras.
-#include "pipeline/extras.h"
+#include "pipeline/pictures/extras.h"
 
 #include <memory>
 #include <string>
 
 #include "server/engine/engine.h"
-#include "server/engine/extras_order.h"
 #include "server/engine/generation_answer.h"
+#include "server/orders/extras_order.h"
 #include "server/page/html.h"
 
 namespace lowrank::server {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "image/grid.h"
-#include "pipeline/request_check.h"
+#include "pipeline/generate/request_check.h"
 #include "server/engine/engine.h"
 #include "server/engine/generation_answer.h"
 #include "server/engine/picture_maker.h"
@@ -81,21 +81,21 @@ pipeline::GeneratedPicture cell_of(pipeline::GenerationResult& made) {
 
 void show_series(const ScriptOrder& script, std::vector<pipeline::GeneratedPicture>& cells,
                  AnswerPictures& answer) {
-  const pipeline::SeriesGrid& grid = *script.series.grid;
+  const request::SeriesGrid& grid = *script.series.grid;
   const auto first = std::ranges::find_if(cells, [](const auto& cell) { return !cell.picture.rgb.empty(); });
-  const auto sheets = pipeline::draw_sheets(grid, pointers(cells));
-  answer.add_grid(sheets.whole, pipeline::grid_metadata(first->metadata, grid.entries),
+  const auto sheets = request::draw_sheets(grid, pointers(cells));
+  answer.add_grid(sheets.whole, request::grid_metadata(first->metadata, grid.entries),
                   std::string(script.name));
   const std::size_t size = grid.columns.size() * grid.rows.size();
   for (std::size_t i = 0; script.shows_sheets && i < sheets.sheets.size(); ++i) {
     const std::string& metadata =
         cells[i * size].metadata.empty() ? first->metadata : cells[i * size].metadata;
-    answer.add_grid(sheets.sheets[i], pipeline::grid_metadata(metadata, grid.sheet_entries),
+    answer.add_grid(sheets.sheets[i], request::grid_metadata(metadata, grid.sheet_entries),
                     std::string(script.name));
   }
 }
 
-using Make = std::function<pipeline::GenerationResult(const pipeline::GenerationRequest&)>;
+using Make = std::function<pipeline::GenerationResult(const request::GenerationRequest&)>;
 
 pipeline::GenerationResult make_single(const GenerationOrder& order, const Make& make,
                                        AnswerPictures& answer) {
@@ -110,14 +110,14 @@ pipeline::GenerationResult make_single(const GenerationOrder& order, const Make&
 // An interruption leaves the cells black that have not been made.
 pipeline::GenerationResult make_series(const GenerationOrder& order, PictureMaker& maker, const Make& make,
                                        AnswerPictures& answer) {
-  const pipeline::Series& series = order.script->series;
+  const request::Series& series = order.script->series;
   std::vector<pipeline::GeneratedPicture> cells(series.requests.size());
   pipeline::GenerationResult whole;
   std::size_t number = 0;
   int jobs = 0;
   for (const std::size_t i : series.order) {
     maker.announce(++number, cells.size(), jobs);
-    auto made = make(pipeline::with_pictures(series.requests[i], order.request));
+    auto made = make(request::with_pictures(series.requests[i], order.request));
     jobs += job_count(series.requests[i]);
     add_account(whole, made);
     if (series.grid) {
@@ -154,7 +154,7 @@ std::shared_ptr<Outcome> Engine::generate(const RunningJob& job, GenerationKind 
     pipeline::check_requests(order.script->series.requests, parts_.resources, {}, order.compares);
   board_.begin(job.id, job.order.task_id, job.order.kind, jobs_of(order));
   PictureMaker maker({board_, parts_.events, parts_.outputs}, job, order);
-  const auto make = [&](const pipeline::GenerationRequest& request) {
+  const auto make = [&](const request::GenerationRequest& request) {
     auto made = maker.make(session(), request);
     const std::lock_guard lock(mutex_);
     resident_ = request.checkpoint;

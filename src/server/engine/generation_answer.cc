@@ -1,8 +1,8 @@
 #include "server/engine/generation_answer.h"
 
-#include "image/codec.h"
+#include "base/text/text.h"
+#include "image/codec/codec.h"
 #include "prompt/infotext.h"
-#include "prompt/text.h"
 
 namespace lowrank::server {
 namespace {
@@ -36,8 +36,8 @@ bool has_own_key(std::string_view label) {
 
 // Numbers as numbers, everything else as text.
 Json entry_value(const std::string& text) {
-  if (const auto whole = prompt::parse_integer(text)) return *whole;
-  if (const auto number = prompt::parse_number(text)) return *number;
+  if (const auto whole = parse_integer(text)) return *whole;
+  if (const auto number = parse_number(text)) return *number;
   return text;
 }
 

@@ -1,8 +1,8 @@
 // Finished pictures in A1111's form.
 #pragma once
 
-#include "pipeline/result.h"
-#include "server/engine/generation_order.h"
+#include "pipeline/generate/result.h"
+#include "server/orders/generation_order.h"
 #include "server/queue/job.h"
 
 namespace lowrank::server {

@@ -8,8 +8,8 @@
 #include <ctime>
 
 #include "base/atomic_file.h"
-#include "image/codec.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
+#include "image/codec/codec.h"
 #include "server/catalog/catalog.h"
 
 namespace lowrank::server {

@@ -8,7 +8,7 @@
 
 namespace lowrank::server {
 
-int job_count(const pipeline::GenerationRequest& request) {
+int job_count(const request::GenerationRequest& request) {
   return request.batch_count * (request.enable_hr ? 2 : 1);
 }
 
@@ -18,7 +18,7 @@ void PictureMaker::announce(std::size_t number, std::size_t count, int jobs_befo
 }
 
 pipeline::GenerationResult PictureMaker::make(pipeline::Session& session,
-                                              const pipeline::GenerationRequest& request) {
+                                              const request::GenerationRequest& request) {
   pipeline::Listener listener;
   const bool previews = order_.options.at("live_previews_enable").get<bool>();
   const int every = std::max(1, order_.options.at("show_progress_every_n_steps").get<int>());
@@ -38,7 +38,7 @@ pipeline::GenerationResult PictureMaker::make(pipeline::Session& session,
   return session.generate(request, listener, job_.control->stop.get_token());
 }
 
-void PictureMaker::report(const pipeline::GenerationRequest& request, const pipeline::StepEvent& event) {
+void PictureMaker::report(const request::GenerationRequest& request, const pipeline::StepEvent& event) {
   job_.control->has_drawn = true;
   const int steps = event.steps > 0 ? event.steps : request.steps;
   watchers_.board.step({.batch = event.batch,

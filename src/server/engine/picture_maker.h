@@ -4,9 +4,9 @@
 #include <string>
 
 #include "pipeline/session.h"
-#include "server/engine/generation_order.h"
 #include "server/engine/output_folder.h"
 #include "server/engine/progress_board.h"
+#include "server/orders/generation_order.h"
 #include "server/queue/event_log.h"
 #include "server/queue/job_queue.h"
 
@@ -22,14 +22,14 @@ class PictureMaker {
   PictureMaker(const Watchers& watchers, const RunningJob& job, const GenerationOrder& order)
       : watchers_(watchers), job_(job), order_(order) {}
 
-  pipeline::GenerationResult make(pipeline::Session& session, const pipeline::GenerationRequest& request);
+  pipeline::GenerationResult make(pipeline::Session& session, const request::GenerationRequest& request);
 
   // In a series: the next request's number of how many, and A1111's jobs of those before it.
   void announce(std::size_t number, std::size_t count, int jobs_before);
   bool is_interrupted() const { return job_.control->interrupt; }
 
  private:
-  void report(const pipeline::GenerationRequest& request, const pipeline::StepEvent& event);
+  void report(const request::GenerationRequest& request, const pipeline::StepEvent& event);
   void save(const pipeline::GeneratedPicture& picture);
 
   Watchers watchers_;
@@ -40,6 +40,6 @@ class PictureMaker {
 };
 
 // What A1111 counts as jobs of a request: its batches, twice with hires fix.
-int job_count(const pipeline::GenerationRequest& request);
+int job_count(const request::GenerationRequest& request);
 
 }  // namespace lowrank::server

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "server/engine/engine.h"
-#include "server/engine/training_order.h"
+#include "server/orders/training_order.h"
 #include "training/lora/lora_job.h"
 
 namespace lowrank::server {

@@ -10,7 +10,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
 #include "server/catalog/catalog.h"
 
 namespace lowrank::server {
@@ -33,8 +33,8 @@ std::vector<LossPoint> read_losses(const fs::path& file) {
     const std::string_view line = std::string_view(text).substr(from, end - from);
     const auto comma = line.find(',');
     if (comma == std::string_view::npos) continue;
-    const auto step = prompt::parse_integer(line.substr(0, comma));
-    const auto loss = prompt::parse_number(line.substr(comma + 1));
+    const auto step = parse_integer(line.substr(0, comma));
+    const auto loss = parse_number(line.substr(comma + 1));
     if (step && loss && std::isfinite(*loss)) losses.push_back({*step, *loss});
   }
   return losses;
@@ -46,8 +46,8 @@ std::optional<SamplePicture> sample_of(const std::string& file, const std::strin
   const std::string rest = file.substr(name.size() + 1, file.size() - name.size() - 5);
   const auto bar = rest.find('_');
   if (bar == std::string::npos) return std::nullopt;
-  const auto step = prompt::parse_integer(rest.substr(0, bar));
-  const auto index = prompt::parse_integer(rest.substr(bar + 1));
+  const auto step = parse_integer(rest.substr(0, bar));
+  const auto index = parse_integer(rest.substr(bar + 1));
   if (!step || !index) return std::nullopt;
   return SamplePicture{file, *step, static_cast<int>(*index)};
 }

@@ -9,7 +9,7 @@ namespace {
 using enum ParameterType;
 
 // clang-format off
-// In the order in which A1111 echoes them. Ranges are those of pipeline/field_table.h where it has the field; here
+// In the order in which A1111 echoes them. Ranges are those of request/field_table.h where it has the field; here
 // stand only the ones that the server needs before.
 constexpr ParameterRow kCommon[] = {
     {.name = "prompt", .type = kString, .standard = "\"\"", .help = "what to draw; <lora:NAME:WEIGHT> adds a LoRA", .max_length = kMaxPromptBytes},

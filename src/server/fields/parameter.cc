@@ -9,8 +9,8 @@
 #include <limits>
 #include <optional>
 
+#include "base/text/text.h"
 #include "prompt/infotext.h"
-#include "prompt/text.h"
 
 namespace lowrank::server {
 namespace {
@@ -38,7 +38,7 @@ std::int64_t to_integer(const RequestJson& value) {
     return static_cast<std::int64_t>(number);
   }
   if (value.is_string()) {
-    std::string_view text = prompt::trim(value.get_ref<const std::string&>());
+    std::string_view text = trim(value.get_ref<const std::string&>());
     if (text.starts_with('+')) text.remove_prefix(1);
     std::int64_t number = 0;
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -51,7 +51,7 @@ double to_number(const RequestJson& value) {
   std::optional<double> number;
   if (value.is_boolean()) number = value.get<bool>() ? 1 : 0;
   if (value.is_number()) number = value.get<double>();
-  if (value.is_string()) number = prompt::parse_number(prompt::trim(value.get_ref<const std::string&>()));
+  if (value.is_string()) number = parse_number(trim(value.get_ref<const std::string&>()));
   if (!number || !std::isfinite(*number)) throw Fault{"value is not a valid float", "type_error.float"};
   return *number;
 }
@@ -60,7 +60,7 @@ bool to_boolean(const RequestJson& value) {
   if (value.is_boolean()) return value.get<bool>();
   if (value.is_number() && (value == 0 || value == 1)) return value == 1;
   if (value.is_string()) {
-    const std::string word = prompt::lower(value.get_ref<const std::string&>());
+    const std::string word = lower(value.get_ref<const std::string&>());
     for (const char* yes : {"1", "true", "t", "yes", "y", "on"})
       if (word == yes) return true;
     for (const char* no : {"0", "false", "f", "no", "n", "off"})

@@ -6,9 +6,9 @@
 #include <memory>
 #include <new>
 
-#include "base/ascii.h"
 #include "base/error.h"
-#include "prompt/text.h"
+#include "base/text/ascii.h"
+#include "base/text/text.h"
 
 namespace lowrank::server {
 
@@ -17,13 +17,12 @@ bool accepts_gzip(std::string_view accept_encoding) {
   bool any = false, named = false, accepted = false;
   for (std::size_t from = 0; from < header.size();) {
     const std::size_t end = std::min(header.find(',', from), header.size());
-    const std::string_view item = prompt::trim(std::string_view(header).substr(from, end - from));
+    const std::string_view item = trim(std::string_view(header).substr(from, end - from));
     from = end + 1;
     const std::size_t parameters = std::min(item.find(';'), item.size());
-    const std::string_view coding = prompt::trim(item.substr(0, parameters));
+    const std::string_view coding = trim(item.substr(0, parameters));
     const std::size_t q = item.find("q=", parameters);
-    const bool is_wanted =
-        q == std::string_view::npos || prompt::parse_number(item.substr(q + 2)).value_or(0) > 0;
+    const bool is_wanted = q == std::string_view::npos || parse_number(item.substr(q + 2)).value_or(0) > 0;
     if (coding == "gzip" || coding == "x-gzip") {
       named = true;
       accepted = accepted || is_wanted;

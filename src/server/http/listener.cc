@@ -19,8 +19,8 @@
 #include <system_error>
 #include <thread>
 
-#include "base/ascii.h"
 #include "base/error.h"
+#include "base/text/ascii.h"
 #include "server/http/connection.h"
 #include "server/http/gzip.h"
 #include "server/http/turn_away.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/percent.h"
+#include "base/text/percent.h"
 
 namespace lowrank::server {
 namespace {

@@ -8,7 +8,7 @@ namespace {
 using enum ParameterType;
 
 // clang-format off
-// Options that are also fields of a request (pipeline/field_table.h) are its defaults.
+// Options that are also fields of a request (request/field_table.h) are its defaults.
 constexpr OptionRow kOptions[] = {
     {{.name = "sd_model_checkpoint", .type = kString, .standard = "\"\"", .help = "title of the checkpoint; \"\" until one is chosen"}},
     {{.name = "sd_checkpoint_hash", .type = kString, .standard = "\"\"", .help = "its SHA-256"}},

@@ -7,8 +7,8 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/percent.h"
-#include "image/codec.h"
+#include "base/text/percent.h"
+#include "image/codec/codec.h"
 #include "server/engine/output_folder.h"
 #include "server/http/refusal.h"
 #include "server/routes/routes.h"

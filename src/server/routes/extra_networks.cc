@@ -3,10 +3,10 @@
 
 #include <filesystem>
 
-#include "image/codec.h"
+#include "base/text/text.h"
+#include "image/codec/codec.h"
 #include "library/index/metadata_text.h"
 #include "library/lora_folder.h"
-#include "prompt/text.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
 #include "server/page/html.h"
@@ -43,7 +43,7 @@ Json query_of(ParameterRows rows, const Call& call) {
 
 // The metadata inside the file of a LoRA; empty when there is no such LoRA.
 std::map<std::string, std::string> metadata_of(Services& services, const Json& query) {
-  if (prompt::lower(query["page"].get<std::string>()) != "lora") return {};
+  if (lower(query["page"].get<std::string>()) != "lora") return {};
   const auto path = services.collection.with([&](const Library& library) -> fs::path {
     const auto found = library.find_lora(query["item"].get<std::string>());
     return found ? library.path_of(found->record) : fs::path();

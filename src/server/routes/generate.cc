@@ -2,11 +2,11 @@
 
 #include <random>
 
-#include "server/engine/extras_order.h"
-#include "server/engine/training_order.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
 #include "server/imports/import_order.h"
+#include "server/orders/extras_order.h"
+#include "server/orders/training_order.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {

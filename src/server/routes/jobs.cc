@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
 #include "server/imports/import_order.h"

@@ -3,14 +3,14 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/text/text.h"
 #include "formats/embedding_file.h"
 #include "library/library.h"
-#include "pipeline/hires.h"
+#include "pipeline/generate/hires.h"
 #include "prompt/styles.h"
-#include "prompt/text.h"
 #include "sampling/sampler_table.h"
 #include "sampling/schedules.h"
-#include "server/engine/series_scripts.h"
+#include "server/orders/series_scripts.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
@@ -146,7 +146,7 @@ Reply embeddings(Services& services, const Call&) {
 
 Reply scripts(Services&, const Call&) {
   Json names = Json::array();
-  for (const ScriptRow& row : script_table()) names.push_back(prompt::lower(row.title));
+  for (const ScriptRow& row : script_table()) names.push_back(lower(row.title));
   return json_reply({{"txt2img", names}, {"img2img", names}});
 }
 

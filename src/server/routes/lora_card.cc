@@ -4,13 +4,13 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "formats/lora_file.h"
+#include "formats/lora/lora_file.h"
 #include "library/index/metadata_text.h"
 #include "library/lora_words.h"
 #include "library/sidecar/card_edit.h"
 #include "library/sidecar/preview.h"
-#include "server/engine/request_picture.h"
 #include "server/http/refusal.h"
+#include "server/orders/request_picture.h"
 #include "server/routes/lora_json.h"
 #include "server/routes/routes.h"
 

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include "base/atomic_file.h"
-#include "base/percent.h"
-#include "formats/lora_family.h"
-#include "image/codec.h"
+#include "base/text/percent.h"
+#include "formats/lora/lora_family.h"
+#include "image/codec/codec.h"
 #include "library/lora_words.h"
 #include "server/http/refusal.h"
 

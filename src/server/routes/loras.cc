@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text/text.h"
 #include "library/needed_files.h"
-#include "prompt/extra_networks.h"
-#include "prompt/text.h"
+#include "prompt/grammar/extra_networks.h"
 #include "server/http/refusal.h"
 #include "server/routes/lora_json.h"
 #include "server/routes/routes.h"
@@ -128,7 +128,7 @@ class TagNames {
   std::string of(const Record& record) const {
     const bool is_plain = !is_few_ && !claimed_.contains(record.name) &&
                           prompt::is_plain_network_name(record.name) &&
-                          prompt::well_formed(record.name) == record.name;
+                          well_formed(record.name) == record.name;
     return is_plain ? record.name : library_.prompt_name(record);
   }
 

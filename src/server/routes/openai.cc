@@ -4,10 +4,10 @@
 #include <charconv>
 #include <chrono>
 
-#include "image/codec.h"
-#include "server/engine/request_picture.h"
+#include "image/codec/codec.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
+#include "server/orders/request_picture.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {

@@ -2,10 +2,10 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "library/picture_settings.h"
-#include "server/engine/request_picture.h"
 #include "server/http/refusal.h"
+#include "server/orders/request_picture.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "server/http/base64.h"
 #include "server/routes/routes.h"
 

@@ -17,7 +17,7 @@ void load_chosen(Services& services, const Call& call) {
   const auto entry = services.catalog.find_checkpoint(services.settings.text("sd_model_checkpoint"));
   const auto chosen = entry ? entry : services.catalog.default_checkpoint();
   if (!chosen) throw Refusal(422, "there is no checkpoint to load.");
-  pipeline::GenerationRequest request;
+  request::GenerationRequest request;
   request.checkpoint = chosen->path.string();
   const std::string vae = services.settings.text("sd_vae");
   if (const auto file = services.catalog.find_vae(vae)) request.vae = file->string();

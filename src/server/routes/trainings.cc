@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "base/atomic_file.h"
-#include "base/percent.h"
+#include "base/text/percent.h"
 #include "server/http/refusal.h"
 #include "server/routes/routes.h"
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "prompt/chunks.h"
+#include "prompt/tokens/chunks.h"
 
 namespace lowrank::training {
 namespace {

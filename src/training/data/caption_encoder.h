@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "model/text_encoder.h"
-#include "prompt/tokenizer.h"
+#include "prompt/tokens/tokenizer.h"
 
 namespace lowrank::training {
 

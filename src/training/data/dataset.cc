@@ -13,9 +13,9 @@
 #include "base/error.h"
 #include "base/files_below.h"
 #include "base/sha256.h"
-#include "base/text_file.h"
-#include "image/codec.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
+#include "base/text/text_file.h"
+#include "image/codec/codec.h"
 #include "training/data/picture_file.h"
 #include "training/run/train_state.h"
 
@@ -93,7 +93,7 @@ Subset parse_subset_name(const fs::path& folder) {
                 "an underscore, the trigger words.",
                 folder.string(), name);
   }
-  return {name, repeats, std::string(prompt::trim(name.substr(bar + 1))), 0};
+  return {name, repeats, std::string(trim(name.substr(bar + 1))), 0};
 }
 
 std::vector<fs::path> caption_files(const fs::path& picture) {
@@ -114,9 +114,9 @@ std::optional<Caption> read_caption(const fs::path& picture, const std::string& 
       files.front(), {.max_bytes = 1u << 20,
                       .encoding = encoding,
                       .remedy = "name its encoding with --caption-encoding (cp1252, cp932, …)"});
-  const std::string_view all = prompt::trim(text);
+  const std::string_view all = trim(text);
   const auto end = all.find_first_of("\r\n");
-  return Caption{std::string(prompt::trim(all.substr(0, end))), end != std::string_view::npos};
+  return Caption{std::string(trim(all.substr(0, end))), end != std::string_view::npos};
 }
 
 Dataset Dataset::open(const DatasetOptions& options) {
@@ -249,7 +249,7 @@ std::string Dataset::trigger_phrase() const {
 std::map<std::string, Dataset::Seen> Dataset::seen() const {
   std::map<std::string, Seen> all;
   for (const auto& e : examples_)
-    all[prompt::well_formed(subsets_[e.subset].folder + "/" + e.picture.filename().string())] = {
+    all[well_formed(subsets_[e.subset].folder + "/" + e.picture.filename().string())] = {
         e.content, short_hash(e.caption),
         short_hash(fmt::format("{}x{} {}x{} {}x{}", e.size.width, e.size.height, e.place.resized.width,
                                e.place.resized.height, e.place.bucket.width, e.place.bucket.height))};
@@ -267,7 +267,7 @@ std::vector<std::string> caption_tags(const std::string& caption) {
   std::vector<std::string> tags;
   for (std::size_t from = 0; from <= caption.size();) {
     const std::size_t comma = std::min(caption.find(',', from), caption.size());
-    const auto tag = prompt::trim(std::string_view(caption).substr(from, comma - from));
+    const auto tag = trim(std::string_view(caption).substr(from, comma - from));
     if (!tag.empty()) tags.emplace_back(tag);
     from = comma + 1;
   }

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 
 namespace lowrank::training {
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
 
 namespace lowrank::training {
 namespace {
@@ -113,7 +113,7 @@ void check_checkpoint(const fs::path& path, const TrainState& state, const State
 
 void take_threads(const fs::path& path, const TrainState& state, const LoraTrainOptions& options) {
   const auto found = state.facts.find(kThreads);
-  const auto then = found == state.facts.end() ? std::nullopt : prompt::parse_integer(found->second);
+  const auto then = found == state.facts.end() ? std::nullopt : parse_integer(found->second);
   if (!then || *then < 1 || *then > 4096)
     throw Error(kBadInput, "{}: does not tell with how many threads it was trained.", path.string());
   if (options.threads > 0 && options.threads != *then)

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/folder_lock.h"
-#include "pipeline/checkpoint_loader.h"
+#include "pipeline/resident/checkpoint_loader.h"
 #include "training/data/dataset.h"
 #include "training/lora/lora_metadata.h"
 #include "training/lora/lora_options.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "prompt/extra_networks.h"
+#include "prompt/grammar/extra_networks.h"
 #include "prompt/prompt.h"
 #include "training/lora/sample_pictures.h"
 
@@ -43,7 +43,7 @@ void tell_plan(const pipeline::LoadedModel& model, const Dataset& data, const Lo
 }
 
 // A sample prompt is drawn only after hours, and a caption is encoded again and again: both are looked at before.
-void check_texts(const std::vector<pipeline::GenerationRequest>& samples, const Dataset& data,
+void check_texts(const std::vector<request::GenerationRequest>& samples, const Dataset& data,
                  const prompt::PromptLimits& limits) {
   const prompt::Tokenizer tokenizer;
   for (const auto& sample : samples)
@@ -64,7 +64,7 @@ void check_texts(const std::vector<pipeline::GenerationRequest>& samples, const 
 
 LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const LoraTrainHooks& hooks) {
   check_options(job.options);
-  pipeline::GenerationRequest request;
+  request::GenerationRequest request;
   request.checkpoint = job.checkpoint;
   pipeline::LoadedModel& model = session.use_model(request);
   const pipeline::Session::Hold hold(session, model);
@@ -72,7 +72,7 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
   auto& resolution = options.data.buckets.resolution;
   if (resolution.width == 0) resolution = {model.native_size, model.native_size};
 
-  std::vector<pipeline::GenerationRequest> sample_requests;
+  std::vector<request::GenerationRequest> sample_requests;
   if (!job.sample_prompts.empty() || !job.sample_lines.empty())
     sample_requests = job.sample_prompts.empty()
                           ? parse_sample_prompts(job.sample_lines, "sample_prompts", resolution)

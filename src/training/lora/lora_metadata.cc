@@ -13,8 +13,8 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/text/text.h"
 #include "formats/hashes.h"
-#include "prompt/text.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::training {
@@ -45,7 +45,7 @@ std::string tag_frequency(const Dataset& dataset) {
   for (const auto& example : dataset.examples()) {
     ordered_json& tags = all[dataset.subsets()[example.subset].folder];
     for (const auto& tag : caption_tags(example.caption)) {
-      const std::string lower = prompt::lower(tag);
+      const std::string lower = lowrank::lower(tag);
       tags[lower] = tags.value(lower, 0) + 1;
     }
   }

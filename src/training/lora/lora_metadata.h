@@ -7,7 +7,7 @@
 #include <map>
 #include <string>
 
-#include "pipeline/checkpoint_loader.h"
+#include "pipeline/resident/checkpoint_loader.h"
 #include "tensor/state_dict.h"
 #include "training/data/dataset.h"
 #include "training/lora/lora_options.h"

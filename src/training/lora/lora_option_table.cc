@@ -5,8 +5,8 @@
 #include <string>
 
 #include "base/error.h"
-#include "base/text_file.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
+#include "base/text/text_file.h"
 
 namespace lowrank::training {
 namespace {
@@ -16,7 +16,7 @@ using Text = std::string_view;
 
 std::int64_t integer(Text text, Text flag) {
   std::int64_t value = 0;
-  const Text t = prompt::trim(text);
+  const Text t = trim(text);
   const auto [stop, code] = std::from_chars(t.data(), t.data() + t.size(), value);
   if (code != std::errc() || stop != t.data() + t.size() || t.empty())
     throw Error(kBadInput, "--{} '{}': must be a whole number.", flag, text);
@@ -24,7 +24,7 @@ std::int64_t integer(Text text, Text flag) {
 }
 
 double number(Text text, Text flag) {
-  const auto value = prompt::parse_number(text);
+  const auto value = parse_number(text);
   if (!value) throw Error(kBadInput, "--{} '{}': must be a number.", flag, text);
   return *value;
 }
@@ -38,7 +38,7 @@ PixelSize resolution(Text text, Text flag) {
 
 // "conv_dim=4 conv_alpha=1"
 void network_args(O& o, Text text, Text flag) {
-  while (!(text = prompt::trim(text)).empty()) {
+  while (!(text = trim(text)).empty()) {
     const std::size_t end = std::min(text.find_first_of(" ,\t\n"), text.size());
     const Text pair = text.substr(0, end);
     const std::size_t equals = pair.find('=');
@@ -62,8 +62,7 @@ void mixed_precision(O& o, Text text, Text flag) {
 }
 
 void optimizer(O&, Text text, Text flag) {
-  if (prompt::lower(text) != "adamw")
-    throw Error(kUnsupported, "--{} '{}': LowRank trains with AdamW.", flag, text);
+  if (lower(text) != "adamw") throw Error(kUnsupported, "--{} '{}': LowRank trains with AdamW.", flag, text);
 }
 
 void refuse_checkpointing(O&, Text, Text flag) {
@@ -198,7 +197,7 @@ void set_lora_option(LoraTrainOptions& options, std::string_view flag, std::stri
   if (row->value.empty()) {
     if (text == "false") return;
     if (!text.empty() && text != "true") throw Error(kBadInput, "--{} takes no value.", row->flag);
-  } else if (prompt::trim(text).empty()) {
+  } else if (trim(text).empty()) {
     throw Error(kBadInput, "--{}: a value is missing ({}).", row->flag, row->value);
   }
   row->set(options, text, row->flag);

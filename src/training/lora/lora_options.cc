@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/ascii.h"
 #include "base/error.h"
 #include "base/files_below.h"
-#include "prompt/text.h"
+#include "base/text/ascii.h"
+#include "base/text/text.h"
 #include "training/optim/learning_rate.h"
 
 namespace lowrank::training {
@@ -29,13 +29,13 @@ void check_rate(const char* option, std::optional<double> rate) {
 void check_output_name(const std::string& name) {
   constexpr std::size_t kMostBytes = 200;
   const auto refuse = [&](const char* why) {
-    throw Error(kBadInput, "--output-name '{}': {}.", prompt::well_formed(name).substr(0, kMostBytes), why);
+    throw Error(kBadInput, "--output-name '{}': {}.", well_formed(name).substr(0, kMostBytes), why);
   };
   if (name.empty() || name.find('/') != std::string::npos) refuse("must be a file name without folders");
   if (is_system_name(name))
     refuse("would be a hidden file, which is no LoRA for anyone; begin it with a letter");
   if (std::ranges::any_of(name, [](unsigned char c) { return c < 0x20 || c == 0x7f; }) ||
-      prompt::well_formed(name) != name)
+      well_formed(name) != name)
     refuse("holds characters that cannot be written in a prompt, such as a line break; leave them out");
   if (name.size() > kMostBytes) refuse("is longer than 200 bytes; choose a shorter one");
   const std::string lower = lower_ascii(name);

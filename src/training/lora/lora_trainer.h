@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/checkpoint_loader.h"
+#include "pipeline/resident/checkpoint_loader.h"
 #include "training/data/dataset.h"
 #include "training/lora/lora_metadata.h"
 #include "training/lora/lora_options.h"

@@ -7,16 +7,16 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/text_file.h"
-#include "image/codec.h"
-#include "pipeline/field_table.h"
-#include "prompt/extra_networks.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
+#include "base/text/text_file.h"
+#include "image/codec/codec.h"
+#include "prompt/grammar/extra_networks.h"
+#include "request/field_table.h"
 
 namespace lowrank::training {
 namespace {
 
-using pipeline::GenerationRequest;
+using request::GenerationRequest;
 
 struct SampleOption {
   std::string_view letters;  // as behind "--"
@@ -29,13 +29,13 @@ constexpr SampleOption kOptions[] = {
 // Sets one option from "n ugly, blurry".
 void set_option(GenerationRequest& request, std::string_view text, const std::string& place) {
   const std::size_t blank = std::min(text.find(' '), text.size());
-  const std::string_view letters = text.substr(0, blank), value = prompt::trim(text.substr(blank));
+  const std::string_view letters = text.substr(0, blank), value = trim(text.substr(blank));
   for (const auto& option : kOptions) {
     if (option.letters != letters) continue;
     if (value.empty()) throw Error(kBadInput, "{}: --{} lacks its value.", place, letters);
-    const auto* row = pipeline::field_by_api(option.field);
+    const auto* row = request::field_by_api(option.field);
     LOWRANK_CHECK(row != nullptr);
-    pipeline::set_field(request, *row, value, fmt::format("{}: --{}", place, letters));
+    request::set_field(request, *row, value, fmt::format("{}: --{}", place, letters));
     return;
   }
   throw Error(kBadInput, "{}: --{} is unknown; use --n, --w, --h, --d, --s, --l or --ss.", place, letters);
@@ -47,12 +47,11 @@ GenerationRequest parse_line(std::string_view line, PixelSize size, const std::s
   request.height = static_cast<int>(size.height);
   request.seed = 42;
   std::size_t end = line.find(" --");
-  request.prompt = std::string(prompt::trim(line.substr(0, end)));
+  request.prompt = std::string(trim(line.substr(0, end)));
   while (end != std::string_view::npos) {
     const std::size_t from = end + 3;
     end = line.find(" --", from);
-    set_option(request, prompt::trim(line.substr(from, end == std::string_view::npos ? end : end - from)),
-               place);
+    set_option(request, trim(line.substr(from, end == std::string_view::npos ? end : end - from)), place);
   }
   if (request.prompt.find("<lora:") != std::string::npos ||
       request.prompt.find("<lyco:") != std::string::npos)
@@ -75,12 +74,12 @@ std::filesystem::path save_sample(const std::filesystem::path& file, const std::
 
 std::vector<GenerationRequest> parse_sample_prompts(const std::string& lines, const std::string& place,
                                                     PixelSize size) {
-  const std::string text = prompt::well_formed(lines);
+  const std::string text = well_formed(lines);
   std::vector<GenerationRequest> requests;
   int number = 0;
   for (std::size_t from = 0; from < text.size();) {
     const std::size_t end = std::min(text.find('\n', from), text.size());
-    const auto line = prompt::trim(std::string_view(text).substr(from, end - from));
+    const auto line = trim(std::string_view(text).substr(from, end - from));
     from = end + 1;
     ++number;
     if (line.empty() || line.starts_with("#")) continue;

@@ -19,15 +19,15 @@ namespace lowrank::training {
 // `place` names the text in errors. Size and seed (42) where the line gives none. Throws Error(kBadInput) naming file and line: an unknown or
 // empty option, a value that does not fit, a LoRA tag (the LoRA in training acts anyway; another would mix
 // into the training).
-std::vector<pipeline::GenerationRequest> parse_sample_prompts(const std::string& text,
-                                                              const std::string& place, PixelSize size);
-std::vector<pipeline::GenerationRequest> read_sample_prompts(const std::filesystem::path& file,
-                                                             PixelSize size);
+std::vector<request::GenerationRequest> parse_sample_prompts(const std::string& text,
+                                                             const std::string& place, PixelSize size);
+std::vector<request::GenerationRequest> read_sample_prompts(const std::filesystem::path& file,
+                                                            PixelSize size);
 
 class SamplePictures {
  public:
   // `session` holds the model in training and must outlive this object.
-  SamplePictures(pipeline::Session& session, std::vector<pipeline::GenerationRequest> requests,
+  SamplePictures(pipeline::Session& session, std::vector<request::GenerationRequest> requests,
                  std::filesystem::path folder, std::string name);
 
   std::int64_t count() const { return static_cast<std::int64_t>(requests_.size()); }
@@ -40,7 +40,7 @@ class SamplePictures {
 
  private:
   pipeline::Session& session_;
-  std::vector<pipeline::GenerationRequest> requests_;
+  std::vector<request::GenerationRequest> requests_;
   std::filesystem::path folder_;
   std::string name_;
 };

@@ -4,7 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 #include "model/unet.h"
 
 namespace lowrank::training {

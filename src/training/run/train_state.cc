@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
-#include "prompt/text.h"
+#include "base/text/text.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::training {
@@ -83,7 +83,7 @@ std::optional<TrainState> load_train_state(const std::filesystem::path& path) {
   std::string stated;
   for (const auto& [key, value] : metadata) {
     if (key == kStateStep) {
-      state.step = prompt::parse_integer(value).value_or(-1);
+      state.step = parse_integer(value).value_or(-1);
     } else if (key == kStateChecksum) {
       stated = value;
     } else {

@@ -12,7 +12,7 @@
 
 #include "base/checked.h"
 #include "base/mapped_file.h"
-#include "base/utf8.h"
+#include "base/text/utf8.h"
 #include "weights/pickle/machine.h"
 #include "weights/pickle/refusal.h"
 #include "weights/pickle/zip.h"

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "adapter/stack.h"
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 #include "support/expect_close.h"
 #include "tensor/state_dict.h"
 #include "weights/tensor_file.h"

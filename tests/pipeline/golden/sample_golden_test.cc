@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "pipeline/checkpoint_loader.h"
+#include "pipeline/resident/checkpoint_loader.h"
 #include "sampling/run.h"
 #include "support/expect_close.h"
 #include "support/golden_model.h"

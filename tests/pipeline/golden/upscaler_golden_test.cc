@@ -11,9 +11,9 @@
 
 #include "base/error.h"
 #include "formats/upscaler_file.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "image/resample.h"
-#include "pipeline/upscalers.h"
+#include "pipeline/pictures/upscalers.h"
 #include "tensor/state_dict.h"
 
 namespace lowrank {

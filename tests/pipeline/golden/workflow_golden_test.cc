@@ -10,9 +10,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "image/codec.h"
-#include "pipeline/field_table.h"
+#include "image/codec/codec.h"
 #include "pipeline/tiny_session.h"
+#include "request/field_table.h"
 #include "support/expect_close.h"
 #include "tensor/state_dict.h"
 #include "weights/tensor_file.h"
@@ -21,7 +21,7 @@ namespace lowrank {
 namespace {
 
 namespace fs = std::filesystem;
-using pipeline::GenerationRequest;
+using request::GenerationRequest;
 
 const fs::path kFixtures = LOWRANK_TEST_FIXTURES;
 
@@ -85,8 +85,8 @@ std::vector<std::string> names() {
   return names;
 }
 
-GenerationRequest request_of(const nlohmann::ordered_json& json) {
-  GenerationRequest request;
+request::GenerationRequest request_of(const nlohmann::ordered_json& json) {
+  request::GenerationRequest request;
   for (const auto& [key, value] : json.items()) {
     const fs::path pictures = kFixtures / "image/masking";
     if (key == "kind") continue;
@@ -100,9 +100,9 @@ GenerationRequest request_of(const nlohmann::ordered_json& json) {
                               : key == "model"   ? "sd_model_checkpoint"
                               : key == "refiner" ? "refiner_checkpoint"
                                                  : key;
-      const auto* row = pipeline::field_by_api(api);
+      const auto* row = request::field_by_api(api);
       if (row == nullptr) throw Error(kInternal, "no field {}", key);
-      pipeline::set_field(request, *row, value.is_string() ? value.get<std::string>() : value.dump(), key);
+      request::set_field(request, *row, value.is_string() ? value.get<std::string>() : value.dump(), key);
     }
   }
   if (request.checkpoint.empty()) request.checkpoint = "tiny";
@@ -113,7 +113,7 @@ GenerationRequest request_of(const nlohmann::ordered_json& json) {
 // The latents tell right from wrong: a random model's pictures hardly depend on them. Float32 sums in another
 // order move a pixel by less than one level, so the cut to 8 bits may fall one level lower.
 TEST_P(Workflow, EqualsTheReference) {
-  const GenerationRequest request = request_of(all_cases().at(GetParam()));
+  const request::GenerationRequest request = request_of(all_cases().at(GetParam()));
   at::Tensor latents;
   pipeline::Listener listener;
   listener.on_latents = [&](const at::Tensor& z) { latents = z.clone(); };

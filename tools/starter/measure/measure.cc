@@ -21,7 +21,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "image/codec.h"
+#include "image/codec/codec.h"
 #include "tensor/state_dict.h"
 #include "training/optim/adamw.h"
 #include "training/optim/learning_rate.h"

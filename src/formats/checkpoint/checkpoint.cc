@@ -1,0 +1,140 @@
+#include "formats/checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files_below.h"
+#include "formats/checkpoint/diffusers_folder.h"
+#include "formats/checkpoint/missing_parameters.h"
+#include "formats/checkpoint/single_file.h"
+#include "formats/file_kind.h"
+#include "formats/natural_order.h"
+#include "formats/quantised_form.h"
+
+namespace lowrank::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+// One parameter that every such component has, whatever its depth.
+struct Landmark {
+  Component component;
+  std::string_view parameter;
+};
+constexpr Landmark kVaeLandmark = {Component::kVae, "decoder.conv_in.weight"};
+constexpr Landmark kLandmarks[] = {
+    {Component::kUnet, "input_blocks.0.0.weight"},
+    {Component::kTextEncoder, "embeddings.token_embedding.weight"},
+    kVaeLandmark,
+};
+
+// What the readers left out for its type may be what is missing: "; …" of the first such, or nothing.
+std::string left_out(const Checkpoint& checkpoint) {
+  for (const auto& file : checkpoint.files)
+    for (const std::string& note : file->notes())
+      if (note.find("is left out: its type") != std::string::npos)
+        return "; " + note.substr(0, note.size() - 1);
+  return "";
+}
+
+void check_component(const Checkpoint& checkpoint, const Landmark& landmark) {
+  const auto& views = views_of(checkpoint, landmark.component);
+  if (views.contains(landmark.parameter)) return;
+  throw Error(
+      kBadInput, "{}: the checkpoint {} its {}{}{}; fetch a complete checkpoint.", checkpoint.path.string(),
+      views.empty() ? "lacks" : "has only part of", component_name(landmark.component),
+      views.empty() ? "" : fmt::format(" ('{}' is missing)", landmark.parameter), left_out(checkpoint));
+}
+
+void check_complete(const Checkpoint& checkpoint, Component component) {
+  const auto missing = missing_parameters(component, views_of(checkpoint, component));
+  if (missing.empty()) return;
+  throw Error(kBadInput,
+              "{}: the {} lacks {} of its parameters, the first is '{}'{}; fetch a complete checkpoint.",
+              checkpoint.path.string(), component_name(component), missing.size(), missing.front(),
+              left_out(checkpoint));
+}
+
+Checkpoint open_single_file(const fs::path& path) {
+  auto file = weights::TensorFile::open(path);
+  const BaseModel family = recognise_checkpoint(*file);
+  if (family == BaseModel::kSd1 || describe_file(*file).starts_with("something else"))
+    refuse_quantised(*file, Integers::kAreNone);
+  if (family != BaseModel::kSd1) {
+    throw Error(family == BaseModel::kOther ? kBadInput : kUnsupported,
+                "{}: is no SD 1.x checkpoint, it looks like {}; choose a checkpoint of the SD 1.x family.",
+                path.string(), describe_file(*file));
+  }
+  return read_single_file(std::move(file));
+}
+
+bool has_checkpoint_name(const fs::path& path) {
+  const std::string name = path.filename().string();
+  const std::string ending = path.extension().string();
+  if (ending != ".safetensors" && ending != ".ckpt") return false;
+  return !name.ends_with(".vae.safetensors") && !name.ends_with(".vae.ckpt");
+}
+
+void collect(const fs::path& folder, std::set<fs::path>& visited, std::vector<fs::path>& found) {
+  std::error_code problem;
+  const fs::path real = fs::canonical(folder, problem);
+  if (problem || !visited.insert(real).second) return;  // a link back to a folder that was seen
+  for (fs::directory_iterator entry(folder, fs::directory_options::skip_permission_denied, problem), end;
+       !problem && entry != end; entry.increment(problem)) {
+    if (is_system_name(entry->path().filename().string())) continue;
+    std::error_code ignored;
+    if (!entry->is_directory(ignored)) {
+      if (entry->is_regular_file(ignored) && has_checkpoint_name(entry->path()))
+        found.push_back(entry->path());
+    } else if (is_diffusers_folder(entry->path())) {
+      found.push_back(entry->path());
+    } else {
+      collect(entry->path(), visited, found);
+    }
+  }
+}
+
+}  // namespace
+
+Checkpoint open_checkpoint(const fs::path& path) {
+  const bool is_folder = fs::is_directory(path);
+  if (is_folder && !is_diffusers_folder(path)) {
+    throw Error(kBadInput,
+                "{}: is a folder without unet/ and vae/, so no diffusers checkpoint; name a file or such a "
+                "folder.",
+                path.string());
+  }
+  Checkpoint checkpoint = is_folder ? read_diffusers_folder(path) : open_single_file(path);
+  checkpoint.base_model = BaseModel::kSd1;
+  for (const Landmark& landmark : kLandmarks) check_component(checkpoint, landmark);
+  for (const Landmark& landmark : kLandmarks) check_complete(checkpoint, landmark.component);
+  return checkpoint;
+}
+
+Checkpoint open_vae(const fs::path& path) {
+  Checkpoint checkpoint =
+      fs::is_directory(path) ? read_diffusers_vae(path) : read_vae_file(weights::TensorFile::open(path));
+  for (const auto& file : checkpoint.files) refuse_quantised(*file, Integers::kAreNone);
+  if (!checkpoint.vae.contains(kVaeLandmark.parameter)) {
+    const std::string kind = describe_file(*checkpoint.files.front());
+    if (kind == "a VAE")
+      throw Error(kBadInput, "{}: is a VAE of another make, it lacks '{}'; choose another file.",
+                  path.string(), kVaeLandmark.parameter);
+    throw Error(kBadInput, "{}: is no VAE, it looks like {}; choose another file.", path.string(), kind);
+  }
+  check_complete(checkpoint, Component::kVae);
+  return checkpoint;
+}
+
+std::vector<fs::path> find_checkpoints(const fs::path& folder) {
+  std::set<fs::path> visited;
+  std::vector<fs::path> found;
+  collect(folder, visited, found);
+  std::sort(found.begin(), found.end(),
+            [](const fs::path& a, const fs::path& b) { return natural_less(a.native(), b.native()); });
+  return found;
+}
+
+}  // namespace lowrank::formats

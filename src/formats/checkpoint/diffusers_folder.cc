@@ -1,0 +1,303 @@
+#include "formats/checkpoint/diffusers_folder.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/file_identity.h"
+#include "formats/checkpoint/diffusers_names.h"
+#include "formats/checkpoint/single_file.h"
+#include "formats/quantised_form.h"
+
+namespace lowrank::formats {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using weights::TensorFile;
+using weights::TensorView;
+
+constexpr std::size_t kMaxConfigBytes = 1u << 20;
+constexpr std::size_t kMaxIndexBytes = 64u << 20;
+
+json read_json(const fs::path& path, std::size_t max_bytes) {
+  json parsed = json::parse(read_file(path, max_bytes), nullptr, /*allow_exceptions=*/false);
+  if (!parsed.is_object()) throw Error(kBadInput, "{}: is not a JSON object; fetch it again.", path.string());
+  return parsed;
+}
+
+json read_config(const fs::path& path) {
+  return fs::exists(path) ? read_json(path, kMaxConfigBytes) : json::object();
+}
+
+std::optional<std::int64_t> whole_number(const json& config, const char* name) {
+  const auto place = config.find(name);
+  if (place == config.end() || !place->is_number_integer()) return std::nullopt;
+  return place->get<std::int64_t>();
+}
+
+std::string text_of(const json& config, const char* name) {
+  const auto place = config.find(name);
+  return place != config.end() && place->is_string() ? place->get<std::string>() : std::string();
+}
+
+// A reader gives a weight its scale where both lie in one file; across files it would be silently left out.
+void refuse_parted_scales(const std::vector<std::shared_ptr<const TensorFile>>& files,
+                          const fs::path& index) {
+  for (const auto& file : files) {
+    for (const TensorView& view : file->tensors()) {
+      for (const std::string_view ending : {".scale", ".weight_scale", ".scale_weight"}) {
+        if (!view.name.ends_with(ending)) continue;
+        const std::string weight = view.name.substr(0, view.name.size() - ending.size()) + ".weight";
+        if (std::ranges::any_of(files, [&](const auto& other) { return other->find(weight) != nullptr; }))
+          throw Error(
+              kUnsupported,
+              "{}: '{}' and its scale '{}' lie in different files, which is not supported; save the folder "
+              "unsharded.",
+              index.string(), weight, view.name);
+      }
+    }
+  }
+}
+
+// Opens the shards an index lists and proves that each holds what the index says.
+std::vector<std::shared_ptr<const TensorFile>> open_shards(const fs::path& index) {
+  const json parsed = read_json(index, kMaxIndexBytes);
+  const auto weight_map = parsed.find("weight_map");
+  if (weight_map == parsed.end() || !weight_map->is_object())
+    throw Error(kBadInput, "{}: has no weight_map; fetch it again.", index.string());
+  std::map<std::string, std::shared_ptr<const TensorFile>> shards;
+  for (const auto& [key, value] : weight_map->items()) {
+    const std::string name = value.is_string() ? value.get<std::string>() : "";
+    if (name.empty() || fs::path(name).filename() != name || name == "." || name == "..") {
+      throw Error(kBadInput, "{}: the shard of '{}' is not the name of a file beside it; fetch it again.",
+                  index.string(), key);
+    }
+    auto& shard = shards[name];
+    if (!shard) shard = TensorFile::open(index.parent_path() / name);
+    if (!shard->holds(key)) {
+      throw Error(kBadInput, "{}: lacks '{}' which {} promises; fetch both again.", shard->path().string(),
+                  key, index.filename().string());
+    }
+  }
+  std::vector<std::shared_ptr<const TensorFile>> files;
+  for (auto& [name, shard] : shards) files.push_back(std::move(shard));
+  refuse_parted_scales(files, index);
+  return files;
+}
+
+// The weights in one component's folder, the safest and then the most exact form first.
+std::vector<std::shared_ptr<const TensorFile>> open_weights(const fs::path& folder) {
+  static constexpr std::array<std::string_view, 3> kStems = {"diffusion_pytorch_model", "model",
+                                                             "pytorch_model"};
+  static constexpr std::array<std::string_view, 2> kVariants = {"", ".fp16"};
+  for (const std::string_view ending : {"safetensors", "bin"}) {
+    for (const std::string_view variant : kVariants) {
+      for (const std::string_view stem : kStems) {
+        const fs::path whole = folder / fmt::format("{}{}.{}", stem, variant, ending);
+        if (fs::exists(whole)) return {TensorFile::open(whole)};
+        const fs::path index = folder / fmt::format("{}.{}.index{}.json", stem, ending, variant);
+        if (fs::exists(index)) return open_shards(index);
+      }
+    }
+  }
+  throw Error(kNotFound,
+              "{}: there are no weights in this folder (diffusion_pytorch_model.safetensors, "
+              "model.safetensors …); fetch the component.",
+              folder.string());
+}
+
+std::vector<TensorView> all_tensors(const std::vector<std::shared_ptr<const TensorFile>>& files) {
+  std::vector<TensorView> tensors;
+  for (const auto& file : files)
+    tensors.insert(tensors.end(), file->tensors().begin(), file->tensors().end());
+  return tensors;
+}
+
+std::vector<std::string> names_of(std::span<const TensorView> tensors) {
+  std::vector<std::string> names;
+  names.reserve(tensors.size());
+  for (const TensorView& view : tensors) names.push_back(view.name);
+  return names;
+}
+
+void add_view(Checkpoint& checkpoint, Component component, std::string name, TensorView view) {
+  const auto [place, is_new] = views_of(checkpoint, component).emplace(std::move(name), std::move(view));
+  if (!is_new) {
+    throw Error(kBadInput, "{}: '{}' of the {} is there twice; fetch it again.", checkpoint.path.string(),
+                place->second.name, component_name(component));
+  }
+}
+
+void add_unet(Checkpoint& checkpoint, std::span<const TensorView> tensors) {
+  const auto names = UnetNames::from_diffusers(names_of(tensors));
+  for (const TensorView& view : tensors) {
+    if (auto name = names.to_canonical(view.name)) {
+      add_view(checkpoint, Component::kUnet, std::move(*name), view);
+    } else {
+      checkpoint.unused.push_back("unet/" + view.name);
+    }
+  }
+}
+
+void add_text_encoder(Checkpoint& checkpoint, std::span<const TensorView> tensors) {
+  constexpr std::string_view kRoot = "text_model.";
+  for (const TensorView& view : tensors) {
+    std::string name = view.name.starts_with(kRoot) ? view.name.substr(kRoot.size()) : view.name;
+    if (is_parameter(Component::kTextEncoder, name)) {
+      add_view(checkpoint, Component::kTextEncoder, std::move(name), view);
+    } else {
+      checkpoint.unused.push_back("text_encoder/" + view.name);
+    }
+  }
+}
+
+int checked_heads(const fs::path& config, std::int64_t heads) {
+  if (heads < 1 || heads > 1024)
+    throw Error(kBadInput, "{}: {} attention heads make no sense; correct it.", config.string(), heads);
+  return static_cast<int>(heads);
+}
+
+// diffusers calls the number of heads of SD 1.x `attention_head_dim`, and reads `num_attention_heads` first.
+std::optional<int> unet_heads(const fs::path& path, const json& config) {
+  for (const char* name : {"num_attention_heads", "attention_head_dim"}) {
+    const auto place = config.find(name);
+    if (place == config.end() || place->is_null()) continue;
+    if (place->is_number_integer()) return checked_heads(path, place->get<std::int64_t>());
+    if (place->is_array() && !place->empty() && (*place)[0].is_number_integer()) {
+      if (std::all_of(place->begin(), place->end(), [&](const json& item) { return item == (*place)[0]; }))
+        return checked_heads(path, (*place)[0].get<std::int64_t>());
+      throw Error(kUnsupported,
+                  "{}: {} differs from level to level, as in SD 2.x; choose a model of the SD 1.x family.",
+                  path.string(), name);
+    }
+    throw Error(kBadInput, "{}: {} is not a whole number; correct it.", path.string(), name);
+  }
+  return std::nullopt;
+}
+
+void refuse_other_families(const fs::path& folder, const json& unet, const json& text) {
+  const auto refuse = [&](std::string_view family) {
+    throw Error(kUnsupported, "{}: is {} model; choose a model of the SD 1.x family.", folder.string(),
+                family);
+  };
+  if (fs::exists(folder / "text_encoder_2") || text_of(unet, "addition_embed_type") == "text_time")
+    refuse("an SDXL");
+  if (fs::exists(folder / "transformer")) refuse("a transformer (SD3, FLUX …)");
+  const std::string activation = text_of(text, "hidden_act");
+  if (whole_number(text, "hidden_size") == 1024 || (!activation.empty() && activation != "quick_gelu"))
+    refuse("an SD 2.x");
+}
+
+// What a component's config.json says of how its weights were quantised; "" for nothing. Throws for what the weights
+// themselves do not show.
+std::string stated_quantisation(const json& config, const fs::path& folder) {
+  const auto place = config.find("quantization_config");
+  if (place == config.end() || !place->is_object()) return "";
+  for (const char* name : {"use_hadamard", "use_codebook"}) {
+    if (place->value(name, json()) == true)
+      throw Error(kUnsupported,
+                  "{}: its weights are quantised with {} (quantization_config of config.json), which LowRank "
+                  "does not "
+                  "read; fetch the model in 16 bits (fp16, bf16) or save it in 16 bits with the program that "
+                  "quantised "
+                  "it.",
+                  folder.string(), name);
+  }
+  return text_of(*place, "quant_method");
+}
+
+}  // namespace
+
+bool is_diffusers_folder(const fs::path& folder) {
+  std::error_code failure;  // a folder that cannot be looked into
+  return fs::is_directory(folder / "unet", failure) && fs::is_directory(folder / "vae", failure);
+}
+
+void add_diffusers_vae(Checkpoint& checkpoint, std::span<const TensorView> tensors, std::string_view place) {
+  const auto names = VaeNames::from_diffusers(names_of(tensors));
+  for (const TensorView& view : tensors) {
+    auto name = names.to_canonical(view.name);
+    if (!name) {
+      checkpoint.unused.push_back(fmt::format("{}{}", place, view.name));
+      continue;
+    }
+    TensorView shaped = view;
+    if (name->find(".attn_") != std::string::npos && shaped.shape.size() == 2)
+      shaped.shape.insert(shaped.shape.end(), {1, 1});
+    add_view(checkpoint, Component::kVae, std::move(*name), std::move(shaped));
+  }
+}
+
+Checkpoint read_diffusers_folder(const fs::path& folder) {
+  Checkpoint checkpoint;
+  checkpoint.path = folder;
+  checkpoint.layout = Layout::kDiffusersFolder;
+  const auto config = [&](const char* part, const char* name) {
+    const fs::path file = folder / part / name;
+    checkpoint.configs.emplace_back(file, identity_of(file));
+    return read_config(file);
+  };
+  const json unet = config("unet", "config.json"), text = config("text_encoder", "config.json");
+  refuse_other_families(folder, unet, text);
+  checkpoint.unet_heads = unet_heads(folder / "unet" / "config.json", unet);
+  if (const auto heads = whole_number(text, "num_attention_heads"))
+    checkpoint.text_heads = checked_heads(folder / "text_encoder" / "config.json", *heads);
+
+  const json scheduler = config("scheduler", "scheduler_config.json"), vae = config("vae", "config.json");
+  const std::string prediction = text_of(scheduler, "prediction_type");
+  if (prediction == "v_prediction") {
+    checkpoint.prediction = PredictionType::kV;
+  } else if (!prediction.empty() && prediction != "epsilon") {
+    throw Error(kUnsupported,
+                "{}: prediction_type '{}' in scheduler_config.json; LowRank knows epsilon and v_prediction.",
+                folder.string(), prediction);
+  }
+
+  for (const Component component : {Component::kUnet, Component::kVae, Component::kTextEncoder}) {
+    const char* name = component == Component::kUnet  ? "unet"
+                       : component == Component::kVae ? "vae"
+                                                      : "text_encoder";
+    auto files = open_weights(folder / name);
+    const json& stated = component == Component::kUnet ? unet : component == Component::kVae ? vae : text;
+    const std::string quantisation = stated_quantisation(stated, folder / name);
+    for (const auto& file : files) refuse_quantised(*file, Integers::kAreNone, quantisation);
+    const auto tensors = all_tensors(files);
+    switch (component) {
+      case Component::kUnet:
+        add_unet(checkpoint, tensors);
+        break;
+      case Component::kVae:
+        add_diffusers_vae(checkpoint, tensors, "vae/");
+        break;
+      case Component::kTextEncoder:
+        add_text_encoder(checkpoint, tensors);
+        break;
+    }
+    for (auto& file : files) {
+      checkpoint.metadata.insert(file->metadata().begin(), file->metadata().end());
+      checkpoint.files.push_back(std::move(file));
+    }
+  }
+  // Said only where it is another than SD 1.x's, whose latents have a known colour preview.
+  if (const auto scale = vae.find("scaling_factor");
+      scale != vae.end() && scale->is_number() && scale->get<double>() != 0.18215)
+    checkpoint.metadata.emplace("lowrank.latent_scale", fmt::format("{}", scale->get<double>()));
+  apply_metadata(checkpoint);
+  return checkpoint;
+}
+
+Checkpoint read_diffusers_vae(const fs::path& folder) {
+  Checkpoint checkpoint;
+  checkpoint.path = folder;
+  checkpoint.layout = Layout::kDiffusersFolder;
+  checkpoint.files = open_weights(fs::is_directory(folder / "vae") ? folder / "vae" : folder);
+  add_diffusers_vae(checkpoint, all_tensors(checkpoint.files), "");
+  return checkpoint;
+}
+
+}  // namespace lowrank::formats

@@ -1,0 +1,84 @@
+// Whether and how a LoRA applies to a model: which of its modules meet a layer of the right shape, and why the
+// others do not. The one verdict, for those who look at headers alone and for the engine.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "formats/checkpoint/checkpoint.h"
+#include "formats/lora/kind_shapes.h"
+#include "formats/lora/lora_file.h"
+
+namespace lowrank::formats {
+
+using LayerTable = std::map<std::string, LayerSizes, std::less<>>;  // by canonical path, of one component
+
+// What a checkpoint offers to a LoRA, taken apart once for many of them.
+struct ModelLayers {
+  using Names = std::map<std::string, std::string, std::less<>>;  // every name that files use → path
+  LayerTable unet, text_encoder;
+  Names unet_names, text_names;
+  std::int64_t text_width = 0;  // 0: there are no words
+  BaseModel base_model = BaseModel::kOther;
+};
+ModelLayers layers_of(LayerTable unet, LayerTable text_encoder);
+
+// Where one module of the file belongs.
+struct EntryPlace {
+  std::string path;        // of the layer; "" when there is none
+  std::string reason;      // why it cannot act there: "this model's U-Net has no such layer"; "": it acts
+  bool is_narrow = false;  // see ShapeFit
+  bool acts() const { return reason.empty(); }
+};
+
+// The largest layer, side by side, that matrices shared by all layers serve; by it they are drawn.
+struct SharedSpan {
+  std::int64_t out = 0, in = 0;
+};
+
+struct LoraMatch {
+  std::vector<EntryPlace> places;         // one per entry, in the file's order
+  std::map<Component, SharedSpan> spans;  // where a component has modules whose shared matrices are drawn
+  // The file is made for another family: what sees the text fits nowhere, so nothing is applied.
+  bool is_foreign = false;
+};
+// Whether the matrices that its module shares with others are in no file, but drawn from a seed.
+bool draws_shared(const LoraEntry& entry);
+LoraMatch match_lora(const LoraFile& lora, const ModelLayers& model);
+
+// Why an embedding inside the file cannot be used with a text encoder of that width; "" when it can.
+std::string module_of(const BundledEmbedding& embedding);
+std::string embedding_misfit(const BundledEmbedding& embedding, std::int64_t width);
+
+struct UnmetModule {
+  std::string module;
+  std::string reason;  // "there is no such layer", "shape [320, 768] meets a layer [320, 1024]"
+};
+
+struct LoraFit {
+  int applied_unet = 0, applied_text = 0, embeddings = 0;
+  std::int64_t keys_applied = 0, keys_skipped = 0, keys_unknown = 0;  // all keys of the file
+  std::vector<UnmetModule> unmet;  // modules without a place, and those that the file itself spoils
+  std::string family;              // of LoRA and checkpoint when they differ: "the file is SDXL …"; else ""
+  std::string unusable;            // why no model could use it; else ""
+  bool applies() const { return applied_unet + applied_text + embeddings > 0; }
+};
+
+ModelLayers layers_of(const Checkpoint& checkpoint);
+
+LoraFit fit_lora(const LoraFile& lora, const ModelLayers& model);
+inline LoraFit fit_lora(const LoraFile& lora, const Checkpoint& checkpoint) {
+  return fit_lora(lora, layers_of(checkpoint));
+}
+
+// Digests of all that the verdict depends on: same digests on both sides, same verdict.
+std::int64_t layout_digest(const LoraFile& lora);
+std::int64_t layout_digest(const Checkpoint& checkpoint);
+
+// "applies fully: 192 of 192 modules", "applies in part: …, 3 of 579 keys unknown", "does not apply: …".
+// Fully means that every module acts and no key is left over.
+std::string fit_verdict(const LoraFit& fit);
+
+}  // namespace lowrank::formats

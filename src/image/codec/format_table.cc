@@ -1,0 +1,68 @@
+#include "image/codec/format_codecs.h"
+#include "image/exif.h"
+
+namespace lowrank::image {
+
+std::span<const FormatRow> format_table() {
+  static const std::vector<FormatRow> kRows = {
+      {.name = "PNG",
+       .endings = {".png"},
+       .mime = "image/png",
+       .written_as = PictureFormat::kPng,
+       .recognises = [](Bytes b) { return has_at(b, 0, "\x89PNG\r\n\x1a\n"); },
+       .decode = decode_png,
+       .parameters = png_parameters,
+       .items = png_items,
+       .encode = [](const Picture& p, const EncodeOptions& o) { return encode_png(p, o.parameters); }},
+      {.name = "JPEG",
+       .endings = {".jpg", ".jpeg"},
+       .mime = "image/jpeg",
+       .written_as = PictureFormat::kJpeg,
+       .recognises = [](Bytes b) { return has_at(b, 0, "\xff\xd8\xff"); },
+       .decode = decode_jpeg,
+       .parameters = [](Bytes b, const std::string&) { return jpeg_parameters(b); },
+       .items = nullptr,
+       .encode = [](const Picture& p,
+                    const EncodeOptions& o) { return encode_jpeg(p, o.quality, o.parameters); }},
+      {.name = "WebP",
+       .endings = {".webp"},
+       .mime = "image/webp",
+       .written_as = PictureFormat::kWebp,
+       .recognises = [](Bytes b) { return has_at(b, 0, "RIFF") && has_at(b, 8, "WEBP"); },
+       .decode = decode_webp,
+       .parameters = [](Bytes b, const std::string&) { return webp_parameters(b); },
+       .items = nullptr,
+       .encode = [](const Picture& p,
+                    const EncodeOptions& o) { return encode_webp(p, o.quality, o.parameters); }},
+      {.name = "GIF",
+       .endings = {".gif"},
+       .mime = "image/gif",
+       .written_as = std::nullopt,
+       .recognises = is_gif,
+       .decode = decode_gif,
+       .parameters = [](Bytes b, const std::string&) { return gif_parameters(b); },
+       .items = nullptr,
+       .encode = nullptr},
+      {.name = "BMP",
+       .endings = {".bmp"},
+       .mime = "image/bmp",
+       .written_as = std::nullopt,
+       .recognises = is_bmp,
+       .decode = decode_bmp,
+       .parameters = nullptr,
+       .items = nullptr,
+       .encode = nullptr},
+      {.name = "TIFF",
+       .endings = {".tif", ".tiff"},
+       .mime = "image/tiff",
+       .written_as = std::nullopt,
+       .recognises = is_tiff,
+       .decode = decode_tiff,
+       .parameters = [](Bytes b, const std::string&) { return comment_of_exif(b); },
+       .items = nullptr,
+       .encode = nullptr},
+  };
+  return kRows;
+}
+
+}  // namespace lowrank::image

@@ -1,0 +1,25 @@
+// The products of layers whose own weights are fixed, differentiable in their input, on our own kernels both
+// ways: what a LoRA's training does most of its time. On the CPU, in float32.
+//
+//   linear        y = x · wᵀ + b           dx = dy · w
+//   convolution   y = x ⊛ w + b            dx = dy, spread by the stride, ⊛ turned w,
+//                                          inputs and outputs exchanged
+//   attention     P = softmax(s Q Kᵀ)      dV = Pᵀ dY, dS = P ∘ (dY Vᵀ − rows of Σ dY ∘ Y),
+//                 Y = P V                  dQ = s dS K, dK = s dSᵀ Q
+//
+// Attention keeps Y instead of P and forms P again, a strip of queries at a time (Dao et al. 2022,
+// arXiv:2205.14135, algorithm 4).
+#pragma once
+
+#include "model/ops/ops.h"
+
+namespace lowrank::model::gradient_ops {
+
+// As in ops.h. Neither weight nor bias gets a gradient.
+at::Tensor linear(const at::Tensor& x, const ops::Weight& w, const at::Tensor& b);
+at::Tensor conv2d(const at::Tensor& x, const ops::Weight& w, const at::Tensor& b,
+                  const ops::ConvGeometry& geometry);
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
+                     ops::Mask mask);
+
+}  // namespace lowrank::model::gradient_ops

@@ -1,0 +1,148 @@
+#include "pipeline/generate/conditioning.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/sha256.h"
+
+namespace lowrank::pipeline {
+namespace {
+
+using prompt::kChunkRows;
+using prompt::TokenChunk;
+
+constexpr std::size_t kCacheEntries = 32;
+constexpr std::int64_t kCacheBytes = 128 << 20;  // but one entry is kept whatever its size
+constexpr std::int64_t kTextsAtOnce = 32;        // of one pass of the encoder
+
+// Column `chunk` of the texts' chunks: ids [texts, 77] and weights [texts, 77], and what replaces token
+// embeddings.
+struct ChunkColumn {
+  at::Tensor ids, weights;
+  std::vector<model::TextEncoder::Replacement> replacements;
+};
+
+ChunkColumn column(std::span<const TokenChunk* const> chunks, std::span<const Embedding> embeddings) {
+  const auto texts = static_cast<std::int64_t>(chunks.size());
+  ChunkColumn result{
+      at::empty({texts, kChunkRows}, at::kLong), at::empty({texts, kChunkRows}, at::kFloat), {}};
+  for (std::int64_t t = 0; t < texts; ++t) {
+    const TokenChunk& chunk = *chunks[static_cast<std::size_t>(t)];
+    std::ranges::copy(chunk.ids, result.ids.data_ptr<std::int64_t>() + t * kChunkRows);
+    std::ranges::copy(chunk.weights, result.weights.data_ptr<float>() + t * kChunkRows);
+    for (const auto& placed : chunk.embeddings) {
+      const at::Tensor& vectors = embeddings[placed.embedding].vectors;
+      LOWRANK_CHECK(placed.vectors <= vectors.size(0) && placed.first_row + placed.vectors <= kChunkRows);
+      result.replacements.push_back({t, placed.first_row, vectors.narrow(0, 0, placed.vectors)});
+    }
+  }
+  return result;
+}
+
+at::Tensor encode_column(const model::TextEncoder& encoder, std::span<const TokenChunk* const> chunks,
+                         std::span<const Embedding> embeddings, const EncodeSettings& settings,
+                         const std::stop_token& stop) {
+  std::vector<at::Tensor> encoded, weights;
+  for (std::size_t from = 0; from < chunks.size(); from += kTextsAtOnce) {
+    throw_if_stopped(stop);
+    const ChunkColumn input =
+        column(chunks.subspan(from, std::min<std::size_t>(kTextsAtOnce, chunks.size() - from)), embeddings);
+    encoded.push_back(encoder.encode(input.ids, settings.clip_skip, input.replacements));
+    weights.push_back(input.weights);
+  }
+  if (encoded.size() == 1) return apply_emphasis(encoded.front(), weights.front(), settings.emphasis);
+  return apply_emphasis(at::cat(encoded), at::cat(weights), settings.emphasis);
+}
+
+std::string cache_key(const prompt::Conditioning& conditioning, std::span<const Embedding> embeddings,
+                      const EncodeSettings& settings, const std::string& state) {
+  std::string key =
+      fmt::format("{}\n{} {}\n", state, settings.clip_skip, static_cast<int>(settings.emphasis));
+  for (const auto& text : conditioning.texts) {
+    for (const auto& chunk : text.chunks) {
+      key.append(reinterpret_cast<const char*>(chunk.ids.data()), sizeof(chunk.ids));
+      key.append(reinterpret_cast<const char*>(chunk.weights.data()), sizeof(chunk.weights));
+      for (const auto& placed : chunk.embeddings)
+        key += fmt::format("{} {} {} {} {}\n", placed.first_row, placed.vectors,
+                           embeddings[placed.embedding].path.string(), embeddings[placed.embedding].name,
+                           embeddings[placed.embedding].lora_version);
+    }
+    key += '\n';
+  }
+  return sha256_hex(std::as_bytes(std::span(key)));
+}
+
+}  // namespace
+
+at::Tensor apply_emphasis(const at::Tensor& z, const at::Tensor& weights, prompt::Emphasis emphasis) {
+  using prompt::Emphasis;
+  switch (emphasis) {
+    case Emphasis::kIgnore:
+    case Emphasis::kNone:
+      return z;
+    case Emphasis::kNoNorm:
+      return z * weights.unsqueeze(-1);
+    case Emphasis::kOriginal: {
+      if (weights.eq(1).all().item<bool>()) return z;
+      const at::Tensor weighted = z * weights.unsqueeze(-1);
+      const double before = z.mean(at::kDouble).item<double>(),
+                   after = weighted.mean(at::kDouble).item<double>();
+      return after == 0 ? weighted : weighted * (before / after);
+    }
+  }
+  return z;
+}
+
+EncodedPrompt encode_prompt(const model::TextEncoder& encoder, const prompt::Conditioning& conditioning,
+                            std::span<const Embedding> embeddings, const EncodeSettings& settings,
+                            const std::stop_token& stop) {
+  std::vector<at::Tensor> columns;
+  for (std::size_t i = 0; i < conditioning.chunk_count(); ++i) {
+    std::vector<const TokenChunk*> chunks;
+    for (const auto& text : conditioning.texts) chunks.push_back(&text.chunks.at(i));
+    columns.push_back(encode_column(encoder, chunks, embeddings, settings, stop));
+  }
+  const at::Tensor all = at::cat(columns, 1);  // [texts, 77·n, width]
+  EncodedPrompt encoded;
+  for (std::int64_t t = 0; t < all.size(0); ++t) encoded.texts.push_back(all.select(0, t));
+  return encoded;
+}
+
+at::Tensor encode_empty(const model::TextEncoder& encoder, const EncodeSettings& settings) {
+  const TokenChunk chunk = prompt::empty_chunk();
+  const TokenChunk* const chunks[] = {&chunk};
+  return encode_column(encoder, chunks, {}, settings, {}).select(0, 0);
+}
+
+std::shared_ptr<const EncodedPrompt> ConditioningCache::encode(const model::TextEncoder& encoder,
+                                                               const prompt::Conditioning& conditioning,
+                                                               std::span<const Embedding> embeddings,
+                                                               const EncodeSettings& settings,
+                                                               const std::string& state,
+                                                               const std::stop_token& stop) {
+  std::string key = cache_key(conditioning, embeddings, settings, state);
+  const auto known = std::ranges::find(entries_, key, &Entry::key);
+  if (known != entries_.end()) {
+    entries_.splice(entries_.begin(), entries_, known);
+    return entries_.front().prompt;
+  }
+  ++encodings_;
+  auto encoded =
+      std::make_shared<const EncodedPrompt>(encode_prompt(encoder, conditioning, embeddings, settings, stop));
+  std::int64_t bytes = 0;
+  for (const at::Tensor& text : encoded->texts) bytes += text.numel() * text.element_size();
+  entries_.push_front({std::move(key), std::move(encoded), bytes});
+  bytes_ += bytes;
+  while (entries_.size() > kCacheEntries || (entries_.size() > 1 && bytes_ > kCacheBytes)) {
+    bytes_ -= entries_.back().bytes;
+    entries_.pop_back();
+  }
+  return entries_.front().prompt;
+}
+
+}  // namespace lowrank::pipeline

@@ -1,0 +1,86 @@
+// The U-Net with the prompts of one batch: what sampling calls the noise model. Which text conditions a call
+// depends on the number of the call (prompt editing); rows of equal context length go through the U-Net
+// together.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "model/unet.h"
+#include "pipeline/generate/conditioning.h"
+#include "prompt/prompt.h"
+#include "sampling/denoiser.h"
+
+namespace lowrank::pipeline {
+
+// The encodings of a parsed prompt's parts, in its order.
+struct PromptEncodings {
+  std::vector<std::shared_ptr<const EncodedPrompt>> pieces;  // as ParsedPrompt::pieces
+  std::shared_ptr<const EncodedPrompt> negative;
+  at::Tensor empty;  // [77, width] to pad the shorter of cond and uncond with; undefined: they run separately
+};
+
+struct PromptConditioning {
+  prompt::ParsedPrompt parsed;
+  std::vector<Embedding> embeddings;  // what parsed.used_embeddings counts in
+  std::vector<PromptEncodings> sets;  // one for each set of LoRAs that acts on the text encoder at some call
+  std::vector<std::size_t> set_of_call;  // empty: the first at all calls
+
+  const PromptEncodings& at(int call) const {
+    const auto place = static_cast<std::size_t>(call);
+    return sets[place < set_of_call.size() ? set_of_call[place] : 0];
+  }
+};
+
+class PromptedUNet : public sampling::NoiseModel {
+ public:
+  // Both must outlive this object. `extra` [1 or images, c, h, w]: what an inpainting U-Net sees beside the
+  // latent. `whole_every` > 1: only every so many calls run the whole U-Net (model/step_cache.h).
+  // `before_call`, where given, is told of each call before it is made; `between_blocks` is called after each block of
+  // the U-Net, where it may end the walk by an exception: a call takes seconds.
+  PromptedUNet(const model::UNet& unet, const PromptConditioning& prompts, at::Tensor extra = {},
+               int whole_every = 1, std::function<void(int call)> before_call = {},
+               std::function<void()> between_blocks = {})
+      : unet_(unet),
+        prompts_(prompts),
+        extra_(std::move(extra)),
+        whole_every_(whole_every),
+        before_call_(std::move(before_call)),
+        between_blocks_(std::move(between_blocks)) {}
+
+  at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps,
+                     std::span<const sampling::BranchRow> rows, int call) override;
+
+  std::int64_t passes() const { return passes_; }  // of the U-Net so far
+  bool padded() const { return padded_; }          // lengths had to be equalised with `empty`
+
+ private:
+  at::Tensor context(std::span<const sampling::BranchRow> rows, int call) const;  // [rows, 77·n, width]
+  at::Tensor pad_to(const at::Tensor& context, std::int64_t length, const at::Tensor& empty);
+  at::Tensor with_extra(const at::Tensor& x, std::span<const sampling::BranchRow> rows) const;
+  // What is kept of a context: its keys and values, and the steps' features by first row and count.
+  struct Seen {
+    model::PromptMemory memory;
+    std::map<std::pair<std::int64_t, std::int64_t>, model::StepCache> caches = {};
+  };
+  Seen& remembered(const at::Tensor& context);
+
+  const model::UNet& unet_;
+  const PromptConditioning& prompts_;
+  at::Tensor extra_;
+  int whole_every_;
+  std::function<void(int)> before_call_;
+  std::function<void()> between_blocks_;
+  std::list<Seen> prompts_seen_;  // the last one first
+  std::int64_t passes_ = 0;
+  bool padded_ = false;
+};
+
+}  // namespace lowrank::pipeline

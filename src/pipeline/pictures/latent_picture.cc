@@ -1,0 +1,70 @@
+#include "pipeline/pictures/latent_picture.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace lowrank::pipeline {
+namespace {
+
+// Red, green and blue as weights of SD 1's four latent channels. Source: the fit published by Keturn in the
+// Hugging Face forum (2022), which A1111 uses as its "Approx cheap" preview.
+constexpr float kColours[4][3] = {{0.298f, 0.207f, 0.208f},
+                                  {0.187f, 0.286f, 0.173f},
+                                  {-0.158f, 0.189f, 0.264f},
+                                  {-0.184f, -0.271f, -0.473f}};
+
+// [3, H, W] bytes.
+image::Picture picture_of_bytes(const at::Tensor& channels) {
+  const at::Tensor bytes = channels.permute({1, 2, 0}).contiguous();
+  image::Picture picture{
+      .width = static_cast<int>(bytes.size(1)), .height = static_cast<int>(bytes.size(0)), .rgb = {}};
+  picture.rgb.assign(bytes.data_ptr<std::uint8_t>(), bytes.data_ptr<std::uint8_t>() + bytes.numel());
+  return picture;
+}
+
+}  // namespace
+
+image::Picture to_picture(const at::Tensor& pixels) {
+  LOWRANK_CHECK(pixels.dim() == 3 && pixels.size(0) == 3);
+  return picture_of_bytes(((pixels.to(at::kFloat) + 1) / 2).clamp(0, 1).mul(255).to(at::kByte));
+}
+
+image::Picture rounded_picture(const at::Tensor& pixels) {
+  LOWRANK_CHECK(pixels.dim() == 3 && pixels.size(0) == 3);
+  return picture_of_bytes(pixels.to(at::kFloat).clamp(0, 1).mul(255).round().to(at::kByte));
+}
+
+at::Tensor picture_tensor(const image::Picture& picture) {
+  const at::Tensor bytes = at::from_blob(const_cast<std::uint8_t*>(picture.rgb.data()),
+                                         {picture.height, picture.width, 3}, at::kByte);
+  return (bytes.permute({2, 0, 1}).to(at::kFloat) / 255).unsqueeze(0).contiguous();
+}
+
+at::Tensor encode_pixels(const LoadedModel& model, const at::Tensor& pixels) {
+  return model.vae->encode_moments(pixels).narrow(1, 0, model.vae->latent_channels()) * model.latent_scale;
+}
+
+at::Tensor decode_pixels(const LoadedModel& model, const at::Tensor& latent) {
+  const at::Tensor pixels = model.vae->decode(latent / model.latent_scale);
+  if (!pixels.isfinite().all().item<bool>())
+    throw Error(kUnsupported,
+                "the picture's numbers are not finite; try smaller LoRA weights, a smaller CFG scale or "
+                "another VAE.");
+  return pixels.select(0, 0);
+}
+
+image::Picture decode_latent(const LoadedModel& model, const at::Tensor& latent) {
+  return to_picture(decode_pixels(model, latent));
+}
+
+image::Picture preview_latent(const LoadedModel& model, const at::Tensor& latent) {
+  if (!model.has_sd1_latents || latent.size(0) != 4)
+    return to_picture(model.vae->decode(latent.unsqueeze(0) / model.latent_scale).select(0, 0));
+  const at::Tensor colours = at::from_blob(const_cast<float*>(&kColours[0][0]), {4, 3}, at::kFloat);
+  return to_picture(at::tensordot(colours, latent.to(at::kFloat), {0}, {0}));
+}
+
+}  // namespace lowrank::pipeline

@@ -1,0 +1,76 @@
+// From a checkpoint file to a model that can run: formats says which bytes are which parameter, tensor makes
+// tensors of them, model builds the layers. Weights stay mapped as stored.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "formats/checkpoint/checkpoint.h"
+#include "model/text_encoder.h"
+#include "model/unet.h"
+#include "model/vae.h"
+#include "pipeline/resident/file_hash.h"
+#include "pipeline/resident/packed_cache.h"
+
+namespace lowrank::pipeline {
+
+// A checkpoint ready to sample. The base weights never change; adapters live in the layers' slots.
+struct LoadedModel {
+  std::filesystem::path path, vae_path;  // vae_path empty: the checkpoint's own VAE
+  formats::PredictionType prediction = formats::PredictionType::kEpsilon;
+  double latent_scale = 0.18215;  // decode(latent / scale); metadata `lowrank.latent_scale` overrides SD 1's
+  bool has_sd1_latents = true;    // false for a model with an autoencoder of its own, by its metadata
+  int native_size = 512;          // pixels; metadata `lowrank.default_size` overrides SD 1's
+  std::unique_ptr<model::TextEncoder> text_encoder;
+  std::unique_ptr<model::UNet> unet;
+  std::unique_ptr<model::Vae> vae;
+
+  std::vector<std::shared_ptr<const weights::TensorFile>> files, vae_files;
+  std::vector<std::pair<std::filesystem::path, FileIdentity>>
+      configs;  // of a folder, see formats::Checkpoint
+  HashMemo hashes;
+  std::unique_ptr<FileHash> hash, vae_hash;  // of the checkpoint's file; of the VAE's, null without vae_path
+  // What the components' products need, where it lies in a file of the cache.
+  std::optional<KeptWeights> kept_text_encoder, kept_unet, kept_vae;
+
+  // An inpainting checkpoint: its U-Net has 9 input channels instead of 4.
+  bool is_inpainting() const;
+  // Convolutions wrap around the picture's edges from now on, or no longer.
+  void set_tiling(bool is_on);
+  std::string name() const { return path.stem().string(); }
+  // Whether the files of the checkpoint, and those of its VAE, are still those that were loaded.
+  bool is_current() const;
+  bool is_vae_current() const;
+  // Throws Error(kConflict) when somebody wrote to one of them while it was in use: what was made with it is worthless.
+  void require_unchanged() const;
+  // The weights as stored stay mapped, but leave this process's memory until they are read again (release_pages).
+  void release_mapped_weights() const;
+  // Before prepare(): the U-Net's products take its weights in 8 bits, with a scale for every 32 of them.
+  void hold_unet_in_int8();
+  // Derives what products on the CPU need, or finds it in the cache; without a cache the U-Net's only, the others
+  // derive theirs when they are used. What was read of the mapped weights is released on the way, so that no more than
+  // 128 MB of a model lie in memory twice.
+  void prepare(PackedCache& cache);
+  void prepare_vae(PackedCache& cache);  // after load_vae
+  // Before `next` runs: what was derived for other components leaves this process's memory, and so do mapped weights
+  // and freed memory. A U-Net that lies in no cache stays, since deriving it again takes seconds; so do what LoRAs made
+  // of its weights, unless memory is scarce.
+  void make_room_for(formats::Component next) const;
+  // Of all weights as they are held, mapped ones included.
+  std::uint64_t parameter_bytes() const;
+};
+
+// Opens, checks and builds. `vae`: a stand-alone VAE instead of the checkpoint's. `hashes`: those known already. Throws Error naming the
+// file; kUnsupported for other families than SD 1.x.
+LoadedModel load_model(const std::filesystem::path& checkpoint,
+                       const std::optional<std::filesystem::path>& vae = {}, HashMemo hashes = HashMemo());
+
+// Replaces the VAE of a resident model. nullopt: the checkpoint's own.
+void load_vae(LoadedModel& model, const std::optional<std::filesystem::path>& vae);
+
+}  // namespace lowrank::pipeline

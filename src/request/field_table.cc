@@ -1,0 +1,304 @@
+#include "request/field_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <type_traits>
+
+#include "base/error.h"
+#include "base/text/text.h"
+#include "prompt/infotext.h"
+#include "prompt/infotext_values.h"
+
+namespace lowrank::request {
+namespace {
+
+using R = GenerationRequest;
+using E = ExtrasRequest;
+
+// A1111's words where it writes words for numbers.
+constexpr std::string_view kResizeModes[] = {"Just resize", "Crop and resize", "Resize and fill",
+                                             "Just resize (latent upscale)"};
+constexpr std::string_view kFills[] = {"fill", "original", "latent noise", "latent nothing"};
+constexpr std::string_view kInpaintAreas[] = {"Whole picture", "Only masked"};
+constexpr std::string_view kMaskModes[] = {"Inpaint masked", "Inpaint not masked"};
+constexpr std::string_view kMaskEdges[] = {"Soft", "Rounded"};
+constexpr std::string_view kCrops[] = {"False", "True"};
+
+constexpr double kMaxSeed = static_cast<double>(prompt::kLargestSeed);
+
+// clang-format off
+// In the order of A1111's metadata; fields that it does not write come last.
+constexpr FieldRow kFields[] = {
+    {"prompt", "prompt", "", &R::prompt, {}, {}, "what to draw; <lora:NAME:WEIGHT> adds a LoRA"},
+    {"negative_prompt", "negative", "", &R::negative_prompt, {}, {}, "what to keep out of the picture"},
+    {"styles", "style", "", &R::styles, {}, {}, "a style of styles.csv, may be given several times"},
+    {"steps", "steps", "Steps", &R::steps, 1, 1000, "sampling steps"},
+    {"sampler_name", "sampler", "Sampler", &R::sampler, {}, {}, "sampler by A1111's name, \"Euler a\""},
+    {"scheduler", "scheduler", "Schedule type", &R::scheduler, {}, {}, "noise schedule: Automatic, Karras …"},
+    {"cfg_scale", "cfg", "CFG scale", &R::cfg_scale, 0, 100, "guidance scale; 1 is twice as fast and ignores the negative prompt"},
+    {"seed", "seed", "Seed", &R::seed, -1, kMaxSeed, "seed of the first picture; -1: random"},
+    {"width", "width", "Size-1", &R::width, 0, 4096, "pixels, a multiple of 8; 0: the checkpoint's own size"},
+    {"height", "height", "Size-2", &R::height, 0, 4096, "pixels, a multiple of 8; 0: the checkpoint's own size"},
+    {"sd_model_checkpoint", "model", "Model", &R::checkpoint, {}, {}, "checkpoint by name or path; without it the newest"},
+    {"sd_vae", "vae", "VAE", &R::vae, {}, {}, "VAE by name or path, Automatic or None"},
+    {"subseed", "subseed", "Variation seed", &R::subseed, -1, kMaxSeed, "variation seed; -1: random"},
+    {"subseed_strength", "subseed-strength", "Variation seed strength", &R::subseed_strength, 0, 1, "how far towards the variation seed, 0 to 1"},
+    {"seed_resize_from_w", "seed-resize-width", "Seed resize from-1", &R::seed_resize_width, -1, 4096, "width at which the seed's picture was first made"},
+    {"seed_resize_from_h", "seed-resize-height", "Seed resize from-2", &R::seed_resize_height, -1, 4096, "height at which the seed's picture was first made"},
+    {"CLIP_stop_at_last_layers", "clip-skip", "Clip skip", &R::clip_skip, 1, 24, "1: the text encoder's last layer, 2: the one before …"},
+    {"eta_noise_seed_delta", "ensd", "ENSD", &R::ensd, -2147483647, 2147483647, "eta noise seed delta"},
+    {"randn_source", "rng", "RNG", &R::rng, {}, {}, "source of noise: GPU, NV (the same numbers) or CPU"},
+    {"s_min_uncond", "ngms", "NGMS", &R::ngms, 0, 15, "below this sigma every second step skips the negative prompt"},
+    {"s_min_uncond_all", "ngms-all-steps", "NGMS all steps", &R::ngms_all_steps, {}, {}, "skip the negative prompt in every step below --ngms"},
+    {"emphasis", "emphasis", "Emphasis", &R::emphasis, {}, {}, "Original, No norm, Ignore or None"},
+    {"always_discard_next_to_last_sigma", "discard-penultimate-sigma", "Discard penultimate sigma", &R::discard_penultimate_sigma, {}, {}, "leave out the schedule's last but one sigma"},
+    {"sigma_min", "sigma-min", "Schedule min sigma", &R::sigma_min, 0, 1000, "smallest sigma of a named schedule; 0: its own"},
+    {"sigma_max", "sigma-max", "Schedule max sigma", &R::sigma_max, 0, 10000, "largest sigma of a named schedule; 0: its own"},
+    {"rho", "rho", "Schedule rho", &R::rho, 0, 100, "rho of Karras and Polyexponential; 0: its own"},
+    {"beta_dist_alpha", "beta-alpha", "Beta schedule alpha", &R::beta_alpha, 0.01, 5, "alpha of the Beta schedule"},
+    {"beta_dist_beta", "beta-beta", "Beta schedule beta", &R::beta_beta, 0.01, 5, "beta of the Beta schedule"},
+    {"sgm_noise_multiplier", "sgm-noise-multiplier", "SGM noise multiplier", &R::sgm_noise_multiplier, {}, {}, "start from noise times sqrt(1 + sigma^2)"},
+    {"eta", "eta", "Eta", &R::eta, 0, 10, "share of fresh noise; without it 1 for ancestral and SDE samplers, --eta-ddim for the DDIM family"},
+    {"eta_ddim", "eta-ddim", "Eta DDIM", &R::eta_ddim, 0, 10, "share of fresh noise of the DDIM family"},
+    {"s_churn", "sigma-churn", "Sigma churn", &R::sigma_churn, 0, 100, "extra noise of Euler, Heun and DPM2"},
+    {"s_tmin", "sigma-tmin", "Sigma tmin", &R::sigma_tmin, 0, 1000, "churn only above this sigma"},
+    {"s_tmax", "sigma-tmax", "Sigma tmax", &R::sigma_tmax, 0, 10000, "churn only below this sigma; 0: no limit"},
+    {"s_noise", "sigma-noise", "Sigma noise", &R::sigma_noise, 0, 10, "strength of fresh noise"},
+    {"skip_early_cond", "skip-early-cfg", "Skip Early CFG", &R::skip_early_cfg, 0, 1, "fraction of the steps at the beginning that ignore the negative prompt"},
+    {"sd_noise_schedule", "noise-schedule", "Noise Schedule", &R::noise_schedule, {}, {}, "Default or Zero Terminal SNR"},
+    {"use_downcasted_alpha_bar", "downcast-alphas", "Downcast alphas_cumprod", &R::downcast_alphas, {}, {}, "round the noise table to half precision, as A1111 before 1.7"},
+    {"pad_cond_uncond", "pad-conds", "Pad conds", &R::pad_conds, {}, {}, "pad the shorter of prompt and negative prompt to equal length"},
+    {"use_old_scheduling", "old-prompt-editing", "Old prompt editing timelines", &R::old_prompt_editing, {}, {}, "read [a:b:when] as A1111 before 1.6"},
+    {"token_merging_ratio", "token-merging", "Token merging ratio", &R::token_merging_ratio, 0, 1, "shortcut: share of the tokens that are merged in the finest self-attentions"},
+    {"token_merging_ratio_hr", "hires-token-merging", "Token merging ratio hr", &R::token_merging_ratio_hr, 0, 1, "the same in hires fix; 0: as in the first pass"},
+    {"step_cache", "step-cache", "Step cache", &R::step_cache, 1, 10, "shortcut: only every so many steps run the whole U-Net (DeepCache)"},
+    {"tiling", "tiling", "Tiling", &R::tiling, {}, {}, "the picture can be laid side by side: its edges fit"},
+    {"refiner_checkpoint", "refiner", "Refiner", &R::refiner_checkpoint, {}, {}, "checkpoint that takes over at --refiner-switch-at"},
+    {"refiner_switch_at", "refiner-switch-at", "Refiner switch at", &R::refiner_switch_at, 0, 1, "fraction of the way at which the refiner takes over; 0 or 1: never"},
+    {"refiner_switch_by_sample_steps", "refiner-switch-by-steps", "Refiner switch by sampling steps", &R::refiner_switch_by_steps, {}, {}, "count that way in steps, not in timesteps"},
+    {"hires_fix_refiner_pass", "hires-refiner", "Hires refiner", &R::hires_refiner_pass, {}, {}, "which pass of hires fix has the refiner: first pass, second pass or both passes"},
+    {"enable_hr", "hires", "", &R::enable_hr, {}, {}, "hires fix: enlarge the picture and go over it again"},
+    {"hr_scale", "hires-scale", "Hires upscale", &R::hr_scale, 1, 4, "by how much hires fix enlarges"},
+    {"hr_upscaler", "hires-upscaler", "Hires upscaler", &R::hr_upscaler, {}, {}, "how hires fix enlarges: Latent and its kin, Lanczos, Nearest or a file of models/ESRGAN"},
+    {"hr_second_pass_steps", "hires-steps", "Hires steps", &R::hr_second_pass_steps, 0, 1000, "steps of the second pass; 0: as many as of the first"},
+    {"hr_resize_x", "hires-width", "Hires resize-1", &R::hr_resize_x, 0, 8192, "pixels after hires fix, instead of --hires-scale; 0: keeps the proportions"},
+    {"hr_resize_y", "hires-height", "Hires resize-2", &R::hr_resize_y, 0, 8192, "pixels after hires fix, instead of --hires-scale; 0: keeps the proportions"},
+    {"firstphase_width", "firstphase-width", "", &R::firstphase_width, 0, 4096, "first pass of hires fix; --width is then its target"},
+    {"firstphase_height", "firstphase-height", "", &R::firstphase_height, 0, 4096, "first pass of hires fix; --height is then its target"},
+    {"hr_checkpoint_name", "hires-model", "Hires checkpoint", &R::hr_checkpoint, {}, {}, "checkpoint of the second pass"},
+    {"hr_sampler_name", "hires-sampler", "Hires sampler", &R::hr_sampler, {}, {}, "sampler of the second pass"},
+    {"hr_scheduler", "hires-scheduler", "Hires schedule type", &R::hr_scheduler, {}, {}, "noise schedule of the second pass"},
+    {"hr_prompt", "hires-prompt", "Hires prompt", &R::hr_prompt, {}, {}, "prompt of the second pass"},
+    {"hr_negative_prompt", "hires-negative", "Hires negative prompt", &R::hr_negative_prompt, {}, {}, "negative prompt of the second pass"},
+    {"denoising_strength", "denoising", "Denoising strength", &R::denoising_strength, 0, 1, "how much of the init picture, or of the first pass, is made anew"},
+    {"resize_mode", "resize-mode", "Resize mode", &R::resize_mode, 0, 3, "how an init picture of another size is fitted", kResizeModes},
+    {"upscaler_for_img2img", "upscaler", "Img2img upscaler", &R::upscaler_for_img2img, {}, {}, "what enlarges a small init picture: None, Lanczos, Nearest or a file of models/ESRGAN"},
+    {"img2img_fix_steps", "fix-steps", "Img2img fix steps", &R::img2img_fix_steps, {}, {}, "img2img makes all the steps, whatever the denoising strength"},
+    {"img2img_color_correction", "color-correction", "Color correction", &R::color_correction, {}, {}, "img2img keeps the colours of the picture that it starts from"},
+    {"initial_noise_multiplier", "noise-multiplier", "Noise multiplier", &R::initial_noise_multiplier, 0, 1.5, "noise that img2img starts with"},
+    {"img2img_extra_noise", "extra-noise", "Extra noise", &R::extra_noise, 0, 1, "noise on top of it, also in hires fix"},
+    {"mask_blur", "mask-blur", "Mask blur", &R::mask_blur, -1, 64, "softness of the mask's edge, pixels; -1: as --mask-blur-x and --mask-blur-y say"},
+    {"mask_blur_x", "mask-blur-x", "Mask blur-1", &R::mask_blur_x, 0, 64, "softness of the mask's edge across, pixels"},
+    {"mask_blur_y", "mask-blur-y", "Mask blur-2", &R::mask_blur_y, 0, 64, "softness of the mask's edge downwards, pixels"},
+    {"mask_round", "mask-edge", "Mask edge", &R::mask_round, {}, {}, "whether a cell of the latent may be partly repainted", kMaskEdges},
+    {"inpainting_mask_invert", "mask-mode", "Mask mode", &R::inpainting_mask_invert, 0, 1, "what of the picture is made anew", kMaskModes},
+    {"inpainting_fill", "masked-content", "Masked content", &R::inpainting_fill, 0, 3, "what inpainting starts from under the mask", kFills},
+    {"inpaint_full_res", "inpaint-area", "Inpaint area", &R::inpaint_full_res, {}, {}, "work on the whole picture, or enlarge the masked region", kInpaintAreas},
+    {"inpaint_full_res_padding", "inpaint-padding", "Masked area padding", &R::inpaint_full_res_padding, 0, 1024, "pixels around the masked region"},
+    {"inpainting_mask_weight", "mask-weight", "Conditional mask weight", &R::inpainting_mask_weight, 0, 1, "how much an inpainting checkpoint is kept from seeing what lies under the mask"},
+    {"ESRGAN_tile", "tile", "", &R::esrgan_tile, 0, 4096, "upscaler models work on tiles of this many pixels; 0: on the whole picture"},
+    {"ESRGAN_tile_overlap", "tile-overlap", "", &R::esrgan_tile_overlap, 0, 256, "by how many pixels tiles overlap"},
+    {"batch_size", "batch-size", "", &R::batch_size, 1, 64, "pictures made together"},
+    {"n_iter", "batch-count", "", &R::batch_count, 1, 1000, "batches made one after the other"},
+    {"comma_padding_backtrack", "comma-backtrack", "Prompt word wrap length limit", &R::comma_backtrack, 0, 74, "how many tokens a chunk may give up to end at a comma"},
+    {"allow_missing_loras", "allow-missing-loras", "", &R::allow_missing_loras, {}, {}, "go on without a LoRA that is missing or does not fit, and say so"},
+    {"disable_extra_networks", "disable-extra-networks", "", &R::disable_extra_networks, {}, {}, "leave <lora:...> tags without effect"},
+};
+
+constexpr ExtrasFieldRow kExtrasFields[] = {
+    {"resize_mode", "resize-mode", "", &E::resize_mode, 0, 1, "0: by a factor, 1: to a size"},
+    {"upscaling_resize", "scale", "Postprocess upscale by", &E::upscaling_resize, 0.05, 16, "factor"},
+    {"upscaling_resize_w", "width", "", &E::upscaling_width, 1, 16384, "pixels"},
+    {"upscaling_resize_h", "height", "", &E::upscaling_height, 1, 16384, "pixels"},
+    {"upscaling_crop", "crop", "Postprocess crop to", &E::upscaling_crop, {}, {}, "to a size: fill it and cut off what stands over", kCrops},
+    {"upscaler_1", "upscaler", "Postprocess upscaler", &E::upscaler_1, {}, {}, "None, Lanczos, Nearest or a file of models/ESRGAN"},
+    {"upscaler_2", "upscaler-2", "Postprocess upscaler 2", &E::upscaler_2, {}, {}, "a second upscaler to mix in"},
+    {"extras_upscaler_2_visibility", "upscaler-2-visibility", "", &E::upscaler_2_visibility, 0, 1, "how much of the second upscaler shows"},
+    {"ESRGAN_tile", "tile", "", &E::esrgan_tile, 0, 4096, "upscaler models work on tiles of this many pixels; 0: on the whole picture"},
+    {"ESRGAN_tile_overlap", "tile-overlap", "", &E::esrgan_tile_overlap, 0, 256, "by how many pixels tiles overlap"},
+};
+// clang-format on
+
+template <typename Key>
+const FieldRow* find(Key FieldRow::*key, std::string_view name) {
+  if (name.empty()) return nullptr;
+  const auto it = std::ranges::find(kFields, name, key);
+  return it == std::end(kFields) ? nullptr : &*it;
+}
+
+template <typename Row>
+void check_range(double value, const Row& row, std::string_view label) {
+  if (!(value >= row.min && value <= row.max))
+    throw Error(kBadInput, "{} is {}, but must be between {} and {}.", label, value, row.min, row.max);
+}
+
+std::int64_t read_integer(std::string_view text, std::string_view label) {
+  const std::string_view trimmed = trim(text);
+  std::int64_t value = 0;
+  const auto [end, failure] = std::from_chars(trimmed.data(), trimmed.data() + trimmed.size(), value);
+  if (failure == std::errc::result_out_of_range && end == trimmed.data() + trimmed.size())
+    throw Error(kBadInput, "{} is '{}', beyond what a whole number holds here ({} at most).", label,
+                trimmed.substr(0, 60), std::numeric_limits<std::int64_t>::max());
+  if (trimmed.empty() || failure != std::errc() || end != trimmed.data() + trimmed.size())
+    throw Error(kBadInput, "{} is '{}', but must be a whole number.", label, text);
+  return value;
+}
+
+Decimal read_decimal(std::string_view text, std::string_view label) {
+  const auto value = parse_number(text);
+  if (!value) throw Error(kBadInput, "{} is '{}', but must be a number.", label, text);
+  Decimal decimal(*value);
+  decimal.is_integer = parse_integer(text).has_value();
+  return decimal;
+}
+
+bool read_bool(std::string_view text, std::string_view label) {
+  const std::string word = lower(trim(text));
+  if (word == "true" || word == "1") return true;
+  if (word == "false" || word == "0") return false;
+  throw Error(kBadInput, "{} is '{}', but must be true or false.", label, text);
+}
+
+// The place of `text` among the words, without regard to case.
+std::optional<int> word_index(std::span<const std::string_view> words, std::string_view text) {
+  const std::string word = lower(trim(text));
+  const auto it = std::ranges::find_if(words, [&](std::string_view known) { return lower(known) == word; });
+  if (it == words.end()) return std::nullopt;
+  return static_cast<int>(it - words.begin());
+}
+
+template <typename Request>
+void check_fields(const Request& request, std::span<const FieldRowOf<Request>> rows) {
+  for (const auto& row : rows) {
+    std::visit(
+        [&](auto member) {
+          using T = std::remove_cvref_t<decltype(request.*member)>;
+          const auto& field = request.*member;
+          const std::string label = fmt::format("--{}", row.flag);
+          if constexpr (std::is_same_v<T, int> || std::is_same_v<T, std::int64_t>) {
+            check_range(static_cast<double>(field), row, label);
+          } else if constexpr (std::is_same_v<T, Decimal>) {
+            check_range(field.value, row, label);
+          } else if constexpr (std::is_same_v<T, std::optional<Decimal>>) {
+            if (field) check_range(field->value, row, label);
+          }
+        },
+        row.member);
+  }
+}
+
+}  // namespace
+
+std::string Decimal::text() const {
+  if (is_integer) return fmt::format("{}", static_cast<std::int64_t>(value));
+  return prompt::number_text(value);
+}
+
+std::span<const FieldRow> field_table() {
+  return kFields;
+}
+const FieldRow* field_by_api(std::string_view name) {
+  return find(&FieldRow::api, name);
+}
+const FieldRow* field_by_flag(std::string_view name) {
+  return find(&FieldRow::flag, name);
+}
+const FieldRow* field_by_infotext(std::string_view label) {
+  return find(&FieldRow::infotext, label);
+}
+
+std::span<const ExtrasFieldRow> extras_field_table() {
+  return kExtrasFields;
+}
+
+template <typename Request>
+void set_field(Request& request, const FieldRowOf<Request>& row, std::string_view text,
+               std::string_view label) {
+  const auto word = word_index(row.words, text);
+  std::visit(
+      [&](auto member) {
+        using T = std::remove_reference_t<decltype(request.*member)>;
+        auto& field = request.*member;
+        if constexpr (std::is_same_v<T, std::string>) {
+          field = text;
+        } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+          field.emplace_back(text);
+        } else if constexpr (std::is_same_v<T, bool>) {
+          field = word ? *word != 0 : read_bool(text, label);
+        } else if constexpr (std::is_same_v<T, int> || std::is_same_v<T, std::int64_t>) {
+          if (!word && !row.words.empty() && !parse_integer(text))
+            throw Error(kBadInput, "{} is '{}', but must be one of {}.", label, text,
+                        fmt::join(row.words, ", "));
+          const std::int64_t value = word ? *word : read_integer(text, label);
+          check_range(static_cast<double>(value), row, label);
+          field = static_cast<T>(value);
+        } else {
+          const Decimal value = read_decimal(text, label);
+          check_range(value.value, row, label);
+          field = value;
+        }
+      },
+      row.member);
+}
+
+template <typename Request>
+std::optional<std::string> field_text(const Request& request, const FieldRowOf<Request>& row) {
+  return std::visit(
+      [&](auto member) -> std::optional<std::string> {
+        using T = std::remove_cvref_t<decltype(request.*member)>;
+        const auto& field = request.*member;
+        const auto word = [&](int value) { return std::string(row.words[static_cast<std::size_t>(value)]); };
+        if constexpr (std::is_same_v<T, std::string>) {
+          return field;
+        } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+          return fmt::format("{}", fmt::join(field, ", "));
+        } else if constexpr (std::is_same_v<T, bool>) {
+          if (!row.words.empty()) return word(field ? 1 : 0);
+          return field ? "True" : "False";
+        } else if constexpr (std::is_same_v<T, std::optional<Decimal>>) {
+          if (!field) return std::nullopt;
+          return field->text();
+        } else if constexpr (std::is_same_v<T, Decimal>) {
+          return field.text();
+        } else {
+          if (field >= 0 && static_cast<std::size_t>(field) < row.words.size())
+            return word(static_cast<int>(field));
+          return fmt::format("{}", field);
+        }
+      },
+      row.member);
+}
+
+template void set_field(GenerationRequest&, const FieldRow&, std::string_view, std::string_view);
+template void set_field(ExtrasRequest&, const ExtrasFieldRow&, std::string_view, std::string_view);
+template std::optional<std::string> field_text(const GenerationRequest&, const FieldRow&);
+template std::optional<std::string> field_text(const ExtrasRequest&, const ExtrasFieldRow&);
+
+void check_request(const ExtrasRequest& request) {
+  check_fields(request, extras_field_table());
+}
+
+void check_request(const GenerationRequest& request) {
+  check_fields(request, field_table());
+  for (const auto& [name, pixels] :
+       {std::pair{"width", request.width}, std::pair{"height", request.height}}) {
+    if (pixels % 8 != 0)
+      throw Error(kBadInput, "the {} is {} pixels, but must be a multiple of 8; {} is the nearest.", name,
+                  pixels, std::max(8, (pixels + 4) / 8 * 8));
+  }
+}
+
+}  // namespace lowrank::request

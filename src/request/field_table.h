@@ -1,0 +1,63 @@
+// The one list of request fields: how A1111's API calls them, their flag on the command line, their label in
+// a picture's metadata, and their range. CLI, server and infotext read it, so that a field added here exists
+// everywhere. Pictures and masks are no text and so no rows: init_images, mask, latent_mask, firstpass_image.
+// Needs no engine.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "request/extras_request.h"
+#include "request/generation_request.h"
+
+namespace lowrank::request {
+
+// The kinds of members that a request has.
+template <typename Request>
+using MemberOf = std::variant<std::string Request::*, std::vector<std::string> Request::*, int Request::*,
+                              std::int64_t Request::*, Decimal Request::*, std::optional<Decimal> Request::*,
+                              bool Request::*>;
+
+template <typename Request>
+struct FieldRowOf {
+  std::string_view api;       // A1111's name in requests or override_settings; unique
+  std::string_view flag;      // long option without dashes; unique
+  std::string_view infotext;  // label in the metadata; "" when it is not written
+  MemberOf<Request> member;
+  double min, max;  // of numbers, inclusive; unused for others
+  std::string_view help;
+  // A1111's words for 0, 1 …, in the metadata and on the command line; empty: numbers, True and False.
+  std::span<const std::string_view> words = {};
+
+  // On the command line: a flag without a value.
+  bool is_switch() const { return words.empty() && std::holds_alternative<bool Request::*>(member); }
+};
+using FieldMember = MemberOf<GenerationRequest>;
+using FieldRow = FieldRowOf<GenerationRequest>;
+using ExtrasFieldRow = FieldRowOf<ExtrasRequest>;
+
+std::span<const FieldRow> field_table();
+std::span<const ExtrasFieldRow> extras_field_table();
+
+// Rows by one of their names; nullptr when there is none.
+const FieldRow* field_by_api(std::string_view name);
+const FieldRow* field_by_flag(std::string_view name);
+const FieldRow* field_by_infotext(std::string_view label);
+
+// Sets a field from text: numbers in decimal, booleans as true/false/1/0, one of the row's words in any case;
+// a list takes the text as one more item. Throws Error(kBadInput) naming `label` when the text is none of its
+// type or the number is out of range.
+template <typename Request>
+void set_field(Request& request, const FieldRowOf<Request>& row, std::string_view text,
+               std::string_view label);
+
+// The field as the metadata writes it; nullopt for an absent optional.
+template <typename Request>
+std::optional<std::string> field_text(const Request& request, const FieldRowOf<Request>& row);
+
+}  // namespace lowrank::request

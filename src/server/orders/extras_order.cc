@@ -1,0 +1,118 @@
+#include "server/orders/extras_order.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "pipeline/pictures/extras.h"
+#include "request/field_table.h"
+#include "server/orders/request_picture.h"
+
+namespace lowrank::server {
+namespace {
+
+using enum ParameterType;
+
+// clang-format off
+constexpr ParameterRow kSettings[] = {
+    {.name = "resize_mode", .type = kInteger, .standard = "0", .help = "0: by a factor, 1: to a size", .min = 0, .max = 1},
+    {.name = "show_extras_results", .type = kBoolean, .standard = "true", .help = "false: no pictures in the answer"},
+    {.name = "save_images", .type = kBoolean, .standard = "false", .help = "keep them below outputs/extras-images"},
+    {.name = "gfpgan_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
+    {.name = "codeformer_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
+    {.name = "codeformer_weight", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
+    {.name = "upscaling_resize", .type = kNumber, .standard = "2.0", .min = 0.05, .max = 16},
+    {.name = "upscaling_resize_w", .type = kInteger, .standard = "512", .min = 1, .max = 16384},
+    {.name = "upscaling_resize_h", .type = kInteger, .standard = "512", .min = 1, .max = 16384},
+    {.name = "upscaling_crop", .type = kBoolean, .standard = "true"},
+    {.name = "upscaler_1", .type = kString, .standard = "\"None\""},
+    {.name = "upscaler_2", .type = kString, .standard = "\"None\""},
+    {.name = "extras_upscaler_2_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
+    {.name = "upscale_first", .type = kBoolean, .standard = "false"},
+};
+// clang-format on
+
+std::vector<ParameterRow> with(const ParameterRow& row) {
+  std::vector<ParameterRow> rows(std::begin(kSettings), std::end(kSettings));
+  rows.push_back(row);
+  return rows;
+}
+
+std::string text_in(const RequestJson& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+ExtrasOrder::Given given_picture(const std::string& text, const std::string& field) {
+  return {.picture = request_picture(text, field), .parameters = request_parameters(text, field)};
+}
+
+void take_pictures(ExtrasOrder& order, const RequestJson& body) {
+  const auto single = body.find("image");
+  if (single != body.end() && single->is_string()) {
+    order.pictures.push_back(given_picture(single->get<std::string>(), "image"));
+    return;
+  }
+  const RequestJson list =
+      body.contains("imageList") ? body["imageList"] : body.value("image_list", RequestJson());
+  if (!list.is_array() || list.empty() || list.size() > 256)
+    refuse_field("imageList", "must be a list of 1 to 256 objects with data and name", "value_error.missing");
+  for (const auto& entry : list) {
+    if (!entry.is_object()) refuse_field("imageList", "value is not a valid dict", "type_error.dict");
+    const std::string data = text_in(entry, "data");
+    order.pictures.push_back(given_picture(data.empty() ? text_in(entry, "image") : data, "imageList"));
+  }
+}
+
+}  // namespace
+
+ParameterRows extras_parameters() {
+  static const auto rows = with({.name = "image", .type = kPicture, .standard = "\"\"", .is_required = true});
+  return rows;
+}
+
+ParameterRows extras_batch_parameters() {
+  static const auto rows =
+      with({.name = "imageList", .type = kList, .standard = "[]", .help = "[{data, name}]"});
+  return rows;
+}
+
+ExtrasOrder read_extras(const RequestJson& body, const OptionStore& options,
+                        const std::vector<std::string>& upscalers, const GenerationLimits& limits) {
+  ExtrasOrder order;
+  Faults faults;
+  const Json values = read_parameters(kSettings, body, faults);
+  faults.throw_if_any();
+  auto& request = order.request;
+  for (const auto& row : request::extras_field_table())
+    if (const auto value = values.find(std::string(row.api)); value != values.end())
+      request::set_field(request, row, value->is_string() ? value->get<std::string>() : value->dump(),
+                         row.api);
+  request.esrgan_tile = options.get("ESRGAN_tile").get<int>();
+  request.esrgan_tile_overlap = options.get("ESRGAN_tile_overlap").get<int>();
+  order.saves_images = values["save_images"].get<bool>();
+  order.shows_results = values["show_extras_results"].get<bool>();
+  for (auto* name : {&request.upscaler_1, &request.upscaler_2}) {
+    if (name->empty()) *name = "None";
+    if (std::ranges::find(upscalers, *name) == upscalers.end())
+      faults.add("body", name == &request.upscaler_1 ? "upscaler_1" : "upscaler_2",
+                 fmt::format("upscaler '{}' not found", name->substr(0, 200)), "value_error");
+  }
+  faults.throw_if_any();
+  for (const char* restorer : {"gfpgan_visibility", "codeformer_visibility"})
+    if (values[restorer] != 0.0)
+      order.notes.push_back(fmt::format("there is no face restorer: {} was passed over.", restorer));
+  take_pictures(order, body);
+  for (const auto& [picture, parameters] : order.pictures) {
+    const double scale = pipeline::extras_scale(request, picture);
+    const double pixels = picture.width * scale * picture.height * scale;
+    if (pixels > static_cast<double>(limits.max_pixels) * 4)
+      refuse_field(request.resize_mode == 0 ? "upscaling_resize" : "upscaling_resize_w",
+                   fmt::format("the result would have {:.0f} pixels, but this server allows {}", pixels,
+                               limits.max_pixels * 4),
+                   "value_error.number.not_le");
+  }
+  return order;
+}
+
+}  // namespace lowrank::server

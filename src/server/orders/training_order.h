@@ -1,0 +1,30 @@
+// A request for a LoRA training: kohya's option names as JSON fields.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "server/catalog/catalog.h"
+#include "server/engine/training_runs.h"
+#include "server/json.h"
+#include "server/orders/generation_order.h"
+#include "training/lora/lora_job.h"
+
+namespace lowrank::server {
+
+struct TrainingOrder {
+  training::LoraJob job;
+  std::int64_t state_every_steps = 50;
+  bool resumes =
+      false;  // goes on with the stopped run of its name, also where `fresh` lets it replace a finished LoRA
+};
+
+// `train_data_dir` (required) must lie below the data folder; the LoRA goes to models/Lora. `sample_prompts` are the
+// prompts themselves, one a line, not a file. Throws Refusal 422 naming the field.
+TrainingOrder read_training(const RequestJson& body, Catalog& catalog, const GenerationLimits& limits);
+
+// Throws Refusal 422 when a LoRA of that name is there already, no stopped run of it can go on, and `fresh` is not asked
+// for; and when `resume` finds no stopped run. The trainer looks once more when it begins.
+void refuse_finished(const TrainingOrder& order, const TrainingRuns& trainings);
+
+}  // namespace lowrank::server
