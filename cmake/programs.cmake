@@ -18,7 +18,7 @@ endif()
 
 file(GLOB_RECURSE engine_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/engine/*.cc)
 if(LOWRANK_ENGINE AND engine_sources)
-  add_library(lowrank_engine SHARED ${engine_sources} ${CMAKE_SOURCE_DIR}/src/cli/stop_signal.cc)
+  add_library(lowrank_engine SHARED ${engine_sources} ${CMAKE_SOURCE_DIR}/src/cli/arguments.cc ${CMAKE_SOURCE_DIR}/src/cli/stop_signal.cc)
   target_include_directories(lowrank_engine PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
   set_target_properties(lowrank_engine PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin
     INSTALL_RPATH "${LOWRANK_TORCH_LIB_DIR}")

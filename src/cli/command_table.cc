@@ -39,7 +39,7 @@ const OptionRow kJson = {.flag = "json", .help = "print the result as JSON"};
 // What `txt2img` takes beside the fields of a request.
 const std::vector<OptionRow> kGeneration = {
     {.flag = "size", .value = "WxH", .help = "width and height at once", .kind = kSize},
-    {.flag = "zero-terminal-snr", .help = "the same as --noise-schedule \"Zero Terminal SNR\""},
+    {.flag = "zero-terminal-snr", .help = "the same as --noise-schedule \"Zero Terminal SNR\"", .stands_for = {"noise-schedule", "Zero Terminal SNR"}},
     {.flag = "recipe", .value = "NAME", .help = "add a recipe's LoRAs and words (lowrank recipe list), may be given several times", .is_repeatable = true, .names = Names::kRecipe},
     {.flag = "from", .value = "FILE", .help = "repeat a picture with the settings stored in it; options given beside it win", .kind = kFile},
     {.flag = "output", .letter = 'o', .value = "PATTERN", .help = "file to write; [number], [seed], [index], [date], [model], [sampler], [steps], [cfg], [width] and [height] are filled in; a name that is taken gets -2, -3 …", .kind = kFile},

@@ -17,6 +17,10 @@ enum class ValueKind { kText, kInteger, kNumber, kFile, kFolder, kSize };
 // What a name stands for; its shell completes with the names that are there (`lowrank model list --names` …).
 enum class Names { kNone, kCheckpoint, kLora, kRecipe };
 
+struct StandsFor {
+  std::string flag = {}, value = {};
+};
+
 struct OptionRow {
   std::string flag = {};   // without dashes; unique within its command
   char letter = 0;         // "-p"; 0: none
@@ -31,6 +35,7 @@ struct OptionRow {
   bool is_repeatable = false;             // each time adds a value; otherwise the last one counts
   bool is_field = false;                  // a row of request/field_table.h, whose rules apply
   Names names = Names::kNone;
+  StandsFor stands_for = {};  // a switch: it means this other option with this value
 
   bool is_switch() const { return value.empty(); }
 };

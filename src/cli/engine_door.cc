@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "cli/recipe_prompt.h"
@@ -28,41 +27,16 @@ fs::path engine_file() {
               beside.string(), installed.string());
 }
 
-// Every option under its one name, so that aliases need not be known below.
-std::vector<std::string> engine_words(const Invocation& invocation) {
-  std::vector<std::string> words;
-  bool takes_data_dir = false;
-  for (const OptionRow& option : invocation.command->options) {
-    takes_data_dir = takes_data_dir || option.flag == "data-dir";
-    const auto given = invocation.options.find(option.flag);
-    if (given == invocation.options.end() || option.flag == "data-dir") continue;
-    if (option.flag == "zero-terminal-snr") {
-      words.insert(words.end(), {"--noise-schedule", "Zero Terminal SNR"});
-    } else if (option.is_switch()) {
-      words.push_back("--" + option.flag);
-    } else {
-      for (const auto& value : given->second) words.insert(words.end(), {"--" + option.flag, value});
-    }
-  }
-  const auto add_places = [&] {
-    if (invocation.places.empty()) return;
-    words.emplace_back("--");
-    words.insert(words.end(), invocation.places.begin(), invocation.places.end());
-  };
-  if (takes_data_dir)
-    words.insert(words.end(),
-                 {"--data-dir", library::find_data_dir(invocation.value("data-dir")).root.string()});
-  add_places();
-  return words;
-}
-
 }  // namespace
 
 int run_in_engine(const Invocation& asked) {
   Invocation invocation = asked;
   apply_recipes(invocation);
-  const nlohmann::json request = {{"command", invocation.command->name}, {"words", engine_words(invocation)}};
-  const std::string text = request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  // Where the data are is decided here, by one rule for all commands.
+  for (const OptionRow& option : invocation.command->options)
+    if (option.flag == "data-dir")
+      invocation.options["data-dir"] = {library::find_data_dir(invocation.value("data-dir")).root.string()};
+  const std::string text = write_call(invocation.command->name, invocation);
   setenv("OMP_WAIT_POLICY", "passive", 0);
   setenv("OPENBLAS_NUM_THREADS", "1", 0);
   const fs::path file = engine_file();

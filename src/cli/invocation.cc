@@ -37,19 +37,6 @@ const OptionRow* find_letter(const CommandRow& command, char letter) {
               near.empty() ? fmt::format(" 'lowrank {} --help' lists them.", command.name) : near);
 }
 
-void check_size(const OptionRow& option, const std::string& text) {
-  const auto x = text.find('x');
-  const auto fits = [](std::string_view part) {
-    const auto side = parse_integer(part);
-    return side && *side >= 8 && *side <= 4096;
-  };
-  if (!(x == std::string::npos
-            ? fits(text)
-            : fits(std::string_view(text).substr(0, x)) && fits(std::string_view(text).substr(x + 1))))
-    throw Error(kBadInput, "--{} is '{}', but must be WIDTHxHEIGHT in pixels (8 to 4096), such as 512x768.",
-                option.flag, text);
-}
-
 void check_number(const OptionRow& option, const std::string& text) {
   const auto number = parse_number(text);
   const bool is_whole = number && *number == static_cast<double>(static_cast<long long>(*number)) &&
@@ -80,7 +67,8 @@ void check_value(const OptionRow& option, const std::string& text) {
     case ValueKind::kNumber:
       return check_number(option, text);
     case ValueKind::kSize:
-      return check_size(option, text);
+      request::parse_size(text, "--" + option.flag);
+      return;
     case ValueKind::kFile:
     case ValueKind::kFolder:
       if (text.empty())
@@ -151,13 +139,23 @@ void check_places(const Invocation& invocation) {
 
 }  // namespace
 
-std::string Invocation::value(std::string_view flag) const {
-  const auto found = options.find(flag);
-  return found == options.end() ? "" : found->second.back();
+// A switch that is another option with a certain value, and the defaults of what was not given.
+void complete(Invocation& invocation) {
+  for (const OptionRow& option : invocation.command->options) {
+    if (!option.stands_for.flag.empty() && invocation.has(option.flag)) {
+      invocation.options.erase(option.flag);
+      invocation.options[option.stands_for.flag] = {option.stands_for.value};
+    }
+  }
+  for (const OptionRow& option : invocation.command->options)
+    if (!option.standard.empty() && !invocation.has(option.flag)) invocation.defaults[option.flag] = option.standard;
 }
 
+}  // namespace
+
 Invocation parse_words(const CommandRow& command, std::span<const std::string> words) {
-  Invocation invocation{.command = &command, .options = {}, .places = {}};
+  Invocation invocation;
+  invocation.command = &command;
   const auto end_of_options = std::ranges::find(words, "--");
   for (auto it = words.begin(); it != end_of_options; ++it)
     invocation.wants_help = invocation.wants_help || *it == "--help" || *it == "-h";
@@ -195,6 +193,7 @@ Invocation parse_words(const CommandRow& command, std::span<const std::string> w
     values.push_back(*written.value);
   }
   check_places(invocation);
+  complete(invocation);
   return invocation;
 }
 

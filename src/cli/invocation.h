@@ -1,25 +1,19 @@
 // The words of a command line, understood and checked against the command table.
 #pragma once
 
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cli/arguments.h"
 #include "cli/command_table.h"
 
 namespace lowrank::cli {
 
-struct Invocation {
+struct Invocation : Arguments {
   const CommandRow* command = nullptr;
-  std::map<std::string, std::vector<std::string>, std::less<>> options;  // by flag; a switch holds {"true"}
-  std::vector<std::string> places;
   bool wants_help = false;
-
-  bool has(std::string_view flag) const { return options.find(flag) != options.end(); }
-  // The last value, or "" when the option is absent.
-  std::string value(std::string_view flag) const;
 };
 
 // `words` without the command's name. Options and places may be mixed; "--" ends the options; underscores in

@@ -12,9 +12,9 @@ namespace lowrank::cli {
 inline constexpr char kEngineLibrary[] = "liblowrank_engine.so";
 inline constexpr char kEngineFunction[] = "lowrank_engine_main";
 
-// {"command": "txt2img", "words": ["-p", "a red fox", "--steps", "20"]}: the command's name as typed ("model
-// random", "train lora"), and the words behind it. Returns the exit status; what went wrong has been said on
-// standard error.
+// {"command": "txt2img", "options": {"prompt": ["a red fox"]}, "defaults": {"steps": "20"}, "places": []}: the
+// command's name as typed ("model random", "train lora") and its arguments (arguments.h), checked. Returns the exit
+// status; what went wrong has been said on standard error.
 using EngineFunction = int (*)(const char* request);
 
 }  // namespace lowrank::cli

@@ -287,6 +287,20 @@ template void set_field(ExtrasRequest&, const ExtrasFieldRow&, std::string_view,
 template std::optional<std::string> field_text(const GenerationRequest&, const FieldRow&);
 template std::optional<std::string> field_text(const ExtrasRequest&, const ExtrasFieldRow&);
 
+PixelSize parse_size(std::string_view text, std::string_view label) {
+  const int most = static_cast<int>(field_by_api("width")->max);
+  const auto x = text.find('x');
+  const auto side = [&](std::string_view part) {
+    const auto value = parse_integer(part);
+    if (!value || *value < 8 || *value > most)
+      throw Error(kBadInput, "{} is '{}', but must be WIDTHxHEIGHT in pixels (8 to {}), such as 512x768.", label,
+                  text, most);
+    return *value;
+  };
+  if (x == std::string_view::npos) return {side(text), side(text)};
+  return {side(text.substr(0, x)), side(text.substr(x + 1))};
+}
+
 void check_request(const ExtrasRequest& request) {
   check_fields(request, extras_field_table());
 }

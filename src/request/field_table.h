@@ -60,4 +60,11 @@ void set_field(Request& request, const FieldRowOf<Request>& row, std::string_vie
 template <typename Request>
 std::optional<std::string> field_text(const Request& request, const FieldRowOf<Request>& row);
 
+// "512x768", or "512" for both sides, in pixels. Throws Error(kBadInput) naming `label` for anything else and for sides
+// that are not between 8 and the most that a request may ask for.
+struct PixelSize {
+  int width = 0, height = 0;
+};
+PixelSize parse_size(std::string_view text, std::string_view label);
+
 }  // namespace lowrank::request

@@ -32,7 +32,7 @@ double processor_seconds() {
 }  // namespace
 
 int bench(const CommandCall& call) {
-  GenerationArguments arguments = parse_generation(call.words, "bench");
+  GenerationArguments arguments = read_generation(call.arguments, "bench");
   request::GenerationRequest& request = arguments.request;
   if (request.prompt.empty()) request.prompt = "a red fox in the snow";
   if (request.seed < 0) request.seed = 1;

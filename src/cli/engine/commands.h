@@ -1,16 +1,17 @@
-// The commands that need the engine. Each takes the words behind its name and returns an exit status; what
+// The commands that need the engine. Each takes its arguments and returns an exit status; what
 // goes wrong is thrown as Error.
 #pragma once
 
-#include <span>
 #include <stop_token>
 #include <string>
+
+#include "cli/arguments.h"
 
 namespace lowrank::cli {
 
 struct CommandCall {
-  std::span<const std::string> words;  // without the program's and the command's name
-  std::stop_token stop;                // requested by the first Ctrl-C
+  const Arguments& arguments;
+  std::stop_token stop;  // requested by the first Ctrl-C
 };
 
 int txt2img(const CommandCall& call);

@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <limits>
 #include <new>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -56,16 +55,6 @@ constexpr EngineCommand kCommands[] = {
     {"serve", serve},
 };
 
-struct Request {
-  std::string command;
-  std::vector<std::string> words;
-};
-
-Request read_request(const char* text) {
-  const auto json = nlohmann::json::parse(text);
-  return {json.at("command").get<std::string>(), json.at("words").get<std::vector<std::string>>()};
-}
-
 // Activations of a step are of a few sizes that come back at once. glibc's defaults give them to the kernel
 // and take them again, page fault by page fault; kept, they cost nothing.
 void keep_freed_memory() {
@@ -74,17 +63,17 @@ void keep_freed_memory() {
   mallopt(M_TOP_PAD, 64 << 20);
 }
 
-int run(const Request& request) {
+int run(const CommandText& call) {
   for (const EngineCommand& command : kCommands) {
-    if (command.name != request.command) continue;
+    if (command.name != call.command) continue;
     kernels::limit_simd_as_asked();
     if (const auto warning = pipeline::slow_blas_warning()) fmt::print(stderr, "warning: {}\n", *warning);
     keep_freed_memory();
     const StopSignal signal;
-    return command.run({request.words, signal.token()});
+    return command.run({call.arguments, signal.token()});
   }
   throw Error(kInternal, "the engine knows no command '{}'; engine and program are of different versions.",
-              request.command);
+              call.command);
 }
 
 }  // namespace
@@ -101,7 +90,7 @@ static_assert(std::is_same_v<decltype(&lowrank_engine_main), lowrank::cli::Engin
 int lowrank_engine_main(const char* request) {
   using namespace lowrank;
   try {
-    return cli::run(cli::read_request(request));
+    return cli::run(cli::read_call(request));
   } catch (const Error& error) {
     fmt::print(stderr, "{}{}\n", error.code() == kCancelled ? "" : "error: ", error.what());
     return exit_status(error.code());

@@ -12,7 +12,6 @@
 #include "base/text/text.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
-#include "cli/engine/word_reader.h"
 #include "image/codec/codec.h"
 #include "library/picture_files.h"
 #include "library/picture_settings.h"
@@ -25,60 +24,39 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Arguments {
+struct ExtrasArguments {
   request::ExtrasRequest request;
   std::vector<fs::path> pictures;
   fs::path data_dir = ".";
   std::string output, format;
-  int quality = 80, threads = 0;
+  int quality = 0, threads = 0;
   bool json = false, quiet = false;
 };
-
-const request::ExtrasFieldRow* field(std::string_view flag) {
-  for (const auto& row : request::extras_field_table())
-    if (row.flag == flag) return &row;
-  return nullptr;
-}
 
 std::optional<std::string> settings_text(const fs::path& picture) {
   const auto settings = library::settings_beside(picture);
   return settings ? std::optional(settings->text) : std::nullopt;
 }
 
-Arguments parse_extras(std::span<const std::string> words) {
-  Arguments a;
-  WordReader reader(words, "extras");
-  while (reader.next()) {
-    const std::string& flag = reader.flag();
-    if (flag.empty()) {
-      a.pictures.emplace_back(reader.word());
-    } else if (const auto* row = field(flag)) {
-      const bool is_switch = row->is_switch();
-      request::set_field(a.request, *row, is_switch ? std::string("true") : reader.value(), "--" + flag);
-      if (flag == "width" || flag == "height") a.request.resize_mode = 1;
-    } else if (flag == "data-dir") {
-      a.data_dir = reader.value();
-    } else if (flag == "output") {
-      a.output = reader.value();
-    } else if (flag == "format") {
-      a.format = reader.value();
-    } else if (flag == "quality") {
-      a.quality = reader.whole_number(1, 100);
-    } else if (flag == "threads") {
-      a.threads = reader.whole_number(0, 1024);
-    } else if (flag == "json") {
-      a.json = true;
-    } else if (flag == "quiet") {
-      a.quiet = true;
-    } else {
-      reader.refuse();
-    }
-  }
+ExtrasArguments read_extras(const Arguments& given) {
+  ExtrasArguments a{.request = {},
+                    .pictures = {given.places.begin(), given.places.end()},
+                    .data_dir = given.value("data-dir"),
+                    .output = given.value("output"),
+                    .format = given.value("format"),
+                    .quality = given.whole_number("quality"),
+                    .threads = given.whole_number("threads"),
+                    .json = given.has("json"),
+                    .quiet = given.has("quiet")};
+  for (const auto& row : request::extras_field_table())
+    for (const std::string& value : given.values(row.flag))
+      request::set_field(a.request, row, value, fmt::format("--{}", row.flag));
+  if (given.has("width") || given.has("height")) a.request.resize_mode = 1;
   return a;
 }
 
 // The pictures in the form of --output: a file, a folder ('/' at the end, or one that is there), or none.
-fs::path asked_file(const Arguments& a, const fs::path& picture) {
+fs::path asked_file(const ExtrasArguments& a, const fs::path& picture) {
   const std::string extension = a.format.empty() ? ".png" : "." + lower(a.format);
   const bool is_folder = !a.output.empty() && (a.output.ends_with('/') || fs::is_directory(a.output));
   if (!a.output.empty() && !is_folder) {
@@ -93,7 +71,7 @@ fs::path asked_file(const Arguments& a, const fs::path& picture) {
 }
 
 // As OutputFiles: nothing is overwritten but, by the only picture with a name of its own, an older picture of LowRank.
-fs::path save_enlarged(const Arguments& a, const fs::path& picture, const image::Picture& enlarged,
+fs::path save_enlarged(const ExtrasArguments& a, const fs::path& picture, const image::Picture& enlarged,
                        const std::string& parameters) {
   const fs::path asked = asked_file(a, picture);
   const image::EncodeOptions options{.format = image::picture_format(asked.extension().string().substr(1)),
@@ -117,7 +95,7 @@ fs::path save_enlarged(const Arguments& a, const fs::path& picture, const image:
 }  // namespace
 
 int extras(const CommandCall& call) {
-  Arguments a = parse_extras(call.words);
+  ExtrasArguments a = read_extras(call.arguments);
   a.pictures = library::expand_pictures(a.pictures);
   if (a.pictures.empty()) throw Error(kBadInput, "extras needs a picture, or a folder of pictures.");
   request::check_request(a.request);

@@ -2,13 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <optional>
-#include <variant>
 
 #include "base/error.h"
-#include "base/text/text.h"
-#include "cli/engine/word_reader.h"
 #include "library/library.h"
 #include "library/picture_settings.h"
 #include "prompt/infotext.h"
@@ -21,120 +16,51 @@ namespace {
 using request::FieldRow;
 using request::GenerationRequest;
 
-void set_size(GenerationRequest& request, const std::string& text) {
-  const auto x = text.find('x');
-  const auto side = [&](std::string_view part) {
-    const auto value = parse_integer(part);
-    if (!value || *value < 1 || *value > 4096)
-      throw Error(kBadInput, "--size is '{}', but must be WIDTHxHEIGHT in pixels, such as 512x768.", text);
-    return *value;
-  };
-  if (x == std::string::npos) {
-    request.width = request.height = side(text);
-  } else {
-    request.width = side(std::string_view(text).substr(0, x));
-    request.height = side(std::string_view(text).substr(x + 1));
-  }
-}
-
-void set_device(const std::string& text) {
-  if (text != "cpu")
+void check_device(const std::string& name) {
+  if (name != "cpu")
     throw Error(kUnsupported,
-                "--device {} is not available in this build, whose libtorch runs on the CPU; use cpu.", text);
+                "--device {} is not available in this build, whose libtorch runs on the CPU; use cpu.", name);
 }
 
-void set_axis(std::string& axis, const std::string& text, const char* flag) {
-  if (!axis.empty())
+std::string axis_text(const Arguments& given, const char* flag) {
+  const std::vector<std::string> axes = given.values(flag);
+  if (axes.size() > 1)
     throw Error(kBadInput, "--{} is given twice, '{}' and '{}'; a second axis is --y, a third --z.", flag,
-                axis, text);
-  axis = text;
+                axes[0], axes[1]);
+  return axes.empty() ? "" : axes.front();
 }
 
 // Options that are no field of the request.
-struct OwnOption {
-  std::string_view flag;
-  bool takes_value;
-  void (*set)(GenerationArguments& arguments, const std::string& value);
-};
-using A = GenerationArguments;
-constexpr OwnOption kOwnOptions[] = {
-    {"size", true, [](A& a, const std::string& v) { set_size(a.request, v); }},
-    {"output", true, [](A& a, const std::string& v) { a.output = v; }},
-    {"format", true, [](A& a, const std::string& v) { a.format = v; }},
-    {"quality", true, [](A& a, const std::string& v) { a.quality = whole_number("quality", v, 1, 100); }},
-    {"data-dir", true, [](A& a, const std::string& v) { a.data_dir = v; }},
-    {"threads", true, [](A& a, const std::string& v) { a.threads = whole_number("threads", v, 0, 1024); }},
-    {"int8", false, [](A& a, const std::string&) { a.int8 = true; }},
-    {"prompt-limits", true,
-     [](A& a, const std::string& v) { a.prompt_limits = prompt::parse_prompt_limits(v, "--prompt-limits"); }},
-    {"device", true, [](A&, const std::string& v) { set_device(v); }},
-    {"preview", true, [](A& a, const std::string& v) { a.preview = v; }},
-    {"from", true, [](A& a, const std::string& v) { a.from = v; }},
-    {"json", false, [](A& a, const std::string&) { a.json = true; }},
-    {"init", true, [](A& a, const std::string& v) { a.init.emplace_back(v); }},
-    {"mask", true, [](A& a, const std::string& v) { a.mask = v; }},
-    {"x", true, [](A& a, const std::string& v) { set_axis(a.x_axis, v, "x"); }},
-    {"y", true, [](A& a, const std::string& v) { set_axis(a.y_axis, v, "y"); }},
-    {"z", true, [](A& a, const std::string& v) { set_axis(a.z_axis, v, "z"); }},
-    {"no-sheet", false, [](A& a, const std::string&) { a.no_sheet = true; }},
-    {"file", true, [](A& a, const std::string& v) { a.prompts_file = v; }},
-    {"iterate-seed", false, [](A& a, const std::string&) { a.iterate_seed = true; }},
-    {"same-seed", false, [](A& a, const std::string&) { a.same_seed = true; }},
-    {"parts-first", false, [](A& a, const std::string&) { a.matrix_at_start = true; }},
-    {"vary-negative", false, [](A& a, const std::string&) { a.matrix_negative = true; }},
-    {"join-by-blank", false, [](A& a, const std::string&) { a.matrix_blank = true; }},
-    {"different-seeds", false, [](A& a, const std::string&) { a.different_seeds = true; }},
-    {"quiet", false, [](A& a, const std::string&) { a.quiet = true; }},
-};
-
-std::string long_name(const std::string& word) {
-  if (word == "-p") return "prompt";
-  if (word == "-n") return "negative";
-  if (word == "-o") return "output";
-  return word.starts_with("--") ? word.substr(2) : "";
-}
-
-// One option with its value, as written.
-struct Option {
-  const OwnOption* own = nullptr;
-  const FieldRow* field = nullptr;
-  std::string flag, value;
-};
-
-bool is_switch(const Option& option) {
-  if (option.own != nullptr) return !option.own->takes_value;
-  return option.field->is_switch();
-}
-
-std::vector<Option> split_words(std::span<const std::string> words, std::string_view command) {
-  std::vector<Option> options;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    Option option;
-    std::string flag = long_name(words[i]);
-    std::optional<std::string> value;
-    if (const auto equals = flag.find('='); equals != std::string::npos) {
-      value = flag.substr(equals + 1);
-      flag.resize(equals);
-    }
-    const auto own = std::ranges::find(kOwnOptions, flag, &OwnOption::flag);
-    option.own = own == std::end(kOwnOptions) ? nullptr : &*own;
-    option.field = request::field_by_flag(flag);
-    if (option.own == nullptr && option.field == nullptr)
-      throw Error(kBadInput, "'{}' is no option of {}; 'lowrank {} --help' lists them.", words[i], command,
-                  command);
-    option.flag = flag;
-    if (value) {
-      option.value = *value;
-    } else if (is_switch(option)) {
-      option.value = "true";
-    } else if (++i < words.size()) {
-      option.value = words[i];
-    } else {
-      throw Error(kBadInput, "--{} needs a value behind it.", flag);
-    }
-    options.push_back(std::move(option));
-  }
-  return options;
+GenerationArguments own_options(const Arguments& given) {
+  check_device(given.value("device"));
+  const std::vector<std::string> init = given.values("init");
+  return {.request = {},
+          .data_dir = given.value("data-dir"),
+          .threads = given.whole_number("threads"),
+          .int8 = given.has("int8"),
+          .prompt_limits = prompt::parse_prompt_limits(given.value("prompt-limits"), "--prompt-limits"),
+          .from = given.value("from"),
+          .init_hash = {},
+          .output = given.value("output"),
+          .format = given.value("format"),
+          .quality = given.whole_number("quality"),
+          .preview = given.value("preview"),
+          .json = given.has("json"),
+          .quiet = given.has("quiet"),
+          .init = {init.begin(), init.end()},
+          .mask = given.value("mask"),
+          .x_axis = axis_text(given, "x"),
+          .y_axis = axis_text(given, "y"),
+          .z_axis = axis_text(given, "z"),
+          .no_sheet = given.has("no-sheet"),
+          .prompts_file = given.value("file"),
+          .iterate_seed = given.has("iterate-seed"),
+          .same_seed = given.has("same-seed"),
+          .matrix_at_start = given.has("parts-first"),
+          .matrix_negative = given.has("vary-negative"),
+          .matrix_blank = given.has("join-by-blank"),
+          .different_seeds = given.has("different-seeds"),
+          .notes = {}};
 }
 
 // What decides the picture and the settings do not say is filled in by this program: that is told.
@@ -178,18 +104,17 @@ void repeat_picture(GenerationArguments& arguments, std::string_view command) {
 
 }  // namespace
 
-GenerationArguments parse_generation(std::span<const std::string> words, std::string_view command) {
-  const std::vector<Option> options = split_words(words, command);
-  GenerationArguments arguments;
-  for (const Option& option : options)
-    if (option.own != nullptr) option.own->set(arguments, option.value);
-  const auto [width, height] = std::pair(arguments.request.width, arguments.request.height);
+GenerationArguments read_generation(const Arguments& given, std::string_view command) {
+  GenerationArguments arguments = own_options(given);
   if (!arguments.from.empty()) repeat_picture(arguments, command);
-  if (width > 0) arguments.request.width = width;
-  if (height > 0) arguments.request.height = height;
-  for (const Option& option : options)
-    if (option.field != nullptr)
-      request::set_field(arguments.request, *option.field, option.value, "--" + option.flag);
+  if (given.has("size")) {
+    const auto [width, height] = request::parse_size(given.value("size"), "--size");
+    arguments.request.width = width;
+    arguments.request.height = height;
+  }
+  for (const FieldRow& row : request::field_table())
+    for (const std::string& value : given.values(row.flag))
+      request::set_field(arguments.request, row, value, fmt::format("--{}", row.flag));
   return arguments;
 }
 

@@ -1,12 +1,12 @@
-// Words of the command line become a generation request: every field of request/field_table.h by its flag,
-// and the options that are no part of a picture.
+// The arguments of a command become a generation request: every field of request/field_table.h by its flag, and the
+// options that are no part of a picture.
 #pragma once
 
 #include <filesystem>
-#include <span>
 #include <string>
 #include <vector>
 
+#include "cli/arguments.h"
 #include "prompt/limits.h"
 #include "request/generation_request.h"
 
@@ -38,10 +38,7 @@ struct GenerationArguments {
   std::vector<std::string> notes;  // one sentence each: what --from could not take over
 };
 
-// --FLAG VALUE or --FLAG=VALUE; -p, -n, -o for prompt, negative and output; --size WxH; switches without a
-// value. With
-// --from the picture's own settings come first and the other words on top. Throws Error(kBadInput) naming the
-// word.
-GenerationArguments parse_generation(std::span<const std::string> words, std::string_view command);
+// With --from the picture's own settings come first and what was given on top. Throws Error(kBadInput) naming the option.
+GenerationArguments read_generation(const Arguments& given, std::string_view command);
 
 }  // namespace lowrank::cli

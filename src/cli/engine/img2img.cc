@@ -51,7 +51,7 @@ void compare_hash(const GenerationArguments& arguments, const image::Picture& pi
 }  // namespace
 
 int img2img(const CommandCall& call) {
-  const GenerationArguments arguments = parse_generation(call.words, "img2img");
+  const GenerationArguments arguments = read_generation(call.arguments, "img2img");
   request::check_request(arguments.request);
   const auto pictures = library::expand_pictures(arguments.init);
   if (pictures.empty())

@@ -10,12 +10,10 @@
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/progress.h"
-#include "base/text/text.h"
 #include "cli/engine/commands.h"
 #include "model/random.h"
 
@@ -25,31 +23,17 @@ namespace {
 using model::ParameterSpec;
 
 struct Options {
-  std::string like = "sd15";
+  std::string like;
   std::string out;
   std::uint64_t seed = 0;
 };
 
-Options parse_shape(std::span<const std::string> words) {
-  Options options;
-  std::map<std::string, std::string> values;
-  for (std::size_t i = 0; i < words.size(); i += 2) {
-    const std::string& flag = words[i];
-    if (flag != "--like" && flag != "--out" && flag != "--seed")
-      throw Error(kBadInput, "'{}' is no option of model random; it knows --like, --out and --seed.", flag);
-    if (i + 1 == words.size()) throw Error(kBadInput, "{} needs a value behind it.", flag);
-    values[flag] = words[i + 1];
-  }
-  if (values.contains("--like")) options.like = values["--like"];
-  options.out = values["--out"];
+Options read_options(const Arguments& given) {
+  Options options{.like = given.value("like"),
+                  .out = given.value("out"),
+                  .seed = static_cast<std::uint64_t>(given.whole_number("seed"))};
   if (!options.out.ends_with(".safetensors"))
     throw Error(kBadInput, "--out is '{}', but must name a file that ends in .safetensors.", options.out);
-  if (values.contains("--seed")) {
-    const auto seed = parse_integer(values["--seed"]);
-    if (!seed || *seed < 0)
-      throw Error(kBadInput, "--seed is '{}', but must be a whole number from 0.", values["--seed"]);
-    options.seed = static_cast<std::uint64_t>(*seed);
-  }
   return options;
 }
 
@@ -91,7 +75,7 @@ std::string header(const std::map<std::string, ParameterSpec>& parameters, const
 
 int model_random(const CommandCall& call) {
   const at::NoGradGuard no_grad;
-  const Options options = parse_shape(call.words);
+  const Options options = read_options(call.arguments);
   std::map<std::string, ParameterSpec> parameters;  // in the order of the file
   for (const auto& parameter : model::parameter_specs(model::model_spec(options.like)))
     parameters.emplace(std::string(model::checkpoint_root(parameter.component)) + parameter.name,

@@ -46,7 +46,7 @@ request::GenerationRequest given_pictures(const GenerationArguments& arguments) 
 }
 
 GenerationArguments series_arguments(const CommandCall& call, const char* command) {
-  GenerationArguments arguments = parse_generation(call.words, command);
+  GenerationArguments arguments = read_generation(call.arguments, command);
   request::check_request(arguments.request);
   return arguments;
 }

@@ -7,7 +7,7 @@
 namespace lowrank::cli {
 
 int txt2img(const CommandCall& call) {
-  const GenerationArguments arguments = parse_generation(call.words, "txt2img");
+  const GenerationArguments arguments = read_generation(call.arguments, "txt2img");
   request::check_request(arguments.request);
   PictureMaker maker(arguments, "txt2img-images", static_cast<std::size_t>(arguments.request.picture_count()),
                      call.stop);
