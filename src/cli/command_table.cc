@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <variant>
 
+#include "base/text/ascii.h"
 #include "cli/light/commands.h"
 #include "prompt/limits.h"
 #include "request/field_table.h"
@@ -13,21 +14,6 @@ namespace lowrank::cli {
 namespace {
 
 using enum ValueKind;
-
-// What can be chosen among, for completion; the engine knows more spellings (A1111's aliases, "DPM++ 2M
-// Karras").
-const std::vector<std::string> kSamplers = {"DPM++ 2M",   "DPM++ SDE",    "DPM++ 2M SDE", "DPM++ 2M SDE Heun",
-                                            "DPM++ 2S a", "DPM++ 3M SDE", "Euler a",      "Euler",
-                                            "LMS",        "Heun",         "DPM2",         "DPM2 a",
-                                            "DPM fast",   "DPM adaptive", "Restart",      "DDIM",
-                                            "DDIM CFG++", "PLMS",         "UniPC",        "LCM"};
-const std::vector<std::string> kLatentUpscalers = {
-    "Latent",           "Latent (antialiased)",   "Latent (bicubic)", "Latent (bicubic antialiased)",
-    "Latent (nearest)", "Latent (nearest-exact)", "Lanczos",          "Nearest"};
-const std::vector<std::string> kSchedulers = {
-    "Automatic",       "Uniform",     "Karras",     "Exponential",
-    "Polyexponential", "SGM Uniform", "KL Optimal", "Align Your Steps",
-    "Simple",          "Normal",      "DDIM",       "Beta"};
 
 // clang-format off
 const OptionRow kDataDir = {.flag = "data-dir", .value = "DIR", .help = "folder that holds models/, embeddings/ and styles.csv", .kind = kFolder};
@@ -231,96 +217,59 @@ const std::vector<OptionRow> kExplain = {
 };
 // clang-format on
 
-std::string value_word(const request::FieldRow& row) {
-  const request::FieldMember& member = row.member;
-  if (row.is_switch()) return "";
-  if (!row.words.empty() || std::holds_alternative<std::string request::GenerationRequest::*>(member) ||
-      std::holds_alternative<std::vector<std::string> request::GenerationRequest::*>(member))
-    return "TEXT";
-  return "N";
-}
-
 // A field of a request as an option; A1111's name in its API is understood too.
-OptionRow field_option(const request::FieldRow& row) {
-  OptionRow option{
-      .flag = std::string(row.flag),
-      .value = value_word(row),
-      .help = std::string(row.help),
-      .aliases = {},
-      .is_repeatable =
-          std::holds_alternative<std::vector<std::string> request::GenerationRequest::*>(row.member),
-      .is_field = true};
-  std::string alias(row.api);
+template <typename Request>
+OptionRow field_option(const request::FieldRowOf<Request>& row) {
+  const bool is_list = std::holds_alternative<std::vector<std::string> Request::*>(row.member);
+  const bool is_text =
+      is_list || !row.words.empty() || std::holds_alternative<std::string Request::*>(row.member);
+  OptionRow option{.flag = std::string(row.flag),
+                   .letter = row.traits.letter,
+                   .value = row.is_switch() ? ""
+                            : is_text       ? "TEXT"
+                                            : "N",
+                   .help = std::string(row.help),
+                   .aliases = {},
+                   .is_repeatable = is_list,
+                   .check =
+                       [&row](const std::string& text) {
+                         Request request;
+                         request::set_field(request, row, text, fmt::format("--{}", row.flag));
+                         check_request(request);
+                       },
+                   .names = row.traits.is_checkpoint ? Names::kCheckpoint : Names::kNone};
+  std::string alias = lower_ascii(row.api);
   std::ranges::replace(alias, '_', '-');
-  std::ranges::transform(alias, alias.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   if (alias != option.flag) option.aliases.push_back(alias);
   if (option.value == "N") {
     option.kind = kNumber;
     option.min = row.min;
     option.max = row.max;
   }
-  option.choices.assign(row.words.begin(), row.words.end());
+  const auto choices = row.traits.choices != nullptr ? row.traits.choices() : row.words;
+  option.choices.assign(choices.begin(), choices.end());
   if (!option.is_switch() && !option.is_repeatable)
-    option.standard = request::field_text(request::GenerationRequest{}, row).value_or("");
+    option.standard = request::field_text(Request{}, row).value_or("");
+  if (option.standard.empty() && row.traits.first_is_default) option.standard = choices.front();
   return option;
 }
 
-enum class Wants { kTxt2img, kImg2img, kBoth };
-
-// Fields that only one of the two kinds of generation reads.
-bool is_for(const request::FieldRow& row, Wants wants) {
-  const std::string_view api = row.api;
-  const bool hires = api.starts_with("hr_") || api.starts_with("firstphase_") || api == "enable_hr" ||
-                     api == "hires_fix_refiner_pass";
-  const bool image = api.starts_with("mask_") || api.starts_with("inpaint") || api == "resize_mode" ||
-                     api == "upscaler_for_img2img" || api == "img2img_fix_steps" ||
-                     api == "initial_noise_multiplier";
-  return (wants != Wants::kImg2img || !hires) && (wants != Wants::kTxt2img || !image);
-}
-
-// The fields of a generation, what a command adds of its own, and what all of them share.
-std::vector<OptionRow> generation_options(Wants wants, const std::vector<OptionRow>& own = {}) {
+// The fields of a generation of that kind (kBoth: of either), what a command adds of its own, and what all of them
+// share.
+std::vector<OptionRow> generation_options(request::ReadBy kind, const std::vector<OptionRow>& own = {}) {
   std::vector<OptionRow> options = own;
-  for (const auto& row : request::field_table())
-    if (is_for(row, wants)) options.push_back(field_option(row));
-  options.insert(options.end(), kGeneration.begin(), kGeneration.end());
-  for (OptionRow& option : options) {
-    if (option.flag == "prompt") option.letter = 'p';
-    if (option.flag == "negative") option.letter = 'n';
-    if (option.flag == "width") option.letter = 'W';
-    if (option.flag == "height") option.letter = 'H';
-    if (option.flag == "sampler") option.choices = kSamplers, option.standard = kSamplers.front();
-    if (option.flag == "scheduler") option.choices = kSchedulers;
-    if (option.flag == "model" || option.flag == "refiner" || option.flag == "hires-model")
-      option.names = Names::kCheckpoint;
-    if (option.flag == "hires-sampler") option.choices = kSamplers;
-    if (option.flag == "hires-scheduler") option.choices = kSchedulers;
-    if (option.flag == "hires-upscaler") option.choices = kLatentUpscalers;
-    if (option.flag == "hires-refiner") option.choices = {"first pass", "second pass", "both passes"};
-    if (option.flag == "rng") option.choices = {"GPU", "NV", "CPU"};
-    if (option.flag == "emphasis") option.choices = {"Original", "No norm", "Ignore", "None"};
-    if (option.flag == "noise-schedule") option.choices = {"Default", "Zero Terminal SNR"};
+  for (const auto& row : request::field_table()) {
+    const request::ReadBy read_by = row.traits.read_by;
+    if (kind == request::ReadBy::kBoth || read_by == request::ReadBy::kBoth || read_by == kind)
+      options.push_back(field_option(row));
   }
+  options.insert(options.end(), kGeneration.begin(), kGeneration.end());
   return options;
 }
 
 std::vector<OptionRow> extras_options() {
   std::vector<OptionRow> options;
-  for (const auto& row : request::extras_field_table()) {
-    OptionRow option{
-        .flag = std::string(row.flag), .value = row.is_switch() ? "" : "N", .help = std::string(row.help)};
-    option.standard = request::field_text(request::ExtrasRequest{}, row).value_or("");
-    if (!row.words.empty() || std::holds_alternative<std::string request::ExtrasRequest::*>(row.member)) {
-      option.value = "TEXT";
-      option.choices.assign(row.words.begin(), row.words.end());
-    } else if (!row.is_switch()) {
-      option.kind = kNumber;
-      option.min = row.min;
-      option.max = row.max;
-    }
-    options.push_back(option);
-  }
+  for (const auto& row : request::extras_field_table()) options.push_back(field_option(row));
   options.insert(options.end(), {kOutput,
                                  {.flag = "format",
                                   .value = "NAME",
@@ -343,7 +292,7 @@ std::vector<OptionRow> extras_options() {
 
 // clang-format off
 std::vector<CommandRow> make_table() {
-  const std::vector<OptionRow> generation = generation_options(Wants::kTxt2img);
+  const std::vector<OptionRow> generation = generation_options(request::ReadBy::kTxt2img);
   const PlaceRow files = {.name = "FILE", .help = "a picture", .kind = kFile, .is_repeatable = true};
   return {
       {.name = "txt2img", .summary = "make pictures from a prompt", .side = Side::kEngine, .options = generation,
@@ -353,7 +302,7 @@ std::vector<CommandRow> make_table() {
                     {"txt2img -p \"a fox\" --sampler \"Euler a\" --steps 30 --size 128x192 --batch-count 4", "four pictures with seeds one apart"},
                     {"txt2img --from fox.png --seed 43 -o other.png", "the same settings, another seed"}},
        .more = "Without --width and --height the picture gets the checkpoint's own size: 512 x 512 for Stable Diffusion 1.x, 128 x 128 for the starter model. Ctrl-C stops within a step and leaves no broken file."},
-      {.name = "img2img", .summary = "make pictures from pictures, whole or under a mask", .side = Side::kEngine, .options = generation_options(Wants::kImg2img, kImg2imgOptions),
+      {.name = "img2img", .summary = "make pictures from pictures, whole or under a mask", .side = Side::kEngine, .options = generation_options(request::ReadBy::kImg2img, kImg2imgOptions),
        .needs = {{{"init"}, "a picture to start from: -i FILE, or a folder of pictures"}},
        .examples = {{"img2img -i fox.png -p \"a red fox, oil painting\" --denoising 0.6 -o painted.png", "the same fox, painted"},
                     {"img2img -i fox.png -m mask.png -p \"a hat\" --inpaint-padding 32 -o hat.png", "only what is light in the mask, enlarged while it is worked on"},
@@ -364,15 +313,15 @@ std::vector<CommandRow> make_table() {
        .examples = {{"extras fox.png --upscaler Lanczos --scale 2 -o large.png", ""},
                     {"extras photos/ --upscaler 4x-UltraSharp --width 2048 --height 2048 -o large/", "every picture of a folder, with a model of models/ESRGAN"}},
        .more = "Upscalers: None, Lanczos, Nearest, and models of the ESRGAN form (ESRGAN, BSRGAN, Real-ESRGAN) in models/ESRGAN and models/RealESRGAN, named without their ending. --width or --height enlarge to a size, which --crop False only has covered. By a factor, sides are rounded down to multiples of 8, as in A1111."},
-      {.name = "xyz", .summary = "plot pictures over one, two or three axes of settings", .side = Side::kEngine, .options = generation_options(Wants::kBoth, kXyzOptions),
+      {.name = "xyz", .summary = "plot pictures over one, two or three axes of settings", .side = Side::kEngine, .options = generation_options(request::ReadBy::kBoth, kXyzOptions),
        .needs = {{{"prompt", "from", "recipe", "style", "init"}, "a prompt: -p \"a red fox in the snow\""}, {{"x", "y", "z"}, "an axis: --x \"Steps: 10, 20, 30\", and --y and --z as you like"}},
        .examples = {{"xyz -p \"a red fox\" --x \"Steps: 10, 20, 30\" --y \"CFG Scale: 3-9 [3]\"", "nine pictures and a sheet"},
                     {"xyz -p \"a red fox <lora:3dmm_style:0.5>\" --x \"Prompt S/R: 0.5, 0.75, 1\" --y \"Seed: 1-4\"", "how a LoRA's weight shows"}},
        .more = "An axis is NAME: VALUES. Names are A1111's (Seed, Steps, CFG Scale, Sampler, Schedule type, Checkpoint name, Prompt S/R, Prompt order, Denoising, Clip skip, Size, Hires upscaler, VAE, Styles …) or any option of this command. Values stand between commas; numbers also as 1-5, 1-10 (+3) or 1-10 [4]. All pictures share one seed."},
-      {.name = "matrix", .summary = "combine parts of a prompt in every way", .side = Side::kEngine, .options = generation_options(Wants::kBoth, kMatrixOptions),
+      {.name = "matrix", .summary = "combine parts of a prompt in every way", .side = Side::kEngine, .options = generation_options(request::ReadBy::kBoth, kMatrixOptions),
        .needs = {{{"prompt", "negative", "from", "recipe", "style"}, "a prompt of several parts: -p \"a fox|red|in the snow\""}},
        .examples = {{"matrix -p \"a fox|red|in the snow\"", "a fox; a fox, red; a fox, in the snow; a fox, red, in the snow"}}},
-      {.name = "prompts", .summary = "make pictures of the prompts in a file", .side = Side::kEngine, .options = generation_options(Wants::kBoth, kPromptsOptions),
+      {.name = "prompts", .summary = "make pictures of the prompts in a file", .side = Side::kEngine, .options = generation_options(request::ReadBy::kBoth, kPromptsOptions),
        .needs = {{{"file"}, "a file of prompts, one a line: -f FILE"}},
        .examples = {{"prompts -f prompts.txt --steps 25 -o outputs/", ""}},
        .more = "A line is a prompt, or options for it as A1111 reads them: --prompt \"a fox\" --negative_prompt \"blurry\" --seed 7 --sampler_name \"Euler a\". What a line leaves out is taken from the command; the command's prompt stands behind each line's."},

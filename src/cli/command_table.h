@@ -3,6 +3,7 @@
 // of them.
 #pragma once
 
+#include <functional>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -33,7 +34,8 @@ struct OptionRow {
   bool only_choices = false;              // nothing else is taken
   std::vector<std::string> aliases = {};  // other long names, A1111's API's for example
   bool is_repeatable = false;             // each time adds a value; otherwise the last one counts
-  bool is_field = false;                  // a row of request/field_table.h, whose rules apply
+  std::function<void(const std::string& text)> check =
+      {};  // throws what is wrong with a value; else the kind's rule
   Names names = Names::kNone;
   StandsFor stands_for = {};  // a switch: it means this other option with this value
 

@@ -53,12 +53,7 @@ void check_number(const OptionRow& option, const std::string& text) {
 }
 
 void check_value(const OptionRow& option, const std::string& text) {
-  if (option.is_field) {
-    request::GenerationRequest request;
-    request::set_field(request, *request::field_by_flag(option.flag), text, "--" + option.flag);
-    request::check_request(request);
-    return;
-  }
+  if (option.check) return option.check(text);
   if (option.only_choices && std::ranges::find(option.choices, text) == option.choices.end())
     throw Error(kBadInput, "--{} is '{}', but must be one of {}.{}", option.flag, text,
                 fmt::join(option.choices, ", "), library::did_you_mean(text, option.choices));
@@ -67,7 +62,7 @@ void check_value(const OptionRow& option, const std::string& text) {
     case ValueKind::kNumber:
       return check_number(option, text);
     case ValueKind::kSize:
-      request::parse_size(text, "--" + option.flag);
+      request::parse_size(text, fmt::format("--{}", option.flag));
       return;
     case ValueKind::kFile:
     case ValueKind::kFolder:
@@ -148,7 +143,8 @@ void complete(Invocation& invocation) {
     }
   }
   for (const OptionRow& option : invocation.command->options)
-    if (!option.standard.empty() && !invocation.has(option.flag)) invocation.defaults[option.flag] = option.standard;
+    if (!option.standard.empty() && !invocation.has(option.flag))
+      invocation.defaults[option.flag] = option.standard;
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "base/text/text.h"
 #include "prompt/infotext.h"
 #include "prompt/infotext_values.h"
+#include "request/names.h"
 
 namespace lowrank::request {
 namespace {
@@ -28,21 +29,29 @@ constexpr std::string_view kMaskEdges[] = {"Soft", "Rounded"};
 constexpr std::string_view kCrops[] = {"False", "True"};
 
 constexpr double kMaxSeed = static_cast<double>(prompt::kLargestSeed);
+constexpr std::string_view kEmphasis[] = {"Original", "No norm", "Ignore", "None"};
+constexpr std::string_view kNoiseSources[] = {"GPU", "NV", "CPU"};
+constexpr std::string_view kNoiseSchedules[] = {"Default", "Zero Terminal SNR"};
+constexpr std::string_view kRefinerPasses[] = {"first pass", "second pass", "both passes"};
+using Names = std::span<const std::string_view>;
+
+constexpr FieldTraits kHires{.read_by = ReadBy::kTxt2img}, kImage{.read_by = ReadBy::kImg2img},
+    kCheckpoint{.is_checkpoint = true};
 
 // clang-format off
 // In the order of A1111's metadata; fields that it does not write come last.
 constexpr FieldRow kFields[] = {
-    {"prompt", "prompt", "", &R::prompt, {}, {}, "what to draw; <lora:NAME:WEIGHT> adds a LoRA"},
-    {"negative_prompt", "negative", "", &R::negative_prompt, {}, {}, "what to keep out of the picture"},
+    {"prompt", "prompt", "", &R::prompt, {}, {}, "what to draw; <lora:NAME:WEIGHT> adds a LoRA", {}, {.letter = 'p'}},
+    {"negative_prompt", "negative", "", &R::negative_prompt, {}, {}, "what to keep out of the picture", {}, {.letter = 'n'}},
     {"styles", "style", "", &R::styles, {}, {}, "a style of styles.csv, may be given several times"},
     {"steps", "steps", "Steps", &R::steps, 1, 1000, "sampling steps"},
-    {"sampler_name", "sampler", "Sampler", &R::sampler, {}, {}, "sampler by A1111's name, \"Euler a\""},
-    {"scheduler", "scheduler", "Schedule type", &R::scheduler, {}, {}, "noise schedule: Automatic, Karras …"},
+    {"sampler_name", "sampler", "Sampler", &R::sampler, {}, {}, "sampler by A1111's name, \"Euler a\"", {}, {.choices = sampler_names, .first_is_default = true}},
+    {"scheduler", "scheduler", "Schedule type", &R::scheduler, {}, {}, "noise schedule: Automatic, Karras …", {}, {.choices = schedule_names}},
     {"cfg_scale", "cfg", "CFG scale", &R::cfg_scale, 0, 100, "guidance scale; 1 is twice as fast and ignores the negative prompt"},
     {"seed", "seed", "Seed", &R::seed, -1, kMaxSeed, "seed of the first picture; -1: random"},
-    {"width", "width", "Size-1", &R::width, 0, 4096, "pixels, a multiple of 8; 0: the checkpoint's own size"},
-    {"height", "height", "Size-2", &R::height, 0, 4096, "pixels, a multiple of 8; 0: the checkpoint's own size"},
-    {"sd_model_checkpoint", "model", "Model", &R::checkpoint, {}, {}, "checkpoint by name or path; without it the newest"},
+    {"width", "width", "Size-1", &R::width, 0, 4096, "pixels, a multiple of 8; 0: the checkpoint's own size", {}, {.letter = 'W'}},
+    {"height", "height", "Size-2", &R::height, 0, 4096, "pixels, a multiple of 8; 0: the checkpoint's own size", {}, {.letter = 'H'}},
+    {"sd_model_checkpoint", "model", "Model", &R::checkpoint, {}, {}, "checkpoint by name or path; without it the newest", {}, kCheckpoint},
     {"sd_vae", "vae", "VAE", &R::vae, {}, {}, "VAE by name or path, Automatic or None"},
     {"subseed", "subseed", "Variation seed", &R::subseed, -1, kMaxSeed, "variation seed; -1: random"},
     {"subseed_strength", "subseed-strength", "Variation seed strength", &R::subseed_strength, 0, 1, "how far towards the variation seed, 0 to 1"},
@@ -50,10 +59,10 @@ constexpr FieldRow kFields[] = {
     {"seed_resize_from_h", "seed-resize-height", "Seed resize from-2", &R::seed_resize_height, -1, 4096, "height at which the seed's picture was first made"},
     {"CLIP_stop_at_last_layers", "clip-skip", "Clip skip", &R::clip_skip, 1, 24, "1: the text encoder's last layer, 2: the one before …"},
     {"eta_noise_seed_delta", "ensd", "ENSD", &R::ensd, -2147483647, 2147483647, "eta noise seed delta"},
-    {"randn_source", "rng", "RNG", &R::rng, {}, {}, "source of noise: GPU, NV (the same numbers) or CPU"},
+    {"randn_source", "rng", "RNG", &R::rng, {}, {}, "source of noise: GPU, NV (the same numbers) or CPU", {}, {.choices = [] { return Names(kNoiseSources); }}},
     {"s_min_uncond", "ngms", "NGMS", &R::ngms, 0, 15, "below this sigma every second step skips the negative prompt"},
     {"s_min_uncond_all", "ngms-all-steps", "NGMS all steps", &R::ngms_all_steps, {}, {}, "skip the negative prompt in every step below --ngms"},
-    {"emphasis", "emphasis", "Emphasis", &R::emphasis, {}, {}, "Original, No norm, Ignore or None"},
+    {"emphasis", "emphasis", "Emphasis", &R::emphasis, {}, {}, "Original, No norm, Ignore or None", {}, {.choices = [] { return Names(kEmphasis); }}},
     {"always_discard_next_to_last_sigma", "discard-penultimate-sigma", "Discard penultimate sigma", &R::discard_penultimate_sigma, {}, {}, "leave out the schedule's last but one sigma"},
     {"sigma_min", "sigma-min", "Schedule min sigma", &R::sigma_min, 0, 1000, "smallest sigma of a named schedule; 0: its own"},
     {"sigma_max", "sigma-max", "Schedule max sigma", &R::sigma_max, 0, 10000, "largest sigma of a named schedule; 0: its own"},
@@ -68,7 +77,7 @@ constexpr FieldRow kFields[] = {
     {"s_tmax", "sigma-tmax", "Sigma tmax", &R::sigma_tmax, 0, 10000, "churn only below this sigma; 0: no limit"},
     {"s_noise", "sigma-noise", "Sigma noise", &R::sigma_noise, 0, 10, "strength of fresh noise"},
     {"skip_early_cond", "skip-early-cfg", "Skip Early CFG", &R::skip_early_cfg, 0, 1, "fraction of the steps at the beginning that ignore the negative prompt"},
-    {"sd_noise_schedule", "noise-schedule", "Noise Schedule", &R::noise_schedule, {}, {}, "Default or Zero Terminal SNR"},
+    {"sd_noise_schedule", "noise-schedule", "Noise Schedule", &R::noise_schedule, {}, {}, "Default or Zero Terminal SNR", {}, {.choices = [] { return Names(kNoiseSchedules); }}},
     {"use_downcasted_alpha_bar", "downcast-alphas", "Downcast alphas_cumprod", &R::downcast_alphas, {}, {}, "round the noise table to half precision, as A1111 before 1.7"},
     {"pad_cond_uncond", "pad-conds", "Pad conds", &R::pad_conds, {}, {}, "pad the shorter of prompt and negative prompt to equal length"},
     {"use_old_scheduling", "old-prompt-editing", "Old prompt editing timelines", &R::old_prompt_editing, {}, {}, "read [a:b:when] as A1111 before 1.6"},
@@ -76,39 +85,39 @@ constexpr FieldRow kFields[] = {
     {"token_merging_ratio_hr", "hires-token-merging", "Token merging ratio hr", &R::token_merging_ratio_hr, 0, 1, "the same in hires fix; 0: as in the first pass"},
     {"step_cache", "step-cache", "Step cache", &R::step_cache, 1, 10, "shortcut: only every so many steps run the whole U-Net (DeepCache)"},
     {"tiling", "tiling", "Tiling", &R::tiling, {}, {}, "the picture can be laid side by side: its edges fit"},
-    {"refiner_checkpoint", "refiner", "Refiner", &R::refiner_checkpoint, {}, {}, "checkpoint that takes over at --refiner-switch-at"},
+    {"refiner_checkpoint", "refiner", "Refiner", &R::refiner_checkpoint, {}, {}, "checkpoint that takes over at --refiner-switch-at", {}, kCheckpoint},
     {"refiner_switch_at", "refiner-switch-at", "Refiner switch at", &R::refiner_switch_at, 0, 1, "fraction of the way at which the refiner takes over; 0 or 1: never"},
     {"refiner_switch_by_sample_steps", "refiner-switch-by-steps", "Refiner switch by sampling steps", &R::refiner_switch_by_steps, {}, {}, "count that way in steps, not in timesteps"},
-    {"hires_fix_refiner_pass", "hires-refiner", "Hires refiner", &R::hires_refiner_pass, {}, {}, "which pass of hires fix has the refiner: first pass, second pass or both passes"},
-    {"enable_hr", "hires", "", &R::enable_hr, {}, {}, "hires fix: enlarge the picture and go over it again"},
-    {"hr_scale", "hires-scale", "Hires upscale", &R::hr_scale, 1, 4, "by how much hires fix enlarges"},
-    {"hr_upscaler", "hires-upscaler", "Hires upscaler", &R::hr_upscaler, {}, {}, "how hires fix enlarges: Latent and its kin, Lanczos, Nearest or a file of models/ESRGAN"},
-    {"hr_second_pass_steps", "hires-steps", "Hires steps", &R::hr_second_pass_steps, 0, 1000, "steps of the second pass; 0: as many as of the first"},
-    {"hr_resize_x", "hires-width", "Hires resize-1", &R::hr_resize_x, 0, 8192, "pixels after hires fix, instead of --hires-scale; 0: keeps the proportions"},
-    {"hr_resize_y", "hires-height", "Hires resize-2", &R::hr_resize_y, 0, 8192, "pixels after hires fix, instead of --hires-scale; 0: keeps the proportions"},
-    {"firstphase_width", "firstphase-width", "", &R::firstphase_width, 0, 4096, "first pass of hires fix; --width is then its target"},
-    {"firstphase_height", "firstphase-height", "", &R::firstphase_height, 0, 4096, "first pass of hires fix; --height is then its target"},
-    {"hr_checkpoint_name", "hires-model", "Hires checkpoint", &R::hr_checkpoint, {}, {}, "checkpoint of the second pass"},
-    {"hr_sampler_name", "hires-sampler", "Hires sampler", &R::hr_sampler, {}, {}, "sampler of the second pass"},
-    {"hr_scheduler", "hires-scheduler", "Hires schedule type", &R::hr_scheduler, {}, {}, "noise schedule of the second pass"},
-    {"hr_prompt", "hires-prompt", "Hires prompt", &R::hr_prompt, {}, {}, "prompt of the second pass"},
-    {"hr_negative_prompt", "hires-negative", "Hires negative prompt", &R::hr_negative_prompt, {}, {}, "negative prompt of the second pass"},
+    {"hires_fix_refiner_pass", "hires-refiner", "Hires refiner", &R::hires_refiner_pass, {}, {}, "which pass of hires fix has the refiner: first pass, second pass or both passes", {}, {.choices = [] { return Names(kRefinerPasses); }, .read_by = ReadBy::kTxt2img}},
+    {"enable_hr", "hires", "", &R::enable_hr, {}, {}, "hires fix: enlarge the picture and go over it again", {}, kHires},
+    {"hr_scale", "hires-scale", "Hires upscale", &R::hr_scale, 1, 4, "by how much hires fix enlarges", {}, kHires},
+    {"hr_upscaler", "hires-upscaler", "Hires upscaler", &R::hr_upscaler, {}, {}, "how hires fix enlarges: Latent and its kin, Lanczos, Nearest or a file of models/ESRGAN", {}, {.choices = hires_upscaler_names, .read_by = ReadBy::kTxt2img}},
+    {"hr_second_pass_steps", "hires-steps", "Hires steps", &R::hr_second_pass_steps, 0, 1000, "steps of the second pass; 0: as many as of the first", {}, kHires},
+    {"hr_resize_x", "hires-width", "Hires resize-1", &R::hr_resize_x, 0, 8192, "pixels after hires fix, instead of --hires-scale; 0: keeps the proportions", {}, kHires},
+    {"hr_resize_y", "hires-height", "Hires resize-2", &R::hr_resize_y, 0, 8192, "pixels after hires fix, instead of --hires-scale; 0: keeps the proportions", {}, kHires},
+    {"firstphase_width", "firstphase-width", "", &R::firstphase_width, 0, 4096, "first pass of hires fix; --width is then its target", {}, kHires},
+    {"firstphase_height", "firstphase-height", "", &R::firstphase_height, 0, 4096, "first pass of hires fix; --height is then its target", {}, kHires},
+    {"hr_checkpoint_name", "hires-model", "Hires checkpoint", &R::hr_checkpoint, {}, {}, "checkpoint of the second pass", {}, {.read_by = ReadBy::kTxt2img, .is_checkpoint = true}},
+    {"hr_sampler_name", "hires-sampler", "Hires sampler", &R::hr_sampler, {}, {}, "sampler of the second pass", {}, {.choices = sampler_names, .read_by = ReadBy::kTxt2img}},
+    {"hr_scheduler", "hires-scheduler", "Hires schedule type", &R::hr_scheduler, {}, {}, "noise schedule of the second pass", {}, {.choices = schedule_names, .read_by = ReadBy::kTxt2img}},
+    {"hr_prompt", "hires-prompt", "Hires prompt", &R::hr_prompt, {}, {}, "prompt of the second pass", {}, kHires},
+    {"hr_negative_prompt", "hires-negative", "Hires negative prompt", &R::hr_negative_prompt, {}, {}, "negative prompt of the second pass", {}, kHires},
     {"denoising_strength", "denoising", "Denoising strength", &R::denoising_strength, 0, 1, "how much of the init picture, or of the first pass, is made anew"},
-    {"resize_mode", "resize-mode", "Resize mode", &R::resize_mode, 0, 3, "how an init picture of another size is fitted", kResizeModes},
-    {"upscaler_for_img2img", "upscaler", "Img2img upscaler", &R::upscaler_for_img2img, {}, {}, "what enlarges a small init picture: None, Lanczos, Nearest or a file of models/ESRGAN"},
-    {"img2img_fix_steps", "fix-steps", "Img2img fix steps", &R::img2img_fix_steps, {}, {}, "img2img makes all the steps, whatever the denoising strength"},
+    {"resize_mode", "resize-mode", "Resize mode", &R::resize_mode, 0, 3, "how an init picture of another size is fitted", kResizeModes, kImage},
+    {"upscaler_for_img2img", "upscaler", "Img2img upscaler", &R::upscaler_for_img2img, {}, {}, "what enlarges a small init picture: None, Lanczos, Nearest or a file of models/ESRGAN", {}, {.choices = plain_upscaler_names, .read_by = ReadBy::kImg2img}},
+    {"img2img_fix_steps", "fix-steps", "Img2img fix steps", &R::img2img_fix_steps, {}, {}, "img2img makes all the steps, whatever the denoising strength", {}, kImage},
     {"img2img_color_correction", "color-correction", "Color correction", &R::color_correction, {}, {}, "img2img keeps the colours of the picture that it starts from"},
-    {"initial_noise_multiplier", "noise-multiplier", "Noise multiplier", &R::initial_noise_multiplier, 0, 1.5, "noise that img2img starts with"},
+    {"initial_noise_multiplier", "noise-multiplier", "Noise multiplier", &R::initial_noise_multiplier, 0, 1.5, "noise that img2img starts with", {}, kImage},
     {"img2img_extra_noise", "extra-noise", "Extra noise", &R::extra_noise, 0, 1, "noise on top of it, also in hires fix"},
-    {"mask_blur", "mask-blur", "Mask blur", &R::mask_blur, -1, 64, "softness of the mask's edge, pixels; -1: as --mask-blur-x and --mask-blur-y say"},
-    {"mask_blur_x", "mask-blur-x", "Mask blur-1", &R::mask_blur_x, 0, 64, "softness of the mask's edge across, pixels"},
-    {"mask_blur_y", "mask-blur-y", "Mask blur-2", &R::mask_blur_y, 0, 64, "softness of the mask's edge downwards, pixels"},
-    {"mask_round", "mask-edge", "Mask edge", &R::mask_round, {}, {}, "whether a cell of the latent may be partly repainted", kMaskEdges},
-    {"inpainting_mask_invert", "mask-mode", "Mask mode", &R::inpainting_mask_invert, 0, 1, "what of the picture is made anew", kMaskModes},
-    {"inpainting_fill", "masked-content", "Masked content", &R::inpainting_fill, 0, 3, "what inpainting starts from under the mask", kFills},
-    {"inpaint_full_res", "inpaint-area", "Inpaint area", &R::inpaint_full_res, {}, {}, "work on the whole picture, or enlarge the masked region", kInpaintAreas},
-    {"inpaint_full_res_padding", "inpaint-padding", "Masked area padding", &R::inpaint_full_res_padding, 0, 1024, "pixels around the masked region"},
-    {"inpainting_mask_weight", "mask-weight", "Conditional mask weight", &R::inpainting_mask_weight, 0, 1, "how much an inpainting checkpoint is kept from seeing what lies under the mask"},
+    {"mask_blur", "mask-blur", "Mask blur", &R::mask_blur, -1, 64, "softness of the mask's edge, pixels; -1: as --mask-blur-x and --mask-blur-y say", {}, kImage},
+    {"mask_blur_x", "mask-blur-x", "Mask blur-1", &R::mask_blur_x, 0, 64, "softness of the mask's edge across, pixels", {}, kImage},
+    {"mask_blur_y", "mask-blur-y", "Mask blur-2", &R::mask_blur_y, 0, 64, "softness of the mask's edge downwards, pixels", {}, kImage},
+    {"mask_round", "mask-edge", "Mask edge", &R::mask_round, {}, {}, "whether a cell of the latent may be partly repainted", kMaskEdges, kImage},
+    {"inpainting_mask_invert", "mask-mode", "Mask mode", &R::inpainting_mask_invert, 0, 1, "what of the picture is made anew", kMaskModes, kImage},
+    {"inpainting_fill", "masked-content", "Masked content", &R::inpainting_fill, 0, 3, "what inpainting starts from under the mask", kFills, kImage},
+    {"inpaint_full_res", "inpaint-area", "Inpaint area", &R::inpaint_full_res, {}, {}, "work on the whole picture, or enlarge the masked region", kInpaintAreas, kImage},
+    {"inpaint_full_res_padding", "inpaint-padding", "Masked area padding", &R::inpaint_full_res_padding, 0, 1024, "pixels around the masked region", {}, kImage},
+    {"inpainting_mask_weight", "mask-weight", "Conditional mask weight", &R::inpainting_mask_weight, 0, 1, "how much an inpainting checkpoint is kept from seeing what lies under the mask", {}, kImage},
     {"ESRGAN_tile", "tile", "", &R::esrgan_tile, 0, 4096, "upscaler models work on tiles of this many pixels; 0: on the whole picture"},
     {"ESRGAN_tile_overlap", "tile-overlap", "", &R::esrgan_tile_overlap, 0, 256, "by how many pixels tiles overlap"},
     {"batch_size", "batch-size", "", &R::batch_size, 1, 64, "pictures made together"},
@@ -124,8 +133,8 @@ constexpr ExtrasFieldRow kExtrasFields[] = {
     {"upscaling_resize_w", "width", "", &E::upscaling_width, 1, 16384, "pixels"},
     {"upscaling_resize_h", "height", "", &E::upscaling_height, 1, 16384, "pixels"},
     {"upscaling_crop", "crop", "Postprocess crop to", &E::upscaling_crop, {}, {}, "to a size: fill it and cut off what stands over", kCrops},
-    {"upscaler_1", "upscaler", "Postprocess upscaler", &E::upscaler_1, {}, {}, "None, Lanczos, Nearest or a file of models/ESRGAN"},
-    {"upscaler_2", "upscaler-2", "Postprocess upscaler 2", &E::upscaler_2, {}, {}, "a second upscaler to mix in"},
+    {"upscaler_1", "upscaler", "Postprocess upscaler", &E::upscaler_1, {}, {}, "None, Lanczos, Nearest or a file of models/ESRGAN", {}, {.choices = plain_upscaler_names}},
+    {"upscaler_2", "upscaler-2", "Postprocess upscaler 2", &E::upscaler_2, {}, {}, "a second upscaler to mix in", {}, {.choices = plain_upscaler_names}},
     {"extras_upscaler_2_visibility", "upscaler-2-visibility", "", &E::upscaler_2_visibility, 0, 1, "how much of the second upscaler shows"},
     {"ESRGAN_tile", "tile", "", &E::esrgan_tile, 0, 4096, "upscaler models work on tiles of this many pixels; 0: on the whole picture"},
     {"ESRGAN_tile_overlap", "tile-overlap", "", &E::esrgan_tile_overlap, 0, 256, "by how many pixels tiles overlap"},
@@ -293,8 +302,8 @@ PixelSize parse_size(std::string_view text, std::string_view label) {
   const auto side = [&](std::string_view part) {
     const auto value = parse_integer(part);
     if (!value || *value < 8 || *value > most)
-      throw Error(kBadInput, "{} is '{}', but must be WIDTHxHEIGHT in pixels (8 to {}), such as 512x768.", label,
-                  text, most);
+      throw Error(kBadInput, "{} is '{}', but must be WIDTHxHEIGHT in pixels (8 to {}), such as 512x768.",
+                  label, text, most);
     return *value;
   };
   if (x == std::string_view::npos) return {side(text), side(text)};

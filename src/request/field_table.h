@@ -1,7 +1,6 @@
 // The one list of request fields: how A1111's API calls them, their flag on the command line, their label in
-// a picture's metadata, and their range. CLI, server and infotext read it, so that a field added here exists
-// everywhere. Pictures and masks are no text and so no rows: init_images, mask, latent_mask, firstpass_image.
-// Needs no engine.
+// a picture's metadata, their range, default and choices. CLI, server and infotext read it, so that a field
+// added here exists everywhere. Pictures and masks are no text and so no rows: init_images, mask, latent_mask, firstpass_image.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +22,18 @@ using MemberOf = std::variant<std::string Request::*, std::vector<std::string> R
                               std::int64_t Request::*, Decimal Request::*, std::optional<Decimal> Request::*,
                               bool Request::*>;
 
+// Which kind of generation reads a field.
+enum class ReadBy { kBoth, kTxt2img, kImg2img };
+
+struct FieldTraits {
+  // Of a text: the names that may stand there, for help, completion and the page. Files of models are not among them.
+  std::span<const std::string_view> (*choices)() = nullptr;
+  char letter = 0;  // short option on the command line; 0: none
+  ReadBy read_by = ReadBy::kBoth;
+  bool is_checkpoint = false;     // the name of a checkpoint
+  bool first_is_default = false;  // an empty text means the first of the choices
+};
+
 template <typename Request>
 struct FieldRowOf {
   std::string_view api;       // A1111's name in requests or override_settings; unique
@@ -33,6 +44,7 @@ struct FieldRowOf {
   std::string_view help;
   // A1111's words for 0, 1 …, in the metadata and on the command line; empty: numbers, True and False.
   std::span<const std::string_view> words = {};
+  FieldTraits traits = {};
 
   // On the command line: a flag without a value.
   bool is_switch() const { return words.empty() && std::holds_alternative<bool Request::*>(member); }

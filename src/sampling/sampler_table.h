@@ -1,11 +1,11 @@
-// The samplers by name: one row each, in A1111's order, with what A1111 knows about it. Adding a sampler is a
-// file in samplers/ and a row in sampler_table.cc.
+// The samplers by name, each with its function. Adding one is a file in samplers/ and a row in
+// request/sampler_rows.inc.
 #pragma once
 
-#include <array>
 #include <span>
 #include <string_view>
 
+#include "request/names.h"
 #include "sampling/denoiser.h"
 #include "sampling/schedules.h"
 #include "sampling/step_context.h"
@@ -26,19 +26,8 @@ struct Walk {
 using SamplerFunction = at::Tensor (*)(Denoiser& denoiser, at::Tensor x, const Walk& walk,
                                        StepContext& context);
 
-struct SamplerRow {
-  std::string_view label;                   // "DPM++ 2M", as infotext writes it
-  std::array<std::string_view, 2> aliases;  // A1111's aliases; empty ones are unused
-  std::string_view schedule;  // name of the automatic schedule; empty: the model's plain one ("uniform")
+struct SamplerRow : request::SamplerTraits {
   SamplerFunction run;
-  bool second_order = false;  // two model calls per step: prompt editing counts 2·steps
-  bool brownian = false;      // noise from a Brownian tree
-  bool discard_next_to_last_sigma = false;
-  bool uses_ensd = false;                                        // infotext names ENSD for it
-  bool is_timestep = false;                                      // walks in timesteps; ignores the scheduler
-  bool is_lcm = false;                                           // uses NoiseTable::lcm()
-  bool has_eta = false, has_churn = false, has_s_noise = false;  // which settings A1111 passes to it
-  double default_eta = 1;
 };
 
 std::span<const SamplerRow> sampler_table();

@@ -165,22 +165,9 @@ std::vector<float> align_your_steps_32(const ScheduleArguments& a) {
 }
 
 constexpr auto kSchedules = std::to_array<ScheduleRow>({
-    {"automatic", "Automatic", "", 0, true, nullptr},
-    {"uniform", "Uniform", "", 0, true, uniform},
-    {"karras", "Karras", "", 7, true, karras},
-    {"exponential", "Exponential", "", 0, true, exponential},
-    {"polyexponential", "Polyexponential", "", 1, true, polyexponential},
-    {"sgm_uniform", "SGM Uniform", "SGMUniform", 0, true, sgm_uniform},
-    {"kl_optimal", "KL Optimal", "", 0, true, kl_optimal},
-    {"align_your_steps", "Align Your Steps", "", 0, true, align_your_steps},
-    {"simple", "Simple", "", 0, true, simple},
-    {"normal", "Normal", "", 0, true, normal},
-    {"ddim", "DDIM", "", 0, true, ddim},
-    {"beta", "Beta", "", 0, true, beta},
-    {"turbo", "Turbo", "", 0, false, turbo},
-    {"align_your_steps_GITS", "Align Your Steps GITS", "", 0, false, align_your_steps_gits},
-    {"align_your_steps_11", "Align Your Steps 11", "", 0, false, align_your_steps},
-    {"align_your_steps_32", "Align Your Steps 32", "", 0, false, align_your_steps_32},
+#define LOWRANK_SCHEDULE(function, ...) {{__VA_ARGS__}, function},
+#include "request/schedule_rows.inc"
+#undef LOWRANK_SCHEDULE
 });
 
 }  // namespace

@@ -1,12 +1,13 @@
 // The sigma schedules: how n steps are spread over the noise levels. A schedule is a list of float32 sigmas,
-// falling, that normally ends in 0. The table at the end of schedules.cc is A1111's scheduler list in its
-// order.
+// falling, that normally ends in 0. Their names are
+// the rows of request/schedule_rows.inc, A1111's scheduler list in its order.
 #pragma once
 
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "request/names.h"
 #include "sampling/noise_table.h"
 
 namespace lowrank::sampling {
@@ -30,13 +31,8 @@ struct ScheduleArguments {
 
 using ScheduleFunction = std::vector<float> (*)(const ScheduleArguments&);
 
-struct ScheduleRow {
-  std::string_view name;   // "sgm_uniform"
-  std::string_view label;  // "SGM Uniform", as infotext writes it
-  std::string_view alias;  // "SGMUniform"; empty when there is none
-  double default_rho;      // 0: the schedule has no rho
-  bool in_a1111;           // false: only in Forge
-  ScheduleFunction make;   // nullptr for "Automatic" alone
+struct ScheduleRow : request::ScheduleTraits {
+  ScheduleFunction make;  // nullptr for "Automatic" alone
 };
 
 // In A1111's order; the first row is "Automatic".

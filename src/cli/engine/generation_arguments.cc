@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 #include "base/error.h"
 #include "library/library.h"
 #include "library/picture_settings.h"

@@ -11,17 +11,30 @@ namespace {
 using at::Tensor;
 using Size = at::IntArrayRef;
 
-// Source: A1111's latent_upscale_modes, PyTorch's interpolate with align_corners false.
+// PyTorch's interpolate with align_corners false.
+Tensor bilinear(const Tensor& z, Size size) {
+  return at::upsample_bilinear2d(z, size, false);
+}
+Tensor bilinear_antialiased(const Tensor& z, Size size) {
+  return at::_upsample_bilinear2d_aa(z, size, false);
+}
+Tensor bicubic(const Tensor& z, Size size) {
+  return at::upsample_bicubic2d(z, size, false);
+}
+Tensor bicubic_antialiased(const Tensor& z, Size size) {
+  return at::_upsample_bicubic2d_aa(z, size, false);
+}
+Tensor nearest(const Tensor& z, Size size) {
+  return at::upsample_nearest2d(z, size);
+}
+Tensor nearest_exact(const Tensor& z, Size size) {
+  return at::_upsample_nearest_exact2d(z, size);
+}
+
 constexpr auto kModes = std::to_array<LatentUpscaleRow>({
-    {"Latent", [](const Tensor& z, Size size) { return at::upsample_bilinear2d(z, size, false); }},
-    {"Latent (antialiased)",
-     [](const Tensor& z, Size size) { return at::_upsample_bilinear2d_aa(z, size, false); }},
-    {"Latent (bicubic)", [](const Tensor& z, Size size) { return at::upsample_bicubic2d(z, size, false); }},
-    {"Latent (bicubic antialiased)",
-     [](const Tensor& z, Size size) { return at::_upsample_bicubic2d_aa(z, size, false); }},
-    {"Latent (nearest)", [](const Tensor& z, Size size) { return at::upsample_nearest2d(z, size); }},
-    {"Latent (nearest-exact)",
-     [](const Tensor& z, Size size) { return at::_upsample_nearest_exact2d(z, size); }},
+#define LOWRANK_LATENT_UPSCALER(function, name) {name, function},
+#include "request/latent_upscaler_rows.inc"
+#undef LOWRANK_LATENT_UPSCALER
 });
 
 }  // namespace

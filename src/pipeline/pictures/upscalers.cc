@@ -23,18 +23,23 @@ struct PlainUpscaler {
   std::string_view name;
   image::Picture (*upscale)(const image::Picture& picture, double scale);
 };
+image::Picture resampled(const image::Picture& picture, double scale, image::Filter filter) {
+  return image::resample(picture, static_cast<int>(picture.width * scale),
+                         static_cast<int>(picture.height * scale), filter);
+}
+image::Picture unchanged(const image::Picture& picture, double) {
+  return picture;
+}
+image::Picture lanczos(const image::Picture& picture, double scale) {
+  return resampled(picture, scale, image::Filter::kLanczos);
+}
+image::Picture nearest(const image::Picture& picture, double scale) {
+  return resampled(picture, scale, image::Filter::kNearest);
+}
 constexpr PlainUpscaler kPlain[] = {
-    {"None", [](const image::Picture& picture, double) { return picture; }},
-    {"Lanczos",
-     [](const image::Picture& p, double scale) {
-       return image::resample(p, static_cast<int>(p.width * scale), static_cast<int>(p.height * scale),
-                              image::Filter::kLanczos);
-     }},
-    {"Nearest",
-     [](const image::Picture& p, double scale) {
-       return image::resample(p, static_cast<int>(p.width * scale), static_cast<int>(p.height * scale),
-                              image::Filter::kNearest);
-     }},
+#define LOWRANK_PLAIN_UPSCALER(function, name) {name, function},
+#include "request/plain_upscaler_rows.inc"
+#undef LOWRANK_PLAIN_UPSCALER
 };
 
 // Note [upscaler channels]: A1111 hands the model blue, green, red, though ESRGAN's kin learned red, green,
