@@ -38,7 +38,7 @@ class LOWRANK_API Failure : public std::runtime_error {
 struct Generation {
   std::string prompt = {};  // with <lora:NAME:WEIGHT> tags, emphasis, editing, BREAK, AND
   std::string negative_prompt = {};
-  int steps = 20;            // 1 … 150
+  int steps = 20;            // 1 … 1000
   std::string sampler = {};  // "Euler a", "DPM++ 2M Karras"; empty: DPM++ 2M
   std::string scheduler = "Automatic";
   double cfg_scale = 7;       // 1: one U-Net pass a step, without the negative prompt

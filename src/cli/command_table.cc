@@ -203,18 +203,6 @@ const PlaceRow kRecipeName = {.name = "NAME", .help = "name of the recipe", .nam
 const std::vector<std::string> kPromptFlags = {"prompt", "from", "recipe", "style"};
 const OptionRow kReplace = {.flag = "replace", .help = "write over one of the same name"};
 
-const std::vector<OptionRow> kExplain = {
-    {.flag = "negative", .letter = 'n', .value = "TEXT", .help = "negative prompt", .aliases = {"negative-prompt"}},
-    {.flag = "steps", .value = "N", .help = "sampling steps, for schedules", .kind = kInteger, .min = 1, .max = 150, .standard = "20"},
-    {.flag = "style", .value = "NAME", .help = "a style of styles.csv, may be given several times", .aliases = {"styles"}, .is_repeatable = true},
-    {.flag = "emphasis", .value = "MODE", .help = "what weights do", .standard = "Original", .choices = {"Original", "No norm", "Ignore", "None"}, .only_choices = true},
-    {.flag = "second-order", .help = "as for a sampler that calls the model twice a step"},
-    {.flag = "old-prompt-editing", .help = "read [a:b:when] as A1111 before 1.6"},
-    {.flag = "comma-backtrack", .value = "N", .help = "how many tokens a chunk may give up to end at a comma", .kind = kInteger, .min = 0, .max = 74, .standard = "20"},
-    kPromptLimits,
-    kDataDir,
-    kJson,
-};
 // clang-format on
 
 // A field of a request as an option; A1111's name in its API is understood too.
@@ -229,6 +217,7 @@ OptionRow field_option(const request::FieldRowOf<Request>& row) {
                             : is_text       ? "TEXT"
                                             : "N",
                    .help = std::string(row.help),
+                   .only_choices = row.traits.only_choices,
                    .aliases = {},
                    .is_repeatable = is_list,
                    .check =
@@ -252,6 +241,19 @@ OptionRow field_option(const request::FieldRowOf<Request>& row) {
     option.standard = request::field_text(Request{}, row).value_or("");
   if (option.standard.empty() && row.traits.first_is_default) option.standard = choices.front();
   return option;
+}
+
+// Those fields that decide how a prompt is read.
+std::vector<OptionRow> explain_options() {
+  std::vector<OptionRow> options;
+  for (const char* flag : {"negative", "steps", "style", "emphasis", "old-prompt-editing", "comma-backtrack"})
+    options.push_back(field_option(*request::field_by_flag(flag)));
+  options.insert(options.end(),
+                 {{.flag = "second-order", .help = "as for a sampler that calls the model twice a step"},
+                  kPromptLimits,
+                  kDataDir,
+                  kJson});
+  return options;
 }
 
 // The fields of a generation of that kind (kBoth: of either), what a command adds of its own, and what all of them
@@ -420,7 +422,7 @@ std::vector<CommandRow> make_table() {
        .options = {{.flag = "name", .value = "NAME", .help = "under this name (default: its own)"}, kReplace, kDataDir, kJson}, .examples = {{"recipe import soft3d.json --name from-a-friend", ""}}},
       {.name = "recipe remove", .summary = "remove a recipe", .run = recipe_remove, .places = {kRecipeName}, .options = {kDataDir}, .examples = {{"recipe remove soft3d", ""}}},
       {.name = "prompt explain", .summary = "show how a prompt is read: schedules, chunks, tokens, weights, tags", .run = prompt_explain,
-       .places = {{.name = "PROMPT", .help = "the prompt, in quotes"}}, .options = kExplain,
+       .places = {{.name = "PROMPT", .help = "the prompt, in quotes"}}, .options = explain_options(),
        .examples = {{"prompt explain \"a (red:1.3) [fox:cat:0.5] <lora:3dmm_style:0.8>\"", ""}}},
       {.name = "png-info", .summary = "read the settings stored in pictures (png, jpg, webp)", .run = png_info, .places = {files}, .options = {kJson},
        .examples = {{"png-info fox.png", ""}}},

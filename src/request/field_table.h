@@ -28,7 +28,8 @@ enum class ReadBy { kBoth, kTxt2img, kImg2img };
 struct FieldTraits {
   // Of a text: the names that may stand there, for help, completion and the page. Files of models are not among them.
   std::span<const std::string_view> (*choices)() = nullptr;
-  char letter = 0;  // short option on the command line; 0: none
+  bool only_choices = false;  // nothing else makes sense
+  char letter = 0;            // short option on the command line; 0: none
   ReadBy read_by = ReadBy::kBoth;
   bool is_checkpoint = false;     // the name of a checkpoint
   bool first_is_default = false;  // an empty text means the first of the choices

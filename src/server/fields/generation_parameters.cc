@@ -1,103 +1,128 @@
 #include "server/fields/generation_parameters.h"
 
-#include <array>
+#include <initializer_list>
 #include <vector>
+
+#include "server/fields/field_parameter.h"
 
 namespace lowrank::server {
 namespace {
 
 using enum ParameterType;
 
+// A1111's sliders begin at 64; the API's default is 512, not the checkpoint's own size.
+ParameterRow of_size(std::string_view api) {
+  ParameterRow row = with_default(field_parameter(api), "512");
+  row.help = "pixels; rounded down to a multiple of 8";
+  row.min = 64;
+  return row;
+}
+
+ParameterRow clip_skip() {
+  ParameterRow row = optional(field_parameter("CLIP_stop_at_last_layers"),
+                              "LowRank: short for the option CLIP_stop_at_last_layers");
+  row.name = "clip_skip";
+  row.is_own = true;
+  return row;
+}
+
 // clang-format off
-// In the order in which A1111 echoes them. Ranges are those of request/field_table.h where it has the field; here
-// stand only the ones that the server needs before.
-constexpr ParameterRow kCommon[] = {
-    {.name = "prompt", .type = kString, .standard = "\"\"", .help = "what to draw; <lora:NAME:WEIGHT> adds a LoRA", .max_length = kMaxPromptBytes},
-    {.name = "negative_prompt", .type = kString, .standard = "\"\"", .help = "what to keep out of the picture", .max_length = kMaxPromptBytes},
-    {.name = "styles", .type = kStrings, .help = "names of prompt-styles"},
-    {.name = "seed", .type = kInteger, .standard = "-1", .help = "-1: random", .min = -1},
-    {.name = "subseed", .type = kInteger, .standard = "-1", .min = -1},
-    {.name = "subseed_strength", .type = kNumber, .standard = "0", .min = 0, .max = 1},
-    {.name = "seed_resize_from_h", .type = kInteger, .standard = "-1", .max = 4096},
-    {.name = "seed_resize_from_w", .type = kInteger, .standard = "-1", .max = 4096},
-    {.name = "sampler_name", .type = kString, .help = "null: sampler_index"},
-    {.name = "scheduler", .type = kString, .help = "null: Automatic"},
-    {.name = "batch_size", .type = kInteger, .standard = "1", .help = "pictures made together", .min = 1, .max = 64},
-    {.name = "n_iter", .type = kInteger, .standard = "1", .help = "batches made one after the other", .min = 1, .max = 256},
-    {.name = "steps", .type = kInteger, .standard = "50", .min = 1, .max = 1000},
-    {.name = "cfg_scale", .type = kNumber, .standard = "7.0", .min = 0, .max = 100},
-    {.name = "width", .type = kInteger, .standard = "512", .help = "pixels; rounded down to a multiple of 8", .min = 64, .max = 4096},
-    {.name = "height", .type = kInteger, .standard = "512", .help = "pixels; rounded down to a multiple of 8", .min = 64, .max = 4096},
-    {.name = "restore_faces", .type = kBoolean, .help = "there is no face restorer: noted and ignored"},
-    {.name = "tiling", .type = kBoolean},
-    {.name = "do_not_save_samples", .type = kBoolean, .standard = "false"},
-    {.name = "do_not_save_grid", .type = kBoolean, .standard = "false"},
-    {.name = "eta", .type = kNumber, .min = 0, .max = 10},
-    {.name = "denoising_strength", .type = kNumber, .standard = "0.75", .min = 0, .max = 1},
-    {.name = "s_min_uncond", .type = kNumber, .min = 0, .max = 15},
-    {.name = "s_churn", .type = kNumber, .min = 0, .max = 100},
-    {.name = "s_tmax", .type = kNumber, .help = "0: no limit", .min = 0, .max = 10000},
-    {.name = "s_tmin", .type = kNumber, .min = 0, .max = 1000},
-    {.name = "s_noise", .type = kNumber, .min = 0, .max = 10},
-    {.name = "override_settings", .type = kObject, .help = "options for this request alone"},
-    {.name = "override_settings_restore_afterwards", .type = kBoolean, .standard = "true"},
-    {.name = "refiner_checkpoint", .type = kString},
-    {.name = "refiner_switch_at", .type = kNumber, .min = 0, .max = 1},
-    {.name = "disable_extra_networks", .type = kBoolean, .standard = "false"},
-    {.name = "comments", .type = kObject},
-};
+// In the order in which A1111 echoes them, with A1111's defaults where the API has others than the field.
+std::vector<ParameterRow> common() {
+  return {
+      field_parameter("prompt"),
+      field_parameter("negative_prompt"),
+      field_parameter("styles"),
+      field_parameter("seed"),
+      field_parameter("subseed"),
+      with_default(field_parameter("subseed_strength"), "0"),
+      with_default(field_parameter("seed_resize_from_h"), "-1"),
+      with_default(field_parameter("seed_resize_from_w"), "-1"),
+      optional(field_parameter("sampler_name"), "null: sampler_index"),
+      optional(field_parameter("scheduler"), "null: Automatic"),
+      field_parameter("batch_size"),
+      field_parameter("n_iter"),
+      with_default(field_parameter("steps"), "50"),
+      field_parameter("cfg_scale"),
+      of_size("width"),
+      of_size("height"),
+      {.name = "restore_faces", .type = kBoolean, .help = "there is no face restorer: noted and ignored"},
+      optional(field_parameter("tiling")),
+      {.name = "do_not_save_samples", .type = kBoolean, .standard = "false"},
+      {.name = "do_not_save_grid", .type = kBoolean, .standard = "false"},
+      optional(field_parameter("eta")),
+      field_parameter("denoising_strength"),
+      optional(field_parameter("s_min_uncond")),
+      optional(field_parameter("s_churn")),
+      optional(field_parameter("s_tmax")),
+      optional(field_parameter("s_tmin")),
+      optional(field_parameter("s_noise")),
+      {.name = "override_settings", .type = kObject, .help = "options for this request alone"},
+      {.name = "override_settings_restore_afterwards", .type = kBoolean, .standard = "true"},
+      optional(field_parameter("refiner_checkpoint")),
+      optional(field_parameter("refiner_switch_at")),
+      field_parameter("disable_extra_networks"),
+      {.name = "comments", .type = kObject},
+  };
+}
 
-constexpr ParameterRow kText[] = {
-    {.name = "firstpass_image", .type = kPicture, .help = "taken as the first pass of hires fix", .needs = "enable_hr"},
-    {.name = "enable_hr", .type = kBoolean, .standard = "false", .help = "hires fix"},
-    {.name = "firstphase_width", .type = kInteger, .standard = "0", .min = 0, .max = 4096, .needs = "enable_hr"},
-    {.name = "firstphase_height", .type = kInteger, .standard = "0", .min = 0, .max = 4096, .needs = "enable_hr"},
-    {.name = "hr_scale", .type = kNumber, .standard = "2.0", .min = 1, .max = 4, .needs = "enable_hr"},
-    {.name = "hr_upscaler", .type = kString, .help = "null: Latent", .needs = "enable_hr"},
-    {.name = "hr_second_pass_steps", .type = kInteger, .standard = "0", .min = 0, .max = 1000, .needs = "enable_hr"},
-    {.name = "hr_resize_x", .type = kInteger, .standard = "0", .min = 0, .max = 8192, .needs = "enable_hr"},
-    {.name = "hr_resize_y", .type = kInteger, .standard = "0", .min = 0, .max = 8192, .needs = "enable_hr"},
-    {.name = "hr_checkpoint_name", .type = kString, .needs = "enable_hr"},
-    {.name = "hr_sampler_name", .type = kString, .needs = "enable_hr"},
-    {.name = "hr_scheduler", .type = kString, .needs = "enable_hr"},
-    {.name = "hr_prompt", .type = kString, .standard = "\"\"", .max_length = kMaxPromptBytes, .needs = "enable_hr"},
-    {.name = "hr_negative_prompt", .type = kString, .standard = "\"\"", .max_length = kMaxPromptBytes, .needs = "enable_hr"},
-};
+std::vector<ParameterRow> of_txt2img() {
+  return {
+      {.name = "firstpass_image", .type = kPicture, .help = "taken as the first pass of hires fix", .needs = "enable_hr"},
+      field_parameter("enable_hr"),
+      needing("enable_hr", field_parameter("firstphase_width")),
+      needing("enable_hr", field_parameter("firstphase_height")),
+      needing("enable_hr", field_parameter("hr_scale")),
+      needing("enable_hr", optional(field_parameter("hr_upscaler"), "null: Latent")),
+      needing("enable_hr", field_parameter("hr_second_pass_steps")),
+      needing("enable_hr", field_parameter("hr_resize_x")),
+      needing("enable_hr", field_parameter("hr_resize_y")),
+      needing("enable_hr", optional(field_parameter("hr_checkpoint_name"))),
+      needing("enable_hr", optional(field_parameter("hr_sampler_name"))),
+      needing("enable_hr", optional(field_parameter("hr_scheduler"))),
+      needing("enable_hr", field_parameter("hr_prompt")),
+      needing("enable_hr", field_parameter("hr_negative_prompt")),
+  };
+}
 
-constexpr ParameterRow kImage[] = {
-    {.name = "init_images", .type = kPictures, .help = "required: one for all, or one per picture of a batch"},
-    {.name = "resize_mode", .type = kInteger, .standard = "0", .help = "0 stretch, 1 crop, 2 fill, 3 latent", .min = 0, .max = 3},
-    {.name = "image_cfg_scale", .type = kNumber},
-    {.name = "mask", .type = kPicture, .help = "white: repaint"},
-    {.name = "mask_blur_x", .type = kInteger, .standard = "4", .min = 0, .max = 64, .needs = "mask"},
-    {.name = "mask_blur_y", .type = kInteger, .standard = "4", .min = 0, .max = 64, .needs = "mask"},
-    {.name = "mask_blur", .type = kInteger, .help = "sets both of the two before", .min = 0, .max = 64, .needs = "mask"},
-    {.name = "mask_round", .type = kBoolean, .standard = "true", .needs = "mask"},
-    {.name = "inpainting_fill", .type = kInteger, .standard = "0", .help = "0 fill, 1 original, 2 latent noise, 3 latent nothing", .min = 0, .max = 3, .needs = "mask"},
-    {.name = "inpaint_full_res", .type = kBoolean, .standard = "true", .needs = "mask"},
-    {.name = "inpaint_full_res_padding", .type = kInteger, .standard = "0", .min = 0, .max = 1024, .needs = "mask"},
-    {.name = "inpainting_mask_invert", .type = kInteger, .standard = "0", .min = 0, .max = 1, .needs = "mask"},
-    {.name = "initial_noise_multiplier", .type = kNumber, .min = 0, .max = 1.5},
-    {.name = "latent_mask", .type = kPicture},
-    {.name = "include_init_images", .type = kBoolean, .standard = "false", .help = "echo them in parameters"},
-};
+std::vector<ParameterRow> of_img2img() {
+  return {
+      {.name = "init_images", .type = kPictures, .help = "required: one for all, or one per picture of a batch"},
+      field_parameter("resize_mode"),
+      {.name = "image_cfg_scale", .type = kNumber},
+      {.name = "mask", .type = kPicture, .help = "white: repaint"},
+      needing("mask", field_parameter("mask_blur_x")),
+      needing("mask", field_parameter("mask_blur_y")),
+      needing("mask", optional(field_parameter("mask_blur"))),
+      needing("mask", field_parameter("mask_round")),
+      needing("mask", field_parameter("inpainting_fill")),
+      needing("mask", field_parameter("inpaint_full_res")),
+      needing("mask", field_parameter("inpaint_full_res_padding")),
+      needing("mask", field_parameter("inpainting_mask_invert")),
+      optional(field_parameter("initial_noise_multiplier")),
+      {.name = "latent_mask", .type = kPicture},
+      {.name = "include_init_images", .type = kBoolean, .standard = "false", .help = "echo them in parameters"},
+  };
+}
 
-constexpr ParameterRow kCommonEnd[] = {
-    {.name = "force_task_id", .type = kString, .help = "id for /internal/progress", .max_length = 256},
-    {.name = "sampler_index", .type = kString, .standard = "\"Euler\"", .help = "the old name of sampler_name"},
-    {.name = "script_name", .type = kString, .help = "a script of /sdapi/v1/scripts"},
-    {.name = "script_args", .type = kList, .standard = "[]", .help = "its arguments in the order of /sdapi/v1/script-info; those left out have their defaults"},
-    {.name = "send_images", .type = kBoolean, .standard = "true"},
-    {.name = "save_images", .type = kBoolean, .standard = "false", .help = "write them to the output folders too"},
-    {.name = "alwayson_scripts", .type = kObject, .standard = "{}"},
-    {.name = "infotext", .type = kString, .help = "fills fields that are not given", .max_length = kMaxPromptBytes},
-    {.name = "lora", .type = kList, .help = "LowRank: [{name or path, weight or multiplier, te, unet}], like tags at the end of the prompt", .is_own = true},
-    {.name = "clip_skip", .type = kInteger, .help = "LowRank: short for the option CLIP_stop_at_last_layers", .min = 1, .max = 12, .is_own = true},
-    {.name = "allow_missing_loras", .type = kBoolean, .standard = "true", .help = "LowRank: false refuses a request whose LoRA is not there"},
-};
+std::vector<ParameterRow> common_end() {
+  return {
+      {.name = "force_task_id", .type = kString, .help = "id for /internal/progress", .max_length = 256},
+      {.name = "sampler_index", .type = kString, .standard = "\"Euler\"", .help = "the old name of sampler_name"},
+      {.name = "script_name", .type = kString, .help = "a script of /sdapi/v1/scripts"},
+      {.name = "script_args", .type = kList, .standard = "[]", .help = "its arguments in the order of /sdapi/v1/script-info; those left out have their defaults"},
+      {.name = "send_images", .type = kBoolean, .standard = "true"},
+      {.name = "save_images", .type = kBoolean, .standard = "false", .help = "write them to the output folders too"},
+      {.name = "alwayson_scripts", .type = kObject, .standard = "{}"},
+      {.name = "infotext", .type = kString, .help = "fills fields that are not given", .max_length = kMaxPromptBytes},
+      {.name = "lora", .type = kList, .help = "LowRank: [{name or path, weight or multiplier, te, unet}], like tags at the end of the prompt", .is_own = true},
+      clip_skip(),
+      with_default(field_parameter("allow_missing_loras"), "true"),
+  };
+}
 // clang-format on
 
-std::vector<ParameterRow> joined(std::initializer_list<ParameterRows> parts) {
+std::vector<ParameterRow> joined(std::initializer_list<std::vector<ParameterRow>> parts) {
   std::vector<ParameterRow> all;
   for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
   return all;
@@ -107,7 +132,7 @@ std::vector<ParameterRow> joined(std::initializer_list<ParameterRows> parts) {
 
 ParameterRows txt2img_parameters() {
   static const std::vector<ParameterRow> rows = [] {
-    auto all = joined({kCommon, kText, kCommonEnd});
+    auto all = joined({common(), of_txt2img(), common_end()});
     for (ParameterRow& row : all)
       if (row.name == "denoising_strength")
         row.needs = "enable_hr";  // there is no other picture to go on from
@@ -117,7 +142,7 @@ ParameterRows txt2img_parameters() {
 }
 
 ParameterRows img2img_parameters() {
-  static const std::vector<ParameterRow> rows = joined({kCommon, kImage, kCommonEnd});
+  static const std::vector<ParameterRow> rows = joined({common(), of_img2img(), common_end()});
   return rows;
 }
 

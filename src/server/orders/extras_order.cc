@@ -6,6 +6,7 @@
 
 #include "pipeline/pictures/extras.h"
 #include "request/field_table.h"
+#include "server/fields/field_parameter.h"
 #include "server/orders/request_picture.h"
 
 namespace lowrank::server {
@@ -14,29 +15,26 @@ namespace {
 using enum ParameterType;
 
 // clang-format off
-constexpr ParameterRow kSettings[] = {
-    {.name = "resize_mode", .type = kInteger, .standard = "0", .help = "0: by a factor, 1: to a size", .min = 0, .max = 1},
-    {.name = "show_extras_results", .type = kBoolean, .standard = "true", .help = "false: no pictures in the answer"},
-    {.name = "save_images", .type = kBoolean, .standard = "false", .help = "keep them below outputs/extras-images"},
-    {.name = "gfpgan_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
-    {.name = "codeformer_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
-    {.name = "codeformer_weight", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
-    {.name = "upscaling_resize", .type = kNumber, .standard = "2.0", .min = 0.05, .max = 16},
-    {.name = "upscaling_resize_w", .type = kInteger, .standard = "512", .min = 1, .max = 16384},
-    {.name = "upscaling_resize_h", .type = kInteger, .standard = "512", .min = 1, .max = 16384},
-    {.name = "upscaling_crop", .type = kBoolean, .standard = "true"},
-    {.name = "upscaler_1", .type = kString, .standard = "\"None\""},
-    {.name = "upscaler_2", .type = kString, .standard = "\"None\""},
-    {.name = "extras_upscaler_2_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
-    {.name = "upscale_first", .type = kBoolean, .standard = "false"},
-};
-// clang-format on
-
 std::vector<ParameterRow> with(const ParameterRow& row) {
-  std::vector<ParameterRow> rows(std::begin(kSettings), std::end(kSettings));
-  rows.push_back(row);
-  return rows;
+  return {
+      extras_parameter("resize_mode"),
+      {.name = "show_extras_results", .type = kBoolean, .standard = "true", .help = "false: no pictures in the answer"},
+      {.name = "save_images", .type = kBoolean, .standard = "false", .help = "keep them below outputs/extras-images"},
+      {.name = "gfpgan_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
+      {.name = "codeformer_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
+      {.name = "codeformer_weight", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
+      extras_parameter("upscaling_resize"),
+      extras_parameter("upscaling_resize_w"),
+      extras_parameter("upscaling_resize_h"),
+      extras_parameter("upscaling_crop"),
+      extras_parameter("upscaler_1"),
+      extras_parameter("upscaler_2"),
+      extras_parameter("extras_upscaler_2_visibility"),
+      {.name = "upscale_first", .type = kBoolean, .standard = "false"},
+      row,
+  };
 }
+// clang-format on
 
 std::string text_in(const RequestJson& object, const char* name) {
   const auto found = object.find(name);

@@ -1,0 +1,89 @@
+#include "server/fields/field_parameter.h"
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <type_traits>
+#include <variant>
+
+#include "base/error.h"
+#include "prompt/infotext.h"
+#include "request/field_table.h"
+
+namespace lowrank::server {
+namespace {
+
+// Rows hold views; these texts live as long as the program.
+std::string_view kept(std::string text) {
+  static std::deque<std::string> texts;
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  return texts.emplace_back(std::move(text));
+}
+
+template <typename Request>
+ParameterRow parameter_of(const request::FieldRowOf<Request>& field) {
+  using request::Decimal;
+  static const Request fresh;
+  ParameterRow row{.name = field.api, .type = ParameterType::kString, .help = field.help};
+  std::visit(
+      [&](auto member) {
+        using T = std::remove_cvref_t<decltype(fresh.*member)>;
+        const auto& value = fresh.*member;
+        if constexpr (std::is_same_v<T, std::string>) {
+          row.standard = kept(Json(value).dump());
+          if (field.api.ends_with("prompt")) row.max_length = kMaxPromptBytes;
+        } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+          row.type = ParameterType::kStrings;
+        } else if constexpr (std::is_same_v<T, bool>) {
+          row.type = ParameterType::kBoolean;
+          row.standard = value ? "true" : "false";
+        } else if constexpr (std::is_same_v<T, int> || std::is_same_v<T, std::int64_t>) {
+          row.type = ParameterType::kInteger;
+          row.standard = kept(std::to_string(value));
+        } else {
+          row.type = ParameterType::kNumber;
+          if constexpr (std::is_same_v<T, Decimal>) row.standard = kept(prompt::number_text(value.value));
+        }
+      },
+      field.member);
+  if (row.type == ParameterType::kInteger || row.type == ParameterType::kNumber) {
+    row.min = field.min;
+    row.max = field.max;
+  }
+  return row;
+}
+
+}  // namespace
+
+ParameterRow field_parameter(std::string_view api) {
+  const request::FieldRow* field = request::field_by_api(api);
+  LOWRANK_CHECK(field != nullptr);
+  return parameter_of(*field);
+}
+
+ParameterRow extras_parameter(std::string_view api) {
+  const auto fields = request::extras_field_table();
+  const auto field = std::ranges::find(fields, api, &request::ExtrasFieldRow::api);
+  LOWRANK_CHECK(field != fields.end());
+  return parameter_of(*field);
+}
+
+ParameterRow with_default(ParameterRow row, std::string_view standard) {
+  row.standard = standard;
+  return row;
+}
+
+ParameterRow optional(ParameterRow row, std::string_view help) {
+  row.standard = "null";
+  if (!help.empty()) row.help = help;
+  return row;
+}
+
+ParameterRow needing(std::string_view needs, ParameterRow row) {
+  row.needs = needs;
+  return row;
+}
+
+}  // namespace lowrank::server
