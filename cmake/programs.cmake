@@ -20,7 +20,9 @@ file(GLOB_RECURSE engine_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/e
 if(LOWRANK_ENGINE AND engine_sources)
   add_library(lowrank_engine SHARED ${engine_sources} ${CMAKE_SOURCE_DIR}/src/cli/arguments.cc ${CMAKE_SOURCE_DIR}/src/cli/stop_signal.cc)
   target_include_directories(lowrank_engine PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  # docs/versioning.md says what the numbers promise.
   set_target_properties(lowrank_engine PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} EXPORT_NAME lowrank
     INSTALL_RPATH "${LOWRANK_TORCH_LIB_DIR}")
   lowrank_compile_together(lowrank_engine)
   target_compile_definitions(lowrank_engine PRIVATE LOWRANK_VERSION="${PROJECT_VERSION}")
@@ -111,7 +113,6 @@ if(TARGET lowrank)
   install(FILES LICENSE THIRD_PARTY.md DESTINATION share/doc/lowrank)
 endif()
 if(TARGET lowrank_engine)
-  install(TARGETS lowrank_engine LIBRARY DESTINATION lib/lowrank)
   install(DIRECTORY models/starter DESTINATION share/lowrank/models PATTERN ".*" EXCLUDE)
 endif()
 

@@ -17,7 +17,7 @@ if [ "$what" = --uninstall ]; then
   [ -f "$manifest" ] || { echo "uninstall: nothing of LowRank is installed under $target" >&2; exit 1; }
   while IFS= read -r file; do as_owner rm -f -- "$target/$file"; done <"$manifest"
   as_owner rm -f -- "$manifest"
-  as_owner find "$target/share/lowrank" "$target/lib/lowrank" "$target/share/doc/lowrank" -depth -type d -empty -delete 2>/dev/null || true
+  as_owner find "$target/share/lowrank" "$target/lib/lowrank" "$target/lib/cmake/LowRank" "$target/include/lowrank" "$target/share/doc/lowrank" -depth -type d -empty -delete 2>/dev/null || true
   echo "LowRank is gone from $target; what it kept of yours lies in ~/.local/share/lowrank, ~/.local/state/lowrank and ~/.cache/lowrank."
   exit 0
 fi
@@ -26,13 +26,16 @@ fi
 stage=$build/stage
 rm -rf "$stage"
 DESTDIR=$stage cmake --install "$build" --prefix / >/dev/null
-(cd "$stage" && find . -type f | sed 's|^\./||' | sort >"$build/installed-files")
+(cd "$stage" && find . -type f -o -type l | sed 's|^\./||' | sort >"$build/installed-files")
 install -D -m 644 "$build/installed-files" "$stage/share/lowrank/installed-files"
 while IFS= read -r file; do
-  mode=$(stat -c %a "$stage/$file")
   # A file in use is replaced, not written over.
-  as_owner install -D -m "$mode" -- "$stage/$file" "$target/$file.new"
-  as_owner mv -f -- "$target/$file.new" "$target/$file"
+  if [ -L "$stage/$file" ]; then
+    as_owner ln -sfn -- "$(readlink "$stage/$file")" "$target/$file.new"
+  else
+    as_owner install -D -m "$(stat -c %a "$stage/$file")" -- "$stage/$file" "$target/$file.new"
+  fi
+  as_owner mv -fT -- "$target/$file.new" "$target/$file"
 done <"$build/installed-files"
 as_owner install -D -m 644 -- "$build/installed-files" "$manifest"
 rm -rf "$stage"

@@ -75,6 +75,29 @@ class InstallTest(unittest.TestCase):
             self.assertEqual(page.returncode, 0, page.stderr)
         subprocess.run(["bash", "-n", moved / "share/bash-completion/completions/lowrank"], check=True)
 
+    def test_a_program_links_with_the_installed_library(self):
+        prefix = self.top / "prefix"
+        self.install(prefix)
+        # The two pieces of docs/cpp.md as they stand there.
+        blocks = re.findall(r"```(cmake|cpp)\n(.*?)```", (SOURCE / "docs/cpp.md").read_text(), re.S)
+        project = self.top / "project"
+        project.mkdir()
+        for kind, text in blocks:
+            (project / {"cmake": "CMakeLists.txt", "cpp": "fox.cc"}[kind]).write_text(text.replace(".steps = 20", ".steps = 1"))
+        build = self.top / "project-build"
+        for command in (["cmake", "-S", project, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}"], ["cmake", "--build", build]):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.run_lowrank(build / "fox")
+        self.assertEqual((self.here / "fox.png").read_bytes()[:4], b"\x89PNG")
+        # The next minor version may be another API (docs/versioning.md).
+        listed = project / "CMakeLists.txt"
+        listed.write_text(re.sub(r"LowRank 0\.(\d+)", lambda found: f"LowRank 0.{int(found[1]) + 1}", listed.read_text()))
+        refused = subprocess.run(["cmake", "-S", project, "-B", self.top / "other", f"-DCMAKE_PREFIX_PATH={prefix}"], capture_output=True, text=True,
+                                 timeout=300)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("LowRank", refused.stderr)
+
     def test_destdir_and_uninstall(self):
         stage = self.top / "stage"
         self.install("/usr", DESTDIR=str(stage))
