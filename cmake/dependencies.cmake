@@ -1,9 +1,7 @@
 # Libraries from the system. libtorch is only looked for when the engine is built.
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
-find_package(CLI11 REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
 find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)

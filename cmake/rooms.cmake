@@ -92,7 +92,7 @@ function(lowrank_room_tests name side)
 endfunction()
 
 # ── above the engine line ───────────────────────────────────────────────────────────────────────────────
-lowrank_room(base     LIGHT                                   LINKS fmt::fmt spdlog::spdlog Threads::Threads OpenSSL::Crypto)
+lowrank_room(base     LIGHT                                   LINKS fmt::fmt Threads::Threads OpenSSL::Crypto)
 lowrank_room(weights  LIGHT                                   LINKS nlohmann_json::nlohmann_json)
 lowrank_room(formats  LIGHT  USES weights                     LINKS nlohmann_json::nlohmann_json)
 lowrank_room(prompt   LIGHT                                   LINKS nlohmann_json::nlohmann_json)

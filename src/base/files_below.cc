@@ -19,7 +19,7 @@ constexpr std::array<std::string_view, 8> kSystemNames = {
 
 class Walk {
  public:
-  explicit Walk(std::initializer_list<std::string_view> endings) : endings_(endings) {}
+  explicit Walk(const std::vector<std::string_view>& endings) : endings_(endings) {}
 
   void visit(const fs::path& folder) {
     std::error_code failure;
@@ -54,7 +54,7 @@ bool is_system_name(std::string_view file_name) {
   return std::ranges::find(kSystemNames, lower_ascii(file_name)) != kSystemNames.end();
 }
 
-std::vector<fs::path> files_below(const fs::path& folder, std::initializer_list<std::string_view> endings) {
+std::vector<fs::path> files_below(const fs::path& folder, const std::vector<std::string_view>& endings) {
   Walk walk(endings);
   walk.visit(folder);
   std::ranges::sort(walk.found);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <initializer_list>
 #include <string_view>
 #include <vector>
 
@@ -17,6 +16,6 @@ bool is_system_name(std::string_view file_name);
 // without regard to case), in byte order of their paths. Links are followed, a folder is gone through once,
 // system names and what cannot be read are passed over. A missing folder holds nothing.
 std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder,
-                                               std::initializer_list<std::string_view> endings);
+                                               const std::vector<std::string_view>& endings);
 
 }  // namespace lowrank

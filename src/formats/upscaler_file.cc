@@ -119,11 +119,4 @@ UpscalerFile open_upscaler(const fs::path& path) {
   return opened;
 }
 
-std::vector<fs::path> find_upscalers(const fs::path& folder) {
-  std::vector<fs::path> found = files_below(folder, {".pth", ".pt", ".safetensors"});
-  std::ranges::sort(
-      found, [](const fs::path& a, const fs::path& b) { return natural_less(a.native(), b.native()); });
-  return found;
-}
-
 }  // namespace lowrank::formats

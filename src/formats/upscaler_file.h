@@ -23,7 +23,4 @@ struct UpscalerFile {
 // Opens .pth, .pt or .safetensors. Throws Error(kUnsupported) naming the file when it is of another form.
 UpscalerFile open_upscaler(const std::filesystem::path& path);
 
-// Files in `folder` and below that may hold upscalers, by their ending, in natural order.
-std::vector<std::filesystem::path> find_upscalers(const std::filesystem::path& folder);
-
 }  // namespace lowrank::formats

@@ -115,9 +115,9 @@ constexpr RouteRow kRoutes[] = {
     {"GET", "/v1/trainings/{name}/samples/{file}", training_sample, "A sample picture", "image/png"},
     {"DELETE", "/v1/trainings/{name}", training_delete, "Forget a training and its saved state; the LoRA stays"},
     // OpenAI
-    {"POST", "/v1/images/generations", openai_generations, "Make pictures, OpenAI's form", "application/json", openai_parameters, nullptr, kApi, ErrorForm::kOpenAi},
-    {"POST", "/v1/images/edits", openai_edits, "Change pictures, OpenAI's form (multipart)", "application/json", nullptr, nullptr, kApi, ErrorForm::kOpenAi},
-    {"GET", "/v1/models", openai_models, "Checkpoints, OpenAI's form", "application/json", nullptr, nullptr, kApi, ErrorForm::kOpenAi},
+    {"POST", "/v1/images/generations", openai_generations, "Make pictures, OpenAI's form", "application/json", openai_parameters},
+    {"POST", "/v1/images/edits", openai_edits, "Change pictures, OpenAI's form (multipart)", "application/json", nullptr},
+    {"GET", "/v1/models", openai_models, "Checkpoints, OpenAI's form", "application/json", nullptr},
     // The server
     {"GET", "/healthz", health, "Is the server well", "application/json", nullptr, nullptr, kOpen},
     {"GET", "/metrics", metrics, "Counters in Prometheus' form", "text/plain"},

@@ -35,7 +35,6 @@ struct RouteRow {
   ParameterRows (*body)() = nullptr;             // fields of a JSON body; nullptr: none is read
   ParameterRows (*query)() = nullptr;
   Access access = Access::kApi;
-  ErrorForm errors = ErrorForm::kA1111;
 };
 
 std::span<const RouteRow> route_table();

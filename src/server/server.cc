@@ -125,7 +125,7 @@ class Server::Impl {
         lock_(state_folder(options)),
         log_(options.access_log),
         origins_(options.cors_origins, options.cors_expression),
-        hashes_(state_folder(options) / "hashes.json"),
+        hashes_(pipeline::PackedCache(options.packed_cache).hash_memo()),
         settings_(state_folder(options) / "options.json"),
         catalog_(library::find_data_dir(options.data_dir.string()), hashes_),
         collection_(catalog_.data()),
@@ -151,7 +151,7 @@ class Server::Impl {
                  .catalog = catalog_,
                  .outputs = outputs_,
                  .trainings = trainings_,
-                 .resources = with_upscalers(std::move(resources)),
+                 .resources = std::move(resources),
                  .session = {.threads = options.threads,
                              .version = options.version,
                              .packed_cache = options.packed_cache,
@@ -220,11 +220,6 @@ class Server::Impl {
   }
 
  private:
-  pipeline::Resources with_upscalers(pipeline::Resources resources) {
-    if (!resources.upscalers) resources.upscalers = [this] { return catalog_.upscaler_files(); };
-    return resources;
-  }
-
   static std::string refusal_text(int status) {
     switch (status) {
       case 408:

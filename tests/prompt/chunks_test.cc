@@ -102,13 +102,6 @@ TEST(Chunks, PiecesAreTokenisedOnTheirOwn) {
   EXPECT_TRUE(std::equal(ids.begin(), ids.end(), text.chunks[0].ids.begin() + 1));
 }
 
-TEST(Chunks, ZeroPaddingKeepsTheFirstEndToken) {
-  TokenChunk chunk = empty_chunk();
-  pad_with_zero(chunk);
-  EXPECT_EQ(chunk.ids[1], Tokenizer::kEnd);
-  EXPECT_EQ(std::count(chunk.ids.begin() + 2, chunk.ids.end(), 0), 75);
-}
-
 class Embeddings : public testing::Test {
  protected:
   ChunkedText chunk(const std::string& text, std::vector<EmbeddingName> names) {

@@ -12,7 +12,7 @@
 #include "cli/text_table.h"
 #include "library/index/place_table.h"
 #include "library/lora_words.h"
-#include "library/near_names.h"
+#include "library/model_names.h"
 #include "library/sidecar/lora_type.h"
 #include "library/unread_models.h"
 
@@ -87,19 +87,7 @@ fs::path find_model(const library::DataDir& data, const std::string& name) {
     throw Error(kNotFound, "there is no checkpoint in {}; put one there, or name a file.",
                 data.checkpoints().string());
   }
-  std::error_code failure;
-  if (fs::exists(name, failure)) return name;
-  std::vector<std::string> known;
-  for (const auto& file : library::all_checkpoints(data)) {
-    const std::string own = fs::is_directory(file, failure) ? file.filename().string() : file.stem().string();
-    if (own == name || file.filename() == name || library::checkpoint_relative(data, file) == name)
-      return file;
-    known.push_back(own);
-  }
-  const std::string near = library::did_you_mean(name, known);
-  throw Error(kNotFound, "there is no checkpoint '{}', neither as a file nor in {}.{}", name,
-              data.checkpoints().string(),
-              near.empty() ? " 'lowrank model list' shows what is there." : near);
+  return library::resolve_checkpoint(data, name, library::remembered_hashes());
 }
 
 std::string type_text(const Record& record) {

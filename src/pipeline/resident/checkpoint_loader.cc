@@ -168,7 +168,7 @@ std::uint64_t LoadedModel::parameter_bytes() const {
 }
 
 LoadedModel load_model(const std::filesystem::path& path, const std::optional<std::filesystem::path>& vae,
-                       HashMemo hashes) {
+                       weights::HashMemo hashes) {
   const formats::Checkpoint checkpoint = formats::open_checkpoint(path);
   LoadedModel loaded;
   loaded.path = path;

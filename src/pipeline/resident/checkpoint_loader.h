@@ -33,7 +33,7 @@ struct LoadedModel {
   std::vector<std::shared_ptr<const weights::TensorFile>> files, vae_files;
   std::vector<std::pair<std::filesystem::path, FileIdentity>>
       configs;  // of a folder, see formats::Checkpoint
-  HashMemo hashes;
+  weights::HashMemo hashes;
   std::unique_ptr<FileHash> hash, vae_hash;  // of the checkpoint's file; of the VAE's, null without vae_path
   // What the components' products need, where it lies in a file of the cache.
   std::optional<KeptWeights> kept_text_encoder, kept_unet, kept_vae;
@@ -68,7 +68,8 @@ struct LoadedModel {
 // Opens, checks and builds. `vae`: a stand-alone VAE instead of the checkpoint's. `hashes`: those known already. Throws Error naming the
 // file; kUnsupported for other families than SD 1.x.
 LoadedModel load_model(const std::filesystem::path& checkpoint,
-                       const std::optional<std::filesystem::path>& vae = {}, HashMemo hashes = HashMemo());
+                       const std::optional<std::filesystem::path>& vae = {},
+                       weights::HashMemo hashes = weights::HashMemo());
 
 // Replaces the VAE of a resident model. nullopt: the checkpoint's own.
 void load_vae(LoadedModel& model, const std::optional<std::filesystem::path>& vae);

@@ -8,7 +8,7 @@
 
 namespace lowrank::pipeline {
 
-FileHash::FileHash(std::filesystem::path path, FileIdentity loaded, HashMemo memo)
+FileHash::FileHash(std::filesystem::path path, FileIdentity loaded, weights::HashMemo memo)
     : hex_(promise_.get_future().share()) {
   thread_ = std::jthread(
       [this, file = std::move(path), loaded, known = std::move(memo)](const std::stop_token& stop) {

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "base/file_identity.h"
-#include "pipeline/resident/hash_memo.h"
+#include "weights/hash_memo.h"
 
 namespace lowrank::pipeline {
 
@@ -16,7 +16,7 @@ class FileHash {
  public:
   // Starts reading at once, unless `memo` knows the file. A folder has no hash: "". Nor has a file that is another one by
   // now than `loaded`: the hash names what the weights came from.
-  FileHash(std::filesystem::path path, FileIdentity loaded, HashMemo memo = HashMemo());
+  FileHash(std::filesystem::path path, FileIdentity loaded, weights::HashMemo memo = weights::HashMemo());
 
   // The first `digits` hexadecimal digits; waits until they are known. "" when the file could not be read.
   std::string prefix(std::size_t digits) const { return hex_.get().substr(0, digits); }

@@ -180,8 +180,9 @@ void KeptWeights::release() const {
 
 PackedCache::~PackedCache() = default;
 
-HashMemo PackedCache::hash_memo() const {
-  return HashMemo(options_.folder.empty() || options_.limit_bytes <= 0 ? "" : options_.folder / "hashes.txt");
+weights::HashMemo PackedCache::hash_memo() const {
+  return weights::HashMemo(
+      options_.folder.empty() || options_.limit_bytes <= 0 ? "" : options_.folder / "hashes.txt");
 }
 
 std::optional<KeptWeights> PackedCache::keep(

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "model/layer.h"
-#include "pipeline/resident/hash_memo.h"
+#include "weights/hash_memo.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::pipeline {
@@ -55,7 +55,7 @@ class PackedCache {
   ~PackedCache();  // waits until what was made lies on disk
 
   // Of checkpoints, in the cache's folder.
-  HashMemo hash_memo() const;
+  weights::HashMemo hash_memo() const;
 
   // Prepares all layers in a file of the cache; nothing where a component is too small or the cache cannot be
   // read or written. `files` hold the layers' weights and tell checkpoints apart; throws Error(kConflict) when one of

@@ -101,11 +101,6 @@ TokenChunk empty_chunk() {
   return Chunker::sealed({});
 }
 
-void pad_with_zero(TokenChunk& chunk) {
-  const auto end = std::find(chunk.ids.begin(), chunk.ids.end(), Tokenizer::kEnd);
-  if (end != chunk.ids.end()) std::fill(end + 1, chunk.ids.end(), 0);
-}
-
 EmbeddingTable::EmbeddingTable(std::span<const EmbeddingName> names, const Tokenizer& tokenizer) {
   for (std::size_t i = 0; i < names.size(); ++i) {
     std::vector<int> ids = tokenizer.encode(names[i].name);

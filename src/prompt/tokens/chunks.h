@@ -42,9 +42,6 @@ struct TokenChunk {
 // Start and end tokens only: fills up texts that have fewer chunks than others.
 TokenChunk empty_chunk();
 
-// SD2 and the second encoder of SDXL pad with 0: every id after the first end token becomes 0.
-void pad_with_zero(TokenChunk& chunk);
-
 // Names of embeddings as token ids, for matching inside prompts. Keeps no reference to `names`.
 class EmbeddingTable {
  public:

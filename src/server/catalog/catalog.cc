@@ -1,22 +1,11 @@
 #include "server/catalog/catalog.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
-#include "base/files_below.h"
-#include "base/text/text.h"
+#include "request/names.h"
 
 namespace lowrank::server {
-namespace {
-
 namespace fs = std::filesystem;
-
-std::vector<fs::path> weight_files(const fs::path& folder) {
-  return files_below(folder, {".safetensors", ".ckpt", ".pt", ".pth"});
-}
-
-}  // namespace
 
 bool is_below(const fs::path& path, const fs::path& folder) {
   std::error_code failure;
@@ -28,74 +17,43 @@ bool is_below(const fs::path& path, const fs::path& folder) {
   return !relative.empty() && *relative.begin() != ".." && !relative.is_absolute();
 }
 
-std::string CheckpointEntry::title() const {
-  return sha256.empty() ? relative : fmt::format("{} [{}]", relative, short_hash());
-}
-
 Catalog::Catalog(library::DataDir data, HashCache& hashes) : data_(std::move(data)), hashes_(hashes) {}
 
-CheckpointEntry Catalog::entry(const fs::path& path) {
-  CheckpointEntry entry{.path = fs::absolute(path), .relative = "", .model_name = "", .sha256 = ""};
-  entry.relative = library::checkpoint_relative(data_, path);
-  entry.model_name = fs::path(entry.relative).replace_extension().generic_string();
-  std::ranges::replace(entry.model_name, '/', '_');
-  entry.sha256 = hashes_.sha256(path).value_or("");
-  return entry;
+library::KnownHash Catalog::known_hash() {
+  return [this](const fs::path& file) { return hashes_.sha256(file).value_or(""); };
 }
 
 std::vector<CheckpointEntry> Catalog::checkpoints() {
-  std::vector<CheckpointEntry> entries;
-  for (const fs::path& path : library::all_checkpoints(data_)) entries.push_back(entry(path));
-  return entries;
+  return library::checkpoints(data_, known_hash());
 }
 
 std::optional<CheckpointEntry> Catalog::find_checkpoint(const std::string& name, Match match) {
-  if (name.empty()) return std::nullopt;
-  const auto all = checkpoints();
-  const auto is_called = [&](const CheckpointEntry& entry, const std::string& word) {
-    return word == entry.title() || word == entry.model_name || word == entry.relative ||
-           word == entry.path.filename() || word == entry.path.stem() ||
-           (word == entry.short_hash() && !word.empty()) || (word == entry.sha256 && !word.empty());
-  };
-  for (const auto& entry : all)
-    if (is_called(entry, name)) return entry;
-  // "NAME [HASH]": the name counts, whatever the kind of the hash. A hash alone in brackets does not.
-  if (const auto bracket = name.rfind(" ["); bracket != std::string::npos && name.ends_with(']'))
-    for (const auto& entry : all)
-      if (is_called(entry, name.substr(0, bracket))) return entry;
-  if (match == Match::kPart)
-    for (const auto& entry : all)
-      if (lower(entry.title()).find(lower(name)) != std::string::npos) return entry;
-  return std::nullopt;
+  return library::find_checkpoint(data_, name, known_hash(), match);
 }
 
 std::optional<CheckpointEntry> Catalog::default_checkpoint() {
   const fs::path path = library::default_checkpoint(data_);
   if (path.empty()) return std::nullopt;
-  return entry(path);
+  return library::checkpoint_names(data_, path, known_hash());
 }
 
 std::vector<fs::path> Catalog::vaes() const {
-  return weight_files(data_.vaes());
+  return library::files_of_kind("vae", data_);
 }
 
 std::vector<fs::path> Catalog::upscaler_files() const {
-  std::vector<fs::path> files;
-  for (const fs::path& folder : data_.upscalers())
-    for (auto& file : weight_files(folder)) files.push_back(std::move(file));
-  return files;
+  return library::files_of_kind("upscaler", data_);
 }
 
 std::vector<std::string> Catalog::upscaler_names() const {
-  std::vector<std::string> names = {"None", "Lanczos", "Nearest"};
+  const auto plain = request::plain_upscaler_names();
+  std::vector<std::string> names(plain.begin(), plain.end());
   for (const auto& file : upscaler_files()) names.push_back(file.stem().string());
   return names;
 }
 
 std::optional<fs::path> Catalog::find_vae(const std::string& name) const {
-  for (const fs::path& file : vaes())
-    if (file.filename() == name || file.stem() == name) return file;
-  return std::nullopt;
+  return library::find_vae(data_, name);
 }
 
 bool Catalog::is_inside_data(const fs::path& path) const {

@@ -8,22 +8,13 @@
 #include <vector>
 
 #include "library/data_dir.h"
+#include "library/model_names.h"
 #include "server/catalog/hash_cache.h"
 
 namespace lowrank::server {
 
-struct CheckpointEntry {
-  std::filesystem::path path;
-  std::string relative;    // "style/name.safetensors"
-  std::string model_name;  // relative without extension, '/' → '_'
-  std::string sha256;      // "" not known yet
-
-  std::string short_hash() const { return sha256.substr(0, 10); }
-  // "style/name.safetensors [0123456789]"; without a bracket as long as the hash is not known.
-  std::string title() const;
-};
-
-enum class Match { kExact, kPart };  // kPart: also a part of a title, without regard to case
+using CheckpointEntry = library::CheckpointNames;
+using library::Match;
 
 class Catalog {
  public:
@@ -31,19 +22,18 @@ class Catalog {
 
   // In natural order, the starter last.
   std::vector<CheckpointEntry> checkpoints();
-  // By title, model_name, relative path, file name, stem, short hash, sha256 or "NAME [HASH]". nullopt: no
-  // such one.
+  // By any of its names (library/model_names.h). nullopt: no such one.
   std::optional<CheckpointEntry> find_checkpoint(const std::string& name, Match match = Match::kExact);
   // The one that is taken when none is chosen; nullopt when there is none at all.
   std::optional<CheckpointEntry> default_checkpoint();
 
-  // Files of models/VAE, and VAEs beside checkpoints; by file name or stem.
+  // Files of the folders of VAEs.
   std::vector<std::filesystem::path> vaes() const;
   std::optional<std::filesystem::path> find_vae(const std::string& name) const;
 
-  // Upscaler models: models/ESRGAN and models/RealESRGAN.
+  // Upscaler models.
   std::vector<std::filesystem::path> upscaler_files() const;
-  // "None", "Lanczos", "Nearest", then the files' stems.
+  // Those without a file, then the files' stems.
   std::vector<std::string> upscaler_names() const;
 
   const library::DataDir& data() const { return data_; }
@@ -52,7 +42,7 @@ class Catalog {
   bool is_inside_data(const std::filesystem::path& path) const;
 
  private:
-  CheckpointEntry entry(const std::filesystem::path& path);
+  library::KnownHash known_hash();
 
   const library::DataDir data_;
   HashCache& hashes_;

@@ -2,30 +2,13 @@
 
 #include <algorithm>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/file_identity.h"
 #include "base/sha256.h"
-#include "server/json.h"
-
 namespace lowrank::server {
-namespace {
-
 namespace fs = std::filesystem;
 
-}  // namespace
-
-HashCache::HashCache(fs::path file) : file_(std::move(file)) {
-  std::error_code failure;
-  if (fs::exists(file_, failure)) {
-    const RequestJson stored = RequestJson::parse(read_file(file_), nullptr, false);
-    if (stored.is_object())
-      for (const auto& [path, entry] : stored.items())
-        if (entry.is_object() && entry.value("sha256", RequestJson()).is_string() &&
-            entry.value("file", RequestJson()).is_string())
-          known_[path] = {.file = entry["file"].get<std::string>(),
-                          .hash = entry["sha256"].get<std::string>()};
-  }
+HashCache::HashCache(weights::HashMemo memo) : memo_(std::move(memo)) {
   thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
 }
 
@@ -43,6 +26,10 @@ std::optional<std::string> HashCache::sha256(const fs::path& path) {
     if (found->second.hash.empty()) return std::nullopt;  // it could not be read
     return found->second.hash;
   }
+  if (const std::string hash = memo_.find(path); !hash.empty()) {
+    known_[path.string()] = {.file = file.text(), .hash = hash};
+    return hash;
+  }
   if (std::ranges::find(wanted_, path) == wanted_.end()) {
     wanted_.push_back(path);
     changed_.notify_all();
@@ -58,25 +45,15 @@ void HashCache::work(const std::stop_token& stop) {
     Known known{.file = identity_of(path).text(), .hash = ""};
     try {
       known.hash = sha256_file_hex(path, stop);
+      if (identity_of(path).text() != known.file) known.hash.clear();  // it was written to meanwhile
+      if (!known.hash.empty()) memo_.keep(path, known.hash);
     } catch (const Error& error) {
       if (error.code() == kCancelled) return;
     }
     lock.lock();
     known_[path.string()] = known;
     wanted_.pop_front();
-    try {
-      save_locked();
-    } catch (const Error&) {
-      // Kept in memory; the next start computes it again.
-    }
   }
-}
-
-void HashCache::save_locked() const {
-  Json all = Json::object();
-  for (const auto& [path, known] : known_)
-    if (!known.hash.empty()) all[path] = {{"file", known.file}, {"sha256", known.hash}};
-  write_file(file_, json_text(all, 1));
 }
 
 }  // namespace lowrank::server

@@ -1,4 +1,5 @@
-// SHA-256 of large files, computed beside other work and remembered by path, place on the disk, size and times.
+// SHA-256 of checkpoints, computed beside other work. Large ones are remembered from one start to the next in the memo
+// that the pipeline and the command line share; a file is known again by its place on the disk, size and times.
 #pragma once
 
 #include <condition_variable>
@@ -10,12 +11,13 @@
 #include <string>
 #include <thread>
 
+#include "weights/hash_memo.h"
+
 namespace lowrank::server {
 
 class HashCache {
  public:
-  // What is known is kept in `file` (JSON).
-  explicit HashCache(std::filesystem::path file);
+  explicit HashCache(weights::HashMemo memo);
   ~HashCache();
 
   // The hash if it is known for the file as it is now; else nullopt, and it will be computed.
@@ -27,9 +29,8 @@ class HashCache {
     std::string hash;
   };
   void work(const std::stop_token& stop);
-  void save_locked() const;
 
-  const std::filesystem::path file_;
+  const weights::HashMemo memo_;
   std::mutex mutex_;  // guards the next two
   std::map<std::string, Known> known_;
   std::deque<std::filesystem::path> wanted_;

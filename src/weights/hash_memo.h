@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-namespace lowrank::pipeline {
+namespace lowrank::weights {
 
 class HashMemo {
  public:
@@ -23,4 +23,4 @@ class HashMemo {
   std::filesystem::path memo_;
 };
 
-}  // namespace lowrank::pipeline
+}  // namespace lowrank::weights

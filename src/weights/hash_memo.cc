@@ -1,4 +1,4 @@
-#include "pipeline/resident/hash_memo.h"
+#include "weights/hash_memo.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/file_identity.h"
 
-namespace lowrank::pipeline {
+namespace lowrank::weights {
 namespace {
 
 constexpr std::size_t kDigits = 64, kMostLines = 500;
@@ -65,4 +65,4 @@ void HashMemo::keep(const std::filesystem::path& file, const std::string& hex) c
   }
 }
 
-}  // namespace lowrank::pipeline
+}  // namespace lowrank::weights

@@ -1,5 +1,5 @@
 // Hashes remembered from one start to the next: found for the same file only, and never made up.
-#include "pipeline/resident/hash_memo.h"
+#include "weights/hash_memo.h"
 
 #include <gtest/gtest.h>
 
@@ -8,11 +8,9 @@
 #include <fstream>
 #include <iterator>
 
-#include "base/sha256.h"
-#include "pipeline/resident/file_hash.h"
 #include "support/temporary_folder.h"
 
-namespace lowrank::pipeline {
+namespace lowrank::weights {
 namespace {
 
 namespace fs = std::filesystem;
@@ -83,26 +81,6 @@ TEST_F(HashMemoTest, IsBounded) {
   EXPECT_EQ(memo.find(folder_ / "large"), a_);
 }
 
-TEST_F(HashMemoTest, AFileIsReadOnceOnly) {
-  const HashMemo memo(folder_ / "hashes.txt");
-  const fs::path large = file("large");
-  const std::string right = sha256_file_hex(large);
-  EXPECT_EQ(FileHash(large, identity_of(large), memo).prefix(64), right);
-  EXPECT_EQ(memo.find(large), right);
-  fs::remove(folder_ / "hashes.txt");
-  memo.keep(large, a_);  // a memory that nothing but the memo can tell from the truth
-  EXPECT_EQ(FileHash(large, identity_of(large), memo).prefix(64), a_);
-  EXPECT_EQ(FileHash(large, identity_of(large)).prefix(64), right);
-}
-
-// The hash names what the weights came from: of a file that is another one by now there is none.
-TEST_F(HashMemoTest, AnExchangedFileHasNoHash) {
-  const fs::path large = file("large");
-  const FileIdentity loaded = identity_of(large);
-  fs::rename(file("other"), large);
-  EXPECT_EQ(FileHash(large, loaded).prefix(64), "");
-}
-
 // Whoever writes to a file and sets its date again does not get its old hash.
 TEST_F(HashMemoTest, TheSameSizeAndDateAreNotEnough) {
   const HashMemo memo(folder_ / "hashes.txt");
@@ -115,4 +93,4 @@ TEST_F(HashMemoTest, TheSameSizeAndDateAreNotEnough) {
 }
 
 }  // namespace
-}  // namespace lowrank::pipeline
+}  // namespace lowrank::weights
