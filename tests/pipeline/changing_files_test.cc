@@ -158,7 +158,7 @@ TEST_F(ChangingFiles, AHeldModelStays) {
   Session resident = session();
   const LoadedModel& model = resident.use_model(request());
   {
-    const Session::Hold hold(resident, model);
+    const Residents::Hold hold(resident.residents(), model);
     replace(checkpoint_, other_contents(checkpoint_, "input_blocks.0.0.weight"), How::kRename);
     EXPECT_EQ(&resident.use_model(request()), &model);
   }

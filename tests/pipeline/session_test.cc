@@ -255,14 +255,14 @@ TEST(Session, ACollectionThatCannotBeAskedIsNoMissingLora) {
 TEST(Session, EncodingsAreKeptUntilSomethingOfTheTextEncoderChanges) {
   Session session = tiny_session();
   session.generate(tiny_request());
-  const auto first = session.text_encodings();
+  const auto first = session.residents().text_encodings();
   EXPECT_EQ(first, 2);  // prompt and negative prompt
   session.generate(tiny_request("a fox <lora:lora_te:0.5>"));
-  EXPECT_EQ(session.text_encodings(), first + 2);
+  EXPECT_EQ(session.residents().text_encodings(), first + 2);
   session.generate(tiny_request());
-  EXPECT_EQ(session.text_encodings(), first + 2);
+  EXPECT_EQ(session.residents().text_encodings(), first + 2);
   session.generate(tiny_request("a fox <lora:lora_attn:0.5>"));  // of the U-Net alone
-  EXPECT_EQ(session.text_encodings(), first + 2);
+  EXPECT_EQ(session.residents().text_encodings(), first + 2);
 }
 
 TEST(Session, PromptEditingReachesTheUnet) {

@@ -124,10 +124,10 @@ TEST(TagsInEditing, EqualTheBlockWeightExtensionsStartAndStop) {
 TEST(TagsInEditing, ATextIsEncodedUnderTheLorasOfItsTime) {
   Session session = testing::tiny_session();
   const std::string editing = "a [cat <lora:lora_te:4>:dog:0.5]";
-  const auto before = session.text_encodings();
+  const auto before = session.residents().text_encodings();
   const auto picture = picture_of(session, editing, 10);
   // "cat" with the LoRA, "dog" without, and the negative prompt under both.
-  EXPECT_EQ(session.text_encodings() - before, 4);
+  EXPECT_EQ(session.residents().text_encodings() - before, 4);
   EXPECT_GT(difference(picture, picture_of(session, "a [cat:dog:0.5]", 10)), 0);
   EXPECT_GT(difference(picture, picture_of(session, "a [cat:dog:0.5] <lora:lora_te:4>", 10)), 0);
   // Of two calls both are the first entry's, so nothing of the second half is seen.

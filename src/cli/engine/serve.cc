@@ -39,7 +39,9 @@ ServerOptions read_options(const Arguments& given) {
   options.threads = given.whole_number("threads");
   options.int8 = given.has("int8");
   options.packed_cache = session_options(options.threads).packed_cache;
-  options.address = given.has("listen") && !given.has("server-name") ? "0.0.0.0" : without_brackets(given.value("server-name"));
+  options.address = given.has("listen") && !given.has("server-name")
+                        ? "0.0.0.0"
+                        : without_brackets(given.value("server-name"));
   options.port = given.whole_number("port");
   options.connections = given.whole_number("max-connections");
   options.body_bytes = static_cast<std::size_t>(given.whole_number("max-body-mb")) << 20;

@@ -54,12 +54,6 @@ HiresSize hires_size(const request::GenerationRequest& r, int cell) {
   return size;
 }
 
-std::vector<std::string> latent_upscale_names() {
-  std::vector<std::string> names;
-  for (const LatentUpscaleRow& row : latent_upscale_modes()) names.emplace_back(row.name);
-  return names;
-}
-
 std::span<const LatentUpscaleRow> latent_upscale_modes() {
   return kModes;
 }

@@ -26,7 +26,6 @@ struct LatentUpscaleRow {
   at::Tensor (*grow)(const at::Tensor& latent, at::IntArrayRef size);
 };
 std::span<const LatentUpscaleRow> latent_upscale_modes();
-std::vector<std::string> latent_upscale_names();
 // nullptr when there is none of that name: then it may be an upscaler of pictures.
 const LatentUpscaleRow* find_latent_upscale(std::string_view name);
 

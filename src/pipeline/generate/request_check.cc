@@ -14,6 +14,7 @@
 #include "prompt/grammar/extra_networks.h"
 #include "prompt/prompt.h"
 #include "prompt/styles.h"
+#include "request/names.h"
 
 namespace lowrank::pipeline {
 namespace {
@@ -36,7 +37,7 @@ class RequestCheck {
     check_models(request);
     if (request.enable_hr)
       is_good("hires upscaler " + request.hr_upscaler,
-              [&] { upscalers_.check(request.hr_upscaler, latent_upscale_names()); });
+              [&] { upscalers_.check(request.hr_upscaler, request::latent_upscaler_names()); });
     check_upscaler(request.upscaler_for_img2img);
     check_texts(request);
     ++number_;

@@ -81,11 +81,11 @@ std::optional<std::filesystem::path> Upscalers::file(const std::string& name) co
   return std::nullopt;
 }
 
-void Upscalers::check(const std::string& name, const std::vector<std::string>& others) const {
+void Upscalers::check(const std::string& name, std::span<const std::string_view> others) const {
   if (std::ranges::find(kPlain, name, &PlainUpscaler::name) != std::end(kPlain) ||
       std::ranges::find(others, name) != others.end() || file(name))
     return;
-  std::vector<std::string> known = others;
+  std::vector<std::string> known(others.begin(), others.end());
   for (std::string& each : names()) known.push_back(std::move(each));
   throw Error(kNotFound, "{}; choose one of {}, or put its file into models/ESRGAN.",
               name.empty() ? "no upscaler is named" : fmt::format("there is no upscaler '{}'", name),

@@ -6,8 +6,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "image/picture.h"
@@ -29,7 +31,7 @@ class Upscalers {
   // "None", "Lanczos", "Nearest", then the stems of the files.
   std::vector<std::string> names() const;
   // Throws Error(kNotFound) with the names there are. `others`: names that may stand beside them.
-  void check(const std::string& name, const std::vector<std::string>& others = {}) const;
+  void check(const std::string& name, std::span<const std::string_view> others = {}) const;
 
   // `picture` enlarged by `scale`, as often as the upscaler needs (at most three times) to reach
   // ⌊W·scale⌋ × ⌊H·scale⌋ rounded down to multiples of 8, then brought to exactly that by Lanczos. Source:

@@ -67,7 +67,7 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
   request::GenerationRequest request;
   request.checkpoint = job.checkpoint;
   pipeline::LoadedModel& model = session.use_model(request);
-  const pipeline::Session::Hold hold(session, model);
+  const pipeline::Residents::Hold hold(session.residents(), model);
   LoraTrainOptions options = job.options;
   auto& resolution = options.data.buckets.resolution;
   if (resolution.width == 0) resolution = {model.native_size, model.native_size};

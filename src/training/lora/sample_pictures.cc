@@ -99,7 +99,7 @@ SamplePictures::SamplePictures(pipeline::Session& session, std::vector<Generatio
 
 std::vector<std::filesystem::path> SamplePictures::draw(std::int64_t step, const std::stop_token& stop,
                                                         const std::function<void(std::int64_t)>& begin) {
-  session_.forget_encodings();
+  session_.residents().forget_encodings();
   std::vector<std::filesystem::path> files;
   for (std::size_t i = 0; i < requests_.size(); ++i) {
     begin(static_cast<std::int64_t>(i));
@@ -113,7 +113,7 @@ std::vector<std::filesystem::path> SamplePictures::draw(std::int64_t step, const
                                .parameters = fmt::format("{}, LoRA in training: {}, Training step: {}",
                                                          picture.metadata, name_, step)})));
   }
-  session_.forget_encodings();
+  session_.residents().forget_encodings();
   return files;
 }
 

@@ -1,0 +1,205 @@
+#include "pipeline/generate/active_pass.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "base/progress.h"
+#include "pipeline/generate/hires.h"
+#include "pipeline/generate/prompt_cost.h"
+#include "pipeline/generate/refiner.h"
+#include "pipeline/pictures/latent_picture.h"
+#include "tensor/arena.h"
+
+namespace lowrank::pipeline {
+namespace {
+
+// Thrown out of a sampler when someone wants no more of its steps: the latest denoised latent is the result.
+struct EndedEarly {
+  at::Tensor latent;
+};
+
+sampling::ImageNoiseOptions noise_options(const Generation& order, const Pass& pass, int batch,
+                                          std::int64_t height, std::int64_t width) {
+  const request::GenerationRequest& request = order.request;
+  sampling::ImageNoiseOptions noise{.rng = pass.plan.rng,
+                                    .subseed_strength = request.subseed_strength.value,
+                                    .seed_resize_from_width = request.seed_resize_width,
+                                    .seed_resize_from_height = request.seed_resize_height,
+                                    .eta_noise_seed_delta = request.ensd,
+                                    .channels = pass.model->loaded.vae->latent_channels(),
+                                    .height = height,
+                                    .width = width};
+  const auto size = static_cast<std::size_t>(request.batch_size);
+  for (std::size_t i = 0; i < size; ++i) {
+    const request::PictureSeeds& seeds = order.seeds[static_cast<std::size_t>(batch) * size + i];
+    noise.seeds.push_back(seeds.seed);
+    noise.subseeds.push_back(seeds.subseed);
+  }
+  return noise;
+}
+
+// The U-Net of a model with its prompts; LoRAs inside prompt editing are switched before each call.
+PromptedUNet prompted(ResidentModel& model, const PromptConditioning& prompts, const at::Tensor& extra,
+                      int step_cache, const std::function<void()>& between_blocks) {
+  return PromptedUNet(
+      *model.loaded.unet, prompts, extra, step_cache, [&model](int call) { model.loras.set_call(call); },
+      between_blocks);
+}
+
+PromptMemoryRequest memory_request(const Generation& order, const Pass& pass) {
+  const request::GenerationRequest& request = order.request;
+  const std::int64_t cell = pass.model->loaded.vae->downscale();
+  HiresSize size{.width = request.width, .height = request.height};
+  if (pass.calls_before) size = hires_size(request, static_cast<int>(cell));
+  return {.pictures = request.batch_size,
+          .cells = (size.width / cell) * (size.height / cell),
+          .pads = request.pad_conds};
+}
+
+}  // namespace
+
+ActivePass::ActivePass(const Pass& pass, const Generation& order, GenerationResult& result)
+    : pass_(pass), order_(order), result_(result) {
+  throw_if_stopped(order.stop);
+  prepare(*pass.model, prompts_);
+  if (pass.refiner != nullptr) prepare(*pass.refiner, refined_);
+}
+
+prompt::ParsedPrompt ActivePass::parse(const ResidentModel& model) const {
+  // Calls of the model count, so steps need no doubling for samplers of second order.
+  const int calls = sampling::planned_calls(*pass_.plan.sampler, pass_.plan.sample.steps);
+  prompt::Request asked{.prompt = pass_.prompt,
+                        .negative_prompt = pass_.negative_prompt,
+                        .steps = pass_.calls_before.value_or(calls),
+                        .second_order = false,
+                        .hires_steps = pass_.calls_before ? std::optional(calls) : std::nullopt,
+                        .settings = {}};
+  asked.settings.emphasis = order_.encode_settings.emphasis;
+  asked.settings.comma_backtrack = order_.request.comma_backtrack;
+  asked.settings.use_old_timelines = order_.request.old_prompt_editing;
+  asked.settings.embeddings = names_of(model.usable_embeddings());
+  for (const auto& skipped : model.embeddings.skipped)
+    if (std::ranges::find(asked.settings.embeddings, skipped.name, &prompt::EmbeddingName::name) ==
+        asked.settings.embeddings.end())
+      asked.settings.unusable.push_back(skipped);
+  asked.settings.limits = order_.limits;
+  return prompt::parse(asked, order_.tokenizer);
+}
+
+void ActivePass::prepare(ResidentModel& model, PromptConditioning& prompts) {
+  const request::GenerationRequest& request = order_.request;
+  model.loaded.set_tiling(request.tiling);
+  model.loaded.unet->policy()->merged_tokens = pass_.merged_tokens;
+  auto parsed = parse(model);
+  check_prompt_memory(parsed, *model.loaded.unet, memory_request(order_, pass_), order_.limits);
+  const bool had_bundled = !model.loras.embeddings().empty();
+  {
+    const Stopwatch watch(result_.seconds_loras);
+    const auto tags = request.disable_extra_networks ? std::vector<prompt::LoraTag>() : parsed.networks.loras;
+    model.loras.activate(tags, model.loaded,
+                         request.allow_missing_loras ? OnMissing::kReport : OnMissing::kFail,
+                         order_.listener.on_prepare, order_.stop);
+  }
+  // The tags tell which LoRAs act, and these may bring embeddings, which change how the words are read.
+  if (had_bundled || !model.loras.embeddings().empty()) parsed = parse(model);
+  // LoRAs that switch on and off have the texts encoded once for each set of them.
+  PromptMemoryRequest memory = memory_request(order_, pass_);
+  memory.chunks = model.chunks_to_encode(parsed);
+  prompt::check_limit(&prompt::PromptLimits::chunks, order_.limits, memory.chunks,
+                      "with the LoRAs that switch on and off, the prompt");
+  check_prompt_memory(parsed, *model.loaded.unet, memory, order_.limits);
+  const Stopwatch watch(result_.seconds_text);
+  prompts = model.encode(parsed, order_.encode_settings, request.pad_conds, order_.stop);
+}
+
+StepEvent ActivePass::event(const sampling::StepReport& report, int batch, double seconds) const {
+  const Listener& listener = order_.listener;
+  StepEvent event{.step = report.step,
+                  .steps = report.steps,
+                  .pass = pass_.number,
+                  .passes = order_.passes,
+                  .batch = batch,
+                  .batches = order_.request.batch_count,
+                  .seconds = seconds,
+                  .preview = std::nullopt};
+  if (listener.preview == Preview::kEachStep ||
+      (listener.preview == Preview::kOnDemand && listener.wants_preview(report.step)))
+    event.preview = preview_latent(pass_.model->loaded, report.denoised.select(0, 0));
+  return event;
+}
+
+Walked ActivePass::walk(int batch, std::optional<sampling::ImageStart> start, const at::Tensor& extra) {
+  const Stopwatch watch(result_.seconds_sample);
+  const request::GenerationRequest& asked = order_.request;
+  const std::int64_t cell = pass_.model->loaded.vae->downscale();
+  const auto noise = start ? noise_options(order_, pass_, batch, start->latent.size(2), start->latent.size(3))
+                           : noise_options(order_, pass_, batch, asked.height / cell, asked.width / cell);
+  sampling::SampleRequest request = pass_.plan.sample;
+  request.image = std::move(start);
+  std::vector<double> weights;
+  for (const auto& use : prompts_.parsed.composition) weights.push_back(use.weight);
+  request.guidance.weights.assign(static_cast<std::size_t>(asked.batch_size), weights);
+  const int steps =
+      request.image
+          ? sampling::image_steps(request.steps, request.image->strength, request.image->makes_all_steps).made
+          : request.steps;
+  const auto set_step = [&](int step) {
+    for (ResidentModel* model : {pass_.model, pass_.refiner})
+      if (model != nullptr) model->loras.set_step(step, std::max(1, steps));
+  };
+  Walked walked;
+  at::Tensor latest;  // what the last step gave
+  const auto end_if_wished = [&] {
+    const Wish wish = order_.listener.wish ? order_.listener.wish() : Wish::kGoOn;
+    walked.is_last = walked.is_last || wish == Wish::kFinish;
+    if (wish != Wish::kGoOn) throw EndedEarly{latest};
+  };
+  const auto between_blocks = [&] {
+    throw_if_stopped(order_.stop);
+    if (latest.defined()) end_if_wished();
+  };
+  PromptedUNet network = prompted(*pass_.model, prompts_, extra, asked.step_cache, between_blocks);
+  std::optional<PromptedUNet> refiner;
+  std::optional<RefinedUNet> refined;
+  const sampling::NoiseTable table = sampling::sampler_noise_table(*pass_.plan.sampler, request);
+  if (pass_.refiner != nullptr) {
+    refiner.emplace(prompted(*pass_.refiner, refined_, extra, asked.step_cache, between_blocks));
+    refined.emplace(network, *refiner,
+                    RefinerRule{.switch_at = asked.refiner_switch_at.value,
+                                .by_steps = asked.refiner_switch_by_steps,
+                                .is_timestep_sampler = pass_.plan.sampler->is_timestep,
+                                .total_calls = sampling::planned_calls(*pass_.plan.sampler, steps),
+                                .table = &table},
+                    [&] { pass_.model->loaded.make_room_for(formats::Component::kVae); });
+  }
+  sampling::NoiseModel& model = refined ? static_cast<sampling::NoiseModel&>(*refined) : network;
+  set_step(1);
+  pass_.model->loaded.make_room_for(formats::Component::kUnet);
+  tensor::use_arena();
+  const auto on_step = [&](const sampling::StepReport& report) {
+    if (report.step < steps) set_step(report.step + 1);
+    if (order_.listener.on_step) order_.listener.on_step(event(report, batch, watch.elapsed()));
+    latest = report.denoised;
+    end_if_wished();
+  };
+  try {
+    auto sampled = sampling::run_sampler(*pass_.plan.sampler, request, model,
+                                         *sampling::make_image_noise(noise), on_step, order_.stop);
+    walked.latents = std::move(sampled.latent);
+    walked.skipped_early = sampled.skipped_early;
+    walked.skipped_by_sigma = sampled.skipped_by_sigma;
+  } catch (EndedEarly& early) {
+    walked.latents = std::move(early.latent);
+    walked.ended_early = true;
+  }
+  walked.unet_passes = network.passes() + (refiner ? refiner->passes() : 0);
+  walked.padded = network.padded();
+  walked.has_switched = refined && refined->has_switched();
+  walked.by = &(walked.has_switched ? pass_.refiner : pass_.model)->loaded;
+  return walked;
+}
+
+}  // namespace lowrank::pipeline

@@ -1,0 +1,37 @@
+// The last step of a batch: latents become pictures with their metadata.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "pipeline/generate/active_pass.h"
+#include "pipeline/generate/lora_account.h"
+#include "pipeline/generate/order.h"
+#include "pipeline/pictures/init_pictures.h"
+
+namespace lowrank::pipeline {
+
+// A walked pass of the batch.
+struct WalkedPass {
+  const ActivePass* pass = nullptr;
+  Walked walked = {};
+};
+
+struct Batch {
+  int number = 0;         // from 0
+  WalkedPass first = {};  // without latents where the request brought a picture in their place
+  std::optional<WalkedPass> second = {};  // hires fix
+};
+
+struct MetadataNotes {
+  std::string version;  // of the program
+  bool int8 = false;    // the U-Net was held in 8 bits
+};
+
+// Adds the batch's pictures to `result` and tells the listener of each. Throws Error(kConflict) when a file that they were
+// made with changed meanwhile, kCancelled between pictures, kUnsupported for latents that are no numbers.
+void finish_batch(const Batch& batch, const PassPlans& passes, const Generation& order,
+                  const InitPictures& init, const LoraAccount& account, const MetadataNotes& notes,
+                  GenerationResult& result);
+
+}  // namespace lowrank::pipeline

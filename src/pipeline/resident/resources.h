@@ -1,0 +1,29 @@
+// Where the names of a request lead. The pipeline knows no folders and no index; names are turned into paths by the
+// functions that it is given.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "pipeline/pictures/upscalers.h"
+#include "pipeline/resident/active_loras.h"
+
+namespace lowrank::pipeline {
+
+// Each function throws Error(kNotFound) in one sentence with the remedy.
+struct Resources {
+  std::function<std::filesystem::path(const std::string& name)>
+      checkpoint;  // "": the one to take without being told
+  LoraFinder lora;
+  // "Automatic": the file that belongs to the checkpoint, if there is one; "None": nullopt; else a name.
+  std::function<std::optional<std::filesystem::path>(const std::string& name,
+                                                     const std::filesystem::path& checkpoint)>
+      vae;
+  std::filesystem::path embeddings;  // folder; may be missing
+  std::filesystem::path styles;      // styles.csv; may be missing
+  UpscalerFiles upscalers = {};      // files of upscaler models; may be empty
+};
+
+}  // namespace lowrank::pipeline
