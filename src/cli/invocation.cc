@@ -132,8 +132,6 @@ void check_places(const Invocation& invocation) {
   }
 }
 
-}  // namespace
-
 // A switch that is another option with a certain value, and the defaults of what was not given.
 void complete(Invocation& invocation) {
   for (const OptionRow& option : invocation.command->options) {

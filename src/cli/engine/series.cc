@@ -131,7 +131,7 @@ int xyz(const CommandCall& call) {
   const request::Series series = request::xyz_series(arguments.request, settings, kMostPictures, &faults);
   if (faults.empty())
     for (const std::string& idle :
-         pipeline::idle_axes(arguments.request, settings.axes, !arguments.init.empty()))
+         request::idle_axes(arguments.request, settings.axes, !arguments.init.empty()))
       fmt::print(stderr, "warning: {}\n", idle);
   make_series(series, arguments, "xyz-images", call, std::move(faults));
   return 0;

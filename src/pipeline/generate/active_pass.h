@@ -14,7 +14,7 @@ namespace lowrank::pipeline {
 
 // What came of one batch.
 struct Walked {
-  at::Tensor latents;               // [n, 4, h, w]
+  at::Tensor latents = {};          // [n, 4, h, w]
   const LoadedModel* by = nullptr;  // the model that the walk ended with
   std::int64_t unet_passes = 0;
   bool has_switched = false;                             // to the refiner

@@ -15,7 +15,7 @@ namespace {
 using enum ParameterType;
 
 // clang-format off
-std::vector<ParameterRow> with(const ParameterRow& row) {
+std::vector<ParameterRow> settings() {
   return {
       extras_parameter("resize_mode"),
       {.name = "show_extras_results", .type = kBoolean, .standard = "true", .help = "false: no pictures in the answer"},
@@ -31,10 +31,15 @@ std::vector<ParameterRow> with(const ParameterRow& row) {
       extras_parameter("upscaler_2"),
       extras_parameter("extras_upscaler_2_visibility"),
       {.name = "upscale_first", .type = kBoolean, .standard = "false"},
-      row,
   };
 }
 // clang-format on
+
+std::vector<ParameterRow> with(const ParameterRow& row) {
+  std::vector<ParameterRow> rows = settings();
+  rows.push_back(row);
+  return rows;
+}
 
 std::string text_in(const RequestJson& object, const char* name) {
   const auto found = object.find(name);
@@ -79,7 +84,7 @@ ExtrasOrder read_extras(const RequestJson& body, const OptionStore& options,
                         const std::vector<std::string>& upscalers, const GenerationLimits& limits) {
   ExtrasOrder order;
   Faults faults;
-  const Json values = read_parameters(kSettings, body, faults);
+  const Json values = read_parameters(settings(), body, faults);
   faults.throw_if_any();
   auto& request = order.request;
   for (const auto& row : request::extras_field_table())

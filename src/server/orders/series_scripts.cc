@@ -95,7 +95,7 @@ ScriptOrder xyz_order(const Json& values, bool is_img2img, const request::Genera
                     .series = request::xyz_series(base, settings, most, &faults),
                     .shows_pictures = flag("include_lone_images"),
                     .shows_sheets = flag("include_sub_grids"),
-                    .warnings = pipeline::idle_axes(base, settings.axes, is_img2img)};
+                    .warnings = request::idle_axes(base, settings.axes, is_img2img)};
   // As plain requests' sizes are.
   for (request::GenerationRequest& request : order.series.requests) {
     request.width = request.width / 8 * 8;
