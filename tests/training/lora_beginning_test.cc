@@ -21,10 +21,10 @@ class LoraBeginningTest : public LoraRuns {
   // The sentence with which a run is refused; a failure when it encodes a picture first, or is not refused.
   std::string refusal(const LoraTrainOptions& o) const {
     int encoded = 0;
-    LoraTrainHooks hooks;
-    hooks.control.report = [&](const TrainEvent& event) { encoded += event.phase == "latents" ? 1 : 0; };
+    RunControl control;
+    control.report = [&](const TrainEvent& event) { encoded += event.phase == "latents" ? 1 : 0; };
     try {
-      train(o, hooks);
+      train(o, control);
     } catch (const Error& error) {
       EXPECT_EQ(encoded, 0) << error.what();
       return error.what();
@@ -73,12 +73,12 @@ TEST_F(LoraBeginningTest, LorasSavedOnTheWayAreNotReplacedEither) {
 TEST_F(LoraBeginningTest, WhatAKilledRunWroteItselfDoesNotStopItFromGoingOn) {
   LoraTrainOptions o = options();
   o.save_every_steps = 2;
-  LoraTrainHooks hooks;
-  hooks.control.save_every = 3;
-  hooks.after_step = [](std::int64_t done) {
+  RunControl control;
+  control.save_every = 3;
+  control.after_step = [](std::int64_t done) {
     if (done == 5) throw std::runtime_error("killed");
   };
-  EXPECT_THROW(train(o, hooks), std::runtime_error);  // after the LoRA of step 4, with the state of step 3
+  EXPECT_THROW(train(o, control), std::runtime_error);  // after the LoRA of step 4, with the state of step 3
   EXPECT_EQ(train(o).losses.size(), 7u);
 }
 
@@ -89,7 +89,7 @@ TEST_F(LoraBeginningTest, ALoraIsNoStateToResumeFrom) {
   o.output_name = "more";
   o.resume = options().output_file();
   EXPECT_THAT(refusal(o), AllOf(HasSubstr("--resume"), HasSubstr("style.safetensors"),
-                                HasSubstr("no training state"), HasSubstr("finished LoRA")));
+                                HasSubstr("not a training state"), HasSubstr("finished LoRA")));
   o.resume = folder_.path() / "nowhere.safetensors";
   EXPECT_THAT(refusal(o), HasSubstr("--resume"));
 }
@@ -138,17 +138,17 @@ TEST_F(LoraBeginningTest, AChangedPictureIsNamedWithWhatChanged) {
   write_text(picture(1, ".txt"), caption);
 
   write_example(picture(2), 64, 64, 7, "");
-  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/2.png is another picture"));
+  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/2.png has other content now"));
   write_example(picture(4), 64, 64, 8, "a new one");
   EXPECT_THAT(refusal(o),
-              AllOf(HasSubstr("2_3dmm style/2.png is another picture"), HasSubstr("1 more changed")));
+              AllOf(HasSubstr("2_3dmm style/2.png has other content now"), HasSubstr("1 more changed")));
   write_text(picture(2), pixels);
-  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/4.png was not there"));
+  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/4.png is new"));
   std::filesystem::remove(picture(4));
   std::filesystem::remove(picture(4, ".txt"));
 
   std::filesystem::rename(picture(3), folder_.path() / "kept.png");
-  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/3.png was there then and is gone"));
+  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/3.png is missing now"));
   std::filesystem::rename(folder_.path() / "kept.png", picture(3));
 
   LoraTrainOptions larger = o;
@@ -165,7 +165,7 @@ TEST_F(LoraBeginningTest, AnotherSettingIsNamedAsItsOption) {
     change(changed);
     return refusal(changed);
   };
-  EXPECT_THAT(with([](auto& c) { c.seed = 8; }), HasSubstr("--seed 7, but is called with --seed 8"));
+  EXPECT_THAT(with([](auto& c) { c.seed = 8; }), HasSubstr("--seed 7, but now uses --seed 8"));
   EXPECT_THAT(with([](auto& c) { c.captions.shuffle = false; }), HasSubstr("--shuffle-caption true"));
   EXPECT_THAT(with([](auto& c) { c.captions.keep_tokens = 2; }), HasSubstr("--keep-tokens 1"));
   EXPECT_THAT(with([](auto& c) { c.train_text_encoder = false; }),
@@ -204,13 +204,13 @@ TEST_F(LoraBeginningTest, AFolderHoldsOneRunAtATime) {
   LoraTrainOptions first = options(), second = options();
   first.max_steps = second.max_steps = 2;
   second.output_name = "second";
-  LoraTrainHooks hooks;
+  RunControl control;
   int refused = 0;
-  hooks.after_step = [&](std::int64_t) {
+  control.after_step = [&](std::int64_t) {
     EXPECT_THAT(refusal(second), HasSubstr("another training runs in this folder"));
     ++refused;
   };
-  train(first, hooks);
+  train(first, control);
   EXPECT_EQ(refused, 2);
   train(second);
 }

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <stop_token>
 #include <string>
 
@@ -26,6 +27,11 @@ inline void change_byte(const std::filesystem::path& path, std::int64_t at) {
   const char byte = static_cast<char>(~file.get());
   file.seekp(place);
   file.put(byte);
+}
+
+inline std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 }  // namespace lowrank::testing
@@ -58,21 +64,21 @@ class LoraRuns : public ::testing::Test {
     return o;
   }
 
-  LoraTrainResult train(const LoraTrainOptions& o, LoraTrainHooks hooks = {}) const {
+  LoraTrainResult train(const LoraTrainOptions& o, RunControl control = {}) const {
     auto model = pipeline::load_model(folder_.path() / "tiny.safetensors");
-    return train_lora(model, Dataset::open(o.data), o, hooks);
+    return train_lora(model, Dataset::open(o.data), o, control);
   }
 
   // Trains until `steps` steps are finished, then stops as Ctrl-C does.
   void interrupt(const LoraTrainOptions& o, std::int64_t steps) const {
     std::stop_source source;
-    LoraTrainHooks hooks;
-    hooks.control.stop = source.get_token();
-    hooks.after_step = [&](std::int64_t done) {
+    RunControl control;
+    control.stop = source.get_token();
+    control.after_step = [&](std::int64_t done) {
       if (done == steps) source.request_stop();
     };
     try {
-      train(o, hooks);
+      train(o, control);
       FAIL() << "the run was not stopped";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), kCancelled);

@@ -27,11 +27,11 @@ namespace lowrank::cli {
 namespace {
 
 int run_train_lora(const CommandCall& call) {
-  return train_lora(parse_train_lora(call.words), {.resources = resources,
-                                                   .stop = call.stop,
-                                                   .version = version_text(),
-                                                   .out = stdout,
-                                                   .progress = stderr});
+  return train_lora(read_train_lora(call.arguments), {.resources = resources,
+                                                      .stop = call.stop,
+                                                      .version = version_text(),
+                                                      .out = stdout,
+                                                      .progress = stderr});
 }
 
 constexpr std::string_view kNoMemory = "error: not enough memory; a smaller size or batch needs less.";
