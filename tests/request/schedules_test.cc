@@ -1,4 +1,4 @@
-#include "request/schedules.h"
+#include "request/training/schedules.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "request/optimisers.h"
+#include "request/training/optimisers.h"
 
 namespace lowrank::request {
 namespace {

@@ -15,7 +15,7 @@ namespace {
 
 request::BaseTraining read_train_base(const Arguments& given) {
   request::BaseTraining run;
-  for (const auto& row : request::base_table())
+  for (const auto& row : request::base_options())
     for (const std::string& value : given.values(row.flag))
       request::set_option(row, run, value, fmt::format("--{}", row.flag));
   if (run.pictures.empty()) throw Error(kBadInput, "--data is missing; name a folder of captioned pictures.");

@@ -12,7 +12,7 @@ TrainLoraCommand read_train_lora(const Arguments& given) {
       .job = {},
       .data_dir = given.value("data-dir"),
       .prompt_limits = prompt::parse_prompt_limits(given.value("prompt-limits"), "--prompt-limits")};
-  for (const auto& row : request::lora_table())
+  for (const auto& row : request::lora_options())
     for (const std::string& value : given.values(row.flag))
       request::set_option(row, command.job, value, fmt::format("--{}", row.flag));
   auto& folder = command.job.options.output_dir;

@@ -51,10 +51,10 @@ struct LoraTrainOptions {
   bool train_unet = true, train_text_encoder = true;
 
   // The optimiser.
-  std::string optimiser = "AdamW";  // of request/optimisers.def
+  std::string optimiser = "AdamW";  // of request/training/optimiser_rows.inc
   double learning_rate = 1e-4;
   std::optional<double> unet_learning_rate, text_encoder_learning_rate;  // unset: learning_rate
-  std::string scheduler = "constant";                                    // of request/schedules.cc
+  std::string scheduler = "constant";                                    // of request/training/schedules.cc
   std::int64_t warmup_steps = 0;
   double weight_decay = 0.01;
   double max_gradient_norm = 1.0;  // 0: no limit

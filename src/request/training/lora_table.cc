@@ -11,8 +11,8 @@
 #include "base/text/ascii.h"
 #include "base/text/text.h"
 #include "base/text/text_file.h"
-#include "request/optimisers.h"
-#include "request/schedules.h"
+#include "request/training/optimisers.h"
+#include "request/training/schedules.h"
 
 namespace lowrank::request {
 namespace {

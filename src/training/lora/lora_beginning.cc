@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/text/text.h"
-#include "request/schedules.h"
+#include "request/training/schedules.h"
 
 namespace lowrank::training {
 namespace {

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "request/optimisers.h"
+#include "request/training/optimisers.h"
 #include "training/optim/adamw.h"
 
 namespace lowrank::training {
@@ -24,7 +24,7 @@ struct Maker {
      return std::unique_ptr<Optimiser>(std::make_unique<type>(std::move(parameters), options)); \
    }},
 constexpr Maker kMakers[] = {
-#include "request/optimisers.def"
+#include "request/training/optimiser_rows.inc"
 };
 #undef LOWRANK_OPTIMISER
 

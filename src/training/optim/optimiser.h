@@ -1,4 +1,4 @@
-// What every optimiser of the trainers can do. One file per optimiser; request/optimisers.def lists them.
+// What every optimiser of the trainers can do. One file per optimiser; request/training/optimiser_rows.inc lists them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -47,7 +47,7 @@ class Optimiser {
   std::vector<TrainedParameter> parameters_;
 };
 
-// `name` as in request/optimisers.def. Throws Error(kBadInput) naming the choices.
+// `name` as in request/training/optimiser_rows.inc. Throws Error(kBadInput) naming the choices.
 std::unique_ptr<Optimiser> make_optimiser(std::string_view name, std::vector<TrainedParameter> parameters,
                                           const OptimiserOptions& options);
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "request/schedules.h"
+#include "request/training/schedules.h"
 #include "training/optim/optimiser.h"
 #include "training/run/objective.h"
 #include "training/run/run_control.h"

@@ -23,7 +23,7 @@
 #include "base/error.h"
 #include "image/codec/codec.h"
 #include "model/layer.h"
-#include "request/schedules.h"
+#include "request/training/schedules.h"
 #include "tensor/state_dict.h"
 #include "training/optim/adamw.h"
 #include "training/run/train_state.h"

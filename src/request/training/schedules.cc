@@ -1,4 +1,4 @@
-#include "request/schedules.h"
+#include "request/training/schedules.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,4 +1,4 @@
-// Which optimisers can be asked for; their rows stand in optimisers.def.
+// Which optimisers can be asked for; their rows stand in optimiser_rows.inc.
 #pragma once
 
 #include <span>

@@ -1,4 +1,4 @@
-#include "request/optimisers.h"
+#include "request/training/optimisers.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,7 +11,7 @@ namespace {
 
 #define LOWRANK_OPTIMISER(type, name, help) {name, help},
 constexpr OptimiserRow kOptimisers[] = {
-#include "request/optimisers.def"
+#include "request/training/optimiser_rows.inc"
 };
 #undef LOWRANK_OPTIMISER
 
