@@ -13,6 +13,7 @@
 
 #include "request/extras_request.h"
 #include "request/generation_request.h"
+#include "request/pixel_size.h"
 
 namespace lowrank::request {
 
@@ -75,9 +76,6 @@ std::optional<std::string> field_text(const Request& request, const FieldRowOf<R
 
 // "512x768", or "512" for both sides, in pixels. Throws Error(kBadInput) naming `label` for anything else and for sides
 // that are not between 8 and the most that a request may ask for.
-struct PixelSize {
-  int width = 0, height = 0;
-};
 PixelSize parse_size(std::string_view text, std::string_view label);
 
 }  // namespace lowrank::request

@@ -108,8 +108,8 @@ GenerationArguments read_generation(const Arguments& given, std::string_view com
   if (!arguments.from.empty()) repeat_picture(arguments, command);
   if (given.has("size")) {
     const auto [width, height] = request::parse_size(given.value("size"), "--size");
-    arguments.request.width = width;
-    arguments.request.height = height;
+    arguments.request.width = static_cast<int>(width);
+    arguments.request.height = static_cast<int>(height);
   }
   for (const FieldRow& row : request::field_table())
     for (const std::string& value : given.values(row.flag))

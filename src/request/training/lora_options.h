@@ -7,12 +7,9 @@
 #include <optional>
 #include <string>
 
-namespace lowrank::request {
+#include "request/pixel_size.h"
 
-struct PixelSize {
-  std::int64_t width = 0, height = 0;  // pixels
-  friend auto operator<=>(const PixelSize&, const PixelSize&) = default;
-};
+namespace lowrank::request {
 
 struct BucketOptions {
   PixelSize resolution;     // training size; its area is the limit of every bucket. 0: not chosen yet

@@ -107,7 +107,7 @@ constexpr TextField<J> kOutputName = {
     [](const J& j) { return j.options.output_name; },
     [](J& j, Text text, Text name) {
       constexpr std::size_t kMostBytes = 200;
-      const std::string well_formed = well_formed(text);
+      const std::string well_formed = lowrank::well_formed(text);
       const auto refuse = [&](const char* why) {
         throw Error(kBadInput, "{} is '{}', but {}.", name, well_formed.substr(0, kMostBytes), why);
       };
@@ -222,7 +222,7 @@ constexpr LoraOption kLoraOptions[] = {
     {.flag = "text-encoder-lr", .value = "RATE", .help = "learning rate of the text encoder (default: --learning-rate)", .field = FIELD(options.text_encoder_learning_rate), .on_resume = kSame, .metadata = "ss_text_encoder_lr", .min = 0, .max = 10,
      .key = [](const J& j) { return fmt::format("{}", j.options.text_encoder_rate()); },
      .note = [](const J& j) { return number_or_none(j.options.text_encoder_rate(), j.options.train_text_encoder); }},
-    {.flag = "lr-scheduler", .value = "NAME", .help = "learning-rate schedule", .field = kScheduler, .on_resume = kSame, .metadata = "ss_lr_scheduler", .choices = schedule_names, .only_choices = true},
+    {.flag = "lr-scheduler", .value = "NAME", .help = "learning-rate schedule", .field = kScheduler, .on_resume = kSame, .metadata = "ss_lr_scheduler", .choices = lr_schedule_names, .only_choices = true},
     {.flag = "lr-warmup-steps", .value = "N", .help = "steps over which the learning rate rises to its peak", .field = FIELD(options.warmup_steps), .on_resume = kSame, .metadata = "ss_lr_warmup_steps", .min = 0, .max = kMaxSteps},
     {.flag = "optimizer-type", .value = "NAME", .help = "optimiser", .field = kOptimiser, .on_resume = kSame, .metadata = "ss_optimizer", .choices = optimiser_names, .note = optimiser_note},
     {.flag = "weight-decay", .value = "D", .help = "weight decay of the optimiser", .field = FIELD(options.weight_decay), .on_resume = kSame, .metadata = "ss_optimizer", .min = 0, .max = 1, .note = optimiser_note},

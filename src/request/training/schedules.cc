@@ -37,7 +37,7 @@ std::span<const ScheduleRow> schedule_table() {
   return kSchedules;
 }
 
-std::vector<std::string> schedule_names() {
+std::vector<std::string> lr_schedule_names() {
   std::vector<std::string> names;
   for (const auto& row : kSchedules) names.emplace_back(row.name);
   return names;
@@ -47,7 +47,7 @@ const ScheduleRow& schedule(std::string_view name) {
   for (const auto& row : kSchedules)
     if (row.name == name) return row;
   throw Error(kBadInput, "unknown learning-rate schedule '{}'; choose one of {}.", name,
-              fmt::join(schedule_names(), ", "));
+              fmt::join(lr_schedule_names(), ", "));
 }
 
 double LearningRateSchedule::factor(std::int64_t step) const {

@@ -24,7 +24,7 @@ struct ScheduleRow {
 };
 
 std::span<const ScheduleRow> schedule_table();
-std::vector<std::string> schedule_names();
+std::vector<std::string> lr_schedule_names();
 // Throws Error(kBadInput) naming the choices.
 const ScheduleRow& schedule(std::string_view name);
 
