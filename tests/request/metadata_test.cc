@@ -7,11 +7,9 @@
 #include "pipeline/tiny_session.h"
 #include "request/field_table.h"
 
-namespace lowrank {
+namespace lowrank::request {
 namespace {
 
-using Decimal;
-using GenerationRequest;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
@@ -146,4 +144,4 @@ TEST(Metadata, APictureRepeatsFromItsOwnText) {
 }
 
 }  // namespace
-}  // namespace lowrank
+}  // namespace lowrank::request

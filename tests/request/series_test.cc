@@ -14,11 +14,9 @@
 #include "request/series/prompt_series.h"
 #include "request/series/series.h"
 
-namespace lowrank {
+namespace lowrank::request {
 namespace {
 
-using Axis;
-using GenerationRequest;
 using ::testing::ElementsAre;
 
 nlohmann::json cases(const char* name) {
@@ -242,4 +240,4 @@ TEST(PromptsFile, ABadLineIsNamed) {
 }
 
 }  // namespace
-}  // namespace lowrank
+}  // namespace lowrank::request
