@@ -26,7 +26,7 @@ std::string fault_of(const std::vector<request::GenerationRequest>& requests) {
   return "";
 }
 
-TEST(request::FaultList, TellsEachFactOnceAndASharedRemedyOnce) {
+TEST(FaultList, TellsEachFactOnceAndASharedRemedyOnce) {
   request::FaultList faults;
   faults.add("there is no A; look there.");
   faults.add("there is no A; look there.");
@@ -40,7 +40,7 @@ TEST(request::FaultList, TellsEachFactOnceAndASharedRemedyOnce) {
   EXPECT_THROW(faults.throw_if_any(), Error);
 }
 
-TEST(request::FaultList, GoesOnAfterEverythingButACancel) {
+TEST(FaultList, GoesOnAfterEverythingButACancel) {
   request::FaultList faults;
   EXPECT_THROW(faults.add_from([] { throw Error(kCancelled, "stopped."); }), Error);
   EXPECT_TRUE(faults.empty());
@@ -119,7 +119,7 @@ TEST(RequestCheck, TellsWhatTheSeriesFound) {
   }
 }
 
-TEST(request::Series, NamesAllCellsThatDoNotFit) {
+TEST(Series, NamesAllCellsThatDoNotFit) {
   const auto base = testing::tiny_request("a fox");
   try {
     request::xyz_series(base,
@@ -133,7 +133,7 @@ TEST(request::Series, NamesAllCellsThatDoNotFit) {
   }
 }
 
-TEST(request::Series, NamesAllLinesThatCannotBeRead) {
+TEST(Series, NamesAllLinesThatCannotBeRead) {
   try {
     request::prompts_series("a fox\n--what 1\na cat\n--prompt a --steps many\n", testing::tiny_request(""),
                             {}, 100);
