@@ -41,11 +41,10 @@ std::string file_family(const LoraFile& file) {
 [[noreturn]] void throw_wrong_base(const LoraFile& file, const model::UNet& unet) {
   const BaseModel model = base_model_of(unet);
   throw Error(kUnsupported,
-              "{}: the LoRA is made for {}, but the checkpoint is {} (cross-attention is {} wide); choose a "
-              "LoRA of the "
-              "checkpoint's family or load a checkpoint of the LoRA's.",
+              "{}: the LoRA was made for {}, but the checkpoint is {} (cross-attention width {}); choose a "
+              "LoRA for the checkpoint's family, or load a checkpoint of the LoRA's family.",
               file.path.string(), file_family(file),
-              model == BaseModel::kOther ? "a model of its own dimensions" : base_model_name(model),
+              model == BaseModel::kOther ? "a model with non-standard dimensions" : base_model_name(model),
               unet.context_width());
 }
 
@@ -129,7 +128,7 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
       throw_wrong_base(lora, unet);
     throw Error(
         kBadInput,
-        "{}: nothing in the LoRA fits this checkpoint; of its {} modules the first, '{}', was skipped: {}.",
+        "{}: no module of the LoRA fits this checkpoint; the first of its {} modules, '{}', was skipped: {}.",
         lora.path.string(), adapter->skipped_.size(),
         adapter->skipped_.empty() ? "" : adapter->skipped_.front().module,
         adapter->skipped_.empty() ? "it has none" : adapter->skipped_.front().reason);

@@ -143,15 +143,14 @@ BlockWeights BlockWeights::parse(const BlockWeightText& text, std::vector<std::s
       result.by_block_ = std::move(values);
     } else if (items.size() == 1) {
       warnings.push_back(
-          fmt::format("block weights '{}' are no known preset; all blocks keep the weight 1", list));
+          fmt::format("'{}' is not a known block weight preset; all block weights stay at 1", list));
     } else if (names.empty()) {
-      warnings.push_back(
-          fmt::format("{} block weights were given where 12, 17, 20 or 26 are understood; all blocks keep "
-                      "the weight 1",
-                      items.size()));
+      warnings.push_back(fmt::format(
+          "{} block weights were given, but only 12, 17, 20 or 26 are supported; all block weights stay at 1",
+          items.size()));
     } else {
       warnings.push_back(fmt::format(
-          "block weights '{}' hold a value that is no number; all blocks keep the weight 1", list));
+          "block weights '{}' contain a value that is not a number; all block weights stay at 1", list));
     }
   }
   if (trimmed(text.elements).empty()) return result;
@@ -159,7 +158,7 @@ BlockWeights BlockWeights::parse(const BlockWeightText& text, std::vector<std::s
     const auto rule =
         std::find_if(kRules.begin(), kRules.end(), [&](const RulePreset& r) { return r.name == name; });
     if (rule == kRules.end()) {
-      warnings.push_back(fmt::format("the element rule '{}' is not known and was ignored", name));
+      warnings.push_back(fmt::format("the element rule '{}' is unknown and was ignored", name));
     } else {
       result.rules_.push_back(
           {place_of(rule->first), place_of(rule->last), std::string(rule->element), rule->ratio});

@@ -129,7 +129,7 @@ void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& une
       const auto layer = layers.find(target.path);
       if (layer == layers.end() || layer->second->weight().sizes() != at::IntArrayRef(target.sizes)) {
         throw Error(kConflict,
-                    "the LoRA '{}' was matched with a model whose layer '{}' is another; match it again.",
+                    "the LoRA '{}' was matched against a model with a different layer '{}'; match it again.",
                     active[i].adapter->file().name, target.path);
       }
       (is_text ? text_plan : unet_plan)[layer->second.get()].push_back({&target, i});
@@ -347,7 +347,7 @@ void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report) {
   report.not_finite = not_finite;
   if (not_finite > 0)
     report.notes.push_back(
-        fmt::format("{} modules hold values that are not finite; pictures will be spoilt", not_finite));
+        fmt::format("{} modules contain NaN or infinite values; pictures will be corrupted", not_finite));
 }
 
 std::vector<ApplyReport> AdapterStack::reports(Measure measure_sizes) {
@@ -393,8 +393,8 @@ std::vector<ApplyReport> AdapterStack::reports(Measure measure_sizes) {
     }
     if (ordered > 0) {
       report.notes.push_back(
-          fmt::format("order-dependent: in {} layers another LoRA whose change depends on the weight "
-                      "acts too, so the order in the prompt matters",
+          fmt::format("order-dependent: in {} layers another LoRA acts too, and its change depends on the "
+                      "weight, so the order in the prompt matters",
                       ordered));
     }
     if (active.te == 0 && active.unet == 0) report.notes.push_back("its weight is 0, so it has no effect");

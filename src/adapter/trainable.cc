@@ -153,12 +153,12 @@ void TrainableLora::load(const tensor::StateDict& state) {
   for (const auto& parameter : parameters_) {
     const auto found = state.find(parameter.name);
     if (found == state.end())
-      throw Error(kBadInput, "'{}' is missing from the saved LoRA; it was trained on other layers.",
+      throw Error(kBadInput, "'{}' is missing from the saved LoRA; it was trained on different layers.",
                   parameter.name);
     if (found->second.sizes() != parameter.tensor.sizes()) {
       throw Error(
           kBadInput,
-          "'{}' in the saved LoRA has {} elements where {} are needed; it was trained at another rank.",
+          "'{}' in the saved LoRA has {} elements, but {} are needed; it was trained with a different rank.",
           parameter.name, found->second.numel(), parameter.tensor.numel());
     }
     at::Tensor target = parameter.tensor;

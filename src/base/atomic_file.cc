@@ -46,7 +46,7 @@ AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
   temporary_ = folder / fmt::format(".lowrank-{}-{}.part", ::getpid(), counter.fetch_add(1));
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) {
-    throw Error(kIo, "{}: cannot be written ({}); choose another place or mend the folder's permissions.",
+    throw Error(kIo, "{}: cannot be written ({}); choose another location or fix the folder's permissions.",
                 target_.string(), std::strerror(errno));
   }
 }
@@ -83,7 +83,7 @@ void AtomicFile::sync_and_close() {
   if (synced && closed) return;
   const int why = synced ? errno : reason;
   ::unlink(temporary_.c_str());
-  throw Error(kIo, "{}: could not be written to the end ({}); nothing was changed.", target_.string(),
+  throw Error(kIo, "{}: could not be fully written ({}); nothing was changed.", target_.string(),
               std::strerror(why));
 }
 
@@ -103,7 +103,7 @@ fs::path AtomicFile::commit_new() {
 
 void AtomicFile::refuse_place(int reason) const {
   ::unlink(temporary_.c_str());
-  throw Error(kIo, "{}: could not be put in place ({}); nothing was changed.", target_.string(),
+  throw Error(kIo, "{}: could not be moved into place ({}); nothing was changed.", target_.string(),
               std::strerror(reason));
 }
 
@@ -124,8 +124,8 @@ std::string read_file(const fs::path& path, std::size_t max_bytes) {
   const OpenFile file(path);
   const auto size = static_cast<std::size_t>(identity_of(file.descriptor()).size);
   if (size > max_bytes)
-    throw Error(kBadInput, "{}: has {} bytes, more than the {} expected of such a file.", path.string(), size,
-                max_bytes);
+    throw Error(kBadInput, "{}: has {} bytes, more than the limit of {} for such a file.", path.string(),
+                size, max_bytes);
   std::string text(size, '\0');
   text.resize(file.read(text.data(), size, 0));
   return text;

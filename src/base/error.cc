@@ -27,7 +27,7 @@ int exit_status(ErrorCode code) {
 void fail_check(const char* condition, const char* file, int line) {
   std::string_view name(file);
   if (const auto at = name.rfind("src/"); at != std::string_view::npos) name.remove_prefix(at);
-  throw Error(kInternal, "internal error: {} does not hold at {}:{}; please report this.", condition, name,
+  throw Error(kInternal, "internal error: {} is violated at {}:{}; please report this.", condition, name,
               line);
 }
 

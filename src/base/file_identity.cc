@@ -27,7 +27,7 @@ FileIdentity identity_from(const struct stat& status) {
 
 [[noreturn]] void refuse_to_open(const std::filesystem::path& path, int reason) {
   if (reason == ENOENT || reason == ENOTDIR)
-    throw Error(kNotFound, "{}: there is no such file; check the name.", path.string());
+    throw Error(kNotFound, "{}: no such file; check the name.", path.string());
   throw Error(kIo, "{}: cannot be opened ({}); check its permissions.", path.string(), std::strerror(reason));
 }
 
@@ -57,7 +57,7 @@ OpenFile::OpenFile(const std::filesystem::path& path) : path_(path) {
     if (identity_of(descriptor_).exists()) return;
     ::close(descriptor_);
   }
-  throw Error(kBadInput, "{}: is not a regular file; name a file.", path.string());
+  throw Error(kBadInput, "{}: is not a regular file; give the path of a file.", path.string());
 }
 
 OpenFile::~OpenFile() {

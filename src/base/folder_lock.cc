@@ -21,13 +21,14 @@ FolderLock::FolderLock(const fs::path& folder, const std::string& work) {
   if (descriptor_ < 0 || ::access(place.c_str(), W_OK) != 0) {
     const int reason = errno;
     if (descriptor_ >= 0) ::close(descriptor_);
-    throw Error(kIo, "{}: nothing can be written there ({}); choose another folder or mend its permissions.",
+    throw Error(kIo, "{}: is not writable ({}); choose another folder or fix its permissions.",
                 place.string(), std::strerror(reason));
   }
   is_held_ = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
   if (is_held_ || errno != EWOULDBLOCK) return;
   ::close(descriptor_);
-  throw Error(kConflict, "{}: {} runs in this folder already; wait for its end or choose another folder.",
+  throw Error(kConflict,
+              "{}: {} is already running in this folder; wait until it ends or choose another folder.",
               place.string(), work);
 }
 

@@ -48,11 +48,10 @@ void MappedFile::require_unchanged() const {
   const FileIdentity now = identity_of(path_);
   const bool was_written = now.is_same_inode(identity_) && now != identity_;
   if (is_damaged() || (guard_ && was_written))
-    throw Error(
-        kConflict,
-        "{}: the file changed while it was in use, so what was made of it is worthless; try again when it is "
-        "written completely.",
-        path_.string());
+    throw Error(kConflict,
+                "{}: the file changed while it was in use, so the result is unusable; try again once it is "
+                "completely written.",
+                path_.string());
 }
 
 void release_pages(std::span<const std::byte> mapped) {

@@ -44,7 +44,7 @@ std::string sha256_file_hex(const std::filesystem::path& path, const std::stop_t
     at += done;
   }
   if (identity_of(file.descriptor()) != before)
-    throw Error(kConflict, "{}: was being written while it was read; try again.", path.string());
+    throw Error(kConflict, "{}: was modified while it was being read; try again.", path.string());
   Digest digest{};
   LOWRANK_CHECK(EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1);
   return hex_of(digest);

@@ -23,7 +23,7 @@ fs::path engine_file() {
   const fs::path installed = folder.parent_path() / "lib" / "lowrank" / kEngineLibrary;
   for (const fs::path& file : {beside, installed})
     if (fs::exists(file, failure)) return file;
-  throw Error(kNotFound, "the engine is missing: neither {} nor {} exists; build or install it first.",
+  throw Error(kNotFound, "the engine is missing: neither {} nor {} exists; build or install it.",
               beside.string(), installed.string());
 }
 
@@ -44,7 +44,8 @@ int run_in_engine(const Invocation& asked) {
   if (library == nullptr) throw Error(kIo, "the engine could not be opened: {}.", dlerror());
   const auto function = reinterpret_cast<EngineFunction>(dlsym(library, kEngineFunction));
   if (function == nullptr)
-    throw Error(kIo, "{}: is no engine of this program (it lacks {}).", file.string(), kEngineFunction);
+    throw Error(kIo, "{}: is not the engine of this program ({} is missing).", file.string(),
+                kEngineFunction);
   const int status = function(text.c_str());
   std::fflush(nullptr);
   // The library stays open: libtorch's threads may still be in it. Skipping its destructors saves time at the

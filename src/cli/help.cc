@@ -116,7 +116,7 @@ std::string command_help(const CommandRow& command) {
 
 std::string program_help() {
   std::string text =
-      "lowrank: pictures with Stable Diffusion 1.x and LoRA models, and the training of both\n\n"
+      "lowrank: generate pictures with Stable Diffusion 1.x and LoRA models, and train both\n\n"
       "Usage: lowrank COMMAND [OPTIONS]\n\nCommands:\n";
   for (const auto& command : command_table())
     text += fmt::format("  {:<16} {}\n", command.name, command.summary);
@@ -125,7 +125,7 @@ std::string program_help() {
                       "the version");
   text += "\n" + wrap(data_folder_help(), terminal_width(), 0) + "\n";
   text +=
-      "\nExit status: 0 done, 1 failed at run time, 2 bad input, 130 stopped by Ctrl-C.\n"
+      "\nExit status: 0 success, 1 runtime error, 2 bad input, 130 stopped by Ctrl-C.\n"
       "\nExamples:\n"
       "  lowrank txt2img -p \"fox, noto style, blue background\" --cfg 5 --seed 42 -o fox.png\n"
       "  lowrank lora list\n"

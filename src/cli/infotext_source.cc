@@ -34,7 +34,7 @@ prompt::PictureSettings settings_of(const std::string& file_or_text) {
   if (file_or_text.size() <= 4096 && fs::is_regular_file(file_or_text, failure))
     return library::load_settings(file_or_text);
   if (file_or_text.size() <= 4096 && looks_like_file(file_or_text))
-    throw Error(kNotFound, "{}: there is no such file.", file_or_text);
+    throw Error(kNotFound, "{}: no such file.", file_or_text);
   return prompt::settings_of_text(file_or_text);
 }
 

@@ -33,8 +33,8 @@ const OptionRow* find_letter(const CommandRow& command, char letter) {
     for (const auto& alias : option.aliases) known.push_back("--" + alias);
   }
   const std::string near = library::did_you_mean(word, known);
-  throw Error(kBadInput, "'{}' is no option of {}.{}", word, command.name,
-              near.empty() ? fmt::format(" 'lowrank {} --help' lists them.", command.name) : near);
+  throw Error(kBadInput, "unknown option '{}' of {}.{}", word, command.name,
+              near.empty() ? fmt::format(" 'lowrank {} --help' lists the options.", command.name) : near);
 }
 
 void check_number(const OptionRow& option, const std::string& text) {
@@ -67,7 +67,7 @@ void check_value(const OptionRow& option, const std::string& text) {
     case ValueKind::kFile:
     case ValueKind::kFolder:
       if (text.empty())
-        throw Error(kBadInput, "--{} is empty, but must name a {}.", option.flag,
+        throw Error(kBadInput, "--{} is empty; give a {}.", option.flag,
                     option.kind == ValueKind::kFile ? "file" : "folder");
       return;
     case ValueKind::kText:
@@ -115,10 +115,10 @@ void check_places(const Invocation& invocation) {
   const bool open_end = !rows.empty() && rows.back().is_repeatable;
   if (rows.empty() && !invocation.places.empty() && find_option(*invocation.command, "prompt") != nullptr &&
       !invocation.has("prompt"))
-    throw Error(kBadInput, "'{0}' is no option of {1}; if it is the prompt, write -p \"{0}\".",
+    throw Error(kBadInput, "unexpected argument '{0}' of {1}; if it is the prompt, write -p \"{0}\".",
                 invocation.places.front(), invocation.command->name);
   if (!open_end && invocation.places.size() > rows.size())
-    throw Error(kBadInput, "'{}' is one word too many for {}; a text with blanks needs quotes around it.",
+    throw Error(kBadInput, "unexpected argument '{}' of {}; put text with spaces in quotes.",
                 invocation.places[rows.size()], invocation.command->name);
   for (const NeedRow& need : invocation.command->needs)
     if (std::ranges::none_of(need.flags, [&](const std::string& flag) { return invocation.has(flag); }))
@@ -174,9 +174,10 @@ Invocation parse_words(const CommandRow& command, std::span<const std::string> w
     }
     if (!written.value) {
       if (i + 1 == words.size())
-        throw Error(kBadInput, "{} needs a value behind it ({}).", written.spelling, option.value);
+        throw Error(kBadInput, "{} needs a value ({}).", written.spelling, option.value);
       if (looks_like_option(command, words[i + 1]))
-        throw Error(kBadInput, "{} needs a value, but {} follows; if that is the value, write {}{}{}.",
+        throw Error(kBadInput,
+                    "{} needs a value, but the next argument is {}; if that is the value, write {}{}{}.",
                     written.spelling, words[i + 1], written.spelling, word.starts_with("--") ? "=" : "",
                     words[i + 1]);
       written.value = words[++i];
@@ -208,19 +209,19 @@ FoundCommand match_command(std::span<const std::string> words) {
   if (!group.empty()) {
     for (const auto* command : group) known.push_back(command->name.substr(first.size() + 1));
     if (words.size() < 2 || words[1].starts_with("-"))
-      throw Error(kBadInput, "'lowrank {}' needs one of {} behind it.", first, fmt::join(known, ", "));
+      throw Error(kBadInput, "'lowrank {}' needs a subcommand: {}.", first, fmt::join(known, ", "));
     if (const auto* command = find_command(first + " " + words[1])) return {command, 2};
     const std::string near = library::did_you_mean(words[1], known);
-    throw Error(kBadInput, "'lowrank {}' knows no '{}'.{}", first, words[1],
-                near.empty() ? fmt::format(" It knows {}.", fmt::join(known, ", ")) : near);
+    throw Error(kBadInput, "'lowrank {}' has no subcommand '{}'.{}", first, words[1],
+                near.empty() ? fmt::format(" Its subcommands are {}.", fmt::join(known, ", ")) : near);
   }
   for (const auto& command : command_table()) {
     const std::string word = command.name.substr(0, command.name.find(' '));
     if (std::ranges::find(known, word) == known.end()) known.push_back(word);
   }
   const std::string near = library::did_you_mean(first, known);
-  throw Error(kBadInput, "there is no command '{}'.{}", first,
-              near.empty() ? " 'lowrank --help' lists them." : near);
+  throw Error(kBadInput, "unknown command '{}'.{}", first,
+              near.empty() ? " 'lowrank --help' lists the commands." : near);
 }
 
 }  // namespace lowrank::cli

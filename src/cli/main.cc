@@ -78,7 +78,7 @@ int main(int argc, char** argv) {
     const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
     status = cli::run(words);
     if (std::fflush(stdout) != 0 && errno != EPIPE)
-      throw Error(kIo, "standard output cannot be written; is the disk full?");
+      throw Error(kIo, "cannot write to standard output; is the disk full?");
   } catch (const Error& error) {
     fmt::print(stderr, "error: {}\n", error.what());
     status = exit_status(error.code());

@@ -37,7 +37,7 @@ void install(void (*handler)(int), int flags) {
 }  // namespace
 
 StopSignal::StopSignal() {
-  if (pipe2(pipe_, O_CLOEXEC) != 0) throw Error(kIo, "no pipe could be opened; too many files are open.");
+  if (pipe2(pipe_, O_CLOEXEC) != 0) throw Error(kIo, "cannot open a pipe; too many files are open.");
   wake_descriptor = pipe_[1];
   watcher_ = std::thread([this] {
     char byte = 0;

@@ -58,10 +58,11 @@ EmbeddingFile open_fitting(const fs::path& path, std::optional<std::int64_t> wid
   EmbeddingFile embedding = open_embedding(path);
   const auto& shape = embedding.vectors.shape;
   if (width && shape[1] != *width)
-    throw Error(kUnsupported, "{}: its vectors have shape {}, but this checkpoint's text encoder is {} wide.",
+    throw Error(kUnsupported,
+                "{}: its vectors have shape {}, but this checkpoint's text encoder has width {}.",
                 path.string(), weights::shape_text(shape), *width);
   if (!std::ranges::all_of(weights::to_floats(embedding.vectors), [](float v) { return std::isfinite(v); }))
-    throw Error(kBadInput, "{}: its vectors hold values that are not finite; get another version of it.",
+    throw Error(kBadInput, "{}: its vectors contain NaN or infinite values; get another version of it.",
                 path.string());
   return embedding;
 }
@@ -82,11 +83,11 @@ EmbeddingFile read_embedding(std::shared_ptr<const TensorFile> file) {
     const std::string kind = describe_file(*file);
     if (kind == "a textual inversion")
       throw Error(kBadInput,
-                  "{}: holds several sets of vectors, none of them called clip_l; choose another file.",
+                  "{}: contains several sets of vectors, none of them named clip_l; choose another file.",
                   file->path().string());
-    throw Error(kBadInput, "{}: is no textual inversion, it looks like {}; choose another file.",
+    throw Error(kBadInput, "{}: is not a textual inversion, it looks like {}; choose another file.",
                 file->path().string(),
-                kind.starts_with("something else") ? "a file of several tensors" : kind);
+                kind.starts_with("something else") ? "a file with several tensors" : kind);
   }
   embedding.vectors = *vectors;
   if (!shape_as_vectors(embedding.vectors)) {
@@ -95,7 +96,7 @@ EmbeddingFile read_embedding(std::shared_ptr<const TensorFile> file) {
                 file->path().string(), vectors->name, weights::shape_text(vectors->shape));
   }
   if (!weights::is_float(vectors->dtype) && vectors->scaling == nullptr) {
-    throw Error(kBadInput, "{}: its vectors '{}' are whole numbers ({}), not floats; fetch the file again.",
+    throw Error(kBadInput, "{}: its vectors '{}' are integers ({}), not floats; download the file again.",
                 file->path().string(), vectors->name, weights::dtype_name(vectors->dtype));
   }
   embedding.file = std::move(file);
@@ -120,9 +121,9 @@ EmbeddingFolder read_embedding_folder(const fs::path& folder, std::optional<std:
   std::map<std::string, EmbeddingFile> usable;
   std::map<std::string, std::string> reasons;
   for (const auto& path : pictures)
-    reasons[path.stem().string()] =
-        fmt::format("{}: an embedding inside a picture is not read; get it as a .pt or .safetensors file.",
-                    path.string());
+    reasons[path.stem().string()] = fmt::format(
+        "{}: embeddings inside a picture are not supported; get it as a .pt or .safetensors file.",
+        path.string());
   for (const auto& path : paths) {
     const std::string name = path.stem().string();
     try {

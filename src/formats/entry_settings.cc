@@ -18,11 +18,10 @@ std::int64_t size_along(const LoraEntry& entry, std::string_view part, std::size
 }  // namespace
 
 std::string missing_settings(const LoraEntry& entry) {
-  constexpr std::string_view kPlace = "adapter_config.json; put that beside it";
+  constexpr std::string_view kPlace = "adapter_config.json; put it in the same folder";
   if (entry.kind == AdapterKind::kFourierFt && !entry.settings.seed)
-    return fmt::format("the places of its frequencies are drawn from a seed in {}", kPlace);
-  if (entry.kind == AdapterKind::kRandLora && !entry.alpha)
-    return fmt::format("its scale stands in {}", kPlace);
+    return fmt::format("the positions of its frequencies are drawn from a seed in {}", kPlace);
+  if (entry.kind == AdapterKind::kRandLora && !entry.alpha) return fmt::format("its scale is in {}", kPlace);
   const auto names = shared_parts(entry.kind);
   if (!names) return "";
   const auto has = [&](std::string_view part) {
@@ -31,13 +30,12 @@ std::string missing_settings(const LoraEntry& entry) {
   if (has(names->a) && has(names->b)) return "";
   if (entry.kind == AdapterKind::kRandLora && entry.settings.bases == PeftSettings::Bases::kUniform)
     return fmt::format(
-        "{} and {} are not in the file, and PEFT draws them in bfloat16, where PyTorch's versions draw "
-        "different "
-        "numbers; save it with save_projection",
+        "{} and {} are not in the file, and PEFT draws them in bfloat16, where PyTorch versions draw "
+        "different numbers; save it with save_projection",
         names->a, names->b);
   if (entry.settings.seed) return "";
   return fmt::format(
-      "{} and {} are not in the file, and the seed that they are drawn from stands in {}, or save it with "
+      "{} and {} are not in the file, and the seed that they are drawn from is in {}, or save it with "
       "save_projection",
       names->a, names->b, kPlace);
 }
@@ -66,9 +64,8 @@ void tell_magnitudes(LoraFile& lora) {
   for (LoraEntry* entry : either) entry->facts.is_magnitude_of_outputs = is_peft;
   if (!is_peft && lycoris == 0)
     lora.notes.push_back(
-        fmt::format("the dora_scale of {} square convolutions ('{}') may count inputs (LyCORIS) or outputs "
-                    "(PEFT), and no other "
-                    "layer tells: it is taken to count inputs",
+        fmt::format("the dora_scale of {} square convolutions ('{}') may be per input (LyCORIS) or per "
+                    "output (PEFT), and no other layer shows which: per input is assumed",
                     either.size(), either.front()->module));
 }
 

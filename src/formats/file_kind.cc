@@ -18,12 +18,12 @@ struct MarkRow {
   std::string_view kind;
 };
 
-constexpr std::string_view kLora = "a LoRA", kOrderedLora = "a LoRA without names of layers";
+constexpr std::string_view kLora = "a LoRA", kOrderedLora = "a LoRA without layer names";
 
 // The first row that any key meets decides.
 constexpr std::array kBeforeCheckpoints = {
     MarkRow{"lllite_", Where::kBegins, "a ControlNet-LLLite"},
-    MarkRow{".motion_modules.", Where::kAnywhere, "a motion module or motion LoRA of AnimateDiff"},
+    MarkRow{".motion_modules.", Where::kAnywhere, "an AnimateDiff motion module or motion LoRA"},
     MarkRow{"ip_adapter.", Where::kBegins, "an IP-Adapter"},
     MarkRow{"image_proj.", Where::kBegins, "an IP-Adapter"},
     MarkRow{".lora_down.", Where::kAnywhere, kLora},
@@ -54,7 +54,7 @@ constexpr std::array kBehindCheckpoints = {
     MarkRow{"decoder.conv_in.", Where::kBegins, "a VAE"},
     MarkRow{"first_stage_model.", Where::kBegins, "a VAE"},
     MarkRow{"down_blocks.", Where::kBegins,
-            "a U-Net in diffusers naming; name the folder that holds model_index.json"},
+            "a U-Net in diffusers naming; give the folder that contains model_index.json"},
     MarkRow{"vision_model.", Where::kBegins, "a CLIP image encoder"},
     MarkRow{"text_model.encoder.", Where::kBegins, "a CLIP text encoder"},
     MarkRow{"encoder.layers.", Where::kBegins, "a CLIP text encoder"},
@@ -97,7 +97,7 @@ std::string shown_key(const weights::TensorFile& file) {
 
 std::string describe_file(const weights::TensorFile& file) {
   const auto tensors = file.tensors();
-  if (tensors.empty()) return "a file without tensors under names, as a hypernetwork or a training state is";
+  if (tensors.empty()) return "a file without named tensors, such as a hypernetwork or a training state";
   if (std::any_of(tensors.begin(), tensors.end(), [](const auto& view) { return is_numbered(view.name); }))
     return std::string(kOrderedLora);
   if (const auto kind = first_kind(file, kBeforeCheckpoints); !kind.empty()) return std::string(kind);
@@ -122,16 +122,16 @@ std::string refusal_of_kind(const weights::TensorFile& file, std::string_view wa
   const std::string kind = describe_file(file);
   if (kind == kOrderedLora && wanted == kLora)
     return fmt::format(
-        "holds the factors of a LoRA by number instead of by layer ('{}'), as the first LoRA trainer wrote "
-        "them, so it is not known where they belong; convert the file to kohya's or diffusers' names",
+        "numbers the factors of a LoRA instead of naming their layers ('{}'), as the first LoRA trainer did, "
+        "so it is unknown which layers they belong to; convert the file to kohya's or diffusers' names",
         shown_key(file));
   if (kind == wanted)
     return fmt::format(
-        "looks like {}, but its keys name no layer of Stable Diffusion (the first is '{}'); it may be made "
-        "for another kind of model, or its names need converting to kohya's or diffusers'",
+        "looks like {}, but its keys name no layer of Stable Diffusion (the first is '{}'); it may be for "
+        "another kind of model, or its names need converting to kohya's or diffusers'",
         wanted, shown_key(file));
   const std::string_view bare = wanted.substr(wanted.find(' ') + 1);
-  return fmt::format("is no {}, it looks like {}; choose another file", bare, kind);
+  return fmt::format("is not a {}, it looks like {}; choose another file", bare, kind);
 }
 
 }  // namespace lowrank::formats

@@ -22,8 +22,8 @@ constexpr std::array kQuantisedMarks = {
     QuantisedMark{".quant_state.bitsandbytes__fp4", "bitsandbytes fp4"},
     QuantisedMark{".SCB", "bitsandbytes int8"},
     QuantisedMark{".weight_format", "bitsandbytes int8"},
-    QuantisedMark{".absmax", "bitsandbytes in 4 bits"},
-    QuantisedMark{".quant_map", "bitsandbytes in 4 bits"},
+    QuantisedMark{".absmax", "bitsandbytes 4-bit"},
+    QuantisedMark{".quant_map", "bitsandbytes 4-bit"},
     QuantisedMark{"._data", "quanto"},
     QuantisedMark{"._shift", "quanto"},
     QuantisedMark{"_weight_qdata", "torchao"},
@@ -86,11 +86,11 @@ std::optional<std::string> quantised_form(const TensorFile& file, Integers integ
 void refuse_quantised(const TensorFile& file, Integers integers, std::string_view stated) {
   const auto form = quantised_form(file, integers);
   if (!form) return;
-  throw Error(kUnsupported,
-              "{}: its weights are quantised ({}{}{}), which LowRank does not read; fetch the model in 16 "
-              "bits (fp16, "
-              "bf16) or in scaled float8, or save it in 16 bits with the program that quantised it.",
-              file.path().string(), *form, stated.empty() ? "" : "; config.json says ", stated);
+  throw Error(
+      kUnsupported,
+      "{}: its weights are quantised ({}{}{}), which LowRank does not support; download the model in 16 bits "
+      "(fp16, bf16) or scaled float8, or save it in 16 bits with the program that quantised it.",
+      file.path().string(), *form, stated.empty() ? "" : "; config.json says ", stated);
 }
 
 }  // namespace lowrank::formats

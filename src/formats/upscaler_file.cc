@@ -113,8 +113,7 @@ UpscalerFile open_upscaler(const fs::path& path) {
     if (!opened.parameters.contains(needed))
       throw Error(
           kUnsupported,
-          "{}: is no upscaler that is known here, it lacks '{}'; ESRGAN, BSRGAN and Real-ESRGAN files "
-          "work.",
+          "{}: is not a supported upscaler, it lacks '{}'; ESRGAN, BSRGAN and Real-ESRGAN files work.",
           path.string(), needed);
   return opened;
 }

@@ -81,13 +81,12 @@ fs::path home_root() {
 fs::path find_root(const std::string& asked) {
   if (!asked.empty()) {
     if (!is_folder(asked) && asked != home_root())
-      throw Error(kNotFound, "--data-dir {}: there is no such folder; name the one that holds models/.",
-                  asked);
+      throw Error(kNotFound, "--data-dir {}: no such folder; give the one that contains models/.", asked);
     return asked;
   }
   if (const char* named = std::getenv("LOWRANK_DATA_DIR"); named != nullptr && *named != 0) {
     if (!is_folder(named))
-      throw Error(kNotFound, "LOWRANK_DATA_DIR is {}, but there is no such folder.", named);
+      throw Error(kNotFound, "LOWRANK_DATA_DIR is {}, but no such folder exists.", named);
     return named;
   }
   if (!on_disk(".", "models").empty()) return ".";
@@ -176,13 +175,13 @@ void check_readable(const fs::path& folder) {
   std::error_code failure;
   if (!fs::exists(fs::symlink_status(folder, failure))) return;
   if (!fs::exists(folder, failure))
-    throw Error(kIo, "{}: is a link that leads nowhere ({}); is its drive there?", folder.string(),
+    throw Error(kIo, "{}: is a broken link ({}); is its drive connected?", folder.string(),
                 failure ? failure.message() : "no such folder");
   if (!fs::is_directory(folder, failure))
-    throw Error(kIo, "{}: is no folder; move it away.", folder.string());
+    throw Error(kIo, "{}: is not a folder; move it away.", folder.string());
   fs::directory_iterator(folder, failure);
   if (failure)
-    throw Error(kIo, "{}: the folder cannot be read ({}); mend its permissions.", folder.string(),
+    throw Error(kIo, "{}: the folder cannot be read ({}); fix its permissions.", folder.string(),
                 failure.message());
 }
 

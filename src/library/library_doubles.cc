@@ -20,11 +20,11 @@ std::vector<Record> Library::unhashed(std::string_view kind) const {
 std::vector<DuplicateGroup> Library::duplicates() const {
   std::vector<DuplicateGroup> groups;
   std::map<std::string, std::vector<Record>> by_sha, by_addnet;
-  for (Record& record : select("gone IS NULL AND sha256 IN (SELECT sha256 FROM file WHERE gone IS NULL "
-                               "GROUP BY sha256 HAVING count(*) > 1)"))
+  for (Record& record : select("gone IS NULL AND sha256 IN (SELECT sha256 FROM file WHERE gone IS NULL GROUP "
+                               "BY sha256 HAVING count(*) > 1)"))
     by_sha[record.sha256].push_back(std::move(record));
-  for (Record& record : select("gone IS NULL AND addnet IN (SELECT addnet FROM file WHERE gone IS NULL "
-                               "GROUP BY addnet HAVING count(DISTINCT sha256) > 1)"))
+  for (Record& record : select("gone IS NULL AND addnet IN (SELECT addnet FROM file WHERE gone IS NULL GROUP "
+                               "BY addnet HAVING count(DISTINCT sha256) > 1)"))
     by_addnet[record.addnet].push_back(std::move(record));
   for (auto* files : {&by_sha, &by_addnet})
     for (auto& [hash, records] : *files) {

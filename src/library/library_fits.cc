@@ -18,10 +18,10 @@ struct Unjudged {
 };
 
 std::vector<Unjudged> unjudged(const Database& database, std::int64_t model) {
-  auto statement = database.prepare(fmt::format(
-      "SELECT layout, min(id) FROM file WHERE {} AND problem = '' AND layout <> 0 AND layout NOT IN "
-      "(SELECT layout FROM fit WHERE model = ?) GROUP BY layout",
-      shown_loras()));
+  auto statement = database.prepare(
+      fmt::format("SELECT layout, min(id) FROM file WHERE {} AND problem = '' AND layout <> 0 AND layout NOT "
+                  "IN (SELECT layout FROM fit WHERE model = ?) GROUP BY layout",
+                  shown_loras()));
   statement.bind(1, model);
   std::vector<Unjudged> all;
   while (statement.step()) all.push_back({statement.integer(0), statement.integer(1)});

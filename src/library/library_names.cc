@@ -57,11 +57,10 @@ std::optional<Record> Library::find_relative(std::string_view relative) const {
 
 std::set<std::string, std::less<>> Library::claimed_names() const {
   std::set<std::string, std::less<>> names;
-  auto claimed = database_.prepare(
-      fmt::format("SELECT claim FROM (SELECT name AS claim FROM file WHERE gone IS NULL AND {0} UNION ALL "
-                  "SELECT alias FROM file WHERE gone IS NULL AND {0} AND alias <> name) "
-                  "GROUP BY claim HAVING count(*) > 1",
-                  places_of_kind("lora")));
+  auto claimed = database_.prepare(fmt::format(
+      "SELECT claim FROM (SELECT name AS claim FROM file WHERE gone IS NULL AND {0} UNION ALL SELECT alias "
+      "FROM file WHERE gone IS NULL AND {0} AND alias <> name) GROUP BY claim HAVING count(*) > 1",
+      places_of_kind("lora")));
   while (claimed.step()) names.insert(claimed.text(0));
   return names;
 }
@@ -178,12 +177,12 @@ FoundLora Library::resolve(std::string_view name) const {
   const std::string unread = unread_models(data_), hint = unread.empty() ? "" : " (" + unread + ")";
   const auto near = near_names(name, known);
   if (!near.empty())
-    throw Error(kNotFound, "there is no LoRA '{}' in {}: did you mean {}?{}", name, folder,
+    throw Error(kNotFound, "no LoRA named '{}' in {}: did you mean {}?{}", name, folder,
                 fmt::join(near, " or "), hint);
   if (known.empty())
-    throw Error(kNotFound, "there is no LoRA '{}': {} holds none; put the file there.{}", name, folder, hint);
-  throw Error(kNotFound, "there is no LoRA '{}' in {}; 'lowrank lora list' shows what is there.{}", name,
-              folder, hint);
+    throw Error(kNotFound, "no LoRA named '{}': {} contains none; put the file there.{}", name, folder, hint);
+  throw Error(kNotFound, "no LoRA named '{}' in {}; 'lowrank lora list' shows what is there.{}", name, folder,
+              hint);
 }
 
 std::vector<std::string> Library::former_names(const Record& record) const {

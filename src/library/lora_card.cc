@@ -106,7 +106,7 @@ class Sidecars {
       json value = json::parse(read_text_file(file, {.max_bytes = kMaxSidecarBytes}), nullptr, false);
       if (value.is_object()) return value;
       card_.notes.push_back(
-          fmt::format("{} is no JSON object and was passed over.", file.filename().string()));
+          fmt::format("{} is not a JSON object and was ignored.", file.filename().string()));
     } catch (const Error& error) {
       card_.notes.push_back(error.what());
     }

@@ -112,12 +112,11 @@ fs::path LoraFolder::resolve(std::string_view name) const {
   const std::string folder =
       folders_.empty() ? "models/Lora" : folders_[folders_.size() > 1 ? 1 : 0].string();
   if (!near.empty())
-    throw Error(kNotFound, "there is no LoRA '{}' in {}: did you mean {}?", name, folder,
+    throw Error(kNotFound, "no LoRA named '{}' in {}: did you mean {}?", name, folder,
                 fmt::join(near, " or "));
   if (files_.empty())
-    throw Error(kNotFound, "there is no LoRA '{}': {} holds none; put the file there.", name, folder);
-  throw Error(kNotFound, "there is no LoRA '{}' in {}; 'lowrank lora list' shows what is there.", name,
-              folder);
+    throw Error(kNotFound, "no LoRA named '{}': {} contains none; put the file there.", name, folder);
+  throw Error(kNotFound, "no LoRA named '{}' in {}; 'lowrank lora list' shows what is there.", name, folder);
 }
 
 std::vector<std::string> LoraFolder::duplicates() const {

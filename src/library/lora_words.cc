@@ -37,13 +37,13 @@ std::string misfit_text(const Record& record, const Fitting& fitting) {
   if (fits(record, fitting)) return "";
   if (!record.architecture.empty() && record.architecture != "SD1")
     return fmt::format(
-        "Made for {}: it does not work with Stable Diffusion 1.x, which LowRank draws with. Look for its "
-        "version for SD 1.5.",
+        "Made for {}: it does not work with Stable Diffusion 1.x, which LowRank uses. Look for a version for "
+        "SD 1.5.",
         formats::family_name(record.architecture));
   if (record.problem.empty() && record.architecture == "SD1")
-    return fmt::format("Made for other layers than those of the checkpoint '{}': it changes nothing there.",
+    return fmt::format("Made for other layers than those of the checkpoint '{}': it has no effect there.",
                        fitting.checkpoint);
-  if (record.problem.empty()) return "What it was made for is not recognised: it may change nothing.";
+  if (record.problem.empty()) return "Its base model is not recognised: it may have no effect.";
   // The path is of no use beside the card.
   const auto at = record.problem.find(record.relative);
   return at == std::string::npos ? record.problem : record.problem.substr(at);

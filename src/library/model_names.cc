@@ -25,9 +25,9 @@ std::string without_extension(const std::string& relative) {
 // "did you mean A or B?", or what there is to choose from.
 std::string suggestion(const std::string& name, const std::vector<std::string>& known,
                        const fs::path& folder) {
-  if (known.empty()) return fmt::format("{} holds none; put the file there.", folder.string());
+  if (known.empty()) return fmt::format("{} contains none; put the file there.", folder.string());
   const auto near = near_names(name, known);
-  if (near.empty()) return fmt::format("no name in {} comes near.", folder.string());
+  if (near.empty()) return fmt::format("no similar name in {}.", folder.string());
   return fmt::format("did you mean {}?", fmt::join(near, " or "));
 }
 
@@ -99,8 +99,7 @@ fs::path resolve_checkpoint(const DataDir& data, const std::string& name, const 
   if (const auto found = find_checkpoint(data, name, known_hash)) return found->path;
   std::vector<std::string> known;
   for (const fs::path& file : all_checkpoints(data)) known.push_back(checkpoint_name(file));
-  throw Error(kNotFound, "there is no checkpoint '{}': {}", name,
-              suggestion(name, known, data.checkpoints()));
+  throw Error(kNotFound, "no checkpoint named '{}': {}", name, suggestion(name, known, data.checkpoints()));
 }
 
 std::optional<fs::path> find_vae(const DataDir& data, const std::string& name) {
@@ -120,7 +119,7 @@ fs::path resolve_vae(const DataDir& data, const std::string& name) {
   if (fs::exists(name, failure)) return name;
   std::vector<std::string> known;
   for (const fs::path& file : files_of_kind("vae", data)) known.push_back(file.stem().string());
-  throw Error(kNotFound, "there is no VAE '{}': {}", name, suggestion(name, known, data.vaes()));
+  throw Error(kNotFound, "no VAE named '{}': {}", name, suggestion(name, known, data.vaes()));
 }
 
 std::optional<fs::path> vae_of(const DataDir& data, const fs::path& checkpoint) {

@@ -65,7 +65,7 @@ std::optional<Record> find_other(const Library& library, const NeededFile& neede
 }
 
 std::string doubt(const Record& record) {
-  return record.sha256.empty() ? ", its hash is not known yet" : ", but its hash is another";
+  return record.sha256.empty() ? ", its hash is not known yet" : ", but its hash differs";
 }
 
 void say_where(const Library& library, NeededAnswer& answer) {

@@ -36,7 +36,7 @@ std::vector<fs::path> expand_pictures(const std::vector<fs::path>& paths) {
     }
     const auto found = picture_files(path);
     if (found.empty())
-      throw Error(kNotFound, "{}: holds no picture ({}).", path.string(), image::picture_endings());
+      throw Error(kNotFound, "{}: contains no pictures ({}).", path.string(), image::picture_endings());
     files.insert(files.end(), found.begin(), found.end());
   }
   return files;

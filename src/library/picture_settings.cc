@@ -38,7 +38,7 @@ PictureSettings settings_of_text_file(const fs::path& file) {
 [[noreturn]] void refuse(const fs::path& picture) {
   const std::string said = what_it_says(MappedFile::open(picture)->bytes(), picture.string());
   throw Error(kBadInput, "{}: {}", picture.string(),
-              said.empty() ? "holds no settings; only pictures saved with theirs do." : said);
+              said.empty() ? "contains no settings; only pictures saved with their settings do." : said);
 }
 
 }  // namespace
@@ -54,7 +54,7 @@ std::optional<PictureSettings> settings_of_picture(std::span<const std::byte> by
   auto settings = prompt::settings_of_picture(texts);
   if (settings)
     settings->notes.push_back(
-        "its settings stood in the lowest bits of its pixels alone (stealth PNG info).");
+        "its settings were only found in the lowest bits of its pixels (stealth PNG info).");
   return settings;
 }
 
@@ -67,7 +67,7 @@ std::string what_it_says(std::span<const std::byte> bytes, const std::string& na
     if (key == "C2PA")
       names += fmt::format(" (Content Credentials{})", text.empty() ? "" : " of " + text.substr(0, 100));
   }
-  return fmt::format("holds no settings that LowRank understands; what it says of itself is: {}.", names);
+  return fmt::format("contains no settings that LowRank understands; it says: {}.", names);
 }
 
 std::optional<PictureSettings> settings_beside(const fs::path& picture) {
@@ -77,7 +77,7 @@ std::optional<PictureSettings> settings_beside(const fs::path& picture) {
     std::error_code failure;
     if (!fs::is_regular_file(beside, failure)) continue;
     PictureSettings settings = settings_of_text_file(beside);
-    settings.notes.push_back(fmt::format("read from {} beside it.", beside.filename().string()));
+    settings.notes.push_back(fmt::format("read from the accompanying file {}.", beside.filename().string()));
     return settings;
   }
   return std::nullopt;

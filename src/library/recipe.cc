@@ -38,8 +38,8 @@ void check_name(const std::string& name) {
   if (name.empty() || name.size() > 200 || name[0] == '.' || name[0] == '-' || has_control ||
       name.find_first_of("/\\") != std::string::npos)
     throw Error(kBadInput,
-                "'{}' is no name for a recipe; it must have 1 to 200 bytes, no slash, and not begin with a "
-                "dot or dash.",
+                "'{}' is not a valid recipe name; it must have 1 to 200 bytes, no slash, and not begin with "
+                "a dot or dash.",
                 name.substr(0, 60));
 }
 
@@ -59,29 +59,29 @@ fs::path file_of(const DataDir& data, const std::string& name) {
   std::vector<std::string> known;
   for (const auto& [other, file] : files) known.push_back(other);
   const std::string near = did_you_mean(name, known);
-  throw Error(kNotFound, "there is no recipe '{}'.{}", name,
-              near.empty() ? " 'lowrank recipe list' shows those that are." : near);
+  throw Error(kNotFound, "no recipe named '{}'.{}", name,
+              near.empty() ? " 'lowrank recipe list' shows all recipes." : near);
 }
 
 std::string text_of(const ordered_json& object, const char* key, const std::string& label) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return "";
-  if (!found->is_string()) throw Error(kBadInput, "{}: '{}' must be a text.", label, key);
+  if (!found->is_string()) throw Error(kBadInput, "{}: '{}' must be a string.", label, key);
   return found->get<std::string>();
 }
 
 RecipeLora parse_lora(const ordered_json& item, const std::string& label) {
-  if (!item.is_object()) throw Error(kBadInput, "{}: each of 'loras' must be an object.", label);
+  if (!item.is_object()) throw Error(kBadInput, "{}: each item of 'loras' must be an object.", label);
   RecipeLora lora{.name = text_of(item, "name", label)};
   if (lora.name.empty() || lora.name.find_first_of(":<>\n") != std::string::npos)
-    throw Error(kBadInput, "{}: a LoRA's name must not be empty or hold one of : < >.", label);
+    throw Error(kBadInput, "{}: a LoRA's name must not be empty or contain any of : < >.", label);
   // A plain number is how people write a weight by hand.
   if (item.contains("weight") && item["weight"].is_number())
     lora.arguments = fmt::format("{}", item["weight"].get<double>());
   if (const std::string arguments = text_of(item, "arguments", label); !arguments.empty())
     lora.arguments = arguments;
   if (lora.arguments.find_first_of("<>\n") != std::string::npos)
-    throw Error(kBadInput, "{}: the arguments of '{}' must not hold < or >.", label, lora.name);
+    throw Error(kBadInput, "{}: the arguments of '{}' must not contain < or >.", label, lora.name);
   lora.hash = text_of(item, "hash", label);
   lora.source = text_of(item, "source", label);
   return lora;
@@ -114,7 +114,7 @@ fs::path save_recipe(const DataDir& data, const Recipe& recipe, bool replaces) {
   const auto files = recipe_files(data);
   const auto present = files.find(recipe.name);
   if (present != files.end() && !replaces)
-    throw Error(kConflict, "there is a recipe '{}' already; --replace writes over it.", recipe.name);
+    throw Error(kConflict, "a recipe named '{}' already exists; overwrite it with --replace.", recipe.name);
   fs::path file = data.root / "recipes" / (recipe.name + ".json");
   if (present != files.end()) file = present->second;
   const bool is_writable =
@@ -149,9 +149,10 @@ std::string recipe_json(const Recipe& recipe) {
 Recipe parse_recipe(const std::string& text, const std::string& label) {
   const ordered_json json = ordered_json::parse(text, nullptr, false);
   if (!json.is_object() || !json.contains("lowrank_recipe"))
-    throw Error(kBadInput, "{}: is no recipe; one is a JSON object with \"lowrank_recipe\": 1.", label);
+    throw Error(kBadInput, "{}: is not a recipe; a recipe is a JSON object with \"lowrank_recipe\": 1.",
+                label);
   if (json["lowrank_recipe"] != 1)
-    throw Error(kUnsupported, "{}: is a recipe of a newer kind; update LowRank.", label);
+    throw Error(kUnsupported, "{}: is a recipe in a newer format; update LowRank.", label);
   Recipe recipe{.name = text_of(json, "name", label),
                 .prompt = text_of(json, "prompt", label),
                 .negative_prompt = text_of(json, "negative_prompt", label)};

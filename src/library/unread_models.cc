@@ -105,9 +105,9 @@ std::string unread_models(const DataDir& data) {
   const fs::path models = models_folder(data);
   if (models.empty()) {
     if (is_inside_models(data.root))
-      return fmt::format("{} looks like a models folder itself: the data folder is the one above it",
+      return fmt::format("{} looks like a models folder itself; the data folder is its parent",
                          data.root.string());
-    return fmt::format("there is no models folder in {}", data.root.string());
+    return fmt::format("{} has no models folder", data.root.string());
   }
   std::error_code failure;
   Search search;
@@ -121,7 +121,7 @@ std::string unread_models(const DataDir& data) {
     else if (!is_known_place(it->path(), data))
       found = search.first_in(it->path());
     if (!found.empty())
-      return fmt::format("{} lies in a folder that is not read: checkpoints belong into {}, LoRAs into {}",
+      return fmt::format("{} is in a folder that is not searched: checkpoints belong in {}, LoRAs in {}",
                          found.string(), data.checkpoints().string(), data.loras().string());
   }
   return "";
@@ -141,13 +141,13 @@ std::string default_checkpoint_notice(const DataDir& data, const fs::path& check
   const std::vector<fs::path> files = newest_checkpoints(data);
   if (checkpoint.empty() || (!files.empty() && files.front() == checkpoint)) return "";
   if (!is_starter)
-    return fmt::format("the newest checkpoint cannot be used and {} is taken: {}.",
+    return fmt::format("the newest checkpoint cannot be used, so {} is used: {}.",
                        checkpoint_name(checkpoint), unusable_because(files.front()));
   const std::string unread = files.empty()
                                  ? unread_models(data)
                                  : fmt::format("none of the {} in {} can be used ({})", files.size(),
                                                data.checkpoints().string(), unusable_because(files.front()));
-  return unread.empty() ? "" : fmt::format("the starter model stands in for a checkpoint: {}.", unread);
+  return unread.empty() ? "" : fmt::format("the starter model is used as the checkpoint: {}.", unread);
 }
 
 }  // namespace lowrank::library

@@ -177,7 +177,7 @@ Layer* LayerBuilder::make(const std::string& path, LayerKind kind, std::int64_t 
   if (weight->second.dim() != rank || !weight->second.is_floating_point() || weight->second.numel() == 0) {
     throw Error(
         kBadInput,
-        "the {} parameter '{}.weight' has {} dimensions of type {} where {} of a float type are needed.",
+        "the {} parameter '{}.weight' has {} dimensions of type {}, but {} of a float type are needed.",
         component_name(component_), path, weight->second.dim(), at::toString(weight->second.scalar_type()),
         rank);
   }
@@ -185,7 +185,7 @@ Layer* LayerBuilder::make(const std::string& path, LayerKind kind, std::int64_t 
   const at::Tensor b = bias == state_.end() ? at::Tensor() : bias->second;
   if (b.defined() && (b.dim() != 1 || b.size(0) != weight->second.size(0) || !b.is_floating_point())) {
     throw Error(kBadInput,
-                "the {} parameter '{}.bias' does not fit its weight: {} elements where {} are needed.",
+                "the {} parameter '{}.bias' does not match its weight: {} elements, but {} are needed.",
                 component_name(component_), path, b.numel(), weight->second.size(0));
   }
   if (kind == LayerKind::kConv2d) geometry.padding = weight->second.size(2) / 2;
@@ -215,7 +215,7 @@ Layer* LayerBuilder::conv_or_linear(const std::string& path) {
 Layer* LayerBuilder::group_norm(const std::string& path, double eps) {
   Layer* layer = make(path, LayerKind::kGroupNorm, 1, {.groups = 32, .eps = eps});
   if (layer->weight().size(0) % 32 != 0) {
-    throw Error(kUnsupported, "the {} group norm '{}' has {} channels, which 32 groups do not divide.",
+    throw Error(kUnsupported, "the {} group norm '{}' has {} channels, which is not divisible by 32 groups.",
                 component_name(component_), path, layer->weight().size(0));
   }
   return layer;

@@ -216,7 +216,7 @@ ModelSpec model_spec(std::string_view name) {
             .vae_blocks = 1,
             .vae_mult = {1, 1, 1, 1}};
   }
-  throw Error(kBadInput, "there is no model shape '{}'; choose sd15, starter or tiny.", name);
+  throw Error(kBadInput, "unknown model shape '{}'; choose sd15, starter or tiny.", name);
 }
 
 std::vector<ParameterSpec> parameter_specs(const ModelSpec& spec) {

@@ -26,7 +26,7 @@ TextEncoder::TextEncoder(const tensor::StateDict& state, std::optional<int> head
   positions_ = position_embedding_->weight().size(0);
   heads_ = heads.value_or(static_cast<int>(std::max<std::int64_t>(1, width_ / 64)));
   if (heads_ < 1 || width_ % heads_ != 0)
-    throw Error(kBadInput, "the text encoder's width {} is no multiple of its {} heads.", width_, heads_);
+    throw Error(kBadInput, "the text encoder's width {} is not a multiple of its {} heads.", width_, heads_);
 }
 
 at::Tensor TextEncoder::hidden(const at::Tensor& ids, std::int64_t layers,

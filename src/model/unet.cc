@@ -138,9 +138,8 @@ struct SpatialTransformer : UNet::Part {
     const std::int64_t inner = proj_in->weight().size(0);
     if (inner % heads != 0) {
       throw Error(kUnsupported,
-                  "the U-Net block '{}' is {} wide, which its {} attention heads do not divide; state the "
-                  "head count in "
-                  "the checkpoint's metadata as lowrank.unet_heads.",
+                  "the U-Net block '{}' has width {}, which its {} attention heads do not divide; state the "
+                  "head count in the checkpoint's metadata as lowrank.unet_heads.",
                   p, inner, heads);
     }
   }
@@ -184,7 +183,8 @@ UNet::Stage UNet::build_stage(LayerBuilder& build, const std::string& prefix) {
     } else if (build.has(prefix + std::to_string(k))) {
       stage.parts.push_back(std::make_unique<PlainConv>(build.conv(prefix + std::to_string(k))));
     } else {
-      throw Error(kUnsupported, "the U-Net block '{}' is of no kind that Stable Diffusion 1.x has.", p);
+      throw Error(kUnsupported, "the U-Net block '{}' is of a kind that Stable Diffusion 1.x does not have.",
+                  p);
     }
   }
   return stage;
@@ -201,8 +201,8 @@ UNet::UNet(const tensor::StateDict& state, std::optional<int> heads) : heads_(he
   for (std::int64_t n = 0; n < outputs; ++n)
     output_.push_back(build_stage(build, "output_blocks." + std::to_string(n) + "."));
   if (inputs == 0 || inputs != outputs)
-    throw Error(kBadInput, "the U-Net has {} input and {} output blocks; the two counts must agree.", inputs,
-                outputs);
+    throw Error(kBadInput, "the U-Net has {} input and {} output blocks; the two counts must be equal.",
+                inputs, outputs);
   out_norm_ = build.group_norm("out.0", 1e-5);
   out_conv_ = build.conv("out.2");
   model_channels_ = time1_->weight().size(1);

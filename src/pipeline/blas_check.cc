@@ -41,8 +41,8 @@ std::optional<std::string> slow_blas_warning() {
   const std::string library = mapped_blas();
   if (library.empty() || is_fast(library)) return std::nullopt;
   return fmt::format(
-      "matrix products use the reference BLAS ({}), which is some 30 times slower than OpenBLAS; "
-      "install it with: apt-get install libopenblas0",
+      "matrix products use the reference BLAS ({}), which is about 30 times slower than OpenBLAS; install it "
+      "with: apt-get install libopenblas0",
       library);
 }
 

@@ -26,7 +26,7 @@ namespace {
 prompt::Emphasis emphasis_of(const request::GenerationRequest& request) {
   const auto emphasis = prompt::emphasis_from_label(request.emphasis);
   if (!emphasis)
-    throw Error(kBadInput, "there is no emphasis mode '{}'; choose Original, No norm, Ignore or None.",
+    throw Error(kBadInput, "unknown emphasis mode '{}'; choose Original, No norm, Ignore or None.",
                 request.emphasis);
   return *emphasis;
 }

@@ -144,7 +144,7 @@ class TextWriter {
   void write_networks() {
     const ExtraNetworks& networks = parsed_.networks;
     if (networks.tags.empty()) return;
-    line("\nTags (cut out of the prompt)");
+    line("\nTags (removed from the prompt)");
     for (const LoraTag& lora : networks.loras) line("  {}", describe(lora));
     for (const HypernetTag& hypernet : networks.hypernets) {
       line("  hypernetwork '{}', weight {:g}", hypernet.name, hypernet.weight);

@@ -101,10 +101,10 @@ std::string seed_fault(std::string_view seed) {
   const bool is_in_range = status == std::errc() && value <= kLargestSeed;
   if (is_whole && is_in_range && value >= 0) return "";
   if (is_whole && !is_in_range && seed.front() != '-')
-    return fmt::format("the seed {} is beyond {}, the largest that LowRank draws with, and is left out",
+    return fmt::format("the seed {} exceeds {}, the largest that LowRank supports, and is ignored",
                        seed.substr(0, 60), kLargestSeed);
-  if (seed == "-1") return "the seed -1 stands for a random one";
-  return fmt::format("the seed '{}' is no whole number and is left out", seed.substr(0, 60));
+  if (seed == "-1") return "the seed -1 means a random one";
+  return fmt::format("the seed '{}' is not a whole number and is ignored", seed.substr(0, 60));
 }
 
 }  // namespace lowrank::prompt

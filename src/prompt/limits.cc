@@ -25,10 +25,10 @@ struct LimitRow {
 // Deeper brackets than `most` would be read as text.
 constexpr std::array<LimitRow, 6> kLimits = {{
     {"tags", &PromptLimits::tags, "network tags"},
-    {"depth", &PromptLimits::depth, "brackets inside each other",
+    {"depth", &PromptLimits::depth, "levels of nested brackets",
      std::min<std::int64_t>(kMaxEditingDepth, kMaxAttentionDepth)},
     {"pieces", &PromptLimits::pieces, "parts between AND"},
-    {"texts", &PromptLimits::texts, "different texts over the steps"},
+    {"texts", &PromptLimits::texts, "distinct texts across the sampling steps"},
     {"chunks", &PromptLimits::chunks, "chunks of 75 tokens to encode"},
     {"memory", &PromptLimits::memory_mb, "megabytes of memory"},
 }};
@@ -46,8 +46,7 @@ PromptLimits parse_prompt_limits(std::string_view text, std::string_view option)
     const std::string_view name = trim(item.substr(0, equals));
     const auto row = std::ranges::find(kLimits, name, &LimitRow::name);
     if (row == kLimits.end())
-      throw Error(kBadInput, "{}: there is no limit '{}'; write them as {}.", option, name,
-                  prompt_limits_text());
+      throw Error(kBadInput, "{}: unknown limit '{}'; write them as {}.", option, name, prompt_limits_text());
     const auto number =
         equals == std::string_view::npos ? std::nullopt : parse_integer(item.substr(equals + 1));
     if (!number || *number < 0 || *number > row->most)
@@ -68,10 +67,11 @@ void check_limit(std::int64_t PromptLimits::*limit, const PromptLimits& limits, 
                  std::string_view what) {
   if (asked <= limits.*limit) return;
   const auto row = std::ranges::find(kLimits, limit, &LimitRow::limit);
-  throw Error(
-      kBadInput, "{} has {} {}, more than the {} that are allowed; shorten it{}.", what, asked, row->what,
-      limits.*limit,
-      asked <= row->most ? fmt::format(", or allow more with --prompt-limits {}={}", row->name, asked) : "");
+  throw Error(kBadInput, "{} has {} {}, more than the {} allowed; shorten it{}.", what, asked, row->what,
+              limits.*limit,
+              asked <= row->most
+                  ? fmt::format(", or raise the limit with --prompt-limits {}={}", row->name, asked)
+                  : "");
 }
 
 std::int64_t bracket_depth(std::string_view text) {

@@ -49,7 +49,8 @@ std::string sentence(std::string_view written, std::string_view number, char clo
   std::string right = with_decimal_point(number);
   if (right.empty()) right = closer == ']' ? "0.5" : "1.2";
   return fmt::format(
-      "'{}': '{}' is no {} and is read as words; write it with digits and a point, such as {}.",
+      "'{}': '{}' is not a {} and is read as part of the prompt; write it with digits and a decimal point, "
+      "such as {}.",
       shown_part(written), shown_part(number), what, right);
 }
 

@@ -40,7 +40,7 @@ void check(const Request& request) {
   for (const auto& [name, text] :
        {std::pair("prompt", &request.prompt), std::pair("negative prompt", &request.negative_prompt)}) {
     if (text->size() > kMaxPromptBytes) {
-      throw Error(kBadInput, "{}: {} bytes are more than the limit of {}; shorten it.", name, text->size(),
+      throw Error(kBadInput, "{}: has {} bytes, more than the limit of {}; shorten it.", name, text->size(),
                   kMaxPromptBytes);
     }
   }
@@ -120,8 +120,8 @@ class Reader {
     for (const WeightedPiece& piece : pieces)
       if (!(std::abs(piece.weight) <= kMaxAttentionWeight))
         throw Error(kBadInput,
-                    "'{}': its brackets give it the weight {:g}, beyond {:g}, where no number holds what the "
-                    "encoder makes of it; write a smaller one.",
+                    "'{}': its brackets give it the weight {:g}, beyond {:g}, where the encoder's output "
+                    "overflows; use a smaller one.",
                     piece.text.substr(0, 60), piece.weight, kMaxAttentionWeight);
   }
 
@@ -145,7 +145,7 @@ class Reader {
       const auto match = unusable_.find(std::span(ids).subspan(at));
       if (match.length == 0) continue;
       const UnusableEmbedding& embedding = unusable[match.embedding];
-      warn(fmt::format("the embedding '{}' cannot be used and is read as words: {}", embedding.name,
+      warn(fmt::format("the embedding '{}' cannot be used and is read as plain text: {}", embedding.name,
                        embedding.reason));
     }
   }
@@ -153,9 +153,8 @@ class Reader {
   void warn_about_cut(const EmbeddingPlacement& placement) {
     const EmbeddingName& embedding = request_.settings.embeddings[placement.embedding];
     if (placement.vectors < embedding.vectors)
-      warn(fmt::format(
-          "the embedding '{}' has {} vectors, of which a prompt holds {}: the rest has no effect.",
-          embedding.name, embedding.vectors, placement.vectors));
+      warn(fmt::format("the embedding '{}' has {} vectors, but a prompt can hold {}: the rest has no effect.",
+                       embedding.name, embedding.vectors, placement.vectors));
   }
 
   void note_embedding(std::size_t index) {
@@ -211,7 +210,8 @@ ParsedPrompt parse(const Request& request, const Tokenizer& tokenizer) {
   out.warnings.insert(out.warnings.end(), out.networks.warnings.begin(), out.networks.warnings.end());
   if (has_network_tag(out.negative_prompt) || !lookalike_warnings(out.negative_prompt).empty()) {
     out.warnings.push_back(
-        "a network tag in the negative prompt has no effect and is read as words; put it into the prompt.");
+        "a network tag in the negative prompt has no effect and is read as plain text; move it to the "
+        "prompt.");
   }
 
   for (const std::string* text : {&out.networks.stripped, &out.negative_prompt})
@@ -223,10 +223,10 @@ ParsedPrompt parse(const Request& request, const Tokenizer& tokenizer) {
   for (std::string& text : composed.texts) out.pieces.push_back(reader.read(std::move(text)));
   for (const auto& use : composed.uses.front()) {
     if (std::abs(use.weight) > kMaxNetworkWeight)
-      throw Error(kBadInput,
-                  "'{}': the weight {:g} of this part is beyond {:g}, where every picture is noise; write a "
-                  "smaller one.",
-                  trim(out.pieces[use.text].text).substr(0, 60), use.weight, kMaxNetworkWeight);
+      throw Error(
+          kBadInput,
+          "'{}': the weight {:g} of this part exceeds {:g}, where every picture is noise; use a smaller one.",
+          trim(out.pieces[use.text].text).substr(0, 60), use.weight, kMaxNetworkWeight);
     out.composition.push_back({use.text, use.weight});
   }
   out.negative = reader.read(out.negative_prompt);

@@ -79,7 +79,7 @@ class CsvReader {
         return;
       }
     }
-    throw Error(kBadInput, "{}: a quoted field is never closed; add the missing '\"'.", source_);
+    throw Error(kBadInput, "{}: a quoted field is not closed; add the missing '\"'.", source_);
   }
 
   std::string_view text_;
@@ -162,7 +162,7 @@ StyledPrompts apply_styles(std::string_view prompt, std::string_view negative_pr
       const ExtraNetworks networks = parse_extra_networks(comment);
       if (networks.tags.empty() && lookalike_warnings(comment).empty()) continue;
       out.warnings.push_back(fmt::format(
-          "a '#' outside of a tag begins a comment, so '{}' has no effect; remove the '#' if it should.",
+          "a '#' outside a tag begins a comment, so '{}' has no effect; remove the '#' if it should.",
           comment.size() <= 80 ? comment : std::string(trim(well_formed(comment.substr(0, 80)))) + "…"));
     }
     return std::string(trim(kept));

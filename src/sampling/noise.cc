@@ -134,14 +134,14 @@ class RecordedNoise : public NoiseSource {
 
 std::unique_ptr<NoiseSource> make_image_noise(ImageNoiseOptions options) {
   if (options.seeds.empty() || options.channels < 1 || options.height < 1 || options.width < 1) {
-    throw Error(
-        kBadInput,
-        "noise for {} images of {} × {} × {} was asked for; at least one image and a size are needed.",
-        options.seeds.size(), options.channels, options.height, options.width);
+    throw Error(kBadInput,
+                "noise for {} images of {} × {} × {} was requested; at least one image and a non-zero size "
+                "are needed.",
+                options.seeds.size(), options.channels, options.height, options.width);
   }
   const bool resizes = options.seed_resize_from_width > 0 && options.seed_resize_from_height > 0;
   if (resizes && (options.seed_resize_from_width < 8 || options.seed_resize_from_height < 8)) {
-    throw Error(kBadInput, "'Resize seed from' is {}x{}, but each side needs at least 8 pixels.",
+    throw Error(kBadInput, "'Resize seed from' is {}x{}, but each side must be at least 8 pixels.",
                 options.seed_resize_from_width, options.seed_resize_from_height);
   }
   return std::make_unique<ImageNoise>(std::move(options));

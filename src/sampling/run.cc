@@ -26,7 +26,7 @@ std::vector<float> sampler_schedule(const SamplerRow& sampler, const SampleReque
 // 0, k, 2k … < 1000 with k = 1000 div steps, each + 1, at most 999.
 std::vector<int> timestep_list(int steps) {
   if (steps > kTrainingTimesteps) {
-    throw Error(kBadInput, "steps is {}, but this sampler makes at most {}.", steps, kTrainingTimesteps);
+    throw Error(kBadInput, "steps is {}, but this sampler supports at most {}.", steps, kTrainingTimesteps);
   }
   std::vector<int> timesteps;
   for (int t = 0; t < kTrainingTimesteps; t += kTrainingTimesteps / steps) {
@@ -39,8 +39,8 @@ void check_settings(const SamplerSettings& s) {
   if (!(std::isfinite(s.eta.value_or(0)) && std::isfinite(s.s_noise) && std::isfinite(s.s_churn) &&
         s.s_churn >= 0)) {
     throw Error(kBadInput,
-                "eta, sigma churn and sigma noise are {}, {} and {}, but they must be finite numbers, churn "
-                "0 or more.",
+                "eta, sigma churn and sigma noise are {}, {} and {}, but they must be finite, and churn must "
+                "not be negative.",
                 s.eta.value_or(0), s.s_churn, s.s_noise);
   }
 }

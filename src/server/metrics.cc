@@ -24,7 +24,7 @@ std::string Metrics::text() const {
     text += fmt::format("lowrank_http_requests_total{{route=\"{}\",status=\"{}\"}} {}\n", key.first,
                         key.second, count);
   text +=
-      "# HELP lowrank_http_seconds Time from a request's first byte to its answer.\n# TYPE "
+      "# HELP lowrank_http_seconds Time from a request's first byte to its response.\n# TYPE "
       "lowrank_http_seconds summary\n";
   for (const auto& [key, entry] : seconds_)
     text += fmt::format(

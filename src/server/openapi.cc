@@ -92,15 +92,13 @@ Json openapi(const std::string& version) {
 
 std::string openapi_page(const std::string& version) {
   std::string page = fmt::format(
-      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>LowRank API</title>"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><style>"
-      "body{{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
-      "1rem;color-scheme:light dark}}"
-      "table{{border-collapse:collapse;width:100%}}td,th{{text-align:left;padding:.2rem "
-      ".6rem;border-bottom:1px solid #8884;"
-      "vertical-align:top}}summary{{cursor:pointer;padding:.3rem "
-      "0}}.m{{display:inline-block;width:5rem;font-weight:600}}"
-      "</style></head><body><h1>LowRank API</h1><p>{} · <a href=\"/openapi.json\">openapi.json</a></p>\n",
+      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>LowRank API</title><meta "
+      "name=\"viewport\" content=\"width=device-width, initial-scale=1\"><style>body{{font:1rem/1.5 "
+      "system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light "
+      "dark}}table{{border-collapse:collapse;width:100%}}td,th{{text-align:left;padding:.2rem "
+      ".6rem;border-bottom:1px solid #8884;vertical-align:top}}summary{{cursor:pointer;padding:.3rem "
+      "0}}.m{{display:inline-block;width:5rem;font-weight:600}}</style></head><body><h1>LowRank "
+      "API</h1><p>{} · <a href=\"/openapi.json\">openapi.json</a></p>\n",
       escaped(version));
   for (const RouteRow& row : route_table()) {
     if (row.summary == kRefused) continue;

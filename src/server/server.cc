@@ -39,7 +39,7 @@ class StateLock {
     const fs::path file = folder / "lock";
     descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor_ < 0)
-      throw Error(kIo, "{} cannot be written; choose another folder with --state-dir.", file.string());
+      throw Error(kIo, "{} is not writable; choose another folder with --state-dir.", file.string());
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
       ::close(descriptor_);
       throw Error(kConflict, "another server uses {}; stop it, or choose another folder with --state-dir.",
@@ -94,9 +94,8 @@ class AccessLog {
 const ServerOptions& checked(const ServerOptions& options) {
   if (!is_loopback(options.address) && options.api_logins.empty() && !options.listen_without_auth)
     throw Error(kBadInput,
-                "listening on {} lets everyone in the network draw on this machine: set --api-auth "
-                "user:password, or say "
-                "--listen-without-auth if that is meant.",
+                "listening on {} lets anyone on the network use this machine: set --api-auth user:password, "
+                "or pass --listen-without-auth if that is intended.",
                 options.address);
   return options;
 }
@@ -231,23 +230,25 @@ class Server::Impl {
       case 431:
         return "the headers are too large.";
       case 503:
-        return "too much is being sent at once; try again later.";
+        return "too much data is being sent at once; try again later.";
       default:
-        return "the request cannot be understood.";
+        return "the request is malformed.";
     }
   }
 
   std::optional<Reply> check_access(const Call& call) {
     if (is_loopback(options_.address) && !is_loopback(host_name(call.header("host"))))
       // A page of another site may have made its name lead to this machine.
-      return error_reply(403, "this server is only reached as localhost; use --listen for other names.");
+      return error_reply(
+          403, "this server only accepts requests for localhost; use --listen for other host names.");
     const std::string origin = call.header("origin");
     const bool is_foreign =
         !origin.empty() && !is_same_origin(origin, call.header("host")) && !origins_.allows(origin);
     if (is_foreign && call.method != "GET" && call.method != "HEAD")
-      return error_reply(403, "pages of other sites may not do this; see --cors-allow-origins.");
+      return error_reply(403, "requests from other sites are not allowed; see --cors-allow-origins.");
     if (call.method == "OPTIONS") return std::nullopt;
-    if (!call.header("x-encoded-body").empty()) return error_reply(415, "compressed requests are not read.");
+    if (!call.header("x-encoded-body").empty())
+      return error_reply(415, "compressed requests are not supported.");
     const RouteRow* row = find_route(call.method == "HEAD" ? "GET" : call.method, call.path, nullptr);
     const Access access = row == nullptr ? Access::kApi : row->access;
     const auto& logins = access == Access::kPage ? options_.page_logins : options_.api_logins;
@@ -302,7 +303,7 @@ class Server::Impl {
     } catch (const fs::filesystem_error& error) {
       return fault_reply(asked.path, 500, file_error(error).what());
     } catch (const std::bad_alloc&) {
-      return fault_reply(asked.path, 500, "not enough memory.");
+      return fault_reply(asked.path, 500, "out of memory.");
     } catch (const std::exception& error) {
       fmt::print(stderr, "error: {} {}: {}\n", asked.method, route, error.what());
       return fault_reply(asked.path, 500, "internal error; please report this.");

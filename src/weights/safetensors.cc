@@ -13,7 +13,8 @@
 namespace lowrank::weights {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "tensor bytes are used as they lie in the file");
+static_assert(std::endian::native == std::endian::little,
+              "tensor bytes are used in the byte order of the file");
 
 // Views of `index`, whose texts lie in `file`. Of a mapped file the pages that were read go on the way: a header of 100 MB
 // would lie in memory beside its own copy.
@@ -38,7 +39,7 @@ SafetensorsHeader read_safetensors_header(std::span<const std::byte> file, const
                                           const MappedFile* mapped, std::size_t most) {
   if (file.size() < 8)
     throw Error(kBadInput,
-                "{}: truncated: a safetensors file has at least 8 bytes, found {}; fetch it again.", label,
+                "{}: truncated: a safetensors file has at least 8 bytes, found {}; download it again.", label,
                 file.size());
   std::uint64_t length = 0;
   std::memcpy(&length, file.data(), sizeof(length));
@@ -51,7 +52,7 @@ SafetensorsHeader read_safetensors_header(std::span<const std::byte> file, const
   if (index.tensors.size() > most) {
     header.is_cut = true;
     index.notes.push_back(
-        fmt::format("it has {} tensors, of which the first {} are read.", index.tensors.size(), most));
+        fmt::format("it has {} tensors, but only the first {} are read.", index.tensors.size(), most));
     index.tensors.resize(most);
   }
   constexpr std::size_t kLarge = 4 << 20;

@@ -50,7 +50,7 @@ class HeaderReader {
       : scanner_(text), header_bytes_(text.size()), data_bytes_(data_bytes), label_(label) {}
 
   SafetensorsIndex read() {
-    if (scanner_.skip_blanks()) note("There are blanks before its header.");
+    if (scanner_.skip_blanks()) note("There are spaces before its header.");
     need('{');
     if (!scanner_.take('}')) {
       do member();
@@ -159,7 +159,7 @@ class HeaderReader {
       need(']');
     }
     if (count != 2) refuse("must have exactly two data_offsets");
-    if (both[0] > both[1]) refuse("has data_offsets that run backwards");
+    if (both[0] > both[1]) refuse("has data_offsets in the wrong order");
     tensor.begin = both[0];
     tensor.end = both[1];
   }
@@ -176,7 +176,7 @@ class HeaderReader {
       case JsonScanner::Number::kNegative:
         refuse("has a negative number");
       case JsonScanner::Number::kOther:
-        refuse("has a number that is not an integer of 64 bits");
+        refuse("has a number that is not a 64-bit integer");
       case JsonScanner::Number::kNone:
         break;
     }
@@ -196,13 +196,13 @@ class HeaderReader {
         broken("key '{}' has the unknown type '{}'", shortened(key_), shortened(dtype));
       bits = foreign->bits;
       tensor.is_foreign = true;
-      note(fmt::format("'{}' is left out: its type {} is not supported.", shortened(key_), dtype));
+      note(fmt::format("'{}' is skipped: its type {} is not supported.", shortened(key_), dtype));
     }
     const auto expected = byte_count(shape, bits);
     const std::uint64_t found = tensor.end - tensor.begin;
     if (expected && *expected == found) return;
     const std::string stated = shape_text({shape.begin(), shape.end()});
-    if (!expected) broken("key '{}' has a shape {} too large to count", shortened(key_), stated);
+    if (!expected) broken("key '{}' has a shape {} whose size overflows", shortened(key_), stated);
     broken("key '{}' of type {} and shape {} needs {} bytes but has {}", shortened(key_), dtype, stated,
            *expected, found);
   }
@@ -211,11 +211,11 @@ class HeaderReader {
 
   void metadata() {
     if (std::exchange(has_metadata_, true))
-      note("__metadata__ occurs twice; the later text of a name counts.");
+      note("__metadata__ occurs twice; for duplicate names, the later value is used.");
     if (!scanner_.take('{')) {
       const std::string_view found = scanner_.what_comes();
       skip_value();
-      note(fmt::format("__metadata__ is {} instead of texts by name; it is left out.", found));
+      note(fmt::format("__metadata__ is {} instead of an object of strings; it is ignored.", found));
       return;
     }
     if (scanner_.take('}')) return;
@@ -244,20 +244,16 @@ class HeaderReader {
   void add_notes() {
     if (odd_values_ > 0)
       note(fmt::format(
-          "__metadata__ holds {} entries that are no texts, the first is '{}'; they are left out.",
+          "__metadata__ contains {} entries that are not strings, the first is '{}'; they are ignored.",
           odd_values_, odd_value_));
     if (repeated_names_ > 0)
-      note(fmt::format("__metadata__ states {} names more than once; the later text counts.",
+      note(fmt::format("__metadata__ contains {} names more than once; the later value is used.",
                        repeated_names_));
     if (has_unsound_text_)
-      note(
-          "__metadata__ holds texts that are not valid JSON in UTF-8; what cannot be read of them is "
-          "replaced.");
+      note("__metadata__ contains text that is not valid JSON in UTF-8; unreadable parts are replaced.");
     if (!unknown_field_.empty())
-      note(fmt::format(
-          "its entries have fields that the format does not know, such as '{}'; they are left out.",
-          unknown_field_));
-    if (more_notes_ > 0) index_.notes.push_back(fmt::format("{} more notes are left out.", more_notes_));
+      note(fmt::format("its entries have unknown fields, such as '{}'; they are ignored.", unknown_field_));
+    if (more_notes_ > 0) index_.notes.push_back(fmt::format("{} more notes are omitted.", more_notes_));
   }
 
   // ── the whole ──
@@ -294,18 +290,18 @@ class HeaderReader {
     std::uint64_t at = 0;
     for (const HeaderTensor& tensor : index_.tensors) {
       if (tensor.begin != at)
-        broken("key '{}' begins at byte {} of the data where {} is expected ({})", shortened(tensor.key),
-               tensor.begin, at, tensor.begin < at ? "tensors overlap" : "a hole between tensors");
+        broken("key '{}' begins at byte {} of the data, but {} is expected ({})", shortened(tensor.key),
+               tensor.begin, at, tensor.begin < at ? "tensors overlap" : "a gap between tensors");
       at = tensor.end;
     }
     if (at == data_bytes_) return;
     if (at < data_bytes_) broken("{} bytes follow the last tensor", data_bytes_ - at);
     const std::uint64_t before = 8 + header_bytes_;
-    throw Error(
-        kBadInput,
-        "{}: truncated: expected {} bytes, found {}; the download was probably cut short, fetch it again.",
-        label_, checked_add(before, at).value_or(std::numeric_limits<std::uint64_t>::max()),
-        before + data_bytes_);
+    throw Error(kBadInput,
+                "{}: truncated: expected {} bytes, found {}; the download was probably interrupted, download "
+                "it again.",
+                label_, checked_add(before, at).value_or(std::numeric_limits<std::uint64_t>::max()),
+                before + data_bytes_);
   }
 
   // ── what may go wrong ──
@@ -336,11 +332,11 @@ class HeaderReader {
   [[noreturn]] void misplaced() {
     const std::string_view found = scanner_.what_comes();
     if (found.empty()) not_json();
-    refuse("has {} where none is expected", found);
+    refuse("has {} in an unexpected place", found);
   }
   template <typename... Args>
   [[noreturn]] void broken(fmt::format_string<Args...> format, Args&&... args) const {
-    throw Error(kBadInput, "{}: broken safetensors file: {}; fetch the file again.", label_,
+    throw Error(kBadInput, "{}: broken safetensors file: {}; download the file again.", label_,
                 fmt::format(format, std::forward<Args>(args)...));
   }
   template <typename... Args>
@@ -374,7 +370,7 @@ SafetensorsIndex read_safetensors_index(std::string_view text, std::uint64_t dat
   const auto first = text.find_first_not_of(" \t\n\r");
   if (first == std::string_view::npos || text[first] != '{' || text.find('\0') != std::string_view::npos)
     throw Error(kBadInput,
-                "{}: is no safetensors file: its header is not a JSON object; check what the file is.",
+                "{}: is not a safetensors file: its header is not a JSON object; check what the file is.",
                 label);
   return HeaderReader(text, data_bytes, label).read();
 }
@@ -382,12 +378,12 @@ SafetensorsIndex read_safetensors_index(std::string_view text, std::uint64_t dat
 std::uint64_t checked_header_length(std::uint64_t stated, std::uint64_t file_size, const std::string& label) {
   if (stated > kMaxHeaderBytes)
     throw Error(kBadInput,
-                "{}: broken safetensors file: its header claims {} bytes (limit {}); fetch it again.", label,
-                stated, kMaxHeaderBytes);
+                "{}: broken safetensors file: its header claims {} bytes (limit {}); download it again.",
+                label, stated, kMaxHeaderBytes);
   if (file_size < 8 || stated > file_size - 8)
     throw Error(kBadInput,
-                "{}: truncated: expected at least {} bytes (header length), found {}; fetch it again.", label,
-                stated + 8, file_size);
+                "{}: truncated: expected at least {} bytes (header length), found {}; download it again.",
+                label, stated + 8, file_size);
   return stated;
 }
 
@@ -411,7 +407,7 @@ std::optional<HeaderText> read_header_text(const std::filesystem::path& path) {
   HeaderText header{.text = std::string(static_cast<std::size_t>(length), '\0'),
                     .data_bytes = size - 8 - length};
   if (file.read(header.text.data(), header.text.size(), 8) != header.text.size())
-    throw Error(kConflict, "{}: was being written while it was read; try again.", path.string());
+    throw Error(kConflict, "{}: was modified while it was being read; try again.", path.string());
   return header;
 }
 

@@ -162,7 +162,7 @@ std::vector<std::string> apply_scales(std::vector<TensorView>& tensors, std::vec
   auto taken = scaled.apply();
   if (scaled.scaled() > 0)
     notes.push_back(
-        fmt::format("{} tensors are stored with scales, by which they are multiplied.", scaled.scaled()));
+        fmt::format("{} tensors are stored with scales and are multiplied by them.", scaled.scaled()));
   return taken;
 }
 

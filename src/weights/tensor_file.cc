@@ -16,16 +16,14 @@ namespace {
 void refuse_wrong_downloads(const std::filesystem::path& path, std::string_view text) {
   if (text.starts_with("version https://git-lfs")) {
     throw Error(kBadInput,
-                "{}: is only the git-lfs pointer of a model; fetch the file itself (git lfs pull).",
+                "{}: is only the git-lfs pointer of a model; download the file itself (git lfs pull).",
                 path.string());
   }
   if (text.starts_with("<!") || text.starts_with("<html"))
     throw Error(kBadInput, "{}: is a web page, not a model; download the file itself.", path.string());
   if (text.starts_with("GGUF"))
-    throw Error(
-        kUnsupported,
-        "{}: is a GGUF file, whose numbers are quantised; fetch the model as .safetensors in 16 bits.",
-        path.string());
+    throw Error(kUnsupported, "{}: is a quantised GGUF file; download the model as .safetensors in 16 bits.",
+                path.string());
 }
 
 std::shared_ptr<const TensorFile> read_container(const std::filesystem::path& path,

@@ -26,7 +26,7 @@ std::string quoted(const std::string& text, const std::filesystem::path& path) {
   try {
     return nlohmann::json(text).dump();
   } catch (const nlohmann::json::exception&) {
-    throw Error(kBadInput, "{}: a name or metadata text is not UTF-8; rename it.", path.string());
+    throw Error(kBadInput, "{}: a name or metadata value is not UTF-8; rename it.", path.string());
   }
 }
 
@@ -35,8 +35,7 @@ void check_tensor(const TensorView& view, const std::filesystem::path& path) {
   const auto elements = checked_elements(view.shape);
   const auto bytes = elements ? checked_multiply(*elements, item_size(view.dtype)) : std::nullopt;
   if (!bytes || *bytes != view.bytes.size()) {
-    throw Error(kBadInput,
-                "{}: tensor '{}' of type {} and shape {} does not have {} bytes; its data do not fit.",
+    throw Error(kBadInput, "{}: the data of tensor '{}' of type {} and shape {} does not have {} bytes.",
                 path.string(), view.name, dtype_name(view.dtype), shape_text(view.shape), view.bytes.size());
   }
   if (view.name == "__metadata__")

@@ -66,7 +66,7 @@ class Converter {
 
 [[noreturn]] void refuse_byte(std::string_view bytes, std::size_t at, const std::string& label,
                               const std::string& encoding, const std::string& remedy) {
-  throw Error(kBadInput, "{}: byte {} (0x{:02x}) is no {} text; save the file as UTF-8{}.", label, at + 1,
+  throw Error(kBadInput, "{}: byte {} (0x{:02x}) is not valid {}; save the file as UTF-8{}.", label, at + 1,
               static_cast<unsigned char>(bytes[at]), encoding, remedy.empty() ? "" : ", or " + remedy);
 }
 
@@ -75,10 +75,10 @@ class Converter {
 void check_encoding(const std::string& encoding, const std::string& option) {
   const std::string name = iconv_name(encoding);
   if (name.empty() || !Converter(name).is_open())
-    throw Error(
-        kBadInput,
-        "{} is '{}', which this system cannot read; usual ones are utf-8, utf-16, cp1252, cp932, gbk.",
-        option, encoding);
+    throw Error(kBadInput,
+                "{} is '{}', an encoding that this system does not support; common ones are utf-8, utf-16, "
+                "cp1252, cp932, gbk.",
+                option, encoding);
 }
 
 std::string decode_text(std::string_view bytes, const std::string& label, const TextFileOptions& options) {
@@ -92,14 +92,13 @@ std::string decode_text(std::string_view bytes, const std::string& label, const 
   }
   const bool is_guess = skipped == 0 && options.encoding.empty();
   if (const auto zero = bytes.find('\0'); is_guess && zero != std::string_view::npos)
-    throw Error(
-        kBadInput,
-        "{}: byte {} is zero, so it is no UTF-8 text, perhaps UTF-16 without its mark; save the file as "
-        "UTF-8{}.",
-        label, zero + 1, options.remedy.empty() ? "" : ", or " + options.remedy);
+    throw Error(kBadInput,
+                "{}: byte {} is zero, so this is not UTF-8 text, perhaps UTF-16 without a byte order mark; "
+                "save the file as UTF-8{}.",
+                label, zero + 1, options.remedy.empty() ? "" : ", or " + options.remedy);
   Converter converter(encoding);
   if (!converter.is_open())
-    throw Error(kUnsupported, "{}: this system cannot read {} texts; save the file as UTF-8.", label,
+    throw Error(kUnsupported, "{}: this system cannot read {} text; save the file as UTF-8.", label,
                 encoding);
   std::string out;
   out.reserve(bytes.size());

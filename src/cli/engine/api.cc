@@ -71,7 +71,7 @@ request::GenerationRequest request_of(const Generation& asked) {
   for (const auto& [name, value] : asked.more) {
     const request::FieldRow* row = request::field_by_api(name);
     if (row == nullptr)
-      throw Error(kBadInput, "there is no field '{}' in a generation; check the spelling.", name);
+      throw Error(kBadInput, "unknown field '{}' in a generation request; check the spelling.", name);
     request::set_field(request, *row, value, name);
   }
   return request;

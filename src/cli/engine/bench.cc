@@ -67,7 +67,7 @@ int bench(const CommandCall& call) {
   const bool guided = request.cfg_scale.value != 1;
   const double pictures = static_cast<double>(result.pictures.size());
   const auto& model = session.use_model(request);
-  fmt::print("model             {} ({:.2f} GB of weights as held)\n", model.name(),
+  fmt::print("model             {} ({:.2f} GB of weights in memory)\n", model.name(),
              static_cast<double>(model.parameter_bytes()) / 1e9);
   fmt::print("picture           {}x{}, batch {}, {} threads\n", picture.width, picture.height,
              request.batch_size, at::get_num_threads());

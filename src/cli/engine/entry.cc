@@ -34,7 +34,7 @@ int run_train_lora(const CommandCall& call) {
                                                       .progress = stderr});
 }
 
-constexpr std::string_view kNoMemory = "error: not enough memory; a smaller size or batch needs less.";
+constexpr std::string_view kNoMemory = "error: out of memory; use a smaller size or batch.";
 
 struct EngineCommand {
   std::string_view name;
@@ -72,7 +72,7 @@ int run(const CommandText& call) {
     const StopSignal signal;
     return command.run({call.arguments, signal.token()});
   }
-  throw Error(kInternal, "the engine knows no command '{}'; engine and program are of different versions.",
+  throw Error(kInternal, "the engine has no command '{}'; the engine and the program are different versions.",
               call.command);
 }
 

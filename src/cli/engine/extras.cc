@@ -61,7 +61,7 @@ fs::path asked_file(const ExtrasArguments& a, const fs::path& picture) {
   const bool is_folder = !a.output.empty() && (a.output.ends_with('/') || fs::is_directory(a.output));
   if (!a.output.empty() && !is_folder) {
     if (a.pictures.size() > 1)
-      throw Error(kBadInput, "--output names one file for {} pictures; name a folder, with '/' at its end.",
+      throw Error(kBadInput, "--output names a single file for {} pictures; give a folder, ending in '/'.",
                   a.pictures.size());
     const fs::path file = a.output;
     return file.has_extension() ? file : fs::path(file.string() + extension);
@@ -81,14 +81,14 @@ fs::path save_enlarged(const ExtrasArguments& a, const fs::path& picture, const 
   const bool is_named = !a.output.empty() && asked.filename() == fs::path(a.output).filename();
   if (is_named && fs::is_regular_file(asked, failure) && !fs::equivalent(asked, picture, failure) &&
       library::is_own_picture(asked)) {
-    fmt::print(stderr, "warning: {}: an older picture of LowRank is replaced.\n", asked.string());
+    fmt::print(stderr, "warning: {}: an older LowRank picture was replaced.\n", asked.string());
     image::save_picture(asked, enlarged, options);
     return asked;
   }
   fs::path file = image::save_new_picture(asked, enlarged, options);
   if (file != asked)
-    fmt::print(stderr, "warning: {} was there already and stays; the picture is {}.\n", asked.string(),
-               file.string());
+    fmt::print(stderr, "warning: {} already exists and was kept; the picture was saved as {}.\n",
+               asked.string(), file.string());
   return file;
 }
 
@@ -97,10 +97,10 @@ fs::path save_enlarged(const ExtrasArguments& a, const fs::path& picture, const 
 int extras(const CommandCall& call) {
   ExtrasArguments a = read_extras(call.arguments);
   a.pictures = library::expand_pictures(a.pictures);
-  if (a.pictures.empty()) throw Error(kBadInput, "extras needs a picture, or a folder of pictures.");
+  if (a.pictures.empty()) throw Error(kBadInput, "extras needs a picture or a folder of pictures.");
   request::check_request(a.request);
   if (a.request.upscaler_1 == "None")
-    throw Error(kBadInput, "nothing to do: name what enlarges with --upscaler, for example Lanczos.");
+    throw Error(kBadInput, "nothing to do: choose an upscaler with --upscaler, for example Lanczos.");
   // A name that does not fit is told before the first picture.
   image::picture_format(asked_file(a, a.pictures.front()).extension().string().substr(1));
   if (a.threads > 0) at::set_num_threads(a.threads);

@@ -24,7 +24,8 @@ void check_device(const std::string& name) {
 std::string axis_text(const Arguments& given, const char* flag) {
   const std::vector<std::string> axes = given.values(flag);
   if (axes.size() > 1)
-    throw Error(kBadInput, "--{} is given twice, '{}' and '{}'; a second axis is --y, a third --z.", flag,
+    throw Error(kBadInput,
+                "--{} is given twice, '{}' and '{}'; use --y for a second axis and --z for a third.", flag,
                 axes[0], axes[1]);
   return axes.empty() ? "" : axes.front();
 }
@@ -70,9 +71,9 @@ void note_what_is_missing(GenerationArguments& arguments, const prompt::Infotext
       missing += fmt::format("{}{}", missing.empty() ? "" : ", ",
                              label == std::string_view("Size-1") ? "Size" : label);
   if (!missing.empty())
-    arguments.notes.push_back(
-        fmt::format("{}: does not say {}, so LowRank's own are taken{}.", arguments.from.string(), missing,
-                    infotext.find("Seed") == nullptr ? ", and a random seed unless --seed is given" : ""));
+    arguments.notes.push_back(fmt::format(
+        "{}: does not state {}, so LowRank's defaults are used{}.", arguments.from.string(), missing,
+        infotext.find("Seed") == nullptr ? ", and a random seed unless --seed is given" : ""));
 }
 
 void repeat_picture(GenerationArguments& arguments, std::string_view command) {
@@ -84,20 +85,20 @@ void repeat_picture(GenerationArguments& arguments, std::string_view command) {
     arguments.notes.push_back(fmt::format("{}: {}", arguments.from.string(), note));
   if (settings.generator != "A1111")
     arguments.notes.push_back(
-        fmt::format("{}: was made by {}, whose pictures come out otherwise with equal settings.",
+        fmt::format("{}: was made by {}, whose pictures differ even with the same settings.",
                     arguments.from.string(), settings.generator));
   if (infotext.prompt.find("<lora:") != std::string::npos || infotext.find("AddNet Model 1") != nullptr)
     library::use_local_names(infotext,
                              library::Library::open(library::find_data_dir(arguments.data_dir.string())));
   note_what_is_missing(arguments, infotext);
   for (const auto& label : request::apply_metadata(arguments.request, infotext))
-    arguments.notes.push_back(fmt::format("{}: '{}' is unknown to LowRank, so the picture may differ.",
+    arguments.notes.push_back(fmt::format("{}: '{}' is not supported by LowRank, so the picture may differ.",
                                           arguments.from.string(), label));
   if (const std::string* weights = infotext.find("U-Net weights")) arguments.int8 = *weights == "int8";
   if (const std::string* hash = infotext.find("Init image hash")) arguments.init_hash = *hash;
   if (request::is_img2img(infotext) && arguments.init.empty())
     arguments.notes.push_back(fmt::format(
-        "{}: was made from another picture, which {} does not have; give it with 'lowrank img2img --init'.",
+        "{}: was made from an input picture that is not stored in {}; pass it with 'lowrank img2img --init'.",
         arguments.from.string(), command));
 }
 

@@ -28,7 +28,8 @@ std::optional<image::Mask> mask_for(const fs::path& mask, const fs::path& pictur
   if (!fs::is_directory(mask)) return image::load_mask(mask);
   for (const auto& file : library::picture_files(mask))
     if (file.stem() == picture.stem()) return image::load_mask(file);
-  throw Error(kNotFound, "there is no mask for {} in {}; name it alike.", picture.string(), mask.string());
+  throw Error(kNotFound, "no mask for {} in {}; give the mask the same file name.", picture.string(),
+              mask.string());
 }
 
 // Opens every picture of a folder and its mask once, so that a bad one stops the work before it begins.
@@ -55,7 +56,7 @@ int img2img(const CommandCall& call) {
   request::check_request(arguments.request);
   const auto pictures = library::expand_pictures(arguments.init);
   if (pictures.empty())
-    throw Error(kBadInput, "img2img needs a picture to start from: --init FILE, or a folder of pictures.");
+    throw Error(kBadInput, "img2img needs an input picture: --init FILE, or a folder of pictures.");
   const auto count = static_cast<std::size_t>(arguments.request.picture_count());
   PictureMaker maker(arguments, "img2img-images", pictures.size() * count, call.stop);
   maker.check(std::span(&arguments.request, 1));

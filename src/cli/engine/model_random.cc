@@ -33,7 +33,7 @@ Options read_options(const Arguments& given) {
                   .out = given.value("out"),
                   .seed = static_cast<std::uint64_t>(given.whole_number("seed"))};
   if (!options.out.ends_with(".safetensors"))
-    throw Error(kBadInput, "--out is '{}', but must name a file that ends in .safetensors.", options.out);
+    throw Error(kBadInput, "--out is '{}', but must be a file name that ends in .safetensors.", options.out);
   return options;
 }
 

@@ -137,7 +137,7 @@ OutputFiles::OutputFiles(const GenerationArguments& arguments, std::string_view 
   } else if (pattern.ends_with('/') || fs::is_directory(pattern)) {
     pattern = (fs::path(pattern) / "[number]-[seed]").string();
   } else if (fs::is_other(pattern)) {
-    throw Error(kBadInput, "-o {}: is a device or a pipe; name a file or a folder.", pattern);
+    throw Error(kBadInput, "-o {}: is a device or a pipe; give a file or a folder.", pattern);
   } else if (const std::string extension = fs::path(pattern).extension().string();
              is_written_extension(extension)) {
     extension_ = extension;
@@ -147,7 +147,7 @@ OutputFiles::OutputFiles(const GenerationArguments& arguments, std::string_view 
   format_ =
       image::picture_format(extension_.empty() || !arguments.format.empty() ? asked : extension_.substr(1));
   if (!extension_.empty() && format_ != image::picture_format(extension_.substr(1)))
-    throw Error(kBadInput, "--format {} contradicts the output name '{}'; leave one of them out.",
+    throw Error(kBadInput, "--format {} contradicts the output name '{}'; remove one of them.",
                 arguments.format, arguments.output);
   if (extension_.empty()) extension_ = "." + asked;
   is_plain_ = !has_words(pattern);
@@ -176,11 +176,11 @@ SavedPicture OutputFiles::save(const pipeline::GeneratedPicture& picture, const 
   const image::EncodeOptions options{.format = format_, .quality = quality_, .parameters = picture.metadata};
   if (may_replace(asked)) {
     image::save_picture(asked, picture.picture, options);
-    return {asked, fmt::format("{}: an older picture of LowRank is replaced.", asked.string())};
+    return {asked, fmt::format("{}: an older LowRank picture was replaced.", asked.string())};
   }
   SavedPicture saved{image::save_new_picture(asked, picture.picture, options), ""};
   if (saved.file != asked && !std::exchange(has_told_, true))
-    saved.note = fmt::format("{} was there already and stays; the picture is {}.", asked.string(),
+    saved.note = fmt::format("{} already exists and was kept; the picture was saved as {}.", asked.string(),
                              saved.file.string());
   return saved;
 }

@@ -42,7 +42,7 @@ PictureMaker::PictureMaker(const GenerationArguments& arguments, std::string_vie
   tell_unread_folders(arguments.data_dir);
   if (!arguments.preview.empty() && std::filesystem::exists(arguments.preview) &&
       !library::is_own_picture_without_settings(arguments.preview))
-    throw Error(kConflict, "--preview {}: is no preview of LowRank's, so it stays; name another file.",
+    throw Error(kConflict, "--preview {}: is not a LowRank preview and was kept; choose another file name.",
                 arguments.preview.string());
 }
 
@@ -107,7 +107,7 @@ void PictureMaker::print(const std::vector<MadePictures>& series, const std::fil
     whole["sheet"] = sheet.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(sheet.string());
     fmt::print("{}\n", whole.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   } else if (!sheet.empty()) {
-    fmt::print("{}  all on one sheet\n", sheet.string());
+    fmt::print("{}  all on one grid\n", sheet.string());
   }
 }
 

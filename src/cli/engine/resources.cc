@@ -31,10 +31,9 @@ fs::path find_checkpoint(const library::DataDir& data, const std::string& asked,
     fmt::print(stderr, "warning: {}\n", notice);
   told = true;
   if (!file.empty()) return file;
-  throw Error(
-      kNotFound,
-      "there is no checkpoint in {}; put a Stable Diffusion 1.x file there, or name one with --model.",
-      data.checkpoints().string());
+  throw Error(kNotFound,
+              "no checkpoint in {}; put a Stable Diffusion 1.x file there, or choose one with --model.",
+              data.checkpoints().string());
 }
 
 // By name, alias, path, former name or hash, from the index of the collection. Looks again when a name is

@@ -39,7 +39,7 @@ request::GenerationRequest given_pictures(const GenerationArguments& arguments) 
   if (arguments.init.empty()) return pictures;
   const auto files = library::expand_pictures(arguments.init);
   if (files.size() != 1)
-    throw Error(kBadInput, "a series starts from one picture; {} were given.", files.size());
+    throw Error(kBadInput, "a series uses one input picture, but {} were given.", files.size());
   pictures.init_images = {image::load_picture(files.front())};
   if (!arguments.mask.empty()) pictures.mask = image::load_mask(arguments.mask);
   return pictures;
@@ -95,7 +95,7 @@ void make_series(const Series& series, const GenerationArguments& arguments, std
     pixels += static_cast<double>(made[i].result.pictures.front().picture.rgb.size()) / 3;
     if (has_sheet && pixels > kMaxSheetPixels) {
       has_sheet = false;
-      fmt::print(stderr, "warning: the sheet would be larger than {:.0f} million pixels and is left out.\n",
+      fmt::print(stderr, "warning: the grid would be larger than {:.0f} million pixels and was not made.\n",
                  kMaxSheetPixels / 1e6);
       for (auto& each : made)
         for (auto& picture : each.result.pictures) picture.picture.rgb = {};
@@ -127,7 +127,7 @@ int xyz(const CommandCall& call) {
   faults.add_from([&] { settings.axes[2] = axis_of(arguments.z_axis, "z"); });
   if (faults.empty() &&
       std::ranges::all_of(settings.axes, [](const auto& axis) { return axis.text.empty(); }))
-    throw Error(kBadInput, "xyz needs an axis: --x \"Steps: 10, 20, 30\", and --y and --z as you like.");
+    throw Error(kBadInput, "xyz needs an axis: --x \"Steps: 10, 20, 30\", and optionally --y and --z.");
   const request::Series series = request::xyz_series(arguments.request, settings, kMostPictures, &faults);
   if (faults.empty())
     for (const std::string& idle :
@@ -152,7 +152,7 @@ int prompts(const CommandCall& call) {
   const GenerationArguments arguments = series_arguments(call, "prompts");
   std::ifstream file(arguments.prompts_file, std::ios::binary);  // which may be a pipe
   if (!file)
-    throw Error(kNotFound, "{}: the file with prompts cannot be read; name one with --file.",
+    throw Error(kNotFound, "{}: the prompt file cannot be read; choose another with --file.",
                 arguments.prompts_file.string());
   const std::string bytes{std::istreambuf_iterator<char>(file), {}};
   const std::string text = decode_text(bytes, arguments.prompts_file.string());

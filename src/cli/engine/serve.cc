@@ -80,9 +80,10 @@ void tell_of_data(const ServerOptions& options) {
   const std::filesystem::path before = data.root / "lowrank-server", now = library::server_state_folder(data);
   std::error_code failure;
   if (options.state_dir.empty() && before != now && std::filesystem::exists(before / "queue.sqlite", failure))
-    fmt::print(stderr,
-               "warning: {} is from an earlier version and is not read; jobs and options lie in {} now.\n",
-               before.string(), now.string());
+    fmt::print(
+        stderr,
+        "warning: {} is from an earlier version and is ignored; jobs and options are now stored in {}.\n",
+        before.string(), now.string());
 }
 
 }  // namespace
@@ -94,7 +95,8 @@ int serve(const CommandCall& call) {
   const bool has_tls = !options.certificate_file.empty();
   const bool is_everywhere = options.address == "0.0.0.0" || options.address == "::";
   if (options.listen_without_auth && options.api_logins.empty() && !is_loopback(options.address))
-    fmt::print(stderr, "warning: everyone who reaches {} may use this server; --api-auth sets a password.\n",
+    fmt::print(stderr,
+               "warning: anyone who can reach {} can use this server; set a password with --api-auth.\n",
                options.address);
   tell_of_data(options);
   const auto url_of = [&](const std::string& host) {
@@ -103,7 +105,7 @@ int serve(const CommandCall& call) {
                        server.port());
   };
   const std::string url = url_of(is_everywhere ? "localhost" : options.address);
-  fmt::print("Listening on {}  (API description: /docs; Ctrl-C ends)\n", url);
+  fmt::print("Listening on {}  (API description: /docs; Ctrl-C stops the server)\n", url);
   if (is_everywhere) {
     for (const std::string& address :
          reachable_addresses(options.address == "::" ? Family::kBoth : Family::kV4))

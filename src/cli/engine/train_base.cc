@@ -18,7 +18,7 @@ request::BaseTraining read_train_base(const Arguments& given) {
   for (const auto& row : request::base_options())
     for (const std::string& value : given.values(row.flag))
       request::set_option(row, run, value, fmt::format("--{}", row.flag));
-  if (run.pictures.empty()) throw Error(kBadInput, "--data is missing; name a folder of captioned pictures.");
+  if (run.pictures.empty()) throw Error(kBadInput, "--data is missing; give a folder of captioned pictures.");
   if (run.out.extension() != ".safetensors")
     throw Error(kBadInput, "--out is '{}', but must name a file with the extension .safetensors.",
                 run.out.string());

@@ -37,7 +37,7 @@ int train_lora(const TrainLoraCommand& command, const TrainLoraSurroundings& aro
   const auto result = training::run_lora_job(session, command.job, control);
   bar.clear();
   if (result.skipped_steps > 0)
-    fmt::print(around.out, "Warning: {} steps had no finite gradient and changed nothing.\n",
+    fmt::print(around.out, "Warning: {} steps had a non-finite gradient and were skipped.\n",
                result.skipped_steps);
   fmt::print(around.out, "LoRA:          {}  ({} modules, loss {:.4f})\n", result.file.string(),
              result.modules, result.loss);

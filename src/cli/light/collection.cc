@@ -29,7 +29,7 @@ std::int64_t seconds_of(const std::string& text, std::string_view label) {
   char rest = 0;
   if (std::sscanf(text.c_str(), "%4d-%2d-%2d%c", &day.tm_year, &day.tm_mon, &day.tm_mday, &rest) != 3 ||
       day.tm_mon < 1 || day.tm_mon > 12 || day.tm_mday < 1 || day.tm_mday > 31)
-    throw Error(kBadInput, "--{} is '{}', but must be a day such as 2026-01-31.", label, text);
+    throw Error(kBadInput, "--{} is '{}', but must be a date such as 2026-01-31.", label, text);
   day.tm_year -= 1900;
   day.tm_mon -= 1;
   day.tm_isdst = -1;
@@ -84,7 +84,7 @@ fs::path find_model(const library::DataDir& data, const std::string& name) {
     if (const std::string notice = library::default_checkpoint_notice(data, file); !notice.empty())
       fmt::print(stderr, "warning: {}\n", printable(notice));
     if (!file.empty()) return file;
-    throw Error(kNotFound, "there is no checkpoint in {}; put one there, or name a file.",
+    throw Error(kNotFound, "no checkpoint in {}; put one there, or give a file.",
                 data.checkpoints().string());
   }
   return library::resolve_checkpoint(data, name, library::remembered_hashes());

@@ -30,14 +30,14 @@ fs::path save_sheet(const fs::path& file, const std::vector<std::string>& parts,
   std::error_code failure;
   const auto is_file = [&](const fs::path& part) { return fs::equivalent(part, file, failure); };
   if (std::ranges::none_of(parts, is_file) && library::is_own_picture(file)) {
-    fmt::print(stderr, "warning: {}: an older picture of LowRank is replaced.\n", file.string());
+    fmt::print(stderr, "warning: {}: an older LowRank picture was replaced.\n", file.string());
     image::save_picture(file, sheet, options);
     return file;
   }
   fs::path saved = image::save_new_picture(file, sheet, options);
   if (saved != file)
-    fmt::print(stderr, "warning: {} was there already and stays; the sheet is {}.\n", file.string(),
-               saved.string());
+    fmt::print(stderr, "warning: {} already exists and was kept; the contact sheet was saved as {}.\n",
+               file.string(), saved.string());
   return saved;
 }
 
@@ -51,7 +51,7 @@ int contact_sheet(const Invocation& invocation) {
   if (const auto given = invocation.options.find("caption"); given != invocation.options.end())
     captions = given->second;
   if (captions.size() > invocation.places.size())
-    throw Error(kBadInput, "there are {} captions for {} pictures; give one for each at most.",
+    throw Error(kBadInput, "{} captions were given for {} pictures; give at most one per picture.",
                 captions.size(), invocation.places.size());
   std::vector<image::SheetCell> cells;
   std::int64_t pixels = 0;
@@ -61,7 +61,7 @@ int contact_sheet(const Invocation& invocation) {
                      .caption = i < captions.size() ? captions[i] : caption_of(file)});
     pixels += static_cast<std::int64_t>(cells.back().picture.width) * cells.back().picture.height;
     if (pixels > 400'000'000)
-      throw Error(kBadInput, "the pictures up to {} have more than 400 million pixels; make several sheets.",
+      throw Error(kBadInput, "the pictures up to {} exceed 400 million pixels in total; make several sheets.",
                   file);
   }
   const std::string asked = invocation.value("columns");

@@ -68,7 +68,7 @@ int lora_dedupe(const Invocation& invocation) {
     return 0;
   }
   for (const auto& group : groups) {
-    fmt::print("{} {}:\n", group.is_whole_file ? "the same file" : "the same tensors under other metadata",
+    fmt::print("{} {}:\n", group.is_whole_file ? "the same file" : "the same tensors with different metadata",
                (group.is_whole_file ? group.files.front().sha256 : group.files.front().addnet).substr(0, 12));
     for (const Record& record : group.files)
       fmt::print("  {}  {}  {}\n", printable(library.path_of(record).string()),
@@ -76,17 +76,16 @@ int lora_dedupe(const Invocation& invocation) {
                  date_text(record.mtime_ns / 1'000'000'000));
   }
   for (const auto& conflict : conflicts) {
-    fmt::print("several files are called '{}'; <lora:{}:1> takes {}:\n", printable(conflict.name),
+    fmt::print("several files are named '{}'; <lora:{}:1> uses {}:\n", printable(conflict.name),
                printable(prompt::network_name(conflict.name)),
-               conflict.winner ? "the one with the mark" : "none of them");
+               conflict.winner ? "the marked one" : "none of them");
     for (const Record& record : conflict.claimants)
       fmt::print("  {} {}\n", conflict.winner && record.id == *conflict.winner ? '*' : ' ',
                  printable(library.path_of(record).string()));
   }
-  if (groups.empty() && conflicts.empty())
-    fmt::print("No file is there twice, and no name means two files.\n");
+  if (groups.empty() && conflicts.empty()) fmt::print("No file exists twice, and no name is ambiguous.\n");
   if (wasted > 0)
-    fmt::print("{} would be free with one copy of each.\n", size_text(static_cast<std::uint64_t>(wasted)));
+    fmt::print("Keeping one copy of each would free {}.\n", size_text(static_cast<std::uint64_t>(wasted)));
   return 0;
 }
 

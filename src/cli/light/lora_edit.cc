@@ -55,8 +55,7 @@ int write_edit(const Invocation& invocation, Library& library, const Record& rec
 double weight_of(const std::string& text) {
   const auto weight = parse_number(text);
   if (!weight || *weight < -10 || *weight > 10)
-    throw Error(kBadInput, "--weight is '{}', but must be a number between -10 and 10; 0 takes it away.",
-                text);
+    throw Error(kBadInput, "--weight is '{}', but must be a number between -10 and 10; 0 removes it.", text);
   return *weight;
 }
 
@@ -95,8 +94,8 @@ int lora_type(const Invocation& invocation) {
   if (asked == "auto") return write_edit(invocation, library, record, {.type = ""});
   const auto type = library::type_meant_by(asked);
   if (type.empty())
-    throw Error(kBadInput, "'{}' is no type; it must be one of {}, or auto to let the files tell.", asked,
-                fmt::join(library::lora_types(), ", "));
+    throw Error(kBadInput, "'{}' is not a type; it must be one of {}, or auto to detect it from the files.",
+                asked, fmt::join(library::lora_types(), ", "));
   return write_edit(invocation, library, record, {.type = std::string(type)});
 }
 
@@ -128,7 +127,7 @@ int lora_rate(const Invocation& invocation) {
   const Record record = library.resolve(invocation.places.front()).record;
   const auto rating = parse_integer(invocation.places[1]);
   if (!rating || *rating < 0 || *rating > 5)
-    throw Error(kBadInput, "the rating is '{}', but must be 1 to 5, or 0 to take it away.",
+    throw Error(kBadInput, "the rating is '{}', but must be 1 to 5, or 0 to remove it.",
                 invocation.places[1]);
   return write_edit(invocation, library, record, {.rating = *rating});
 }
@@ -140,8 +139,8 @@ int lora_preview(const Invocation& invocation) {
   fs::path shown = record.preview.empty() ? fs::path() : path.parent_path() / record.preview;
   const bool is_edit = invocation.places.size() > 1 || invocation.has("remove");
   if (is_edit && library::place_named(record.place).is_starter)
-    throw Error(kBadInput, "'{}' came with the program; copy it to {} to change its preview.", record.name,
-                library.data().loras().string());
+    throw Error(kBadInput, "'{}' is part of the starter model; copy it to {} to change its preview.",
+                record.name, library.data().loras().string());
   if (invocation.places.size() > 1) {
     const std::string& source = invocation.places[1];
     const std::string bytes = read_file(source, kMaxPictureBytes);

@@ -111,8 +111,7 @@ void print_outcome(const Outcome& outcome, const Library& library) {
   }
   const Imported& imported = *outcome.imported;
   fmt::print("{}: {}{}\n", imported.state == ImportState::kImported ? "imported" : "already here",
-             printable(imported.path.string()),
-             imported.was_resumed ? " (went on where an earlier try ended)" : "");
+             printable(imported.path.string()), imported.was_resumed ? " (resumed an earlier download)" : "");
   if (outcome.record && outcome.record->problem.empty())
     fmt::print("  in a prompt: {}\n", printable(library.prompt_line(*outcome.record)));
   for (const std::string& remark : imported.remarks) fmt::print(stderr, "warning: {}\n", printable(remark));
@@ -235,8 +234,8 @@ int lora_check_updates(const Invocation& invocation) {
   if (invocation.has("json")) {
     print_json({{"checked", records.size()}, {"loras", list}});
   } else if (rows.empty()) {
-    fmt::print("{} LoRAs asked about, none has a newer version{}.\n", records.size(),
-               failures > 0 ? fmt::format("; {} could not be asked about", failures) : "");
+    fmt::print("{} LoRAs checked, none has a newer version{}.\n", records.size(),
+               failures > 0 ? fmt::format("; {} could not be checked", failures) : "");
   } else {
     fmt::print("{}", text_table({"NAME", "NEWER VERSION", "DATE", "PAGE"}, std::move(rows)));
   }

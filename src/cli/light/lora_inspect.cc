@@ -134,7 +134,7 @@ int lora_inspect(const Invocation& invocation) {
     print_summary(lora);
   }
   for (const auto& embedding : lora.embeddings)
-    fmt::print("embedding: {} {}, acts where a prompt names it\n", printable(embedding.name),
+    fmt::print("embedding: {} {}, active where a prompt uses it\n", printable(embedding.name),
                weights::shape_text(embedding.vectors.shape));
   for (const auto& skipped : lora.skipped)
     fmt::print("skipped: {}: {} ({} keys)\n", printable(skipped.module), printable(skipped.reason),

@@ -60,10 +60,10 @@ void warn_of_conflicts(const Library& library) {
     });
     const std::string taken =
         winner == conflict.claimants.end() ? "none of them" : library.path_of(*winner).string();
-    fmt::print(stderr,
-               "warning: several files are called '{}'; <lora:{}:1> takes {}. Write folder/name to choose "
-               "another.\n",
-               printable(conflict.name), printable(prompt::network_name(conflict.name)), printable(taken));
+    fmt::print(
+        stderr,
+        "warning: several files are named '{}'; <lora:{}:1> uses {}. Write folder/name to choose another.\n",
+        printable(conflict.name), printable(prompt::network_name(conflict.name)), printable(taken));
   }
 }
 
@@ -122,7 +122,7 @@ void print_scan(const Invocation& invocation, const library::ScanReport& report,
                 {"seconds", seconds}});
     return;
   }
-  fmt::print("{} folders, {} changed: {} files read, {} gone, {} renamed, {} hashed, {:.3f} s\n",
+  fmt::print("{} folders, {} changed: {} files read, {} removed, {} renamed, {} hashed, {:.3f} s\n",
              report.folders, report.changed_folders, report.read, report.gone, report.renamed, hashed,
              seconds);
 }
@@ -134,9 +134,9 @@ int lora_list(const Invocation& invocation) {
   const auto records = library.find(query_of(invocation, library));
   if (records.empty() && !invocation.has("json") && !invocation.has("names")) {
     if (library.find({.kind = "lora", .limit = 1}).empty()) {
-      fmt::print("There is no LoRA in {}; put .safetensors files there.\n", library.data().loras().string());
+      fmt::print("No LoRAs in {}; put .safetensors files there.\n", library.data().loras().string());
     } else {
-      fmt::print("No LoRA passes these filters.\n");
+      fmt::print("No LoRA matches these filters.\n");
     }
     return 0;
   }
@@ -162,7 +162,7 @@ int lora_find(const Invocation& invocation) {
     query.match = near.match;
     if (!near.match.empty()) records = library.find(query);
     if (!records.empty())
-      fmt::print(stderr, "Nothing in the collection matches '{}'; shown is what matches {}.\n",
+      fmt::print(stderr, "Nothing in the collection matches '{}'; showing matches for {}.\n",
                  printable(query.words), printable(fmt::format("{}", fmt::join(near.words, ", "))));
   }
   if (records.empty() && !invocation.has("json") && !invocation.has("names")) {

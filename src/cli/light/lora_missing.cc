@@ -33,12 +33,12 @@ using nlohmann::ordered_json;
 // One line: where what is missing was, and how to get it.
 std::string where_to_get(const Library& library, const NeededAnswer& answer) {
   if (answer.lost)
-    return fmt::format("it was {}, which has gone{}", library.path_of(*answer.lost).string(),
+    return fmt::format("it was {}, which has been removed{}", library.path_of(*answer.lost).string(),
                        answer.import_source.empty() ? "" : "; lowrank lora import " + answer.import_source);
   if (!answer.import_source.empty()) return "lowrank lora import " + answer.import_source;
   return answer.needed.name.empty()
              ? ""
-             : fmt::format("no hash is given; search for '{}' on civitai.com", answer.needed.name);
+             : fmt::format("no hash given; search for '{}' on civitai.com", answer.needed.name);
 }
 
 void hash_the_rest(const Library& library, bool is_quiet) {
@@ -133,7 +133,8 @@ int lora_missing(const Invocation& invocation) {
   fmt::print("{}", text_table({"KIND", "NAME", "HASH", "STATE", "WHERE"}, std::move(rows)));
   const auto unhashed = library.unhashed("lora").size();
   if (std::ranges::any_of(answers, is_unanswered) && unhashed > 0 && !invocation.has("hash"))
-    fmt::print("{} LoRAs have no hash yet and might be among the missing; --hash looks at them.\n", unhashed);
+    fmt::print("{} LoRAs have no hash yet and might be among the missing ones; --hash checks them.\n",
+               unhashed);
   return 0;
 }
 

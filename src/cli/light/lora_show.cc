@@ -37,7 +37,7 @@ std::string joined_counts(const Record& record) {
 
 std::string type_line(const Record& record) {
   if (record.type.empty()) return "";
-  if (record.type_origin == "guess") return fmt::format("{} (a guess: {})", record.type, record.type_reason);
+  if (record.type_origin == "guess") return fmt::format("{} (guessed: {})", record.type, record.type_reason);
   return fmt::format("{} (says {})", record.type, record.type_origin == "user" ? "you" : "Civitai");
 }
 

@@ -92,14 +92,14 @@ int lora_why(const Invocation& invocation) {
              fit.applied_text);
   if (!fit.family.empty()) fmt::print("  note             {}\n", fit.family);
   for (const auto& [reason, names] : reasons_of(fit))
-    fmt::print("  left out         {} {}: {} ({}{})\n", names.size(),
+    fmt::print("  skipped          {} {}: {} ({}{})\n", names.size(),
                names.size() == 1 ? "module" : "modules", printable(reason), printable(names.front()),
                names.size() > 1 ? " ..." : "");
   if (!lora.unknown.empty())
     fmt::print("  unknown          {} {} ({}{})\n", lora.unknown.size(),
                lora.unknown.size() == 1 ? "key" : "keys", printable(lora.unknown.front()),
                lora.unknown.size() > 1 ? " ..." : "");
-  fmt::print("  keys             {} applied, {} left out, {} unknown\n", fit.keys_applied, fit.keys_skipped,
+  fmt::print("  keys             {} applied, {} skipped, {} unknown\n", fit.keys_applied, fit.keys_skipped,
              fit.keys_unknown);
   for (const auto& note : lora.notes) fmt::print("  note             {}\n", printable(note));
   fmt::print("\n{}", text_table({"CHECKPOINT", "VERDICT"}, std::move(rows)));

@@ -45,23 +45,20 @@ void print_command(const CommandRow& command) {
 
 int man(const Invocation&) {
   fmt::print(
-      ".TH LOWRANK 1 \"\" \"LowRank {}\" \"User Commands\"\n.SH NAME\nlowrank \\- pictures with Stable "
-      "Diffusion 1.x and "
-      "LoRA models, and the training of both\n.SH SYNOPSIS\n.B lowrank\n.I COMMAND\n[\\fIOPTIONS\\fR]\n.SH "
-      "COMMANDS\n",
+      ".TH LOWRANK 1 \"\" \"LowRank {}\" \"User Commands\"\n"
+      ".SH NAME\nlowrank \\- generate pictures with Stable Diffusion 1.x and LoRA models, and train both\n"
+      ".SH SYNOPSIS\n.B lowrank\n.I COMMAND\n[\\fIOPTIONS\\fR]\n.SH COMMANDS\n",
       LOWRANK_VERSION);
   for (const auto& command : command_table()) print_command(command);
   fmt::print(".SH FILES\n{}\n", roff(data_folder_help()));
   fmt::print(
-      ".SH EXIT STATUS\n0 done, 1 failed at run time, 2 bad input, 130 stopped by Ctrl\\-C.\n"
-      ".SH ENVIRONMENT\n.TP\n.B LOWRANK_DATA_DIR\nthe data folder when \\-\\-data\\-dir is not given\n"
-      ".TP\n.B XDG_CACHE_HOME\n(~/.cache) lowrank/ in it holds the index and packed weights, which can be "
-      "lost\n"
-      ".TP\n.B XDG_DATA_HOME\n(~/.local/share) lowrank/ in it holds what you say of LoRAs in folders that "
-      "cannot "
-      "be written\n"
-      ".TP\n.B XDG_STATE_HOME\n(~/.local/state) lowrank/ in it holds the queue and options of serve\n"
-      ".TP\n.B XDG_CONFIG_HOME\n(~/.config) lowrank/tokens in it holds tokens of the sites\n");
+      ".SH EXIT STATUS\n0 success, 1 runtime error, 2 bad input, 130 stopped by Ctrl\\-C.\n"
+      ".SH ENVIRONMENT\n.TP\n.B LOWRANK_DATA_DIR\nthe data folder if \\-\\-data\\-dir is not given\n"
+      ".TP\n.B XDG_CACHE_HOME\n(~/.cache) its lowrank/ contains the index and packed weights; safe to "
+      "delete\n"
+      ".TP\n.B XDG_DATA_HOME\n(~/.local/share) its lowrank/ contains notes on LoRAs in read\\-only folders\n"
+      ".TP\n.B XDG_STATE_HOME\n(~/.local/state) its lowrank/ contains the queue and options of serve\n"
+      ".TP\n.B XDG_CONFIG_HOME\n(~/.config) its lowrank/tokens contains the access tokens of the sites\n");
   return 0;
 }
 

@@ -112,8 +112,7 @@ int model_list(const Invocation& invocation) {
   if (invocation.has("json")) {
     print_json({{"data_dir", data.root.string()}, {"models", list}});
   } else if (rows.empty()) {
-    fmt::print("There is no checkpoint in {}; put a Stable Diffusion 1.x file there.\n",
-               data.checkpoints().string());
+    fmt::print("No checkpoint in {}; put a Stable Diffusion 1.x file there.\n", data.checkpoints().string());
   } else {
     fmt::print("{}", text_table({"", "NAME", "BASE", "SIZE", "TYPE", "DATE", "FILE"}, std::move(rows)));
   }
@@ -151,15 +150,15 @@ int model_inspect(const Invocation& invocation) {
   fmt::print("{}\n{}, {}, {}, {} prediction\n", file.string(), formats::family_name(checkpoint.base_model),
              layout, size_text(bytes_of(checkpoint)), is_v ? "v" : "epsilon");
   if (width > 0 && text_width > 0)
-    fmt::print("U-Net {} wide at its top, text encoder {} wide\n", width, text_width);
+    fmt::print("U-Net width {} at the top level, text encoder width {}\n", width, text_width);
   std::vector<std::vector<std::string>> rows;
   for (const auto& part : parts_of(checkpoint))
     rows.push_back({std::string(part.name), std::to_string(part.views->size()),
                     million(parameters_of(*part.views)), types_of(*part.views)});
   fmt::print("\n{}", text_table({"PART", "TENSORS", "PARAMETERS", "TYPE"}, std::move(rows)));
   if (!checkpoint.unused.empty())
-    fmt::print("\n{} keys are not used: {}{}\n", checkpoint.unused.size(),
-               printable(checkpoint.unused.front()), checkpoint.unused.size() > 1 ? " ..." : "");
+    fmt::print("\n{} keys are unused: {}{}\n", checkpoint.unused.size(), printable(checkpoint.unused.front()),
+               checkpoint.unused.size() > 1 ? " ..." : "");
   for (const auto& note : notes_of(checkpoint)) fmt::print("note: {}\n", printable(note));
   if (!checkpoint.metadata.empty()) fmt::print("\nMetadata:\n");
   for (const auto& [key, value] : checkpoint.metadata)

@@ -29,7 +29,7 @@ void apply_named_styles(const Invocation& invocation, prompt::Request& request) 
   if (!styled.unknown.empty()) {
     std::vector<std::string> known;
     for (const auto& style : styles) known.push_back(style.name);
-    throw Error(kNotFound, "there is no style '{}' in {}.{}", styled.unknown.front(), file.string(),
+    throw Error(kNotFound, "no style '{}' in {}.{}", styled.unknown.front(), file.string(),
                 library::did_you_mean(styled.unknown.front(), known));
   }
   request.prompt = styled.prompt;

@@ -101,10 +101,10 @@ int recipe_save(const Invocation& invocation) {
   if (const auto given = invocation.options.find("lora"); given != invocation.options.end())
     for (const std::string& text : given->second) recipe.loras.push_back(lora_of(text));
   if (recipe.loras.empty() && recipe.prompt.empty() && recipe.negative_prompt.empty())
-    throw Error(kBadInput, "the recipe would be empty; give --lora, --prompt or --from.");
+    throw Error(kBadInput, "the recipe would be empty; add --lora, --prompt or --from.");
   for (RecipeLora& lora : recipe.loras) {
     fill_in(lora, library);
-    if (lora.hash.empty()) fmt::print(stderr, "warning: there is no LoRA '{}' here.\n", printable(lora.name));
+    if (lora.hash.empty()) fmt::print(stderr, "warning: no LoRA named '{}' here.\n", printable(lora.name));
   }
   const fs::path file = library::save_recipe(library.data(), recipe, invocation.has("replace"));
   if (invocation.has("json")) {
@@ -130,7 +130,7 @@ int recipe_list(const Invocation& invocation) {
     return 0;
   }
   if (recipes.empty()) {
-    fmt::print("There is no recipe yet; 'lowrank recipe save' makes one.\n");
+    fmt::print("No recipes yet; 'lowrank recipe save' creates one.\n");
     return 0;
   }
   std::vector<std::vector<std::string>> rows;

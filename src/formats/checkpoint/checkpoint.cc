@@ -34,7 +34,7 @@ constexpr Landmark kLandmarks[] = {
 std::string left_out(const Checkpoint& checkpoint) {
   for (const auto& file : checkpoint.files)
     for (const std::string& note : file->notes())
-      if (note.find("is left out: its type") != std::string::npos)
+      if (note.find("is skipped: its type") != std::string::npos)
         return "; " + note.substr(0, note.size() - 1);
   return "";
 }
@@ -42,17 +42,18 @@ std::string left_out(const Checkpoint& checkpoint) {
 void check_component(const Checkpoint& checkpoint, const Landmark& landmark) {
   const auto& views = views_of(checkpoint, landmark.component);
   if (views.contains(landmark.parameter)) return;
-  throw Error(
-      kBadInput, "{}: the checkpoint {} its {}{}{}; fetch a complete checkpoint.", checkpoint.path.string(),
-      views.empty() ? "lacks" : "has only part of", component_name(landmark.component),
-      views.empty() ? "" : fmt::format(" ('{}' is missing)", landmark.parameter), left_out(checkpoint));
+  throw Error(kBadInput, "{}: the checkpoint {} its {}{}{}; download a complete checkpoint.",
+              checkpoint.path.string(), views.empty() ? "lacks" : "has only part of",
+              component_name(landmark.component),
+              views.empty() ? "" : fmt::format(" ('{}' is missing)", landmark.parameter),
+              left_out(checkpoint));
 }
 
 void check_complete(const Checkpoint& checkpoint, Component component) {
   const auto missing = missing_parameters(component, views_of(checkpoint, component));
   if (missing.empty()) return;
   throw Error(kBadInput,
-              "{}: the {} lacks {} of its parameters, the first is '{}'{}; fetch a complete checkpoint.",
+              "{}: the {} lacks {} of its parameters, the first is '{}'{}; download a complete checkpoint.",
               checkpoint.path.string(), component_name(component), missing.size(), missing.front(),
               left_out(checkpoint));
 }
@@ -63,9 +64,10 @@ Checkpoint open_single_file(const fs::path& path) {
   if (family == BaseModel::kSd1 || describe_file(*file).starts_with("something else"))
     refuse_quantised(*file, Integers::kAreNone);
   if (family != BaseModel::kSd1) {
-    throw Error(family == BaseModel::kOther ? kBadInput : kUnsupported,
-                "{}: is no SD 1.x checkpoint, it looks like {}; choose a checkpoint of the SD 1.x family.",
-                path.string(), describe_file(*file));
+    throw Error(
+        family == BaseModel::kOther ? kBadInput : kUnsupported,
+        "{}: is not an SD 1.x checkpoint, it looks like {}; choose a checkpoint of the SD 1.x family.",
+        path.string(), describe_file(*file));
   }
   return read_single_file(std::move(file));
 }
@@ -102,8 +104,8 @@ Checkpoint open_checkpoint(const fs::path& path) {
   const bool is_folder = fs::is_directory(path);
   if (is_folder && !is_diffusers_folder(path)) {
     throw Error(kBadInput,
-                "{}: is a folder without unet/ and vae/, so no diffusers checkpoint; name a file or such a "
-                "folder.",
+                "{}: is a folder without unet/ and vae/, so not a diffusers checkpoint; give a checkpoint "
+                "file or a diffusers folder.",
                 path.string());
   }
   Checkpoint checkpoint = is_folder ? read_diffusers_folder(path) : open_single_file(path);
@@ -120,9 +122,9 @@ Checkpoint open_vae(const fs::path& path) {
   if (!checkpoint.vae.contains(kVaeLandmark.parameter)) {
     const std::string kind = describe_file(*checkpoint.files.front());
     if (kind == "a VAE")
-      throw Error(kBadInput, "{}: is a VAE of another make, it lacks '{}'; choose another file.",
+      throw Error(kBadInput, "{}: is an unsupported kind of VAE, it lacks '{}'; choose another file.",
                   path.string(), kVaeLandmark.parameter);
-    throw Error(kBadInput, "{}: is no VAE, it looks like {}; choose another file.", path.string(), kind);
+    throw Error(kBadInput, "{}: is not a VAE, it looks like {}; choose another file.", path.string(), kind);
   }
   check_complete(checkpoint, Component::kVae);
   return checkpoint;

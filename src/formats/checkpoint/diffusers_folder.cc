@@ -26,7 +26,8 @@ constexpr std::size_t kMaxIndexBytes = 64u << 20;
 
 json read_json(const fs::path& path, std::size_t max_bytes) {
   json parsed = json::parse(read_file(path, max_bytes), nullptr, /*allow_exceptions=*/false);
-  if (!parsed.is_object()) throw Error(kBadInput, "{}: is not a JSON object; fetch it again.", path.string());
+  if (!parsed.is_object())
+    throw Error(kBadInput, "{}: is not a JSON object; download it again.", path.string());
   return parsed;
 }
 
@@ -54,11 +55,10 @@ void refuse_parted_scales(const std::vector<std::shared_ptr<const TensorFile>>& 
         if (!view.name.ends_with(ending)) continue;
         const std::string weight = view.name.substr(0, view.name.size() - ending.size()) + ".weight";
         if (std::ranges::any_of(files, [&](const auto& other) { return other->find(weight) != nullptr; }))
-          throw Error(
-              kUnsupported,
-              "{}: '{}' and its scale '{}' lie in different files, which is not supported; save the folder "
-              "unsharded.",
-              index.string(), weight, view.name);
+          throw Error(kUnsupported,
+                      "{}: '{}' and its scale '{}' are in different files, which is not supported; save the "
+                      "folder unsharded.",
+                      index.string(), weight, view.name);
       }
     }
   }
@@ -69,19 +69,20 @@ std::vector<std::shared_ptr<const TensorFile>> open_shards(const fs::path& index
   const json parsed = read_json(index, kMaxIndexBytes);
   const auto weight_map = parsed.find("weight_map");
   if (weight_map == parsed.end() || !weight_map->is_object())
-    throw Error(kBadInput, "{}: has no weight_map; fetch it again.", index.string());
+    throw Error(kBadInput, "{}: has no weight_map; download it again.", index.string());
   std::map<std::string, std::shared_ptr<const TensorFile>> shards;
   for (const auto& [key, value] : weight_map->items()) {
     const std::string name = value.is_string() ? value.get<std::string>() : "";
     if (name.empty() || fs::path(name).filename() != name || name == "." || name == "..") {
-      throw Error(kBadInput, "{}: the shard of '{}' is not the name of a file beside it; fetch it again.",
+      throw Error(kBadInput,
+                  "{}: the shard of '{}' is not the name of a file in the same folder; download it again.",
                   index.string(), key);
     }
     auto& shard = shards[name];
     if (!shard) shard = TensorFile::open(index.parent_path() / name);
     if (!shard->holds(key)) {
-      throw Error(kBadInput, "{}: lacks '{}' which {} promises; fetch both again.", shard->path().string(),
-                  key, index.filename().string());
+      throw Error(kBadInput, "{}: '{}' is missing, although {} lists it; download both again.",
+                  shard->path().string(), key, index.filename().string());
     }
   }
   std::vector<std::shared_ptr<const TensorFile>> files;
@@ -106,8 +107,8 @@ std::vector<std::shared_ptr<const TensorFile>> open_weights(const fs::path& fold
     }
   }
   throw Error(kNotFound,
-              "{}: there are no weights in this folder (diffusion_pytorch_model.safetensors, "
-              "model.safetensors …); fetch the component.",
+              "{}: no weights in this folder (diffusion_pytorch_model.safetensors, model.safetensors …); "
+              "download the component.",
               folder.string());
 }
 
@@ -128,7 +129,7 @@ std::vector<std::string> names_of(std::span<const TensorView> tensors) {
 void add_view(Checkpoint& checkpoint, Component component, std::string name, TensorView view) {
   const auto [place, is_new] = views_of(checkpoint, component).emplace(std::move(name), std::move(view));
   if (!is_new) {
-    throw Error(kBadInput, "{}: '{}' of the {} is there twice; fetch it again.", checkpoint.path.string(),
+    throw Error(kBadInput, "{}: '{}' of the {} occurs twice; download it again.", checkpoint.path.string(),
                 place->second.name, component_name(component));
   }
 }
@@ -158,7 +159,8 @@ void add_text_encoder(Checkpoint& checkpoint, std::span<const TensorView> tensor
 
 int checked_heads(const fs::path& config, std::int64_t heads) {
   if (heads < 1 || heads > 1024)
-    throw Error(kBadInput, "{}: {} attention heads make no sense; correct it.", config.string(), heads);
+    throw Error(kBadInput, "{}: {} is not a valid number of attention heads; correct it.", config.string(),
+                heads);
   return static_cast<int>(heads);
 }
 
@@ -172,7 +174,7 @@ std::optional<int> unet_heads(const fs::path& path, const json& config) {
       if (std::all_of(place->begin(), place->end(), [&](const json& item) { return item == (*place)[0]; }))
         return checked_heads(path, (*place)[0].get<std::int64_t>());
       throw Error(kUnsupported,
-                  "{}: {} differs from level to level, as in SD 2.x; choose a model of the SD 1.x family.",
+                  "{}: {} differs between levels, as in SD 2.x; choose a model of the SD 1.x family.",
                   path.string(), name);
     }
     throw Error(kBadInput, "{}: {} is not a whole number; correct it.", path.string(), name);
@@ -202,10 +204,8 @@ std::string stated_quantisation(const json& config, const fs::path& folder) {
     if (place->value(name, json()) == true)
       throw Error(kUnsupported,
                   "{}: its weights are quantised with {} (quantization_config of config.json), which LowRank "
-                  "does not "
-                  "read; fetch the model in 16 bits (fp16, bf16) or save it in 16 bits with the program that "
-                  "quantised "
-                  "it.",
+                  "does not support; download the model in 16 bits (fp16, bf16) or save it in 16 bits with "
+                  "the program that quantised it.",
                   folder.string(), name);
   }
   return text_of(*place, "quant_method");
@@ -253,9 +253,10 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
   if (prediction == "v_prediction") {
     checkpoint.prediction = PredictionType::kV;
   } else if (!prediction.empty() && prediction != "epsilon") {
-    throw Error(kUnsupported,
-                "{}: prediction_type '{}' in scheduler_config.json; LowRank knows epsilon and v_prediction.",
-                folder.string(), prediction);
+    throw Error(
+        kUnsupported,
+        "{}: prediction_type is '{}' in scheduler_config.json; LowRank supports epsilon and v_prediction.",
+        folder.string(), prediction);
   }
 
   for (const Component component : {Component::kUnet, Component::kVae, Component::kTextEncoder}) {

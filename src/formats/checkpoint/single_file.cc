@@ -53,7 +53,7 @@ int positive_number(const Checkpoint& checkpoint, const std::string& key, const 
   int number = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (problem != std::errc{} || end != text.data() + text.size() || number < 1 || number > 1024) {
-    throw Error(kBadInput, "{}: metadata {} is '{}', expected a whole number from 1 to 1024; correct it.",
+    throw Error(kBadInput, "{}: metadata {} is '{}', but must be a whole number from 1 to 1024; correct it.",
                 checkpoint.path.string(), key, text);
   }
   return number;
@@ -105,7 +105,7 @@ Checkpoint read_single_file(std::shared_ptr<const weights::TensorFile> file) {
     }
     const auto [place, is_new] = views_of(checkpoint, root->component).emplace(std::move(name), view);
     if (!is_new) {
-      throw Error(kBadInput, "{}: '{}' and '{}' are the same parameter; the file was put together wrongly.",
+      throw Error(kBadInput, "{}: '{}' and '{}' are the same parameter; the file was merged incorrectly.",
                   checkpoint.path.string(), place->second.name, view.name);
     }
   }
@@ -128,7 +128,7 @@ Checkpoint read_vae_file(std::shared_ptr<const weights::TensorFile> file) {
         checkpoint.unused.push_back(view.name);
       } else if (!checkpoint.vae.emplace(name, view).second) {
         throw Error(kBadInput,
-                    "{}: '{}' is there with and without its root; the file was put together wrongly.",
+                    "{}: '{}' occurs with and without its prefix; the file was merged incorrectly.",
                     checkpoint.path.string(), name);
       }
     }
@@ -171,7 +171,7 @@ void apply_metadata(Checkpoint& checkpoint) {
     } else if (value == "v" || value == "v_prediction") {
       checkpoint.prediction = PredictionType::kV;
     } else {
-      throw Error(kUnsupported, "{}: metadata {} is '{}'; LowRank knows 'epsilon' and 'v'.",
+      throw Error(kUnsupported, "{}: metadata {} is '{}'; LowRank supports 'epsilon' and 'v'.",
                   checkpoint.path.string(), key, value);
     }
   }

@@ -29,7 +29,7 @@ void check_lora(ShapeCheck& check) {
   if (check.module().kind == AdapterKind::kKasa) {
     check.linear_only();
     if (rank >= std::min(check.layer().out(), check.layer().in()))
-      check.fail("its rank {} takes all of the layer {} away", rank, shape_text(check.layer().sizes));
+      check.fail("its rank {} removes all of the layer {}", rank, shape_text(check.layer().sizes));
   }
 }
 
@@ -76,7 +76,7 @@ void check_lokr(ShapeCheck& check) {
     check.part("lokr_w2_a", {two.out, check.size("lokr_w2_b", 0)});
   }
   if (one.out * two.out != layer.out() || one.columns * two.columns != layer.columns()) {
-    check.fail("its Kronecker product is [{}, {}], the layer {} needs [{}, {}]", one.out * two.out,
+    check.fail("its Kronecker product is [{}, {}], but the layer {} needs [{}, {}]", one.out * two.out,
                one.columns * two.columns, shape_text(layer.sizes), layer.out(), layer.columns());
   } else if (layer.in() % one.columns != 0) {
     check.fail("lokr_w1 has {} columns, which do not divide the layer's {} inputs", one.columns, layer.in());
@@ -118,7 +118,7 @@ void check_oft(ShapeCheck& check) {
   const char* name = check.has("oft_diag") ? "oft_diag" : "oft_blocks";
   const Shape& blocks = check.shape(name);
   if (blocks.size() != 3 || blocks[1] != blocks[2] || blocks[0] * blocks[1] != check.layer().out())
-    check.fail("{} is {}, the layer {} needs [k, n, n] with k·n = {}", name, shape_text(blocks),
+    check.fail("{} is {}, but the layer {} needs [k, n, n] with k·n = {}", name, shape_text(blocks),
                shape_text(check.layer().sizes), check.layer().out());
   if (check.has("rescale")) check.elements("rescale", check.layer().out(), "outputs");
 }
@@ -127,14 +127,14 @@ void check_boft(ShapeCheck& check) {
   const Shape& blocks = check.shape("oft_blocks");
   const std::int64_t out = check.layer().out();
   if (blocks.size() != 4 || blocks[2] != blocks[3] || blocks[1] * blocks[2] != out) {
-    check.fail("oft_blocks is {}, the layer {} needs [stages, k, n, n] with k·n = {}", shape_text(blocks),
+    check.fail("oft_blocks is {}, but the layer {} needs [stages, k, n, n] with k·n = {}", shape_text(blocks),
                shape_text(check.layer().sizes), out);
     return;
   }
   // The last stage exchanges rows at distance 2^(stages − 1)·n/2, in pairs.
   const std::int64_t stages = blocks[0], side = blocks[2];
   if (side % 2 != 0 || stages > 30 || ((side / 2) << stages) > out || out % ((side / 2) << stages) != 0)
-    check.fail("oft_blocks has {} stages of blocks {} wide, which do not divide the layer's {} outputs",
+    check.fail("oft_blocks has {} stages of blocks of width {}, which do not divide the layer's {} outputs",
                stages, side, out);
   if (check.has("rescale")) check.elements("rescale", out, "outputs");
 }
@@ -174,7 +174,7 @@ void check_kind(ShapeCheck& check) {
 void check_common(ShapeCheck& check) {
   const LayerSizes& layer = check.layer();
   for (const char* number : {"scale", "scalar"})
-    if (check.has(number) && check.count(number) != 1) check.fail("{} is no single number", number);
+    if (check.has(number) && check.count(number) != 1) check.fail("{} is not a single number", number);
   if (check.has("bias") && check.count("bias") != layer.out() * layer.columns())
     check.fail("bias is {}, the layer's weight {}", shape_text(check.shape("bias")), shape_text(layer.sizes));
   if (check.has("base_layer.bias")) check.elements("base_layer.bias", layer.out(), "outputs");
@@ -182,7 +182,7 @@ void check_common(ShapeCheck& check) {
   if (!is_peft && !check.has("dora_scale")) return;
   const char* name = is_peft ? "lora_magnitude_vector" : "dora_scale";
   if (!dora_norm(check.module(), layer))
-    check.fail("{} is {}, the layer {} needs [{}, 1]{}", name, shape_text(check.shape(name)),
+    check.fail("{} is {}, but the layer {} needs [{}, 1]{}", name, shape_text(check.shape(name)),
                shape_text(layer.sizes), layer.out(), is_peft ? "" : fmt::format(" or [1, {}]", layer.in()));
 }
 

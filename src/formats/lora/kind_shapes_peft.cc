@@ -16,7 +16,7 @@ void check_oft_peft(ShapeCheck& check) {
   const bool fits = check.shape("oft_R").size() == 2 && side > 0 && columns % side == 0 &&
                     (blocks == 1 || blocks == columns / side);
   if (!fits)
-    check.fail("oft_R is {}, the layer {} needs [k, n(n − 1)/2] with k·n = {}",
+    check.fail("oft_R is {}, but the layer {} needs [k, n(n − 1)/2] with k·n = {}",
                shape_text(check.shape("oft_R")), shape_text(check.layer().sizes), columns);
 }
 
@@ -24,15 +24,15 @@ void check_boft_peft(ShapeCheck& check) {
   const Shape& blocks = check.shape("boft_R");
   const std::int64_t columns = check.layer().columns();
   if (blocks.size() != 4 || blocks[2] != blocks[3] || blocks[1] * blocks[2] != columns) {
-    check.fail("boft_R is {}, the layer {} needs [factors, k, n, n] with k·n = {}", shape_text(blocks),
+    check.fail("boft_R is {}, but the layer {} needs [factors, k, n, n] with k·n = {}", shape_text(blocks),
                shape_text(check.layer().sizes), columns);
     return;
   }
   const std::int64_t factors = blocks[0];
   if (factors > 1 &&
       (factors > 30 || blocks[2] % 2 != 0 || blocks[1] % (std::int64_t{1} << (factors - 1)) != 0))
-    check.fail("boft_R has {} factors of {} blocks {} wide, which cannot be exchanged pairwise", factors,
-               blocks[1], blocks[2]);
+    check.fail("boft_R has {} factors of {} blocks of width {}, which cannot be paired", factors, blocks[1],
+               blocks[2]);
   check.elements("boft_s", check.layer().out(), "outputs");
 }
 
@@ -55,7 +55,7 @@ void check_delora(ShapeCheck& check) {
       .part("delora_A", {rank, check.layer().in()})
       .part("delora_B", {check.layer().out(), rank});
   check.elements("delora_w_norm", check.layer().in(), "inputs");
-  if (check.count("delora_lambda") != 1) check.fail("delora_lambda is no single number");
+  if (check.count("delora_lambda") != 1) check.fail("delora_lambda is not a single number");
 }
 
 // vera_A and vera_B are as wide as the widest layer; each takes its first columns and rows. Where they are not in the file
@@ -67,11 +67,11 @@ void check_vera(ShapeCheck& check) {
   if (!check.has("vera_A")) return;
   if (check.shape("vera_A").size() != 2 || check.size("vera_A", 0) != rank ||
       check.size("vera_A", 1) < layer.in())
-    check.fail("vera_A is {}, the layer {} needs [{}, {}] or wider", shape_text(check.shape("vera_A")),
+    check.fail("vera_A is {}, but the layer {} needs [{}, {}] or wider", shape_text(check.shape("vera_A")),
                shape_text(layer.sizes), rank, layer.in());
   if (check.shape("vera_B").size() != 2 || check.size("vera_B", 1) != rank ||
       check.size("vera_B", 0) < layer.out())
-    check.fail("vera_B is {}, the layer {} needs [{}, {}] or longer", shape_text(check.shape("vera_B")),
+    check.fail("vera_B is {}, but the layer {} needs [{}, {}] or longer", shape_text(check.shape("vera_B")),
                shape_text(layer.sizes), layer.out(), rank);
 }
 
@@ -83,23 +83,23 @@ void check_randlora(ShapeCheck& check) {
   const std::int64_t rank = check.size("randlora_lambda", 0), bases = check.size("randlora_lambda", 1);
   check.part("randlora_lambda", {rank, bases}).part("randlora_gamma", {bases, shorter});
   if (bases != (shorter + rank - 1) / rank)
-    check.fail("randlora_lambda is {}, the layer {} needs [{}, {}]",
+    check.fail("randlora_lambda is {}, but the layer {} needs [{}, {}]",
                shape_text(check.shape("randlora_lambda")), shape_text(layer.sizes), rank,
                (shorter + rank - 1) / rank);
   if (!check.has("randlora_A")) return;
   const Shape &a = check.shape("randlora_A"), &b = check.shape("randlora_B");
   if (a.size() != 3 || a[0] != rank || a[1] != 1 || a[2] < shorter)
-    check.fail("randlora_A is {}, the layer {} needs [{}, 1, {}] or wider", shape_text(a),
+    check.fail("randlora_A is {}, but the layer {} needs [{}, 1, {}] or wider", shape_text(a),
                shape_text(layer.sizes), rank, shorter);
   if (b.size() != 3 || b[0] < longer || b[1] < bases || b[2] != rank)
-    check.fail("randlora_B is {}, the layer {} needs [{}, {}, {}] or larger", shape_text(b),
+    check.fail("randlora_B is {}, but the layer {} needs [{}, {}, {}] or larger", shape_text(b),
                shape_text(layer.sizes), longer, bases, rank);
 }
 
 void check_fourierft(ShapeCheck& check) {
   const LayerSizes& layer = check.linear_only().layer();
   if (check.count("fourierft_spectrum") > layer.out() * layer.columns())
-    check.fail("fourierft_spectrum has {} frequencies, the layer {} has {} places",
+    check.fail("fourierft_spectrum has {} frequencies, but the layer {} has {} positions",
                check.count("fourierft_spectrum"), shape_text(layer.sizes), layer.out() * layer.columns());
 }
 
@@ -107,7 +107,7 @@ void check_c3a(ShapeCheck& check) {
   const Shape& kernel = check.shape("c3a_kernel");
   const LayerSizes& layer = check.linear_only().layer();
   if (kernel.size() != 3 || kernel[0] * kernel[2] != layer.out() || kernel[1] * kernel[2] != layer.in())
-    check.fail("c3a_kernel is {}, the layer {} needs [{} / b, {} / b, b]", shape_text(kernel),
+    check.fail("c3a_kernel is {}, but the layer {} needs [{} / b, {} / b, b]", shape_text(kernel),
                shape_text(layer.sizes), layer.out(), layer.in());
 }
 

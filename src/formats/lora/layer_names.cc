@@ -15,8 +15,8 @@ std::map<std::string, std::string, std::less<>> layer_names(Component component,
     const auto [place, is_new] = names.emplace(std::move(name), path);
     if (!is_new && place->second != path) {
       throw Error(kBadInput,
-                  "layers '{}' and '{}' of the {} share the name '{}'; the checkpoint is not laid out like "
-                  "a Stable Diffusion model.",
+                  "layers '{}' and '{}' of the {} share the name '{}'; the checkpoint does not have the "
+                  "layout of a Stable Diffusion model.",
                   place->second, path, component_name(component), place->first);
     }
   };

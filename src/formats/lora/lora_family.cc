@@ -39,14 +39,14 @@ Verdict by_keys(const LoraFile& lora, bool has_second_encoder) {
         return {BaseModel::kSdxl, "its attention has several transformer blocks"};
       if (!name.ends_with("attn2_to_k") && !name.ends_with("attn2_to_v")) continue;
       const auto width = input_width(entry);
-      const auto reason = fmt::format("cross-attention is {} wide", width);
+      const auto reason = fmt::format("cross-attention width is {}", width);
       if (width == 768) return {BaseModel::kSd1, reason};
       if (width == 1024) return {BaseModel::kSd2, reason};
       if (width == 2048) return {BaseModel::kSdxl, reason};
       if (width > 0) unknown_width = reason;
     } else if (!text_only && name.ends_with("self_attn_q_proj")) {
       const auto width = input_width(entry);
-      const auto reason = fmt::format("its text encoder is {} wide", width);
+      const auto reason = fmt::format("its text encoder width is {}", width);
       if (width == 768) text_only = {BaseModel::kSd1, reason};
       if (width == 1024) text_only = {BaseModel::kSd2, reason};
       if (width == 1280) text_only = {BaseModel::kSdxl, reason};
@@ -77,7 +77,7 @@ Verdict by_metadata(const std::map<std::string, std::string>& metadata) {
     return {BaseModel::kSdxl, "metadata modelspec.architecture"};
   const auto first = metadata.lower_bound("ss_");
   if (first != metadata.end() && first->first.starts_with("ss_"))
-    return {BaseModel::kSd1, "metadata of kohya without a base model version"};
+    return {BaseModel::kSd1, "kohya metadata without a base model version"};
   return {};
 }
 
@@ -140,7 +140,7 @@ void recognise_base_model(LoraFile& lora, bool has_second_encoder,
   Verdict metadata = by_metadata(facts);
   if (keys.model == BaseModel::kOther) {
     lora.base_model = metadata.model;
-    constexpr const char* kNothing = "neither its layers nor its metadata tell a family";
+    constexpr const char* kNothing = "neither its layers nor its metadata identify a family";
     lora.base_model_reason = metadata.reason.empty() ? (keys.reason.empty() ? kNothing : keys.reason)
                              : keys.reason.empty()   ? metadata.reason
                                                      : fmt::format("{}; {}", metadata.reason, keys.reason);

@@ -69,7 +69,7 @@ std::optional<std::string> unsupported_form(std::string_view key) {
   if (key.find(".modules_to_save.") != std::string_view::npos)
     return "a whole module saved by PEFT is not supported";
   if (key.ends_with(".base_layer.weight"))
-    return "the base weight that a PEFT model holds beside its adapter; the checkpoint's own is used";
+    return "the base weight that PEFT stores beside its adapter; the checkpoint's own is used";
   return std::nullopt;
 }
 
@@ -88,16 +88,16 @@ void place_embedding(Sorting& sorting, const TensorView& view) {
   };
   const auto name = bundled_embedding_name(view.name);
   if (!name) {
-    return skip(view.name.ends_with(".clip_g") ? "vectors of an embedding for the second text encoder of SDXL"
-                                               : "an embedding inside the LoRA in a form that is not known");
+    return skip(view.name.ends_with(".clip_g") ? "embedding vectors for SDXL's second text encoder"
+                                               : "an embedding inside the LoRA in an unknown form");
   }
   BundledEmbedding embedding{*name, view};
   if (!shape_as_vectors(embedding.vectors))
-    return skip(
-        fmt::format("an embedding's vectors are [count, width], these are {}", shape_text(view.shape)));
+    return skip(fmt::format("an embedding's vectors must be [count, width], but these are {}",
+                            shape_text(view.shape)));
   const auto is_same = [&](const BundledEmbedding& other) { return other.name == *name; };
   if (std::any_of(sorting.lora.embeddings.begin(), sorting.lora.embeddings.end(), is_same))
-    return skip(fmt::format("the file holds the embedding '{}' twice", *name));
+    return skip(fmt::format("the file contains the embedding '{}' twice", *name));
   sorting.lora.embeddings.push_back(std::move(embedding));
 }
 
@@ -125,7 +125,7 @@ void place_tensor(Sorting& sorting, const TensorView& view) {
   Group& group = sorting.groups[place->second];
   if (!group.parts.emplace(split->part, view).second) {
     sorting.skip(split->module, view.name,
-                 fmt::format("the layer is addressed twice, as '{}' too", group.module));
+                 fmt::format("the layer is addressed twice, also as '{}'", group.module));
   }
 }
 
@@ -164,9 +164,8 @@ const KindRow* kind_of(const Group& group) {
 std::optional<std::string> unusable_kind(const Group& group) {
   if (group.parts.contains("lambda_layer") || group.parts.contains("q_layer.weight") ||
       group.parts.contains("p_layer.weight"))
-    return "a T-LoRA of LyCORIS: its change counts from a start that is not in the file, so it cannot be "
-           "made; "
-           "use a LoRA of another kind, or one converted by its training program";
+    return "a LyCORIS T-LoRA: its change is relative to a starting point that is not in the file, so it "
+           "cannot be computed; use a LoRA of another kind, or one converted by its training program";
   return std::nullopt;
 }
 
@@ -184,7 +183,7 @@ std::string incomplete_reason(const Group& group) {
     }
     if (has_some) return fmt::format("incomplete {}: {} is missing", row.name, fmt::join(missing, " and "));
   }
-  return "incomplete: no factors beside the settings";
+  return "incomplete: no factors, only settings";
 }
 
 bool belongs(const KindRow& row, std::string_view part) {
@@ -212,10 +211,10 @@ std::optional<std::string> read_indices(LoraEntry& entry) {
   const TensorView& view = entry.parts.find("shira_indices")->second;
   const auto count = static_cast<std::size_t>(size_of(entry, "shira_indices", 1));
   if (view.shape.size() != 2 || view.shape[0] != 2)
-    return fmt::format("shira_indices is {}, it needs two rows", shape_text(view.shape));
+    return fmt::format("shira_indices is {}, but needs two rows", shape_text(view.shape));
   const std::vector<float> indices = weights::to_floats(view);
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    if (!(indices[i] >= 0 && indices[i] < 1e9)) return "shira_indices holds a number that is no index";
+    if (!(indices[i] >= 0 && indices[i] < 1e9)) return "shira_indices contains a value that is not an index";
     std::int64_t& reach = i < count ? entry.facts.rows : entry.facts.columns;
     reach = std::max(reach, static_cast<std::int64_t>(indices[i]) + 1);
   }
@@ -227,7 +226,7 @@ std::optional<std::string> read_indices(LoraEntry& entry) {
 std::optional<std::string> odd_numbers(const LoraEntry& entry) {
   for (const auto& [part, view] : entry.parts) {
     if (weights::is_float(view.dtype) || view.scaling != nullptr || is_number_beside(part)) continue;
-    return fmt::format("{} holds whole numbers ({}) where factors are floats", part,
+    return fmt::format("{} contains integers ({}), but factors must be floats", part,
                        weights::dtype_name(view.dtype));
   }
   return std::nullopt;
@@ -239,7 +238,7 @@ std::optional<std::string> read_numbers(LoraEntry& entry) {
     const auto first = size_of(entry, pair.first, pair.first_index);
     const auto second = size_of(entry, pair.second, pair.second_index);
     if (first < 1 || first != second) {
-      return fmt::format("the factors do not fit: {} is {}, {} is {}", pair.first,
+      return fmt::format("the factors do not match: {} is {}, {} is {}", pair.first,
                          shape_text(entry.parts.find(pair.first)->second.shape), pair.second,
                          shape_text(entry.parts.find(pair.second)->second.shape));
     }
@@ -255,7 +254,7 @@ std::optional<std::string> read_numbers(LoraEntry& entry) {
   const auto alpha = entry.parts.find("alpha");
   if (alpha == entry.parts.end()) return std::nullopt;
   if (alpha->second.elements() != 1)
-    return fmt::format("alpha must be one number, its shape is {}", shape_text(alpha->second.shape));
+    return fmt::format("alpha must be a single number, but its shape is {}", shape_text(alpha->second.shape));
   entry.alpha = weights::to_floats(alpha->second)[0];
   if (!std::isfinite(*entry.alpha)) return "alpha is not a finite number";
   return std::nullopt;
@@ -353,7 +352,7 @@ void refuse_other_architectures(const weights::TensorFile& file) {
   for (const TensorView& view : file.tensors()) {
     const auto architecture = foreign_architecture(view.name);
     if (!architecture || !split_key(view.name)) continue;
-    throw Error(kUnsupported, "{}: is a LoRA for {} (key '{}'); LowRank knows those of Stable Diffusion.",
+    throw Error(kUnsupported, "{}: is a LoRA for {} (key '{}'); LowRank supports LoRAs for Stable Diffusion.",
                 file.path().string(), *architecture, view.name);
   }
 }
@@ -401,7 +400,7 @@ std::string_view adapter_kind_name(AdapterKind kind) {
 
 void refuse_too_many_tensors(std::size_t count, const std::filesystem::path& path) {
   if (count > kMostLoraTensors)
-    throw Error(kBadInput, "{}: has more than {} tensors, which no LoRA has; check what the file is.",
+    throw Error(kBadInput, "{}: has more than {} tensors, more than any LoRA; check what the file is.",
                 path.string(), kMostLoraTensors);
 }
 
@@ -432,7 +431,8 @@ LoraFile read_lora(std::shared_ptr<const weights::TensorFile> file) {
   tell_magnitudes(lora);
   if (is_peft_without_settings(*file, config))
     lora.notes.push_back(
-        "adapter_config.json is not beside it: alpha is taken as the rank, all else as PEFT's default");
+        "adapter_config.json is not in the same folder: alpha is assumed to equal the rank, and everything "
+        "else PEFT's default");
   lora.file = std::move(file);
   recognise_base_model(lora, sorting.has_second_encoder);
   if (const auto stated = lora.file->metadata().find("sshs_model_hash");

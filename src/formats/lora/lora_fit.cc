@@ -14,7 +14,7 @@ namespace lowrank::formats {
 namespace {
 
 // Half of a LoRA would be silent nonsense, so nothing of it acts.
-constexpr std::string_view kForeign = "what sees the text does not fit this model";
+constexpr std::string_view kForeign = "the text-dependent layers do not fit this model";
 
 // The layers of one component of a checkpoint, with their form told by name and shape.
 LayerTable table_of(const ParameterViews& views) {
@@ -66,9 +66,8 @@ void measure_shared(const LoraFile& lora, const ModelLayers& model, LoraMatch& m
     const auto lacking = missing.find(entry.component);
     if (lacking == missing.end() || !draws_shared(entry) || !match.places[i].acts()) continue;
     match.places[i].reason = fmt::format(
-        "the matrices that its modules share are drawn by the largest of their layers, and '{}' meets none "
-        "here; "
-        "save it with save_projection",
+        "the matrices shared by its modules are sized for the largest of its layers, and '{}' has no match "
+        "here; save it with save_projection",
         lacking->second);
   }
 }
@@ -195,7 +194,7 @@ std::string module_of(const BundledEmbedding& embedding) {
 
 std::string embedding_misfit(const BundledEmbedding& embedding, std::int64_t width) {
   if (embedding.vectors.shape[1] == width) return "";
-  return fmt::format("the embedding '{}' is {} wide, this model's text encoder {}", embedding.name,
+  return fmt::format("the embedding '{}' has width {}, this model's text encoder {}", embedding.name,
                      embedding.vectors.shape[1], width);
 }
 
@@ -204,7 +203,7 @@ std::string fit_verdict(const LoraFit& fit) {
   if (!fit.applies())
     return "does not apply: " + (!fit.unusable.empty() ? fit.unusable
                                  : !fit.family.empty() ? fit.family
-                                                       : std::string("none of its modules fits"));
+                                                       : std::string("none of its modules fit"));
   const std::size_t modules = fit.unmet.size() + static_cast<std::size_t>(applied);
   const std::int64_t keys = fit.keys_applied + fit.keys_skipped + fit.keys_unknown;
   const auto left = fit.keys_skipped + fit.keys_unknown;

@@ -35,7 +35,7 @@ class NamePattern::Compiler {
 
   void run() {
     alternatives(0);
-    if (at_ < text().size()) fail("has a ')' too many");
+    if (at_ < text().size()) fail("has an unmatched ')'");
     emit({Op::kEnd});
     emit({Op::kMatch});
   }
@@ -120,7 +120,7 @@ class NamePattern::Compiler {
       return false;
     }
     if (low > kMaxRepeat || high > kMaxRepeat) fail("repeats more than 1,000 times");
-    if (high >= 0 && high < low) fail("has a repeat whose ends are exchanged");
+    if (high >= 0 && high < low) fail("has a repeat range in the wrong order");
     return true;
   }
 
@@ -170,7 +170,7 @@ class NamePattern::Compiler {
       case '(':
         if (is_at('?')) {
           ++at_;
-          if (!take(':')) fail("uses '(?', of which only '(?:' is understood");
+          if (!take(':')) fail("uses '(?', but only '(?:' is supported");
         }
         alternatives(depth + 1);
         if (!take(')')) fail("lacks a ')'");
@@ -221,7 +221,7 @@ class NamePattern::Compiler {
       case 'S':
         return letters_where([](int c) { return c >= 128 || !std::isspace(c); });
       default:
-        if (std::isalnum(static_cast<unsigned char>(letter))) fail("has an escape that is not understood");
+        if (std::isalnum(static_cast<unsigned char>(letter))) fail("has an unsupported escape");
         return Letters().set(place_of(letter));
     }
   }
@@ -238,7 +238,7 @@ class NamePattern::Compiler {
       }
       if (is_at('-') && at_ + 1 < text().size() && text()[at_ + 1] != ']') {
         const char high = text()[at_ + 1];
-        if (high == '\\' || place_of(high) < place_of(low)) fail("has a range whose ends are exchanged");
+        if (high == '\\' || place_of(high) < place_of(low)) fail("has a range in the wrong order");
         at_ += 2;
         for (std::size_t c = place_of(low); c <= place_of(high); ++c) set.set(c);
         continue;
@@ -328,7 +328,7 @@ bool NamePattern::matches(std::string_view name, PatternAllowance& allowance) co
     allowance.steps -= threads.steps + static_cast<std::int64_t>(before.size()) + 1;
     threads.steps = 0;
     if (allowance.steps < 0)
-      throw Error(kBadInput, "the pattern '{}' and those before it take too much work to compare",
+      throw Error(kBadInput, "the pattern '{}' and those before it are too expensive to match",
                   text_.substr(0, 80));
     if (at == name.size()) return threads.is_matched;
     before.swap(threads.waiting);

@@ -54,7 +54,7 @@ constexpr std::array kUnknownMarks = {
     PeftMarkRow{".trainable_tokens_", "TRAINABLE_TOKENS"},
     PeftMarkRow{".waveft_", "WAVEFT"},
     PeftMarkRow{".xlora_", "XLORA"},
-    PeftMarkRow{".oft_r", "OFT as written before PEFT 0.15"},
+    PeftMarkRow{".oft_r", "OFT as saved before PEFT 0.15"},
 };
 
 // Settings of a LORA with which the change is no fixed matrix, or not one that the file tells.
@@ -64,16 +64,16 @@ struct VariantRow {
 constexpr std::array kUnknownVariants = {
     VariantRow{"use_qalora", "QALoRA"},
     VariantRow{"use_bdlora", "BD-LoRA"},
-    VariantRow{"alora_invocation_tokens", "activated LoRA, which acts from a certain word on"},
-    VariantRow{"arrow_config", "Arrow, which chooses among LoRAs anew for each input"},
+    VariantRow{"alora_invocation_tokens", "activated LoRA, which is active only after certain tokens"},
+    VariantRow{"arrow_config", "Arrow, which selects among LoRAs for each input"},
     VariantRow{"monteclora_config", "MonteCLoRA"},
-    VariantRow{"layer_replication", "layers used several times"},
+    VariantRow{"layer_replication", "layer replication"},
 };
 
 // Checked while it is read: a repeated field is searched for among those before it, so many cost their square.
 ordered_json parse_object(const std::string& text, const std::string& label) {
   if (text.size() > kMaxTextBytes)
-    throw Error(kBadInput, "{}: has {} bytes, more than settings can need; correct it or remove it.", label,
+    throw Error(kBadInput, "{}: has {} bytes, too many for a settings file; correct it or remove it.", label,
                 text.size());
   std::size_t fields = 0;
   const auto look = [&](int depth, ordered_json::parse_event_t event, ordered_json&) {
@@ -138,11 +138,10 @@ std::optional<std::string_view> unknown_peft_type(std::string_view key) {
 }
 
 void refuse_peft_type(const std::string& label, std::string_view type) {
-  throw Error(
-      kUnsupported,
-      "{}: is a PEFT adapter of type {}, which LowRank does not apply; merge it into a checkpoint with "
-      "PEFT (merge_and_unload) or train a LORA.",
-      label, type);
+  throw Error(kUnsupported,
+              "{}: is a PEFT adapter of type {}, which LowRank does not support; merge it into a checkpoint "
+              "with PEFT (merge_and_unload) or train a LORA.",
+              label, type);
 }
 
 // PiSSA and OLoRA are made again from the base weight. Starts that took data or quantisation out of it cannot be.
@@ -154,16 +153,16 @@ void PeftConfig::read_start(const ordered_json& object, const std::string& prefi
     settings.peft.start = PeftSettings::Start::kPissa;
     notes_.emplace_back(kStartNote);
     if (start != "pissa")
-      notes_.push_back("its start '" + start + "' is an estimate drawn at random; the exact one is used");
+      notes_.push_back("its start '" + start + "' is a random estimate; the exact one is used");
   } else if (start == "olora") {
     settings.peft.start = PeftSettings::Start::kOlora;
     notes_.emplace_back(kStartNote);
   } else if (start.starts_with("corda") || start == "loftq" || start == "lora_ga") {
-    throw Error(kUnsupported,
-                "{}: {}init_lora_weights is '{}', which changed the base weights by what the file does not "
-                "hold; save it with PEFT's conversion to an ordinary LoRA (path_initial_model_for_weight_"
-                "conversion).",
-                label_, prefix, start);
+    throw Error(
+        kUnsupported,
+        "{}: {}init_lora_weights is '{}', which changed the base weights in a way that is not in the file; "
+        "save it with PEFT's conversion to an ordinary LoRA (path_initial_model_for_weight_conversion).",
+        label_, prefix, start);
   }
   for (const VariantRow& row : kUnknownVariants) {
     const ordered_json* value = field(object, prefix + std::string(row.field));
@@ -209,7 +208,7 @@ PeftConfig::Settings PeftConfig::read(const ordered_json& object, const std::str
   if (type != "ADALORA") read_patterns(prefix + "rank_pattern", settings.rank_patterns);
   if (flag(object, prefix + "use_dora", label_) && !has_magnitudes_)
     notes_.emplace_back(
-        "its settings say DoRA, but the file holds no magnitudes: it is applied as a plain LoRA");
+        "its settings say DoRA, but the file has no magnitudes: it is applied as a plain LoRA");
   read_start(object, prefix, settings);
 
   const double terms = number(object, prefix + "num_cayley_neumann_terms", label_).value_or(5);

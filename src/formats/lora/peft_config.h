@@ -74,8 +74,7 @@ class PeftConfig {
 // Of PiSSA, OLoRA and KaSA.
 inline constexpr std::string_view kStartNote =
     "its training began by taking a part out of the base weights: it is right only on the checkpoint that it "
-    "was "
-    "trained on";
+    "was trained on";
 
 // The PEFT type that a key's own name tells, of those whose change LowRank does not make: "GRALORA".
 std::optional<std::string_view> unknown_peft_type(std::string_view key);

@@ -43,8 +43,8 @@ class BmpReader {
 
  private:
   [[noreturn]] void refuse(const std::string& reason) const {
-    throw Error(kBadInput, "{}: the BMP cannot be read ({}); save it again as PNG, or fetch it again.", name_,
-                reason);
+    throw Error(kBadInput, "{}: the BMP cannot be read ({}); save it again as PNG, or download it again.",
+                name_, reason);
   }
 
   std::uint32_t number(std::size_t at, std::size_t size) const {
@@ -81,7 +81,7 @@ class BmpReader {
         (compression_ == kRle4 && bits_ == 4) ||
         ((compression_ == kBitFields || compression_ == kAlphaBitFields) && (bits_ == 16 || bits_ == 32));
     if (!is_known || !fits)
-      refuse(fmt::format("{} bits a pixel with compression {} are not understood", bits_, compression_));
+      refuse(fmt::format("{} bits per pixel with compression {} are not supported", bits_, compression_));
   }
 
   // The masks stand in the header of 52 and more bytes, at the same place behind the one of 40.

@@ -45,7 +45,7 @@ constexpr Stranger kStrangers[] = {
     {0, "%PDF", "a PDF document"},
     {0, "<!DOCTYPE", "a web page"},
     {0, "<html", "a web page"},
-    {0, "version https://git-lfs", "a Git LFS pointer without its content"},
+    {0, "version https://git-lfs", "a Git LFS pointer instead of the file itself"},
 };
 
 const FormatRow* row_by_ending(const std::filesystem::path& path) {
@@ -83,9 +83,9 @@ const FormatRow& recognise_or_throw(Bytes bytes, const std::string& name) {
   if (bytes.empty()) throw Error(kBadInput, "{}: is empty; a picture was expected.", name);
   for (const Stranger& stranger : kStrangers)
     if (has_at(bytes, stranger.at, stranger.magic))
-      throw Error(kBadInput, "{}: is {}, which is not read; save it as {}.", name, stranger.name,
+      throw Error(kBadInput, "{}: is {}, which is not supported; save it as {}.", name, stranger.name,
                   format_names());
-  throw Error(kBadInput, "{}: is no {} picture.", name, format_names());
+  throw Error(kBadInput, "{}: is not a {} picture.", name, format_names());
 }
 
 Raster decode_upright(std::span<const std::byte> bytes, const std::string& name) {
@@ -143,8 +143,8 @@ std::vector<std::uint8_t> encode_for(const std::filesystem::path& path, const Pi
 
 void check_size(std::uint64_t width, std::uint64_t height, const std::string& name) {
   if (width == 0 || height == 0 || width > kMaxSide || height > kMaxSide || width * height > kMaxPixels) {
-    throw Error(kBadInput, "{}: is {}×{} pixels; at most {} a side and {} million in all are read.", name,
-                width, height, kMaxSide, kMaxPixels / 1'000'000);
+    throw Error(kBadInput, "{}: is {}×{} pixels; at most {} per side and {} million in total are supported.",
+                name, width, height, kMaxSide, kMaxPixels / 1'000'000);
   }
 }
 
@@ -156,7 +156,7 @@ PictureFormat picture_format(std::string_view name) {
   const std::string ending = "." + lower_case(name);
   for (const FormatRow& row : format_table())
     if (row.written_as && std::ranges::find(row.endings, ending) != row.endings.end()) return *row.written_as;
-  throw Error(kBadInput, "there is no picture format '{}'; choose png, jpg or webp.", name);
+  throw Error(kBadInput, "unknown picture format '{}'; choose png, jpg or webp.", name);
 }
 
 bool is_picture_name(const std::filesystem::path& path) {

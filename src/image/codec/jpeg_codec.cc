@@ -141,7 +141,7 @@ bool write_all(jpeg_compress_struct& info, ErrorManager& manager, const Picture&
 
 std::vector<std::uint8_t> encode_jpeg(const Picture& picture, int quality, const std::string& parameters) {
   if (picture.width > JPEG_MAX_DIMENSION || picture.height > JPEG_MAX_DIMENSION) {
-    throw Error(kUnsupported, "a picture of {}×{} cannot be written as JPEG (at most {} a side); use PNG.",
+    throw Error(kUnsupported, "a picture of {}×{} cannot be written as JPEG (at most {} per side); use PNG.",
                 picture.width, picture.height, JPEG_MAX_DIMENSION);
   }
   std::vector<std::uint8_t> exif;
@@ -151,7 +151,7 @@ std::vector<std::uint8_t> encode_jpeg(const Picture& picture, int quality, const
     exif.insert(exif.end(), tiff.begin(), tiff.end());
     if (exif.size() > 65533) {
       throw Error(kUnsupported,
-                  "the parameters text has {} bytes, more than a JPEG can carry; use PNG or WebP.",
+                  "the generation parameters have {} bytes, more than fit into a JPEG; use PNG or WebP.",
                   parameters.size());
     }
   }

@@ -81,8 +81,8 @@ OpenTiff open_tiff(TiffSource& source) {
   std::ranges::replace(reason, '\n', ' ');
   for (auto at = reason.find(". "); at != std::string::npos; at = reason.find(". ", at)) reason[at] = ';';
   while (!reason.empty() && (reason.back() == '.' || reason.back() == ' ')) reason.pop_back();
-  throw Error(kBadInput, "{}: the TIFF cannot be read ({}); save it again as PNG, or fetch it again.", name,
-              reason.empty() ? "it is damaged" : reason);
+  throw Error(kBadInput, "{}: the TIFF cannot be read ({}); save it again as PNG, or download it again.",
+              name, reason.empty() ? "it is damaged" : reason);
 }
 
 enum class TiffAlpha { kNone, kMultiplied };

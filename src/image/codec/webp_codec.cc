@@ -21,11 +21,11 @@ const char* reason_of(VP8StatusCode status) {
     case VP8_STATUS_SUSPENDED:
       return "the file ends too early";
     case VP8_STATUS_UNSUPPORTED_FEATURE:
-      return "it uses a feature that libwebp does not know";
+      return "it uses a feature that libwebp does not support";
     case VP8_STATUS_OUT_OF_MEMORY:
       return "there is too little memory";
     default:
-      return "its data contradict themselves";
+      return "its data is inconsistent";
   }
 }
 
@@ -96,7 +96,7 @@ std::vector<std::uint8_t> encode_webp(const Picture& picture, int quality, const
   const std::unique_ptr<std::uint8_t, decltype(&WebPFree)> owner(data, WebPFree);
   if (size == 0)
     throw Error(kUnsupported,
-                "a picture of {}×{} cannot be written as WebP (at most 16,383 a side); use PNG.",
+                "a picture of {}×{} cannot be written as WebP (at most 16,383 per side); use PNG.",
                 picture.width, picture.height);
   if (parameters.empty()) return {data, data + size};
   const auto exif = exif_with_comment(parameters);
@@ -109,7 +109,7 @@ std::vector<std::uint8_t> encode_webp(const Picture& picture, int quality, const
   std::vector<std::uint8_t> out;
   if (done) out.assign(whole.bytes, whole.bytes + whole.size);
   WebPDataClear(&whole);
-  if (!done) throw Error(kInternal, "the parameters text could not be put into a WebP file.");
+  if (!done) throw Error(kInternal, "the generation parameters could not be written into a WebP file.");
   return out;
 }
 

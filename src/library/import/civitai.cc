@@ -44,7 +44,7 @@ CivitaiVersion parse_civitai_version(const json& answer, const std::string& from
   CivitaiVersion version;
   version.id = integer_field(answer, "id");
   if (version.id == 0 || !field(answer, "files").is_array())
-    throw Error(kIo, "{}: answers with something that is no model version.", from);
+    throw Error(kIo, "{}: the answer is not a model version.", from);
   const json& model = field(answer, "model");
   version.model = integer_field(answer, "modelId");
   version.name = text_field(answer, "name");
@@ -71,7 +71,7 @@ CivitaiModel parse_civitai_model(const json& answer, const std::string& from) {
                      .description = text_field(answer, "description"),
                      .tags = texts_field(answer, "tags"),
                      .versions = {}};
-  if (model.id == 0) throw Error(kIo, "{}: answers with something that is no model.", from);
+  if (model.id == 0) throw Error(kIo, "{}: the answer is not a model.", from);
   if (const json& versions = field(answer, "modelVersions"); versions.is_array())
     for (const auto& version : versions) model.versions.push_back(version);
   return model;

@@ -11,8 +11,7 @@ namespace {
 void* open_library() {
   for (const char* name : {"libcurl.so.4", "libcurl-gnutls.so.4"})
     if (void* library = dlopen(name, RTLD_NOW | RTLD_LOCAL)) return library;
-  throw Error(kNotFound,
-              "libcurl is not installed, and nothing can be fetched without it; install libcurl4.");
+  throw Error(kNotFound, "libcurl is not installed, so nothing can be downloaded; install libcurl4.");
 }
 
 template <typename Function>

@@ -66,7 +66,7 @@ class Part {
       throw Error(kIo, "{}: cannot be written ({}).", path.parent_path().string(), std::strerror(errno));
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
       ::close(descriptor_);
-      throw Error(kConflict, "{}: another process is fetching this file just now.", path.string());
+      throw Error(kConflict, "{}: another process is already downloading this file.", path.string());
     }
   }
   ~Part() { ::close(descriptor_); }
@@ -87,8 +87,8 @@ class Part {
       const ssize_t done = ::write(descriptor_, piece.data(), piece.size());
       if (done < 0 && errno == EINTR) continue;
       if (done < 0)
-        throw Error(kIo, "{}: writing failed ({}); what is there is kept for the next try.", path_.string(),
-                    std::strerror(errno));
+        throw Error(kIo, "{}: writing failed ({}); the part downloaded so far is kept for the next try.",
+                    path_.string(), std::strerror(errno));
       piece.remove_prefix(static_cast<std::size_t>(done));
     }
   }
@@ -104,14 +104,16 @@ void check_room(const DownloadRequest& request, std::uint64_t bytes) {
   if (::statvfs(request.folder.c_str(), &disk) != 0) return;
   const std::uint64_t free = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
   if (free < bytes || free - bytes < kReserveBytes)
-    throw Error(kIo, "{}: needs {} bytes, but {} has only {} free; make room and try again.", request.what,
-                bytes, request.folder.string(), free);
+    throw Error(kIo, "{}: needs {} bytes, but {} has only {} free; free some space and try again.",
+                request.what, bytes, request.folder.string(), free);
 }
 
 void check_size(const DownloadRequest& request, std::uint64_t bytes) {
   if (bytes > request.max_bytes)
-    throw Error(kBadInput, "{}: is said to have {} bytes, more than the {} allowed; --max-size raises that.",
-                request.what, bytes, request.max_bytes);
+    throw Error(
+        kBadInput,
+        "{}: has {} bytes according to the site, more than the {} allowed; raise the limit with --max-size.",
+        request.what, bytes, request.max_bytes);
 }
 
 // "bytes 100-199/200" → where it begins and the whole.
@@ -162,7 +164,7 @@ class Fetching {
       if (reply && reply->status == 416) {
         part_.cut(0);  // what lies there is longer than the file
         reply.reset();
-        why = "it has become shorter";
+        why = "the file became shorter";
       } else if (reply && !may_pass_when_tried_again(reply->status) && reply->status != 200 &&
                  reply->status != 206) {
         throw_for_status(*reply, request_.what, request_.token_hint);
@@ -170,7 +172,8 @@ class Fetching {
       fruitless = part_.size() > before ? 0 : fruitless + 1;
       if (fruitless >= http_.patience().attempts || fruitless >= kFruitlessTries) {
         if (reply && reply->status >= 400) throw_for_status(*reply, request_.what, request_.token_hint);
-        throw Error(kIo, "{}: the connection failed ({}); what is there is kept for the next try.",
+        throw Error(kIo,
+                    "{}: the connection failed ({}); the part downloaded so far is kept for the next try.",
                     request_.what, why);
       }
       http_.wait(http_.wait_before_retry(reply ? &*reply : nullptr, fruitless));
@@ -206,7 +209,7 @@ class Fetching {
     const std::uint64_t after = part_.size() + piece.size();
     check_size(request_, after);
     if (total_ != 0 && after > total_)
-      throw Error(kIo, "{}: sends more than the {} bytes that it announced.", request_.what, total_);
+      throw Error(kIo, "{}: sends more than the announced {} bytes.", request_.what, total_);
     part_.append(piece);
     progress_(after, total_);
     return true;
@@ -217,7 +220,7 @@ class Fetching {
     is_open_ = true;
     const std::string type = head.header("content-type");
     if (type.starts_with("text/html"))
-      throw Error(kBadInput, "{}: {} answers with a web page instead of the file; {}", request_.what,
+      throw Error(kBadInput, "{}: {} answered with a web page instead of the file; {}", request_.what,
                   head.url.origin(),
                   request_.token_hint.empty()
                       ? "open its page in a browser to see why."
@@ -227,7 +230,7 @@ class Fetching {
       const auto range = content_range(head.header("content-range"));
       if (!range || range->begin != part_.size()) {
         part_.cut(0);
-        throw Error(kIo, "{}: {} sends another part than was asked for; try again.", request_.what,
+        throw Error(kIo, "{}: {} sent a different part than requested; try again.", request_.what,
                     head.url.origin());
       }
       whole = range->whole;
@@ -236,8 +239,7 @@ class Fetching {
       whole = head.content_length().value_or(0);
     }
     if (request_.size && whole != 0 && whole != *request_.size)
-      throw Error(kIo,
-                  "{}: has {} bytes where {} were announced; the file may have been replaced, try again.",
+      throw Error(kIo, "{}: has {} bytes, but {} were announced; the file may have been replaced, try again.",
                   request_.what, whole, *request_.size);
     if (whole != 0) total_ = whole;
     check_size(request_, total_);
@@ -277,7 +279,7 @@ Downloaded download(const Http& http, const DownloadRequest& request, const Down
     }
     if (request.size && result.bytes != *request.size) {
       discard_part(path);
-      throw Error(kIo, "{}: has {} bytes where {} were announced; try again.", request.what, result.bytes,
+      throw Error(kIo, "{}: has {} bytes, but {} were announced; try again.", request.what, result.bytes,
                   *request.size);
     }
     result.hashes = hash_file(path, http.stop());
@@ -285,10 +287,10 @@ Downloaded download(const Http& http, const DownloadRequest& request, const Down
     discard_part(path);
     // The beginning may have been of another file.
     if (result.was_resumed && round == 0) continue;
-    throw Error(
-        kIo,
-        "{}: what came is not what was announced (SHA-256 {} instead of {}); it was thrown away, try again.",
-        request.what, result.hashes.sha256.substr(0, 12), request.sha256.substr(0, 12));
+    throw Error(kIo,
+                "{}: the download does not match its checksum (SHA-256 {} instead of {}) and was discarded; "
+                "try again.",
+                request.what, result.hashes.sha256.substr(0, 12), request.sha256.substr(0, 12));
   }
 }
 
@@ -304,7 +306,7 @@ bool put_in_place(const fs::path& part, const fs::path& target) {
   // No hard links on this file system.
   if (fs::exists(target, failure)) return false;
   if (::rename(part.c_str(), target.c_str()) != 0)
-    throw Error(kIo, "{}: cannot be put in place ({}).", target.string(), std::strerror(errno));
+    throw Error(kIo, "{}: cannot be moved into place ({}).", target.string(), std::strerror(errno));
   discard_part(part);
   return true;
 }

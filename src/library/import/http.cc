@@ -111,7 +111,7 @@ std::optional<std::chrono::seconds> retry_after(const std::string& text) {
 }
 
 [[noreturn]] void throw_led_inside(const Url& asked, const Url& target) {
-  throw Error(kBadInput, "{}: leads to {}, an address inside this network, so it is not fetched.",
+  throw Error(kBadInput, "{}: leads to {}, an address inside this network, so it is not downloaded.",
               asked.shown(), target.host);
 }
 
@@ -136,7 +136,7 @@ Http::Http(std::string agent, Patience patience, std::stop_token stop)
 std::optional<HttpReply> Http::try_once(const HttpRequest& request, const BodySink& sink,
                                         std::string& why) const {
   if (!belongs_to(request.url, Site::kCivitai) && !belongs_to(request.url, Site::kHuggingFace))
-    throw Error(kBadInput, "{}: lies neither at Civitai nor at Hugging Face, so it is not fetched.",
+    throw Error(kBadInput, "{}: is neither on Civitai nor on Hugging Face, so it is not downloaded.",
                 request.url.origin());
   const bool may_go_inside = is_at_set_url(request.url);
   const Curl& api = curl();
@@ -193,8 +193,8 @@ std::optional<HttpReply> Http::try_once(const HttpRequest& request, const BodySi
     if (!is_redirect(transfer.reply.status)) break;
     const auto next = resolve_location(url, transfer.reply.header("location"));
     if (!next || (url.scheme == "https" && next->scheme == "http"))
-      throw Error(kIo, "{}: sends us to a place that is not safe to follow.", url.shown());
-    if (hop == kMaxRedirects) throw Error(kIo, "{}: sends us round in circles.", request.url.shown());
+      throw Error(kIo, "{}: redirects to an unsafe address.", url.shown());
+    if (hop == kMaxRedirects) throw Error(kIo, "{}: redirects in a loop.", request.url.shown());
     transfer.reply = {};
     transfer.reply.url = *next;
   }
@@ -214,7 +214,7 @@ std::chrono::milliseconds Http::wait_before_retry(const HttpReply* reply, int at
   const auto asked = reply == nullptr ? std::nullopt : retry_after(reply->header("retry-after"));
   if (!asked) return patience_.first_wait * (1 << std::min(attempt, 6));
   if (*asked > patience_.longest_wait)
-    throw Error(kIo, "{}: asks us to wait {} seconds (status {}); try again later.", reply->url.shown(),
+    throw Error(kIo, "{}: asks to wait {} seconds (status {}); try again later.", reply->url.shown(),
                 asked->count(), reply->status);
   return *asked;
 }
@@ -243,7 +243,7 @@ std::string Http::get_text(const HttpRequest& request, std::size_t max_bytes, co
     if (!is_too_long) body += piece;
     return !is_too_long;
   });
-  if (is_too_long) throw Error(kIo, "{}: answers with more than {} bytes.", request.url.shown(), max_bytes);
+  if (is_too_long) throw Error(kIo, "{}: the answer has more than {} bytes.", request.url.shown(), max_bytes);
   if (reply.status != 200) throw_for_status(reply, what, "");
   return body;
 }
@@ -257,15 +257,15 @@ void throw_for_status(const HttpReply& reply, const std::string& what, const std
   switch (reply.status) {
     case 401:
     case 403:
-      throw Error(kBadInput, "{}: {} refuses it (status {}); {}", what, from, reply.status,
+      throw Error(kBadInput, "{}: {} refused the request (status {}); {}", what, from, reply.status,
                   token_hint.empty() ? "a token may be needed." : "put your token into " + token_hint + ".");
     case 404:
     case 410:
-      throw Error(kNotFound, "{}: {} does not have it (status {}).", what, from, reply.status);
+      throw Error(kNotFound, "{}: does not exist on {} (status {}).", what, from, reply.status);
     case 429:
       throw Error(kIo, "{}: {} was asked too often (status 429); try again later.", what, from);
     default:
-      throw Error(kIo, "{}: {} answers with status {}; try again later.", what, from, reply.status);
+      throw Error(kIo, "{}: {} answered with status {}; try again later.", what, from, reply.status);
   }
 }
 

@@ -45,8 +45,8 @@ const HubFile* find(const HubRepo& repo, const std::string& path) {
   std::vector<std::string> names;
   for (const HubFile& file : files)
     if (names.size() < kMaxListed) names.push_back(file.path);
-  throw Error(kBadInput, "{} holds {} files that could be meant; name one as {}:FILE: {}{}.", repo.id,
-              files.size(), repo.id, fmt::join(names, ", "), files.size() > names.size() ? " ..." : "");
+  throw Error(kBadInput, "{} has {} matching files; choose one as {}:FILE: {}{}.", repo.id, files.size(),
+              repo.id, fmt::join(names, ", "), files.size() > names.size() ? " ..." : "");
 }
 
 }  // namespace
@@ -59,8 +59,7 @@ HubRepo parse_hub_repo(const json& answer, const std::string& from) {
                .base_model = {},
                .trigger = {},
                .preview = {}};
-  if (!field(answer, "siblings").is_array())
-    throw Error(kIo, "{}: answers with something that is no repository.", from);
+  if (!field(answer, "siblings").is_array()) throw Error(kIo, "{}: the answer is not a repository.", from);
   for (const auto& item : field(answer, "siblings")) {
     HubFile file{.path = text_field(item, "rfilename"),
                  .size = std::nullopt,
@@ -85,7 +84,7 @@ std::vector<HubFile> choose_files(const HubRepo& repo, const HuggingFaceSource& 
     if (file == nullptr)
       throw Error(kNotFound, "{} has no file '{}' at {}.", repo.id, source.file, source.revision);
     if (!is_weights(file->path, takes_pickles))
-      throw Error(kBadInput, "{}:{} is no safetensors file; --allow-pickle takes others too.", repo.id,
+      throw Error(kBadInput, "{}:{} is not a safetensors file; --allow-pickle also accepts others.", repo.id,
                   file->path);
     candidates = {*file};
   } else {
@@ -94,8 +93,8 @@ std::vector<HubFile> choose_files(const HubRepo& repo, const HuggingFaceSource& 
         candidates.push_back(file);
   }
   if (candidates.empty())
-    throw Error(kNotFound, "{} holds no safetensors file{}.", repo.id,
-                takes_pickles ? "" : "; --allow-pickle looks for others too");
+    throw Error(kNotFound, "{} has no safetensors file{}.", repo.id,
+                takes_pickles ? "" : "; --allow-pickle also looks for others");
   if (candidates.size() > 1) {
     // The files of the known layouts, at the top before deeper ones.
     std::vector<HubFile> known;

@@ -27,7 +27,7 @@ Importer::Importer(const Library& library, Http http, ImportOptions options)
 json Importer::ask(Site site, const std::string& path, const std::string& what) const {
   const std::string address = base_url(site) + path;
   const auto url = parse_url(address);
-  if (!url) throw Error(kBadInput, "'{}' is no web address; mend the base URL that was set.", address);
+  if (!url) throw Error(kBadInput, "'{}' is not a web address; fix the configured base URL.", address);
   const std::string token = token_for(site);
   std::string body;
   const HttpReply reply =
@@ -35,14 +35,14 @@ json Importer::ask(Site site, const std::string& path, const std::string& what) 
         if (head.status == 0) body.clear();
         if (head.status != 200) return head.status == 0;
         if (body.size() + piece.size() > kMaxAnswerBytes)
-          throw Error(kIo, "{}: answers with more than {} bytes.", url->shown(), kMaxAnswerBytes);
+          throw Error(kIo, "{}: the answer has more than {} bytes.", url->shown(), kMaxAnswerBytes);
         body += piece;
         return true;
       });
   if (reply.status != 200) throw_for_status(reply, what, token_places(site));
   json answer = json::parse(body, nullptr, false);
   if (!answer.is_object())
-    throw Error(kIo, "{}: {} answers with something that is no JSON; try again later.", what, url->origin());
+    throw Error(kIo, "{}: the answer of {} is not JSON; try again later.", what, url->origin());
   return answer;
 }
 
@@ -65,10 +65,11 @@ std::vector<ImportItem> Importer::plan_source(const ImportSource& source) const 
       const auto model = civitai_model(page->model);
       // Newest first: the page's own choice.
       if (model && !model->versions.empty()) version = integer_field(model->versions.front(), "id");
-      if (version == 0) throw Error(kNotFound, "model {} of Civitai has no version to fetch.", page->model);
+      if (version == 0)
+        throw Error(kNotFound, "model {} on Civitai has no version to download.", page->model);
     }
     return plan_civitai(civitai_version(fmt::format("/api/v1/model-versions/{}", version),
-                                        fmt::format("model version {} of Civitai", version)));
+                                        fmt::format("model version {} on Civitai", version)));
   }
   throw Error(kInternal, "internal error: a local file is not planned; please report this.");
 }
@@ -111,7 +112,7 @@ Imported Importer::fetch(const ImportItem& item, const DownloadProgress& progres
   result.was_resumed = file.was_resumed;
   if (item.sha256.empty())
     result.remarks.push_back(
-        fmt::format("{}: the site states no SHA-256, so only its size and form were checked.", item.label));
+        fmt::format("{}: the site gives no SHA-256, so only size and format were checked.", item.label));
   const std::string architecture = check_content(file.part, item.kind, item.file_name);
   const fs::path folder = target_folder(item, architecture);
   const std::string extension = extension_of(item.file_name), stem = stem_of(item.file_name);
@@ -131,9 +132,9 @@ Imported Importer::fetch(const ImportItem& item, const DownloadProgress& progres
       return result;
     }
     result.remarks.push_back(
-        fmt::format("{} is another file, so this one got a longer name.", result.path.string()));
+        fmt::format("{} is another file, so this one was given a longer name.", result.path.string()));
   }
-  throw Error(kConflict, "{}: there are other files of this name in {}; give another with --name.",
+  throw Error(kConflict, "{}: other files with this name exist in {}; choose another name with --name.",
               item.label, folder.string());
 }
 

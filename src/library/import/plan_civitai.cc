@@ -45,7 +45,7 @@ CivitaiVersion Importer::civitai_version(const std::string& path, const std::str
 
 std::optional<CivitaiModel> Importer::civitai_model(std::int64_t id) const {
   if (id == 0) return std::nullopt;
-  const std::string what = fmt::format("model {} of Civitai", id);
+  const std::string what = fmt::format("model {} on Civitai", id);
   return parse_civitai_model(ask(Site::kCivitai, fmt::format("/api/v1/models/{}", id), what), what);
 }
 
@@ -59,17 +59,17 @@ std::vector<ImportItem> Importer::plan_civitai(CivitaiVersion version) const {
   const CivitaiFile* file = choose_file(version, options_.takes_pickles);
   const std::string what = fmt::format("{} ({})", version.model_name, version.name);
   if (file == nullptr)
-    throw Error(kUnsupported, "{}: is not offered as safetensors{}.", what,
+    throw Error(kUnsupported, "{}: is not available as safetensors{}.", what,
                 options_.takes_pickles
                     ? ""
-                    : "; --allow-pickle takes other files, which LowRank reads without running");
+                    : "; --allow-pickle accepts other files, which LowRank reads without executing them");
   if (file->scan == "Danger")
-    throw Error(kBadInput, "{}: Civitai's scan calls the file dangerous; it is not fetched.", what);
+    throw Error(kBadInput, "{}: Civitai's scan marks the file as dangerous; it is not downloaded.", what);
   ImportItem item{.site = Site::kCivitai, .label = what};
   const auto url = parse_url(
       file->url.empty() ? fmt::format("{}/api/download/models/{}", base_url(Site::kCivitai), version.id)
                         : file->url);
-  if (!url) throw Error(kIo, "{}: Civitai gives no address to fetch it from.", what);
+  if (!url) throw Error(kIo, "{}: Civitai gives no download address.", what);
   item.url = *url;
   item.file_name = safe_file_name(file->name);
   if (item.file_name.empty()) item.file_name = fmt::format("civitai-{}", version.id);
@@ -82,8 +82,8 @@ std::vector<ImportItem> Importer::plan_civitai(CivitaiVersion version) const {
     if (item.kind.empty() && row.civitai == version.model_type) item.kind = row.kind;
   if (item.kind.empty()) {
     if (options_.to.empty())
-      throw Error(kUnsupported, "{}: is of the type '{}', for which there is no folder; name one with --to.",
-                  what, version.model_type);
+      throw Error(kUnsupported, "{}: is of type '{}', which has no folder; choose one with --to.", what,
+                  version.model_type);
     item.kind = "other";
   }
   item.sha256 = file->sha256;

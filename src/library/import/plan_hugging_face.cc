@@ -26,7 +26,7 @@ std::vector<ImportItem> Importer::plan_hugging_face(const HuggingFaceSource& sou
   std::vector<ImportItem> items;
   for (const HubFile& file : choose_files(repo, source, options_.takes_pickles)) {
     const auto url = address(file.path);
-    if (!url) throw Error(kBadInput, "{}: the name '{}' cannot be fetched.", what, file.path);
+    if (!url) throw Error(kBadInput, "{}: the name '{}' cannot be downloaded.", what, file.path);
     const std::string name = safe_file_name(file.path);
     if (name == "adapter_config.json") {
       if (!items.empty()) items.back().companions.emplace_back(*url, name);
@@ -54,7 +54,7 @@ std::vector<ImportItem> Importer::plan_hugging_face(const HuggingFaceSource& sou
     if (!options_.name.empty() && item.subfolder.empty())
       item.file_name = safe_file_name(options_.name + extension_of(item.file_name));
     if (stem_of(item.file_name).empty())
-      throw Error(kBadInput, "{}: '{}' is no usable file name; give one with --name.", what, file.path);
+      throw Error(kBadInput, "{}: '{}' is not a valid file name; choose one with --name.", what, file.path);
     const std::string picture = extension_of(repo.preview);
     if (picture == ".png" || picture == ".jpg" || picture == ".jpeg" || picture == ".webp")
       item.preview = repo.preview.starts_with("http") ? parse_url(repo.preview) : address(repo.preview);

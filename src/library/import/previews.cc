@@ -28,7 +28,7 @@ std::string picture_ending(const std::string& bytes) {
   if (bytes.starts_with("\x89PNG")) return ".png";
   if (bytes.starts_with("\xFF\xD8\xFF")) return ".jpg";
   if (bytes.size() > 12 && bytes.starts_with("RIFF") && bytes.compare(8, 4, "WEBP") == 0) return ".webp";
-  throw Error(kBadInput, "it is neither PNG, JPEG nor WebP.");
+  throw Error(kBadInput, "it is not PNG, JPEG or WebP.");
 }
 
 // A picture inside the file: the user's own covers, else ModelSpec's thumbnail.
@@ -58,7 +58,7 @@ void write_preview(const fs::path& model, const std::string& bytes) {
 void enrich_from_metadata(const fs::path& model, std::vector<std::string>& remarks) {
   const formats::LoraSummary summary = formats::LoraSummariser().read(model);
   if (summary.metadata.empty()) {
-    remarks.push_back(fmt::format("{}: has no metadata that could tell anything.", model.string()));
+    remarks.push_back(fmt::format("{}: has no metadata to read.", model.string()));
     return;
   }
   const LoraCard card = read_lora_card(model, summary.metadata);

@@ -109,7 +109,7 @@ ImportSource recognise_source(const std::string& text) {
   try {
     return recognise_site_source(text);
   } catch (const Error& error) {
-    throw Error(error.code(), "{} A file must exist.", error.what());
+    throw Error(error.code(), "{} A local file must exist.", error.what());
   }
 }
 
@@ -137,7 +137,7 @@ ImportSource recognise_site_source(const std::string& text) {
   if (source) return *source;
   throw Error(
       kBadInput,
-      "'{}' cannot be imported; give a model page of Civitai or Hugging Face, owner/repo[:file], or a hash.",
+      "'{}' cannot be imported; give a Civitai or Hugging Face model page, owner/repo[:file], or a hash.",
       text.substr(0, 200));
 }
 

@@ -23,7 +23,8 @@ Imported Importer::take_file(const fs::path& file, bool enriches) const {
   result.path = file;
   const std::string extension = extension_of(name);
   if (extension != ".safetensors" && !options_.takes_pickles)
-    throw Error(kBadInput, "{}: is no safetensors file; --allow-pickle takes others too.", file.string());
+    throw Error(kBadInput, "{}: is not a safetensors file; --allow-pickle also accepts others.",
+                file.string());
   std::error_code failure;
   for (const Record& record : library_.find({.kind = item.kind}))
     if (fs::equivalent(library_.path_of(record), file, failure)) result.state = ImportState::kAlreadyHere;
@@ -45,7 +46,7 @@ Imported Importer::take_file(const fs::path& file, bool enriches) const {
           hash_file(result.path, http_.stop()).sha256 == hash_file(part, http_.stop()).sha256;
       discard_part(part);
       if (!is_same)
-        throw Error(kConflict, "{}: there is another file of this name; give another with --name.",
+        throw Error(kConflict, "{}: another file with this name exists; choose another name with --name.",
                     result.path.string());
       result.state = ImportState::kAlreadyHere;
     }

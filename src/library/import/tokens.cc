@@ -55,7 +55,7 @@ std::string trimmed(std::string_view text) {
 std::string checked(std::string token, const std::string& place) {
   for (const char c : token)
     if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7F)
-      throw Error(kBadInput, "the token in {} holds a character that no token has.", place);
+      throw Error(kBadInput, "the token in {} contains an invalid character.", place);
   return token;
 }
 
@@ -70,7 +70,7 @@ std::string token_for(Site site) {
   struct stat status {};
   if (config_folder().empty() || ::stat(file.c_str(), &status) != 0) return "";
   if ((status.st_mode & 077) != 0)
-    throw Error(kBadInput, "{}: others may read your tokens; run chmod 600 on it.", file.string());
+    throw Error(kBadInput, "{}: other users can read your tokens; run chmod 600 on it.", file.string());
   std::istringstream lines(read_file(file, 1 << 16));
   for (std::string line; std::getline(lines, line);) {
     const auto equals = line.find('=');

@@ -97,8 +97,7 @@ class Comparison {
     std::map<std::string, Known> known;
     auto statement = database_.prepare(
         "SELECT relative, id, size, mtime, ctime, inode, stamp FROM file WHERE place = ? AND folder = ? AND "
-        "gone IS "
-        "NULL");
+        "gone IS NULL");
     statement.bind(1, place).bind(2, folder);
     while (statement.step())
       known[statement.text(0)] = {statement.integer(1), statement.integer(2), statement.integer(3),

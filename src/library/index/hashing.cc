@@ -76,14 +76,14 @@ FileHashes hash_file(const fs::path& path, const std::stop_token& stop) {
     offset += text.size();
   }
   if (offset != size || identity_of(file.descriptor()) != before)
-    throw Error(kIo, "{}: was being written while it was read; try again.", path.string());
+    throw Error(kIo, "{}: was modified while it was being read; try again.", path.string());
   return {.sha256 = whole.hex(), .autov1 = part.hex().substr(0, 8), .addnet = behind_header.hex()};
 }
 
 void keep_hashes(const Database& database, const Record& record, const FileHashes& hashes) {
   auto keep = database.prepare(
-      "UPDATE file SET sha256 = nullif(?, ''), autov1 = nullif(?, ''), addnet = nullif(?, '') "
-      "WHERE id = ? AND size = ? AND mtime = ? AND ctime = ?");
+      "UPDATE file SET sha256 = nullif(?, ''), autov1 = nullif(?, ''), addnet = nullif(?, '') WHERE id = ? "
+      "AND size = ? AND mtime = ? AND ctime = ?");
   keep.bind(1, hashes.sha256).bind(2, hashes.autov1).bind(3, hashes.addnet);
   keep.bind(4, record.id).bind(5, record.size).bind(6, record.mtime_ns).bind(7, record.ctime_ns).run();
 }
@@ -95,13 +95,12 @@ bool ensure_hashes(const Database& database, const DataDir& data, Record& record
   std::error_code failure;
   if (fs::is_directory(path, failure)) return false;  // a diffusers folder, which has no hash of its own
   if (!fs::is_regular_file(path, failure)) {
-    problem = fmt::format("{}: is no file.", path.string());
+    problem = fmt::format("{}: is not a file.", path.string());
     return false;
   }
   auto twin = database.prepare(
       "SELECT sha256, autov1, addnet FROM file WHERE size = ? AND inode = ? AND device = ? AND mtime = ? AND "
-      "ctime = ? AND id <> ? "
-      "AND sha256 IS NOT NULL");
+      "ctime = ? AND id <> ? AND sha256 IS NOT NULL");
   twin.bind(1, record.size)
       .bind(2, record.inode)
       .bind(3, record.device)

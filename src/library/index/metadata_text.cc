@@ -60,7 +60,7 @@ std::string unpack_text(std::string_view packed) {
   }
   inflateEnd(&stream);
   if (state == Z_MEM_ERROR) throw std::bad_alloc();
-  if (state != Z_STREAM_END) throw Error(kConflict, "the index is damaged: metadata cannot be unpacked.");
+  if (state != Z_STREAM_END) throw Error(kConflict, "the index is damaged: metadata cannot be decompressed.");
   text.resize(size);
   return text;
 }

@@ -25,8 +25,8 @@ void migrate(const Database& database, const fs::path& file) {
   if (version == schema_version()) return;
   if (version > schema_version())
     throw Error(kUnsupported,
-                "{}: was made by a newer LowRank (index version {}, this one knows {}); use that one, or set "
-                "LOWRANK_INDEX to another file.",
+                "{}: was made by a newer LowRank (index version {}, this one supports {}); use the newer "
+                "one, or set LOWRANK_INDEX to another file.",
                 file.string(), version, schema_version());
   Transaction transaction(database);
   // Another process may have been first.
@@ -100,11 +100,9 @@ Database rebuild_index(const fs::path& file) {
       return quoted;
     }()));
     database.execute(
-        fmt::format("CREATE TEMP TABLE carried AS SELECT {} FROM old.file WHERE gone IS NULL;"
-                    "CREATE TEMP TABLE carried_name AS SELECT f.place, f.relative, n.name, n.since FROM "
-                    "old.former_name n "
-                    "JOIN old.file f ON f.id = n.file;"
-                    "DETACH old;",
+        fmt::format("CREATE TEMP TABLE carried AS SELECT {} FROM old.file WHERE gone IS NULL;CREATE TEMP "
+                    "TABLE carried_name AS SELECT f.place, f.relative, n.name, n.since FROM old.former_name "
+                    "n JOIN old.file f ON f.id = n.file;DETACH old;",
                     kCarriedColumns));
   } catch (const Error&) {
     // A broken old index: former names are lost, everything else comes from the files.
@@ -117,14 +115,10 @@ void carry_over(const Database& database) {
   if (database.number("SELECT count(*) FROM temp.sqlite_master WHERE name = 'carried'") == 0) return;
   database.execute(
       "UPDATE file SET sha256 = c.sha256, autov1 = c.autov1, addnet = c.addnet, added = c.added FROM carried "
-      "c "
-      "WHERE c.place = file.place AND c.relative = file.relative AND c.size = file.size AND c.mtime = "
-      "file.mtime "
-      "AND c.inode = file.inode AND c.ctime IN (0, file.ctime);"
-      "INSERT OR IGNORE INTO former_name (file, name, since) SELECT file.id, n.name, n.since FROM "
-      "carried_name n "
-      "JOIN file ON file.place = n.place AND file.relative = n.relative;"
-      "DROP TABLE carried; DROP TABLE carried_name;");
+      "c WHERE c.place = file.place AND c.relative = file.relative AND c.size = file.size AND c.mtime = "
+      "file.mtime AND c.inode = file.inode AND c.ctime IN (0, file.ctime);INSERT OR IGNORE INTO former_name "
+      "(file, name, since) SELECT file.id, n.name, n.since FROM carried_name n JOIN file ON file.place = "
+      "n.place AND file.relative = n.relative;DROP TABLE carried; DROP TABLE carried_name;");
 }
 
 }  // namespace lowrank::library

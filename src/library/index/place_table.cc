@@ -37,7 +37,8 @@ std::span<const PlaceRow> place_table() {
 const PlaceRow& place_named(std::string_view name) {
   for (const PlaceRow& place : place_table())
     if (place.name == name) return place;
-  throw Error(kInternal, "internal error: the index names a place '{}'; please report this.", name);
+  throw Error(kInternal, "internal error: the index contains an unknown place '{}'; please report this.",
+              name);
 }
 
 std::filesystem::path folder_of(const PlaceRow& place, const DataDir& data) {
@@ -50,8 +51,7 @@ std::filesystem::path main_folder(std::string_view kind, const DataDir& data) {
   for (const PlaceRow& place : place_table())
     if (place.kind == kind && place.is_main) return folder_of(place, data);
   throw Error(kBadInput,
-              "there is no kind of model '{}'; it must be lora, checkpoint, vae, embedding or upscaler.",
-              kind);
+              "unknown kind of model '{}'; it must be lora, checkpoint, vae, embedding or upscaler.", kind);
 }
 
 std::vector<std::filesystem::path> folders_of_kind(std::string_view kind, const DataDir& data) {

@@ -216,8 +216,7 @@ std::string places_of_kind(std::string_view kind) {
 std::string shown_loras() {
   return fmt::format(
       "file.gone IS NULL AND file.{} AND (file.place <> 'starter-lora' OR NOT EXISTS (SELECT 1 FROM file AS "
-      "own "
-      "WHERE own.place = 'lora' AND own.relative = file.relative AND own.gone IS NULL))",
+      "own WHERE own.place = 'lora' AND own.relative = file.relative AND own.gone IS NULL))",
       places_of_kind("lora"));
 }
 

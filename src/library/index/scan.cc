@@ -188,8 +188,8 @@ class Scan {
   void follow_rename(const Fresh& fresh, Record& record) {
     if (!has_gone_ || record.id != 0) return;
     auto statement = database_.prepare(
-        "SELECT id, place, relative, name, inode, device, mtime, header, sha256, added FROM file "
-        "WHERE gone IS NOT NULL AND size = ? ORDER BY gone DESC");
+        "SELECT id, place, relative, name, inode, device, mtime, header, sha256, added FROM file WHERE gone "
+        "IS NOT NULL AND size = ? ORDER BY gone DESC");
     statement.bind(1, record.size);
     while (statement.step()) {
       const bool is_same_file = statement.integer(4) == record.inode &&

@@ -26,10 +26,10 @@ std::string file_of(sqlite3* database) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       // The caller that opens an index tells this apart by its code and makes a new one.
-      throw Error(kConflict, "{}: the index is damaged ({}); 'lowrank lora scan --rebuild' makes it anew.",
+      throw Error(kConflict, "{}: the index is damaged ({}); rebuild it with 'lowrank lora scan --rebuild'.",
                   file, why);
     case SQLITE_FULL:
-      throw Error(kIo, "{}: the disk is full; make room and try again.", file);
+      throw Error(kIo, "{}: the disk is full; free some space and try again.", file);
     case SQLITE_BUSY:
       throw Error(kIo, "{}: another process has been writing for ten seconds; try again.", file);
     case SQLITE_IOERR: {

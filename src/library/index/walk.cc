@@ -73,8 +73,8 @@ class Walker {
     if (folder == nullptr || ::fstat(descriptor, &status) != 0) {
       if (errno != ENOENT || depth > 0)
         on_problem_({relative,
-                     fmt::format("{}: this folder cannot be read ({}), so what lies in it is not seen; mend "
-                                 "its permissions.",
+                     fmt::format("{}: this folder cannot be read ({}), so its files are missing from the "
+                                 "list; fix its permissions.",
                                  whole(relative), std::strerror(errno)),
                      true});
       if (folder != nullptr)
@@ -99,11 +99,12 @@ class Walker {
     const std::string reason = std::strerror(errno);
     if (::fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(status.st_mode)) return;
     const std::string below = relative.empty() ? std::string(name) : relative + "/" + name;
-    on_problem_({below,
-                 fmt::format("{}: is a link that leads nowhere ({}), so what it stands for is not seen; is "
-                             "its drive there?",
-                             whole(below), reason),
-                 false});
+    on_problem_(
+        {below,
+         fmt::format(
+             "{}: is a broken link ({}), so its target is missing from the list; is its drive connected?",
+             whole(below), reason),
+         false});
   }
 
   void list(DIR* folder, const std::string& relative, int depth) {

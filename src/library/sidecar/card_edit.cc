@@ -38,7 +38,8 @@ ordered_json read_object(const fs::path& file) {
   if (!fs::exists(file, failure)) return ordered_json::object();
   ordered_json value = ordered_json::parse(read_file(file, kMaxSidecarBytes), nullptr, false);
   if (!value.is_object())
-    throw Error(kBadInput, "{}: is no JSON object and is left as it is; mend or remove it.", file.string());
+    throw Error(kBadInput, "{}: is not a JSON object and was left unchanged; fix or remove it.",
+                file.string());
   return value;
 }
 
@@ -98,8 +99,7 @@ fs::path edit_card(const fs::path& model, const CardEdit& edit, const fs::path& 
       beside == Beside::kYes &&
       ::access(model.parent_path().empty() ? "." : model.parent_path().c_str(), W_OK) == 0;
   if (!is_writable && overlay.empty())
-    throw Error(kIo,
-                "{}: the folder cannot be written, and there is no home folder to keep notes in instead.",
+    throw Error(kIo, "{}: the folder is not writable, and there is no home folder to keep notes in instead.",
                 model.parent_path().string());
   const fs::path file = is_writable ? sidecar_path(model, ".json") : overlay;
   if (!is_writable) {

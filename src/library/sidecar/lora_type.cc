@@ -87,7 +87,7 @@ LoraType recognise_type(const TypeHints& hints) {
   for (const std::string& name : hints.names)
     for (const std::string& word : words_of(name))
       for (const WordRow& row : kNameHints)
-        if (word == row.word) return guess(row.type, fmt::format("'{}' stands in '{}'", row.word, name));
+        if (word == row.word) return guess(row.type, fmt::format("'{}' appears in '{}'", row.word, name));
   long most = 0;
   for (const auto& [tag, count] : hints.caption_tags) most = std::max(most, count);
   for (const auto& [tag, count] : hints.caption_tags) {

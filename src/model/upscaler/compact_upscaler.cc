@@ -30,7 +30,7 @@ CompactUpscaler::CompactUpscaler(const tensor::StateDict& state) {
     if (const auto slope = state.find(fmt::format("body.{}.weight", n + 1)); slope != state.end()) {
       const at::Tensor& values = slope->second;
       if (values.dim() != 1 || values.size(0) != convs_.back().out())
-        throw Error(kBadInput, "the upscaler's slopes 'body.{}' do not fit its layer 'body.{}'.", n + 1, n);
+        throw Error(kBadInput, "the upscaler's slopes 'body.{}' do not match its layer 'body.{}'.", n + 1, n);
       slopes_.push_back(values.to(at::kFloat));
     }
   }
@@ -43,7 +43,7 @@ CompactUpscaler::CompactUpscaler(const tensor::StateDict& state) {
   if (convs_.front().in() != 3 || convs_.back().out() != 3 * scale_ * scale_)
     throw Error(
         kUnsupported,
-        "the upscaler takes {} channels and gives {}; only models from colour to colour are supported.",
+        "the upscaler has {} input and {} output channels; only models from colour to colour are supported.",
         convs_.front().in(), convs_.back().out());
 }
 

@@ -60,7 +60,7 @@ RrdbUpscaler::RrdbUpscaler(const tensor::StateDict& state) {
   if (last_.out() != 3 || (folded != 1 && folded != 4 && folded != 16) || first_.in() % 3 != 0)
     throw Error(
         kUnsupported,
-        "the upscaler takes {} channels and gives {}; only models from colour to colour are supported.",
+        "the upscaler has {} input and {} output channels; only models from colour to colour are supported.",
         first_.in(), last_.out());
   unshuffle_ = folded == 1 ? 1 : folded == 4 ? 2 : 4;
   scale_ = (1 << doublings_.size()) / unshuffle_;

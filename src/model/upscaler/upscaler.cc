@@ -14,14 +14,14 @@ UpscalerConv upscaler_conv(const tensor::StateDict& state, const std::string& na
                 weight == state.end() ? "weight" : "bias");
   const at::Tensor w = weight->second.to(at::kFloat), b = bias->second.to(at::kFloat);
   if (w.dim() != 4 || w.size(2) != 3 || w.size(3) != 3 || b.dim() != 1 || b.size(0) != w.size(0))
-    throw Error(kBadInput, "the upscaler's layer '{}' is no 3×3 convolution with a bias that fits it.", name);
+    throw Error(kBadInput, "the upscaler's layer '{}' is not a 3×3 convolution with a matching bias.", name);
   return {ops::Weight(w), b};
 }
 
 at::Tensor UpscalerConv::operator()(const at::Tensor& x) const {
   if (x.size(1) != weight.tensor.size(1))
     throw Error(kBadInput,
-                "a layer of the upscaler expects {} channels where {} come; the file mixes two models.",
+                "a layer of the upscaler expects {} channels but receives {}; the file mixes two models.",
                 weight.tensor.size(1), x.size(1));
   return ops::conv2d(x, weight, bias, {}, {.stride = 1, .padding = 1}, {}, at::kFloat);
 }

@@ -37,7 +37,7 @@ void choose_size(request::GenerationRequest& r, const LoadedModel& model, int ce
   const int width = size.width / cell - size.cut_x, height = size.height / cell - size.cut_y;
   constexpr int kMaxCells = 8192 / 8;
   if (width < 1 || height < 1 || width > kMaxCells || height > kMaxCells)
-    throw Error(kBadInput, "hires fix would make a picture of {}x{} pixels; sides of {} to {} are possible.",
+    throw Error(kBadInput, "hires fix would make a picture of {}x{} pixels, but each side must be {} to {}.",
                 size.width, size.height, cell, kMaxCells * cell);
 }
 
@@ -46,8 +46,8 @@ void choose_batch(request::GenerationRequest& r) {
   if (count <= 1) return;
   if (count > r.batch_size)
     throw Error(kBadInput,
-                "there are {} init pictures for a batch of {}; give one, or as many as the batch has.", count,
-                r.batch_size);
+                "{} init pictures were given for a batch of {}; give one, or one per picture of the batch.",
+                count, r.batch_size);
   r.batch_size = count;
 }
 
@@ -87,7 +87,7 @@ request::GenerationRequest complete_request(const request::GenerationRequest& as
 }
 
 std::string unknown_style(const std::string& name, const std::filesystem::path& styles) {
-  return fmt::format("there is no style '{}' in {}; check the name, or add it there.", name, styles.string());
+  return fmt::format("no style '{}' in {}; check the name, or add it there.", name, styles.string());
 }
 
 request::GenerationRequest second_request(const request::GenerationRequest& request) {

@@ -44,8 +44,8 @@ image::Picture decoded(const WalkedPass& last, const at::Tensor& latent) {
     for (const auto& report : last.pass->loras().reports(adapter::Measure::kYes))
       if (report.not_finite > 0)
         throw Error(kBadInput,
-                    "{}: holds values that are not finite in {} of its modules, and so does the picture; "
-                    "leave the LoRA out, or get another version of it.",
+                    "{}: contains NaN or infinite values in {} of its modules, and so does the picture; "
+                    "remove the LoRA, or get another version of it.",
                     report.path, report.not_finite);
     throw;
   }

@@ -15,8 +15,8 @@ void require_like(const LoadedModel& first, const LoadedModel& other) {
       first.vae->downscale() == other.vae->downscale())
     return;
   throw Error(kUnsupported,
-              "the checkpoints {} and {} cannot work on one picture: they differ in prediction type, latents "
-              "or input channels.",
+              "the checkpoints {} and {} cannot be combined for one picture: they differ in prediction type, "
+              "latents or input channels.",
               first.name(), other.name());
 }
 

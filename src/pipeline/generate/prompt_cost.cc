@@ -63,12 +63,11 @@ void check_prompt_memory(const prompt::ParsedPrompt& parsed, const model::UNet& 
   const bool is_set = limits.memory_mb > 0;
   const std::int64_t allowed = is_set ? limits.memory_mb << 20 : available_memory();
   if (needed <= allowed) return;
-  throw Error(
-      kBadInput,
-      "the prompt would take about {} MB more than a short one at this size, and {} MB are {}; use fewer "
-      "parts between AND, a shorter text, or a smaller picture or batch{}.",
-      needed >> 20, allowed >> 20, is_set ? "allowed" : "available",
-      is_set ? ", or allow more with --prompt-limits memory=MEGABYTES" : "");
+  throw Error(kBadInput,
+              "the prompt would need about {} MB more than a short one at this size, and {} MB are {}; use "
+              "fewer parts between AND, a shorter text, or a smaller picture or batch{}.",
+              needed >> 20, allowed >> 20, is_set ? "allowed" : "available",
+              is_set ? ", or raise the limit with --prompt-limits memory=MEGABYTES" : "");
 }
 
 }  // namespace lowrank::pipeline

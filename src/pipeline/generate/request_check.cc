@@ -32,7 +32,7 @@ class RequestCheck {
     if (request.enable_hr)
       faults.add_from([&] { plan_sampling(second_request(request), formats::PredictionType::kEpsilon); });
     if (!prompt::emphasis_from_label(request.emphasis))
-      faults.add(fmt::format("there is no emphasis mode '{}'; choose Original, No norm, Ignore or None.",
+      faults.add(fmt::format("unknown emphasis mode '{}'; choose Original, No norm, Ignore or None.",
                              request.emphasis));
     check_models(request);
     if (request.enable_hr)

@@ -21,7 +21,7 @@ sampling::NoiseTable noise_table(const request::GenerationRequest& request) {
   if (request.downcast_alphas) table = table.downcast();
   if (request.noise_schedule == "Zero Terminal SNR") return table.zero_terminal_snr();
   if (request.noise_schedule != "Default")
-    throw Error(kBadInput, "there is no noise schedule '{}'; choose Default or Zero Terminal SNR.",
+    throw Error(kBadInput, "unknown noise schedule '{}'; choose Default or Zero Terminal SNR.",
                 request.noise_schedule);
   return table;
 }
@@ -44,14 +44,14 @@ SamplingPlan plan_sampling(const request::GenerationRequest& request, formats::P
   const auto choice =
       sampling::resolve_sampler(request.sampler, request.scheduler, sampling::AutomaticSchedule::kKeepNamed);
   if (!choice.sampler_known)
-    throw Error(kBadInput, "there is no sampler '{}'; choose one of {}.", request.sampler,
+    throw Error(kBadInput, "unknown sampler '{}'; choose one of {}.", request.sampler,
                 labels(sampling::sampler_table()));
   if (!choice.schedule_known)
-    throw Error(kBadInput, "there is no schedule '{}'; choose one of {}.", request.scheduler,
+    throw Error(kBadInput, "unknown schedule '{}'; choose one of {}.", request.scheduler,
                 labels(sampling::schedule_table()));
   const auto rng = sampling::find_rng(request.rng);
   if (!rng)
-    throw Error(kBadInput, "there is no source of random numbers '{}'; choose GPU, NV or CPU.", request.rng);
+    throw Error(kBadInput, "unknown source of random numbers '{}'; choose GPU, NV or CPU.", request.rng);
   SamplingPlan plan{.sampler = choice.sampler, .schedule = choice.schedule, .rng = *rng, .sample = {}};
   plan.sample = {
       .schedule = choice.schedule,

@@ -16,7 +16,7 @@ image::Picture upscale(const request::ExtrasRequest& r, const std::string& name,
                        const image::Picture& picture, Upscalers& upscalers, const std::stop_token& stop) {
   const double scale = extras_scale(r, picture);
   if (std::max(picture.width, picture.height) * scale > kMaxSide)
-    throw Error(kBadInput, "a picture of {}x{} times {:.4g} would have more than {} pixels a side.",
+    throw Error(kBadInput, "a picture of {}x{} times {:.4g} would have more than {} pixels per side.",
                 picture.width, picture.height, scale, kMaxSide);
   image::Picture large = upscalers.upscale(name, picture, scale,
                                            {.size = r.esrgan_tile, .overlap = r.esrgan_tile_overlap}, stop);

@@ -32,7 +32,7 @@ image::Mask shaped_mask(const request::GenerationRequest& r, InitPictures& init)
   image::Mask mask = r.mask_round ? image::rounded(*r.mask) : *r.mask;
   if (mask.width != picture.width || mask.height != picture.height) {
     init.warnings.push_back(
-        fmt::format("the mask is {}x{} pixels, its picture {}x{}; the mask was stretched.", mask.width,
+        fmt::format("the mask is {}x{} pixels but its picture {}x{}; the mask was stretched.", mask.width,
                     mask.height, picture.width, picture.height));
     mask = image::fit(mask, picture.width, picture.height, image::Fit::kStretch);
   }
@@ -57,7 +57,7 @@ void prepare_mask(const request::GenerationRequest& r, ResizeMode mode, InitPict
   const auto region = image::covered(mask, r.inpaint_full_res_padding);
   if (!region) {
     init.warnings.push_back(
-        "the mask is blank, so there is no masked area to work on; this is plain img2img.");
+        "the mask is blank, so there is no masked area to work on; running plain img2img.");
     return;
   }
   init.place = image::expanded(*region, r.width, r.height, mask.width, mask.height);
@@ -78,14 +78,13 @@ InitPictures prepare_init_pictures(const request::GenerationRequest& r, const im
     if (r.mask &&
         (picture.width != r.init_images.front().width || picture.height != r.init_images.front().height))
       throw Error(kBadInput,
-                  "with a mask all init pictures must have one size; the first is {}x{}, another {}x{}.",
+                  "with a mask all init pictures must have the same size; the first is {}x{}, another {}x{}.",
                   r.init_images.front().width, r.init_images.front().height, picture.width, picture.height);
   if (r.mask) prepare_mask(r, mode, init);
   if (init.mask && !init.place && mode == ResizeMode::kLatent)
-    throw Error(
-        kBadInput,
-        "a mask over the whole picture does not go with the resize mode 'latent upscale'; choose another, or "
-        "the inpaint area 'Only masked'.");
+    throw Error(kBadInput,
+                "a mask over the whole picture does not work with the resize mode 'latent upscale'; choose "
+                "another resize mode, or the inpaint area 'Only masked'.");
   if (init.mask)
     init.latent_mask =
         r.latent_mask ? image::fit(*r.latent_mask, r.width, r.height, image::Fit::kStretch) : *init.mask;

@@ -51,8 +51,8 @@ at::Tensor decode_pixels(const LoadedModel& model, const at::Tensor& latent) {
   const at::Tensor pixels = model.vae->decode(latent / model.latent_scale);
   if (!pixels.isfinite().all().item<bool>())
     throw Error(kUnsupported,
-                "the picture's numbers are not finite; try smaller LoRA weights, a smaller CFG scale or "
-                "another VAE.");
+                "the picture contains NaN or infinite values; try smaller LoRA weights, a smaller CFG scale "
+                "or another VAE.");
   return pixels.select(0, 0);
 }
 

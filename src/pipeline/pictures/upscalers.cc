@@ -60,7 +60,8 @@ image::Picture upscale_by_model(const model::Upscaler& model, const image::Pictu
   };
   if (tiles.size == 0) return work(picture);
   if (tiles.overlap >= tiles.size)
-    throw Error(kBadInput, "tiles of {} pixels cannot overlap by {}; take less.", tiles.size, tiles.overlap);
+    throw Error(kBadInput, "tiles of {} pixels cannot overlap by {}; use a smaller overlap.", tiles.size,
+                tiles.overlap);
   return image::map_tiles(picture, tiles.size, tiles.overlap, work);
 }
 
@@ -88,7 +89,7 @@ void Upscalers::check(const std::string& name, std::span<const std::string_view>
   std::vector<std::string> known(others.begin(), others.end());
   for (std::string& each : names()) known.push_back(std::move(each));
   throw Error(kNotFound, "{}; choose one of {}, or put its file into models/ESRGAN.",
-              name.empty() ? "no upscaler is named" : fmt::format("there is no upscaler '{}'", name),
+              name.empty() ? "no upscaler was given" : fmt::format("unknown upscaler '{}'", name),
               fmt::join(known, ", "));
 }
 

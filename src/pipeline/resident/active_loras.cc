@@ -47,7 +47,7 @@ adapter::ActiveAdapter active_adapter(const prompt::LoraTag& tag,
       return window.is_active(step, steps) ? 1.0 : 0.0;
     };
   if (!tag.times.empty())
-    active.notes.push_back("the brackets around its tag switch it on and off while drawing");
+    active.notes.push_back("the brackets around its tag switch it on and off during sampling");
   if (!tag.times.empty())
     active.acts_at = [times = tag.times](int call) { return prompt::is_there(times, call); };
   return active;
@@ -77,8 +77,7 @@ void check_weight(const prompt::LoraTag& tag) {
   for (const double weight : {tag.te, tag.unet})
     if (std::abs(weight) > prompt::kMaxNetworkWeight)
       throw Error(kBadInput,
-                  "<lora:{}:{}>: the weight is beyond {:g}, where every picture is noise; write a "
-                  "smaller one.",
+                  "<lora:{}:{}>: the weight exceeds {:g}, where every picture is noise; use a smaller one.",
                   tag.name, weight, prompt::kMaxNetworkWeight);
 }
 

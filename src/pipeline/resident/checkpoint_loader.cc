@@ -41,7 +41,7 @@ void require_clip_vocabulary(const model::TextEncoder& encoder, const std::files
   const std::int64_t rows = encoder.layers().at("embeddings.token_embedding")->weight().size(0);
   if (rows < prompt::Tokenizer::kSize || encoder.positions() < prompt::kChunkRows)
     throw Error(kUnsupported,
-                "{}: its text encoder knows {} tokens at {} positions, but prompts need CLIP's {} at {}.",
+                "{}: its text encoder has {} tokens and {} positions, but prompts need CLIP's {} and {}.",
                 path.string(), rows, encoder.positions(), prompt::Tokenizer::kSize, prompt::kChunkRows);
 }
 
@@ -89,9 +89,8 @@ void pack(const model::LayerMap& layers, const std::function<void()>& between) {
 void require_fit(const model::UNet& unet, const model::Vae& vae, const std::filesystem::path& path) {
   if (vae.latent_channels() != unet.in_channels() && !is_inpainting(unet, vae))
     throw Error(kUnsupported,
-                "{}: this VAE has {} latent channels, but the U-Net takes {}; that many, or twice and one "
-                "for inpainting, "
-                "are possible.",
+                "{}: this VAE has {} latent channels, but the U-Net takes {}; it must be the same number, or "
+                "twice that plus one for inpainting.",
                 path.string(), vae.latent_channels(), unet.in_channels());
 }
 
@@ -190,7 +189,7 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
   if (loaded.unet->context_width() != loaded.text_encoder->width())
     throw Error(
         kBadInput,
-        "{}: the U-Net expects text {} wide, but the text encoder gives {}; the file mixes two models.",
+        "{}: the U-Net expects text of width {}, but the text encoder gives {}; the file mixes two models.",
         path.string(), loaded.unet->context_width(), loaded.text_encoder->width());
   if (vae) {
     load_vae(loaded, vae);

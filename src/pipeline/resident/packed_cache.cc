@@ -147,7 +147,7 @@ class NewFile {
   std::span<std::byte> bytes() const { return bytes_; }
   void require_unchanged() const {
     if (guard_->is_damaged())
-      throw Error(kConflict, "{}: the file of the cache was cut short while it was in use; try again.",
+      throw Error(kConflict, "{}: the cache file was truncated while it was in use; try again.",
                   target_.string());
   }
   void put_in_place() {
@@ -201,12 +201,12 @@ std::optional<KeptWeights> PackedCache::keep(
   if (const auto found = valid(path, plan)) {
     for (const Place& place : plan.places) place.layer->adopt_prepared({part(found->bytes(), place), found});
     fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
-    return KeptWeights{
-        .bytes = found->bytes(), .owner = found, .require_unchanged = [found] {
-          if (found->is_damaged())
-            throw Error(kConflict, "{}: the file of the cache was cut short while it was in use; try again.",
-                        found->path().string());
-        }};
+    return KeptWeights{.bytes = found->bytes(), .owner = found, .require_unchanged = [found] {
+                         if (found->is_damaged())
+                           throw Error(kConflict,
+                                       "{}: the cache file was truncated while it was in use; try again.",
+                                       found->path().string());
+                       }};
   }
   fs::create_directories(options_.folder, ignored);
   make_room(options_.folder, options_.limit_bytes, plan.bytes);

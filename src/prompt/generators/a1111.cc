@@ -70,7 +70,7 @@ void drop_unusable(PictureSettings& settings) {
   }
   if (const std::string* size = settings.infotext.find("Size"))
     settings.notes.push_back(
-        fmt::format("the size '{}' is not WIDTHxHEIGHT and is left out.", size->substr(0, 60)));
+        fmt::format("the size '{}' is not WIDTHxHEIGHT and was ignored.", size->substr(0, 60)));
 }
 
 // Names that other programs put into A1111's text: "Euler Ancestral Karras", "euler_simple", "fox.safetensors".
@@ -155,7 +155,7 @@ PictureReading read_a1111(const PictureTexts& picture) {
   add_resource_tags(settings.infotext);
   if (const std::string line = settings_among_words(settings.infotext); !line.empty())
     settings.notes.push_back(fmt::format(
-        "the line '{}' looks like settings and was read as words of the prompt.", line.substr(0, 200)));
+        "the line '{}' looks like settings but was read as part of the prompt.", line.substr(0, 200)));
   return settings;
 }
 

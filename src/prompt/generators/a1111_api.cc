@@ -209,7 +209,7 @@ class BodyReader {
   void note_the_rest(bool is_img2img) {
     if (is_img2img) draft_.note("the pictures inside it (init_images, mask) are not read.");
     if (is_there("styles"))
-      draft_.note(fmt::format("it asks for the styles {}, which are not read; name them with --style.",
+      draft_.note(fmt::format("it uses the styles {}, which are not read; add them with --style.",
                               list_text(body_["styles"]).substr(0, 200)));
     if (is_there("script_name"))
       draft_.note(
@@ -231,7 +231,7 @@ class BodyReader {
     };
     add_unread(body_);
     add_unread(overrides_);
-    if (!unread.empty()) draft_.note(fmt::format("of its fields these are not read: {}.", unread));
+    if (!unread.empty()) draft_.note(fmt::format("these fields are not read: {}.", unread));
   }
 
   static bool is_known(std::string_view key) {
@@ -285,12 +285,12 @@ PictureReading read_a1111_api(const PictureTexts& picture) {
     auto settings = read_a1111({.texts = {{"parameters", infotext}}});
     if (settings && count > 1)
       settings->notes.push_back(
-          fmt::format("it is the answer to {} pictures; the first one's are read.", count));
+          fmt::format("it is the response for {} pictures; the first one's settings are read.", count));
     return settings;
   }
   const auto prompt = object.find("prompt");
   if (prompt == object.end() || !prompt->is_string()) return std::nullopt;
-  Draft draft("a client of A1111's API");
+  Draft draft("an A1111 API client");
   BodyReader(object, draft).read();
   return std::move(draft).finish();
 }

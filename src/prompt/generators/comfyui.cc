@@ -41,7 +41,7 @@ class GraphReader {
     read_latent(*sampler);
     read_models(*sampler);
     if (!not_understood_.empty())
-      draft_.note(fmt::format("nodes that were passed over: {}.", fmt::join(not_understood_, ", ")));
+      draft_.note(fmt::format("these nodes were ignored: {}.", fmt::join(not_understood_, ", ")));
     return true;
   }
 
@@ -116,7 +116,7 @@ class GraphReader {
       if (const std::string text = words_of(node, key, role, depth); !text.empty()) {
         if (key == role && node.text(key).empty()) not_understood_.insert(node.type);  // such as a ControlNet
         const std::string other = key == "text_g" ? words_of(node, "text_l", role, depth) : "";
-        if (!other.empty() && other != text) draft_.note("the node's second text (text_l) is left out.");
+        if (!other.empty() && other != text) draft_.note("the node's second text (text_l) was ignored.");
         return text;
       }
     }
@@ -156,7 +156,7 @@ class GraphReader {
       const std::string text = next == nullptr ? "" : plain_words(words(*next, role));
       role == "positive" ? draft_.prompt(text) : draft_.negative(text);
     }
-    if (draft_.infotext().prompt.empty()) draft_.note("no text was found on the way to the sampler.");
+    if (draft_.infotext().prompt.empty()) draft_.note("no text was found upstream of the sampler.");
   }
 
   void read_numbers(const ComfyNode& sampler) {
@@ -188,7 +188,7 @@ class GraphReader {
         return;
       }
       if (latent->has("pixels")) {
-        draft_.note("it was drawn from another picture, which is not in its settings.");
+        draft_.note("it was made from another picture, which is not in its settings.");
         return;
       }
       const ComfyNode* next = graph_.linked(*latent, "samples");
@@ -221,7 +221,7 @@ class GraphReader {
       if (const auto layer = parse_integer(node->text("stop_at_clip_layer")); layer && *layer < -1)
         draft_.entry("Clip skip", fmt::format("{}", -*layer));
     }
-    if (loras > kMostLoras) draft_.note(fmt::format("of {} LoRAs only {} are read.", loras, kMostLoras));
+    if (loras > kMostLoras) draft_.note(fmt::format("of its {} LoRAs only {} are read.", loras, kMostLoras));
   }
 
   void read_checkpoint(const ComfyNode& node) {
@@ -272,7 +272,7 @@ PictureReading read_comfyui(const PictureTexts& picture) {
   const auto graph = graph_of(picture);
   if (!graph) return std::nullopt;
   Draft draft("ComfyUI");
-  if (!GraphReader(*graph, draft).run()) draft.note("no node of its graph is a sampler that is known here.");
+  if (!GraphReader(*graph, draft).run()) draft.note("no node of its graph is a known sampler.");
   return std::move(draft).finish();
 }
 

@@ -143,7 +143,7 @@ void Draft::sampler(std::string name, std::string schedule) {
   cut_end(name, "_gpu");
   for (const std::string_view end : {" trailing", " substep"})
     if (cut_end(name, end))
-      note(fmt::format("of the sampler '{}' the '{}' is not done here.", given, end.substr(1)));
+      note(fmt::format("for the sampler '{}', '{}' is not supported here.", given, end.substr(1)));
   if (cut_end(name, " ays")) schedule = "align_your_steps";
   for (const std::string_view end : {" karras", "_karras", "_k"})
     if (cut_end(name, end)) schedule = "karras";
@@ -153,13 +153,14 @@ void Draft::sampler(std::string name, std::string schedule) {
   if (const std::string_view label = known(kSamplerNames, name); !label.empty()) {
     entry("Sampler", std::string(label));
   } else {
-    note(fmt::format("the sampler '{}' is none of LowRank's; another is used.", given));
+    note(fmt::format("the sampler '{}' is not available in LowRank; another is used.", given));
   }
   if (schedule.empty()) return;
   if (const std::string_view label = known(kScheduleNames, schedule); !label.empty()) {
     entry("Schedule type", std::string(label));
   } else {
-    note(fmt::format("the schedule '{}' is none of LowRank's; the sampler's own is used.", schedule));
+    note(fmt::format("the schedule '{}' is not available in LowRank; the sampler's default is used.",
+                     schedule));
   }
 }
 

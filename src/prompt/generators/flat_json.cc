@@ -273,7 +273,7 @@ void read_keys(const Json& object, std::span<const KeyMeaning> keys, Draft& draf
   draft.model_hash(words[kModelHashWord]);
   if (!words[kModelWord].empty()) draft.model(words[kModelWord]);
   if (const std::string& vae = words[kVaeWord]; !vae.empty() && !vae.starts_with("Default"))
-    draft.note(fmt::format("it was decoded with the VAE '{}'; name it with --vae if you have it.", vae));
+    draft.note(fmt::format("it was decoded with the VAE '{}'; set it with --vae if you have it.", vae));
 }
 
 PictureReading read_fooocus(const PictureTexts& picture) {
@@ -283,7 +283,7 @@ PictureReading read_fooocus(const PictureTexts& picture) {
   read_keys(object, kFooocus, draft);
   add_fooocus_loras(object, draft);
   if (const std::string styles = text_field(object, "styles"); !styles.empty() && styles != "[]")
-    draft.note(fmt::format("Fooocus put its styles {} around the prompt, which are not here.", styles));
+    draft.note(fmt::format("Fooocus wrapped the prompt in its styles {}, which do not exist here.", styles));
   draft.entry("Version", text_field(object, "version"));
   return std::move(draft).finish();
 }

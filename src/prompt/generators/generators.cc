@@ -67,7 +67,7 @@ PictureSettings settings_of_text(std::string_view given) {
     settings.generator = "an unknown program";
     settings.is_understood = false;
     settings.notes.push_back(
-        fmt::format("JSON of no known program, with the keys {}: nothing of it was read.", keys));
+        fmt::format("JSON of an unknown program, with the keys {}: nothing was read.", keys));
   } else {
     settings.infotext = find_infotext(text);
   }

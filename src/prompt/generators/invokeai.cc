@@ -36,7 +36,7 @@ void note_weights(Draft& draft) {
   const std::string& words = draft.infotext().prompt;
   if (words.find("++") != std::string::npos || words.find(")+") != std::string::npos ||
       words.find("--") != std::string::npos || words.find(")-") != std::string::npos)
-    draft.note("InvokeAI weighs words by + and - behind them, which are plain signs here.");
+    draft.note("InvokeAI weights words with a trailing + or -, which are plain characters here.");
 }
 
 // Words in square brackets are the negative prompt: "a fox [blurry, dark]".
@@ -86,7 +86,7 @@ PictureReading read_invokeai(const PictureTexts& picture) {
   if (text_field(object, "rand_device") == "cpu") draft.entry("RNG", "CPU");
   for (const char* other : {"controlnets", "ipAdapters", "t2iAdapters"})
     if (const auto list = object.find(other); list != object.end() && list->is_array() && !list->empty())
-      draft.note(fmt::format("its {} are not done here.", other));
+      draft.note(fmt::format("its {} are not supported here.", other));
   if (const std::string version = text_field(object, "app_version"); !version.empty())
     draft.entry("Version", "InvokeAI " + version);
   return std::move(draft).finish();

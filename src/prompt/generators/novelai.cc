@@ -31,10 +31,10 @@ void note_what_is_missing(const Json& object, Draft& draft) {
   if (v4 != object.end() && v4->is_object() && v4->contains("caption")) {
     const auto& caption = v4->at("caption");
     if (caption.is_object() && caption.contains("char_captions") && !caption.at("char_captions").empty())
-      draft.note("the captions of single characters are not part of the prompt here.");
+      draft.note("the captions of individual characters are not part of the prompt here.");
   }
   if (draft.infotext().prompt.find_first_of("{}") != std::string::npos)
-    draft.note("NovelAI weighs words by braces, which are plain signs here.");
+    draft.note("NovelAI weights words with braces, which are plain characters here.");
 }
 
 }  // namespace

@@ -253,18 +253,18 @@ std::string unwrapped_settings(std::string_view text, std::vector<std::string>& 
   other = joined(lines);
   // A prompt alone stays as it was written.
   if (find_infotext(other).entries.empty()) return std::string(text);
-  note(is_quoted, "the '>' before each line was taken off.");
+  note(is_quoted, "the '>' before each line was removed.");
   if (is_marked)
     for (std::string& line : lines)
       if (line.size() > 4 && line.starts_with("**") && line.ends_with("**"))
         line = line.substr(2, line.size() - 4);
-  note(was_string, "it was the string of a program; its \\n were read as line breaks.");
-  note(had_invisible, "characters of no width were left out.");
-  note(has_html, "escapes and marks of HTML, such as &lt; and <br>, were read as what they stand for.");
-  note(has_escapes, "backslashes before < > _ * were taken off.");
-  note(is_marked, "the marks of a list, of a table or of bold letters around its labels were taken off.");
-  note(is_wide, "full-width punctuation and curly quotes of its settings were read as the plain ones.");
-  note(is_named, "its labels of prompt and negative prompt are not A1111's and were read as these.");
+  note(was_string, "it was a quoted program string; its \\n were read as line breaks.");
+  note(had_invisible, "zero-width characters were removed.");
+  note(has_html, "HTML entities and tags, such as &lt; and <br>, were decoded.");
+  note(has_escapes, "backslashes before < > _ * were removed.");
+  note(is_marked, "list, table or bold markup around its labels was removed.");
+  note(is_wide, "full-width punctuation and curly quotes in its settings were read as plain ones.");
+  note(is_named, "its labels for prompt and negative prompt are not A1111's but were recognised.");
   return joined(lines);
 }
 

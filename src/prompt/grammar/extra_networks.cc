@@ -161,7 +161,7 @@ class LoraReader {
     lora_.te = *te;
     lora_.unet = *unet;
     if (std::max(std::abs(*te), std::abs(*unet)) > kMaxNetworkWeight)
-      warnings_.push_back(fmt::format("{}: the weight is beyond {:g}; no picture is made with it.",
+      warnings_.push_back(fmt::format("{}: the weight exceeds {:g}; no picture can be made with it.",
                                       as_written(tag_), kMaxNetworkWeight));
     read_named();
     return lora_;
@@ -220,12 +220,12 @@ class LoraReader {
     const bool is_single = item("unet", 2).positional == nullptr && item("unet", 2).named == nullptr &&
                            item("te", 1).named == nullptr;
     const std::string_view called = is_single ? "weight" : what;
-    if (trim(text).empty()) return fmt::format("the {} behind the ':' is missing", called);
+    if (trim(text).empty()) return fmt::format("the {} after the ':' is missing", called);
     std::string fault = fmt::format("the {} '{}' is not a number", called, shortened(text));
     if (const std::string right = with_decimal_point(text); !right.empty())
-      return fault + fmt::format(" (write it with a point: {})", shortened(right));
+      return fault + fmt::format(" (use a decimal point: {})", shortened(right));
     if (may_be_name && has_letter(text) && !is_number_like(text))
-      fault += fmt::format(" (a name that holds ':' is written in quotes: <{}:\"{}:{}\":1>)", tag_.kind,
+      fault += fmt::format(" (a name that contains ':' needs quotes: <{}:\"{}:{}\":1>)", tag_.kind,
                            shortened(lora_.name), shortened(text));
     return fault;
   }
@@ -332,7 +332,7 @@ void warn_of_braces(std::string_view prompt, ExtraNetworks& out) {
     at = tag.end;
     if (open.empty() || last_brace == std::string_view::npos || last_brace < tag.end) continue;
     out.warnings.push_back(fmt::format(
-        "{}: it stands in braces, which choose nothing here; every tag in them acts.", as_written(tag)));
+        "{}: it is in braces, which have no meaning here; every tag in them is active.", as_written(tag)));
   }
 }
 
@@ -379,7 +379,7 @@ ExtraNetworks parse_extra_networks(std::string_view prompt) {
     } else if (tag.kind == "hypernet") {
       read_hypernet(tag, out);
     } else {
-      out.warnings.push_back(fmt::format("{}: there is no kind of network called '{}'{}; the tag is ignored.",
+      out.warnings.push_back(fmt::format("{}: unknown network type '{}'{}; the tag is ignored.",
                                          as_written(tag), shortened(tag.kind),
                                          is_lora_in_other_letters(tag.kind) ? ", write 'lora'" : ""));
     }
@@ -404,7 +404,7 @@ BatchNetworks parse_batch(std::span<const std::string> prompts) {
                !std::equal(networks.tags.begin(), networks.tags.end(), out.networks.tags.begin(),
                            out.networks.tags.end(), same_tag)) {
       out.warnings.push_back(fmt::format(
-          "prompt {} of the batch has other network tags than the first; the first prompt's are used.",
+          "prompt {} of the batch has different network tags from the first; the first prompt's are used.",
           i + 1));
     }
   }

@@ -264,8 +264,10 @@ std::vector<ScheduleEntry> resolve_schedule(std::string_view prompt, const Sched
     for (int step = 1; step < last; ++step) boundaries.steps.insert(step);
   }
   if (boundaries.steps.size() > kMaxScheduleBytes / (prompt.size() + 1)) {
-    throw Error(kBadInput, "the prompt changes at {} steps and has {} bytes, too much together; shorten it.",
-                boundaries.steps.size(), prompt.size());
+    throw Error(
+        kBadInput,
+        "the prompt changes at {} steps and has {} bytes, which is too much in combination; shorten it.",
+        boundaries.steps.size(), prompt.size());
   }
   std::vector<ScheduleEntry> schedule;
   for (const int step : boundaries.steps) {

@@ -114,20 +114,20 @@ std::optional<Lookalike> lookalike_at(std::string_view text, std::size_t at, std
   const auto has = [&](std::string_view part) { return written.find(part) != std::string_view::npos; };
   const bool is_ascii_opener = opener == 1, is_ascii_colon = colon == 1;
   if (has("&lt;") || has("&gt;") || has("&#6")) {
-    found.fault = "its brackets are written as in HTML";
+    found.fault = "its brackets are HTML-escaped";
   } else if ((opener > 0 && !is_ascii_opener) || (colon > 0 && !is_ascii_colon) ||
              (closer != 0 && text[closer - 1] != '>')) {
-    found.fault = "its brackets or colons are other characters than < > and :";
+    found.fault = "it uses characters other than < > and : as brackets or colons";
   } else if (opener == 0) {
-    found.fault = "it lacks the opening '<'";
+    found.fault = "the opening '<' is missing";
   } else if (closer == 0) {
     found.fault = "it is not closed by '>'";
   } else if (before != at || behind != at + length) {
-    found.fault = "there is a blank before its first colon";
+    found.fault = "there is a space before its first colon";
   } else if (colon == 0 || begins_with(text.substr(behind + colon), kClosers) != 0) {
     found.fault = "it has no name";
   } else {
-    found.fault = "its kind is not in plain small letters";
+    found.fault = "its type is not in lower-case letters";
   }
   return found;
 }
@@ -159,8 +159,8 @@ std::vector<std::string> lookalike_warnings(std::string_view text) {
     const bool may_begin = at == 0 || !is_word(decode_before(text, at).code);
     if (const std::size_t end = may_begin ? comfy_embedding_end(text, at) : 0) {
       warnings.push_back(
-          fmt::format("'{}' is how ComfyUI writes an embedding; its 'embedding:' is read as words. Write the "
-                      "embedding's name alone.",
+          fmt::format("'{}' is ComfyUI's way of writing an embedding; 'embedding:' is read as part of the "
+                      "prompt. Write only the embedding's name.",
                       shown(text.substr(at, end - at))));
       at = end;
       continue;
@@ -168,9 +168,9 @@ std::vector<std::string> lookalike_warnings(std::string_view text) {
     const std::size_t length = may_begin ? kind_length(text, at) : 0;
     const auto found = length == 0 ? std::nullopt : lookalike_at(text, at, length);
     if (found)
-      warnings.push_back(
-          fmt::format("'{}' looks like a network tag but is read as words: {}. Write <lora:NAME:WEIGHT>.",
-                      shown(text.substr(found->begin, found->end - found->begin)), found->fault));
+      warnings.push_back(fmt::format(
+          "'{}' looks like a network tag but is read as part of the prompt: {}. Write <lora:NAME:WEIGHT>.",
+          shown(text.substr(found->begin, found->end - found->begin)), found->fault));
     at = found ? std::max(found->end, at + length) : at + std::max(length, c.length);
   }
   return warnings;

@@ -92,7 +92,7 @@ double number(const std::string& text, std::string_view label) {
   std::string plain = text;
   std::erase_if(plain, [](char c) { return c == ' ' || c == '+'; });
   const auto value = parse_number(plain);
-  if (!value) throw Error(kBadInput, "the values of '{}' hold '{}', which is no number.", label, text);
+  if (!value) throw Error(kBadInput, "the values of '{}' contain '{}', which is not a number.", label, text);
   return *value;
 }
 
@@ -117,7 +117,8 @@ std::optional<std::vector<std::string>> expand_range(const std::string& text, bo
       throw Error(kBadInput, "the range '{}' of '{}' has more than {} values.", text, label, kMaxValues);
     const auto n = static_cast<int>(count);
     if (n == 0)
-      throw Error(kBadInput, "the range '{}' of '{}' asks for 0 values; write how many between the brackets.",
+      throw Error(kBadInput,
+                  "the range '{}' of '{}' has a count of 0; write the number of values in the brackets.",
                   trim(text), label);
     for (int i = 0; i < n; ++i)
       values.push_back(number_text(n == 1 ? first : first + (last - first) * i / (n - 1), whole));
@@ -128,11 +129,10 @@ std::optional<std::vector<std::string>> expand_range(const std::string& text, bo
   const double end = whole ? last + 1 : last + step;
   const double count = std::ceil((end - first) / step);
   if (count <= 0)
-    throw Error(
-        kBadInput,
-        "the range '{}' of '{}' holds no value, as its steps of {:g} lead away from its end; write the "
-        "smaller end first, or the values one by one.",
-        trim(text), label, step);
+    throw Error(kBadInput,
+                "the range '{}' of '{}' is empty, as its steps of {:g} lead away from its end; write the "
+                "smaller end first, or list the values.",
+                trim(text), label, step);
   if (count > static_cast<double>(kMaxValues))
     throw Error(kBadInput, "the range '{}' of '{}' has more than {} values.", text, label, kMaxValues);
   for (int i = 0; i < static_cast<int>(count); ++i) values.push_back(number_text(first + step * i, whole));
@@ -155,8 +155,8 @@ std::vector<std::string> numbers(const std::vector<std::string>& items, bool who
 // All orders of the items, in the order of Python's itertools.permutations.
 std::vector<std::string> orders(const std::vector<std::string>& items) {
   if (items.size() > kMaxOrdered)
-    throw Error(kBadInput, "'{}' has {} parts; at most {} can be brought into all orders.", kOrder,
-                items.size(), kMaxOrdered);
+    throw Error(kBadInput, "'{}' has {} parts; at most {} can be permuted.", kOrder, items.size(),
+                kMaxOrdered);
   std::vector<std::size_t> places(items.size());
   for (std::size_t i = 0; i < places.size(); ++i) places[i] = i;
   std::vector<std::string> all;
@@ -203,7 +203,8 @@ void set_size(GenerationRequest& request, const std::string& value) {
     const int pixels = parse_integer(text).value_or(0);
     if (pixels < 8 || pixels > 4096)
       throw Error(kBadInput,
-                  "'{}' is no size; write WIDTHxHEIGHT, each of 8 to 4096 pixels, such as 512x768.", value);
+                  "'{}' is not a size; write WIDTHxHEIGHT, each from 8 to 4096 pixels, such as 512x768.",
+                  value);
     return pixels;
   };
   const int width = side(sides ? sides->first : ""), height = side(sides ? sides->second : "");
@@ -265,7 +266,7 @@ Axis parse_axis(std::string_view name, std::string_view values) {
   } else {
     const FieldRow* field = field_named(trim(name));
     if (field == nullptr)
-      throw Error(kBadInput, "there is no axis '{}'; choose one of {}, or a field of a generation.", name,
+      throw Error(kBadInput, "unknown axis '{}'; choose one of {}, or a generation field.", name,
                   fmt::join(axis_labels(), ", "));
     const bool whole = is_whole(field->member), fraction = is_fraction(field->member);
     axis.kind = Axis::Kind::kField;
@@ -274,7 +275,7 @@ Axis parse_axis(std::string_view name, std::string_view values) {
   }
   if (axis.values.empty()) throw Error(kBadInput, "the axis '{}' has no values.", name);
   if (axis.values.size() > kMaxValues)
-    throw Error(kBadInput, "the axis '{}' has {} values; at most {} are drawn.", name, axis.values.size(),
+    throw Error(kBadInput, "the axis '{}' has {} values; at most {} are allowed.", name, axis.values.size(),
                 kMaxValues);
   return axis;
 }

@@ -27,7 +27,7 @@ std::optional<std::string> api_name(const std::string& tag) {
 const FieldRow& field_of(const std::string& name, std::string_view word) {
   const FieldRow* field = field_by_api(name);
   if (field == nullptr) field = field_by_flag(name);
-  if (field == nullptr) throw Error(kBadInput, "'{}' is no option of a generation.", word);
+  if (field == nullptr) throw Error(kBadInput, "unknown generation option '{}'.", word);
   return *field;
 }
 
@@ -77,8 +77,8 @@ GenerationRequest read_line(const std::string& line, const GenerationRequest& ba
   for (std::size_t i = 0; i < words.size();) {
     const std::string& word = words[i];
     if (!word.starts_with("--"))
-      throw Error(kBadInput, "'{}' stands where an option such as --prompt is due.", word);
-    if (i + 1 == words.size()) throw Error(kBadInput, "'{}' needs a value behind it.", word);
+      throw Error(kBadInput, "unexpected '{}' where an option such as --prompt is expected.", word);
+    if (i + 1 == words.size()) throw Error(kBadInput, "'{}' needs a value.", word);
     const auto name = api_name(word.substr(2));
     std::string value = words[i + 1];
     i += 2;
@@ -111,7 +111,7 @@ std::vector<std::string> prompt_matrix(std::string_view text, const MatrixOption
   if (parts.size() > kMaxParts + 1)
     throw Error(
         kBadInput,
-        "the prompt has {} parts after '|', which would be {} pictures; at most {} parts are combined.",
+        "the prompt has {} parts after '|', which would give {} pictures; at most {} parts can be combined.",
         parts.size() - 1, 1ULL << std::min<std::size_t>(parts.size() - 1, 60), kMaxParts);
   const auto stripped = [](std::string_view part) {
     part = trim(part);
@@ -154,7 +154,7 @@ std::vector<GenerationRequest> prompts_from_lines(std::string_view lines, const 
     if (options.iterates_seed) next.seed += base.picture_count();
   }
   own.throw_if_any();
-  if (requests.empty() && faults.empty()) throw Error(kBadInput, "there are no prompts; write one a line.");
+  if (requests.empty() && faults.empty()) throw Error(kBadInput, "there are no prompts; write one per line.");
   return requests;
 }
 

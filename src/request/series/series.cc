@@ -16,8 +16,7 @@ namespace {
 
 void check_count(std::size_t count, std::size_t most) {
   if (count > most)
-    throw Error(kBadInput, "that would be {} pictures or more; at most {} are made in a series.", count,
-                most);
+    throw Error(kBadInput, "that would be {} or more pictures; a series has at most {}.", count, most);
 }
 
 // A random seed becomes one that all requests share.
@@ -147,7 +146,7 @@ std::vector<std::string> idle_axes(const GenerationRequest& base, const std::arr
       {"initial_noise_multiplier", "an init picture", is_img2img},
       {"inpainting_mask_weight", "an init picture", is_img2img},
       {"token_merging_ratio_hr", "hires fix", has_hires},
-      {"subseed", "a strength of the variation seed", varies},
+      {"subseed", "a variation strength", varies},
       {"refiner_switch_at", "a refiner", has_refiner},
   };
   std::vector<std::string> idle;

@@ -49,11 +49,10 @@ at::Tensor sample_dpm_adaptive(Denoiser& denoiser, at::Tensor x, const Walk& wal
     const at::Tensor low = step.second_order(target, 1.0F / 3), high = step.third_order(target);
     const double error = error_norm(low, high, previous);
     if (!std::isfinite(error) || attempt == kMaxAttempts || t_next == t) {
-      throw Error(
-          kBadInput,
-          "DPM adaptive found no step size at sigma {:.4g} (error {}); the model's output is not finite "
-          "or too rough for it, choose another sampler.",
-          sigma_of(t), error);
+      throw Error(kBadInput,
+                  "DPM adaptive found no step size at sigma {:.4g} (error {}); the model's output is not "
+                  "finite or not smooth enough; choose another sampler.",
+                  sigma_of(t), error);
     }
     const double factor = 1 + std::atan(std::pow(1 / (error + 1e-8), exponent) - 1);
     h *= factor;

@@ -168,11 +168,10 @@ at::Tensor sample_unipc(Denoiser& denoiser, at::Tensor x, const Walk& walk, Step
   const auto& settings = context.settings;
   const int steps = static_cast<int>(walk.timesteps.size()), order = settings.unipc_order;
   if (order < 1 || order > steps) {
-    throw Error(
-        kBadInput,
-        "UniPC of order {} needs at least as many steps, but there are {}; take more steps or a lower "
-        "UniPC order.",
-        order, steps);
+    throw Error(kBadInput,
+                "UniPC of order {} needs at least as many steps, but there are {}; use more steps or a lower "
+                "UniPC order.",
+                order, steps);
   }
   UniPc solver(denoiser, settings);
   const float first = walk.from_image ? static_cast<float>(walk.timesteps.back()) / 1000 + 0.001F : 1.0F;

@@ -42,12 +42,12 @@ std::vector<fs::path> visible_entries(const fs::path& folder) {
 
 std::string folder_name(const std::string& trigger, std::int64_t repeats) {
   if (repeats < 1 || repeats > kMaxRepeats)
-    refuse_field("repeats", fmt::format("must lie between 1 and {}", kMaxRepeats));
+    refuse_field("repeats", fmt::format("must be between 1 and {}", kMaxRepeats));
   const std::string words(trim(trigger));
   const std::string name = fmt::format("{}_{}", repeats, words);
   if (words.empty() || library::safe_file_name(name) != name)
     refuse_field("trigger",
-                 "must be a few words that can stand in a folder's name: no / \\ : < > | ? * or quotes");
+                 "must be a few words that are valid in a folder name: no / \\ : < > | ? * or quotes");
   return name;
 }
 
@@ -71,7 +71,7 @@ fs::path DatasetShelf::set_folder(const std::string& name) const {
   std::error_code failure;
   fs::path folder = root_ / name;
   if (!is_path_part(name) || !fs::is_directory(folder, failure) || !is_below(folder, root_))
-    throw Refusal(404, "there is no training set of this name in the folder train.");
+    throw Refusal(404, "no dataset of this name in the folder train.");
   return folder;
 }
 
@@ -82,12 +82,13 @@ TrainingSet DatasetShelf::open(const std::string& name) {
     if (fs::is_directory(entry, failure)) {
       if (is_below(entry, root_)) add_folder(set, entry);
     } else if (image::is_picture_name(entry)) {
-      set.faults.push_back(fmt::format("{} lies outside the folders; move it into one named N_TRIGGER.",
-                                       entry.filename().string()));
+      set.faults.push_back(
+          fmt::format("{} is not in a training folder; move it into a folder named N_TRIGGER.",
+                      entry.filename().string()));
     }
   }
   if (set.folders.empty() && set.faults.empty())
-    set.faults.push_back("It has no folder named N_TRIGGER yet, for example 10_my cat.");
+    set.faults.push_back("There is no folder named N_TRIGGER yet, for example 10_my cat.");
   return set;
 }
 
@@ -115,11 +116,11 @@ void DatasetShelf::add_folder(TrainingSet& set, const fs::path& folder) {
       picture.fault = error.what();
     }
     if (picture.fault.empty() && !picture.caption && subset.trigger.empty())
-      picture.fault = "It has no caption, and its folder no trigger words.";
+      picture.fault = "There is no caption, and the folder has no trigger words.";
     set.pictures.push_back(std::move(picture));
     ++subset.pictures;
   }
-  if (subset.pictures == 0) set.faults.push_back(fmt::format("{} holds no picture yet.", subset.folder));
+  if (subset.pictures == 0) set.faults.push_back(fmt::format("{} contains no pictures yet.", subset.folder));
   set.folders.push_back(std::move(subset));
 }
 
@@ -153,21 +154,21 @@ fs::path DatasetShelf::picture(const std::string& name, const std::string& file)
   if (slash == std::string::npos || !is_path_part(file.substr(0, slash)) ||
       !is_path_part(file.substr(slash + 1)) || !image::is_picture_name(path) ||
       !fs::is_regular_file(path, failure) || !is_below(path, root_))
-    throw Refusal(404, "there is no such picture in the training set.");
+    throw Refusal(404, "no such picture in the dataset.");
   return path;
 }
 
 void DatasetShelf::create(const std::string& name, const std::string& trigger, std::int64_t repeats) {
   if (name.empty() || library::safe_file_name(name, 100) != name)
-    refuse_field("name", "must be a plain folder name: no / \\ : < > | ? * or quotes, no dot in front");
+    refuse_field("name", "must be a plain folder name: no / \\ : < > | ? * or quotes, no leading dot");
   const std::string folder = folder_name(trigger, repeats);
   const std::lock_guard lock(mutex_);
   std::error_code failure;
   if (fs::exists(root_ / name, failure))
-    throw Refusal(409, fmt::format("there is a training set called '{}' already.", name));
+    throw Refusal(409, fmt::format("a dataset named '{}' already exists.", name));
   fs::create_directories(root_ / name / folder, failure);
   if (failure)
-    throw Error(kIo, "{} could not be made: {}.", (root_ / name / folder).string(), failure.message());
+    throw Error(kIo, "{} could not be created: {}.", (root_ / name / folder).string(), failure.message());
 }
 
 void DatasetShelf::rename_folder(const std::string& name, const std::string& folder,
@@ -177,10 +178,10 @@ void DatasetShelf::rename_folder(const std::string& name, const std::string& fol
   const std::lock_guard lock(mutex_);
   std::error_code failure;
   if (!is_path_part(folder) || !fs::is_directory(set / folder, failure) || !is_below(set / folder, root_))
-    throw Refusal(404, "there is no such folder in the training set.");
+    throw Refusal(404, "no such folder in the dataset.");
   if (renamed == folder) return;
   if (fs::exists(set / renamed, failure))
-    throw Refusal(409, fmt::format("the set has a folder '{}' already.", renamed));
+    throw Refusal(409, fmt::format("the dataset already has a folder '{}'.", renamed));
   fs::rename(set / folder, set / renamed, failure);
   if (failure) throw Error(kIo, "{} could not be renamed: {}.", (set / folder).string(), failure.message());
 }
@@ -190,7 +191,7 @@ std::string DatasetShelf::add_picture(const std::string& name, const std::string
   const TrainingSet set = open(name);
   const auto place = std::ranges::find_if(
       set.folders, [&](const training::Subset& subset) { return folder.empty() || subset.folder == folder; });
-  if (place == set.folders.end()) throw Refusal(404, "there is no such folder in the training set.");
+  if (place == set.folders.end()) throw Refusal(404, "no such folder in the dataset.");
   const std::string asked = library::safe_file_name(file_name, 120);
   // The whole picture is decoded: what the trainer could not read is refused now.
   image::decode_picture(std::as_bytes(std::span(bytes)), asked.empty() ? "the picture" : asked);

@@ -56,7 +56,7 @@ void Engine::run_job(const RunningJob& job) {
     if (job.control->cancelled && outcome->state == JobState::kCompleted) {
       outcome->state = JobState::kCancelled;
       outcome->status = 409;
-      outcome->detail = "cancelled; what was drawn till then is kept";
+      outcome->detail = "cancelled; the partial result is kept";
     }
   } catch (...) {
     outcome = failure(std::current_exception());
@@ -78,7 +78,7 @@ std::shared_ptr<Outcome> Engine::outcome_of(const RunningJob& job) {
   if (job.order.kind == "img2img") return generate(job, GenerationKind::kImage);
   if (job.order.kind == "extras") return extras(job);
   if (job.order.kind == "train") return train(job);
-  throw Refusal(422, fmt::format("there is no kind of job called '{}'.", job.order.kind));
+  throw Refusal(422, fmt::format("unknown kind of job '{}'.", job.order.kind));
 }
 
 void Engine::run_task(std::function<void(pipeline::Session&)> task,
@@ -99,7 +99,7 @@ void Engine::run_task(std::function<void(pipeline::Session&)> task,
   try {
     future.get();
   } catch (const std::future_error&) {
-    throw Refusal(503, "the server is stopping.");
+    throw Refusal(503, "the server is shutting down.");
   }
 }
 

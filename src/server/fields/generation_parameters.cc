@@ -46,7 +46,7 @@ std::vector<ParameterRow> common() {
       field_parameter("cfg_scale"),
       of_size("width"),
       of_size("height"),
-      {.name = "restore_faces", .type = kBoolean, .help = "there is no face restorer: noted and ignored"},
+      {.name = "restore_faces", .type = kBoolean, .help = "face restoration is not supported: accepted but ignored"},
       optional(field_parameter("tiling")),
       {.name = "do_not_save_samples", .type = kBoolean, .standard = "false"},
       {.name = "do_not_save_grid", .type = kBoolean, .standard = "false"},
@@ -57,7 +57,7 @@ std::vector<ParameterRow> common() {
       optional(field_parameter("s_tmax")),
       optional(field_parameter("s_tmin")),
       optional(field_parameter("s_noise")),
-      {.name = "override_settings", .type = kObject, .help = "options for this request alone"},
+      {.name = "override_settings", .type = kObject, .help = "options for this request only"},
       {.name = "override_settings_restore_afterwards", .type = kBoolean, .standard = "true"},
       optional(field_parameter("refiner_checkpoint")),
       optional(field_parameter("refiner_switch_at")),
@@ -68,7 +68,7 @@ std::vector<ParameterRow> common() {
 
 std::vector<ParameterRow> of_txt2img() {
   return {
-      {.name = "firstpass_image", .type = kPicture, .help = "taken as the first pass of hires fix", .needs = "enable_hr"},
+      {.name = "firstpass_image", .type = kPicture, .help = "interpreted as the first pass of hires fix", .needs = "enable_hr"},
       field_parameter("enable_hr"),
       needing("enable_hr", field_parameter("firstphase_width")),
       needing("enable_hr", field_parameter("firstphase_height")),
@@ -87,7 +87,7 @@ std::vector<ParameterRow> of_txt2img() {
 
 std::vector<ParameterRow> of_img2img() {
   return {
-      {.name = "init_images", .type = kPictures, .help = "required: one for all, or one per picture of a batch"},
+      {.name = "init_images", .type = kPictures, .help = "required: one for the whole batch, or one per picture"},
       field_parameter("resize_mode"),
       {.name = "image_cfg_scale", .type = kNumber},
       {.name = "mask", .type = kPicture, .help = "white: repaint"},
@@ -101,20 +101,20 @@ std::vector<ParameterRow> of_img2img() {
       needing("mask", field_parameter("inpainting_mask_invert")),
       optional(field_parameter("initial_noise_multiplier")),
       {.name = "latent_mask", .type = kPicture},
-      {.name = "include_init_images", .type = kBoolean, .standard = "false", .help = "echo them in parameters"},
+      {.name = "include_init_images", .type = kBoolean, .standard = "false", .help = "return them in parameters"},
   };
 }
 
 std::vector<ParameterRow> common_end() {
   return {
       {.name = "force_task_id", .type = kString, .help = "id for /internal/progress", .max_length = 256},
-      {.name = "sampler_index", .type = kString, .standard = "\"Euler\"", .help = "the old name of sampler_name"},
-      {.name = "script_name", .type = kString, .help = "a script of /sdapi/v1/scripts"},
-      {.name = "script_args", .type = kList, .standard = "[]", .help = "its arguments in the order of /sdapi/v1/script-info; those left out have their defaults"},
+      {.name = "sampler_index", .type = kString, .standard = "\"Euler\"", .help = "older name of sampler_name"},
+      {.name = "script_name", .type = kString, .help = "a script listed by /sdapi/v1/scripts"},
+      {.name = "script_args", .type = kList, .standard = "[]", .help = "its arguments in the order of /sdapi/v1/script-info; omitted ones have their defaults"},
       {.name = "send_images", .type = kBoolean, .standard = "true"},
-      {.name = "save_images", .type = kBoolean, .standard = "false", .help = "write them to the output folders too"},
+      {.name = "save_images", .type = kBoolean, .standard = "false", .help = "also save the pictures to the output folders"},
       {.name = "alwayson_scripts", .type = kObject, .standard = "{}"},
-      {.name = "infotext", .type = kString, .help = "fills fields that are not given", .max_length = kMaxPromptBytes},
+      {.name = "infotext", .type = kString, .help = "fills fields that are not set", .max_length = kMaxPromptBytes},
       {.name = "lora", .type = kList, .help = "LowRank: [{name or path, weight or multiplier, te, unet}], like tags at the end of the prompt", .is_own = true},
       clip_skip(),
       with_default(field_parameter("allow_missing_loras"), "true"),

@@ -166,7 +166,7 @@ Json read_rows(ParameterRows rows, const std::string& place, Faults& faults,
   for (const auto& [row, fault] : unusable) {
     const bool needs_other = !row->needs.empty() && is_off(values, row->needs);
     if (passed_over != nullptr && (row->is_own || needs_other)) {
-      passed_over->push_back(fmt::format("{}: {}; the field was passed over{}.", row->name, fault.message,
+      passed_over->push_back(fmt::format("{}: {}; the field was ignored{}.", row->name, fault.message,
                                          needs_other ? fmt::format(", as there is no {}", row->needs) : ""));
     } else {
       faults.add(place, std::string(row->name), fault.message, fault.type);

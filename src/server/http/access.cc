@@ -35,7 +35,7 @@ std::vector<Login> parse_logins(std::string_view text, std::string_view option) 
   for (const std::string& item : split_list(text)) {
     const std::size_t colon = item.find(':');
     if (colon == std::string::npos || colon == 0 || colon + 1 == item.size())
-      throw Error(kBadInput, "{} must be user:password, with commas between several.", option);
+      throw Error(kBadInput, "{} must be user:password, separated by commas.", option);
     logins.push_back({.user = item.substr(0, colon), .password = item.substr(colon + 1)});
   }
   return logins;
@@ -94,7 +94,7 @@ CrossOrigin::CrossOrigin(std::string_view origins, const std::string& expression
   try {
     if (has_expression_) expression_ = std::regex(expression, std::regex::ECMAScript | std::regex::optimize);
   } catch (const std::regex_error&) {
-    throw Error(kBadInput, "--cors-allow-origins-regex is no regular expression: '{}'.", expression);
+    throw Error(kBadInput, "--cors-allow-origins-regex is not a valid regular expression: '{}'.", expression);
   }
 }
 

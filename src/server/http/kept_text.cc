@@ -70,8 +70,8 @@ std::string KeptText::read_file(std::size_t from, std::size_t length) const {
     if (got > 0) {
       done += static_cast<std::size_t>(got);
     } else if (got == 0 || errno != EINTR) {
-      throw Error(kIo, "a kept list cannot be read again ({}).",
-                  got == 0 ? "it is cut off" : std::strerror(errno));
+      throw Error(kIo, "a stored list cannot be read ({}).",
+                  got == 0 ? "it is truncated" : std::strerror(errno));
     }
   }
   return out;

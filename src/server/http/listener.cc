@@ -158,13 +158,12 @@ class Listener::Impl : public httplib::Server {
   int bind() {
     const int port = options_.port == 0 ? bind_to_any_port(options_.address) : options_.port;
     if (options_.port != 0 && !bind_to_port(options_.address, options_.port))
-      throw Error(
-          kConflict,
-          "{}:{} cannot be listened on: another program has it, or the address is none of this machine's; "
-          "choose another with --port.",
-          options_.address, options_.port);
+      throw Error(kConflict,
+                  "cannot listen on {}:{}: another program uses it, or the address does not belong to this "
+                  "machine; choose another with --port.",
+                  options_.address, options_.port);
     if (port <= 0)
-      throw Error(kBadInput, "'{}' cannot be listened on: it is no address of this machine.",
+      throw Error(kBadInput, "cannot listen on '{}': it is not an address of this machine.",
                   options_.address);
     return port;
   }
@@ -175,7 +174,7 @@ class Listener::Impl : public httplib::Server {
     wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wake_ < 0 || ::listen(svr_sock_, kMostQueued) != 0 ||
         ::fcntl(svr_sock_, F_SETFL, ::fcntl(svr_sock_, F_GETFL, 0) | O_NONBLOCK) != 0)
-      throw Error(kIo, "{}:{} cannot be listened on ({}).", options_.address, port_, std::strerror(errno));
+      throw Error(kIo, "cannot listen on {}:{} ({}).", options_.address, port_, std::strerror(errno));
   }
 
   void open_tls() {
@@ -186,10 +185,10 @@ class Listener::Impl : public httplib::Server {
     SSL_CTX_set_min_proto_version(tls_.get(), TLS1_2_VERSION);
     SSL_CTX_set_mode(tls_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     if (SSL_CTX_use_certificate_chain_file(tls_.get(), options_.certificate_file.c_str()) != 1)
-      throw Error(kBadInput, "{} holds no PEM certificate that can be read.", options_.certificate_file);
+      throw Error(kBadInput, "{} contains no readable PEM certificate.", options_.certificate_file);
     if (SSL_CTX_use_PrivateKey_file(tls_.get(), options_.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(tls_.get()) != 1)
-      throw Error(kBadInput, "{} holds no private key that fits the certificate.", options_.key_file);
+      throw Error(kBadInput, "{} contains no private key that matches the certificate.", options_.key_file);
   }
 
   void set_up_handlers() {

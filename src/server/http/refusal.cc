@@ -20,7 +20,7 @@ void refuse_field(const std::string& field, const std::string& message, const st
   Faults faults;
   faults.add("body", field, message, type);
   faults.throw_if_any();
-  throw Error(kInternal, "internal error: a fault without a fault.");
+  throw Error(kInternal, "internal error: an empty list of faults.");
 }
 
 int http_status(ErrorCode code) {

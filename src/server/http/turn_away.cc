@@ -47,7 +47,7 @@ struct TurnAway::Guest {
 };
 
 TurnAway::TurnAway(SSL_CTX* tls) : tls_(tls), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (wake_ < 0) throw Error(kIo, "no event could be opened; too many files are open.");
+  if (wake_ < 0) throw Error(kIo, "cannot open an event descriptor; too many files are open.");
   thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
 }
 

@@ -18,20 +18,20 @@ constexpr std::array<std::string_view, 5> kKinds = {"lora", "checkpoint", "vae",
 constexpr ParameterRow kImport[] = {
     {.name = "source",
      .type = kString,
-     .help = "a page, download or hash of Civitai, or a page or owner/repo[@revision][:file] of Hugging Face",
+     .help = "a Civitai page, download link or hash, or a Hugging Face page or owner/repo[@revision][:file]",
      .max_length = 2048,
      .is_required = true},
     {.name = "type",
      .type = kString,
-     .help = "character, style, concept, pose, clothing or object, instead of what the site says",
+     .help = "character, style, concept, pose, clothing or object, overriding what the site says",
      .max_length = 64},
     {.name = "kind",
      .type = kString,
-     .help = "lora, checkpoint, vae, embedding or upscaler, where the site does not tell",
+     .help = "lora, checkpoint, vae, embedding or upscaler, if the site does not say",
      .max_length = 16},
     {.name = "name", .type = kString, .help = "file name without extension", .max_length = 200},
-    {.name = "preview", .type = kBoolean, .standard = "true", .help = "fetch the picture too"},
-    {.name = "force", .type = kBoolean, .standard = "false", .help = "fetch what is here already once more"},
+    {.name = "preview", .type = kBoolean, .standard = "true", .help = "download the preview picture too"},
+    {.name = "force", .type = kBoolean, .standard = "false", .help = "download again even if it exists"},
 };
 
 std::string text_of(const Json& body, const char* name) {
@@ -53,7 +53,7 @@ ImportOrder order_of(const Json& body) {
   }
   if (const std::string name = text_of(body, "name"); !name.empty()) {
     order.options.name = name;
-    if (library::safe_file_name(name) != name) refuse_field("name", "is no usable file name");
+    if (library::safe_file_name(name) != name) refuse_field("name", "is not a valid file name");
   }
   try {
     order.source = library::recognise_site_source(text_of(body, "source"));

@@ -45,7 +45,7 @@ void apply(Json& values, const RequestJson& changes, Faults& faults) {
     if (row == nullptr) {
       if (value.dump(-1, ' ', false, RequestJson::error_handler_t::replace).size() > kMaxUnknownBytes ||
           (!values.contains(name) && values.size() > option_table().size() + kMaxUnknown)) {
-        faults.add("body", name.substr(0, 100), "an unknown option is not kept when it is this large",
+        faults.add("body", name.substr(0, 100), "an unknown option of this size is not stored",
                    "value_error");
         continue;
       }
@@ -70,7 +70,7 @@ OptionStore::OptionStore(std::filesystem::path file) : file_(std::move(file)), v
   apply(values, stored, faults);
   if (!stored.is_object() || !faults.empty()) {
     const auto aside = std::filesystem::path(file_.string() + ".damaged");
-    fmt::print(stderr, "warning: {} cannot be understood; it is kept as {} and the defaults hold.\n",
+    fmt::print(stderr, "warning: {} cannot be read; it was saved as {} and the defaults are used.\n",
                file_.string(), aside.string());
     std::filesystem::rename(file_, aside, failure);
     return;

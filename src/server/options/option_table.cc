@@ -91,7 +91,7 @@ std::vector<OptionRow> make_options() {
       {field_parameter("upscaler_for_img2img")},
       {field_parameter("ESRGAN_tile")},
       {field_parameter("ESRGAN_tile_overlap")},
-      {{.name = "api_enable_requests", .type = kBoolean, .standard = "false", .help = "pictures by URL are not fetched"}, true},
+      {{.name = "api_enable_requests", .type = kBoolean, .standard = "false", .help = "pictures are not downloaded from URLs"}, true},
       {{.name = "api_forbid_local_requests", .type = kBoolean, .standard = "true"}, true},
       {{.name = "api_useragent", .type = kString, .standard = "\"\""}, true},
       {{.name = "sd_unet", .type = kString, .standard = "\"Automatic\""}},

@@ -18,8 +18,8 @@ using enum ParameterType;
 std::vector<ParameterRow> settings() {
   return {
       extras_parameter("resize_mode"),
-      {.name = "show_extras_results", .type = kBoolean, .standard = "true", .help = "false: no pictures in the answer"},
-      {.name = "save_images", .type = kBoolean, .standard = "false", .help = "keep them below outputs/extras-images"},
+      {.name = "show_extras_results", .type = kBoolean, .standard = "true", .help = "false: no pictures in the response"},
+      {.name = "save_images", .type = kBoolean, .standard = "false", .help = "save them to outputs/extras-images"},
       {.name = "gfpgan_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
       {.name = "codeformer_visibility", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
       {.name = "codeformer_weight", .type = kNumber, .standard = "0.0", .min = 0, .max = 1},
@@ -104,7 +104,7 @@ ExtrasOrder read_extras(const RequestJson& body, const OptionStore& options,
   faults.throw_if_any();
   for (const char* restorer : {"gfpgan_visibility", "codeformer_visibility"})
     if (values[restorer] != 0.0)
-      order.notes.push_back(fmt::format("there is no face restorer: {} was passed over.", restorer));
+      order.notes.push_back(fmt::format("face restoration is not supported: {} was ignored.", restorer));
   take_pictures(order, body);
   for (const auto& [picture, parameters] : order.pictures) {
     const double scale = pipeline::extras_scale(request, picture);

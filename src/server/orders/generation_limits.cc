@@ -37,7 +37,7 @@ void check_limits(const request::GenerationRequest& request, const GenerationLim
   const auto too_much = [&](const char* field, auto value, auto limit, const char* what) {
     if (value > limit)
       faults.add("body", field,
-                 fmt::format("{} {} are asked for, but this server allows {}", value, what, limit),
+                 fmt::format("{} {} were requested, but this server allows {}", value, what, limit),
                  "value_error.number.not_le");
   };
   too_much("steps", request.steps, limits.max_steps, "steps");
@@ -67,7 +67,7 @@ void check_limits(const request::Series& series, const GenerationLimits& limits)
     grid_pixels += pixels_of(request) * request.picture_count();
   }
   if (pictures > limits.max_pictures)
-    refuse_field("script_args", fmt::format("{} pictures are asked for, but this server allows {}", pictures,
+    refuse_field("script_args", fmt::format("{} pictures were requested, but this server allows {}", pictures,
                                             limits.max_pictures));
   if (series.grid && grid_pixels > limits.max_grid_pixels)
     refuse_field("script_args", fmt::format("the grid would have {} pixels, but this server allows {}",

@@ -153,16 +153,15 @@ class Reader {
     for (const std::string& note : settings.notes)
       order_.warnings.push_back(fmt::format("the infotext: {}", note));
     if (settings.generator != "A1111")
-      order_.warnings.push_back(
-          fmt::format("the infotext is of {}, whose pictures come out otherwise with equal settings.",
-                      settings.generator));
+      order_.warnings.push_back(fmt::format(
+          "the infotext is from {}, whose pictures differ even with the same settings.", settings.generator));
     if (infotext.find("Seed") == nullptr && !given(body_, "seed"))
-      order_.warnings.push_back("the infotext does not say a seed, so a random one is taken.");
+      order_.warnings.push_back("the infotext has no seed, so a random one is used.");
     GenerationRequest from = request_;
     try {
       for (const auto& label : request::apply_metadata(from, infotext))
         order_.warnings.push_back(
-            fmt::format("the infotext's '{}' is not known here and has no effect.", label));
+            fmt::format("the infotext's '{}' is not supported and has no effect.", label));
     } catch (const Error& error) {
       faults_.add("body", "infotext", error.what(), "value_error");
       return;
@@ -202,7 +201,7 @@ class Reader {
 
   void pass_over(const std::string& what, std::string_view needed) {
     order_.warnings.push_back(
-        fmt::format("{}; the field was passed over, as it does nothing without {}.", what, needed));
+        fmt::format("{}; the field was ignored, as it has no effect without {}.", what, needed));
   }
 
   void take_size() {
@@ -227,7 +226,7 @@ class Reader {
                               : std::nullopt;
     if (!model.empty() && standard) {
       request_.checkpoint = standard->path.string();
-      order_.warnings.push_back(fmt::format("the chosen checkpoint '{}' is no longer there: {} was taken.",
+      order_.warnings.push_back(fmt::format("the selected checkpoint '{}' no longer exists: {} was used.",
                                             model.substr(0, 200), standard->model_name));
     } else if (!model.empty()) {
       request_.checkpoint = checkpoint_path(catalog_, model, "sd_model_checkpoint", Match::kExact, faults_);
@@ -237,14 +236,14 @@ class Reader {
           !notice.empty())
         order_.warnings.push_back(std::move(notice));
     } else {
-      throw Refusal(422, fmt::format("there is no checkpoint in {}; put one there.",
-                                     catalog_.data().checkpoints().string()));
+      throw Refusal(
+          422, fmt::format("no checkpoint in {}; put one there.", catalog_.data().checkpoints().string()));
     }
     std::string vae = order_.options.at("sd_vae").get<std::string>();
     Faults gone;
     if (vae_path(catalog_, vae, "sd_vae", gone).empty() && !order_.overrides.contains("sd_vae")) {
       order_.warnings.push_back(fmt::format(
-          "the chosen VAE '{}' is no longer there: the checkpoint's own was taken.", vae.substr(0, 200)));
+          "the selected VAE '{}' no longer exists: the checkpoint's own was used.", vae.substr(0, 200)));
       vae = "Automatic";
     }
     request_.vae = vae_path(catalog_, vae, "override_settings", faults_);
@@ -286,8 +285,7 @@ class Reader {
       if (std::ranges::find(known, name, &prompt::Style::name) != known.end()) {
         request_.styles.push_back(name);
       } else if (!name.empty() && name != "None") {
-        order_.warnings.push_back(fmt::format("there is no style '{}' in {}; it was passed over.",
-                                              name.substr(0, 200),
+        order_.warnings.push_back(fmt::format("no style '{}' in {}; it was ignored.", name.substr(0, 200),
                                               catalog_.data().styles().filename().string()));
       }
     }
@@ -298,8 +296,7 @@ class Reader {
     for (const Json& lora : parameter("lora")) {
       if (!lora.is_object()) {
         order_.warnings.push_back(
-            "lora: an item is no object with name or path; it was passed over (tags belong into the "
-            "prompt).");
+            "lora: an item is not an object with name or path; it was ignored (put tags in the prompt).");
         continue;
       }
       const auto text = [&](const char* name) {
@@ -307,7 +304,8 @@ class Reader {
       };
       const std::string name = text("name").empty() ? without_extension(text("path")) : text("name");
       if (name.empty() || name.size() > 1024 || name.find('\n') != std::string::npos) {
-        faults_.add("body", "lora", "each LoRA needs a name or a path below the LoRA folder", "value_error");
+        faults_.add("body", "lora", "each LoRA needs a name, or a path relative to the LoRA folder",
+                    "value_error");
         continue;
       }
       const auto number = [&](const char* key, double otherwise) {
@@ -373,7 +371,7 @@ GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, co
       known[name] = value;
     } else {
       order.warnings.push_back(
-          fmt::format("there is no option '{}': override_settings passed over it.", name.substr(0, 100)));
+          fmt::format("unknown option '{}' in override_settings was ignored.", name.substr(0, 100)));
     }
   }
   order.options = options.with(known);
@@ -389,7 +387,7 @@ GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, co
   }
   reader.take_pictures();
   if (order.parameters["restore_faces"] == true)
-    order.warnings.push_back("there is no face restorer: restore_faces was passed over.");
+    order.warnings.push_back("face restoration is not supported: restore_faces was ignored.");
   return order;
 }
 

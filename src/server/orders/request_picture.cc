@@ -46,7 +46,7 @@ std::vector<std::byte> picture_bytes(const std::string& text, const std::string&
     data.remove_prefix(comma + 1);
   }
   const auto bytes = from_base64(data);
-  if (!bytes) refuse(field + ": is no base64 text.");
+  if (!bytes) refuse(field + ": is not base64.");
   if (bytes->empty()) refuse(field + ": is empty.");
   const auto view = std::as_bytes(std::span(*bytes));
   return {view.begin(), view.end()};

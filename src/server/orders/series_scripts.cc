@@ -61,7 +61,7 @@ std::string axis_label(const std::string& type, bool is_img2img) {
   if (!number) return type;
   const auto axes = request::a1111_axes(is_img2img);
   if (*number < 0 || static_cast<std::size_t>(*number) >= axes.size())
-    throw Error(kBadInput, "there is no axis number {}; the last one is {}.", *number, axes.size() - 1);
+    throw Error(kBadInput, "unknown axis number {}; the last one is {}.", *number, axes.size() - 1);
   return std::string(axes[static_cast<std::size_t>(*number)]);
 }
 

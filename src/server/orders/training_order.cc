@@ -49,7 +49,7 @@ class TrainingReader {
       const fs::path root = catalog_.data().root, folder = root / text;
       std::error_code failure;
       if (!is_below(folder, root) || !fs::is_directory(folder, failure))
-        throw Error(kBadInput, "there is no folder of that name below {}", root.string());
+        throw Error(kBadInput, "no folder of that name in {}", root.string());
       job_.options.data.folder = folder;
     } else if (row->flag == "sample-prompts") {
       job_.sample_lines = text;
@@ -162,7 +162,7 @@ void refuse_finished(const TrainingOrder& order, const TrainingRuns& trainings) 
   const bool is_stopped = fs::exists(options.state_file(), failure);
   if (order.resumes && !is_stopped)
     refuse_field("resume",
-                 fmt::format("no stopped run of '{}' is kept; leave it out to train from the beginning",
+                 fmt::format("no stopped run of '{}' exists; leave this out to train from scratch",
                              options.output_name),
                  "value_error");
   if (options.fresh || is_stopped || !fs::exists(options.output_file(), failure)) return;

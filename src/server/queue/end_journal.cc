@@ -23,7 +23,7 @@ std::string slot_of(const LateEnd& end) {
   std::string detail = json_text(end.outcome->detail);
   const std::string head =
       fmt::format("{} {} {} ", end.id, job_state_name(end.outcome->state), end.outcome->status);
-  if (head.size() + detail.size() >= kSlotBytes) detail = "\"its end could not be written\"";
+  if (head.size() + detail.size() >= kSlotBytes) detail = "\"its end could not be saved\"";
   std::string slot = head + detail;
   slot.resize(kSlotBytes, '\0');
   return slot;

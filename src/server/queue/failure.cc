@@ -12,7 +12,7 @@
 namespace lowrank::server {
 namespace {
 
-constexpr std::string_view kNoMemory = "not enough memory; a smaller size or batch needs less.";
+constexpr std::string_view kNoMemory = "out of memory; use a smaller size or batch.";
 
 }  // namespace
 

@@ -58,7 +58,7 @@ JobQueue::Ticket JobQueue::submit(const JobOrder& order) {
   }
   {
     const std::lock_guard lock(mutex_);
-    if (is_stopping_) throw Refusal(503, "the server is stopping.");
+    if (is_stopping_) throw Refusal(503, "the server is shutting down.");
     const auto waiting = std::ranges::count(waiting_, lane_of(order.kind), &Waiting::lane);
     if (waiting >= options_.max_waiting || waiting_bytes_ + order.request.size() > options_.max_waiting_bytes)
       throw Refusal(503, fmt::format("the queue is full: {} jobs are waiting; try again later.", waiting));
@@ -152,7 +152,7 @@ void JobQueue::end_stored(const std::string& id, std::shared_ptr<const Outcome> 
   const auto keep_late = [&] {
     late_ends_.push_back({id, outcome});
     if (!is_attached && !journal_.keep(late_ends_))
-      fmt::print(stderr, "warning: the end of job {} could not be written; a restart would begin it again.\n",
+      fmt::print(stderr, "warning: the end of job {} could not be saved; a restart would run it again.\n",
                  id);
   };
   try {
@@ -161,7 +161,7 @@ void JobQueue::end_stored(const std::string& id, std::shared_ptr<const Outcome> 
     // The disk is full, most likely. An end without a result takes little room.
     if (!is_attached && (outcome->state == JobState::kCompleted || !outcome->pictures.empty()))
       outcome = Outcome::of(outcome->state == JobState::kCompleted ? JobState::kFailed : outcome->state, 500,
-                            fmt::format("the result could not be kept: {}", error.what()));
+                            fmt::format("the result could not be saved: {}", error.what()));
     try {
       if (!store_.end(id, *outcome, now())) return;
     } catch (const Error&) {
@@ -198,7 +198,7 @@ void JobQueue::end(const std::string& id, const std::shared_ptr<const Outcome>& 
     }
     // The engine says "cancelled"; here it is known why.
     if (is_stopping_ && outcome->state == JobState::kCancelled)
-      told = Outcome::of(JobState::kCancelled, 503, "the server is stopping.");
+      told = Outcome::of(JobState::kCancelled, 503, "the server is shutting down.");
   }
   const std::lock_guard store_lock(store_mutex_);
   try {
@@ -260,7 +260,7 @@ Cancelled JobQueue::cancel(const std::string& id) {
   }
   const std::lock_guard store_lock(store_mutex_);
   if (!waited) return store_.view(id) ? Cancelled::kHadEnded : Cancelled::kUnknown;
-  end_stored(id, Outcome::of(JobState::kCancelled, 409, "cancelled while it waited"), waited->is_attached);
+  end_stored(id, Outcome::of(JobState::kCancelled, 409, "cancelled while queued"), waited->is_attached);
   return Cancelled::kAtOnce;
 }
 
@@ -291,7 +291,7 @@ void JobQueue::stop() {
     tasks_.clear();
     work_came_.notify_all();
   }
-  const auto stopped = Outcome::of(JobState::kCancelled, 503, "the server is stopping.");
+  const auto stopped = Outcome::of(JobState::kCancelled, 503, "the server is shutting down.");
   for (const Waiting& waiting : left)
     if (waiting.is_attached) end_stored(waiting.id, stopped, true);
 }

@@ -228,7 +228,7 @@ std::vector<JobView> JobStore::list(std::optional<JobState> state, int limit, co
 JobOrder JobStore::order(const std::string& id) {
   Statement row(database_, "SELECT kind, request, task_id, attached FROM jobs WHERE id = ?1");
   if (!row.bind(1, id).step())
-    throw Error(kInternal, "internal error: job {} has vanished from the queue.", id);
+    throw Error(kInternal, "internal error: job {} has disappeared from the queue.", id);
   return {.kind = row.text(0),
           .request = row.text(1),
           .task_id = row.text(2),

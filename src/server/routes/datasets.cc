@@ -50,30 +50,30 @@ const std::vector<ParameterRow>& bucket_rows() {
 constexpr ParameterRow kDatasetCreate[] = {
     {.name = "name",
      .type = kString,
-     .help = "of the folder below train/",
+     .help = "name of the folder in train/",
      .max_length = 100,
      .is_required = true},
     {.name = "trigger",
      .type = kString,
-     .help = "trigger words, the caption of pictures without one",
+     .help = "trigger words, the caption of pictures without their own",
      .max_length = 100,
      .is_required = true},
-    {.name = "repeats", .type = kInteger, .standard = "10", .help = "how often an epoch shows each picture"},
+    {.name = "repeats", .type = kInteger, .standard = "10", .help = "how often each picture is shown per epoch"},
 };
 constexpr ParameterRow kDatasetFolder[] = {
-    {.name = "folder", .type = kString, .help = "N_TRIGGER as it is now", .is_required = true},
+    {.name = "folder", .type = kString, .help = "the current N_TRIGGER", .is_required = true},
     {.name = "trigger", .type = kString, .max_length = 100, .is_required = true},
     {.name = "repeats", .type = kInteger, .is_required = true},
 };
 constexpr ParameterRow kDatasetUpload[] = {
-    {.name = "file", .type = kString, .help = "its name; made harmless, and numbered when it is taken"},
-    {.name = "folder", .type = kString, .help = "N_TRIGGER of the set; the first when left out"},
+    {.name = "file", .type = kString, .help = "file name; sanitised, and numbered if it exists"},
+    {.name = "folder", .type = kString, .help = "an N_TRIGGER folder of the dataset (default: the first)"},
 };
 constexpr ParameterRow kDatasetPicture[] = {
     {.name = "size",
      .type = kInteger,
      .standard = "256",
-     .help = "longer side; 0: the file as it is",
+     .help = "longer side in pixels; 0: the original file",
      .min = 0,
      .max = 2048},
 };
@@ -177,7 +177,7 @@ Json detail_json(const TrainingSet& set, const training::BucketOptions& options)
 Json one_picture(Services& services, const std::string& name, const std::string& file) {
   const TrainingSet set = services.datasets.open(name);
   const auto found = std::ranges::find(set.pictures, file, &SetPicture::file);
-  if (found == set.pictures.end()) throw Refusal(404, "the picture has been removed meanwhile.");
+  if (found == set.pictures.end()) throw Refusal(404, "the picture has since been deleted.");
   return set_picture_json(set, *found);
 }
 
@@ -227,7 +227,7 @@ Reply dataset_rename_folder(Services& services, const Call& call) {
 }
 
 Reply dataset_add_picture(Services& services, const Call& call) {
-  if (call.body.empty()) throw Refusal(422, "the body is empty; send the picture's file as the body.");
+  if (call.body.empty()) throw Refusal(422, "the body is empty; send the picture file as the body.");
   const std::string& name = call.at("name");
   const std::string file =
       services.datasets.add_picture(name, call.argument("folder"), call.argument("file"), call.body);

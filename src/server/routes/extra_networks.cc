@@ -81,7 +81,7 @@ Reply loras(Services& services, const Call& call) {
 Reply network_thumb(Services& services, const Call& call) {
   const fs::path path = query_of(kThumb, call)["filename"].get<std::string>();
   if (image::picture_mime(path).empty() || !services.catalog.is_inside_data(path))
-    throw Refusal(400, "File cannot be fetched: it must be a picture below the model folders.");
+    throw Refusal(400, "File cannot be fetched: it must be a picture in the model folders.");
   return picture_reply(path);
 }
 

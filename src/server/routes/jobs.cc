@@ -21,13 +21,12 @@ constexpr ParameterRow kSubmit[] = {
      .max_length = 32},
     {.name = "request",
      .type = kObject,
-     .help = "as for /sdapi/v1/txt2img or img2img; for train kohya's option names; for import source, type, "
-             "kind, "
-             "name, preview, force",
+     .help = "as for /sdapi/v1/txt2img or img2img; for train: kohya's option names; for import: source, "
+             "type, kind, name, preview, force",
      .is_required = true},
     {.name = "idempotency_key",
      .type = kString,
-     .help = "the same key and request give the same job; also as header Idempotency-Key",
+     .help = "resubmitting the same key and request returns the existing job; also as header Idempotency-Key",
      .max_length = 256},
 };
 constexpr int kMostListed = 500;
@@ -38,14 +37,18 @@ constexpr ParameterRow kJobList[] = {
      .help = "queued, running, completed, failed or cancelled",
      .max_length = 16},
     {.name = "limit", .type = kInteger, .standard = "50", .min = 1, .max = kMostListed},
-    {.name = "before", .type = kString, .standard = "\"\"", .help = "id to go on behind", .max_length = 64},
+    {.name = "before",
+     .type = kString,
+     .standard = "\"\"",
+     .help = "list jobs after this id",
+     .max_length = 64},
     {.name = "previews",
      .type = kBoolean,
      .standard = "false",
-     .help = "the running picture is watched: make previews of it"},
+     .help = "the picture is being watched: generate previews"},
 };
 constexpr ParameterRow kCancelAll[] = {
-    {.name = "kinds", .type = kStrings, .help = "only jobs of these kinds; without it all", .max_length = 32},
+    {.name = "kinds", .type = kStrings, .help = "only jobs of these kinds (default: all)", .max_length = 32},
 };
 
 Json job_json(Services& services, const JobView& job) {
@@ -84,7 +87,7 @@ Json job_json(Services& services, const JobView& job) {
 
 JobView job_of(Services& services, const Call& call) {
   auto view = services.queue.view(call.at("id"));
-  if (!view) throw Refusal(404, "there is no such job.");
+  if (!view) throw Refusal(404, "no such job.");
   return *view;
 }
 
@@ -209,7 +212,7 @@ Reply job_picture(Services& services, const Call& call) {
   const std::string& index = call.at("index");
   const bool is_number = index.size() < 7 && index.find_first_not_of("0123456789") == std::string::npos;
   const auto picture = is_number ? services.queue.picture(job.id, std::stoi(index)) : std::nullopt;
-  if (!picture) throw Refusal(404, "there is no such picture.");
+  if (!picture) throw Refusal(404, "no such picture.");
   Reply reply = bytes_reply(picture->bytes, picture->mime);
   reply.headers.emplace_back("Cache-Control", "private, max-age=3600");
   return reply;
@@ -220,7 +223,7 @@ Reply job_preview(Services& services, const Call& call) {
   services.engine.board().want_preview();
   const auto preview = services.engine.board().preview();
   if (!preview || services.engine.board().snapshot().job_id != job.id)
-    throw Refusal(404, "there is no preview now.");
+    throw Refusal(404, "there is no preview at the moment.");
   const auto bytes = image::encode_picture(
       *preview, {.format = image::PictureFormat::kPng, .quality = 80, .parameters = ""});
   Reply reply = bytes_reply(std::string(bytes.begin(), bytes.end()), "image/png");
@@ -254,7 +257,7 @@ Reply all_events(Services& services, const Call& call) {
 Reply cancel_job(Services& services, const Call& call) {
   switch (services.queue.cancel(call.at("id"))) {
     case Cancelled::kUnknown:
-      throw Refusal(404, "there is no such job.");
+      throw Refusal(404, "no such job.");
     case Cancelled::kHadEnded:
       throw Refusal(409, "the job has ended already.");
     case Cancelled::kSoon:

@@ -29,10 +29,10 @@ constexpr ParameterRow kEdit[] = {
     {.name = "description", .type = kString, .max_length = 65536},
     {.name = "type",
      .type = kString,
-     .help = "character, style, concept, pose, clothing or object; \"\" lets the files tell",
+     .help = "character, style, concept, pose, clothing or object; \"\" detects it from the files",
      .max_length = 64},
-    {.name = "tags", .type = kStrings, .help = "all of them anew", .max_length = 200},
-    {.name = "rating", .type = kInteger, .help = "0 takes it away", .min = 0, .max = 5},
+    {.name = "tags", .type = kStrings, .help = "replaces the whole list", .max_length = 200},
+    {.name = "rating", .type = kInteger, .help = "0 removes it", .min = 0, .max = 5},
     {.name = "activation_text", .type = kString, .max_length = 65536},
     {.name = "negative_text", .type = kString, .max_length = 65536},
     {.name = "preferred_weight", .type = kNumber, .min = -10, .max = 10},
@@ -40,7 +40,7 @@ constexpr ParameterRow kEdit[] = {
 constexpr ParameterRow kPreview[] = {
     {.name = "image",
      .type = kPicture,
-     .help = "base64; the picture itself may be the body instead",
+     .help = "base64; alternatively, send the picture as the request body",
      .is_required = true},
 };
 
@@ -51,7 +51,7 @@ fs::path path_of(Services& services, const Record& record) {
 // The file of a LoRA whose card may be changed. Throws Refusal 409 for the others.
 fs::path own_path(Services& services, const Record& record) {
   if (library::place_named(record.place).is_starter)
-    throw Refusal(409, "this LoRA came with the program; copy it to models/Lora to change its card.");
+    throw Refusal(409, "this LoRA is part of the starter model; copy it to models/Lora to change its card.");
   return path_of(services, record);
 }
 
@@ -61,7 +61,7 @@ Reply changed_card(Services& services, const Record& record) {
     library.reread(record);
     return library.find_id(record.id);
   });
-  if (!after) throw Refusal(404, "the LoRA has gone.");
+  if (!after) throw Refusal(404, "the LoRA has been removed.");
   return json_reply(lora_card(*after, fitting_now(services)));
 }
 

@@ -80,7 +80,7 @@ Record named_lora(Services& services, const Call& call) {
     const std::string& name = call.at("name");
     if (auto record = library.find_relative(name)) return std::move(*record);
     auto found = library.find_lora(name);
-    if (!found) throw Refusal(404, fmt::format("there is no LoRA '{}'.", name.substr(0, 200)));
+    if (!found) throw Refusal(404, fmt::format("no LoRA named '{}'.", name.substr(0, 200)));
     return std::move(found->record);
   });
 }

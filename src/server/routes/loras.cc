@@ -27,41 +27,45 @@ constexpr ParameterRow kLoraQuery[] = {
     {.name = "q",
      .type = kString,
      .standard = "\"\"",
-     .help = "words of name, alias, trigger words, tags, notes; each may be the beginning of one"},
+     .help = "words from name, alias, trigger words, tags or notes; prefixes match"},
     {.name = "type",
      .type = kString,
      .standard = "\"\"",
-     .help = "character, style, concept, pose, clothing, object; none: without a type",
+     .help = "character, style, concept, pose, clothing, object; none: no type",
      .max_length = 64},
     {.name = "base_model",
      .type = kString,
      .standard = "\"\"",
-     .help = "as on a card, or in short: sd1, sdxl, pony",
+     .help = "as on a card, or abbreviated: sd1, sdxl, pony",
      .max_length = 256},
-    {.name = "tag", .type = kString, .standard = "\"\"", .help = "a whole tag", .max_length = 256},
+    {.name = "tag", .type = kString, .standard = "\"\"", .help = "an exact tag", .max_length = 256},
     {.name = "trigger",
      .type = kString,
      .standard = "\"\"",
-     .help = "a whole trigger word",
+     .help = "an exact trigger word",
      .max_length = 256},
     {.name = "rating",
      .type = kInteger,
      .standard = "0",
-     .help = "at least so many stars",
+     .help = "at least this many stars",
      .min = 0,
      .max = 5},
     {.name = "folder",
      .type = kString,
      .standard = "\"\"",
-     .help = "below models/Lora, with all below it; a dot: what lies in no folder",
+     .help = "relative to models/Lora, including sub-folders; a dot: only files at the top level",
      .max_length = 4096},
     {.name = "fits", .type = kString, .standard = "\"\"", .help = "title or name of a checkpoint"},
     {.name = "sort",
      .type = kString,
      .standard = "\"\"",
-     .help = "name, path, relevance, added, date, size or rating; by default relevance with words, else path",
+     .help = "name, path, relevance, added, date, size or rating (default: relevance if words are given, "
+             "else path)",
      .max_length = 16},
-    {.name = "fields", .type = kString, .standard = "\"\"", .help = "comma list: only these keys"},
+    {.name = "fields",
+     .type = kString,
+     .standard = "\"\"",
+     .help = "comma-separated list: return only these keys"},
 };
 constexpr ParameterRow kFacets[] = {
     {.name = "tags", .type = kInteger, .standard = "50", .help = "how many tags", .min = 0, .max = 1000},
@@ -69,7 +73,7 @@ constexpr ParameterRow kFacets[] = {
 constexpr ParameterRow kMissing[] = {
     {.name = "text",
      .type = kString,
-     .help = "a prompt, or the text with which a picture was saved",
+     .help = "a prompt, or the generation parameters saved with a picture",
      .max_length = kMaxPromptBytes,
      .is_required = true},
 };
@@ -86,7 +90,7 @@ constexpr std::array<std::pair<std::string_view, SortBy>, 7> kSorts = {{{"name",
   Faults faults;
   faults.add("query", field, message, "value_error");
   faults.throw_if_any();
-  throw Error(kInternal, "internal error: a fault without a fault.");
+  throw Error(kInternal, "internal error: an empty list of faults.");
 }
 
 SortBy sort_of(const std::string& name, bool has_words) {
@@ -148,8 +152,8 @@ std::string where_to_get(const library::NeededAnswer& answer) {
   if (!answer.import_source.empty())
     return fmt::format("Import looks up the hash {} on Civitai.", answer.import_source);
   if (answer.lost)
-    return fmt::format("it was here as {}, which has gone.", Library::relative_name(*answer.lost));
-  return fmt::format("no hash is given; search for '{}' on civitai.com.", answer.needed.name);
+    return fmt::format("it was {}, which has been removed.", Library::relative_name(*answer.lost));
+  return fmt::format("no hash given; search for '{}' on civitai.com.", answer.needed.name);
 }
 
 }  // namespace
@@ -183,7 +187,7 @@ library::Query lora_query_of(Services& services, const Json& query) {
   asked.offset = query["offset"].get<std::int64_t>();
   if (const std::string name = text("fits"); !name.empty()) {
     const auto checkpoint = services.catalog.find_checkpoint(name, Match::kPart);
-    if (!checkpoint) refuse_query("fits", fmt::format("there is no checkpoint '{}'", name.substr(0, 200)));
+    if (!checkpoint) refuse_query("fits", fmt::format("no checkpoint named '{}'", name.substr(0, 200)));
     asked.fits =
         services.collection.with([&](const Library& library) { return library.fit_of(checkpoint->path); });
   }

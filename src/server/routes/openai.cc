@@ -23,7 +23,7 @@ constexpr ParameterRow kGeneration[] = {
      .is_required = true},
     {.name = "n", .type = kInteger, .standard = "1", .min = 1, .max = 64},
     {.name = "size", .type = kString, .standard = "\"512x512\"", .help = "WIDTHxHEIGHT", .max_length = 32},
-    {.name = "model", .type = kString, .help = "an id of /v1/models"},
+    {.name = "model", .type = kString, .help = "an id from /v1/models"},
     {.name = "output_format",
      .type = kString,
      .standard = "\"png\"",
@@ -32,7 +32,7 @@ constexpr ParameterRow kGeneration[] = {
     {.name = "output_compression",
      .type = kInteger,
      .standard = "100",
-     .help = "quality of jpeg and webp; brought into 0 to 100"},
+     .help = "quality of jpeg and webp; clamped to 0 to 100"},
     {.name = "response_format", .type = kString, .standard = "\"b64_json\"", .max_length = 16},
 };
 
@@ -106,7 +106,7 @@ RequestJson a1111_request(Services& services, const Json& body) {
       {"jpeg_quality", std::clamp(body["output_compression"].get<int>(), 1, 100)}};
   if (body["model"].is_string() && body["model"] != "") {
     if (!services.catalog.find_checkpoint(body["model"].get<std::string>()))
-      refuse_field("model", "there is no such model; see /v1/models");
+      refuse_field("model", "no such model; see /v1/models");
     request["override_settings"]["sd_model_checkpoint"] = body["model"];
   }
   take_extra_arguments(request);

@@ -26,7 +26,7 @@ constexpr ParameterRow kPageQuery[] = {
 
 constexpr ParameterRow kInfotext[] = {{.name = "text",
                                        .type = kString,
-                                       .help = "settings as A1111, civitai.com and LowRank copy them",
+                                       .help = "settings as copied by A1111, civitai.com and LowRank",
                                        .max_length = kMaxPromptBytes,
                                        .is_required = true}};
 

@@ -11,17 +11,14 @@ using enum ParameterType;
 
 constexpr ParameterRow kProgressQuery[] = {
     {.name = "skip_current_image", .type = kBoolean, .standard = "false", .help = "leave out the preview"},
-    {.name = "skipCurrentImage",
-     .type = kBoolean,
-     .standard = "false",
-     .help = "the same, as npm clients call it"},
+    {.name = "skipCurrentImage", .type = kBoolean, .standard = "false", .help = "alias used by npm clients"},
 };
 constexpr ParameterRow kInternalProgress[] = {
     {.name = "id_task", .type = kString, .max_length = 256, .is_required = true},
     {.name = "id_live_preview",
      .type = kInteger,
      .standard = "-1",
-     .help = "the newest preview that the client has"},
+     .help = "id of the newest preview that the client has"},
     {.name = "live_preview", .type = kBoolean, .standard = "true"},
 };
 

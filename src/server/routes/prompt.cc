@@ -14,7 +14,7 @@ constexpr ParameterRow kTokens[] = {
     {.name = "steps",
      .type = kInteger,
      .standard = "20",
-     .help = "where editing changes the text",
+     .help = "step at which prompt editing changes the text",
      .min = 1,
      .max = 1000},
 };

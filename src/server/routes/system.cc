@@ -96,17 +96,16 @@ Reply metrics(Services& services, const Call&) {
     text += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, help, type, value);
   };
   const int waiting = services.queue.waiting();
-  gauge("lowrank_queue_waiting", "Jobs that wait.", waiting);
-  gauge("lowrank_queue_running", "Jobs that are being worked on.", services.queue.unfinished() - waiting);
-  text +=
-      "# HELP lowrank_jobs_kept Jobs that have ended and are still listed.\n# TYPE lowrank_jobs_kept gauge\n";
+  gauge("lowrank_queue_waiting", "Queued jobs.", waiting);
+  gauge("lowrank_queue_running", "Running jobs.", services.queue.unfinished() - waiting);
+  text += "# HELP lowrank_jobs_kept Ended jobs that are still listed.\n# TYPE lowrank_jobs_kept gauge\n";
   text += fmt::format(
       "lowrank_jobs_kept{{state=\"completed\"}} {}\nlowrank_jobs_kept{{state=\"failed\"}} {}\n"
       "lowrank_jobs_kept{{state=\"cancelled\"}} {}\n",
       counts.completed, counts.failed, counts.cancelled);
-  gauge("lowrank_result_bytes", "Results that are kept.", counts.result_bytes);
-  gauge("lowrank_pictures_total", "Pictures made since the start.", totals.pictures, "counter");
-  gauge("lowrank_busy_seconds_total", "Time spent on jobs since the start.", totals.busy_seconds, "counter");
+  gauge("lowrank_result_bytes", "Stored results.", counts.result_bytes);
+  gauge("lowrank_pictures_total", "Pictures generated since startup.", totals.pictures, "counter");
+  gauge("lowrank_busy_seconds_total", "Time spent on jobs since startup.", totals.busy_seconds, "counter");
   gauge("lowrank_connections", "Open connections.", services.open_connections());
   gauge("lowrank_model_resident", "1 while a checkpoint is in memory.",
         services.engine.resident().empty() ? 0 : 1);
@@ -122,7 +121,7 @@ Reply server_stop(Services& services, const Call&) {
 
 Reply server_restart(Services& services, const Call&) {
   if (!services.options.may_be_stopped) throw Refusal(404, "Not Found");
-  throw Refusal(501, "the server cannot start itself again; use server-stop and a service manager.");
+  throw Refusal(501, "the server cannot restart itself; use server-stop and a service manager.");
 }
 
 Reply not_supported(Services&, const Call&) {

@@ -14,7 +14,7 @@ constexpr ParameterRow kTrainingQuery[] = {
     {.name = "points",
      .type = kInteger,
      .standard = "500",
-     .help = "at most so many losses; neighbours become their mean",
+     .help = "maximum number of losses; neighbours are averaged",
      .min = 1,
      .max = 100'000},
 };
@@ -42,7 +42,7 @@ Json run_json(Services& services, const TrainingRun& run) {
 
 TrainingRun run_of(Services& services, const Call& call) {
   auto run = services.trainings.open(call.at("name"));
-  if (!run) throw Refusal(404, "nothing is kept of a training of this name.");
+  if (!run) throw Refusal(404, "no training run of this name exists.");
   return *run;
 }
 
@@ -83,7 +83,7 @@ Reply training_detail(Services& services, const Call& call) {
 
 Reply training_sample(Services& services, const Call& call) {
   const auto path = services.trainings.sample(call.at("name"), call.at("file"));
-  if (!path) throw Refusal(404, "there is no such sample picture.");
+  if (!path) throw Refusal(404, "no such sample picture.");
   Reply reply = bytes_reply(read_file(*path), "image/png");
   reply.headers.emplace_back("Cache-Control", "no-cache");
   return reply;
@@ -91,7 +91,7 @@ Reply training_sample(Services& services, const Call& call) {
 
 Reply training_delete(Services& services, const Call& call) {
   const TrainingRun run = run_of(services, call);
-  if (is_unfinished(services, run)) throw Refusal(409, "the training has not ended; stop it first.");
+  if (is_unfinished(services, run)) throw Refusal(409, "the training run has not ended; stop it first.");
   services.trainings.forget(run.name);
   return json_reply({{"deleted", run.name}});
 }

@@ -53,7 +53,7 @@ void check_trigger(const Subset& subset, const fs::path& folder) {
 
 void check_folder(const fs::path& folder) {
   if (folder.empty())
-    throw Error(kBadInput, "--train-data-dir is missing: name the folder that holds the N_TRIGGER folders.");
+    throw Error(kBadInput, "--train-data-dir is missing: give the folder that contains the N_TRIGGER folders.");
   if (!fs::is_directory(folder))
     throw Error(
         kNotFound,
@@ -113,7 +113,7 @@ std::optional<Caption> read_caption(const fs::path& picture, const std::string& 
   const std::string text = read_text_file(
       files.front(), {.max_bytes = 1u << 20,
                       .encoding = encoding,
-                      .remedy = "name its encoding with --caption-encoding (cp1252, cp932, …)"});
+                      .remedy = "set its encoding with --caption-encoding (cp1252, cp932, …)"});
   const std::string_view all = trim(text);
   const auto end = all.find_first_of("\r\n");
   return Caption{std::string(trim(all.substr(0, end))), end != std::string_view::npos};
@@ -122,7 +122,7 @@ std::optional<Caption> read_caption(const fs::path& picture, const std::string& 
 Dataset Dataset::open(const DatasetOptions& options) {
   check_folder(options.folder);
   if (options.batch_size < 1 || options.batch_size > 4096)
-    throw Error(kBadInput, "--train-batch-size {}: must lie between 1 and 4096.", options.batch_size);
+    throw Error(kBadInput, "--train-batch-size {}: must be between 1 and 4096.", options.batch_size);
   const BucketChooser chooser(options.buckets);
   Dataset data;
   data.limits_ = chooser.limits();

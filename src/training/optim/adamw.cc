@@ -66,7 +66,7 @@ void AdamW::load(const tensor::StateDict& state, std::int64_t steps) {
   const auto take = [&](const std::string& name, at::Tensor& into) {
     const auto found = state.find(name);
     if (found == state.end() || found->second.sizes() != into.sizes())
-      throw Error(kBadInput, "the training state lacks '{}' in the right shape; it belongs to another run.",
+      throw Error(kBadInput, "the training state has no '{}' of the right shape; it belongs to another run.",
                   name);
     into.copy_(found->second);
   };

@@ -39,7 +39,7 @@ class Machine {
       step(opcode);
     }
     if (stack_.size() != 1 || !marks_.empty())
-      refuse_pickle(label_, "the pickle ends with a disordered stack");
+      refuse_pickle(label_, "the pickle ends with an inconsistent stack");
     pickle_.top = stack_.back();
     pickle_.consumed = at_;
     return std::move(pickle_);
@@ -71,7 +71,7 @@ class Machine {
   std::string_view line() {
     const auto end = text_.find('\n', at_);
     if (end == std::string_view::npos || end - at_ > kMaxNameBytes)
-      refuse_pickle(label_, "a name of the pickle is too long");
+      refuse_pickle(label_, "a name in the pickle is too long");
     const auto found = text_.substr(at_, end - at_);
     at_ = end + 1;
     return found;
@@ -81,17 +81,17 @@ class Machine {
   void push(Value value) { stack_.push_back(value); }
   std::size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
   Value pop() {
-    if (stack_.size() <= floor()) refuse_pickle(label_, "the pickle takes from an empty stack");
+    if (stack_.size() <= floor()) refuse_pickle(label_, "the pickle pops from an empty stack");
     const Value value = stack_.back();
     stack_.pop_back();
     return value;
   }
   const Value& top() {
-    if (stack_.size() <= floor()) refuse_pickle(label_, "the pickle takes from an empty stack");
+    if (stack_.size() <= floor()) refuse_pickle(label_, "the pickle pops from an empty stack");
     return stack_.back();
   }
   std::vector<Value> pop_to_mark() {
-    if (marks_.empty()) refuse_pickle(label_, "the pickle looks for a mark that is not there");
+    if (marks_.empty()) refuse_pickle(label_, "the pickle refers to a missing mark");
     const auto begin = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
     std::vector<Value> items(begin, stack_.end());
     stack_.erase(begin, stack_.end());
@@ -115,13 +115,13 @@ class Machine {
     const bool is_map =
         collection.kind == CollectionKind::kMap || collection.kind == CollectionKind::kParameterDict;
     if (is_map && items.size() % 2 != 0)
-      refuse_pickle(label_, "a dictionary of the pickle has a key without a value");
+      refuse_pickle(label_, "a dictionary in the pickle has a key without a value");
     for (const Value& item : items) {
       if (const auto* inner = pickle_.collection(item))
         collection.depth = std::max(collection.depth, inner->depth + 1);
     }
     if (collection.depth > static_cast<int>(kMaxNesting))
-      refuse_pickle(label_, "the pickle is nested too deep");
+      refuse_pickle(label_, "the pickle is nested too deeply");
     collection.items.insert(collection.items.end(), items.begin(), items.end());
   }
   // Puts items into the container on top of the stack, which must be of a fitting kind.
@@ -129,22 +129,22 @@ class Machine {
     const auto* place = std::get_if<CollectionRef>(&top());
     if (place == nullptr) {
       if (std::holds_alternative<Opaque>(top())) return;
-      refuse_pickle(label_, "the pickle puts items into something that holds none");
+      refuse_pickle(label_, "the pickle adds items to something that is not a container");
     }
     Collection& collection = pickle_.collections[place->index];
     if (std::find(kinds.begin(), kinds.end(), collection.kind) == kinds.end())
-      refuse_pickle(label_, "the pickle puts items into something of another kind");
+      refuse_pickle(label_, "the pickle adds items to a container of another type");
     extend(collection, items);
   }
 
   // ── memo ──
   void put(std::uint64_t index) {
-    if (memo_.size() >= kMaxMemo) refuse_pickle(label_, "the pickle remembers more than {} values", kMaxMemo);
+    if (memo_.size() >= kMaxMemo) refuse_pickle(label_, "the pickle memoises more than {} values", kMaxMemo);
     memo_.insert_or_assign(index, top());
   }
   void get(std::uint64_t index) {
     const auto place = memo_.find(index);
-    if (place == memo_.end()) refuse_pickle(label_, "the pickle asks for a value it never stored");
+    if (place == memo_.end()) refuse_pickle(label_, "the pickle refers to a value that was never stored");
     push(place->second);
   }
 
@@ -153,23 +153,23 @@ class Machine {
     for (std::size_t i = 0; i < kGlobals.size(); ++i) {
       if (kGlobals[i].module == module && kGlobals[i].name == name) return push(GlobalName{i});
     }
-    refuse_pickle(label_, "{}.{} (a model file must not name it)", shown(module), shown(name));
+    refuse_pickle(label_, "{}.{} (not allowed in a model file)", shown(module), shown(name));
   }
   std::string_view text_of(const Value& value) {
     const auto* text = std::get_if<Text>(&value);
     if (text == nullptr || text->text.size() > kMaxNameBytes)
-      refuse_pickle(label_, "the pickle has no text where a name is due");
+      refuse_pickle(label_, "the pickle has something other than a string where a name is expected");
     return text->text;
   }
   const GlobalRow& called(const Value& value) {
     const auto* name = std::get_if<GlobalName>(&value);
-    if (name == nullptr) refuse_pickle(label_, "the pickle calls something that is no function");
+    if (name == nullptr) refuse_pickle(label_, "the pickle calls something that is not a function");
     return kGlobals[name->row];
   }
   const std::vector<Value>& tuple_of(const Value& value) {
     const auto* collection = pickle_.collection(value);
     if (collection == nullptr || collection->kind != CollectionKind::kTuple)
-      refuse_pickle(label_, "the pickle has no tuple where arguments are due");
+      refuse_pickle(label_, "the pickle has something other than a tuple where arguments are expected");
     return collection->items;
   }
 
@@ -180,7 +180,7 @@ class Machine {
       case Role::kOrderedDict:
         return ordered_dict(items);
       case Role::kParameterDict:
-        if (!items.empty()) refuse_pickle(label_, "a ParameterDict is made with arguments");
+        if (!items.empty()) refuse_pickle(label_, "a ParameterDict is constructed with arguments");
         return make(CollectionKind::kParameterDict);
       case Role::kCounter:
         if (items.empty()) return make(CollectionKind::kMap);
@@ -192,10 +192,10 @@ class Machine {
       case Role::kRebuildFromType:
         return rebuild_from_type(items);
       case Role::kSize:
-        if (items.size() != 1) refuse_pickle(label_, "a size is described in an unknown way");
+        if (items.size() != 1) refuse_pickle(label_, "a size has an unsupported form");
         return items[0];
       case Role::kRebuildParameter:
-        if (items.empty()) refuse_pickle(label_, "a parameter is made of nothing");
+        if (items.empty()) refuse_pickle(label_, "a parameter has no data");
         return items[0];
       case Role::kOpaque:
         return Opaque{};
@@ -210,12 +210,12 @@ class Machine {
     if (items.empty()) return make(CollectionKind::kMap);
     const auto* pairs = items.size() == 1 ? pickle_.collection(items[0]) : nullptr;
     if (pairs == nullptr || (pairs->kind != CollectionKind::kList && pairs->kind != CollectionKind::kTuple))
-      refuse_pickle(label_, "an OrderedDict is made of something other than pairs");
+      refuse_pickle(label_, "an OrderedDict is made from something other than pairs");
     std::vector<Value> flat;
     for (const Value& pair : pairs->items) {
       const auto* both = pickle_.collection(pair);
       if (both == nullptr || both->items.size() != 2)
-        refuse_pickle(label_, "an OrderedDict is made of something other than pairs");
+        refuse_pickle(label_, "an OrderedDict is made from something other than pairs");
       flat.insert(flat.end(), both->items.begin(), both->items.end());
     }
     return make(CollectionKind::kMap, std::move(flat));
@@ -226,7 +226,7 @@ class Machine {
   Value new_object(const Value& type, const Value& arguments) {
     const auto* name = std::get_if<GlobalName>(&type);
     if (name == nullptr || kGlobals[name->row].role != Role::kParameterDict || !tuple_of(arguments).empty())
-      refuse_pickle(label_, "the pickle makes an object (opcode NEWOBJ)");
+      refuse_pickle(label_, "the pickle creates an object (opcode NEWOBJ)");
     return make(CollectionKind::kParameterDict);
   }
 
@@ -252,26 +252,25 @@ class Machine {
 
   std::uint64_t natural(const Value& value, std::string_view what) {
     const auto* number = std::get_if<std::int64_t>(&value);
-    if (number == nullptr || *number < 0) refuse_pickle(label_, "{} is not a number from 0", what);
+    if (number == nullptr || *number < 0) refuse_pickle(label_, "{} is not a non-negative number", what);
     return static_cast<std::uint64_t>(*number);
   }
 
   Value persistent() {
     const Value id = pop();
     const auto& items = tuple_of(id);
-    if (items.size() != 5 && items.size() != 6)
-      refuse_pickle(label_, "a storage is described in an unknown way");
+    if (items.size() != 5 && items.size() != 6) refuse_pickle(label_, "a storage has an unsupported form");
     if (text_of(items[0]) != "storage")
       refuse_pickle(label_, "the pickle refers to something other than a storage");
     const GlobalRow& type = called(items[1]);
     if (type.role != Role::kStorage)
       refuse_pickle(label_, "a storage has the type {}.{}", type.module, type.name);
     if (items.size() == 6 && !std::holds_alternative<Nothing>(items[5]))
-      refuse_pickle(label_, "a storage is a part of another one");
+      refuse_pickle(label_, "a storage is a view of another one");
     const std::size_t item = item_of(type);
     pickle_.storages.push_back({text_of(items[2]), item, natural(items[4], "the size of a storage")});
     if (!checked_multiply(pickle_.storages.back().elements, item))
-      refuse_pickle(label_, "the size of a storage is too large to count");
+      refuse_pickle(label_, "the size of a storage overflows");
     return StorageRef{pickle_.storages.size() - 1, std::get<GlobalName>(items[1]).row};
   }
 
@@ -289,8 +288,7 @@ class Machine {
 
   // (storage, offset, size, stride, requires_grad, hooks[, metadata]): elements of the storage's type.
   Value rebuild_tensor(const std::vector<Value>& items) {
-    if (items.size() != 6 && items.size() != 7)
-      refuse_pickle(label_, "a tensor is described in an unknown way");
+    if (items.size() != 6 && items.size() != 7) refuse_pickle(label_, "a tensor has an unsupported form");
     const auto* storage = std::get_if<StorageRef>(&items[0]);
     if (storage == nullptr) refuse_pickle(label_, "a tensor has no storage");
     return tensor_over(*storage, kGlobals[storage->row], items);
@@ -298,8 +296,7 @@ class Machine {
 
   // The same with the type behind the hooks: 8-bit floats, unsigned integers and other types without a storage class.
   Value rebuild_typed_tensor(const std::vector<Value>& items) {
-    if (items.size() != 7 && items.size() != 8)
-      refuse_pickle(label_, "a tensor is described in an unknown way");
+    if (items.size() != 7 && items.size() != 8) refuse_pickle(label_, "a tensor has an unsupported form");
     const auto* storage = std::get_if<StorageRef>(&items[0]);
     if (storage == nullptr) refuse_pickle(label_, "a tensor has no storage");
     const GlobalRow& type = called(items[6]);
@@ -310,10 +307,10 @@ class Machine {
 
   // The attributes are dropped.
   Value rebuild_from_type(const std::vector<Value>& items) {
-    if (items.size() != 4) refuse_pickle(label_, "a tensor is described in an unknown way");
+    if (items.size() != 4) refuse_pickle(label_, "a tensor has an unsupported form");
     const Role role = called(items[0]).role;
     if (role != Role::kRebuildTensor && role != Role::kRebuildTypedTensor && role != Role::kRebuildParameter)
-      refuse_pickle(label_, "a tensor is made in an unknown way");
+      refuse_pickle(label_, "a tensor is constructed in an unsupported way");
     return reduce(items[0], items[2]);
   }
 
@@ -325,8 +322,8 @@ class Machine {
                         .size = sizes_of(items[2], "the size of a tensor"),
                         .stride = sizes_of(items[3], "the stride of a tensor")};
     if (tensor.size.size() != tensor.stride.size())
-      refuse_pickle(label_, "a tensor has not as many strides as dimensions");
-    if (!countable_elements(tensor.size)) refuse_pickle(label_, "a tensor is too large to count");
+      refuse_pickle(label_, "a tensor has a different number of strides and dimensions");
+    if (!countable_elements(tensor.size)) refuse_pickle(label_, "the size of a tensor overflows");
     if (std::find(tensor.size.begin(), tensor.size.end(), 0) == tensor.size.end()) {
       std::optional<std::uint64_t> last = tensor.offset;
       for (std::size_t i = 0; last && i < tensor.size.size(); ++i) {
@@ -335,7 +332,7 @@ class Machine {
         last = reach ? checked_add(*last, *reach) : std::nullopt;
       }
       if (!last || *last >= pickle_.storages[tensor.storage].bytes() / item_of(type))
-        refuse_pickle(label_, "a tensor reaches outside its storage");
+        refuse_pickle(label_, "a tensor extends beyond its storage");
     }
     pickle_.tensors.push_back(std::move(tensor));
     return TensorRef{pickle_.tensors.size() - 1};
@@ -375,7 +372,7 @@ class Machine {
         return;
       case kFrame: if (number<std::uint64_t>() > text_.size() - at_) refuse_pickle(label_, "the pickle is truncated"); return;
       case kMark:
-        if (marks_.size() >= kMaxNesting) refuse_pickle(label_, "the pickle is nested too deep");
+        if (marks_.size() >= kMaxNesting) refuse_pickle(label_, "the pickle is nested too deeply");
         marks_.push_back(stack_.size());
         return;
       case kPop: return pop_one();
@@ -425,7 +422,7 @@ class Machine {
       case kNewObj: { const auto both = pop_many(2); return push(new_object(both[0], both[1])); }
       case kBuild: return build();
       case kBinPersId: return push(persistent());
-      default: refuse_pickle(label_, "the pickle uses opcode 0x{:02x}, which no dictionary of tensors needs", opcode);
+      default: refuse_pickle(label_, "the pickle uses opcode 0x{:02x}, which a dictionary of tensors never needs", opcode);
     }
   }
   // clang-format on

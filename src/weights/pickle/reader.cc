@@ -51,7 +51,7 @@ Loaded load_zip(Bytes file, const std::string& label) {
   for (const auto& [name, bytes] : members) {
     const std::string_view rest = std::string_view(name).substr(std::min(root.size(), name.size()));
     if (root.empty() || !name.starts_with(root))
-      refuse_pickle(label, "'{}' is not what PyTorch puts into an archive", name);
+      refuse_pickle(label, "'{}' is not part of a PyTorch archive", name);
     if (rest == "data.pkl") {
       program = bytes;
     } else if (rest.starts_with("data/") && rest.size() > 5 && rest.find('/', 5) == std::string_view::npos) {
@@ -60,10 +60,10 @@ Loaded load_zip(Bytes file, const std::string& label) {
       if (as_text(bytes) != "little") refuse_pickle(label, "its numbers are not little-endian");
     } else if (rest != "version" && rest != ".data/serialization_id" && rest != ".format_version" &&
                rest != ".storage_alignment") {
-      refuse_pickle(label, "'{}' is not what PyTorch puts into an archive", name);
+      refuse_pickle(label, "'{}' is not part of a PyTorch archive", name);
     }
   }
-  if (!program) refuse_pickle(label, "the archive holds no data.pkl");
+  if (!program) refuse_pickle(label, "the archive contains no data.pkl");
   loaded.pickle = run_pickle(*program, label);
   if (loaded.pickle.consumed != program->size()) refuse_pickle(label, "bytes follow the end of the pickle");
   return loaded;
@@ -83,7 +83,7 @@ void check_legacy_head(Bytes& file, const std::string& label) {
   const Pickle magic = next_pickle(file, label);
   const auto* number = std::get_if<BigInteger>(&magic.top);
   if (number == nullptr || number->bytes != kMagic)
-    refuse_pickle(label, "it is a pickle, but not of PyTorch");
+    refuse_pickle(label, "it is a pickle, but not from PyTorch");
   const Pickle protocol = next_pickle(file, label);
   const auto* version = std::get_if<std::int64_t>(&protocol.top);
   if (version == nullptr || *version != 1001) refuse_pickle(label, "its protocol is not 1001");
@@ -107,17 +107,18 @@ Loaded load_legacy(Bytes file, const std::string& label) {
   for (const Value& item : keys->items) {
     const auto* key = std::get_if<Text>(&item);
     const auto record = key == nullptr ? records.end() : records.find(key->text);
-    if (record == records.end()) refuse_pickle(label, "its list of storages names one that no tensor uses");
+    if (record == records.end())
+      refuse_pickle(label, "its list of storages contains one that no tensor uses");
     std::uint64_t count = 0;
     if (file.size() < sizeof(count)) refuse_pickle(label, "its storages are truncated");
     std::memcpy(&count, file.data(), sizeof(count));
     file = file.subspan(sizeof(count));
     const std::uint64_t size = record->second->bytes();
     if (count != record->second->elements)
-      refuse_pickle(label, "a storage has not the size that its tensors expect");
+      refuse_pickle(label, "a storage does not have the size that its tensors expect");
     if (size > file.size()) refuse_pickle(label, "its storages are truncated");
     if (!loaded.storages.emplace(key->text, file.first(static_cast<std::size_t>(size))).second)
-      refuse_pickle(label, "its list of storages names one twice");
+      refuse_pickle(label, "its list of storages contains one twice");
     file = file.subspan(static_cast<std::size_t>(size));
   }
   if (!file.empty()) refuse_pickle(label, "{} bytes follow the last storage", file.size());
@@ -173,7 +174,7 @@ class Extraction {
       const auto* key = std::get_if<Text>(&map.items[i]);
       const Value& value = map.items[i + 1];
       if (key == nullptr) {
-        add_note("an entry is left out: its key is not a text.");
+        add_note("an entry is skipped: its key is not a string.");
         continue;
       }
       if (key->text.size() > kMaxKeyBytes || !is_utf8(key->text))
@@ -185,13 +186,13 @@ class Extraction {
         if (record.foreign.empty()) {
           tensors.push_back(view_of(name, record));
         } else {
-          add_note(fmt::format("'{}' is left out: its type {} is not supported.", name, record.foreign));
+          add_note(fmt::format("'{}' is skipped: its type {} is not supported.", name, record.foreign));
         }
       } else if (const Collection* inner = pickle.map(value); inner != nullptr && name == "string_to_param") {
         add_map(*inner, "string_to_param.");
       } else {
         add_note(
-            fmt::format("'{}' is left out: it is {}, not a tensor.", name, describe_value(value, pickle)));
+            fmt::format("'{}' is skipped: it is {}, not a tensor.", name, describe_value(value, pickle)));
       }
     }
   }
@@ -201,15 +202,15 @@ class Extraction {
  private:
   void add_note(std::string note) {
     if (notes.size() < kMaxNotes) notes.push_back(std::move(note));
-    if (notes.size() == kMaxNotes) notes.push_back("more entries are left out.");
+    if (notes.size() == kMaxNotes) notes.push_back("more entries are skipped.");
   }
 
   TensorView view_of(const std::string& name, const TensorRecord& tensor) {
     const StorageRecord& record = loaded_.pickle.storages[tensor.storage];
     const auto place = loaded_.storages.find(record.key);
-    if (place == loaded_.storages.end()) refuse_pickle(label_, "the data of '{}' are missing", name);
+    if (place == loaded_.storages.end()) refuse_pickle(label_, "the data of '{}' is missing", name);
     if (place->second.size() != record.bytes())
-      refuse_pickle(label_, "the data of '{}' have {} bytes instead of {}", name, place->second.size(),
+      refuse_pickle(label_, "the data of '{}' has {} bytes instead of {}", name, place->second.size(),
                     record.bytes());
     const std::size_t item = item_size(tensor.dtype);
     const std::uint64_t elements = countable_elements(tensor.size).value_or(0);
@@ -251,19 +252,18 @@ std::shared_ptr<const TensorFile> read_pickle(const std::filesystem::path& path,
                                               std::shared_ptr<const void> owner,
                                               std::shared_ptr<const MappedFile> mapped) {
   const std::string label = path.string();
-  if (is_tar(bytes)) refuse_pickle(label, "it is a tar archive of a PyTorch before 0.2");
+  if (is_tar(bytes)) refuse_pickle(label, "it is a tar archive from PyTorch before 0.2");
   const bool is_zip = as_text(bytes).starts_with("PK\x03\x04");
   const Loaded loaded = is_zip ? load_zip(bytes, label) : load_legacy(bytes, label);
   const Collection* map = loaded.pickle.map(loaded.pickle.top);
   const Collection* list = map == nullptr ? loaded.pickle.collection(loaded.pickle.top) : nullptr;
   if (list != nullptr && list->kind == CollectionKind::kList && !loaded.pickle.tensors.empty())
-    throw Error(
-        kUnsupported,
-        "{}: holds tensors in a list without names, as the first LoRA trainer wrote its .pt files, so it "
-        "is not known which layers they belong to; convert it to kohya's or diffusers' names.",
-        label);
+    throw Error(kUnsupported,
+                "{}: contains an unnamed list of tensors, as in .pt files of the first LoRA trainer, so it "
+                "is unknown which layers they belong to; convert it to kohya's or diffusers' names.",
+                label);
   if (map == nullptr)
-    refuse_pickle(label, "it holds {} instead of a dictionary of tensors",
+    refuse_pickle(label, "it contains {} instead of a dictionary of tensors",
                   describe_value(loaded.pickle.top, loaded.pickle));
   for (const char* root : {"state_dict", "params_ema", "params"}) {
     const Value* inner = loaded.pickle.find(*map, root);

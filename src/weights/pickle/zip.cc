@@ -44,7 +44,7 @@ class ZipReader {
       if (!found.emplace(member.name, data_of(member, directory.offset)).second)
         refuse_pickle(label_, "two members of the archive are named '{}'", member.name);
     }
-    if (at != end) refuse_pickle(label_, "the archive's directory holds more than it says");
+    if (at != end) refuse_pickle(label_, "the archive's directory has more entries than it declares");
     return found;
   }
 
@@ -73,7 +73,7 @@ class ZipReader {
       const std::uint64_t at = last - back;
       if (u32(at) == kEnd && u16(at + 20) == back) return at;
     }
-    refuse_pickle(label_, "the archive has no directory, it is truncated");
+    refuse_pickle(label_, "the archive has no directory; it is truncated");
   }
 
   Directory find_directory() const {
@@ -84,7 +84,7 @@ class ZipReader {
     if (end >= kLocatorBytes && u32(end - kLocatorBytes) == kEnd64Locator) {
       const std::uint64_t record = u64(end - kLocatorBytes + 8);
       if (!range_fits(record, kEnd64Bytes, end - kLocatorBytes) || u32(record) != kEnd64)
-        refuse_pickle(label_, "the archive's zip64 record is broken");
+        refuse_pickle(label_, "the archive's zip64 record is invalid");
       if (u32(record + 16) != 0 || u32(record + 20) != 0)
         refuse_pickle(label_, "the archive spans several disks");
       directory = {.offset = u64(record + 48), .size = u64(record + 40), .members = u64(record + 32)};
@@ -92,7 +92,7 @@ class ZipReader {
     }
     if (!range_fits(directory.offset, directory.size, archive_.size()) ||
         directory.offset + directory.size != expected_end)
-      refuse_pickle(label_, "the archive's directory is not where it should be");
+      refuse_pickle(label_, "the archive's directory is at the wrong position");
     if (directory.members > kMaxMembers)
       refuse_pickle(label_, "the archive has {} members", directory.members);
     return directory;
@@ -100,11 +100,11 @@ class ZipReader {
 
   Member next_member(std::uint64_t& at, std::uint64_t end) const {
     if (!range_fits(at, kCentralBytes, end) || u32(at) != kCentralHeader)
-      refuse_pickle(label_, "the archive's directory is broken");
+      refuse_pickle(label_, "the archive's directory is invalid");
     const std::uint16_t flags = u16(at + 8), method = u16(at + 10);
     const std::uint64_t name_size = u16(at + 28), extra_size = u16(at + 30), comment_size = u16(at + 32);
     const std::uint64_t total = kCentralBytes + name_size + extra_size + comment_size;
-    if (!range_fits(at, total, end)) refuse_pickle(label_, "the archive's directory is broken");
+    if (!range_fits(at, total, end)) refuse_pickle(label_, "the archive's directory is invalid");
     Member member{
         .name = text(at + kCentralBytes, name_size), .header_offset = u32(at + 42), .size = u32(at + 24)};
     if ((flags & (kEncrypted | kStrongEncryption | kMaskedHeader)) != 0)
@@ -112,7 +112,8 @@ class ZipReader {
     if (method != 0) refuse_pickle(label_, "a member of the archive is compressed (method {})", method);
     std::uint64_t packed = u32(at + 20), disk = u16(at + 34);
     read_zip64(at + kCentralBytes + name_size, extra_size, member, packed, disk);
-    if (packed != member.size) refuse_pickle(label_, "a stored member of the archive has two sizes");
+    if (packed != member.size)
+      refuse_pickle(label_, "an uncompressed member of the archive has two different sizes");
     if (disk != 0) refuse_pickle(label_, "the archive spans several disks");
     at += total;
     return member;
@@ -128,7 +129,7 @@ class ZipReader {
       const std::uint16_t id = u16(at);
       const std::uint64_t length = u16(at + 2);
       at += 4;
-      if (length > end - at) refuse_pickle(label_, "an extra field of the archive is broken");
+      if (length > end - at) refuse_pickle(label_, "an extra field of the archive is invalid");
       if (id == 1) {
         std::uint64_t field = at;
         const auto take = [&](std::uint64_t& value, std::uint64_t marker, std::uint64_t width) {
@@ -157,7 +158,7 @@ class ZipReader {
       climbs = climbs || name.substr(begin, stop - begin) == "..";
       begin = stop + 1;
     }
-    if (is_odd || climbs) refuse_pickle(label_, "a member of the archive has a path that leads elsewhere");
+    if (is_odd || climbs) refuse_pickle(label_, "a member of the archive has a path outside the archive");
   }
 
   Bytes data_of(const Member& member, std::uint64_t directory) const {
@@ -168,9 +169,9 @@ class ZipReader {
     const std::uint64_t data = at + kLocalBytes + name_size + extra_size;
     if (text(at + kLocalBytes, name_size) != member.name || u16(at + 8) != 0 ||
         (u16(at + 6) & kEncrypted) != 0)
-      refuse_pickle(label_, "'{}' is described in two ways by the archive", member.name);
+      refuse_pickle(label_, "'{}' has contradictory headers in the archive", member.name);
     if (!range_fits(data, member.size, directory))
-      refuse_pickle(label_, "'{}' leaves the archive", member.name);
+      refuse_pickle(label_, "'{}' extends beyond the archive", member.name);
     return archive_.subspan(static_cast<std::size_t>(data), static_cast<std::size_t>(member.size));
   }
 
