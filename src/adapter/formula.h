@@ -85,7 +85,7 @@ struct Formula {
 };
 
 struct Misfit {
-  std::string reason;  // "lora_down.weight is [4, 768], the layer [320, 1024] needs [4, 1024]"
+  std::string reason;  // "lora_down.weight is [4, 768], but the layer [320, 1024] needs [4, 1024]"
 };
 using Fit = std::variant<Formula, Misfit>;
 

@@ -43,7 +43,7 @@ class ShapeCheck {
   ShapeCheck& part(std::string_view name, std::initializer_list<std::int64_t> wanted) {
     const weights::Shape need = without_trailing_ones(wanted);
     if (ok() && without_trailing_ones(shape(name)) != need)
-      fail("{} is {}, the layer {} needs {}", name, weights::shape_text(shape(name)),
+      fail("{} is {}, but the layer {} needs {}", name, weights::shape_text(shape(name)),
            weights::shape_text(layer_.sizes), weights::shape_text(need));
     return *this;
   }
@@ -54,8 +54,8 @@ class ShapeCheck {
   }
   ShapeCheck& elements(std::string_view name, std::int64_t wanted, std::string_view what) {
     if (ok() && count(name) != wanted)
-      fail("{} has {} elements, the layer {} has {} {}", name, count(name), weights::shape_text(layer_.sizes),
-           wanted, what);
+      fail("{} has {} elements, but the layer {} has {} {}", name, count(name),
+           weights::shape_text(layer_.sizes), wanted, what);
     return *this;
   }
   ShapeCheck& linear_only() {

@@ -121,10 +121,10 @@ constexpr RouteRow kRoutes[] = {
     // The server
     {"GET", "/healthz", health, "Health check", "application/json", nullptr, nullptr, kOpen},
     {"GET", "/metrics", metrics, "Metrics in Prometheus format", "text/plain"},
-    {"GET", "/openapi.json", openapi_json, "This description", "application/json", nullptr, nullptr, kOpen},
+    {"GET", "/openapi.json", openapi_json, "This API description (OpenAPI)", "application/json", nullptr, nullptr, kOpen},
     {"GET", "/docs", docs_page, "This API description as a page", "text/html", nullptr, nullptr, kOpen},
     {"GET", "/login_check", login_check, "Whether the requester may open the page: null, or 401", "application/json", nullptr, nullptr, kPage},
-    {"GET", "/login_check/", login_check, "The same", "application/json", nullptr, nullptr, kPage},
+    {"GET", "/login_check/", login_check, "Alias of /login_check", "application/json", nullptr, nullptr, kPage},
     {"GET", "/", page_index, "The web page", "text/html", nullptr, nullptr, kPage},
     {"GET", "/{*file}", page_asset, "Files of the web page", "*/*", nullptr, nullptr, kPage},
 };

@@ -102,11 +102,11 @@ std::string_view JsonScanner::what_comes() {
   skip_blanks();
   const std::string_view rest(at_, static_cast<std::size_t>(end_ - at_));
   if (rest.empty()) return "";
-  if (rest[0] == '"') return "a text";
+  if (rest[0] == '"') return "a string";
   if (rest[0] == '[') return "a list";
   if (rest[0] == '{') return "an object";
   if (rest.starts_with("null")) return "a null";
-  if (rest.starts_with("true") || rest.starts_with("false")) return "a true or false";
+  if (rest.starts_with("true") || rest.starts_with("false")) return "a boolean";
   return is_digit(rest[0]) || rest[0] == '-' ? "a number" : "";
 }
 

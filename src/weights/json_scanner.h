@@ -21,7 +21,7 @@ class JsonScanner {
   // The next sign behind blanks: takes it when it is `wanted`; or only looks.
   bool take(char wanted);
   bool comes(char wanted);
-  // "a text", "a number", … of the value that comes next; "" for what begins none.
+  // "a string", "a number", … of the value that comes next; "" for what begins none.
   std::string_view what_comes();
 
   // A text. It lies where it stood unless it has escapes; then in `unescaped`. False: it is not valid JSON in UTF-8.

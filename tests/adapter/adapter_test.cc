@@ -135,7 +135,7 @@ TEST(AdapterMatch, LoraThatFitsNothingIsAnError) {
   EXPECT_THAT(error_of(write_and_open("nothing",
                                       {{"lora_unet_mid_block_attentions_7_proj_in.diff", at::zeros({4, 4})}}),
                        model),
-              AllOf(HasSubstr("nothing in the LoRA fits"),
+              AllOf(HasSubstr("no module of the LoRA fits"),
                     HasSubstr("lora_unet_mid_block_attentions_7_proj_in"), HasSubstr("no such layer")));
 }
 

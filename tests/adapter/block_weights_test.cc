@@ -75,9 +75,9 @@ TEST(BlockWeights, ElementRulesReplaceValuesInTheirRange) {
 
 TEST(BlockWeights, WhatIsNotUnderstoodStaysAtOneWithAWarning) {
   for (const auto& [text, reason] :
-       std::map<std::string, std::string>{{"NOSUCH", "no known preset"},
+       std::map<std::string, std::string>{{"NOSUCH", "not a known block weight preset"},
                                           {"1,2,3", "3 block weights"},
-                                          {"1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,abc", "no number"}}) {
+                                          {"1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,abc", "not a number"}}) {
     std::vector<std::string> warnings;
     EXPECT_TRUE(BlockWeights::parse({.weights = text}, warnings).is_neutral()) << text;
     EXPECT_THAT(warnings, ::testing::ElementsAre(::testing::HasSubstr(reason)));

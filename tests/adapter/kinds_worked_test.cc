@@ -210,9 +210,9 @@ TEST(WorkedKinds, FourChannelChangeOfAnInpaintingInputPadsWithZeros) {
 
 TEST(Misfits, NameBothShapes) {
   EXPECT_EQ(misfit_of(worked_lora(), layer_shape({2, 5})),
-            "lora_down.weight is [2, 2], the layer [2, 5] needs [2, 5]");
+            "lora_down.weight is [2, 2], but the layer [2, 5] needs [2, 5]");
   EXPECT_EQ(misfit_of(worked_lora(), layer_shape({7, 2})),
-            "lora_up.weight is [2, 2], the layer [7, 2] needs [7, 2]");
+            "lora_up.weight is [2, 2], but the layer [7, 2] needs [7, 2]");
   EXPECT_EQ(misfit_of(worked_lora(), layer_shape({2})), "a LoRA module cannot change a norm");
 }
 

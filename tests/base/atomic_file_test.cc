@@ -96,7 +96,7 @@ TEST(FolderLock, OneHolderAtATimeAndNoFileIsLeft) {
       FAIL() << "two at once";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), kConflict);
-      EXPECT_THAT(error.what(), ::testing::HasSubstr("a training runs in this folder already"));
+      EXPECT_THAT(error.what(), ::testing::HasSubstr("a training is already running in this folder"));
     }
   }
   EXPECT_TRUE(FolderLock(place, "a training").is_held());

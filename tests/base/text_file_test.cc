@@ -60,7 +60,7 @@ TEST(TextFile, WhatDoesNotFitIsRefusedWithItsPlace) {
   EXPECT_THAT(error_of("\xff\xfe\x3d\xd8"
                        "f\0"s),
               HasSubstr("byte 3"));
-  EXPECT_THAT(error_of("ab\x81", {.encoding = "cp1252"}), HasSubstr("byte 3 (0x81) is no CP1252 text"));
+  EXPECT_THAT(error_of("ab\x81", {.encoding = "cp1252"}), HasSubstr("byte 3 (0x81) is not valid CP1252"));
   EXPECT_THAT(error_of("\xe9", {.remedy = "say its encoding"}), HasSubstr(", or say its encoding."));
   EXPECT_THAT(error_of(std::string(9000, 'x') + "\xe9"), HasSubstr("byte 9001"));
 }

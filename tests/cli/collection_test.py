@@ -279,7 +279,7 @@ class CollectionTest(unittest.TestCase):
                        "fourierft", "randlora", "randlora_sparse", "vera_drawn", "bias_all"):
             shutil.copytree(SOURCE / "tests/fixtures/peft" / folder, self.loras / f"peft_{folder}")
         self.assertEqual(self.verdicts("good"), ("", "LoRA"))
-        for folder, words in {"router": "type XLORA", "gralora": "type GRALORA", "randlora": "different numbers; save it with save_projection", "fourier": "put that beside it", "data": "'corda'", "half": "incomplete LoRA", "other": "do not fit",
+        for folder, words in {"router": "type XLORA", "gralora": "type GRALORA", "randlora": "different numbers; save it with save_projection", "fourier": "put it in the same folder", "data": "'corda'", "half": "incomplete LoRA", "other": "do not fit",
                               "vera": "save_projection"}.items():
             self.assertIn(words, self.verdicts(folder)[0])
         for folder, kind in {"loha": "LoHa", "oft": "OFT", "boft": "BOFT", "ia3": "IA3", "hra": "HRA", "miss": "MiSS", "delora": "DeLoRA", "vera": "VeRA",
@@ -296,7 +296,7 @@ class CollectionTest(unittest.TestCase):
         # PEFT's magnitude is per output of the layer; another size has no place, and what is not known is counted.
         for folder, more, verdict in (("a", {}, "applies fully: 1 of 1 modules, all 2 keys"),
                                       ("b", {"attn1.to_q.unheard_of": [1]}, "applies in part: 1 of 1 modules, 2 of 3 keys"),
-                                      ("c", {"attn1.to_q.lora_magnitude_vector": [31]}, "does not apply: none of its modules fits"),
+                                      ("c", {"attn1.to_q.lora_magnitude_vector": [31]}, "does not apply: none of its modules fit"),
                                       ("d", {"attn1.to_k.lora_A.weight": [2, 32]}, "applies in part: 1 of 2 modules, 2 of 3 keys")):
             path = self.put_adapter(folder, whole | more, {"peft_type": "LORA"})
             answer = self.json("lora", "why", path, "--model", "tiny")

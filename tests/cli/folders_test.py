@@ -113,7 +113,7 @@ class FoldersTest(unittest.TestCase):
 
     def test_the_starter_says_so_when_it_stands_in(self):
         self.put("models/MyModels/sd/dream.safetensors")
-        self.assertIn("models/MyModels/sd/dream.safetensors lies in a folder that is not read", self.models()[1])
+        self.assertIn("models/MyModels/sd/dream.safetensors is in a folder that is not searched", self.models()[1])
         self.put("models/stray.safetensors")
         self.assertIn("is not read", self.models()[1])
         self.assertIn("is not read", self.run_lowrank("lora", "list", "--data-dir", str(self.data)).stderr)
@@ -135,14 +135,14 @@ class FoldersTest(unittest.TestCase):
         self.put("models/Stable-diffusion/newer.safetensors")
         os.utime(self.data / "models/Stable-diffusion/older.safetensors", (1e9, 1e9))
         said = self.models()[1]
-        self.assertIn("older is taken", said)
+        self.assertIn("older is used", said)
         self.assertIn("newer.safetensors", said)
 
     def test_a_models_folder_that_was_named_itself(self):
         self.put("loras/fox.safetensors")
         self.assertIn("looks like a models folder itself", self.models()[1])
         shutil.rmtree(self.data / "loras")
-        self.assertIn(f"there is no models folder in {self.data}", self.models()[1])
+        self.assertIn(f"{self.data} has no models folder", self.models()[1])
 
     def test_folders_that_hold_no_checkpoints_are_no_cause_to_warn(self):
         self.put("models/clip_vision/a.safetensors", "models/ControlNet/b.safetensors", "models/vae/c.safetensors")
@@ -173,8 +173,8 @@ class FoldersTest(unittest.TestCase):
 
     def test_a_file_that_is_not_there_is_no_prompt(self):
         for name in ("friend.png", "./friend", "/nowhere/friend", "my friend.JPG", "prompts.txt"):
-            self.assertIn("there is no such file", self.run_lowrank("lora", "missing", name, status=2).stderr)
-        self.assertIn("there is no such file", self.run_lowrank("recipe", "save", "x", "--from", "friend.png", status=2).stderr)
+            self.assertIn("no such file", self.run_lowrank("lora", "missing", name, status=2).stderr)
+        self.assertIn("no such file", self.run_lowrank("recipe", "save", "x", "--from", "friend.png", status=2).stderr)
         self.assertIn("missing", self.run_lowrank("lora", "missing", "a fox <lora:foxy:0.8>").stdout)
         self.assertIn("names a LoRA", self.run_lowrank("lora", "missing", "a fox, 1/2 profile").stdout)
 
@@ -187,8 +187,8 @@ class FoldersTest(unittest.TestCase):
         self.assertEqual(shown["rating"], 4)
         self.assertIn("grey", shown["tags"])
         (self.data / "x.png").write_bytes(png())
-        self.assertIn("came with the program", self.run_lowrank("lora", "preview", "character_zorbo", "x.png", status=2).stderr)
-        self.assertIn("came with the program", self.run_lowrank("lora", "preview", "character_zorbo", "--remove", status=2).stderr)
+        self.assertIn("is part of the starter model", self.run_lowrank("lora", "preview", "character_zorbo", "x.png", status=2).stderr)
+        self.assertIn("is part of the starter model", self.run_lowrank("lora", "preview", "character_zorbo", "--remove", status=2).stderr)
         self.assertEqual({file.name: file.read_bytes() for file in starter.iterdir()}, before)
 
 

@@ -150,7 +150,7 @@ class InstallTest(unittest.TestCase):
         (self.here / "models").mkdir()
         (self.here / "lowrank-server").mkdir()
         (self.here / "lowrank-server/queue.sqlite").write_bytes(b"")
-        self.assertIn("is from an earlier version and is not read", self.end(self.serve(cwd=self.here)[0])[1])
+        self.assertIn("is from an earlier version and is ignored", self.end(self.serve(cwd=self.here)[0])[1])
 
     def test_listen_prints_addresses_that_others_can_open(self):
         process, first = self.serve("--listen", "--listen-without-auth", cwd=self.here)

@@ -87,16 +87,16 @@ class LowrankTest(unittest.TestCase):
         self.refused("xyz", "-p", "a fox", says="needs an axis: --x")
         self.refused("xyz", "--x", "Steps: 1, 2", says="needs a prompt")
         self.refused("matrix", says="needs a prompt of several parts")
-        self.refused("prompts", says="needs a file of prompts, one a line: -f FILE")
+        self.refused("prompts", says="needs a file of prompts, one per line: -f FILE")
         self.refused("train", "lora", says="--train-data-dir DIR")
-        self.refused("train", "base", "--data", "x", says="a file to write: --out")
-        self.refused("model", "random", says="a file to write: --out")
+        self.refused("train", "base", "--data", "x", says="an output file: --out")
+        self.refused("model", "random", says="an output file: --out")
 
     def test_bad_words(self):
         self.refused("txt2imgg", says="Did you mean txt2img?")
         self.refused("lora", "lst", says="Did you mean list?")
-        self.refused("lora", says="needs one of list, find, scan")
-        self.refused("lora", "list", "extra", says="one word too many")
+        self.refused("lora", says="needs a subcommand: list, find, scan")
+        self.refused("lora", "list", "extra", says="unexpected argument")
         self.refused("lora", "list", "--jsn", says="--json")
         self.refused("lora", "list", "--json=yes", says="takes no value")
         self.refused("lora", "list", "--data-dir", says="needs a value")
@@ -117,7 +117,7 @@ class LowrankTest(unittest.TestCase):
         self.refused("train", "lora", "--network-args", "conv_dim=x", says="--network-args is 'conv_dim=x'")
         self.refused("train", "base", "--learning-rate", "0", says="--learning-rate is 0")
         self.refused("completion", "tcsh", says="bash, zsh, fish")
-        self.refused("\x1b[31m", says="there is no command")
+        self.refused("\x1b[31m", says="unknown command")
 
     def test_lora_list(self):
         text = self.run_lowrank("lora", "list").stdout
@@ -155,7 +155,7 @@ class LowrankTest(unittest.TestCase):
     def test_equal_names_are_told(self):
         shutil.copy(TINY / "sd15-tiny-loha_attn.safetensors", self.folder / "models" / "Lora" / "sub" / "attention.safetensors")
         result = self.run_lowrank("lora", "list")
-        self.assertIn("several files are called 'attention'", result.stderr)
+        self.assertIn("several files are named 'attention'", result.stderr)
 
     def test_lora_show_and_inspect(self):
         sidecar = {"activation text": "foxy", "preferred weight": 0.7, "description": "red \x1b[31m"}
@@ -194,7 +194,7 @@ class LowrankTest(unittest.TestCase):
         (self.folder / "escape.png").write_bytes(png(b"a\x1b[2Jb"))
         self.assertNotIn("\x1b", self.run_lowrank("png-info", "escape.png").stdout)
         (self.folder / "plain.png").write_bytes(png(None))
-        self.refused("png-info", "plain.png", says="holds no settings")
+        self.refused("png-info", "plain.png", says="contains no settings")
         self.refused("png-info", "missing.png", says="missing.png")
         (self.folder / "empty.png").write_bytes(b"")
         self.refused("png-info", "empty.png", says="empty.png")
@@ -212,7 +212,7 @@ class LowrankTest(unittest.TestCase):
         self.assertEqual([(f["kind"], f["name"]) for f in named],
                          [("lora", "Red Fox"), ("lora", "civitai-43"), ("checkpoint", "Base")])
         self.assertIn("model-versions/42", named[0]["where"])
-        self.refused("lora", "missing", "nowhere.png", says="nowhere.png: there is no such file")
+        self.refused("lora", "missing", "nowhere.png", says="nowhere.png: no such file")
 
     def test_the_starter_model_is_not_missing(self):
         starter = SOURCE / "models" / "starter" / "starter.safetensors"
@@ -247,13 +247,13 @@ class LowrankTest(unittest.TestCase):
         result = self.run_lowrank("contact-sheet", "-o", "sheet.png", "a.png")
         self.assertEqual((self.folder / "sheet.png").read_bytes(), b"mine")
         self.assertIn("sheet-2.png", result.stdout)
-        self.assertIn("sheet.png was there already", result.stderr)
+        self.assertIn("sheet.png already exists", result.stderr)
         # Its own older sheet may go.
         result = self.run_lowrank("contact-sheet", "-o", "sheet-2.png", "a.png", "a.png")
         self.assertIn("sheet-2.png", result.stdout)
         self.assertIn("is replaced", result.stderr)
         # What it says of itself are no settings.
-        self.refused("recipe", "save", "sheet", "--from", "sheet-2.png", says="holds no settings")
+        self.refused("recipe", "save", "sheet", "--from", "sheet-2.png", says="contains no settings")
         # Not a picture that it is made of.
         shutil.copy(self.folder / "sheet-2.png", self.folder / "part.png")
         before = (self.folder / "part.png").read_bytes()
@@ -265,7 +265,7 @@ class LowrankTest(unittest.TestCase):
         explained = json.loads(self.run_lowrank("prompt", "explain", "a [cat:dog:0.5]", "--steps", "10", "--json").stdout)
         self.assertIsInstance(explained, dict)
         self.run_lowrank("prompt", "explain", "--", "--weird")
-        self.refused("prompt", "explain", "a", "--style", "none", says="there is no style 'none'")
+        self.refused("prompt", "explain", "a", "--style", "none", says="no style 'none'")
         self.refused("prompt", "explain", "a", "--steps", "0", says="between 1 and 150")
 
     def test_completion_and_manual_page(self):

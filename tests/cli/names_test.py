@@ -203,13 +203,13 @@ class NamesTest(unittest.TestCase):
                               ("a <lora:z:1", "not closed"),
                               ("a < lora:z:1>", "blank"),
                               ("a &lt;lora:z:1&gt;", "HTML"),
-                              ("a \uff1clora:z:1\uff1e", "other characters"),
+                              ("a \uff1clora:z:1\uff1e", "uses characters other than"),
                               ("a <LORA:z:1>", "write 'lora'")):
             said = self.draw(prompt)[1]
             self.assertIn(words, said, prompt)
             self.assertIn(words, self.run_lowrank("prompt", "explain", prompt).stdout, prompt)
         result = self.run_lowrank("txt2img", "-p", "a <lora:z:1e39>", "--steps", "1", "-o", "x.png", status=2)
-        self.assertIn("the weight is beyond", result.stderr)
+        self.assertIn("the weight exceeds", result.stderr)
         self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
 
     def test_explain_shows_when_a_tag_acts(self):
@@ -218,7 +218,7 @@ class NamesTest(unittest.TestCase):
         self.assertIn("calls 0–5", self.run_lowrank("prompt", "explain", prompt, "--steps", "10").stdout)
         loras = json.loads(self.run_lowrank("prompt", "explain", prompt, "--steps", "10", "--json").stdout)["networks"]["loras"]
         self.assertEqual(loras[0]["calls"], [[0, 5]])
-        self.assertIn("there is no LoRA 'nothere'", self.run_lowrank("prompt", "explain", "a <lora:nothere:1>").stdout)
+        self.assertIn("no LoRA named 'nothere'", self.run_lowrank("prompt", "explain", "a <lora:nothere:1>").stdout)
 
     # ── embeddings ──
 

@@ -152,7 +152,7 @@ class OutputNamesTest(unittest.TestCase):
             target.write_bytes(content)
             result = self.run_lowrank("txt2img", *self.common("--size", "64x64"), "-p", "a fox", "-o", target)
             self.assertEqual(target.read_bytes(), content)
-            self.assertIn(f"{target} was there already", result.stderr)
+            self.assertIn(f"{target} already exists", result.stderr)
             self.assertIn(target.stem + "-2.png", result.stdout)
 
     def test_a_source_is_never_its_own_result(self):

@@ -218,8 +218,8 @@ class TensorFilesTest(unittest.TestCase):
                 if not name.endswith(".alpha")}
         write_tensors(self.loras / "bits.safetensors", bits, metadata)
         told = self.draw("tiny", "-p", "a fox <lora:bits:1>", status=2)
-        self.assertIn("whole numbers", told)
-        self.assertIn("whole numbers", self.run_lowrank("lora", "why", "bits", "--model", "tiny").stdout)
+        self.assertIn("integers", told)
+        self.assertIn("integers", self.run_lowrank("lora", "why", "bits", "--model", "tiny").stdout)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ refused() {
   grep -q -- "$words" "$work/out/$name.stderr" || fail "$name: '$words' is not in: $(cat "$work/out/$name.stderr")"
   [ -e "$work/refused.png" ] && fail "$name: left a file"
 }
-refused sampler "no sampler 'Foo'" "${base[@]}" -p a --sampler Foo
+refused sampler "unknown sampler 'Foo'" "${base[@]}" -p a --sampler Foo
 refused size "multiple of 8" "${base[@]}" -p a --width 65
 refused size_text "WIDTHxHEIGHT" "${base[@]}" -p a --size 12by12
 refused steps "steps is 0" "${base[@]}" -p a --steps 0
@@ -86,8 +86,8 @@ refused vae "no VAE 'missing'" "${base[@]}" -p a --vae missing
 refused lora "did you mean attention" "${base[@]}" -p "a <lora:attentio:1>"
 refused no_model "$work/data/models/Lora" "${base[@]}" -p a --model "$work/data/models/Lora/attention.safetensors"
 refused data_dir "no-such-folder" txt2img --data-dir "$work/no-such-folder" -p a
-refused from "holds no settings" "${base[@]}" --from "$tiny/../image/grey-16.png"
-refused from_preview "holds no settings" "${base[@]}" --from "$work/preview.png"
+refused from "contains no settings" "${base[@]}" --from "$tiny/../image/grey-16.png"
+refused from_preview "contains no settings" "${base[@]}" --from "$work/preview.png"
 refused format "contradicts" "${base[@]}" -p a --format webp
 refused device "cuda" "${base[@]}" -p a --device cuda
 [ -e "$work/refused.png" ] && fail "a refused request left a file"

@@ -39,7 +39,7 @@ TEST(EmbeddingFile, WholeNumbersAreNoVectors) {
       folder.write("bits.safetensors",
                    weights::safetensors_bytes(
                        R"({"emb_params":{"dtype":"U16","shape":[1,4],"data_offsets":[0,8]}})", "12345678"));
-  EXPECT_THAT(error_of([&] { open_embedding(path); }), HasSubstr("whole numbers (U16)"));
+  EXPECT_THAT(error_of([&] { open_embedding(path); }), HasSubstr("integers (U16)"));
 }
 
 TEST(EmbeddingFile, WhatIsNotFiniteCannotBeUsed) {

@@ -323,8 +323,8 @@ TEST(LoraSkips, IncompleteSetsNameWhatIsMissing) {
             "incomplete LoHa: hada_w2_a and hada_w2_b is missing");
   EXPECT_EQ(skip_reason({{"lokr_w1", {2, 2}}, {"lokr_w2_a", {2, 2}}}),
             "incomplete LoKr: lokr_w2_b is missing");
-  EXPECT_EQ(skip_reason({{"diff_b", {8}}}), "incomplete: no factors beside the settings");
-  EXPECT_EQ(skip_reason({{"alpha", {}}}), "incomplete: no factors beside the settings");
+  EXPECT_EQ(skip_reason({{"diff_b", {8}}}), "incomplete: no factors, only settings");
+  EXPECT_EQ(skip_reason({{"alpha", {}}}), "incomplete: no factors, only settings");
 }
 
 TEST(LoraSkips, FactorsAndAlphasThatMakeNoSenseAreNamed) {
@@ -348,7 +348,7 @@ TEST(LoraSkips, ForeignPartsLeaveTheirModuleUsable) {
                          {"bias_values", {1}}}),
             "a sparse bias is not supported");
   EXPECT_EQ(skip_reason({{"lora_down.weight", {4, 16}}, {"lora_up.weight", {8, 4}}, {"diff_b", {8}}}),
-            "'diff_b' beside a LoRA is not supported");
+            "'diff_b' together with a LoRA is not supported");
 }
 
 TEST(LoraKeys, EmbeddingsInTheFileAreTakenByTheirName) {
@@ -414,7 +414,7 @@ TEST(LoraRefuses, OtherArchitecturesByName) {
 TEST(LoraRefuses, FilesThatAreNone) {
   EXPECT_THAT(error_of([] { open_lora(tiny_model()); }), HasSubstr("an SD 1.x checkpoint"));
   EXPECT_THAT(refusal({{"emb_params", {1, 768}}}), HasSubstr("textual inversion"));
-  EXPECT_THAT(refusal({}), HasSubstr("without tensors"));
+  EXPECT_THAT(refusal({}), HasSubstr("without named tensors"));
   EXPECT_THAT(refusal({{"control_model.x", {1}}}), HasSubstr("is no LoRA, it looks like a ControlNet"));
   EXPECT_THAT(refusal({{"ip_adapter.1.to_k_ip.weight", {1}}}), HasSubstr("an IP-Adapter"));
   EXPECT_THAT(refusal({{"encoder.layers.0.mlp.fc1.weight", {1}}}), HasSubstr("a CLIP text encoder"));
@@ -624,7 +624,7 @@ TEST(LoraOpen, DrawnNumbersNeedTheSettings) {
     EXPECT_TRUE(lora.entries.empty());
     return lora.skipped.empty() ? "" : lora.skipped.front().reason;
   };
-  EXPECT_THAT(reason({{m + ".fourierft_spectrum", {4}}}), HasSubstr("put that beside it"));
+  EXPECT_THAT(reason({{m + ".fourierft_spectrum", {4}}}), HasSubstr("put it in the same folder"));
   EXPECT_THAT(reason({{m + ".randlora_lambda", {2, 3}}, {m + ".randlora_gamma", {3, 6}}}),
               HasSubstr("adapter_config.json"));
   EXPECT_THAT(reason({{m + ".vera_lambda_b", {6}}, {m + ".vera_lambda_d", {2}}}),
@@ -646,10 +646,11 @@ TEST(LoraOpen, TheOtherLayersTellWhatASquareConvolutionsMagnitudeCounts) {
     const Crafted own = layer(square, 4, 4, {1, 4, 1, 1});
     more.insert(more.end(), own.begin(), own.end());
     const auto lora = open_crafted(more);
-    EXPECT_EQ(
-        std::count_if(lora.notes.begin(), lora.notes.end(),
-                      [](const std::string& note) { return note.find("count inputs") != std::string::npos; }),
-        static_cast<std::ptrdiff_t>(notes));
+    EXPECT_EQ(std::count_if(lora.notes.begin(), lora.notes.end(),
+                            [](const std::string& note) {
+                              return note.find("per input is assumed") != std::string::npos;
+                            }),
+              static_cast<std::ptrdiff_t>(notes));
     const auto entry = std::find_if(lora.entries.begin(), lora.entries.end(),
                                     [&](const LoraEntry& each) { return each.module == square; });
     return dora_norm(shapes_of(*entry), {.form = LayerForm::kConvolution, .sizes = {4, 4, 3, 3}}) ==

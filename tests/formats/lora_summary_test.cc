@@ -181,7 +181,8 @@ TEST(LoraSummary, OneReaderGivesOneVerdict) {
 
 TEST(LoraSummary, ManyTensorsAreNoLora) {
   EXPECT_EQ(error_of([] { refuse_too_many_tensors(50'000, "x"); }), "");
-  EXPECT_THAT(error_of([] { refuse_too_many_tensors(50'001, "x"); }), ::testing::HasSubstr("no LoRA has"));
+  EXPECT_THAT(error_of([] { refuse_too_many_tensors(50'001, "x"); }),
+              ::testing::HasSubstr("more than any LoRA"));
 }
 
 // 16-bit floats saved as the integers of their bits: 0x3C00 is 15360, not 1.
@@ -197,7 +198,7 @@ TEST(LoraFile, WholeNumbersAreNoFactors) {
   const LoraFile lora = open_lora(path);
   EXPECT_TRUE(lora.entries.empty());
   ASSERT_EQ(lora.skipped.size(), 1u);
-  EXPECT_THAT(lora.skipped[0].reason, ::testing::HasSubstr("whole numbers (U16)"));
+  EXPECT_THAT(lora.skipped[0].reason, ::testing::HasSubstr("integers (U16)"));
 }
 
 // The numbers are what matters, not the type that they are stored in: I8 with a scale is fine.

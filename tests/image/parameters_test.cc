@@ -60,7 +60,7 @@ TEST(Parameters, AHundredKilobytes) {
   const std::string most((65'533 - 44 - 6 - 8) / 2, 'x');
   EXPECT_EQ(kept(PictureFormat::kJpeg, most), most);
   EXPECT_THAT(error_of([&] { kept(PictureFormat::kJpeg, most + "x"); }),
-              HasSubstr("more than a JPEG can carry"));
+              HasSubstr("more than fit into a JPEG"));
 }
 
 // What is no UTF-8 is stored as U+FFFD, so that strict readers can open the file.

@@ -129,9 +129,10 @@ TEST_F(LibraryTest, LinksThatLeadNowhereAreTold) {
   fs::create_symlink("gone.png", lora("a.png"));  // a preview that is missing hides no LoRA
   const auto library = open();
   EXPECT_THAT(names(library.find({})), ElementsAre("a"));
-  EXPECT_THAT(library.last_scan().problems,
-              testing::UnorderedElementsAre(HasSubstr(lora("away").string() + ": is a link"),
-                                            HasSubstr(lora("loop.safetensors").string() + ": is a link")));
+  EXPECT_THAT(
+      library.last_scan().problems,
+      testing::UnorderedElementsAre(HasSubstr(lora("away").string() + ": is a broken link"),
+                                    HasSubstr(lora("loop.safetensors").string() + ": is a broken link")));
 }
 
 TEST_F(LibraryTest, ReadsOnlyWhatIsNewOrChanged) {

@@ -137,7 +137,7 @@ TEST_F(ChangingFiles, ALoraThatIsNotFiniteIsNamed) {
     FAIL() << "a picture was drawn";
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr(lora_.filename().string()));
-    EXPECT_THAT(error.what(), HasSubstr("not finite in 1 of its modules"));
+    EXPECT_THAT(error.what(), HasSubstr("infinite values in 1 of its modules"));
   }
 }
 

@@ -344,8 +344,10 @@ TEST(Session, BadRequestsAreOneSentence) {
     change(request);
     return request;
   };
-  EXPECT_THAT(error_of(session, with([](auto& r) { r.sampler = "Foo"; })), HasSubstr("no sampler 'Foo'"));
-  EXPECT_THAT(error_of(session, with([](auto& r) { r.scheduler = "Foo"; })), HasSubstr("no schedule 'Foo'"));
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.sampler = "Foo"; })),
+              HasSubstr("unknown sampler 'Foo'"));
+  EXPECT_THAT(error_of(session, with([](auto& r) { r.scheduler = "Foo"; })),
+              HasSubstr("unknown schedule 'Foo'"));
   EXPECT_THAT(error_of(session, with([](auto& r) { r.steps = 0; })), HasSubstr("--steps is 0"));
   EXPECT_THAT(error_of(session, with([](auto& r) { r.width = 65; })), HasSubstr("multiple of 8"));
   EXPECT_THAT(error_of(session, with([](auto& r) { r.clip_skip = 9; })), HasSubstr("clip skip 9"));

@@ -173,7 +173,7 @@ TEST(TagsWithoutEffect, AWeightBeyondFloatsIsAnErrorInWords) {
       ADD_FAILURE() << weight << " was taken";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), kBadInput);
-      EXPECT_THAT(error.what(), HasSubstr("the weight is beyond"));
+      EXPECT_THAT(error.what(), HasSubstr("the weight exceeds"));
     }
   }
 }

@@ -18,13 +18,13 @@ inline std::filesystem::path tiny_folder() {
 inline pipeline::Resources tiny_resources() {
   pipeline::Resources resources;
   resources.checkpoint = [](const std::string& name) -> std::filesystem::path {
-    if (!name.empty() && name != "sd15-tiny") throw Error(kNotFound, "there is no checkpoint '{}'.", name);
+    if (!name.empty() && name != "sd15-tiny") throw Error(kNotFound, "no checkpoint named '{}'.", name);
     return tiny_folder() / "sd15-tiny.safetensors";
   };
   resources.lora = [](const std::string& name) -> std::filesystem::path {
     const auto path = tiny_folder() / ("sd15-tiny-" + name + ".safetensors");
     if (!std::filesystem::exists(path))
-      throw Error(kNotFound, "there is no LoRA '{}'; did you mean lora_attn?", name);
+      throw Error(kNotFound, "no LoRA named '{}'; did you mean lora_attn?", name);
     return path;
   };
   resources.vae = [](const std::string&, const std::filesystem::path&) { return std::nullopt; };

@@ -169,7 +169,7 @@ TEST(Workflow, OneInitPictureForEachOfABatch) {
   pipeline::Session session = tiny_session();
   request::GenerationRequest request = from_picture();
   request.init_images.push_back(image::resize(source(), 40, 60));
-  EXPECT_THAT(error_of(session, request), HasSubstr("2 init pictures for a batch of 1"));
+  EXPECT_THAT(error_of(session, request), HasSubstr("2 init pictures were given for a batch of 1"));
   request.batch_size = 2;
   const auto both = session.generate(request);
   ASSERT_EQ(both.pictures.size(), 2u);
@@ -241,7 +241,7 @@ TEST(Workflow, BadRequestsAreOneSentence) {
               HasSubstr("no upscaler 'None such'"));
   EXPECT_THAT(
       error_of(session, with(tiny_request(), [](auto& r) { r.enable_hr = true, r.hr_sampler = "Foo"; })),
-      HasSubstr("no sampler 'Foo'"));
+      HasSubstr("unknown sampler 'Foo'"));
   EXPECT_THAT(
       error_of(session, with(tiny_request(), [](auto& r) { r.enable_hr = true, r.hr_checkpoint = "none"; })),
       HasSubstr("no checkpoint 'none'"));

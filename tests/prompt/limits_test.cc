@@ -34,14 +34,14 @@ TEST(PromptLimits, EachCountIsAllowedUpToItsLimitAndNoFurther) {
   EXPECT_EQ(refusal("a<lora:x:1><lora:y:1>", {.tags = 2}), "");
   EXPECT_THAT(refusal("a<lora:x:1><lora:y:1>", {.tags = 1}), testing::HasSubstr("2 network tags"));
   EXPECT_EQ(refusal("a ((b) [c])", {.depth = 2}), "");
-  EXPECT_THAT(refusal("a ((b [c]))", {.depth = 2}), testing::HasSubstr("3 brackets inside each other"));
+  EXPECT_THAT(refusal("a ((b [c]))", {.depth = 2}), testing::HasSubstr("3 levels of nested brackets"));
   EXPECT_THAT(refusal("a", {.depth = 2}, "((("), testing::HasSubstr("3 brackets"));
   // Two chunks of the prompt and one of the negative prompt.
   EXPECT_EQ(refusal("a BREAK b", {.chunks = 3}), "");
   EXPECT_THAT(refusal("a BREAK b", {.chunks = 2}), testing::HasSubstr("3 chunks of 75 tokens"));
   // "cat" and "dog", and the negative prompt.
   EXPECT_EQ(refusal("[cat:dog:0.5]", {.texts = 3}), "");
-  EXPECT_THAT(refusal("[cat:dog:0.5]", {.texts = 2}), testing::HasSubstr("3 different texts"));
+  EXPECT_THAT(refusal("[cat:dog:0.5]", {.texts = 2}), testing::HasSubstr("3 distinct texts"));
 }
 
 TEST(PromptLimits, ShorterTextsCountAsLongAsTheLongest) {
@@ -60,9 +60,8 @@ TEST(PromptLimits, EscapedBracketsAreWords) {
 TEST(PromptLimits, TheSentenceNamesNumberLimitAndRemedy) {
   const std::string said = refusal("a" + repeated(" AND b", 100));
   EXPECT_EQ(said,
-            "the prompt has 101 parts between AND, more than the 64 that are allowed; shorten it, or allow "
-            "more with "
-            "--prompt-limits pieces=101.");
+            "the prompt has 101 parts between AND, more than the 64 allowed; shorten it, or raise the limit "
+            "with --prompt-limits pieces=101.");
   // What no setting allows is not offered.
   EXPECT_THAT(refusal(repeated("(", 5000)), testing::Not(testing::HasSubstr("--prompt-limits")));
 }

@@ -68,11 +68,12 @@ TEST(NumberLookalikes, ATagsWeightIsToldByItsOwnName) {
     const auto warnings = parse_extra_networks(tag).warnings;
     return warnings.empty() ? std::string() : warnings.front();
   };
-  EXPECT_THAT(warning("<lora:x:1,0>"), AllOf(HasSubstr("the weight '1,0'"), HasSubstr("with a point: 1.0")));
+  EXPECT_THAT(warning("<lora:x:1,0>"),
+              AllOf(HasSubstr("the weight '1,0'"), HasSubstr("a decimal point: 1.0")));
   EXPECT_THAT(warning("<lora:x:1:0,5>"),
-              AllOf(HasSubstr("U-Net weight '0,5'"), HasSubstr("with a point: 0.5")));
+              AllOf(HasSubstr("U-Net weight '0,5'"), HasSubstr("a decimal point: 0.5")));
   EXPECT_THAT(warning("<lora:x:te=1,5>"), HasSubstr("text-encoder weight '1,5'"));
-  EXPECT_THAT(warning("<lora:x:>"), HasSubstr("the weight behind the ':' is missing"));
+  EXPECT_THAT(warning("<lora:x:>"), HasSubstr("the weight after the ':' is missing"));
   for (const char* number : {"nan", "inf", "1e400"})
     EXPECT_THAT(warning(fmt::format("<lora:x:{}>", number)),
                 AllOf(HasSubstr("the weight"), testing::Not(HasSubstr("quotes"))));

@@ -109,7 +109,7 @@ TEST(Prompt, SaysThatAnEmbeddingIsCut) {
   EXPECT_TRUE(warnings(75).empty());
   EXPECT_TRUE(warnings(76).empty());
   ASSERT_EQ(warnings(77).size(), 1u);
-  EXPECT_NE(warnings(77)[0].find("'emb' has 77 vectors, of which a prompt holds 76"), std::string::npos);
+  EXPECT_NE(warnings(77)[0].find("'emb' has 77 vectors, but a prompt can hold 76"), std::string::npos);
 }
 
 TEST(Prompt, RefusesWhatCannotBe) {

@@ -228,7 +228,7 @@ TEST_F(JobQueueTest, AnEndThatFindsNoRoomIsAnEndAndStaysOneAfterARestart) {
     queue->end(attached, done(100'000));
     EXPECT_EQ(queue->view(kept)->state, JobState::kFailed);
     EXPECT_EQ(queue->view(kept)->status, 500);
-    EXPECT_THAT(queue->view(kept)->detail.dump(), testing::HasSubstr("could not be kept"));
+    EXPECT_THAT(queue->view(kept)->detail.dump(), testing::HasSubstr("could not be saved"));
     EXPECT_TRUE(queue->list(JobState::kRunning, 10, "").empty());
     EXPECT_EQ(queue->list(JobState::kFailed, 10, "").size(), 1u);
     EXPECT_EQ(queue->unfinished(), 0);

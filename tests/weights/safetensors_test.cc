@@ -56,38 +56,38 @@ std::vector<Flaw> flaws() {
        "not valid JSON"},
       {"EntryIsNumber", one("\"a\":5"), "'a'"},
       {"EntryIsList", one("\"a\":[1]"), "'a'"},
-      {"DepthFour", fields("\"dtype\":{\"x\":{}}"), "an object where none"},
+      {"DepthFour", fields("\"dtype\":{\"x\":{}}"), "an object in an unexpected place"},
       {"ListInList", fields("\"shape\":[[1]]"), "'a' has a list"},
       {"ObjectInList", fields("\"shape\":[{}]"), "'a' has an object"},
       {"DTypeMissing", fields("\"shape\":[1],\"data_offsets\":[0,4]"), "must have dtype"},
       {"ShapeMissing", fields("\"dtype\":\"F32\",\"data_offsets\":[0,4]"), "must have dtype"},
       {"OffsetsMissing", fields("\"dtype\":\"F32\",\"shape\":[1]"), "must have dtype"},
       {"ColonMissing", fields("\"dtype\" \"F32\""), "not valid JSON"},
-      {"NumberWithLeadingZero", one(entry("a", "F32", "[01]", 0, 4)), "not an integer"},
+      {"NumberWithLeadingZero", one(entry("a", "F32", "[01]", 0, 4)), "not a 64-bit integer"},
       {"LoneSurrogateInKey", one(entry("\\ud800", "F32", "[1]", 0, 4)), "not valid JSON"},
       {"SameKeyTwiceWithEscapes", one(good + "," + entry("\\u0061", "F32", "[1]", 4, 8), "12345678"),
        "'a' occurs twice"},
       {"FieldTwice", fields("\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"),
        "twice"},
-      {"DTypeIsNumber", fields("\"dtype\":4,\"shape\":[1],\"data_offsets\":[0,4]"), "number where none"},
+      {"DTypeIsNumber", fields("\"dtype\":4,\"shape\":[1],\"data_offsets\":[0,4]"),
+       "number in an unexpected place"},
       {"UnknownDType", one(entry("a", "F99", "[1]", 0, 4)), "unknown type 'F99'"},
       {"NegativeDimension", one(entry("a", "F32", "[-1]", 0, 4)), "negative"},
-      {"FloatDimension", one(entry("a", "F32", "[1.0]", 0, 4)), "not an integer"},
+      {"FloatDimension", one(entry("a", "F32", "[1.0]", 0, 4)), "not a 64-bit integer"},
       {"DimensionAbove2Power53", one(entry("a", "F32", "[9007199254740993]", 0, 4)), "2^53"},
-      {"DimensionAbove64Bits", one(entry("a", "F32", "[18446744073709551616]", 0, 4)), "not an integer"},
-      {"TextDimension", one(entry("a", "F32", "[\"1\"]", 0, 4)), "text where none"},
+      {"DimensionAbove64Bits", one(entry("a", "F32", "[18446744073709551616]", 0, 4)),
+       "not a 64-bit integer"},
+      {"TextDimension", one(entry("a", "F32", "[\"1\"]", 0, 4)), "string in an unexpected place"},
       {"NineDimensions", one(entry("a", "F32", many_dimensions + "]", 0, 4)), "8 dimensions"},
       {"OneOffset", fields("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]"), "exactly two"},
       {"ThreeOffsets", fields("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,4]"), "exactly two"},
-      {"OffsetsBackwards", one(entry("a", "F32", "[1]", 4, 0)), "backwards"},
-      {"ShapeOverflows", one(entry("a", "F32", "[9007199254740992,9007199254740992]", 0, 4)),
-       "too large to count"},
-      {"BytesOverflow", one(entry("a", "F64", "[9007199254740992,512]", 0, 4)), "too large to count"},
-      {"OverflowHiddenByZero", one(entry("a", "F32", "[9007199254740992,1024,0]", 0, 0), ""),
-       "too large to count"},
+      {"OffsetsBackwards", one(entry("a", "F32", "[1]", 4, 0)), "wrong order"},
+      {"ShapeOverflows", one(entry("a", "F32", "[9007199254740992,9007199254740992]", 0, 4)), "overflows"},
+      {"BytesOverflow", one(entry("a", "F64", "[9007199254740992,512]", 0, 4)), "overflows"},
+      {"OverflowHiddenByZero", one(entry("a", "F32", "[9007199254740992,1024,0]", 0, 0), ""), "overflows"},
       {"SizeDoesNotFit", one(entry("a", "F32", "[2]", 0, 4)), "needs 8 bytes but has 4"},
-      {"FirstDoesNotBeginAtZero", one(entry("a", "F32", "[1]", 1, 5), "12345"), "a hole"},
-      {"Hole", one(good + "," + entry("b", "F32", "[1]", 5, 9), "123456789"), "a hole"},
+      {"FirstDoesNotBeginAtZero", one(entry("a", "F32", "[1]", 1, 5), "12345"), "a gap"},
+      {"Hole", one(good + "," + entry("b", "F32", "[1]", 5, 9), "123456789"), "a gap"},
       {"Overlap", one(good + "," + entry("b", "F32", "[1]", 2, 6), "123456"), "overlap"},
       {"SameRangeTwice", one(good + "," + entry("b", "F32", "[1]", 0, 4)), "overlap"},
       {"TrailingBytes", one(good, "12345"), "1 bytes follow"},
@@ -123,15 +123,15 @@ std::vector<Oddity> oddities() {
     return "{\"__metadata__\":" + metadata + "," + good + "}";
   };
   return {
-      {"BlanksBeforeHeader", " \n{" + good + "}", {}, "blanks before"},
+      {"BlanksBeforeHeader", " \n{" + good + "}", {}, "spaces before"},
       {"Null", with("null"), {}, "__metadata__ is a null"},
-      {"Text", with("\"x\""), {}, "__metadata__ is a text"},
+      {"Text", with("\"x\""), {}, "__metadata__ is a string"},
       {"List", with("[1,{\"a\":[]}]"), {}, "__metadata__ is a list"},
       {"Number", with("1e5"), {}, "__metadata__ is a number"},
       {"HoldsNumber",
        with(R"({"k":1,"ss_tag":"fox"})"),
        {{"ss_tag", "fox"}},
-       "1 entries that are no texts, the first is 'k'"},
+       "1 entries that are not strings, the first is 'k'"},
       {"HoldsNull", with(R"({"ss_tag":"fox","k":null,"m":NaN})"), {{"ss_tag", "fox"}}, "2 entries"},
       {"HoldsObject", with(R"({"k":{"x":{"y":[1,2]}},"ss_tag":"fox"})"), {{"ss_tag", "fox"}}, "1 entries"},
       {"HoldsList", with(R"({"k":["x","]"],"ss_tag":"fox"})"), {{"ss_tag", "fox"}}, "1 entries"},
@@ -147,7 +147,7 @@ std::vector<Oddity> oddities() {
       {"UnknownField",
        R"({"a":{"dtype":"F32","x":{"y":[]},"shape":[1],"data_offsets":[0,4]}})",
        {},
-       "fields that the format does not know, such as 'x'"},
+       "unknown fields, such as 'x'"},
   };
 }
 
@@ -234,7 +234,7 @@ TEST(Safetensors, NewerTypesAreLeftOutByName) {
   ASSERT_EQ(header.tensors.size(), 1u);
   EXPECT_EQ(header.tensors[0].name, "c");
   ASSERT_EQ(header.notes.size(), 2u);
-  EXPECT_THAT(header.notes[0], HasSubstr("'a' is left out: its type F8_E8M0"));
+  EXPECT_THAT(header.notes[0], HasSubstr("'a' is skipped: its type F8_E8M0"));
   EXPECT_THAT(header.notes[1], HasSubstr("'b'"));
 }
 
@@ -268,7 +268,7 @@ TEST(Safetensors, AFileMayBeCutToItsFirstTensors) {
   const auto cut = TensorFile::open(path, 3), whole = TensorFile::open(path, 10);
   EXPECT_EQ(cut->tensors().size(), 3u);
   EXPECT_TRUE(cut->is_cut());
-  EXPECT_THAT(cut->notes(), ::testing::ElementsAre(HasSubstr("10 tensors, of which the first 3")));
+  EXPECT_THAT(cut->notes(), ::testing::ElementsAre(HasSubstr("10 tensors, but only the first 3")));
   EXPECT_EQ(whole->tensors().size(), 10u);
   EXPECT_FALSE(whole->is_cut());
 }

@@ -128,7 +128,7 @@ Outcome enrich(const Importer& importer, const Library& library, const std::stri
     const Record record = library.resolve(name).record;
     Imported imported{.state = ImportState::kAlreadyHere, .path = library.path_of(record)};
     if (!importer.enrich_from_civitai(record, imported.remarks))
-      imported.remarks.push_back(fmt::format("Civitai does not know {}.", record.name));
+      imported.remarks.push_back(fmt::format("Civitai has no entry for {}.", record.name));
     outcome.imported = std::move(imported);
   } catch (const Error& error) {
     if (error.code() == kCancelled) throw;

@@ -134,7 +134,7 @@ int lora_show(const Invocation& invocation) {
   if (reading.problem.empty())
     print_field("modules", fmt::format("{} of the U-Net, {} of the text encoder", record.unet_modules,
                                        record.text_modules));
-  print_field("left out", reading.left_out);
+  print_field("skipped", reading.left_out);
   for (const auto& note : reading.notes) print_field("note", note);
   print_field("trained on", fact("ss_sd_model_name"));
   const std::string steps = fact("ss_steps"), pictures = fact("ss_num_train_images");

@@ -38,7 +38,8 @@ struct ModuleShapes {
 ModuleShapes shapes_of(const LoraEntry& entry);
 
 struct ShapeFit {
-  std::string reason;  // why not: "lora_up.weight is [7, 4], the layer [8, 16] needs [8, 4]"; "" when it fits
+  std::string
+      reason;  // why not: "lora_up.weight is [7, 4], but the layer [8, 16] needs [8, 4]"; "" when it fits
   // It fits the first 4 of an inpainting model's 9 input channels; the others stay as they are.
   bool is_narrow = false;
   bool fits() const { return reason.empty(); }

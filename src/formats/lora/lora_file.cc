@@ -197,7 +197,7 @@ bool belongs(const KindRow& row, std::string_view part) {
 
 std::string foreign_reason(const KindRow& row, std::string_view part) {
   if (part.starts_with("bias_")) return "a sparse bias is not supported";
-  return fmt::format("'{}' beside a {} is not supported", part, row.name);
+  return fmt::format("'{}' together with a {} is not supported", part, row.name);
 }
 
 std::int64_t size_of(const LoraEntry& entry, std::string_view part, std::size_t index) {

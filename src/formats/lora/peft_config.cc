@@ -208,7 +208,7 @@ PeftConfig::Settings PeftConfig::read(const ordered_json& object, const std::str
   if (type != "ADALORA") read_patterns(prefix + "rank_pattern", settings.rank_patterns);
   if (flag(object, prefix + "use_dora", label_) && !has_magnitudes_)
     notes_.emplace_back(
-        "its settings say DoRA, but the file has no magnitudes: it is applied as a plain LoRA");
+        "its settings specify DoRA, but the file has no magnitudes: it is applied as a plain LoRA");
   read_start(object, prefix, settings);
 
   const double terms = number(object, prefix + "num_cayley_neumann_terms", label_).value_or(5);

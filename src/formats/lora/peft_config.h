@@ -73,7 +73,7 @@ class PeftConfig {
 
 // Of PiSSA, OLoRA and KaSA.
 inline constexpr std::string_view kStartNote =
-    "its training began by taking a part out of the base weights: it is right only on the checkpoint that it "
+    "its initialisation subtracted a part of the base weights: it is only correct on the checkpoint that it "
     "was trained on";
 
 // The PEFT type that a key's own name tells, of those whose change LowRank does not make: "GRALORA".

@@ -477,7 +477,7 @@ std::string_view describe_value(const Value& value, const Pickle& pickle) {
     }
   }
   if (std::holds_alternative<Nothing>(value)) return "None";
-  if (std::holds_alternative<Text>(value)) return "a text";
+  if (std::holds_alternative<Text>(value)) return "a string";
   if (std::holds_alternative<TensorRef>(value)) return "a tensor";
   if (std::holds_alternative<bool>(value) || std::holds_alternative<std::int64_t>(value) ||
       std::holds_alternative<BigInteger>(value) || std::holds_alternative<double>(value))

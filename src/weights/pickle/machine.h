@@ -85,7 +85,7 @@ struct Pickle {
 // Runs the pickle at the start of `bytes`. Throws Error(kBadInput) that `label` was refused, and why.
 Pickle run_pickle(std::span<const std::byte> bytes, const std::string& label);
 
-// "a number", "a text" …: for notes on what was left out.
+// "a number", "a string" …: for notes on what was left out.
 std::string_view describe_value(const Value& value, const Pickle& pickle);
 
 }  // namespace lowrank::weights

@@ -14,7 +14,8 @@ template <typename... Args>
 [[noreturn]] void refuse_pickle(const std::string& label, fmt::format_string<Args...> format,
                                 Args&&... args) {
   throw Error(kBadInput,
-              "{}: refused: {}; get the model as a .safetensors file or convert it where you trust it.",
+              "{}: refused: {}; get the model as a .safetensors file, or convert it in an environment that "
+              "you trust.",
               label, fmt::format(format, std::forward<Args>(args)...));
 }
 

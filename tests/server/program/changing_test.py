@@ -58,7 +58,7 @@ class ChangingTest(unittest.TestCase):
         os.utime(self.models / "second.safetensors", (1e9, 1e9))
         said = warnings()
         self.assertEqual(len(said), 1, said)
-        self.assertIn("second is taken", said[0])
+        self.assertIn("second is used", said[0])
         self.assertIn("sd15-tiny.safetensors", said[0])
 
     def test_a_file_cut_short_while_it_is_in_use_does_not_end_the_server(self):

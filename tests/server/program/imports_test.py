@@ -67,7 +67,7 @@ class Imports(unittest.TestCase):
         # It is wider than the tiny checkpoint, which a picture with it says; that it was found is what counts.
         _, answer = server.post("/sdapi/v1/txt2img", tiny_request(prompt=done["prompt"]))
         (refused,) = json.loads(answer["info"])["lowrank"]["missing_loras"]
-        self.assertIn("Red Fox.safetensors: the LoRA is made for SD 1.x", refused["reason"])
+        self.assertIn("Red Fox.safetensors: the LoRA was made for SD 1.x", refused["reason"])
         # Again: the hash is known from the download, nothing is fetched.
         before = len(self.sites.requests)
         (again,) = self.imported(server, hashlib.sha256(self.fox).hexdigest()[:10])
@@ -168,8 +168,8 @@ class Imports(unittest.TestCase):
     def test_faults_of_the_site_are_told(self):
         self.sites.add_version(456, 123, "Red Fox", self.fox)
         server = self.serve()
-        for fault, says in ((404, "does not have it"), (403, "token"), ("html", "web page instead of the file"), ("other bytes", "not what was announced"),
-                            ("to file", "not safe to follow"), ("loop", "in circles")):
+        for fault, says in ((404, "does not exist on"), (403, "token"), ("html", "web page instead of the file"), ("other bytes", "does not match its checksum"),
+                            ("to file", "redirects to an unsafe address"), ("loop", "in a loop")):
             self.sites.faults["/files/456"] = [fault] * (20 if fault == "loop" else 1)
             job = self.submit(server, "civitai:123")
             view = server.wait_for(job["id"])
@@ -177,7 +177,7 @@ class Imports(unittest.TestCase):
             self.assertIn(says, view["error"])
             self.sites.faults.clear()
         view = server.wait_for(self.submit(server, "civitai:999")["id"])
-        self.assertIn("does not have it", view["error"])
+        self.assertIn("does not exist on", view["error"])
         self.assertEqual(list((server.data / "models/Lora").rglob("Red*")), [])
 
     def test_only_the_sites_are_asked(self):
@@ -199,7 +199,7 @@ class Imports(unittest.TestCase):
         self.sites.repos[("ann/fox", "main")]["cardData"]["widget"][0]["output"]["url"] = self.sites.other_url + "/files/inner/a.png"
         server = self.serve()
         (done,) = self.imported(server, "ann/fox")
-        self.assertTrue(any("lies neither at Civitai nor at Hugging Face" in remark for remark in done["remarks"]), done)
+        self.assertTrue(any("is neither on Civitai nor on Hugging Face" in remark for remark in done["remarks"]), done)
         self.assertFalse(any("/files/inner" in path for path, _ in self.sites.requests))
 
     def test_a_site_cannot_send_the_server_inside(self):

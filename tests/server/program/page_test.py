@@ -195,7 +195,7 @@ class Checkpoints(unittest.TestCase):
         self.assertTrue(self.server.get("/sdapi/v1/options")[1]["sd_model_checkpoint"].startswith("sd15-tiny"))
         status, info = self.draw()
         self.assertEqual((status, info["sd_model_name"]), (200, "sd15-tiny"))
-        self.assertRegex(" ".join(info["lowrank"]["warnings"]), "'chosen' is no longer there")
+        self.assertRegex(" ".join(info["lowrank"]["warnings"]), "'chosen' no longer exists")
         # What a request itself asks for is never taken from elsewhere.
         self.assertEqual(self.draw(override_settings={"sd_model_checkpoint": "chosen"})[0], 422)
 
@@ -207,7 +207,7 @@ class Checkpoints(unittest.TestCase):
         (folder / "own.safetensors").unlink()
         status, info = self.draw()
         self.assertEqual(status, 200, info)
-        self.assertRegex(" ".join(info["lowrank"]["warnings"]), "VAE 'own.safetensors' is no longer there")
+        self.assertRegex(" ".join(info["lowrank"]["warnings"]), "VAE 'own.safetensors' no longer exists")
         self.assertEqual(self.draw(override_settings={"sd_vae": "own.safetensors"})[0], 422)
 
     def test_the_starters_card_can_be_drawn_as_it_stands(self):

@@ -80,7 +80,7 @@ class Safety(unittest.TestCase):
             finally:
                 serving.terminate()
                 warnings = serving.communicate(timeout=60)[1]
-            self.assertNotIn("may use this server", warnings)
+            self.assertNotIn("can use this server", warnings)
 
     def test_the_network_needs_a_password(self):
         for words in (["--listen"], ["--server-name", "0.0.0.0"]):

@@ -188,7 +188,7 @@ class Scripts(unittest.TestCase):
         self.assertEqual((margin["label"], margin["minimum"], margin["maximum"], margin["step"]), ("Grid margins (px)", 0, 500, 2))
 
     def test_what_cannot_be_done_is_refused_by_name(self):
-        for name, args, words in (("X/Y/Z plot", xyz(("Nonsense", "1")), "there is no axis 'Nonsense'"),
+        for name, args, words in (("X/Y/Z plot", xyz(("Nonsense", "1")), "unknown axis 'Nonsense'"),
                                   ("X/Y/Z plot", xyz(("Face restore", "1")), "Face restore"),
                                   ("X/Y/Z plot", xyz((99, "1")), "axis number 99"),
                                   ("X/Y/Z plot", xyz(("Steps", "many")), "many"),

@@ -20,11 +20,11 @@ LOWRANK, FIXTURES = sys.argv[1], sys.argv[2]
 COSTLY = {
     "parts": ("a " + "AND b " * 20_000, "20001 parts between AND"),
     "breaks": ("a " + "BREAK b " * 20_000, "chunks of 75 tokens"),
-    "round": ("(" * 100_000 + "a" + ")" * 100_000, "100000 brackets inside each other"),
-    "open": ("([" * 50_000, "100000 brackets inside each other"),
+    "round": ("(" * 100_000 + "a" + ")" * 100_000, "100000 levels of nested brackets"),
+    "open": ("([" * 50_000, "100000 levels of nested brackets"),
     "tags": ("a " + "<lora:attention:0.1>" * 5_000, "5000 network tags"),
     "words": ("fox " * 60_000, "chunks of 75 tokens"),
-    "editing": ("[" + "|".join(f"a{i}" for i in range(400)) + "]", "different texts over the steps"),
+    "editing": ("[" + "|".join(f"a{i}" for i in range(400)) + "]", "distinct texts across the sampling steps"),
 }
 
 
