@@ -130,8 +130,7 @@ std::string refusal_of_kind(const weights::TensorFile& file, std::string_view wa
         "looks like {}, but its keys name no layer of Stable Diffusion (the first is '{}'); it may be for "
         "another kind of model, or its names need converting to kohya's or diffusers'",
         wanted, shown_key(file));
-  const std::string_view bare = wanted.substr(wanted.find(' ') + 1);
-  return fmt::format("is not a {}, it looks like {}; choose another file", bare, kind);
+  return fmt::format("is not {}, it looks like {}; choose another file", wanted, kind);
 }
 
 }  // namespace lowrank::formats

@@ -305,7 +305,7 @@ TEST_F(Stack, ValuesThatAreNotFiniteAreNoted) {
   apply(
       stack,
       {{.adapter = Adapter::match(testing::write_and_open("nan", state), model_.unet, model_.text_encoder)}});
-  EXPECT_THAT(stack.reports()[0].notes, Contains(HasSubstr("not finite")));
+  EXPECT_THAT(stack.reports()[0].notes, Contains(HasSubstr("NaN or infinite values")));
 }
 
 TEST_F(Stack, DerivedWeightsThatWereForgottenAreMadeAgain) {

@@ -279,7 +279,7 @@ class CollectionTest(unittest.TestCase):
                        "fourierft", "randlora", "randlora_sparse", "vera_drawn", "bias_all"):
             shutil.copytree(SOURCE / "tests/fixtures/peft" / folder, self.loras / f"peft_{folder}")
         self.assertEqual(self.verdicts("good"), ("", "LoRA"))
-        for folder, words in {"router": "type XLORA", "gralora": "type GRALORA", "randlora": "different numbers; save it with save_projection", "fourier": "put it in the same folder", "data": "'corda'", "half": "incomplete LoRA", "other": "do not fit",
+        for folder, words in {"router": "type XLORA", "gralora": "type GRALORA", "randlora": "different numbers; save it with save_projection", "fourier": "put it in the same folder", "data": "'corda'", "half": "incomplete LoRA", "other": "do not match",
                               "vera": "save_projection"}.items():
             self.assertIn(words, self.verdicts(folder)[0])
         for folder, kind in {"loha": "LoHa", "oft": "OFT", "boft": "BOFT", "ia3": "IA3", "hra": "HRA", "miss": "MiSS", "delora": "DeLoRA", "vera": "VeRA",

@@ -244,12 +244,12 @@ class ImportTest(unittest.TestCase):
         self.assertLess(sum(p.stat().st_size for p in self.parts()), 10000)
 
     def test_statuses_are_told_apart(self):
-        for status, exit_status, says in ((401, 2, "token"), (403, 2, "token"), (404, 2, "does not have it"), (410, 2, "does not have it")):
+        for status, exit_status, says in ((401, 2, "token"), (403, 2, "token"), (404, 2, "does not exist on"), (410, 2, "does not exist on")):
             self.add_fox()
             self.sites.faults["/files/456"] = [status]
             self.assertIn(says, self.run_lowrank("lora", "import", "civitai:123", status=exit_status).stderr)
         self.sites.api_faults = [404]
-        self.assertIn("does not have it", self.run_lowrank("lora", "import", "https://civitai.com/api/download/models/456", status=2).stderr)
+        self.assertIn("does not exist on", self.run_lowrank("lora", "import", "https://civitai.com/api/download/models/456", status=2).stderr)
 
     def test_what_passes_is_tried_again(self):
         self.add_fox()
@@ -355,7 +355,7 @@ class ImportTest(unittest.TestCase):
     def test_what_is_missing_at_hugging_face(self):
         self.sites.add_repo("ann/empty", {"README.md": (b"x", False), "model.bin": (b"x", True)})
         self.assertIn("--allow-pickle", self.run_lowrank("lora", "import", "ann/empty", status=2).stderr)
-        self.assertIn("does not have it", self.run_lowrank("lora", "import", "ann/nothing", status=2).stderr)
+        self.assertIn("does not exist on", self.run_lowrank("lora", "import", "ann/nothing", status=2).stderr)
         self.assertIn("no file", self.run_lowrank("lora", "import", "ann/empty:x.safetensors", status=2).stderr)
 
     def test_what_is_no_lora_is_not_put_among_them(self):

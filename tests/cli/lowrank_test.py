@@ -251,7 +251,7 @@ class LowrankTest(unittest.TestCase):
         # Its own older sheet may go.
         result = self.run_lowrank("contact-sheet", "-o", "sheet-2.png", "a.png", "a.png")
         self.assertIn("sheet-2.png", result.stdout)
-        self.assertIn("is replaced", result.stderr)
+        self.assertIn("was replaced", result.stderr)
         # What it says of itself are no settings.
         self.refused("recipe", "save", "sheet", "--from", "sheet-2.png", says="contains no settings")
         # Not a picture that it is made of.

@@ -177,7 +177,7 @@ class NamesTest(unittest.TestCase):
                             ("lora", "why", name)):
                 result = self.run_lowrank(*command, status=None)
                 self.assertIn(words, re.sub(r"\s+", " ", result.stdout + result.stderr), command)
-                self.assertNotIn("is no LoRA", result.stdout + result.stderr)
+                self.assertNotIn("is not a LoRA", result.stdout + result.stderr)
             self.assertIn(name, self.run_lowrank("lora", "list").stdout)
             self.assertEqual(json.loads(self.run_lowrank("lora", "show", name, "--json").stdout)["tag"], "")
 

@@ -134,7 +134,7 @@ class OutputNamesTest(unittest.TestCase):
                             may = turn == 1 and count == 1 and pattern == "x.png"
                             if file in seen:
                                 self.assertTrue(may, f"{file} was overwritten")
-                                self.assertIn("is replaced", result.stderr)
+                                self.assertIn("was replaced", result.stderr)
                         for file, content in seen.items():
                             if file not in files:
                                 self.assertEqual(file.read_bytes(), content, f"{file} was changed")

@@ -37,7 +37,7 @@ cmp -s "$work/plain.png" "$work/again.png" || fail "img2img --from does not repe
 run other_init 0 img2img --data-dir "$work/data" --from "$work/plain.png" -i "$work/plain.png" -o "$work/other.png" --quiet
 grep -q "is not the picture" "$work/out/other_init.stderr" || fail "another init picture is not noticed"
 run as_txt2img 0 txt2img --data-dir "$work/data" --from "$work/plain.png" -o "$work/txt.png" --quiet
-grep -q "made from another picture" "$work/out/as_txt2img.stderr" || fail "txt2img --from does not say that the picture came from another"
+grep -q "made from an input picture" "$work/out/as_txt2img.stderr" || fail "txt2img --from does not say that the picture came from another"
 run inpaint 0 img2img "${common[@]}" -i "$picture" -m "$mask" -p "a hat" --inpaint-padding 8 --masked-content original -o "$work/inpaint.png" --size 64x64
 [ "$(size "$work/inpaint.png")" = 57x45 ] || fail "inpainting does not give the whole picture back"
 run inpaint_again 0 img2img --data-dir "$work/data" --from "$work/inpaint.png" -i "$picture" -m "$mask" -o "$work/inpaint2.png" --quiet

@@ -330,11 +330,11 @@ TEST(LoraSkips, IncompleteSetsNameWhatIsMissing) {
 TEST(LoraSkips, FactorsAndAlphasThatMakeNoSenseAreNamed) {
   EXPECT_THAT(skip_reason({{"lora_down.weight", {4, 16}}, {"lora_up.weight", {8, 5}}}),
               HasSubstr("lora_down.weight is [4, 16], lora_up.weight is [8, 5]"));
-  EXPECT_THAT(skip_reason({{"lora_down.weight", {}}, {"lora_up.weight", {8, 5}}}), HasSubstr("do not fit"));
+  EXPECT_THAT(skip_reason({{"lora_down.weight", {}}, {"lora_up.weight", {8, 5}}}), HasSubstr("do not match"));
   EXPECT_THAT(skip_reason({{"lora_down.weight", {0, 16}}, {"lora_up.weight", {8, 0}}}),
-              HasSubstr("do not fit"));
+              HasSubstr("do not match"));
   EXPECT_THAT(skip_reason({{"lora_down.weight", {4, 16}}, {"lora_up.weight", {8, 4}}, {"alpha", {2}}}),
-              HasSubstr("one number"));
+              HasSubstr("a single number"));
   EXPECT_THAT(skip_reason({{"lora_down.weight", {4, 16}},
                            {"lora_up.weight", {8, 4}},
                            {"alpha", {}, std::numeric_limits<float>::quiet_NaN()}}),
@@ -369,7 +369,7 @@ TEST(LoraKeys, EmbeddingsInTheFileAreTakenByTheirName) {
   EXPECT_EQ(reasons.size(), 3u);
   EXPECT_THAT(reasons["bundle_emb.wolf.clip_g"], HasSubstr("second text encoder"));
   EXPECT_THAT(reasons["bundle_emb.bad.clip_l"], HasSubstr("[1, 2, 3]"));
-  EXPECT_THAT(reasons["bundle_emb.odd.t5"], HasSubstr("not known"));
+  EXPECT_THAT(reasons["bundle_emb.odd.t5"], HasSubstr("unknown form"));
   expect_all_counted(lora);
 }
 
@@ -415,22 +415,22 @@ TEST(LoraRefuses, FilesThatAreNone) {
   EXPECT_THAT(error_of([] { open_lora(tiny_model()); }), HasSubstr("an SD 1.x checkpoint"));
   EXPECT_THAT(refusal({{"emb_params", {1, 768}}}), HasSubstr("textual inversion"));
   EXPECT_THAT(refusal({}), HasSubstr("without named tensors"));
-  EXPECT_THAT(refusal({{"control_model.x", {1}}}), HasSubstr("is no LoRA, it looks like a ControlNet"));
+  EXPECT_THAT(refusal({{"control_model.x", {1}}}), HasSubstr("is not a LoRA, it looks like a ControlNet"));
   EXPECT_THAT(refusal({{"ip_adapter.1.to_k_ip.weight", {1}}}), HasSubstr("an IP-Adapter"));
   EXPECT_THAT(refusal({{"encoder.layers.0.mlp.fc1.weight", {1}}}), HasSubstr("a CLIP text encoder"));
   EXPECT_THAT(refusal({{"any.thing.weight", {1, 2, 3}}, {"b.x", {1}}}),
               HasSubstr("(its first tensor is 'any.thing.weight')"));
 }
 
-// No file is refused as what it is said to be: "is no LoRA, it looks like a LoRA".
+// No file is refused as what it is said to be: "is not a LoRA, it looks like a LoRA".
 TEST(LoraRefuses, LorasOfOtherProgramsInATrueSentence) {
   const std::string other = refusal(lora_at("fancy_net.block.7"));
   EXPECT_THAT(other, HasSubstr("'fancy_net.block.7"));
-  EXPECT_EQ(other.find("is no LoRA"), std::string::npos);
+  EXPECT_EQ(other.find("is not a LoRA"), std::string::npos);
   // The names of cloneofsimo's safetensors files; its first .pt files are lists.
   const std::string numbered = refusal({{"unet:0:up", {8, 4}}, {"unet:0:down", {4, 8}}});
   EXPECT_THAT(numbered, HasSubstr("first LoRA trainer"));
-  EXPECT_EQ(numbered.find("is no LoRA"), std::string::npos);
+  EXPECT_EQ(numbered.find("is not a LoRA"), std::string::npos);
   EXPECT_THAT(error_of([] { open_lora(fixture("pickle/list.pt")); }), HasSubstr("first LoRA trainer"));
 }
 
@@ -456,7 +456,7 @@ TEST(LoraBaseModel, IsToldByCrossAttentionWidthOfEveryKind) {
                        {kCross + ".lokr_w2_b", {2, width / 8}}}),
               model);
   }
-  EXPECT_EQ(open_crafted(lora_at(kCross, 768)).base_model_reason, "cross-attention is 768 wide");
+  EXPECT_EQ(open_crafted(lora_at(kCross, 768)).base_model_reason, "cross-attention width is 768");
 }
 
 TEST(LoraBaseModel, SdxlIsToldByItsNames) {
@@ -490,7 +490,7 @@ TEST(LoraBaseModel, MetadataDecidesWhereShapesCannotAndLosesWhereTheyCan) {
   const auto lora = open_crafted(lora_at(kCross, 768), {{"ss_base_model_version", "sdxl_base_v1-0"}});
   EXPECT_EQ(lora.base_model, BaseModel::kSd1);
   EXPECT_EQ(lora.base_model_reason,
-            "cross-attention is 768 wide (although metadata ss_base_model_version is sdxl_base_v1-0)");
+            "cross-attention width is 768 (although metadata ss_base_model_version is sdxl_base_v1-0)");
 }
 
 // ── names and alpha outside the tensors ──
