@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::int64_t kFloat = 4;  // bytes
 // Floats that a latent's cell holds at the peak of a step, per channel of the finest level: skip connections and the
-// inner maps of one transformer block. Source: measured (docs/performance.md: 143 MB for two rows of 64×64 in Stable
-// Diffusion 1.5, 15 of them keys and values).
+// inner maps of one transformer block. Source: measured (bench/results/2026-11-27-engine.md: 143 MB for two rows of
+// 64×64 in Stable Diffusion 1.5, 15 of them keys and values).
 constexpr std::int64_t kFloatsPerChannel = 13;
 constexpr std::int64_t kKept = 4;  // prompts whose keys and values PromptedUNet keeps
 
