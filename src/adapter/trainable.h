@@ -21,8 +21,8 @@ namespace lowrank::adapter {
 struct TrainableOptions {
   std::int64_t rank = 16;
   double alpha = 1.0;  // scale = alpha / rank
-  std::int64_t conv_rank =
-      0;  // > 0: residual blocks and samplers too; this is the rank of their k×k convolutions
+  // > 0: residual blocks and samplers too; this is the rank of their k×k convolutions
+  std::int64_t conv_rank = 0;
   double conv_alpha = 1.0;
   std::uint64_t seed = 0;  // of the first values of lora_down
 };

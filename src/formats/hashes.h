@@ -1,9 +1,9 @@
 // The names by which the community knows a model file: SHA-256 of the whole file or of a part of it, cut
 // short. All are lower-case hexadecimal; compare them without regard to case.
 //
-//   AutoV1   [8]   of the 0x10000 bytes at file offset 0x100000, of what there is in a shorter file (old
-//   infotexts) AutoV2   [10]  of the whole file (`Model hash` of infotexts, Civitai) addnet   [64]  of
-//   everything after the header of a safetensors file, so that metadata do not change it; of the
+//   AutoV1   [8]   of the 0x10000 bytes at file offset 0x100000, or of what there is in a shorter file (old infotexts)
+//   AutoV2   [10]  of the whole file (`Model hash` of infotexts, Civitai)
+//   addnet   [64]  of everything after the header of a safetensors file, so that metadata do not change it; of the
 //                  whole file for a pickle
 //   AutoV3   [12]  the addnet hash cut short (`Lora hashes` of infotexts, Civitai)
 //

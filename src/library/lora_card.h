@@ -44,8 +44,8 @@ struct CardSources {
       {};                              // paths of the file before it was renamed: their sidecars, when no
                                        // file of that name is there and the new name has none
   std::filesystem::path overlay = {};  // what the user wrote where the folder could not be written
-  const std::set<std::string, std::less<>>* listed =
-      nullptr;  // names in the file's folder; null: ask the disk
+  // Names in the file's folder; null: ask the disk
+  const std::set<std::string, std::less<>>* listed = nullptr;
 };
 
 // `metadata` is the file's __metadata__.

@@ -29,11 +29,10 @@ class NoiseModel {
   // The raw prediction (eps or v) for each row.
   //   x          [rows, 4, h, w] float32, already scaled by c_in: the network's own input
   //   timesteps  [rows] float32, all equal, may be fractional
-  //   rows       image 0's pieces, image 1's pieces, …, then (unless left out) one kUncond row per image in
-  //   order call       the how-many-th call of this walk, from 0: prompt editing selects its text by it
+  //   rows       image 0's pieces, image 1's pieces, …, then (unless left out) one kUncond row per image in order
+  //   call       index of this call in the walk, from 0: prompt editing selects its text by it
   //   returns    [rows, 4, h, w] float32
-  // Rows whose conditionings differ in length are the implementer's to split; so is any cutting to save
-  // memory.
+  // The implementer splits rows whose conditionings differ in length, and cuts batches to save memory.
   virtual at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps,
                              std::span<const BranchRow> rows, int call) = 0;
 };
@@ -44,8 +43,8 @@ enum class Prediction { kEps, kV };
 struct Guidance {
   double scale = 7;
   std::vector<std::vector<double>> weights = {};  // [image][piece]; at least one piece per image
-  double skip_early =
-      0;  // "Skip Early CFG": calls k with k / total_calls ≤ this leave the negative prompt out; 0 off
+  // "Skip Early CFG": calls k with k / total_calls ≤ this leave the negative prompt out; 0 off
+  double skip_early = 0;
   double s_min_uncond = 0;        // NGMS: below this sigma every second call leaves it out; 0 off
   bool s_min_uncond_all = false;  // NGMS in every call, not only the odd ones
   int total_calls = 0;            // steps, twice that for second-order samplers (planned_calls() in run.h)
@@ -58,9 +57,10 @@ class Denoiser {
            std::stop_token stop = {});
 
   // D(x, sigma) after guidance, for samplers that walk in sigma. x [n, 4, h, w] in latent units, sigma > 0.
-  //   eps:  D = x − sigma·eps(x·c_in, t)      v:  D = x/(sigma²+1) − v·sigma/√(sigma²+1)      c_in =
-  //   1/√(sigma²+1) LCM table:  D ← c_skip·x + c_out·D,  s = 10·t,  c_skip = 0.25/(s²+0.25),  c_out =
-  //   s/√(s²+0.25)
+  //   c_in = 1/√(sigma²+1)
+  //   eps:        D = x − sigma·eps(x·c_in, t)
+  //   v:          D = x/(sigma²+1) − v·sigma/√(sigma²+1)
+  //   LCM table:  D ← c_skip·x + c_out·D,  s = 10·t,  c_skip = 0.25/(s²+0.25),  c_out = s/√(s²+0.25)
   // Throws Error(kCancelled) on a stop request, before the network runs.
   at::Tensor denoise(const at::Tensor& x, float sigma);
 
@@ -71,15 +71,14 @@ class Denoiser {
   // x with z where it is to stay; x itself when nothing is kept.
   at::Tensor with_kept(const at::Tensor& x) const;
 
-  // eps after guidance on eps, for samplers that walk in timesteps (x is scaled as in training: x = √ᾱ·x₀ +
-  // √(1−ᾱ)·ξ).
-  //   v prediction:  eps = √ᾱ[t]·v + √(1−ᾱ[t])·x
+  // eps after guidance on eps, for samplers that walk in timesteps.
+  //   x is scaled as in training:  x = √ᾱ·x₀ + √(1−ᾱ)·ξ
+  //   v prediction:                eps = √ᾱ[t]·v + √(1−ᾱ[t])·x
   struct GuidedEps {
     at::Tensor guided;
     at::Tensor uncond;  // of the negative prompt; the first piece's where that was left out
   };
-  // `scale_factor` multiplies the guidance scale (DDIM CFG++ divides it by 12.5 and needs `uncond` in each
-  // call).
+  // `scale_factor` multiplies the guidance scale (DDIM CFG++ divides it by 12.5 and needs `uncond` in each call).
   enum class Need { kGuided, kGuidedAndUncond };
   GuidedEps predict_eps(const at::Tensor& x, float timestep, double scale_factor = 1,
                         Need need = Need::kGuided);

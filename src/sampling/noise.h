@@ -34,8 +34,8 @@ struct ImageNoiseOptions {
   double subseed_strength = 0;               // "Variation strength" 0…1; 0: none
   int seed_resize_from_width = 0;            // in pixels; both > 0: "Resize seed from"
   int seed_resize_from_height = 0;
-  std::int64_t eta_noise_seed_delta =
-      0;  // ENSD: after the start noise the generators restart from seed + this
+  // ENSD: after the start noise the generators restart from seed + this
+  std::int64_t eta_noise_seed_delta = 0;
   std::int64_t channels = 4, height = 0, width = 0;  // latent size (pixels / 8)
 };
 

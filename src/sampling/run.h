@@ -15,13 +15,12 @@
 
 namespace lowrank::sampling {
 
-// Where a walk begins that does not begin with noise alone: img2img, inpainting, the second pass of hires
-// fix.
+// Where a walk begins that does not begin with noise alone: img2img, inpainting, the second pass of hires fix.
 struct ImageStart {
   at::Tensor latent;       // z [n, 4, h, w]
   double strength = 0.75;  // 0 … 1: how far back towards noise
-  bool makes_all_steps =
-      false;  // the schedule is lengthened so that `steps` steps run, whatever the strength
+  // The schedule is lengthened so that `steps` steps run, whatever the strength
+  bool makes_all_steps = false;
   double noise_multiplier = 1, extra_noise = 0;
   // Inpainting: 1 where the picture is made anew, 0 where z stays; broadcasts to z. Undefined: 1 everywhere.
   at::Tensor repaint;
@@ -35,8 +34,8 @@ struct SampleRequest {
   bool always_discard_next_to_last_sigma = false;
   bool sgm_noise_multiplier = false;  // start at ξ·√(1+sigma²) instead of ξ·sigma
   bool quantize_timesteps = false;    // "enable quantization in K samplers"
-  NoiseTable table =
-      NoiseTable::stable_diffusion();  // after downcast() and zero_terminal_snr(), if asked for
+  // After downcast() and zero_terminal_snr(), if asked for
+  NoiseTable table = NoiseTable::stable_diffusion();
   Prediction prediction = Prediction::kEps;
   Guidance guidance = {};  // total_calls is filled in
   std::optional<ImageStart> image = std::nullopt;
@@ -74,8 +73,8 @@ ImageSteps image_steps(int steps, double strength, bool makes_all_steps);
 Walk cut_walk(const SamplerRow& sampler, const Walk& whole, const ImageSteps& steps);
 
 // z with unit noise on it at the first level of a walk cut from `whole`:
-//   sigma samplers      z + ξ·(sigma + extra)          timestep samplers   √ᾱ·(z + ξ·extra) + √(1−ᾱ)·ξ,  ᾱ at
-//   T[made − 1]
+//   sigma samplers      z + ξ·(sigma + extra)
+//   timestep samplers   √ᾱ·(z + ξ·extra) + √(1−ᾱ)·ξ,  ᾱ at T[made − 1]
 at::Tensor start_from_image(const SamplerRow& sampler, const Walk& whole, const Walk& cut,
                             const ImageSteps& steps, const NoiseTable& table, const ImageStart& start,
                             const at::Tensor& unit_noise);
@@ -88,8 +87,7 @@ at::Tensor start_latent(const SamplerRow& sampler, const Walk& walk, const at::T
                         bool sgm_noise_multiplier);
 
 // Walks from `x`, which lies at the first level. `whole_schedule` gives the range of Brownian noise (img2img:
-// the schedule before cutting). Settings that A1111 does not pass to this sampler are set to their neutral
-// value.
+// the schedule before cutting). Settings that A1111 does not pass to this sampler are set to their neutral value.
 at::Tensor walk(const SamplerRow& sampler, Denoiser& denoiser, at::Tensor x, const Walk& walk,
                 std::span<const float> whole_schedule, NoiseSource& noise, const SamplerSettings& settings,
                 const StepListener& listener = {}, std::stop_token stop = {});

@@ -24,8 +24,8 @@
 namespace lowrank::adapter::kinds {
 
 // LoRA, LoCon:   ΔW = up·down               down [r, in, kh, kw], up [out, r]
-// with mid:      ΔW[o,i,y,x] = Σ up[o,a]·mid[a,b,y,x]·down[b,i]       (Tucker; mid [r, r, kh, kw], down [r,
-// in]) lora_up.bias [out]: Δb
+// with mid:      ΔW[o,i,y,x] = Σ up[o,a]·mid[a,b,y,x]·down[b,i]       (Tucker; mid [r, r, kh, kw], down [r, in])
+// lora_up.bias [out]: Δb
 // KaSA, AdaLoRA: ΔW = up·diag(lora_diag or lora_E)·down
 Formula lora(const Module& module, const LayerShape& layer);
 
@@ -52,8 +52,7 @@ Formula norm(const Module& module, const LayerShape& layer);
 // A acts on the input channels of a convolution. With bm, B is of Tucker form.
 Formula glora(const Module& module, const LayerShape& layer);
 
-// OFT:    W'[k,m] = Σ_n R[k,n,m]·W[k,n] on blocks of n output rows, R = (I + Q)(I − Q)⁻¹, Q = blocks −
-// blocksᵀ,
+// OFT:    W'[k,m] = Σ_n R[k,n,m]·W[k,n] on blocks of n output rows, R = (I + Q)(I − Q)⁻¹, Q = blocks − blocksᵀ,
 //         ‖Q‖ limited to alpha·out; oft_diag holds R itself; `rescale` [out] multiplies rows. ΔW = W' − W.
 Formula oft(const Module& module, const LayerShape& layer);
 

@@ -52,8 +52,8 @@ std::string_view adapter_kind_name(AdapterKind kind);  // "LoRA", "LoCon", …
 struct EntryFacts {
   bool on_input = false;               // IA3 scales the inputs
   std::int64_t rows = 0, columns = 0;  // SHiRA's indices reach that far
-  bool is_magnitude_of_outputs =
-      false;  // `dora_scale` [1, c, 1, 1] means PEFT's, not LyCORIS': see dora_norm()
+  // `dora_scale` [1, c, 1, 1] means PEFT's, not LyCORIS': see dora_norm()
+  bool is_magnitude_of_outputs = false;
 };
 
 using PartViews = std::map<std::string, weights::TensorView, std::less<>>;

@@ -16,8 +16,8 @@ using nlohmann::ordered_json;  // the first pattern that fits wins, so their ord
 
 constexpr std::size_t kMaxTextBytes = 4u << 20;
 constexpr int kDeepestSettings = 32;
-constexpr std::size_t kMaxFields =
-    20'000;  // in the whole object; SDXL has some 800 layers to name in a pattern
+// In the whole object; SDXL has some 800 layers to name in a pattern
+constexpr std::size_t kMaxFields = 20'000;
 constexpr int kMaxCayleyTerms = 100;
 
 constexpr std::array<std::string_view, 16> kAppliedTypes = {

@@ -28,8 +28,8 @@ namespace {
 constexpr std::int64_t kTile = 16;                   // rows of a tile, and columns of a result tile
 constexpr std::int64_t kTileBytes = 1024;            // 16 rows of 64 bytes
 constexpr std::int64_t kLowBytes = kBlockDepth * 2;  // in a left row: high halves, then low halves
-constexpr std::int64_t kStepBytes =
-    2 * kTileBytes;  // of a panel: the high and the low tile of kDepthStep depths
+// Of a panel: the high and the low tile of kDepthStep depths
+constexpr std::int64_t kStepBytes = 2 * kTileBytes;
 
 // Source: Intel's programming reference; the kernel's Documentation/arch/x86/xstate.rst for the permission.
 constexpr int kArchRequestPermission = 0x1023, kTileData = 18;

@@ -4,8 +4,8 @@
 // which one runs.
 //
 //   left block    up to kBlockRows rows of up to kBlockDepth numbers, kRowBytes apart
-//   right block   panels of kPanel columns, each [depth][kPanel], depth rounded up to a multiple of
-//   kDepthStep result        float32 rows of panels · kPanel numbers
+//   right block   panels of kPanel columns, each [depth][kPanel], depth rounded up to a multiple of kDepthStep
+//   result        float32 rows of panels · kPanel numbers
 //
 // A number takes four bytes in either format: a float, or two bfloat16 (Note [split numbers] in
 // block_amx.cc). Rows past the last and depth past the end must hold finite numbers and zeros respectively:
@@ -20,12 +20,12 @@
 namespace lowrank::kernels {
 
 constexpr std::int64_t kPanel = 16;
-constexpr std::int64_t kBlockDepth =
-    320;  // a panel pair, 40 KB, stays in a level-1 cache; divides SD's widths
+// A panel pair, 40 KB, stays in a level-1 cache; divides SD's widths
+constexpr std::int64_t kBlockDepth = 320;
 constexpr std::int64_t kDepthStep = 32;
 constexpr std::int64_t kBlockRows = 192;
-constexpr std::int64_t kRowBytes =
-    kBlockDepth * 4 + 64;  // an odd number of cache lines: rows do not share cache sets
+// An odd number of cache lines: rows do not share cache sets
+constexpr std::int64_t kRowBytes = kBlockDepth * 4 + 64;
 
 // Bytes of a right block, and of one of its panels.
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t step) {
@@ -89,8 +89,7 @@ const BlockKernel& block_kernel();
 // All that run here, portable SIMD first: for tests and benchmarks.
 std::vector<const BlockKernel*> block_kernels();
 
-// Portable SIMD on the best instruction set at hand; null when the processor or the system lacks the matrix
-// unit.
+// Portable SIMD on the best instruction set at hand; null when the processor or the system lacks the matrix unit.
 const BlockKernel& simd_block_kernel();
 const BlockKernel* amx_block_kernel();
 

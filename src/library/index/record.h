@@ -30,8 +30,8 @@ struct Record {
   // hashes, lower-case hexadecimal; "" not computed, or nothing there to compute them of
   std::string sha256, autov1, addnet, sshs, sshs_legacy;
   // what it is
-  std::int64_t layout =
-      0;  // formats::LoraSummary's, of a checkpoint formats::layout_digest(); 0: it has a problem
+  // Formats::LoraSummary's, of a checkpoint formats::layout_digest(); 0: it has a problem
+  std::int64_t layout = 0;
   std::string problem, architecture, base_reason, kinds;
   std::int64_t rank_low = 0, rank_high = 0, cross_width = 0, text_width = 0, unet_modules = 0,
                text_modules = 0;

@@ -28,8 +28,8 @@ struct Listing {
 struct WalkProblem {
   std::string relative;  // below the place, "" the place itself
   std::string sentence;  // names the whole path, the reason and what to do
-  bool may_hold_files =
-      false;  // a folder that is there but cannot be read just now, so that what lay in it is not gone
+  // A folder that is there but cannot be read just now, so that what lay in it is not gone
+  bool may_hold_files = false;
 };
 
 // Calls `take` for each folder, the place's own first, sub-folders in natural order. Links are followed; a

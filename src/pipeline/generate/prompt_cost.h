@@ -12,8 +12,8 @@ struct PromptMemoryRequest {
   std::int64_t pictures = 1;  // made together
   std::int64_t cells = 0;     // of the latent: height · width
   bool pads = false;          // prompt and negative prompt are made equally long
-  std::int64_t chunks =
-      0;  // to be encoded, where LoRAs that switch make them more than the prompt has; else 0
+  // To be encoded, where LoRAs that switch make them more than the prompt has; else 0
+  std::int64_t chunks = 0;
 };
 
 // Bytes that `parsed` takes beyond what a prompt of one piece and one chunk takes, about: the encoded texts, their keys

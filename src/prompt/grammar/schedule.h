@@ -35,8 +35,8 @@ bool is_there(const std::vector<Presence>& times, int call);
 struct ScheduleSteps {
   int base = 20;                  // of the first pass
   std::optional<int> hires = {};  // set while resolving for the hires pass: its own count
-  bool use_old_timelines =
-      false;  // "Use old prompt editing timelines": value < 1 is a fraction; hires is not considered
+  // "Use old prompt editing timelines": value < 1 is a fraction; hires is not considered
+  bool use_old_timelines = false;
 };
 
 // All boundaries in order with the text at each; the last one is the pass's last step. Equal neighbours are

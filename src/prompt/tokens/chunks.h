@@ -67,13 +67,13 @@ class EmbeddingTable {
 
 struct ChunkedText {
   std::vector<TokenChunk> chunks;  // at least one
-  int token_count =
-      0;  // as A1111 shows it: 75 per chunk closed on the way and the real length of the last one
+  // As A1111 shows it: 75 per chunk closed on the way and the real length of the last one
+  int token_count = 0;
 };
 
 struct ChunkOptions {
-  int comma_backtrack =
-      20;  // "Prompt word wrap length limit": a cut may go back this far to a comma; 0: never
+  // "Prompt word wrap length limit": a cut may go back this far to a comma; 0: never
+  int comma_backtrack = 20;
   const EmbeddingTable* embeddings = nullptr;  // not owned
 };
 

@@ -12,8 +12,8 @@ namespace {
 constexpr double kRelativeTolerance = 0.05, kAbsoluteTolerance = 0.0078;
 constexpr float kFirstStep = 0.05F;
 constexpr double kAcceptSafety = 0.81;
-constexpr int kMaxAttempts =
-    20000;  // far beyond any walk; a model that never agrees with itself must not hang us
+// Far beyond any walk; a model that never agrees with itself must not hang us
+constexpr int kMaxAttempts = 20000;
 
 // ‖(low − high)/δ‖ / √count, δ = max(atol, rtol·max(|low|, |previous low|)); over the whole batch, as the
 // reference. A plain loop in double: a tensor reduction's result could depend on the number of threads.

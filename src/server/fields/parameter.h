@@ -36,8 +36,8 @@ struct ParameterRow {
   // The field without which this one does nothing: while that is absent, false or empty, a value that cannot be
   // used is passed over instead of refused.
   std::string_view needs = {};
-  bool is_own =
-      false;  // LowRank's own: of A1111's clients anything may come under this name, which A1111 passes over
+  // LowRank's own: of A1111's clients anything may come under this name, which A1111 passes over
+  bool is_own = false;
 };
 using ParameterRows = std::span<const ParameterRow>;
 
