@@ -94,7 +94,7 @@ std::string describe(const LoraTag& lora) {
   if (!lora.block_elements.empty()) out += fmt::format(", element rule {}", lora.block_elements);
   if (lora.block_base) out += fmt::format(", X = {:g}", *lora.block_base);
   if (lora.window.start) out += fmt::format(", from step {:g}", *lora.window.start);
-  if (lora.window.stop) out += fmt::format(", until before step {:g}", *lora.window.stop);
+  if (lora.window.stop) out += fmt::format(", before step {:g}", *lora.window.stop);
   if (!lora.times.empty()) {
     const std::string calls = calls_text(lora.times);
     out += calls.empty() ? ", never (prompt editing)" : fmt::format(", at model {} (prompt editing)", calls);

@@ -58,7 +58,7 @@ constexpr FieldRow kFields[] = {
     {"seed_resize_from_w", "seed-resize-width", "Seed resize from-1", &R::seed_resize_width, -1, 4096, "width at which the seed was originally used"},
     {"seed_resize_from_h", "seed-resize-height", "Seed resize from-2", &R::seed_resize_height, -1, 4096, "height at which the seed was originally used"},
     {"CLIP_stop_at_last_layers", "clip-skip", "Clip skip", &R::clip_skip, 1, 24, "1: use the text encoder's last layer, 2: the one before it …"},
-    {"eta_noise_seed_delta", "ensd", "ENSD", &R::ensd, -2147483647, 2147483647, "eta noise seed delta"},
+    {"eta_noise_seed_delta", "ensd", "ENSD", &R::ensd, -2147483647, 2147483647, "eta noise seed delta (ENSD)"},
     {"randn_source", "rng", "RNG", &R::rng, {}, {}, "source of noise: GPU, NV (the same numbers) or CPU", {}, {.choices = [] { return Names(kNoiseSources); }, .only_choices = true}},
     {"s_min_uncond", "ngms", "NGMS", &R::ngms, 0, 15, "below this sigma every second step skips the negative prompt"},
     {"s_min_uncond_all", "ngms-all-steps", "NGMS all steps", &R::ngms_all_steps, {}, {}, "skip the negative prompt in every step below --ngms"},

@@ -39,7 +39,7 @@ Json operation(const RouteRow& row) {
       parameters.push_back(
           {{"name", query.name}, {"in", "query"}, {"required", query.is_required}, {"schema", schema}});
     }
-  const Json error = {{"description", "what is wrong, in `detail` (or `error.message` in OpenAI's form)"},
+  const Json error = {{"description", "the error message, in `detail` (or `error.message` in OpenAI's form)"},
                       {"content", {{"application/json", {{"schema", {{"type", "object"}}}}}}}};
   Json responses = {
       {"200",

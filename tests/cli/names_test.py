@@ -201,7 +201,7 @@ class NamesTest(unittest.TestCase):
                               ("a fox <hypernet:x:1>", "hypernetworks"),
                               ("{<lora:z:1>|<lora:z:0.5>}", "braces"),
                               ("a <lora:z:1", "not closed"),
-                              ("a < lora:z:1>", "blank"),
+                              ("a < lora:z:1>", "space"),
                               ("a &lt;lora:z:1&gt;", "HTML"),
                               ("a \uff1clora:z:1\uff1e", "uses characters other than"),
                               ("a <LORA:z:1>", "write 'lora'")):

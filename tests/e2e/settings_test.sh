@@ -25,7 +25,7 @@ settings broken.png | grep -q '^Negative prompt: blurry$' || fail "settings beca
 # No seed: that is told.
 printf 'a fox\nNegative prompt: blurry\nSteps: 20, Sampler: Euler, CFG scale: 7, Size: 64x64' > seedless.txt
 draw txt2img --from seedless.txt -o seedless.png
-grep -q 'does not say Seed.*random seed' errors || fail "a random seed was taken without a word: $(cat errors)"
+grep -q 'does not state Seed.*random seed' errors || fail "a random seed was taken without a word: $(cat errors)"
 printf 'a fox\nSteps: 20, Seed: 5' > few.txt
 draw txt2img --from few.txt -o few.png
 grep -q "the line 'Steps: 20, Seed: 5' looks like settings" errors || fail "the unread line is not named: $(cat errors)"

@@ -81,8 +81,8 @@ refused size_text "WIDTHxHEIGHT" "${base[@]}" -p a --size 12by12
 refused steps "steps is 0" "${base[@]}" -p a --steps 0
 refused steps_text "steps is 'many'" "${base[@]}" -p a --steps many
 refused cfg "cfg is 'nan'" "${base[@]}" -p a --cfg nan
-refused model "no checkpoint 'missing'" "${base[@]}" -p a --model missing
-refused vae "no VAE 'missing'" "${base[@]}" -p a --vae missing
+refused model "no checkpoint named 'missing'" "${base[@]}" -p a --model missing
+refused vae "no VAE named 'missing'" "${base[@]}" -p a --vae missing
 refused lora "did you mean attention" "${base[@]}" -p "a <lora:attentio:1>"
 refused no_model "$work/data/models/Lora" "${base[@]}" -p a --model "$work/data/models/Lora/attention.safetensors"
 refused data_dir "no-such-folder" txt2img --data-dir "$work/no-such-folder" -p a

@@ -72,10 +72,10 @@ TEST(Decode, OtherFilesAreNoPicturesAndAreNamedWhereKnown) {
   using namespace std::string_literals;
   const std::pair<std::string, std::string> cases[] = {
       {"", "is empty"},
-      {"\x89", "no PNG, JPEG, WebP, GIF, BMP or TIFF picture"},
-      {"RIFF\x04\0\0\0WAVE"s, "no PNG"},
-      {"\xff\xd8", "no PNG"},
-      {"BM"s, "no PNG"},
+      {"\x89", "not a PNG, JPEG, WebP, GIF, BMP or TIFF picture"},
+      {"RIFF\x04\0\0\0WAVE"s, "not a PNG"},
+      {"\xff\xd8", "not a PNG"},
+      {"BM"s, "not a PNG"},
       {"\0\0\0\x1c"s + "ftypavif\0\0\0\0"s, "an AVIF picture"},
       {"\0\0\0\x18"s + "ftypheic\0\0\0\0"s, "a HEIC picture"},
       {"\xff\x0a\x00"s, "a JPEG XL picture"},

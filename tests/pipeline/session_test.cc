@@ -354,7 +354,7 @@ TEST(Session, BadRequestsAreOneSentence) {
   EXPECT_THAT(error_of(session, with([](auto& r) { r.rng = "dice"; })), HasSubstr("dice"));
   EXPECT_THAT(error_of(session, with([](auto& r) { r.emphasis = "Loud"; })), HasSubstr("Loud"));
   EXPECT_THAT(error_of(session, with([](auto& r) { r.checkpoint = "none"; })),
-              HasSubstr("no checkpoint 'none'"));
+              HasSubstr("no checkpoint named 'none'"));
   EXPECT_THAT(error_of(session, with([](auto& r) { r.styles = {"none"}; })), HasSubstr("no style 'none'"));
 }
 

@@ -238,24 +238,24 @@ TEST(Workflow, BadRequestsAreOneSentence) {
   };
   EXPECT_THAT(error_of(session, with(tiny_request(),
                                      [](auto& r) { r.enable_hr = true, r.hr_upscaler = "None such"; })),
-              HasSubstr("no upscaler 'None such'"));
+              HasSubstr("unknown upscaler 'None such'"));
   EXPECT_THAT(
       error_of(session, with(tiny_request(), [](auto& r) { r.enable_hr = true, r.hr_sampler = "Foo"; })),
       HasSubstr("unknown sampler 'Foo'"));
   EXPECT_THAT(
       error_of(session, with(tiny_request(), [](auto& r) { r.enable_hr = true, r.hr_checkpoint = "none"; })),
-      HasSubstr("no checkpoint 'none'"));
+      HasSubstr("no checkpoint named 'none'"));
   EXPECT_THAT(error_of(session, with(tiny_request(),
                                      [](auto& r) {
                                        r.refiner_checkpoint = "missing",
                                        r.refiner_switch_at = request::Decimal(0.5);
                                      })),
-              HasSubstr("no checkpoint 'missing'"));
+              HasSubstr("no checkpoint named 'missing'"));
   EXPECT_THAT(
       error_of(session, with(from_picture(), [](auto& r) { r.denoising_strength = request::Decimal(1.5); })),
       HasSubstr("--denoising is 1.5"));
   EXPECT_THAT(error_of(session, with(from_picture(), [](auto& r) { r.upscaler_for_img2img = "Foo"; })),
-              HasSubstr("no upscaler 'Foo'"));
+              HasSubstr("unknown upscaler 'Foo'"));
   EXPECT_THAT(error_of(session,
                        with(from_picture(),
                             [](auto& r) { r.mask = mask(), r.inpaint_full_res = false, r.resize_mode = 3; })),

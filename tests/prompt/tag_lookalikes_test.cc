@@ -20,10 +20,10 @@ TEST(TagLookalikes, WhatWasMeantAsATagIsNamedWithItsFault) {
   };
   for (const Row& row : {Row{"a fox <lora:x:1", "not closed"},
                          {"a fox, <lora:x:0.8\nblue sky", "not closed"},
-                         {"< lora:x:1>", "blank"},
-                         {"<lora :x:1>", "blank"},
-                         {"<\u200blora:x:1>", "blank"},
-                         {"<\u00a0lora:x:1>", "blank"},
+                         {"< lora:x:1>", "space"},
+                         {"<lora :x:1>", "space"},
+                         {"<\u200blora:x:1>", "space"},
+                         {"<\u00a0lora:x:1>", "space"},
                          {"&lt;lora:x:1&gt;", "HTML"},
                          {"&#60;lora:x:1&#62;", "HTML"},
                          {"\uff1clora:x:1\uff1e", "uses characters other than"},
@@ -37,7 +37,7 @@ TEST(TagLookalikes, WhatWasMeantAsATagIsNamedWithItsFault) {
                          {"<lora>", "no name"},
                          {"<\uff4c\uff4f\uff52\uff41:x:1>", ""},
                          {"<hypernet:x", "not closed"},
-                         {"< lyco:x:1>", "blank"}}) {
+                         {"< lyco:x:1>", "space"}}) {
     const auto networks = parse_extra_networks(row.text);
     ASSERT_EQ(networks.warnings.size(), 1u) << row.text;
     EXPECT_THAT(networks.warnings[0], HasSubstr(row.fault)) << row.text;

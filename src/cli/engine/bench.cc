@@ -77,9 +77,10 @@ int bench(const CommandCall& call) {
   fmt::print("{} {:8.3f} s fastest, {:.3f} s mean of {}\n",
              guided ? "CFG step         " : "step (CFG 1)     ", fastest, sum / steps, steps);
   if (steps > 1) fmt::print("processor time    {:8.3f} s in the last step, all threads\n", processor);
-  fmt::print("VAE decode        {:8.3f} s a picture\n", result.seconds_decode / pictures);
+  fmt::print("VAE decode        {:8.3f} s per picture\n", result.seconds_decode / pictures);
   fmt::print(
-      "tensors           {:8.3f} GB in the U-Net, {:.3f} GB in the VAE; grew {} times after the first step\n",
+      "tensors           {:8.3f} GB in the U-Net, {:.3f} GB in the VAE; memory grew {} times after the first "
+      "step\n",
       static_cast<double>(unet_bytes) / 1e9, static_cast<double>(tensor::highest_arena_bytes()) / 1e9,
       steps_grew);
   fmt::print("peak memory       {:8.3f} GB\n", peak_gigabytes());

@@ -38,7 +38,7 @@ std::string joined_counts(const Record& record) {
 std::string type_line(const Record& record) {
   if (record.type.empty()) return "";
   if (record.type_origin == "guess") return fmt::format("{} (guessed: {})", record.type, record.type_reason);
-  return fmt::format("{} (says {})", record.type, record.type_origin == "user" ? "you" : "Civitai");
+  return fmt::format("{} (set by {})", record.type, record.type_origin == "user" ? "you" : "Civitai");
 }
 
 std::string how_found(const library::FoundLora& found, const std::string& asked) {

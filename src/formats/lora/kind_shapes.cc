@@ -25,7 +25,7 @@ void check_lora(ShapeCheck& check) {
   if (check.has("lora_up.bias")) check.part("lora_up.bias", {check.layer().out()});
   for (const char* vector : {"lora_diag", "lora_E"})
     if (check.has(vector) && check.count(vector) != rank)
-      check.fail("{} is {}, the rank is {}", vector, shape_text(check.shape(vector)), rank);
+      check.fail("{} is {}, but the rank is {}", vector, shape_text(check.shape(vector)), rank);
   if (check.module().kind == AdapterKind::kKasa) {
     check.linear_only();
     if (rank >= std::min(check.layer().out(), check.layer().in()))
@@ -176,7 +176,8 @@ void check_common(ShapeCheck& check) {
   for (const char* number : {"scale", "scalar"})
     if (check.has(number) && check.count(number) != 1) check.fail("{} is not a single number", number);
   if (check.has("bias") && check.count("bias") != layer.out() * layer.columns())
-    check.fail("bias is {}, the layer's weight {}", shape_text(check.shape("bias")), shape_text(layer.sizes));
+    check.fail("bias is {}, but the layer's weight is {}", shape_text(check.shape("bias")),
+               shape_text(layer.sizes));
   if (check.has("base_layer.bias")) check.elements("base_layer.bias", layer.out(), "outputs");
   const bool is_peft = check.has("lora_magnitude_vector");
   if (!is_peft && !check.has("dora_scale")) return;

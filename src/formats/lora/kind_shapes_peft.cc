@@ -115,7 +115,7 @@ void check_shira(ShapeCheck& check) {
   const std::int64_t count = check.count("shira_weight");
   const LayerSizes& layer = check.linear_only().part("shira_indices", {2, count}).layer();
   if (check.module().facts.rows > layer.out() || check.module().facts.columns > layer.in())
-    check.fail("shira_indices reaches row {} and column {} of the layer {}", check.module().facts.rows,
+    check.fail("shira_indices contains row {} and column {}, outside the layer {}", check.module().facts.rows,
                check.module().facts.columns, shape_text(layer.sizes));
 }
 

@@ -69,7 +69,7 @@ std::optional<std::string> unsupported_form(std::string_view key) {
   if (key.find(".modules_to_save.") != std::string_view::npos)
     return "a whole module saved by PEFT is not supported";
   if (key.ends_with(".base_layer.weight"))
-    return "the base weight that PEFT stores beside its adapter; the checkpoint's own is used";
+    return "the base weight that PEFT stores with its adapter; the checkpoint's own is used";
   return std::nullopt;
 }
 

@@ -154,8 +154,9 @@ std::int64_t layout_digest(const LoraFile& lora) {
 LoraFit fit_lora(const LoraFile& lora, const ModelLayers& model) {
   LoraFit fit;
   if (lora.base_model != BaseModel::kOther && lora.base_model != model.base_model)
-    fit.family = fmt::format("the file is {} ({}), the checkpoint {}", architecture_name(lora.base_model),
-                             lora.base_model_reason, architecture_name(model.base_model));
+    fit.family =
+        fmt::format("the file is {} ({}), but the checkpoint is {}", architecture_name(lora.base_model),
+                    lora.base_model_reason, architecture_name(model.base_model));
   const LoraMatch match = match_lora(lora, model);
   fit.unusable = unusable_reason(lora);
   fit.keys_unknown = static_cast<std::int64_t>(lora.unknown.size());
@@ -194,7 +195,7 @@ std::string module_of(const BundledEmbedding& embedding) {
 
 std::string embedding_misfit(const BundledEmbedding& embedding, std::int64_t width) {
   if (embedding.vectors.shape[1] == width) return "";
-  return fmt::format("the embedding '{}' has width {}, this model's text encoder {}", embedding.name,
+  return fmt::format("the embedding '{}' has width {}, but this model's text encoder has {}", embedding.name,
                      embedding.vectors.shape[1], width);
 }
 

@@ -263,7 +263,7 @@ void throw_for_status(const HttpReply& reply, const std::string& what, const std
     case 410:
       throw Error(kNotFound, "{}: does not exist on {} (status {}).", what, from, reply.status);
     case 429:
-      throw Error(kIo, "{}: {} was asked too often (status 429); try again later.", what, from);
+      throw Error(kIo, "{}: {} received too many requests (status 429); try again later.", what, from);
     default:
       throw Error(kIo, "{}: {} answered with status {}; try again later.", what, from, reply.status);
   }

@@ -35,7 +35,7 @@ std::vector<Login> parse_logins(std::string_view text, std::string_view option) 
   for (const std::string& item : split_list(text)) {
     const std::size_t colon = item.find(':');
     if (colon == std::string::npos || colon == 0 || colon + 1 == item.size())
-      throw Error(kBadInput, "{} must be user:password, separated by commas.", option);
+      throw Error(kBadInput, "{} must be user:password; separate several with commas.", option);
     logins.push_back({.user = item.substr(0, colon), .password = item.substr(colon + 1)});
   }
   return logins;

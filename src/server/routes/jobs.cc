@@ -45,7 +45,7 @@ constexpr ParameterRow kJobList[] = {
     {.name = "previews",
      .type = kBoolean,
      .standard = "false",
-     .help = "the picture is being watched: generate previews"},
+     .help = "whether the running picture is being watched, so that previews are generated"},
 };
 constexpr ParameterRow kCancelAll[] = {
     {.name = "kinds", .type = kStrings, .help = "only jobs of these kinds (default: all)", .max_length = 32},
