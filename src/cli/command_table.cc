@@ -428,7 +428,12 @@ const CommandRow* find_command(std::string_view name) {
 }
 
 std::string_view data_folder_help() {
-  return "The data folder has A1111's layout: models/Stable-diffusion, models/Lora and models/VAE with sub-folders, embeddings, styles.csv, outputs. It is --data-dir, else $LOWRANK_DATA_DIR, else the current folder if it contains models/, else the source tree that the program was built in, else ~/lowrank. ComfyUI's folders (models/checkpoints, models/loras, models/upscale_models) are searched too. The bundled starter model is used if there is no checkpoint, and its LoRAs are always available; a LoRA in the data folder takes precedence over a starter LoRA of the same name.";
+  return "The data folder has A1111's layout: models/Stable-diffusion, models/Lora and models/VAE with "
+         "sub-folders, embeddings, styles.csv, outputs. It is --data-dir, else $LOWRANK_DATA_DIR, else the "
+         "current folder if it contains models/, else the source tree that the program was built in, else "
+         "~/lowrank. ComfyUI's folders (models/checkpoints, models/loras, models/upscale_models) are "
+         "searched too. The bundled starter model is used if there is no checkpoint, and its LoRAs are "
+         "always available; a LoRA in the data folder takes precedence over a starter LoRA of the same name.";
 }
 
 }  // namespace lowrank::cli

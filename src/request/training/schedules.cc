@@ -27,7 +27,7 @@ double cosine(const ScheduleStep& at) {
 constexpr ScheduleRow kSchedules[] = {
     {"constant", "stays at its peak", false, constant},
     {"constant_with_warmup", "the same as constant", false, constant},
-    {"linear", "falls to 0 in a straight line", true, linear},
+    {"linear", "falls linearly to 0", true, linear},
     {"cosine", "falls to 0 along half a cosine wave", true, cosine},
 };
 

@@ -144,11 +144,11 @@ Json training_schema() {
     properties[request::field_name(row.flag)] = std::move(schema);
   }
   properties["train_data_dir"]["description"] =
-      "folder below the data folder that holds the N_TRIGGER folders";
+      "folder in the data folder that contains the N_TRIGGER folders";
   properties["resume"] = {{"type", "boolean"},
-                          {"description", "resume the stopped run of this name, even beside `fresh`"},
+                          {"description", "resume the stopped run of this name, even with `fresh`"},
                           {"default", false}};
-  properties["sample_prompts"]["description"] = "prompts of sample pictures, one a line";
+  properties["sample_prompts"]["description"] = "prompts of sample pictures, one per line";
   return {{"type", "object"},
           {"required", Json::array({"train_data_dir"})},
           {"properties", properties},
@@ -166,13 +166,11 @@ void refuse_finished(const TrainingOrder& order, const TrainingRuns& trainings) 
                              options.output_name),
                  "value_error");
   if (options.fresh || is_stopped || !fs::exists(options.output_file(), failure)) return;
-  refuse_field(
-      "output_name",
-      fmt::format(
-          "a LoRA '{}' exists already and its training has finished; choose another name, or replace it "
-          "with \"fresh\": true",
-          options.output_name),
-      "value_error");
+  refuse_field("output_name",
+               fmt::format("a LoRA '{}' exists already and its training has finished; choose another name, "
+                           "or replace it with \"fresh\": true",
+                           options.output_name),
+               "value_error");
 }
 
 }  // namespace lowrank::server

@@ -58,7 +58,10 @@ constexpr ParameterRow kDatasetCreate[] = {
      .help = "trigger words, the caption of pictures without their own",
      .max_length = 100,
      .is_required = true},
-    {.name = "repeats", .type = kInteger, .standard = "10", .help = "how often each picture is shown per epoch"},
+    {.name = "repeats",
+     .type = kInteger,
+     .standard = "10",
+     .help = "how often each picture is shown per epoch"},
 };
 constexpr ParameterRow kDatasetFolder[] = {
     {.name = "folder", .type = kString, .help = "the current N_TRIGGER", .is_required = true},

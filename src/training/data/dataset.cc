@@ -53,11 +53,12 @@ void check_trigger(const Subset& subset, const fs::path& folder) {
 
 void check_folder(const fs::path& folder) {
   if (folder.empty())
-    throw Error(kBadInput, "--train-data-dir is missing: give the folder that contains the N_TRIGGER folders.");
+    throw Error(kBadInput,
+                "--train-data-dir is missing: give the folder that contains the N_TRIGGER folders.");
   if (!fs::is_directory(folder))
     throw Error(
         kNotFound,
-        "{}: the folder does not exist; --train-data-dir names the folder that holds the N_TRIGGER folders.",
+        "{}: no such folder; --train-data-dir must be the folder that contains the N_TRIGGER folders.",
         folder.string());
 }
 
@@ -87,11 +88,10 @@ Subset parse_subset_name(const fs::path& folder) {
   const char* end = name.data() + (bar == std::string::npos ? 0 : bar);
   const auto [stop, code] = std::from_chars(name.data(), end, repeats);
   if (bar == std::string::npos || code != std::errc() || stop != end || repeats < 1 || repeats > 1'000'000) {
-    throw Error(
-        kBadInput,
-        "{}: the folder's name must be N_TRIGGER, for example '10_{}': how often each picture is used per "
-        "epoch, an underscore, the trigger words.",
-        folder.string(), name);
+    throw Error(kBadInput,
+                "{}: the folder's name must be N_TRIGGER, for example '10_{}': how often each picture is "
+                "used per epoch, an underscore, the trigger words.",
+                folder.string(), name);
   }
   return {name, repeats, std::string(trim(name.substr(bar + 1))), 0};
 }

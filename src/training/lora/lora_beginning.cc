@@ -112,11 +112,10 @@ void take_threads(const fs::path& path, const TrainState& state, const LoraTrain
     throw Error(kBadInput, "{}: the saved state does not say how many threads it was trained with.",
                 path.string());
   if (options.threads > 0 && options.threads != *then)
-    throw Error(
-        kBadInput,
-        "{}: the run began with --threads {}, which affects rounding, but now uses --threads {}; leave the "
-        "option out.",
-        path.string(), *then, options.threads);
+    throw Error(kBadInput,
+                "{}: the run began with --threads {}, which affects rounding, but now uses --threads {}; "
+                "leave the option out.",
+                path.string(), *then, options.threads);
   at::set_num_threads(static_cast<int>(*then));
 }
 
@@ -144,8 +143,7 @@ void check_state_file(const LoraTrainOptions& options) {
   if (is_other_than_state(file))
     throw Error(kConflict,
                 "{}: this run would save its state there, but the file is something else, such as a LoRA; "
-                "rename it, or "
-                "choose another --output-name.",
+                "rename it, or choose another --output-name.",
                 file.string());
   std::error_code failure;
   if (options.resume && !options.fresh && fs::exists(file) && !fs::equivalent(*options.resume, file, failure))
@@ -181,11 +179,10 @@ void check_files(LoraBeginning& beginning, const LoraTrainOptions& options, cons
     if (!fs::exists(file)) continue;
     const bool is_own = goes_on && (ended || file != options.output_file());
     if (!is_own && !options.fresh)
-      throw Error(
-          kConflict,
-          "{}: exists already, and a finished LoRA is not trained further; choose another --output-name, or "
-          "start over and replace it with --fresh.",
-          file.string());
+      throw Error(kConflict,
+                  "{}: exists already, and a finished LoRA is not trained further; choose another "
+                  "--output-name, or start over and replace it with --fresh.",
+                  file.string());
     beginning.notes.push_back(fmt::format("{} will be replaced.", file.string()));
   }
 }
@@ -216,7 +213,7 @@ LoraBeginning begin_lora_run(const pipeline::LoadedModel& model, const Dataset& 
       fs::is_regular_file(model.path) ? model.hash->prefix(64) : model.path.filename().string();
   run.facts[kPictures] = seen_text(dataset);
   if (options.resume && !fs::exists(run.origin))
-    throw Error(kNotFound, "--resume {}: the file does not exist.", run.origin.string());
+    throw Error(kNotFound, "--resume {}: no such file.", run.origin.string());
   check_state_file(options);
   if (options.fresh && !options.resume) {
     fs::remove(run.origin);

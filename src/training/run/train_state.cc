@@ -75,11 +75,10 @@ std::optional<TrainState> load_train_state(const std::filesystem::path& path) {
   const auto file = weights::TensorFile::open(path);
   const auto& metadata = file->metadata();
   if (!metadata.contains(kStatePhase) || !metadata.contains(kStateStep))
-    throw Error(
-        kBadInput,
-        "{}: is not a training state; a finished LoRA, for example, cannot be resumed. States are called "
-        "NAME-state.safetensors and are left by stopped runs.",
-        path.string());
+    throw Error(kBadInput,
+                "{}: is not a training state; a finished LoRA, for example, cannot be resumed. States are "
+                "named NAME-state.safetensors and are saved by stopped runs.",
+                path.string());
   TrainState state;
   std::string stated;
   for (const auto& [key, value] : metadata) {
