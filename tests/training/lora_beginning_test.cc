@@ -207,7 +207,7 @@ TEST_F(LoraBeginningTest, AFolderHoldsOneRunAtATime) {
   RunControl control;
   int refused = 0;
   control.after_step = [&](std::int64_t) {
-    EXPECT_THAT(refusal(second), HasSubstr("another training runs in this folder"));
+    EXPECT_THAT(refusal(second), HasSubstr("another training is already running in this folder"));
     ++refused;
   };
   train(first, control);
