@@ -17,30 +17,30 @@ STARTER_PACKAGES := librsvg2-bin webp
 .PHONY: help setup build demo bench starter page journeys test test-fast sanitize fuzz install uninstall format tidy clean
 .DEFAULT_GOAL := help
 
-help:  ## this list
+help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup:  ## install Debian's packages that are missing (asks sudo when needed)
+setup:  ## install missing Debian packages (uses sudo if needed)
 	@tools/setup.sh $(PACKAGES)
 
-page: setup  ## build the web page in web/dist, which the program carries inside
+page: setup  ## build the web page in web/dist, which is embedded in the program
 	@tools/page.sh
 
 build: page  ## build the program in build/release
 	@tools/build.sh release $(JOBS)
 
-demo: build  ## pictures without and with a LoRA from the models that ship, in outputs/demo
+demo: build  ## generate pictures with and without LoRAs in outputs/demo, using the bundled models
 	@tools/demo.sh
 
-bench: build  ## a 512x512 picture and each layer beside peers where they are installed, and a collection of 10,000 LoRAs
+bench: build  ## benchmarks: a 512x512 picture and each layer, compared with other programs if installed; 10,000 LoRAs
 	@bench/run.sh
 	@bench/collection.sh
 
-starter: build  ## retrain the starter model and its LoRAs from nothing (hours; goes on where it stopped)
+starter: build  ## retrain the starter model and its LoRAs from scratch (hours; resumes if interrupted)
 	@tools/setup.sh $(STARTER_PACKAGES)
 	@tools/starter/make_starter.sh
 
-test: page  ## build everything and run all tests, the light rooms also under sanitizers and fuzzers
+test: page  ## build everything and run all tests, including sanitizers and fuzzers for the light rooms
 	@tools/build.sh dev $(JOBS)
 	ctest --test-dir build/dev --output-on-failure -j1
 	@tools/page.sh test
@@ -49,32 +49,32 @@ test: page  ## build everything and run all tests, the light rooms also under sa
 	@tools/sanitize.sh $(JOBS)
 	@FUZZ_SECONDS=10 tools/fuzz.sh $(JOBS)
 
-test-fast: setup  ## only the tests that take seconds
+test-fast: setup  ## run only the tests that take seconds
 	@tools/build.sh dev $(JOBS)
 	ctest --test-dir build/dev --output-on-failure -j1 -L fast
 
-journeys: page  ## the page in real Chromium against the program of build/dev (PICTURES=docs/pictures makes the README's)
+journeys: page  ## test the page in Chromium with the program in build/dev (PICTURES=docs/pictures updates the README's pictures)
 	@tools/setup.sh $(TEST_PACKAGES)
 	@cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine
 	@LOWRANK_BIN=$(CURDIR)/build/dev/bin/lowrank tools/page.sh journeys $(if $(PICTURES),--pictures $(abspath $(PICTURES)))
 
-sanitize: setup  ## the rooms above the engine line under address, undefined-behaviour and thread sanitizers
+sanitize: setup  ## test the light rooms with the address, undefined-behaviour and thread sanitizers
 	@tools/sanitize.sh $(JOBS)
 
-fuzz: setup  ## each fuzz target for a bounded time
+fuzz: setup  ## run each fuzz target for a limited time
 	@tools/fuzz.sh $(JOBS)
 
-install: build  ## install under PREFIX (/usr/local): program, starter model, man page, completions
+install: build  ## install program, starter model, man page and completions in PREFIX (/usr/local)
 	@DESTDIR="$(DESTDIR)" tools/install.sh "$(BUILD)" "$(PREFIX)"
 
-uninstall:  ## take away what install put under PREFIX
+uninstall:  ## remove what install put into PREFIX
 	@DESTDIR="$(DESTDIR)" tools/install.sh "$(BUILD)" "$(PREFIX)" --uninstall
 
 format:  ## format all sources
 	@tools/format.sh
 
-tidy:  ## clang-tidy over the sources (slow)
+tidy:  ## run clang-tidy on all sources (slow)
 	@run-clang-tidy-14 -quiet -p build/dev 'src/(base|weights|formats|prompt|image|library)/.*'
 
-clean:  ## remove what was built
+clean:  ## remove all build output
 	rm -rf build web/dist web/node_modules

@@ -42,7 +42,7 @@ done
 sheet=$out/contact-sheet.png
 is_fresh "$sheet" || "$lowrank" contact-sheet --columns 4 -o "$sheet" "${captions[@]}" "${pictures[@]}"
 echo
-echo "What the LoRA did to the first picture:"
+echo "LoRA report for the first picture:"
 cat "${pictures[1]%.png}.report"
 cat <<TEXT
 

@@ -14,11 +14,11 @@ as_owner() {
 }
 
 if [ "$what" = --uninstall ]; then
-  [ -f "$manifest" ] || { echo "uninstall: nothing of LowRank is installed under $target" >&2; exit 1; }
+  [ -f "$manifest" ] || { echo "uninstall: LowRank is not installed in $target" >&2; exit 1; }
   while IFS= read -r file; do as_owner rm -f -- "$target/$file"; done <"$manifest"
   as_owner rm -f -- "$manifest"
   as_owner find "$target/share/lowrank" "$target/lib/lowrank" "$target/lib/cmake/LowRank" "$target/include/lowrank" "$target/share/doc/lowrank" -depth -type d -empty -delete 2>/dev/null || true
-  echo "LowRank is gone from $target; what it kept of yours lies in ~/.local/share/lowrank, ~/.local/state/lowrank and ~/.cache/lowrank."
+  echo "LowRank was removed from $target; your own data remains in ~/.local/share/lowrank, ~/.local/state/lowrank and ~/.cache/lowrank."
   exit 0
 fi
 

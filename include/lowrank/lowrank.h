@@ -1,5 +1,4 @@
-// LowRank from C++: load a Stable Diffusion 1.x checkpoint, keep it resident, make pictures with any set of
-// LoRAs.
+// LowRank from C++: load a Stable Diffusion 1.x checkpoint once and generate pictures with any LoRAs.
 //
 //   #include <lowrank/lowrank.h>
 //
@@ -7,10 +6,10 @@
 //   auto result = session.generate(
 //       {.prompt = "3dmm style, a red fox <lora:3dmm_v12:0.8>", .steps = 20, .seed = 42});
 //   result.pictures[0].save("fox.png");           // with A1111's parameters text inside
-//   for (const auto& lora : result.loras)         // nothing silent: what each LoRA did
+//   for (const auto& lora : result.loras)         // what each LoRA changed
 //     std::cout << lora.name << ": " << lora.applied << " keys applied\n";
 //
-// Link with liblowrank_engine. Only standard types appear here; the engine's own are hidden behind it.
+// Link with liblowrank_engine. Only standard types appear in this header.
 #pragma once
 
 #include <cstdint>
@@ -41,15 +40,15 @@ struct Generation {
   int steps = 20;            // 1 … 1000
   std::string sampler = {};  // "Euler a", "DPM++ 2M Karras"; empty: DPM++ 2M
   std::string scheduler = "Automatic";
-  double cfg_scale = 7;       // 1: one U-Net pass a step, without the negative prompt
+  double cfg_scale = 7;       // 1: one U-Net pass per step, without the negative prompt
   std::int64_t seed = -1;     // −1: random
-  int width = 0, height = 0;  // pixels, multiples of 8; 0: the checkpoint's own size
-  int batch_size = 1;         // pictures made together; picture i has seed + i
-  int batch_count = 1;        // batches one after the other
+  int width = 0, height = 0;  // pixels, multiples of 8; 0: the checkpoint's native size
+  int batch_size = 1;         // pictures generated together; picture i has seed + i
+  int batch_count = 1;        // batches generated one after another
   int clip_skip = 1;
-  std::string checkpoint = {};       // name or path; empty: the resident one, else the newest
+  std::string checkpoint = {};       // name or path; empty: the loaded one, else the newest
   std::string vae = "Automatic";     // name or path, "Automatic" or "None"
-  bool allow_missing_loras = false;  // go on without a LoRA that is missing or does not fit
+  bool allow_missing_loras = false;  // continue without LoRAs that are missing or do not fit
   // Any other field by A1111's name in requests or settings, with its value as text: {"eta", "0.5"},
   // {"randn_source", "CPU"}, {"subseed_strength", "0.2"}.
   std::map<std::string, std::string> more = {};
@@ -61,26 +60,26 @@ struct LOWRANK_API Picture {
   std::string parameters;         // A1111's parameters text
   std::uint64_t seed = 0, subseed = 0;
 
-  // As .png, .jpg or .webp by the name's ending, with the parameters text inside. The file appears whole or
-  // not at all.
+  // Saves as .png, .jpg or .webp, by the file extension, with the parameters text inside. The file is written
+  // completely or not at all.
   void save(const std::string& path, int quality = 80) const;
 };
 
-// What one LoRA of a request did.
+// What one LoRA of a request changed.
 struct LoraReport {
   std::string name, path;
   std::string base_model;                     // "SD 1.x"
-  int applied = 0, skipped = 0, unknown = 0;  // keys of the file
+  int applied = 0, skipped = 0, unknown = 0;  // keys of the LoRA file
   int modules_applied = 0, modules = 0;
   double relative_change = 0;  // ‖change‖ / ‖weights‖ over the layers that it changes
   std::vector<std::string> notes;
-  std::string text;  // the whole report for a terminal, some lines
+  std::string text;  // the full report for a terminal, several lines
 };
 
 struct StepEvent {
-  int step = 0, steps = 0;     // of the batch, from 1; steps 0: not known beforehand
+  int step = 0, steps = 0;     // within the batch, from 1; steps 0: unknown in advance
   int batch = 0, batches = 1;  // from 0
-  double seconds = 0;          // since the batch began to sample
+  double seconds = 0;          // since sampling of the batch began
 };
 
 struct Result {
@@ -91,11 +90,11 @@ struct Result {
 };
 
 struct SessionSettings {
-  std::string data_dir = ".";  // laid out as A1111's: models/Stable-diffusion, models/Lora, embeddings …
-  int threads = 0;             // 0: all cores; holds for the whole process
+  std::string data_dir = ".";  // A1111's layout: models/Stable-diffusion, models/Lora, embeddings …
+  int threads = 0;             // 0: all cores; applies to the whole process
 };
 
-// A resident checkpoint. Nothing is loaded before the first generate(). Use from one thread at a time.
+// A loaded checkpoint. Nothing is loaded before the first generate(). Use from one thread at a time.
 class LOWRANK_API Session {
  public:
   explicit Session(const SessionSettings& settings = {});
@@ -103,7 +102,7 @@ class LOWRANK_API Session {
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
 
-  // Throws Failure; the session stays usable. A stop is honoured within a step (Kind::kCancelled).
+  // Throws Failure; the session stays usable. A stop request takes effect within a step (Kind::kCancelled).
   Result generate(const Generation& generation, const std::function<void(const StepEvent&)>& on_step = {},
                   std::stop_token stop = {});
 

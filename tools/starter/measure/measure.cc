@@ -299,14 +299,15 @@ void report(const fs::path& data, const fs::path& judge_file, const fs::path& pi
         entry.contains("style") && entry["style"].is_string() ? place(words.styles, entry["style"]) : -1);
     labels[2].push_back(place(words.backgrounds, entry.at("background")));
   }
-  if (base.empty()) throw Error(kNotFound, "{}: holds no pictures base/I.png.", pictures.string());
+  if (base.empty()) throw Error(kNotFound, "{}: contains no pictures base/I.png.", pictures.string());
   const auto drawn = look(judge, at::stack(base));
   text += fmt::format(
-      "### How well the base follows captions it never saw\n\n{} captions whose combination was not in "
-      "training; judge: a small "
-      "classifier, whose own accuracy on {} unseen drawings stands beside.\n\n",
+      "### How well the base model follows unseen captions\n\n{} captions whose combination was not in "
+      "training. "
+      "Judge: a small classifier; its own accuracy on {} unseen drawings is listed under \"real "
+      "drawings\".\n\n",
       base.size(), drawings.test.size());
-  text += "| right | generated | real drawings | by chance |\n|---|---|---|---|\n";
+  text += "| correct | generated | real drawings | by chance |\n|---|---|---|---|\n";
   const auto row = [&](const char* name, std::size_t head, std::int64_t best) {
     const at::Tensor truth = head == 0 ? test.subject : head == 1 ? test.style : test.background;
     text += fmt::format("| {} | {} | {} | {} |\n", name,
@@ -314,17 +315,18 @@ void report(const fs::path& data, const fs::path& judge_file, const fs::path& pi
                         percent(accuracy(seen[head], truth, best)),
                         percent(static_cast<double>(best) / static_cast<double>(seen[head].size(1))));
   };
-  row(fmt::format("subject, first of {}", words.subjects.size()).c_str(), 0, 1);
-  row("subject among the first five", 0, 5);
+  row(fmt::format("subject, first guess of {}", words.subjects.size()).c_str(), 0, 1);
+  row("subject, among the first five guesses", 0, 5);
   row("style", 1, 1);
   row("background colour", 2, 1);
 
   const at::Tensor sure = at::sigmoid(seen_loras[3]), none = at::sigmoid(seen[3]);
   text +=
-      "\n### What each LoRA adds as its weight grows\n\nMean probability, by the judge, that the picture "
-      "shows the LoRA's thing.\n\n";
+      "\n### Effect of each LoRA by weight\n\nMean probability, according to the classifier, that the "
+      "picture shows "
+      "what the LoRA was trained on.\n\n";
   text +=
-      "| LoRA | without | 0.25 | 0.5 | 0.75 | 1 | drawings that show it | other drawings "
+      "| LoRA | without | 0.25 | 0.5 | 0.75 | 1 | real drawings of it | other drawings "
       "|\n|---|---|---|---|---|---|---|---|\n";
   for (std::size_t i = 0; i < words.loras.size(); ++i) {
     const auto lora = static_cast<std::int64_t>(i);
