@@ -305,7 +305,7 @@ std::vector<CommandRow> make_table() {
        .more = "Options have kohya's names, with hyphens or underscores. To resume a stopped run from its last saved state, run the same command again."},
       {.name = "train base", .summary = "train a small model from scratch", .side = Side::kEngine, .options = kTrainBase,
        .needs = {{{"data"}, "a folder of captioned pictures: --data DIR"}, {{"out"}, "an output file: --out FILE.safetensors"}},
-       .examples = {{"train base --data drawings --state work --out starter.safetensors", "autoencoder, text encoder and U-Net; the same command resumes a stopped run"}}},
+       .examples = {{"train base --data drawings --state work --out starter.safetensors", "VAE, text encoder and U-Net; run the same command to resume"}}},
       {.name = "serve", .summary = "serve A1111's API, a job API and the web page", .side = Side::kEngine, .options = kServe,
        .examples = {{"serve", "on http://127.0.0.1:7860, for this machine only"},
                     {"serve --listen --api-auth-file password.txt", "for the network; the file contains user:password"},
