@@ -55,16 +55,8 @@ std::string_view base_model_name(BaseModel model) {
 }
 
 BaseModel base_model_of(const model::UNet& unet) {
-  switch (unet.context_width()) {
-    case 768:
-      return BaseModel::kSd1;
-    case 1024:
-      return BaseModel::kSd2;
-    case 2048:
-      return BaseModel::kSdxl;
-    default:
-      return BaseModel::kOther;
-  }
+  const formats::FamilyRow* row = formats::family_of_context(unet.context_width());
+  return row == nullptr ? BaseModel::kOther : row->model;
 }
 
 std::int64_t Adapter::modules(Component component) const {

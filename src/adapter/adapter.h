@@ -60,7 +60,7 @@ class Adapter {
 // "SD 1.x", "SDXL" …; kOther: "an unknown base model".
 std::string_view base_model_name(formats::BaseModel model);
 
-// The family of a U-Net by the width of its cross-attention: 768, 1024, 2048; else kOther.
+// The family of a U-Net by the width of its cross-attention (formats/family.h); else kOther.
 formats::BaseModel base_model_of(const model::UNet& unet);
 
 }  // namespace lowrank::adapter

@@ -101,16 +101,8 @@ std::string describe_file(const weights::TensorFile& file) {
   if (std::any_of(tensors.begin(), tensors.end(), [](const auto& view) { return is_numbered(view.name); }))
     return std::string(kOrderedLora);
   if (const auto kind = first_kind(file, kBeforeCheckpoints); !kind.empty()) return std::string(kind);
-  switch (recognise_checkpoint(file)) {
-    case BaseModel::kSdxl:
-      return "an SDXL checkpoint";
-    case BaseModel::kSd2:
-      return "an SD 2.x checkpoint";
-    case BaseModel::kSd1:
-      return "an SD 1.x checkpoint";
-    case BaseModel::kOther:
-      break;
-  }
+  if (const FamilyRow* row = family(recognise_checkpoint(file)))
+    return fmt::format("{} {} checkpoint", row->article, row->name);
   if (const auto kind = first_kind(file, kBehindCheckpoints); !kind.empty()) return std::string(kind);
   // diffusers keeps a textual inversion as one tensor under its token.
   if (tensors.size() == 1 && tensors[0].shape.size() <= 2 && tensors[0].name.starts_with('<'))

@@ -98,7 +98,7 @@ at::Tensor Denoiser::denoise(const at::Tensor& x, float sigma) {
   const float timestep = table_.timestep_of(sigma);
   const float variance = sigma * sigma + 1;
   const at::Tensor out = run_model(rows, 1 / std::sqrt(variance), timestep, plan);
-  at::Tensor denoised = prediction_ == Prediction::kEps
+  at::Tensor denoised = prediction_ == Prediction::kEpsilon
                             ? rows - out * sigma
                             : rows * (1 / variance) - out * (sigma / std::sqrt(variance));
   if (table_.is_lcm()) {

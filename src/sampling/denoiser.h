@@ -10,6 +10,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "formats/family.h"
 #include "sampling/noise_table.h"
 
 namespace lowrank::sampling {
@@ -37,7 +38,7 @@ class NoiseModel {
                              std::span<const BranchRow> rows, int call) = 0;
 };
 
-enum class Prediction { kEps, kV };
+using Prediction = formats::PredictionType;
 
 // Classifier-free guidance:  result = u + Σᵢ wᵢ·scale·(cᵢ − u)  with pieces cᵢ of weight wᵢ.
 struct Guidance {

@@ -6,11 +6,12 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "formats/family.h"
 
 namespace lowrank::sampling {
 namespace {
 
-constexpr int kTimesteps = 1000;
+constexpr int kTimesteps = formats::kNoiseLaw.steps;
 constexpr int kLcmStride = 20;  // 50 of the 1000 timesteps were distilled
 constexpr double kTerminalAlphaCumprod = 4.8973451890853435e-08;
 
@@ -30,7 +31,8 @@ NoiseTable::NoiseTable(std::vector<float> alphas_cumprod, int stride, bool neare
 }
 
 NoiseTable NoiseTable::stable_diffusion() {
-  const double first = std::sqrt(0.00085), last = std::sqrt(0.012);
+  const double first = std::sqrt(formats::kNoiseLaw.first_beta),
+               last = std::sqrt(formats::kNoiseLaw.last_beta);
   std::vector<float> alphas_cumprod;
   double product = 1;
   for (int t = 0; t < kTimesteps; ++t) {

@@ -10,7 +10,7 @@ namespace lowrank::sampling {
 
 class NoiseTable {
  public:
-  // SD 1.x, 2.x and SDXL: beta = linspace(√0.00085, √0.012, 1000)² in float64, ᾱ = Π(1 − beta), then float32.
+  // SD 1.x, 2.x and SDXL: beta = linspace(√first, √last, steps)² of formats::kNoiseLaw in float64, ᾱ = Π(1 − beta), then float32.
   // Source: "scaled linear" of latent diffusion (CompVis/stable-diffusion configs).
   static NoiseTable stable_diffusion();
 

@@ -36,7 +36,7 @@ struct SampleRequest {
   bool quantize_timesteps = false;    // "enable quantization in K samplers"
   // After downcast() and zero_terminal_snr(), if asked for
   NoiseTable table = NoiseTable::stable_diffusion();
-  Prediction prediction = Prediction::kEps;
+  Prediction prediction = Prediction::kEpsilon;
   Guidance guidance = {};  // total_calls is filled in
   std::optional<ImageStart> image = std::nullopt;
 };

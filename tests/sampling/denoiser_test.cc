@@ -37,10 +37,11 @@ class ConstantModel : public NoiseModel {
 TEST(Denoiser, EpsAndVFormulas) {
   const auto x = latents(1);
   const float sigma = 2, timestep = 562.28601F;  // sigma_to_t of the fixture
-  for (const auto prediction : {Prediction::kEps, Prediction::kV}) {
+  for (const auto prediction : {Prediction::kEpsilon, Prediction::kV}) {
     ConstantModel model(0.3F);
     Denoiser denoiser(model, NoiseTable::stable_diffusion(), prediction, {.scale = 1, .weights = {{1}}});
-    const auto expected = prediction == Prediction::kEps ? x - 2 * 0.3 : x / 5.0 - 0.3 * 2 / std::sqrt(5.0);
+    const auto expected =
+        prediction == Prediction::kEpsilon ? x - 2 * 0.3 : x / 5.0 - 0.3 * 2 / std::sqrt(5.0);
     EXPECT_TRUE(expect_close(denoiser.denoise(x, sigma), expected, {.rel = 1e-6}));
     EXPECT_NEAR(model.last_timestep, timestep, 1e-3);
     EXPECT_TRUE(expect_close(model.last_x, x / std::sqrt(5.0), {.rel = 1e-6}));
@@ -51,7 +52,7 @@ TEST(Denoiser, LcmBoundaryTerms) {
   const auto x = latents(1);
   ConstantModel model(0.3F);
   const auto table = NoiseTable::stable_diffusion().lcm();
-  Denoiser denoiser(model, table, Prediction::kEps, {.scale = 1, .weights = {{1}}});
+  Denoiser denoiser(model, table, Prediction::kEpsilon, {.scale = 1, .weights = {{1}}});
   const float sigma = table.sigmas()[0];  // timestep 19
   const double s = 190, skip = 0.25 / (s * s + 0.25), out = s / std::sqrt(s * s + 0.25);
   EXPECT_TRUE(expect_close(denoiser.denoise(x, sigma), x * skip + (x - sigma * 0.3) * out, {.rel = 1e-6}));
@@ -60,7 +61,7 @@ TEST(Denoiser, LcmBoundaryTerms) {
 
 TEST(Denoiser, RowsAreThePiecesOfEachImageThenTheNegativePrompts) {
   AnalyticModel model;
-  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEps,
+  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEpsilon,
                     {.scale = 7, .weights = {{1}, {1, 0.5}}});
   denoiser.denoise(latents(2), 3);
   denoiser.denoise(latents(2), 2);
@@ -81,24 +82,24 @@ TEST(Denoiser, ComposesPiecesWithTheirWeights) {
   };
   const auto u = branch(kUncond), c1 = branch(0), c2 = branch(1);
   AnalyticModel model;
-  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEps,
+  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEpsilon,
                     {.scale = scale, .weights = {{1, 0.5}}});
   EXPECT_TRUE(expect_close(denoiser.denoise(x, sigma), u + 7 * (c1 - u) + 3.5 * (c2 - u), {.rel = 1e-5}));
 }
 
 TEST(Denoiser, ScaleOneRunsOnlyTheCondPassWhenThatChangesNothing) {
   AnalyticModel model;
-  Denoiser single(model, NoiseTable::stable_diffusion(), Prediction::kEps,
+  Denoiser single(model, NoiseTable::stable_diffusion(), Prediction::kEpsilon,
                   {.scale = 1, .weights = {{1}, {0.75, 0.25}}});
   const auto cheap = single.denoise(latents(2), 3);
   EXPECT_EQ(model.rows_per_call[0].size(), 3U);
   // The same composition, the long way round.
-  Denoiser full(model, NoiseTable::stable_diffusion(), Prediction::kEps,
+  Denoiser full(model, NoiseTable::stable_diffusion(), Prediction::kEpsilon,
                 {.scale = 1 + 1e-9, .weights = {{1}, {0.75, 0.25}}});
   EXPECT_TRUE(expect_close(cheap, full.denoise(latents(2), 3), {.rel = 1e-5}));
   EXPECT_EQ(model.rows_per_call[1].size(), 5U);
   // Weights that do not sum to 1 leave a share of the negative prompt.
-  Denoiser uneven(model, NoiseTable::stable_diffusion(), Prediction::kEps,
+  Denoiser uneven(model, NoiseTable::stable_diffusion(), Prediction::kEpsilon,
                   {.scale = 1, .weights = {{1}, {0.75, 0.5}}});
   uneven.denoise(latents(2), 3);
   EXPECT_EQ(model.rows_per_call[2].size(), 5U);
@@ -109,7 +110,7 @@ TEST(Denoiser, ScaleOneRunsOnlyTheCondPassWhenThatChangesNothing) {
 
 TEST(Denoiser, SkipEarlyLeavesOutTheNegativePromptUpToTheShare) {
   AnalyticModel model;
-  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEps,
+  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEpsilon,
                     {.scale = 7, .weights = {{1}}, .skip_early = 0.3, .total_calls = 10});
   std::vector<std::size_t> rows;
   for (int call = 0; call < 6; ++call) denoiser.denoise(latents(1), 3);
@@ -121,7 +122,7 @@ TEST(Denoiser, SkipEarlyLeavesOutTheNegativePromptUpToTheShare) {
 
 TEST(Denoiser, SkipEarlyZeroIsOff) {
   AnalyticModel model;
-  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEps,
+  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEpsilon,
                     {.scale = 7, .weights = {{1}}, .total_calls = 10});
   denoiser.denoise(latents(1), 3);
   EXPECT_EQ(model.rows_per_call[0].size(), 2U);
@@ -131,7 +132,7 @@ TEST(Denoiser, NgmsLeavesOutEverySecondCallBelowItsSigma) {
   for (const bool all : {false, true}) {
     AnalyticModel model;
     Denoiser denoiser(
-        model, NoiseTable::stable_diffusion(), Prediction::kEps,
+        model, NoiseTable::stable_diffusion(), Prediction::kEpsilon,
         {.scale = 7, .weights = {{1}}, .s_min_uncond = 2, .s_min_uncond_all = all, .total_calls = 10});
     std::vector<std::size_t> rows;
     for (const float sigma : {5.0F, 4.0F, 2.0F, 1.9F, 1.0F, 0.5F}) denoiser.denoise(latents(1), sigma);
@@ -145,7 +146,7 @@ TEST(Denoiser, NgmsLeavesOutEverySecondCallBelowItsSigma) {
 TEST(Denoiser, SkippedNegativePromptComposesFromTheFirstPiece) {
   AnalyticModel model;
   const Guidance guidance{.scale = 7, .weights = {{1, 0.5}}, .skip_early = 1, .total_calls = 10};
-  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEps, guidance);
+  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEpsilon, guidance);
   const auto ours = denoiser.predict_eps(latents(1), 400);
   const BranchRow rows[] = {{0, 0}, {0, 1}};
   const auto c = model.predict(latents(1).expand({2, 4, 2, 3}), at::full({2}, 400.0F), rows, 0);
@@ -169,7 +170,7 @@ TEST(Denoiser, ABatchEqualsItsImagesAlone) {
 TEST(Denoiser, StopsBeforeTheNetworkRuns) {
   AnalyticModel model;
   std::stop_source stop;
-  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEps, {.weights = {{1}}},
+  Denoiser denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEpsilon, {.weights = {{1}}},
                     stop.get_token());
   denoiser.denoise(latents(1), 3);
   stop.request_stop();
@@ -184,8 +185,8 @@ TEST(Denoiser, StopsBeforeTheNetworkRuns) {
 
 TEST(Denoiser, RefusesImagesWithoutPrompt) {
   AnalyticModel model;
-  EXPECT_THROW(Denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEps, {.weights = {}}), Error);
-  EXPECT_THROW(Denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEps, {.weights = {{1}, {}}}),
+  EXPECT_THROW(Denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEpsilon, {.weights = {}}), Error);
+  EXPECT_THROW(Denoiser(model, NoiseTable::stable_diffusion(), Prediction::kEpsilon, {.weights = {{1}, {}}}),
                Error);
 }
 

@@ -80,7 +80,7 @@ TEST(SamplerGoldens, EqualTheReferences) {
     AnalyticModel model;
     const Guidance guidance{.scale = golden["scale"].get<double>(),
                             .weights = document["weights"].get<std::vector<std::vector<double>>>()};
-    const auto prediction = golden["prediction"] == "v" ? Prediction::kV : Prediction::kEps;
+    const auto prediction = golden["prediction"] == "v" ? Prediction::kV : Prediction::kEpsilon;
     Denoiser denoiser(model, table, prediction, guidance);
     CountingNoise noise(noise_of(golden, goldens["noise"], walk));
     StepContext context(noise, settings_of(golden["options"], *row), {}, {});

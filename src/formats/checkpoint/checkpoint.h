@@ -12,14 +12,13 @@
 #include <vector>
 
 #include "base/file_identity.h"
+#include "formats/family.h"
 #include "formats/layer_address.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::formats {
 
-enum class BaseModel { kSd1, kSd2, kSdxl, kOther };
 enum class Layout { kSingleFile, kDiffusersFolder };
-enum class PredictionType { kEpsilon, kV };
 
 // Canonical parameter name (LayerAddress path + ".weight"/".bias", or a bare parameter) → where its bytes
 // are.

@@ -286,7 +286,8 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
   }
   // Said only where it is another than SD 1.x's, whose latents have a known colour preview.
   if (const auto scale = vae.find("scaling_factor");
-      scale != vae.end() && scale->is_number() && scale->get<double>() != 0.18215)
+      scale != vae.end() && scale->is_number() &&
+      scale->get<double>() != family(BaseModel::kSd1)->latent_scale)
     checkpoint.metadata.emplace("lowrank.latent_scale", fmt::format("{}", scale->get<double>()));
   apply_metadata(checkpoint);
   return checkpoint;

@@ -138,25 +138,15 @@ Checkpoint read_vae_file(std::shared_ptr<const weights::TensorFile> file) {
 }
 
 BaseModel recognise_checkpoint(const weights::TensorFile& file) {
-  if (has_prefix(file, "conditioner.embedders.")) return BaseModel::kSdxl;
-  if (has_prefix(file, "cond_stage_model.model.")) return BaseModel::kSd2;
-  if (has_prefix(file, "cond_stage_model.transformer.") &&
-      has_prefix(file, "model.diffusion_model.input_blocks."))
-    return BaseModel::kSd1;
+  constexpr std::string_view kUnet = "model.diffusion_model.";
+  if (has_prefix(file, "model.diffusion_model.input_blocks."))
+    for (const FamilyRow& row : family_table())
+      if (has_prefix(file, row.mark)) return row.model;
   for (const weights::TensorView& view : file.tensors()) {
-    if (!view.name.starts_with("model.diffusion_model.") || !view.name.ends_with("attn2.to_k.weight"))
+    if (!view.name.starts_with(kUnet) || !view.name.ends_with("attn2.to_k.weight") || view.shape.size() != 2)
       continue;
-    if (view.shape.size() != 2) continue;
-    switch (view.shape[1]) {
-      case 768:
-        return BaseModel::kSd1;
-      case 1024:
-        return BaseModel::kSd2;
-      case 2048:
-        return BaseModel::kSdxl;
-      default:
-        return BaseModel::kOther;
-    }
+    const FamilyRow* row = family_of_context(view.shape[1]);
+    return row == nullptr ? BaseModel::kOther : row->model;
   }
   return BaseModel::kOther;
 }

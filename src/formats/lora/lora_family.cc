@@ -40,16 +40,12 @@ Verdict by_keys(const LoraFile& lora, bool has_second_encoder) {
       if (!name.ends_with("attn2_to_k") && !name.ends_with("attn2_to_v")) continue;
       const auto width = input_width(entry);
       const auto reason = fmt::format("cross-attention width is {}", width);
-      if (width == 768) return {BaseModel::kSd1, reason};
-      if (width == 1024) return {BaseModel::kSd2, reason};
-      if (width == 2048) return {BaseModel::kSdxl, reason};
+      if (const FamilyRow* row = family_of_context(width)) return {row->model, reason};
       if (width > 0) unknown_width = reason;
     } else if (!text_only && name.ends_with("self_attn_q_proj")) {
       const auto width = input_width(entry);
       const auto reason = fmt::format("its text encoder width is {}", width);
-      if (width == 768) text_only = {BaseModel::kSd1, reason};
-      if (width == 1024) text_only = {BaseModel::kSd2, reason};
-      if (width == 1280) text_only = {BaseModel::kSdxl, reason};
+      if (const FamilyRow* row = family_of_text(width)) text_only = {row->model, reason};
       if (width > 0 && !text_only && unknown_width.empty()) unknown_width = reason;
     }
   }
@@ -63,18 +59,15 @@ Verdict by_metadata(const std::map<std::string, std::string>& metadata) {
     return place == metadata.end() ? std::string() : place->second;
   };
   const std::string version = value("ss_base_model_version");
-  if (version.starts_with("sdxl_")) return {BaseModel::kSdxl, "metadata ss_base_model_version is " + version};
-  if (value("ss_v2") == "True") return {BaseModel::kSd2, "metadata ss_v2 is True"};
-  if (version.starts_with("sd_v1")) return {BaseModel::kSd1, "metadata ss_base_model_version is " + version};
-  if (version.starts_with("sd_v2")) return {BaseModel::kSd2, "metadata ss_base_model_version is " + version};
+  if (value("ss_v2") == "True" && !version.starts_with(family(BaseModel::kSdxl)->kohya_version))
+    return {BaseModel::kSd2, "metadata ss_v2 is True"};
+  for (const FamilyRow& row : family_table())
+    if (version.starts_with(row.kohya_version))
+      return {row.model, "metadata ss_base_model_version is " + version};
   if (!version.empty()) return {BaseModel::kOther, "metadata ss_base_model_version is " + version};
-  const std::string architecture = value("modelspec.architecture");
-  if (architecture.starts_with("stable-diffusion-v1"))
-    return {BaseModel::kSd1, "metadata modelspec.architecture"};
-  if (architecture.starts_with("stable-diffusion-v2"))
-    return {BaseModel::kSd2, "metadata modelspec.architecture"};
-  if (architecture.starts_with("stable-diffusion-xl"))
-    return {BaseModel::kSdxl, "metadata modelspec.architecture"};
+  for (const FamilyRow& row : family_table())
+    if (value("modelspec.architecture").starts_with(row.modelspec))
+      return {row.model, "metadata modelspec.architecture"};
   const auto first = metadata.lower_bound("ss_");
   if (first != metadata.end() && first->first.starts_with("ss_"))
     return {BaseModel::kSd1, "kohya metadata without a base model version"};
@@ -153,22 +146,12 @@ void recognise_base_model(LoraFile& lora, bool has_second_encoder,
 }
 
 std::string_view family_name(BaseModel model) {
-  switch (model) {
-    case BaseModel::kSd1:
-      return "SD 1.x";
-    case BaseModel::kSd2:
-      return "SD 2.x";
-    case BaseModel::kSdxl:
-      return "SDXL";
-    case BaseModel::kOther:
-      break;
-  }
-  return "other";
+  const FamilyRow* row = family(model);
+  return row == nullptr ? "other" : row->name;
 }
 
 std::string_view family_name(std::string_view architecture) {
-  if (architecture == "SD1") return family_name(BaseModel::kSd1);
-  if (architecture == "SD2") return family_name(BaseModel::kSd2);
+  if (const FamilyRow* row = family_labelled(architecture)) return row->name;
   return architecture.empty() ? family_name(BaseModel::kOther) : architecture;
 }
 

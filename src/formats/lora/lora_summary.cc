@@ -55,17 +55,8 @@ bool tells_family(std::string_view flat) {
 }  // namespace
 
 std::string_view architecture_name(BaseModel model) {
-  switch (model) {
-    case BaseModel::kSd1:
-      return "SD1";
-    case BaseModel::kSd2:
-      return "SD2";
-    case BaseModel::kSdxl:
-      return "SDXL";
-    case BaseModel::kOther:
-      break;
-  }
-  return "";
+  const FamilyRow* row = family(model);
+  return row == nullptr ? "" : row->label;
 }
 
 struct LoraSummariser::Memory {

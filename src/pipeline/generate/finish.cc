@@ -4,7 +4,6 @@
 
 #include <array>
 
-#include "base/error.h"
 #include "base/progress.h"
 #include "image/colour_correction.h"
 #include "pipeline/pictures/latent_picture.h"
@@ -32,22 +31,6 @@ void require_unchanged(const PassPlans& passes) {
       used->loaded.require_unchanged();
       used->loras.require_unchanged();
     }
-  }
-}
-
-// A LoRA that is broken itself is named, for no weight makes it better.
-image::Picture decoded(const WalkedPass& last, const at::Tensor& latent) {
-  try {
-    return decode_latent(*last.walked.by, latent);
-  } catch (const Error& error) {
-    if (error.code() != kUnsupported) throw;
-    for (const auto& report : last.pass->loras().reports(adapter::Measure::kYes))
-      if (report.not_finite > 0)
-        throw Error(kBadInput,
-                    "{}: contains NaN or infinite values in {} of its modules, and so does the picture; "
-                    "remove the LoRA, or get another version of it.",
-                    report.path, report.not_finite);
-    throw;
   }
 }
 
@@ -116,7 +99,7 @@ void finish_batch(const Batch& batch, const PassPlans& passes, const Generation&
     throw_if_stopped(order.stop);
     const int index = batch.number * request.batch_size + i;
     const request::PictureSeeds& seeds = order.seeds[static_cast<std::size_t>(index)];
-    image::Picture picture = decoded(last, last.walked.latents.narrow(0, i, 1));
+    image::Picture picture = decode_latent(*last.walked.by, last.walked.latents.narrow(0, i, 1));
     if (request.is_img2img() && request.color_correction) {
       const auto& all = init.pictures;
       picture = image::colour_corrected(picture, all[all.size() == 1 ? 0 : static_cast<std::size_t>(i)]);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+
 namespace lowrank::pipeline {
 namespace {
 
@@ -47,6 +49,12 @@ void LoraAccount::report(const ActivePass& pass, GenerationResult& result) const
   // A LoRA that two tags of one pass name stands there twice, as it acts; one that both passes have stands once.
   const auto before = result.loras;
   for (const auto& report : pass.loras().reports(adapter::Measure::kYes)) {
+    // No weight makes that better, and what the latents become of it may look like a picture.
+    if (report.not_finite > 0)
+      throw Error(kBadInput,
+                  "{}: contains NaN or infinite values in {} of its modules, and so does the picture; "
+                  "remove the LoRA, or get another version of it.",
+                  report.path, report.not_finite);
     const auto is_same = [&](const adapter::ApplyReport& other) {
       return other.path == report.path && other.unet.weight == report.unet.weight &&
              other.text_encoder.weight == report.text_encoder.weight;

@@ -16,7 +16,8 @@ class LoraAccount {
   // Notes what `pass` brought: hashes, short reports, what is missing, warnings.
   void note(const ActivePass& pass, GenerationResult& result);
   // Adds the pass's whole reports to the result. Measuring reads the LoRAs' weights, a second for a large model: once a
-  // request, while the pass is active.
+  // request, while the pass is active. Throws Error(kBadInput) for a LoRA that holds
+  // values that are not finite.
   void report(const ActivePass& pass, GenerationResult& result) const;
 
   using Hashes = std::vector<std::pair<std::string, std::string>>;

@@ -65,8 +65,7 @@ SamplingPlan plan_sampling(const request::GenerationRequest& request, formats::P
       .always_discard_next_to_last_sigma = request.discard_penultimate_sigma,
       .sgm_noise_multiplier = request.sgm_noise_multiplier,
       .table = noise_table(request),
-      .prediction =
-          prediction == formats::PredictionType::kV ? sampling::Prediction::kV : sampling::Prediction::kEps,
+      .prediction = prediction,
       .guidance = {.scale = request.cfg_scale.value,
                    .weights = {},
                    .skip_early = request.skip_early_cfg.value,

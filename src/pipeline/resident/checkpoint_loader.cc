@@ -173,11 +173,12 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
   loaded.path = path;
   loaded.hashes = std::move(hashes);
   loaded.prediction = checkpoint.prediction;
+  const formats::FamilyRow& family = *formats::family(checkpoint.base_model);
   const auto own_scale = metadata_number(checkpoint, "lowrank.latent_scale", 1e-6, 1e6);
   loaded.has_sd1_latents = !own_scale && !checkpoint.metadata.contains("lowrank.default_size");
-  loaded.latent_scale = own_scale.value_or(0.18215);
-  loaded.native_size =
-      static_cast<int>(metadata_number(checkpoint, "lowrank.default_size", 8, 4096).value_or(512));
+  loaded.latent_scale = own_scale.value_or(family.latent_scale);
+  loaded.native_size = static_cast<int>(
+      metadata_number(checkpoint, "lowrank.default_size", 8, 4096).value_or(family.native_size));
   try {
     loaded.text_encoder =
         build<model::TextEncoder>(checkpoint.text_encoder, checkpoint, checkpoint.text_heads);

@@ -23,9 +23,9 @@ namespace lowrank::pipeline {
 struct LoadedModel {
   std::filesystem::path path, vae_path;  // vae_path empty: the checkpoint's own VAE
   formats::PredictionType prediction = formats::PredictionType::kEpsilon;
-  double latent_scale = 0.18215;  // decode(latent / scale); metadata `lowrank.latent_scale` overrides SD 1's
-  bool has_sd1_latents = true;    // false for a model with an autoencoder of its own, by its metadata
-  int native_size = 512;          // pixels; metadata `lowrank.default_size` overrides SD 1's
+  double latent_scale = 1;      // decode(latent / scale): the family's, or metadata `lowrank.latent_scale`
+  bool has_sd1_latents = true;  // false for a model with an autoencoder of its own, by its metadata
+  int native_size = 0;          // pixels: the family's, or metadata `lowrank.default_size`
   std::unique_ptr<model::TextEncoder> text_encoder;
   std::unique_ptr<model::UNet> unet;
   std::unique_ptr<model::Vae> vae;

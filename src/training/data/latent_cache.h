@@ -17,7 +17,7 @@
 namespace lowrank::training {
 
 struct LatentOptions {
-  double latent_scale = 0.18215;
+  double latent_scale = 1;
   bool mirrored = false;  // also of each picture mirrored left to right
   // A safetensors file that keeps the latents from one run to the next. It is used only when it was made from
   // the same pictures (bytes and places) by the same VAE, and is whole.

@@ -4,10 +4,14 @@
 
 #include <cmath>
 
+#include "formats/family.h"
+
 namespace lowrank::training {
 
 at::Tensor alphas_cumprod() {
-  const at::Tensor betas = at::linspace(std::sqrt(0.00085), std::sqrt(0.012), 1000, at::kDouble).square();
+  const auto& law = formats::kNoiseLaw;
+  const at::Tensor betas =
+      at::linspace(std::sqrt(law.first_beta), std::sqrt(law.last_beta), law.steps, at::kDouble).square();
   return at::cumprod(1 - betas, 0).to(at::kFloat);
 }
 

@@ -8,7 +8,7 @@
 
 namespace lowrank::training {
 
-// ᾱ of the 1000 training timesteps, float32 [1000]: β from linspace(√0.00085, √0.012)².
+// ᾱ of the 1000 training timesteps, float32 [1000]: β as formats::kNoiseLaw says.
 at::Tensor alphas_cumprod();
 
 // x_t = √ᾱ_t · x₀ + √(1−ᾱ_t) · ε for latents x₀ [B, …], noise ε alike, timesteps int64 [B].

@@ -19,7 +19,7 @@ using request::BaseTrainOptions;
 
 // What is learned: one row per picture.
 struct CaptionedLatents {
-  at::Tensor latents;    // float32 [N, 4, h, w], scaled by 0.18215
+  at::Tensor latents;    // float32 [N, 4, h, w], scaled as SD 1's
   at::Tensor mirrored;   // the same pictures mirrored, or undefined
   at::Tensor ids;        // int64 [N, 77], with start, end and padding
   at::Tensor empty_ids;  // int64 [77], the empty caption

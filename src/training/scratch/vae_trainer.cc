@@ -8,13 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "formats/family.h"
 #include "training/run/objective.h"
 #include "training/run/train_state.h"
 
 namespace lowrank::training {
 namespace {
 
-constexpr double kLatentScale = 0.18215;
+const double kLatentScale = formats::family(formats::BaseModel::kSd1)->latent_scale;
 
 // A batch of random squares of side `side`, mirrored half the time.
 at::Tensor crops(const at::Tensor& pictures, std::int64_t count, std::int64_t side, at::Generator generator) {

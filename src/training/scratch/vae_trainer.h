@@ -21,11 +21,11 @@ using request::VaeTrainOptions;
 RunResult train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOptions& options,
                     const std::filesystem::path& state_path, const RunControl& control);
 
-// Rescales quant_conv and post_quant_conv so that the latents of `pictures` have standard deviation 1/0.18215, as
+// Rescales quant_conv and post_quant_conv so that the latents of `pictures` have standard deviation 1 / SD 1's latent scale, as
 // every Stable Diffusion program assumes. Decoding is unchanged. Returns the factor.
 double normalise_latents(model::Vae& vae, const at::Tensor& pictures);
 
-// Latents of pictures, times 0.18215: the mean of the posterior, [N, 4, H/8, W/8] float32.
+// Latents of pictures, times that scale: the mean of the posterior, [N, 4, H/8, W/8] float32.
 at::Tensor encode_latents(const model::Vae& vae, const at::Tensor& pictures, std::int64_t batch = 16);
 
 // uint8 [.., 3, H, W] → float32 in −1…1.

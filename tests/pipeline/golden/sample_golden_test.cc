@@ -100,7 +100,8 @@ TEST_F(SampleGolden, SigmaSamplersEqualTheReference) {
     walk.sigma_max = walk.sigmas.front();
     walk.sigma_min = walk.sigmas[walk.sigmas.size() - 2];
     RecordedConditioning network(*model->unet, golden("sample.cond"), golden("sample.uncond"));
-    sampling::Denoiser denoiser(network, sampling::NoiseTable::stable_diffusion(), sampling::Prediction::kEps,
+    sampling::Denoiser denoiser(network, sampling::NoiseTable::stable_diffusion(),
+                                sampling::Prediction::kEpsilon,
                                 guidance(sampling::planned_calls(*sampler, walk.steps)));
     const auto noise = sampling::make_recorded_noise(golden("sample.noise"));
     const at::Tensor latent =
@@ -122,8 +123,8 @@ TEST_F(SampleGolden, DdimEqualsTheReference) {
                         timesteps.data_ptr<std::int64_t>() + timesteps.numel());
   walk.steps = static_cast<int>(walk.timesteps.size());
   RecordedConditioning network(*model->unet, golden("sample.cond"), golden("sample.uncond"));
-  sampling::Denoiser denoiser(network, sampling::NoiseTable::stable_diffusion(), sampling::Prediction::kEps,
-                              guidance(walk.steps));
+  sampling::Denoiser denoiser(network, sampling::NoiseTable::stable_diffusion(),
+                              sampling::Prediction::kEpsilon, guidance(walk.steps));
   const auto noise = sampling::make_recorded_noise(golden("sample.noise"));
   const at::Tensor latent =
       sampling::walk(*sampler, denoiser, golden("sample.x_unit_noise"), walk, {}, *noise, {.eta = 0});
