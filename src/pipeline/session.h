@@ -19,7 +19,7 @@ namespace lowrank::pipeline {
 
 struct SessionOptions {
   int threads = 0;      // 0: all cores. Applies to the whole process, as libtorch's setting does
-  std::string version;  // for the metadata: "LowRank 0.1.0"
+  std::string version;  // for the metadata: "LowRank 0.2.0"
   PackedCacheOptions packed_cache = {};
   bool int8 = false;  // U-Nets are held in 8 bits
   prompt::PromptLimits prompt_limits = {};

@@ -181,7 +181,7 @@ class LowrankTest(unittest.TestCase):
         self.assertEqual(models[0]["base_model"], "SD 1.x")
         facts = json.loads(self.run_lowrank("model", "inspect", "tiny", "--json").stdout)
         self.assertEqual(facts["unet_width"], 32)
-        self.refused("model", "inspect", "tinny", says="Did you mean tiny?")
+        self.refused("model", "inspect", "tinny", says="did you mean tiny?")
         self.refused("model", "inspect", "models/Lora/attention.safetensors", says="a LoRA")
 
     def test_png_info(self):
@@ -266,7 +266,7 @@ class LowrankTest(unittest.TestCase):
         self.assertIsInstance(explained, dict)
         self.run_lowrank("prompt", "explain", "--", "--weird")
         self.refused("prompt", "explain", "a", "--style", "none", says="no style 'none'")
-        self.refused("prompt", "explain", "a", "--steps", "0", says="between 1 and 150")
+        self.refused("prompt", "explain", "a", "--steps", "0", says="between 1 and 1000")
 
     def test_completion_and_manual_page(self):
         for shell in ("bash", "zsh", "fish"):
@@ -322,7 +322,7 @@ class LowrankTest(unittest.TestCase):
             for flag, value, help_text in rows:
                 help_text = help_text.replace('\\"', '"')
                 self.assertIn(f"--{flag} {value + ' ' if value else ''}{help_text}", text)
-        labels = re.findall(r'\.label = "([^"]+)"', (SOURCE / "src/sampling/sampler_table.cc").read_text())
+        labels = re.findall(r'\.label = "([^"]+)"', (SOURCE / "src/request/sampler_rows.inc").read_text())
         text = " ".join(self.run_lowrank("txt2img", "--help").stdout.split())
         self.assertIn("Values of --sampler: " + ", ".join(labels) + ".", text)
 

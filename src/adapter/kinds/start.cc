@@ -18,7 +18,7 @@ struct Product {
 };
 
 // The `count` largest or smallest singular parts of W: of the Gram matrix of its shorter side, in double, only one set of
-// singular vectors is needed, and W times them gives the rest. In a third of the time of all of W's parts.
+// singular vectors is needed, and W times them gives the rest.
 Product singular_parts(const at::Tensor& rows, std::int64_t count, bool largest) {
   const bool is_wide = rows.size(0) <= rows.size(1);
   const at::Tensor shorter = (is_wide ? rows : rows.t()).to(at::kDouble);

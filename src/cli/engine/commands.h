@@ -25,7 +25,7 @@ int model_random(const CommandCall& call);
 int train_base(const CommandCall& call);
 int serve(const CommandCall& call);
 
-// "LowRank 0.1.0": in the metadata of every picture.
+// "LowRank 0.2.0": in the metadata of every picture.
 std::string version_text();
 
 }  // namespace lowrank::cli

@@ -18,6 +18,13 @@ ParameterRow of_size(std::string_view api) {
   return row;
 }
 
+// pydantic takes any whole number; one that is too large is refused with the field's own sentence.
+ParameterRow of_seed(std::string_view api) {
+  ParameterRow row = field_parameter(api);
+  row.max = 1e300;
+  return row;
+}
+
 ParameterRow clip_skip() {
   ParameterRow row = optional(field_parameter("CLIP_stop_at_last_layers"),
                               "LowRank: short for the option CLIP_stop_at_last_layers");
@@ -33,8 +40,8 @@ std::vector<ParameterRow> common() {
       field_parameter("prompt"),
       field_parameter("negative_prompt"),
       field_parameter("styles"),
-      field_parameter("seed"),
-      field_parameter("subseed"),
+      of_seed("seed"),
+      of_seed("subseed"),
       with_default(field_parameter("subseed_strength"), "0"),
       with_default(field_parameter("seed_resize_from_h"), "-1"),
       with_default(field_parameter("seed_resize_from_w"), "-1"),
