@@ -77,8 +77,8 @@ export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: 
           onChange={(sampler_name) => change({ sampler_name })} />
       </div>
       <div class="pair">
-        <NumberField label="Batch count" value={form.n_iter} min={1} max={100} onChange={(n_iter) => change({ n_iter })} />
-        <NumberField label="Batch size" value={form.batch_size} min={1} max={8} onChange={(batch_size) => change({ batch_size })} />
+        <NumberField label="Batch count" value={form.n_iter} min={1} max={1000} onChange={(n_iter) => change({ n_iter })} />
+        <NumberField label="Batch size" value={form.batch_size} min={1} max={64} onChange={(batch_size) => change({ batch_size })} />
       </div>
       {form.mode === 'inpaint' && (
         <details open>

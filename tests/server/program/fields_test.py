@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""One table of request fields: command line, OpenAPI, C++ header and page say of each field what its row says.
+
+  fields_test.py LOWRANK FIXTURES
+"""
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+from served import Served
+
+LOWRANK, FIXTURES = sys.argv[1], sys.argv[2]
+SOURCE = pathlib.Path(__file__).resolve().parents[3]
+
+# Where A1111's API differs from its own settings, on purpose: (field, key) -> value.
+API_DIFFERS = {
+    ("steps", "default"): 50, ("width", "default"): 512, ("height", "default"): 512, ("width", "minimum"): 64, ("height", "minimum"): 64,
+    ("seed_resize_from_w", "default"): -1, ("seed_resize_from_h", "default"): -1, ("allow_missing_loras", "default"): True,
+    ("seed", "maximum"): None, ("subseed", "maximum"): None,
+}
+
+
+def rows():
+    """api, flag, member, minimum, maximum of each row as the source writes them."""
+    text = (SOURCE / "src/request/field_table.cc").read_text()
+    text = text[text.index("kFields[] = {"):text.index("kExtrasFields[] = {")]
+    found = re.findall(r'^    \{"(\w+)", "([\w-]+)", "([^"]*)", &R::(\w+), ([^,]+), ([^,]+), "', text, re.M)
+    assert len(found) > 70
+    return found
+
+
+def defaults(path, struct):
+    """Members of a struct with their default, as text."""
+    text = (SOURCE / path).read_text()
+    text = text[text.index(f"struct {struct} {{"):]
+    text = re.sub(r"//.*", "", text[:text.index("\n};")])
+    values = {}
+    for statement in text.split(";"):
+        statement = re.sub(r"^\s*(struct \w+ \{)?\s*[\w:<>]+\s+", "", statement, count=1)
+        for name, value in re.findall(r"(\w+)\s*=\s*(\"[^\"]*\"|[\w.+-]+)", statement):
+            values[name] = value.strip('"')
+    return values
+
+
+def number(text):
+    return None if text.strip() == "{}" else 9.2e18 if text.strip() == "kMaxSeed" else float(text)
+
+
+class Fields(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.rows = rows()
+        cls.defaults = defaults("src/request/generation_request.h", "GenerationRequest")
+        server = Served(LOWRANK, FIXTURES, "--access-log", "none")
+        try:
+            schemas = server.get("/openapi.json")[1]["paths"]
+        finally:
+            server.close()
+        cls.schemas = {}
+        for kind in ("txt2img", "img2img"):
+            body = schemas[f"/sdapi/v1/{kind}"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+            cls.schemas.update(body["properties"])
+
+    def test_the_command_line_has_them_all(self):
+        helps = {command: " ".join(subprocess.run([LOWRANK, command, "--help"], capture_output=True, text=True, check=True).stdout.split())
+                 for command in ("txt2img", "img2img")}
+        for api, flag, _, member, low, high in self.rows:
+            described = [text for text in helps.values() if f" --{flag} " in text]
+            self.assertTrue(described, flag)
+            if number(low) is not None and api not in ("seed", "subseed", "eta_noise_seed_delta"):
+                shown = f"{number(low):g} to {number(high):g}"
+                self.assertTrue(any(re.search(rf" --{re.escape(flag)} N .{{0,200}}?\((default [^;)]*; )?{re.escape(shown)}[;)]", text) for text in described), (flag, shown))
+
+    def test_openapi_says_the_same(self):
+        compared = 0
+        for api, _, _, member, low, high in self.rows:
+            schema = self.schemas.get(api)
+            if schema is None:
+                continue  # an option, not a parameter
+            for key, value in (("minimum", number(low)), ("maximum", number(high))):
+                expected = API_DIFFERS.get((api, key), value)
+                self.assertEqual(schema.get(key), expected, (api, key))
+            if schema.get("default") is not None:
+                expected = API_DIFFERS.get((api, "default"))
+                if expected is None and member in self.defaults:
+                    text = self.defaults[member]
+                    expected = {"true": True, "false": False}.get(text, text)
+                    if isinstance(schema["default"], (int, float)) and not isinstance(schema["default"], bool):
+                        expected = float(text)
+                if expected is not None:
+                    self.assertEqual(schema["default"], expected, api)
+                    compared += 1
+        self.assertGreater(compared, 20)
+
+    def test_the_public_header_has_the_same_defaults(self):
+        public = defaults("include/lowrank/lowrank.h", "Generation")
+        compared = {name for name in public if name in self.defaults}
+        self.assertGreaterEqual(compared, {"steps", "scheduler", "cfg_scale", "seed", "batch_size", "batch_count", "clip_skip", "vae"})
+        for name in compared:
+            self.assertEqual(public[name], self.defaults[name], name)
+
+    def test_the_page_knows_no_other_names_and_offers_no_more(self):
+        form = (SOURCE / "web/src/lib/form.ts").read_text()
+        standard = form[form.index("export const STANDARD"):]
+        standard = dict(re.findall(r"^  (\w+): ('[^']*'|[\w.-]+),$", standard[:standard.index("\n};")], re.M))
+        own = {"mode", "compare", "upscaler_1", "upscaler_2", "upscaling_resize", "extras_upscaler_2_visibility"}
+        for name in set(standard) - own:
+            self.assertIn(name, self.schemas)
+        fields = {api: (number(low), number(high)) for api, _, _, _, low, high in self.rows}
+        fields["clip_skip"] = fields["CLIP_stop_at_last_layers"]
+        parameters = (SOURCE / "web/src/components/parameters.tsx").read_text()
+        controls = re.findall(r"value=\{form\.(\w+)\} min=\{(-?[\d.]+)\} max=\{([\d.]+)\}", parameters)
+        self.assertGreater(len(controls), 8)
+        for name, low, high in controls:
+            self.assertGreaterEqual(float(low), fields[name][0], name)
+            self.assertLessEqual(float(high), fields[name][1], name)
+        # Lists to choose from end where the table ends, not earlier; sliders may show the usual part of a range.
+        self.assertEqual([float(high) for name, _, high in controls if name in ("n_iter", "batch_size")], [fields["n_iter"][1], fields["batch_size"][1]])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=1)
