@@ -244,7 +244,7 @@ TEST_F(DiffusersFolder, ShardsAreJoinedByTheirIndex) {
   expect_whole();
   map["promised"] = "two.safetensors";
   folder_.write(index, nlohmann::json{{"weight_map", map}}.dump());
-  EXPECT_THAT(refusal(), HasSubstr("lacks 'promised'"));
+  EXPECT_THAT(refusal(), HasSubstr("'promised' is missing"));
   map["promised"] = "../two.safetensors";
   folder_.write(index, nlohmann::json{{"weight_map", map}}.dump());
   EXPECT_THAT(refusal(), HasSubstr("not the name of a file in the same folder"));

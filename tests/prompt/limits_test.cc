@@ -35,7 +35,7 @@ TEST(PromptLimits, EachCountIsAllowedUpToItsLimitAndNoFurther) {
   EXPECT_THAT(refusal("a<lora:x:1><lora:y:1>", {.tags = 1}), testing::HasSubstr("2 network tags"));
   EXPECT_EQ(refusal("a ((b) [c])", {.depth = 2}), "");
   EXPECT_THAT(refusal("a ((b [c]))", {.depth = 2}), testing::HasSubstr("3 levels of nested brackets"));
-  EXPECT_THAT(refusal("a", {.depth = 2}, "((("), testing::HasSubstr("3 brackets"));
+  EXPECT_THAT(refusal("a", {.depth = 2}, "((("), testing::HasSubstr("3 levels of nested brackets"));
   // Two chunks of the prompt and one of the negative prompt.
   EXPECT_EQ(refusal("a BREAK b", {.chunks = 3}), "");
   EXPECT_THAT(refusal("a BREAK b", {.chunks = 2}), testing::HasSubstr("3 chunks of 75 tokens"));

@@ -139,9 +139,10 @@ Checkpoint read_vae_file(std::shared_ptr<const weights::TensorFile> file) {
 
 BaseModel recognise_checkpoint(const weights::TensorFile& file) {
   constexpr std::string_view kUnet = "model.diffusion_model.";
-  if (has_prefix(file, "model.diffusion_model.input_blocks."))
-    for (const FamilyRow& row : family_table())
-      if (has_prefix(file, row.mark)) return row.model;
+  // What is to be drawn with must have a U-Net; of other families the text encoder is enough to name them.
+  const bool has_unet = has_prefix(file, "model.diffusion_model.input_blocks.");
+  for (const FamilyRow& row : family_table())
+    if (has_prefix(file, row.mark) && (has_unet || !row.is_drawn)) return row.model;
   for (const weights::TensorView& view : file.tensors()) {
     if (!view.name.starts_with(kUnet) || !view.name.ends_with("attn2.to_k.weight") || view.shape.size() != 2)
       continue;
