@@ -16,6 +16,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 using Crafted = std::vector<Named>;
 
 LoraFile open_crafted(const std::vector<Named>& tensors,
