@@ -31,6 +31,7 @@ install -D -m 644 "$build/installed-files" "$stage/share/lowrank/installed-files
 while IFS= read -r file; do
   # A file in use is replaced, not written over.
   if [ -L "$stage/$file" ]; then
+    as_owner mkdir -p -- "$(dirname "$target/$file")"
     as_owner ln -sfn -- "$(readlink "$stage/$file")" "$target/$file.new"
   else
     as_owner install -D -m "$(stat -c %a "$stage/$file")" -- "$stage/$file" "$target/$file.new"

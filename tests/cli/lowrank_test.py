@@ -102,6 +102,7 @@ class LowrankTest(unittest.TestCase):
         self.refused("lora", "list", "--data-dir", says="needs a value")
         self.refused("lora", "list", "--data-dir", "no-such-folder", says="no-such-folder")
         self.refused("lora", "show", says="needs NAME")
+        self.refused("txt2img", "-p", "a fox", "-o", "fox.bmp", says=".bmp files cannot be written")
         self.refused("txt2img", "--steps", "0", says="between 1 and 1000")
         self.refused("txt2img", "--steps", "many", says="whole number")
         self.refused("txt2img", "--cfg-scale", "nan", says="must be a number")

@@ -126,6 +126,12 @@ bool is_written_extension(const std::string& extension) {
   return lower == ".png" || lower == ".jpg" || lower == ".jpeg" || lower == ".webp";
 }
 
+// Endings that promise a picture of a kind that is not written.
+bool is_unwritten_picture(const std::string& extension) {
+  constexpr std::string_view kOthers[] = {".bmp", ".gif", ".tif", ".tiff", ".avif", ".jxl", ".heic", ".ico"};
+  return std::ranges::find(kOthers, lower(extension)) != std::end(kOthers);
+}
+
 }  // namespace
 
 OutputFiles::OutputFiles(const GenerationArguments& arguments, std::string_view folder, std::size_t pictures)
@@ -142,6 +148,8 @@ OutputFiles::OutputFiles(const GenerationArguments& arguments, std::string_view 
              is_written_extension(extension)) {
     extension_ = extension;
     pattern.resize(pattern.size() - extension.size());
+  } else if (is_unwritten_picture(extension)) {
+    throw Error(kBadInput, "-o {}: {} files cannot be written; use .png, .jpg or .webp.", pattern, extension);
   }
   const std::string asked = arguments.format.empty() ? "png" : lower(arguments.format);
   format_ =

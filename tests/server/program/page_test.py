@@ -322,7 +322,7 @@ class Cards(unittest.TestCase):
             self.assertEqual(answer["loras"][0]["name"], name, words)  # captions of others may hold the word too
             self.assertEqual(bool(answer["near"]), words != "banan", words)
         self.assertIn("object_umbrella", self.server.run("lora", "find", "umbrela"))
-        self.assertEqual(self.server.get("/v1/loras?q=quaternion")[1], {"loras": [], "total": 0, "near": []})
+        self.assertEqual(self.server.get("/v1/loras?q=quaternion")[1], {"loras": [], "total": 0, "near": [], "problems": []})
 
     def test_each_card_has_its_own_preview_details_and_tag(self):
         cards = self.cards()

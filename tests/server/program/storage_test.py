@@ -56,7 +56,7 @@ class Storage(unittest.TestCase):
                 path = "/sdapi/v1/txt2img"
                 status, answer = server.post(path, tiny_request(prompt="a fox <lora:attention:1>"))
                 self.assertEqual(status, 500, answer)
-                self.assertRegex(answer["detail"], f"models/{name}.*(leads nowhere|cannot be opened)")
+                self.assertRegex(answer["detail"], f"models/{name}.*(is a broken link|cannot be opened)")
                 if name == "Stable-diffusion":
                     status, answer = server.get("/sdapi/v1/sd-models")
                     self.assertEqual(status, 500)
