@@ -98,6 +98,7 @@ lowrank_room(formats  LIGHT  USES weights                     LINKS nlohmann_jso
 lowrank_room(prompt   LIGHT                                   LINKS nlohmann_json::nlohmann_json)
 lowrank_room(image    LIGHT                                   LINKS nlohmann_json::nlohmann_json PNG::PNG JPEG::JPEG PkgConfig::WEBP
   TIFF::TIFF GIF::GIF ZLIB::ZLIB)
+lowrank_room(request  LIGHT  USES prompt image)
 lowrank_room(library  LIGHT  USES weights formats image prompt LINKS nlohmann_json::nlohmann_json SQLite::SQLite3
   ZLIB::ZLIB)
 lowrank_room(kernels  LIGHT                                   LINKS PkgConfig::HIGHWAY)
@@ -106,11 +107,11 @@ lowrank_room(tensor   ENGINE USES weights)
 lowrank_room(model    ENGINE USES weights formats tensor kernels)
 lowrank_room(adapter  ENGINE USES weights formats tensor kernels model)
 lowrank_room(sampling ENGINE USES tensor)
-lowrank_room(pipeline ENGINE USES prompt image formats weights kernels tensor model adapter sampling)
+lowrank_room(pipeline ENGINE USES request prompt image formats weights kernels tensor model adapter sampling)
 lowrank_room(edit     ENGINE USES weights formats tensor model adapter)
-lowrank_room(training ENGINE USES weights formats prompt image kernels tensor model adapter sampling pipeline
+lowrank_room(training ENGINE USES weights formats request prompt image kernels tensor model adapter sampling pipeline
              LINKS nlohmann_json::nlohmann_json)
-lowrank_room(server   ENGINE USES prompt image formats weights library adapter sampling pipeline training
+lowrank_room(server   ENGINE USES request prompt image formats weights library adapter sampling pipeline training
              LINKS nlohmann_json::nlohmann_json PkgConfig::HTTPLIB SQLite::SQLite3 OpenSSL::SSL ZLIB::ZLIB)
 # Plain loops of the kernels room are left to GCC's vectoriser: -O3, and sqrt need not set errno.
 if(TARGET lowrank_kernels)

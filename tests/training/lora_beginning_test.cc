@@ -21,10 +21,10 @@ class LoraBeginningTest : public LoraRuns {
   // The sentence with which a run is refused; a failure when it encodes a picture first, or is not refused.
   std::string refusal(const LoraTrainOptions& o) const {
     int encoded = 0;
-    LoraTrainHooks hooks;
-    hooks.control.report = [&](const TrainEvent& event) { encoded += event.phase == "latents" ? 1 : 0; };
+    RunControl control;
+    control.report = [&](const TrainEvent& event) { encoded += event.phase == "latents" ? 1 : 0; };
     try {
-      train(o, hooks);
+      train(o, control);
     } catch (const Error& error) {
       EXPECT_EQ(encoded, 0) << error.what();
       return error.what();
@@ -73,12 +73,12 @@ TEST_F(LoraBeginningTest, LorasSavedOnTheWayAreNotReplacedEither) {
 TEST_F(LoraBeginningTest, WhatAKilledRunWroteItselfDoesNotStopItFromGoingOn) {
   LoraTrainOptions o = options();
   o.save_every_steps = 2;
-  LoraTrainHooks hooks;
-  hooks.control.save_every = 3;
-  hooks.after_step = [](std::int64_t done) {
+  RunControl control;
+  control.save_every = 3;
+  control.after_step = [](std::int64_t done) {
     if (done == 5) throw std::runtime_error("killed");
   };
-  EXPECT_THROW(train(o, hooks), std::runtime_error);  // after the LoRA of step 4, with the state of step 3
+  EXPECT_THROW(train(o, control), std::runtime_error);  // after the LoRA of step 4, with the state of step 3
   EXPECT_EQ(train(o).losses.size(), 7u);
 }
 
@@ -204,13 +204,13 @@ TEST_F(LoraBeginningTest, AFolderHoldsOneRunAtATime) {
   LoraTrainOptions first = options(), second = options();
   first.max_steps = second.max_steps = 2;
   second.output_name = "second";
-  LoraTrainHooks hooks;
+  RunControl control;
   int refused = 0;
-  hooks.after_step = [&](std::int64_t) {
+  control.after_step = [&](std::int64_t) {
     EXPECT_THAT(refusal(second), HasSubstr("another training runs in this folder"));
     ++refused;
   };
-  train(first, hooks);
+  train(first, control);
   EXPECT_EQ(refused, 2);
   train(second);
 }

@@ -39,7 +39,7 @@ class LoraJobTest : public ::testing::Test {
     job.options.output_name = "style";
     return job;
   }
-  LoraJobResult run(const LoraJob& job, const LoraTrainHooks& hooks = {}) const {
+  LoraJobResult run(const LoraJob& job, const RunControl& control = {}) const {
     pipeline::Resources resources;
     resources.checkpoint = [this](const std::string&) { return in("tiny.safetensors"); };
     resources.lora = [](const std::string& name) -> std::filesystem::path {
@@ -50,16 +50,16 @@ class LoraJobTest : public ::testing::Test {
       return std::nullopt;
     };
     pipeline::Session session(resources, {.threads = 1, .version = "test"});
-    return run_lora_job(session, job, hooks);
+    return run_lora_job(session, job, control);
   }
   TemporaryFolder folder_;
 };
 
 TEST_F(LoraJobTest, TellsItsPlanAndReturnsTagAndTrigger) {
   std::vector<std::string> said;
-  LoraTrainHooks hooks;
-  hooks.say = [&](const std::string& text) { said.push_back(text); };
-  const auto result = run(job("out"), hooks);
+  RunControl control;
+  control.say = [&](const std::string& text) { said.push_back(text); };
+  const auto result = run(job("out"), control);
   EXPECT_EQ(result.tag, "<lora:style:1>");
   EXPECT_EQ(result.trigger, "3dmm style");
   EXPECT_TRUE(std::filesystem::exists(in("out/style.safetensors")));
@@ -74,12 +74,12 @@ TEST_F(LoraJobTest, SamplePicturesShowTheLoraInTrainingAndDoNotDisturbIt) {
   sampled.sample_every_steps = 2;
   run(plain);
   std::vector<std::string> told;
-  LoraTrainHooks hooks;
-  hooks.control.report = [&](const TrainEvent& event) {
+  RunControl control;
+  control.report = [&](const TrainEvent& event) {
     if (event.phase == "samples")
       told.push_back(std::to_string(event.step) + " of " + std::to_string(event.steps));
   };
-  run(sampled, hooks);
+  run(sampled, control);
   EXPECT_THAT(told, ::testing::ElementsAre("0 of 2", "1 of 2", "0 of 2", "1 of 2"));
   for (const char* name :
        {"style_000002_00.png", "style_000002_01.png", "style_000004_00.png", "style_000004_01.png"})
@@ -103,9 +103,9 @@ TEST_F(LoraJobTest, SamplePicturesOfAnotherRunStay) {
   sampled.sample_prompts = in("prompts.txt");
   write_text(in("sampled/sample/style_000004_00.png"), "mine");
   std::vector<std::string> said;
-  LoraTrainHooks hooks;
-  hooks.say = [&](const std::string& text) { said.push_back(text); };
-  run(sampled, hooks);
+  RunControl control;
+  control.say = [&](const std::string& text) { said.push_back(text); };
+  run(sampled, control);
   EXPECT_EQ(std::filesystem::file_size(in("sampled/sample/style_000004_00.png")), 4u);
   EXPECT_THAT(said, Contains(HasSubstr("style_000004_00-2.png")));
   sampled.options.fresh = true;

@@ -58,21 +58,21 @@ class LoraRuns : public ::testing::Test {
     return o;
   }
 
-  LoraTrainResult train(const LoraTrainOptions& o, LoraTrainHooks hooks = {}) const {
+  LoraTrainResult train(const LoraTrainOptions& o, RunControl control = {}) const {
     auto model = pipeline::load_model(folder_.path() / "tiny.safetensors");
-    return train_lora(model, Dataset::open(o.data), o, hooks);
+    return train_lora(model, Dataset::open(o.data), o, control);
   }
 
   // Trains until `steps` steps are finished, then stops as Ctrl-C does.
   void interrupt(const LoraTrainOptions& o, std::int64_t steps) const {
     std::stop_source source;
-    LoraTrainHooks hooks;
-    hooks.control.stop = source.get_token();
-    hooks.after_step = [&](std::int64_t done) {
+    RunControl control;
+    control.stop = source.get_token();
+    control.after_step = [&](std::int64_t done) {
       if (done == steps) source.request_stop();
     };
     try {
-      train(o, hooks);
+      train(o, control);
       FAIL() << "the run was not stopped";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), kCancelled);

@@ -13,7 +13,7 @@
 #include "tensor/state_dict.h"
 #include "training/objective/diffusion_loss.h"
 #include "training/objective/lora_loss.h"
-#include "training/optim/adamw.h"
+#include "training/optim/optimiser.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::training {
@@ -53,10 +53,10 @@ class LoraStep : public ::testing::Test {
                 1e-3 * golden(name + ".loss").item<double>());
     loss.backward();
     std::map<std::string, at::Tensor> parameters;
-    std::vector<model::NamedParameter> named;
+    std::vector<TrainedParameter> trained;
     for (const auto& p : lora.parameters()) {
       parameters.emplace(p.name, p.tensor);
-      named.push_back({p.name, p.tensor});
+      trained.push_back({p.name, p.tensor, 1e-3});
     }
     const at::Tensor norms = golden(name + ".gradient_norms");
     ASSERT_EQ(static_cast<std::int64_t>(parameters.size()), norms.numel());
@@ -66,8 +66,8 @@ class LoraStep : public ::testing::Test {
       ASSERT_TRUE(tensor.grad().defined()) << parameter;
       EXPECT_NEAR(tensor.grad().norm().item<double>(), expected, 1e-3 * expected + 1e-9) << parameter;
     }
-    AdamW optimiser(named, {.weight_decay = 0.01});
-    optimiser.clip_gradients(1.0);
+    const auto optimiser = make_optimiser("AdamW", trained, {.weight_decay = 0.01});
+    optimiser->clip_gradients(1.0);
     const auto compare = [&](const std::string& kind, bool is_gradient) {
       int compared = 0;
       for (const auto& view : file_->tensors()) {
@@ -87,7 +87,7 @@ class LoraStep : public ::testing::Test {
       EXPECT_GE(compared, 14);
     };
     compare("clipped_gradient", true);
-    optimiser.step(1e-3);
+    optimiser->step(1);
     compare("after_step", false);
   }
 

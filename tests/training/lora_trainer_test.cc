@@ -38,9 +38,9 @@ TEST_F(LoraTrainer, InterruptedAndResumedEqualsUninterruptedBitForBit) {
   interrupt(parts, 3);
   interrupt(parts, 6);
   std::vector<std::string> said;
-  LoraTrainHooks hooks;
-  hooks.say = [&](const std::string& text) { said.push_back(text); };
-  const auto result = train(parts, hooks);
+  RunControl control;
+  control.say = [&](const std::string& text) { said.push_back(text); };
+  const auto result = train(parts, control);
   EXPECT_EQ(result.losses.size(), 4u);
   EXPECT_THAT(said, ::testing::Contains(HasSubstr("after step 6 of 10")));
   EXPECT_EQ(data_hash(whole.output_file()), data_hash(parts.output_file()));
@@ -50,12 +50,12 @@ TEST_F(LoraTrainer, InterruptedAndResumedEqualsUninterruptedBitForBit) {
 TEST_F(LoraTrainer, AKilledRunLosesAtMostOneSaveInterval) {
   const LoraTrainOptions whole = options("whole"), killed = options("killed");
   train(whole);
-  LoraTrainHooks hooks;
-  hooks.control.save_every = 4;
-  hooks.after_step = [](std::int64_t done) {
+  RunControl control;
+  control.save_every = 4;
+  control.after_step = [](std::int64_t done) {
     if (done == 6) throw std::runtime_error("killed");
   };
-  EXPECT_THROW(train(killed, hooks), std::runtime_error);
+  EXPECT_THROW(train(killed, control), std::runtime_error);
   EXPECT_EQ(train(killed).losses.size(), 6u) << "goes on after step 4";
   EXPECT_EQ(data_hash(whole.output_file()), data_hash(killed.output_file()));
 }
@@ -236,19 +236,19 @@ TEST_F(LoraTrainer, LatentsOnDiskGiveTheSameRunAndChangedPicturesAreNoticed) {
   cached.cache_latents_to_disk = true;
   train(plain);
   int encoded = 0;
-  LoraTrainHooks hooks;
-  hooks.control.report = [&](const TrainEvent& event) { encoded += event.phase == "latents" ? 1 : 0; };
-  train(cached, hooks);
+  RunControl control;
+  control.report = [&](const TrainEvent& event) { encoded += event.phase == "latents" ? 1 : 0; };
+  train(cached, control);
   EXPECT_EQ(encoded, 4);
   cached.fresh = true;
-  train(cached, hooks);
+  train(cached, control);
   EXPECT_EQ(encoded, 4) << "the second run reads them";
   EXPECT_EQ(data_hash(plain.output_file()), data_hash(cached.output_file()));
   write_example(folder_.path() / "data/2_3dmm style/0.png", 64, 64, 9, "");
-  train(cached, hooks);
+  train(cached, control);
   EXPECT_EQ(encoded, 8) << "other pictures, other latents";
   testing::change_byte(cached.output_dir / "style-latents.safetensors", -40);
-  train(cached, hooks);
+  train(cached, control);
   EXPECT_EQ(encoded, 12) << "damaged latents are made anew";
 }
 

@@ -91,16 +91,16 @@ int train_lora(const TrainLoraCommand& command, const TrainLoraSurroundings& aro
                                                    .version = around.version,
                                                    .prompt_limits = command.prompt_limits});
   TrainingBar bar(around.progress);
-  training::LoraTrainHooks hooks;
-  hooks.control.stop = around.stop;
-  hooks.control.save_every = command.state_every_steps;
-  hooks.control.report = [&](const training::TrainEvent& event) { bar.show(event); };
-  hooks.say = [&](const std::string& text) {
+  training::RunControl control;
+  control.stop = around.stop;
+  control.save_every = command.state_every_steps;
+  control.report = [&](const training::TrainEvent& event) { bar.show(event); };
+  control.say = [&](const std::string& text) {
     bar.clear();
     fmt::print(around.out, "{}\n", text);
     std::fflush(around.out);
   };
-  const auto result = training::run_lora_job(session, command.job, hooks);
+  const auto result = training::run_lora_job(session, command.job, control);
   bar.clear();
   if (result.skipped_steps > 0)
     fmt::print(around.out, "Warning: {} steps had no finite gradient and changed nothing.\n",

@@ -37,10 +37,10 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
     resident_.clear();
   }
   Json notes = Json::array();
-  training::LoraTrainHooks hooks;
-  hooks.control.stop = job.control->stop.get_token();
-  hooks.control.save_every = order.state_every_steps;
-  hooks.control.report = [&](const training::TrainEvent& event) {
+  training::RunControl control;
+  control.stop = job.control->stop.get_token();
+  control.save_every = order.state_every_steps;
+  control.report = [&](const training::TrainEvent& event) {
     // Samples are drawn on the way: step and progress stay those of the training.
     const bool is_on_the_way = event.phase == "samples";
     board_.learn(event.phase, is_on_the_way ? board_.snapshot().loss : event.loss);
@@ -54,12 +54,12 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
     if (!is_on_the_way) told["step_loss"] = event.step_loss;
     parts_.events.add("progress", job.id, std::move(told));
   };
-  hooks.say = [&](const std::string& text) {
+  control.say = [&](const std::string& text) {
     notes.push_back(text);
     board_.say(text);
   };
   pipeline::Session session(parts_.resources, parts_.session);
-  const auto result = training::run_lora_job(session, order.job, hooks);
+  const auto result = training::run_lora_job(session, order.job, control);
   auto outcome = std::make_shared<Outcome>();
   outcome->answer = {{"parameters", Json::parse(job.order.request, nullptr, false)},
                      {"file", result.file.filename().string()},

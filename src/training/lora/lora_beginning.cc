@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "prompt/text.h"
+#include "request/schedules.h"
 
 namespace lowrank::training {
 namespace {
@@ -52,7 +53,8 @@ StateFacts settings_of(const pipeline::LoadedModel& model, const LoraTrainOption
       {"seed", fmt::format("{}", o.seed)},
       {"mixed_precision", o.bf16 ? "bf16" : "no"},
   };
-  if (!o.scheduler.starts_with("constant")) facts.emplace("max_train_steps", fmt::format("{}", plan.steps));
+  if (request::schedule(o.scheduler).depends_on_length)
+    facts.emplace("max_train_steps", fmt::format("{}", plan.steps));
   return facts;
 }
 
@@ -128,11 +130,11 @@ void take_threads(const fs::path& path, const TrainState& state, const LoraTrain
 std::optional<TrainState> saved_state(const LoraBeginning& beginning, const Dataset& dataset,
                                       const LoraTrainOptions& options, const LoraPlan& plan,
                                       const StateFacts& settings) {
-  const fs::path& path = beginning.path;
+  const fs::path& path = beginning.run.origin;
   std::optional<TrainState> saved = load_train_state(path);
   if (!saved) return std::nullopt;
   check_facts(path, *saved, settings);
-  check_checkpoint(path, *saved, beginning.facts);
+  check_checkpoint(path, *saved, beginning.run.facts);
   check_pictures(path, *saved, dataset);
   if (saved->step > plan.steps)
     throw Error(kBadInput, "{}: has {} finished steps, but this run asks for {}; raise --max-train-steps.",
@@ -176,8 +178,9 @@ std::vector<fs::path> files_to_come(const LoraTrainOptions& o, const LoraPlan& p
 // A run that goes on may meet what it wrote itself between its saved state and its end; otherwise nothing is replaced
 // unasked.
 void check_files(LoraBeginning& beginning, const LoraTrainOptions& options, const LoraPlan& plan) {
-  const bool goes_on = beginning.saved && beginning.path == options.state_file();
-  const std::int64_t done = beginning.saved ? beginning.saved->step : 0;
+  const RunState& run = beginning.run;
+  const bool goes_on = run.saved && run.origin == run.file;
+  const std::int64_t done = run.saved ? run.saved->step : 0;
   const bool ended = goes_on && done == plan.steps;
   for (const fs::path& file : files_to_come(options, plan, done)) {
     if (!fs::exists(file)) continue;
@@ -207,28 +210,30 @@ LoraBeginning begin_lora_run(const pipeline::LoadedModel& model, const Dataset& 
       beginning.notes.push_back("the file system knows no locks: let no other training run in this folder.");
 
   const StateFacts settings = settings_of(model, options, plan);
-  beginning.facts = settings;
-  beginning.facts[kCheckpointName] = model.path.filename().string();
-  beginning.facts[kCheckpointHash] =
+  RunState& run = beginning.run;
+  run.file = options.state_file();
+  run.origin = options.resume.value_or(run.file);
+  run.facts = settings;
+  run.facts[kCheckpointName] = model.path.filename().string();
+  run.facts[kCheckpointHash] =
       fs::is_regular_file(model.path) ? model.hash->prefix(64) : model.path.filename().string();
-  beginning.facts[kPictures] = seen_text(dataset);
-  beginning.path = options.resume.value_or(options.state_file());
-  if (options.resume && !fs::exists(beginning.path))
-    throw Error(kNotFound, "--resume {}: there is no such file.", beginning.path.string());
+  run.facts[kPictures] = seen_text(dataset);
+  if (options.resume && !fs::exists(run.origin))
+    throw Error(kNotFound, "--resume {}: there is no such file.", run.origin.string());
   check_state_file(options);
   if (options.fresh && !options.resume) {
-    fs::remove(beginning.path);
+    fs::remove(run.origin);
   } else {
     try {
-      beginning.saved = saved_state(beginning, dataset, options, plan, settings);
+      run.saved = saved_state(beginning, dataset, options, plan, settings);
     } catch (const Error& error) {
       throw error.during(options.resume
                              ? fmt::format("resuming with --resume {}", options.resume->string())
                              : std::string("resuming the run (--fresh forgets it and starts anew)"));
     }
   }
-  if (!beginning.saved && options.threads > 0) at::set_num_threads(options.threads);
-  beginning.facts[kThreads] = std::to_string(at::get_num_threads());
+  if (!run.saved && options.threads > 0) at::set_num_threads(options.threads);
+  run.facts[kThreads] = std::to_string(at::get_num_threads());
   check_files(beginning, options, plan);
   return beginning;
 }

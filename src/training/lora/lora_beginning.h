@@ -2,8 +2,6 @@
 // is encoded, which may take long.
 #pragma once
 
-#include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,11 +15,9 @@
 namespace lowrank::training {
 
 struct LoraBeginning {
-  std::vector<FolderLock> locks;    // of the folders of LoRA and state, as long as the run lasts
-  StateFacts facts;                 // to be saved with the state
-  std::filesystem::path path;       // of the saved state
-  std::optional<TrainState> saved;  // nullopt: the run starts anew
-  std::vector<std::string> notes;   // what is replaced or could not be guarded, one sentence each
+  std::vector<FolderLock> locks;  // of the folders of LoRA and state, as long as the run lasts
+  RunState run;
+  std::vector<std::string> notes;  // what is replaced or could not be guarded, one sentence each
 };
 
 // The thread count becomes the one that the run began with: sums depend on it. With `options.fresh` a saved state is

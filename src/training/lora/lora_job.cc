@@ -19,27 +19,28 @@ std::string plural(std::int64_t count, const char* one, const char* many) {
 }
 
 void tell_plan(const pipeline::LoadedModel& model, const Dataset& data, const LoraTrainOptions& o,
-               const LoraTrainHooks& hooks) {
-  hooks.say(fmt::format("Model: {}", model.path.string()));
+               const RunControl& control) {
+  control.say(fmt::format("Model: {}", model.path.string()));
   for (const auto& subset : data.subsets())
-    hooks.say(fmt::format("{}: {}, each shown {} an epoch, trigger words: {}", subset.folder,
-                          plural(subset.pictures, "picture", "pictures"),
-                          plural(subset.repeats, "time", "times"),
-                          subset.trigger.empty() ? "(none)" : subset.trigger));
+    control.say(fmt::format("{}: {}, each shown {} an epoch, trigger words: {}", subset.folder,
+                            plural(subset.pictures, "picture", "pictures"),
+                            plural(subset.repeats, "time", "times"),
+                            subset.trigger.empty() ? "(none)" : subset.trigger));
   std::string buckets;
   for (const auto& bucket : data.buckets())
     buckets += fmt::format("{}{}x{}: {}", buckets.empty() ? "" : ", ", bucket.size.width, bucket.size.height,
                            bucket.examples.size());
-  hooks.say(fmt::format("Sizes, repeats counted: {}", buckets));
-  for (const auto& note : data.notes()) hooks.say("Note: " + note);
+  control.say(fmt::format("Sizes, repeats counted: {}", buckets));
+  for (const auto& note : data.notes()) control.say("Note: " + note);
   const LoraPlan plan = plan_run(o, data);
   const char* parts = !o.train_text_encoder ? "U-Net"
                       : !o.train_unet       ? "text encoder"
                                             : "U-Net and text encoder";
-  hooks.say(fmt::format("Rank {}, alpha {}{}, {}; {} in {} of {}", o.network_rank, o.network_alpha,
-                        o.conv_rank > 0 ? fmt::format(", convolutions {}/{}", o.conv_rank, o.conv_alpha) : "",
-                        parts, plural(plan.steps, "step", "steps"), plural(plan.epochs, "epoch", "epochs"),
-                        plural(plan.steps_per_epoch, "step", "steps")));
+  control.say(
+      fmt::format("Rank {}, alpha {}{}, {}; {} in {} of {}", o.network_rank, o.network_alpha,
+                  o.conv_rank > 0 ? fmt::format(", convolutions {}/{}", o.conv_rank, o.conv_alpha) : "",
+                  parts, plural(plan.steps, "step", "steps"), plural(plan.epochs, "epoch", "epochs"),
+                  plural(plan.steps_per_epoch, "step", "steps")));
 }
 
 // A sample prompt is drawn only after hours, and a caption is encoded again and again: both are looked at before.
@@ -62,7 +63,7 @@ void check_texts(const std::vector<pipeline::GenerationRequest>& samples, const 
 
 }  // namespace
 
-LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const LoraTrainHooks& hooks) {
+LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const RunControl& control) {
   check_options(job.options);
   pipeline::GenerationRequest request;
   request.checkpoint = job.checkpoint;
@@ -84,20 +85,20 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
     samples.emplace(session, std::move(sample_requests),
                     job.sample_folder.empty() ? options.output_dir / "sample" : job.sample_folder,
                     options.output_name);
-  tell_plan(model, data, options, hooks);
+  tell_plan(model, data, options, control);
 
   const std::int64_t last = plan_run(options, data).steps;
-  LoraTrainHooks all = hooks;
+  RunControl all = control;
   all.after_step = [&](std::int64_t step) {
-    if (hooks.after_step) hooks.after_step(step);
+    control.after_step(step);
     const bool is_due = step == last || (job.sample_every_steps > 0 && step % job.sample_every_steps == 0);
     if (!samples || !is_due) return;
     try {
       const auto begin = [&](std::int64_t done) {
-        hooks.control.report({.phase = "samples", .step = done, .steps = samples->count()});
+        control.report({.phase = "samples", .step = done, .steps = samples->count()});
       };
-      for (const auto& file : samples->draw(step, hooks.control.stop, begin))
-        hooks.say(fmt::format("Step {}: {}", step, file.string()));
+      for (const auto& file : samples->draw(step, control.stop, begin))
+        control.say(fmt::format("Step {}: {}", step, file.string()));
     } catch (const Error& error) {
       // A stop in the middle of a picture must not pass by the trainer, which saves its state when it sees
       // it.

@@ -25,10 +25,10 @@ struct LoraJobResult : LoraTrainResult {
   std::string tag;      // "<lora:NAME:1>"
 };
 
-// Tells through hooks.say what is about to happen (model, pictures, buckets, length) and what was left out.
+// Tells through control.say what is about to happen (model, pictures, buckets, length) and what was left out.
 // Throws as train_lora, and Error(kNotFound)
 // for a checkpoint that is not there. The session's model is left as training leaves it: use another session
 // afterwards.
-LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const LoraTrainHooks& hooks);
+LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const RunControl& control);
 
 }  // namespace lowrank::training

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/files_below.h"
 #include "prompt/text.h"
-#include "training/optim/learning_rate.h"
+#include "request/schedules.h"
 
 namespace lowrank::training {
 namespace {
@@ -82,7 +82,7 @@ void check_options(const LoraTrainOptions& o) {
   check_rate("--learning-rate", o.learning_rate);
   check_rate("--unet-lr", o.unet_learning_rate);
   check_rate("--text-encoder-lr", o.text_encoder_learning_rate);
-  learning_rate_factor(o.scheduler, 0, 1, 0);
+  request::schedule(o.scheduler);
   check_range("--lr-warmup-steps", static_cast<double>(o.warmup_steps), 0, kMany);
   check_range("--weight-decay", o.weight_decay, 0, 1);
   check_range("--max-grad-norm", o.max_gradient_norm, 0, kMany);

@@ -4,25 +4,19 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <cmath>
-#include <deque>
-#include <limits>
-#include <numeric>
-#include <optional>
-#include <utility>
+#include <map>
 
 #include "adapter/trainable.h"
-#include "base/error.h"
 #include "training/data/caption_encoder.h"
 #include "training/data/latent_cache.h"
 #include "training/lora/lora_beginning.h"
 #include "training/objective/diffusion_loss.h"
 #include "training/objective/lora_loss.h"
-#include "training/optim/adamw.h"
-#include "training/optim/learning_rate.h"
 #include "training/run/loss_meter.h"
+#include "training/run/objective.h"
 #include "training/run/train_state.h"
 
 namespace lowrank::training {
@@ -30,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kMaxBadStepsInARow = 20;
+constexpr const char* kStartedAt = "started_at";
 
 // Frozen weights in the type in which they are multiplied, so that no step converts them again. The CPU's
 // kernels take them as they are stored when they form float32 products.
@@ -67,71 +61,69 @@ class ComputeGuard {
   at::ScalarType old_unet_, old_text_;
 };
 
-std::vector<model::NamedParameter> named(const adapter::TrainableLora& lora) {
-  std::vector<model::NamedParameter> all;
-  for (const auto& parameter : lora.parameters()) all.push_back({parameter.name, parameter.tensor});
-  return all;
-}
-
-std::vector<double> rates(const adapter::TrainableLora& lora, const LoraTrainOptions& options) {
-  std::vector<double> all;
-  for (const auto& parameter : lora.parameters())
-    all.push_back(parameter.component == formats::Component::kUnet ? options.unet_rate()
-                                                                   : options.text_encoder_rate());
-  return all;
-}
-
-class LoraRun {
+class LoraObjective final : public Objective {
  public:
-  LoraRun(pipeline::LoadedModel& model, const Dataset& dataset, const LoraTrainOptions& options,
-          const LoraTrainHooks& hooks)
+  LoraObjective(pipeline::LoadedModel& model, const Dataset& dataset, const LoraTrainOptions& options,
+                const LoraPlan& plan, std::int64_t started_at, const RunControl& control)
       : model_(model),
         dataset_(dataset),
         options_(options),
-        hooks_(hooks),
-        plan_(plan_run(options, dataset)),
-        beginning_(begin_lora_run(model, dataset, options, plan_)),
+        plan_(plan),
+        control_(control),
         latents_(encode_pictures()),
-        compute_(model, options.bf16 ? at::kBFloat16 : at::kFloat),
+        compute_(model, compute_type()),
         lora_(options.train_unet ? model.unet.get() : nullptr,
               options.train_text_encoder ? model.text_encoder.get() : nullptr, network()),
-        optimiser_(named(lora_), {.weight_decay = options.weight_decay}),
         captions_(*model.text_encoder,
-                  {options.clip_skip, options.max_token_length, options.train_text_encoder}) {
+                  {options.clip_skip, options.max_token_length, options.train_text_encoder}),
+        metadata_(run_metadata(model, dataset, options, started_at)) {
     freeze(model.unet->layers(), compute_type());
     freeze(model.text_encoder->layers(), compute_type());
-    optimiser_.set_rate_factors(rates(lora_, options));
     tell_what_is_cut();
-    for (const auto& note : beginning_.notes) hooks_.say("Note: " + note);
   }
 
-  LoraTrainResult run() {
-    result_.file = options_.output_file();
-    result_.modules = static_cast<std::int64_t>(lora_.modules());
-    started_at_ =
-        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-            .count();
-    const std::int64_t first = resume();
-    metadata_ = run_metadata(model_, dataset_, options_, started_at_);
-    for (std::int64_t step = first; step < plan_.steps; ++step) {
-      stop_if_asked(step);
-      const double loss = train_step(step);
-      note_loss(step, loss);
-      model_.require_unchanged();  // nothing is saved that was learned on another model
-      save_on_the_way(step + 1);
-      if (hooks_.after_step) {
-        const at::NoGradGuard no_grad;
-        hooks_.after_step(step + 1);
-      }
-    }
-    save_lora(result_.file, lora_.state(), options_.save_precision, metadata_, plan_.steps, plan_);
-    fs::remove(options_.state_file());
-    result_.steps = plan_.steps;
-    if (!recent_.empty())
-      result_.loss =
-          std::accumulate(recent_.begin(), recent_.end(), 0.0) / static_cast<double>(recent_.size());
-    return std::move(result_);
+  std::int64_t modules() const { return static_cast<std::int64_t>(lora_.modules()); }
+
+  std::string phase() const override { return "lora"; }
+  double learning_rate() const override {
+    return options_.train_unet ? options_.unet_rate() : options_.text_encoder_rate();
   }
+  std::vector<TrainedParameter> parameters() const override {
+    std::vector<TrainedParameter> all;
+    for (const auto& parameter : lora_.parameters())
+      all.push_back({parameter.name, parameter.tensor,
+                     parameter.component == formats::Component::kUnet ? options_.unet_rate()
+                                                                      : options_.text_encoder_rate()});
+    return all;
+  }
+
+  std::int64_t batches(std::int64_t step) const override {
+    return std::min(options_.gradient_accumulation, plan_.batches_per_epoch - first_batch(step));
+  }
+
+  at::Tensor loss(std::int64_t step, std::int64_t batch) override {
+    const std::int64_t epoch = step / plan_.steps_per_epoch, place = first_batch(step) + batch;
+    const NoisedBatch noised =
+        draw_batch(batches_of(epoch)[static_cast<std::size_t>(place)],
+                   step_generator(options_.seed, epoch * plan_.batches_per_epoch + place));
+    return diffusion_loss(*model_.unet, noised, model_.prediction, options_.min_snr_gamma, alphas_);
+  }
+
+  tensor::StateDict state() const override { return lora_.state(); }
+  void load(const tensor::StateDict& state) override { lora_.load(state); }
+
+  // Nothing is saved that was learned on another model.
+  void updated(std::int64_t /*step*/) override { model_.require_unchanged(); }
+
+  void save_on_the_way(std::int64_t done) override {
+    if (done == plan_.steps) return;
+    if (options_.save_every_steps > 0 && done % options_.save_every_steps == 0)
+      save(options_.step_file(done), done);
+    if (options_.save_every_epochs > 0 && done % (options_.save_every_epochs * plan_.steps_per_epoch) == 0)
+      save(options_.epoch_file(done / plan_.steps_per_epoch), done);
+  }
+
+  void finish(std::int64_t done) override { save(options_.output_file(), done); }
 
  private:
   at::ScalarType compute_type() const { return options_.bf16 ? at::kBFloat16 : at::kFloat; }
@@ -148,44 +140,18 @@ class LoraRun {
     LossMeter meter;
     const auto progress = [&](std::int64_t done, std::int64_t total) {
       meter.add(0);
-      hooks_.control.report({"latents", done, total, 0, 0, meter.steps_per_second()});
+      control_.report({"latents", done, total, 0, 0, meter.steps_per_second()});
     };
-    return LatentCache(*model_.vae, dataset_, latents, progress, hooks_.control.stop);
+    return LatentCache(*model_.vae, dataset_, latents, progress, control_.stop);
   }
 
   void tell_what_is_cut() {
     for (const auto& example : dataset_.examples())
       if (const auto cut = captions_.tokens_cut(example.caption); cut > 0)
-        hooks_.say(fmt::format(
-            "{}: the caption is {} tokens too long, its end is not seen; raise --max-token-length (now {}).",
-            example.picture.string(), cut, options_.max_token_length));
-  }
-
-  std::int64_t resume() {
-    if (!beginning_.saved) return 0;
-    const TrainState saved = *std::exchange(beginning_.saved, std::nullopt);
-    lora_.load(saved.tensors);
-    optimiser_.load(saved.tensors, saved.step);
-    if (const auto begun = saved.facts.find("started_at"); begun != saved.facts.end())
-      std::from_chars(begun->second.data(), begun->second.data() + begun->second.size(), started_at_);
-    hooks_.say(
-        fmt::format("Going on after step {} of {} ({}).", saved.step, plan_.steps, beginning_.path.string()));
-    return saved.step;
-  }
-
-  void save_state(std::int64_t step) {
-    TrainState state{step, beginning_.facts, optimiser_.state()};
-    state.facts["started_at"] = std::to_string(started_at_);
-    for (auto& [name, tensor] : lora_.state()) state.tensors.emplace(name, tensor);
-    save_train_state(options_.state_file(), state);
-  }
-
-  void stop_if_asked(std::int64_t step) {
-    if (!hooks_.control.stop.stop_requested()) return;
-    save_state(step);
-    throw Error(kCancelled,
-                "stopped after step {} of {}; the state is saved in {}, the same command goes on from there.",
-                step, plan_.steps, options_.state_file().string());
+        control_.say(
+            fmt::format("{}: the caption is {} tokens too long and its end is ignored; raise "
+                        "--max-token-length (now {}).",
+                        example.picture.string(), cut, options_.max_token_length));
   }
 
   // All randomness of one batch comes from the generator of its number in the run.
@@ -220,87 +186,64 @@ class LoraRun {
     return batches_;
   }
 
-  // One update of the weights; the mean loss of its batches.
-  double train_step(std::int64_t step) {
-    const auto& batches = batches_of(step / plan_.steps_per_epoch);
-    const std::int64_t from = step % plan_.steps_per_epoch * options_.gradient_accumulation;
-    const std::int64_t to = std::min(from + options_.gradient_accumulation, plan_.batches_per_epoch);
-    double sum = 0;
-    for (std::int64_t i = from; i < to; ++i) {
-      const std::int64_t number = step / plan_.steps_per_epoch * plan_.batches_per_epoch + i;
-      const NoisedBatch batch =
-          draw_batch(batches[static_cast<std::size_t>(i)], step_generator(options_.seed, number));
-      const at::Tensor loss =
-          diffusion_loss(*model_.unet, batch, model_.prediction, options_.min_snr_gamma, alphas_);
-      (loss / static_cast<double>(to - from)).backward();
-      sum += loss.item<double>();
-    }
-    const double limit =
-        options_.max_gradient_norm > 0 ? options_.max_gradient_norm : std::numeric_limits<double>::infinity();
-    const bool is_finite = std::isfinite(optimiser_.clip_gradients(limit));
-    optimiser_.step(learning_rate_factor(options_.scheduler, step, plan_.steps, options_.warmup_steps));
-    bad_in_a_row_ = is_finite ? 0 : bad_in_a_row_ + 1;
-    if (!is_finite) ++result_.skipped_steps;
-    if (bad_in_a_row_ == kMaxBadStepsInARow)
-      throw Error(
-          kBadInput,
-          "the gradient was not finite {} steps in a row, last at step {}; lower the learning rate or leave "
-          "out --mixed-precision.",
-          kMaxBadStepsInARow, step + 1);
-    return sum / static_cast<double>(to - from);
+  // Within its epoch.
+  std::int64_t first_batch(std::int64_t step) const {
+    return step % plan_.steps_per_epoch * options_.gradient_accumulation;
   }
 
-  void note_loss(std::int64_t step, double loss) {
-    result_.losses.push_back(loss);
-    recent_.push_back(loss);
-    if (recent_.size() > 50) recent_.pop_front();
-    if (std::isfinite(loss)) meter_.add(loss);
-    const double rate = (options_.train_unet ? options_.unet_rate() : options_.text_encoder_rate()) *
-                        learning_rate_factor(options_.scheduler, step, plan_.steps, options_.warmup_steps);
-    hooks_.control.report(
-        {"lora", step + 1, plan_.steps, meter_.average(), rate, meter_.steps_per_second(), loss});
-  }
-
-  // `done` steps are finished.
-  void save_on_the_way(std::int64_t done) {
-    if (done % hooks_.control.save_every == 0 || done == plan_.steps) save_state(done);
-    if (done == plan_.steps) return;
-    const auto save_as = [&](const fs::path& file) {
-      save_lora(file, lora_.state(), options_.save_precision, metadata_, done, plan_);
-    };
-    if (options_.save_every_steps > 0 && done % options_.save_every_steps == 0)
-      save_as(options_.step_file(done));
-    if (options_.save_every_epochs > 0 && done % (options_.save_every_epochs * plan_.steps_per_epoch) == 0)
-      save_as(options_.epoch_file(done / plan_.steps_per_epoch));
+  void save(const fs::path& file, std::int64_t done) const {
+    save_lora(file, lora_.state(), options_.save_precision, metadata_, done, plan_);
   }
 
   pipeline::LoadedModel& model_;
   const Dataset& dataset_;
   const LoraTrainOptions& options_;
-  const LoraTrainHooks& hooks_;
-  LoraPlan plan_;
-  LoraBeginning beginning_;
+  const LoraPlan plan_;
+  const RunControl& control_;
   LatentCache latents_;
   ComputeGuard compute_;
   adapter::TrainableLora lora_;
-  AdamW optimiser_;
   CaptionEncoder captions_;
   at::Tensor alphas_ = alphas_cumprod();
   std::map<std::string, std::string> metadata_;
   std::vector<ExampleBatch> batches_;
-  std::int64_t epoch_ = -1, started_at_ = 0;
-  int bad_in_a_row_ = 0;
-  LossMeter meter_;
-  std::deque<double> recent_;
-  LoraTrainResult result_;
+  std::int64_t epoch_ = -1;
 };
+
+// Unix seconds: when the run began, which a resumed run remembers.
+std::int64_t started_at(const RunState& run) {
+  std::int64_t seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  if (!run.saved) return seconds;
+  if (const auto found = run.saved->facts.find(kStartedAt); found != run.saved->facts.end())
+    std::from_chars(found->second.data(), found->second.data() + found->second.size(), seconds);
+  return seconds;
+}
 
 }  // namespace
 
 LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
-                           const LoraTrainOptions& options, const LoraTrainHooks& hooks) {
+                           const LoraTrainOptions& options, const RunControl& control) {
   check_options(options);
-  return LoraRun(model, dataset, options, hooks).run();
+  const LoraPlan plan = plan_run(options, dataset);
+  LoraBeginning beginning = begin_lora_run(model, dataset, options, plan);
+  const std::int64_t began = started_at(beginning.run);
+  beginning.run.facts[kStartedAt] = std::to_string(began);
+  LoraObjective objective(model, dataset, options, plan, began, control);
+  for (const auto& note : beginning.notes) control.say("Note: " + note);
+  const auto optimiser =
+      make_optimiser("AdamW", objective.parameters(), {.weight_decay = options.weight_decay});
+  LoraTrainResult result;
+  static_cast<RunResult&>(result) =
+      run_training(objective, *optimiser,
+                   {.schedule = {options.scheduler, plan.steps, options.warmup_steps},
+                    .max_gradient_norm = options.max_gradient_norm},
+                   beginning.run, control);
+  result.file = options.output_file();
+  result.steps = plan.steps;
+  result.modules = objective.modules();
+  return result;
 }
 
 }  // namespace lowrank::training

@@ -5,42 +5,28 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
-#include <string>
-#include <vector>
 
 #include "pipeline/checkpoint_loader.h"
 #include "training/data/dataset.h"
 #include "training/lora/lora_metadata.h"
 #include "training/lora/lora_options.h"
 #include "training/run/run_control.h"
+#include "training/run/run_training.h"
 
 namespace lowrank::training {
 
-struct LoraTrainHooks {
-  // TrainEvent's phases: "latents" (pictures encoded), then "lora" (steps). `save_every`: steps between saved
-  // states.
-  RunControl control;
-  // Facts for the user, one sentence each: where it resumes, what was cut …
-  std::function<void(const std::string&)> say = [](const std::string&) {};
-  // Called after each step with the adapter in the model's slots and gradients off, for sample pictures.
-  std::function<void(std::int64_t step)> after_step;
-};
-
-struct LoraTrainResult {
+struct LoraTrainResult : RunResult {
   std::filesystem::path file;
   std::int64_t steps = 0, modules = 0;
-  double loss = 0;                 // mean of the last steps, at most 50
-  std::vector<double> losses;      // of each step of this call
-  std::int64_t skipped_steps = 0;  // whose gradient was not finite
 };
 
-// The LoRA file stands complete at options.output_file() on return, and the state file is gone. While
+// Reports TrainEvent's phases "latents" (pictures encoded), then "lora" (steps); in control.after_step the adapter is in
+// the model's slots, for sample pictures. The LoRA file stands complete at options.output_file() on return, and the state file is gone. While
 // training, `model` carries the adapter; afterwards its slots are as they were. With bf16 the frozen weights
 // of `model` are rounded to bfloat16 for good: load it again for other uses. Throws Error(kBadInput) naming
 // an option, picture or folder, and Error(kConflict) when another run holds the folder or a finished file is there
 // already, both before a picture is encoded; Error(kCancelled) after saving the state when stopped.
 LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
-                           const LoraTrainOptions& options, const LoraTrainHooks& hooks);
+                           const LoraTrainOptions& options, const RunControl& control);
 
 }  // namespace lowrank::training

@@ -1,8 +1,7 @@
-// What every training loop shares: where it saves, how often, how it is stopped and what it tells.
+// What every training loop shares: how often it saves, how it is stopped and what it tells.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <stop_token>
 #include <string>
@@ -21,6 +20,10 @@ struct TrainEvent {
 
 struct RunControl {
   std::function<void(const TrainEvent&)> report = [](const TrainEvent&) {};
+  // Facts for the user, one sentence each: where it resumes, what was cut …
+  std::function<void(const std::string&)> say = [](const std::string&) {};
+  // Called after each step, with gradients off, when everything that is due has been saved.
+  std::function<void(std::int64_t done)> after_step = [](std::int64_t) {};
   std::stop_token stop;
   std::int64_t save_every = 500;  // steps between saved states
 };

@@ -110,6 +110,12 @@ void check_facts(const std::filesystem::path& path, const TrainState& state, con
   }
 }
 
+RunState open_run_state(const std::filesystem::path& file, const StateFacts& facts) {
+  RunState run{.file = file, .origin = file, .facts = facts, .saved = load_train_state(file)};
+  if (run.saved) check_facts(file, *run.saved, facts);
+  return run;
+}
+
 at::Generator step_generator(std::uint64_t seed, std::int64_t step) {
   // SplitMix64 of the pair: neighbouring steps get unrelated streams.
   std::uint64_t z = seed * 0x9E3779B97F4A7C15ull + static_cast<std::uint64_t>(step) + 0x9E3779B97F4A7C15ull;

@@ -38,6 +38,17 @@ std::optional<TrainState> load_train_state(const std::filesystem::path& path);
 // like an option ("network_dim") is told as that option.
 void check_facts(const std::filesystem::path& path, const TrainState& state, const StateFacts& facts);
 
+// Where a run keeps its state, and the one that it resumes from.
+struct RunState {
+  std::filesystem::path file;       // where states are saved
+  std::filesystem::path origin;     // of `saved`; another file than `file` with --resume
+  StateFacts facts;                 // saved with every state
+  std::optional<TrainState> saved;  // nullopt: the run starts anew
+};
+
+// The state at `file`, when there is one, checked against `facts`. Throws as load_train_state and check_facts.
+RunState open_run_state(const std::filesystem::path& file, const StateFacts& facts);
+
 // The generator for one step of a run.
 at::Generator step_generator(std::uint64_t seed, std::int64_t step);
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
@@ -23,6 +24,7 @@
 #include "prompt/tokenizer.h"
 #include "tensor/state_dict.h"
 #include "training/data/dataset.h"
+#include "training/data/picture_file.h"
 #include "training/run/train_state.h"
 #include "weights/tensor_file.h"
 
@@ -45,23 +47,27 @@ std::vector<fs::path> picture_files(const fs::path& folder) {
   return files;
 }
 
-// uint8 [N, 3, H, W]; all pictures must have the first one's size.
+// Throws Error(kBadInput) unless all pictures have one size, whose sides are multiples of 8.
+void check_sizes(const std::vector<fs::path>& files) {
+  std::optional<PixelSize> first;
+  for (const fs::path& file : files) {
+    const PixelSize size = picture_size(file);
+    if (!first) first = size;
+    if (size.width % 8 != 0 || size.height % 8 != 0)
+      throw Error(kBadInput, "{}: is {}×{}; sides must be multiples of 8.", file.string(), size.width,
+                  size.height);
+    if (size != *first)
+      throw Error(kBadInput, "{}: is {}×{}, but {} is {}×{}; bring all pictures to one size.", file.string(),
+                  size.width, size.height, files.front().filename().string(), first->width, first->height);
+  }
+}
+
+// uint8 [N, 3, H, W]; the files have passed check_sizes.
 at::Tensor load_pictures(const std::vector<fs::path>& files) {
   std::vector<at::Tensor> pictures;
-  int width = 0, height = 0;
   for (const fs::path& file : files) {
     const image::Picture picture = image::load_picture(file);
-    if (pictures.empty()) {
-      width = picture.width;
-      height = picture.height;
-      if (width % 8 != 0 || height % 8 != 0)
-        throw Error(kBadInput, "{}: is {}×{}; sides must be multiples of 8.", file.string(), width, height);
-    }
-    if (picture.width != width || picture.height != height) {
-      throw Error(kBadInput, "{}: is {}×{}, but the others are {}×{}; bring all to one size.", file.string(),
-                  picture.width, picture.height, width, height);
-    }
-    const at::Tensor rows = at::empty({height, width, 3}, at::kByte);
+    const at::Tensor rows = at::empty({picture.height, picture.width, 3}, at::kByte);
     std::memcpy(rows.data_ptr(), picture.rgb.data(), picture.rgb.size());
     pictures.push_back(rows.permute({2, 0, 1}).contiguous());
   }
@@ -77,12 +83,16 @@ at::Tensor caption_ids(const prompt::Tokenizer& tokenizer, const std::string& ca
   return ids;
 }
 
-at::Tensor captions_of(const std::vector<fs::path>& files) {
+at::Tensor captions_of(const std::vector<fs::path>& files, const RunControl& control) {
   const prompt::Tokenizer tokenizer;
   std::vector<at::Tensor> ids;
   for (const fs::path& file : files) {
     const auto caption = read_caption(file);
     if (!caption) throw Error(kNotFound, "{}: the picture has no caption file beside it.", file.string());
+    const auto tokens = static_cast<std::int64_t>(tokenizer.encode(caption->text).size());
+    if (tokens > prompt::kChunkTokens)
+      control.say(fmt::format("{}: the caption is {} tokens too long and its end is ignored.", file.string(),
+                              tokens - prompt::kChunkTokens));
     ids.push_back(caption_ids(tokenizer, caption->text));
   }
   return at::stack(ids);
@@ -105,8 +115,9 @@ void train_autoencoder(const BaseRunOptions& options, const model::ModelSpec& sp
                        const RunControl& control) {
   model::Vae vae(model::random_state(spec, Component::kVae, options.vae.seed));
   model::widen(vae.layers());
-  const at::Tensor pictures =
-      load_pictures(picture_files(options.vae_pictures.empty() ? options.pictures : options.vae_pictures));
+  const auto files = picture_files(options.vae_pictures.empty() ? options.pictures : options.vae_pictures);
+  check_sizes(files);
+  const at::Tensor pictures = load_pictures(files);
   train_vae(vae, pictures, options.vae, options.work / "vae-state.safetensors", control);
   normalise_latents(vae, pictures.narrow(0, 0, std::min<std::int64_t>(512, pictures.size(0))));
   tensor::save_state_dict(target.string(), state_of(vae.layers()));
@@ -164,10 +175,11 @@ void run_base_training(const BaseRunOptions& options, const RunControl& control)
                 "{}: is there already, and {} holds no state of its training; choose another --out.",
                 options.out.string(), options.work.string());
   const fs::path latents_path = options.work / "latents.safetensors";
-  Models models = options.start.empty() ? new_models(options, spec, control) : models_of(options.start);
+  // Before the autoencoder learns, which takes hours: what is wrong with a picture or a caption is told at once.
   const auto files = picture_files(options.pictures);
-  const at::Tensor ids =
-      captions_of(files);  // before the long work, so that a missing caption is told at once
+  check_sizes(files);
+  const at::Tensor ids = captions_of(files, control);
+  Models models = options.start.empty() ? new_models(options, spec, control) : models_of(options.start);
   const std::string origin = origin_of(files, ids);
   if (!holds_latents_of(latents_path, origin)) {
     tensor::save_state_dict(latents_path.string(),

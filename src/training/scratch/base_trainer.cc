@@ -7,13 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
-#include "base/progress.h"
 #include "kernels/adamw.h"
 #include "training/objective/diffusion_loss.h"
-#include "training/optim/adamw.h"
-#include "training/optim/learning_rate.h"
-#include "training/run/loss_meter.h"
+#include "training/run/objective.h"
 #include "training/run/train_state.h"
 
 namespace lowrank::training {
@@ -52,79 +48,95 @@ Batch draw_batch(const CaptionedLatents& data, const BaseTrainOptions& options, 
   return batch;
 }
 
+class BaseObjective final : public Objective {
+ public:
+  BaseObjective(model::TextEncoder& text, model::UNet& unet, const CaptionedLatents& data,
+                const BaseTrainOptions& options)
+      : text_(text), unet_(unet), data_(data), options_(options), parameters_(all_parameters(text, unet)) {
+    for (auto& [name, tensor] : parameters_) tensor.requires_grad_(true);
+    text.policy()->compute = unet.policy()->compute = options.mixed_precision ? at::kBFloat16 : at::kFloat;
+  }
+  ~BaseObjective() override {
+    for (auto& [name, tensor] : parameters_) tensor.requires_grad_(false);
+    text_.policy()->compute = unet_.policy()->compute = at::kFloat;
+  }
+
+  std::string phase() const override { return "base"; }
+  double learning_rate() const override { return options_.learning_rate; }
+  std::vector<TrainedParameter> parameters() const override {
+    std::vector<TrainedParameter> all;
+    for (const auto& [name, tensor] : parameters_) all.push_back({name, tensor, options_.learning_rate});
+    return all;
+  }
+
+  void begin() override {
+    for (const auto& [name, tensor] : parameters_) average_.push_back(tensor.clone());
+  }
+
+  at::Tensor loss(std::int64_t step, std::int64_t /*batch*/) override {
+    const Batch batch = draw_batch(data_, options_, step_generator(options_.seed, step));
+    const at::Tensor noisy = add_noise(batch.latents, batch.noise, batch.timesteps, alphas_);
+    const at::Tensor eps = unet_.forward(noisy, batch.timesteps.to(at::kFloat), text_.encode(batch.ids));
+    return weighted_mse(eps, batch.noise,
+                        truncated_snr_weight(batch.timesteps, alphas_, options_.min_snr, options_.max_snr));
+  }
+
+  void updated(std::int64_t step) override {
+    const double keep =
+        std::min(options_.ema, static_cast<double>(step + 1) / static_cast<double>(step + 10));
+    for (std::size_t i = 0; i < parameters_.size(); ++i)
+      kernels::move_average(average_[i].data_ptr<float>(), parameters_[i].tensor.data_ptr<float>(),
+                            average_[i].numel(), static_cast<float>(1 - keep));
+  }
+
+  tensor::StateDict state() const override {
+    tensor::StateDict state;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      state.emplace("w/" + parameters_[i].name, parameters_[i].tensor);
+      state.emplace("ema/" + parameters_[i].name, average_[i]);
+    }
+    return state;
+  }
+  void load(const tensor::StateDict& state) override {
+    for (auto& [name, tensor] : parameters_) {
+      tensor.copy_(state.at("w/" + name));
+      average_.push_back(state.at("ema/" + name).clone());
+    }
+  }
+
+  // The models get the averaged weights.
+  void finish(std::int64_t /*done*/) override {
+    const at::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i].tensor.copy_(average_[i]);
+  }
+
+ private:
+  model::TextEncoder& text_;
+  model::UNet& unet_;
+  const CaptionedLatents& data_;
+  const BaseTrainOptions& options_;
+  std::vector<model::NamedParameter> parameters_;
+  std::vector<at::Tensor> average_;
+  at::Tensor alphas_ = alphas_cumprod();
+};
+
 }  // namespace
 
-void train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLatents& data,
-                const BaseTrainOptions& options, const std::filesystem::path& state_path,
-                const RunControl& control) {
-  auto parameters = all_parameters(text, unet);
-  const StateFacts facts = {{"lowrank.phase", "base"},
-                            {"lowrank.seed", std::to_string(options.seed)},
-                            {"the pictures", checksum({{"latents", data.latents}, {"ids", data.ids}})}};
-  std::vector<at::Tensor> average;
-  std::int64_t first = 0;
-  const auto saved = load_train_state(state_path);
-  if (saved) check_facts(state_path, *saved, facts);
-  {
-    const at::NoGradGuard no_grad;
-    for (auto& [name, tensor] : parameters) {
-      if (saved) tensor.copy_(saved->tensors.at("w/" + name));
-      average.push_back(saved ? saved->tensors.at("ema/" + name).clone() : tensor.clone());
-    }
-  }
-  for (auto& [name, tensor] : parameters) tensor.requires_grad_(true);
-  AdamW optimiser(parameters, {.weight_decay = options.weight_decay});
-  if (saved) {
-    first = saved->step;
-    optimiser.load(saved->tensors, first);
-  }
-  const auto precision = options.mixed_precision ? at::kBFloat16 : at::kFloat;
-  text.policy()->compute = unet.policy()->compute = precision;
-
-  const auto save = [&](std::int64_t step) {
-    TrainState state{step, facts, optimiser.state()};
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-      state.tensors.emplace("w/" + parameters[i].name, parameters[i].tensor);
-      state.tensors.emplace("ema/" + parameters[i].name, average[i]);
-    }
-    save_train_state(state_path, state);
-  };
-  const at::Tensor alphas = alphas_cumprod();
-  LossMeter meter;
-  for (std::int64_t step = first; step < options.steps; ++step) {
-    if (control.stop.stop_requested()) {
-      save(step);
-      throw_if_stopped(control.stop);
-    }
-    const Batch batch = draw_batch(data, options, step_generator(options.seed, step));
-    const at::Tensor noisy = add_noise(batch.latents, batch.noise, batch.timesteps, alphas);
-    const at::Tensor eps = unet.forward(noisy, batch.timesteps.to(at::kFloat), text.encode(batch.ids));
-    const at::Tensor loss = weighted_mse(
-        eps, batch.noise, truncated_snr_weight(batch.timesteps, alphas, options.min_snr, options.max_snr));
-    loss.backward();
-    optimiser.clip_gradients(options.gradient_clip);
-    const double rate =
-        options.learning_rate * learning_rate_factor("cosine", step, options.steps, options.warmup);
-    optimiser.step(rate);
-    {
-      const at::NoGradGuard no_grad;
-      const double keep =
-          std::min(options.ema, static_cast<double>(step + 1) / static_cast<double>(step + 10));
-      for (std::size_t i = 0; i < parameters.size(); ++i) {
-        kernels::move_average(average[i].data_ptr<float>(), parameters[i].tensor.data_ptr<float>(),
-                              average[i].numel(), static_cast<float>(1 - keep));
-      }
-    }
-    meter.add(loss.item<double>());
-    control.report({"base", step + 1, options.steps, meter.average(), rate, meter.steps_per_second()});
-    if ((step + 1) % control.save_every == 0 || step + 1 == options.steps) save(step + 1);
-  }
-  const at::NoGradGuard no_grad;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    parameters[i].tensor.requires_grad_(false);
-    parameters[i].tensor.copy_(average[i]);
-  }
-  text.policy()->compute = unet.policy()->compute = at::kFloat;
+RunResult train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLatents& data,
+                     const BaseTrainOptions& options, const std::filesystem::path& state_path,
+                     const RunControl& control) {
+  RunState state = open_run_state(
+      state_path, {{"lowrank.phase", "base"},
+                   {"lowrank.seed", std::to_string(options.seed)},
+                   {"the pictures", checksum({{"latents", data.latents}, {"ids", data.ids}})}});
+  BaseObjective objective(text, unet, data, options);
+  const auto optimiser =
+      make_optimiser("AdamW", objective.parameters(), {.weight_decay = options.weight_decay});
+  return run_training(objective, *optimiser,
+                      {.schedule = {"cosine", options.steps, options.warmup},
+                       .max_gradient_norm = options.gradient_clip,
+                       .keeps_state = true},
+                      state, control);
 }
 
 }  // namespace lowrank::training

@@ -10,6 +10,7 @@
 #include "model/text_encoder.h"
 #include "model/unet.h"
 #include "training/run/run_control.h"
+#include "training/run/run_training.h"
 
 namespace lowrank::training {
 
@@ -36,8 +37,8 @@ struct CaptionedLatents {
 
 // Both models must be widened. On return they hold the averaged weights. State is kept in `state_path`: an interrupted
 // run goes on there exactly. Throws Error(kCancelled) after saving when stopped.
-void train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLatents& data,
-                const BaseTrainOptions& options, const std::filesystem::path& state_path,
-                const RunControl& control);
+RunResult train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLatents& data,
+                     const BaseTrainOptions& options, const std::filesystem::path& state_path,
+                     const RunControl& control);
 
 }  // namespace lowrank::training

@@ -5,15 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
-
 #include <string>
 #include <vector>
 
-#include "base/error.h"
-#include "base/progress.h"
-#include "training/optim/adamw.h"
-#include "training/optim/learning_rate.h"
-#include "training/run/loss_meter.h"
+#include "training/run/objective.h"
 #include "training/run/train_state.h"
 
 namespace lowrank::training {
@@ -21,7 +16,7 @@ namespace {
 
 constexpr double kLatentScale = 0.18215;
 
-// A batch of random squares of side `side` (whole pictures when side is their size), mirrored half the time.
+// A batch of random squares of side `side`, mirrored half the time.
 at::Tensor crops(const at::Tensor& pictures, std::int64_t count, std::int64_t side, at::Generator generator) {
   const auto integers = at::TensorOptions(at::kLong);
   const at::Tensor rows = at::randint(0, pictures.size(0), {count}, generator, integers);
@@ -47,71 +42,89 @@ at::Tensor differences(const at::Tensor& a, const at::Tensor& b) {
   return along(2) + along(3);
 }
 
+class VaeObjective final : public Objective {
+ public:
+  VaeObjective(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOptions& options)
+      : vae_(vae), pictures_(pictures), options_(options), parameters_(model::parameters(vae.layers())) {
+    for (auto& [name, tensor] : parameters_) tensor.requires_grad_(true);
+    vae.policy()->compute = options.mixed_precision ? at::kBFloat16 : at::kFloat;
+  }
+  ~VaeObjective() override {
+    for (auto& [name, tensor] : parameters_) tensor.requires_grad_(false);
+    vae_.policy()->compute = at::kFloat;
+  }
+
+  std::string phase() const override { return "vae"; }
+  double learning_rate() const override { return options_.learning_rate; }
+  std::vector<TrainedParameter> parameters() const override {
+    std::vector<TrainedParameter> all;
+    for (const auto& [name, tensor] : parameters_) all.push_back({name, tensor, options_.learning_rate});
+    return all;
+  }
+
+  // Near-zero variance at the start: unit noise would drown the untrained encoder's small means, and colours with them.
+  void begin() override {
+    vae_.layers()
+        .at("quant_conv")
+        ->bias()
+        .narrow(0, vae_.latent_channels(), vae_.latent_channels())
+        .fill_(-8);
+  }
+
+  at::Tensor loss(std::int64_t step, std::int64_t /*batch*/) override {
+    at::Generator generator = step_generator(options_.seed, step);
+    const at::Tensor x = draw(step, generator);
+    const auto moments = vae_.encode_moments(x).chunk(2, 1);
+    const at::Tensor log_variance = moments[1].clamp(-30, 20);
+    const at::Tensor noise = at::empty_like(moments[0]).normal_(0, 1, generator);
+    const at::Tensor y = vae_.decode(moments[0] + at::exp(0.5 * log_variance) * noise);
+    const at::Tensor kl =
+        0.5 * (moments[0].square() + log_variance.exp() - 1 - log_variance).sum({1, 2, 3}).mean();
+    return (x - y).abs().mean() + 2 * (x - y).square().mean() +
+           options_.difference_weight * differences(x, y) + options_.kl_weight * kl;
+  }
+
+  tensor::StateDict state() const override {
+    tensor::StateDict state;
+    for (const auto& [name, tensor] : parameters_) state.emplace("w/" + name, tensor);
+    return state;
+  }
+  void load(const tensor::StateDict& state) override {
+    for (auto& [name, tensor] : parameters_) tensor.copy_(state.at("w/" + name));
+  }
+  void finish(std::int64_t /*done*/) override {}  // what was learned stands in the model
+
+ private:
+  at::Tensor draw(std::int64_t step, const at::Generator& generator) const {
+    const std::int64_t smaller_side = std::min(pictures_.size(2), pictures_.size(3));
+    if (step >= options_.steps - options_.full_size_steps)
+      return crops(pictures_, std::max<std::int64_t>(1, options_.batch / 4), smaller_side, generator);
+    return crops(pictures_, options_.batch, std::min(options_.crop, smaller_side), generator);
+  }
+
+  model::Vae& vae_;
+  const at::Tensor& pictures_;
+  const VaeTrainOptions& options_;
+  std::vector<model::NamedParameter> parameters_;
+};
+
 }  // namespace
 
 at::Tensor to_signed(const at::Tensor& pictures) {
   return pictures.to(at::kFloat).div(127.5).sub(1.0);
 }
 
-void train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOptions& options,
-               const std::filesystem::path& state_path, const RunControl& control) {
-  auto parameters = model::parameters(vae.layers());
-  const StateFacts facts = {{"lowrank.phase", "vae"},
-                            {"lowrank.seed", std::to_string(options.seed)},
-                            {"the pictures", checksum({{"pictures", pictures}})}};
-  std::int64_t first = 0;
-  const auto saved = load_train_state(state_path);
-  if (saved) check_facts(state_path, *saved, facts);
-  if (saved) {
-    const at::NoGradGuard no_grad;
-    for (auto& [name, tensor] : parameters) tensor.copy_(saved->tensors.at("w/" + name));
-    first = saved->step;
-  }
-  if (!saved) {
-    // Near-zero variance at the start: unit noise would drown the untrained encoder's small means, and colours with them.
-    const at::NoGradGuard no_grad;
-    vae.layers().at("quant_conv")->bias().narrow(0, vae.latent_channels(), vae.latent_channels()).fill_(-8);
-  }
-  for (auto& [name, tensor] : parameters) tensor.requires_grad_(true);
-  AdamW optimiser(parameters, {.weight_decay = 0});
-  if (saved) optimiser.load(saved->tensors, first);
-  vae.policy()->compute = options.mixed_precision ? at::kBFloat16 : at::kFloat;
-
-  const auto save = [&](std::int64_t step) {
-    TrainState state{step, facts, optimiser.state()};
-    for (const auto& [name, tensor] : parameters) state.tensors.emplace("w/" + name, tensor);
-    save_train_state(state_path, state);
-  };
-  LossMeter meter;
-  for (std::int64_t step = first; step < options.steps; ++step) {
-    if (control.stop.stop_requested()) {
-      save(step);
-      throw_if_stopped(control.stop);
-    }
-    at::Generator generator = step_generator(options.seed, step);
-    const bool whole = step >= options.steps - options.full_size_steps;
-    const at::Tensor x =
-        whole ? crops(pictures, std::max<std::int64_t>(1, options.batch / 4), pictures.size(2), generator)
-              : crops(pictures, options.batch, options.crop, generator);
-    const auto moments = vae.encode_moments(x).chunk(2, 1);
-    const at::Tensor log_variance = moments[1].clamp(-30, 20);
-    const at::Tensor noise = at::empty_like(moments[0]).normal_(0, 1, generator);
-    const at::Tensor y = vae.decode(moments[0] + at::exp(0.5 * log_variance) * noise);
-    const at::Tensor kl =
-        0.5 * (moments[0].square() + log_variance.exp() - 1 - log_variance).sum({1, 2, 3}).mean();
-    const at::Tensor loss = (x - y).abs().mean() + 2 * (x - y).square().mean() +
-                            options.difference_weight * differences(x, y) + options.kl_weight * kl;
-    loss.backward();
-    optimiser.clip_gradients(1.0);
-    const double rate =
-        options.learning_rate * learning_rate_factor("cosine", step, options.steps, options.warmup);
-    optimiser.step(rate);
-    meter.add(loss.item<double>());
-    control.report({"vae", step + 1, options.steps, meter.average(), rate, meter.steps_per_second()});
-    if ((step + 1) % control.save_every == 0 || step + 1 == options.steps) save(step + 1);
-  }
-  for (auto& [name, tensor] : parameters) tensor.requires_grad_(false);
-  vae.policy()->compute = at::kFloat;
+RunResult train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOptions& options,
+                    const std::filesystem::path& state_path, const RunControl& control) {
+  RunState state = open_run_state(state_path, {{"lowrank.phase", "vae"},
+                                               {"lowrank.seed", std::to_string(options.seed)},
+                                               {"the pictures", checksum({{"pictures", pictures}})}});
+  VaeObjective objective(vae, pictures, options);
+  const auto optimiser = make_optimiser("AdamW", objective.parameters(), {.weight_decay = 0});
+  return run_training(
+      objective, *optimiser,
+      {.schedule = {"cosine", options.steps, options.warmup}, .max_gradient_norm = 1.0, .keeps_state = true},
+      state, control);
 }
 
 at::Tensor encode_latents(const model::Vae& vae, const at::Tensor& pictures, std::int64_t batch) {
