@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <variant>
 
 #include "cli/light/commands.h"
 #include "pipeline/field_table.h"
 #include "prompt/limits.h"
+#include "request/training/base_table.h"
+#include "request/training/lora_table.h"
 
 namespace lowrank::cli {
 namespace {
@@ -28,6 +31,42 @@ const std::vector<std::string> kSchedulers = {
     "Automatic",       "Uniform",     "Karras",     "Exponential",
     "Polyexponential", "SGM Uniform", "KL Optimal", "Align Your Steps",
     "Simple",          "Normal",      "DDIM",       "Beta"};
+
+template <class Job>
+OptionRow training_row(const request::TrainingOption<Job>& row) {
+  const auto type = request::option_type(row);
+  OptionRow option{.flag = std::string(row.flag),
+                   .letter = row.letter,
+                   .value = std::string(row.value),
+                   .help = std::string(row.help),
+                   .kind = row.place == request::Place::kFolder ? kFolder
+                           : row.place != request::Place::kNone ? kFile
+                           : type == "integer"                  ? kInteger
+                           : type == "number"                   ? kNumber
+                                                                : kText,
+                   .min = row.min,
+                   .max = row.max,
+                   .only_choices = row.only_choices,
+                   .names = row.place == request::Place::kCheckpoint ? Names::kCheckpoint : Names::kNone,
+                   .check = [&row](const std::string& text) {
+                     Job scratch;
+                     request::set_option(row, scratch, text, fmt::format("--{}", row.flag));
+                   }};
+  if (!row.is_switch()) option.standard = request::option_text(row, Job());
+  if (row.choices != nullptr) option.choices = row.choices();
+  for (const auto alias : row.aliases)
+    if (!alias.empty()) option.aliases.emplace_back(alias);
+  return option;
+}
+
+template <class Job>
+std::vector<OptionRow> training_rows(std::span<const request::TrainingOption<Job>> rows,
+                                     std::vector<OptionRow> others) {
+  std::vector<OptionRow> options;
+  for (const auto& row : rows) options.push_back(training_row(row));
+  options.insert(options.end(), others.begin(), others.end());
+  return options;
+}
 
 // clang-format off
 const OptionRow kDataDir = {.flag = "data-dir", .value = "DIR", .help = "folder that holds models/, embeddings/ and styles.csv", .kind = kFolder};
@@ -85,76 +124,8 @@ const std::vector<OptionRow> kPromptsOptions = {
     kInit, kMask, kNoSheet,
 };
 
-const std::vector<OptionRow> kTrainLora = {
-    {.flag = "pretrained-model", .value = "NAME", .help = "checkpoint to train on, by name or file (default: the newest)", .kind = kFile, .aliases = {"pretrained-model-name-or-path", "model"}, .names = Names::kCheckpoint},
-    {.flag = "vae", .value = "NAME", .help = "VAE by name, Automatic or None", .standard = "Automatic"},
-    {.flag = "train-data-dir", .value = "DIR", .help = "folder of folders N_TRIGGER with pictures and .txt captions", .kind = kFolder},
-    {.flag = "output-dir", .value = "DIR", .help = "where the LoRA goes (default: models/Lora of the data folder)", .kind = kFolder},
-    {.flag = "output-name", .value = "NAME", .help = "file name without ending, and the name in prompts", .standard = "last"},
-    {.flag = "resolution", .value = "W[,H]", .help = "training size in pixels (default: the model's own)"},
-    {.flag = "train-batch-size", .value = "N", .help = "pictures per batch", .kind = kInteger, .min = 1, .standard = "1"},
-    {.flag = "max-train-steps", .value = "N", .help = "steps to train", .kind = kInteger, .min = 1, .standard = "1600"},
-    {.flag = "max-train-epochs", .value = "N", .help = "epochs to train, instead of steps", .kind = kInteger, .min = 1},
-    {.flag = "gradient-accumulation-steps", .value = "N", .help = "batches per step", .kind = kInteger, .min = 1, .standard = "1"},
-    {.flag = "network-dim", .value = "N", .help = "rank of the LoRA", .kind = kInteger, .min = 1, .standard = "4", .aliases = {"network-rank"}},
-    {.flag = "network-alpha", .value = "A", .help = "the LoRA acts scaled by alpha / rank", .kind = kNumber, .standard = "1"},
-    {.flag = "network-args", .value = "ARGS", .help = "\"conv_dim=N conv_alpha=A\": train convolutions too"},
-    {.flag = "network-train-unet-only", .help = "leave the text encoder as it is"},
-    {.flag = "network-train-text-encoder-only", .help = "leave the U-Net as it is"},
-    {.flag = "learning-rate", .value = "RATE", .help = "learning rate", .kind = kNumber, .min = 0, .max = 10, .standard = "1e-4"},
-    {.flag = "unet-lr", .value = "RATE", .help = "learning rate of the U-Net (default: --learning-rate)", .kind = kNumber, .min = 0, .max = 10},
-    {.flag = "text-encoder-lr", .value = "RATE", .help = "learning rate of the text encoder (default: --learning-rate)", .kind = kNumber, .min = 0, .max = 10},
-    {.flag = "lr-scheduler", .value = "NAME", .help = "course of the learning rate", .standard = "constant", .choices = {"constant", "linear", "cosine"}},
-    {.flag = "lr-warmup-steps", .value = "N", .help = "steps over which the learning rate rises", .kind = kInteger, .min = 0, .standard = "0"},
-    {.flag = "optimizer-type", .value = "NAME", .help = "AdamW", .standard = "AdamW", .choices = {"AdamW"}},
-    {.flag = "weight-decay", .value = "D", .help = "of AdamW", .kind = kNumber, .min = 0, .standard = "0.01"},
-    {.flag = "max-grad-norm", .value = "N", .help = "limit of the gradient's norm; 0: none", .kind = kNumber, .min = 0, .standard = "1"},
-    {.flag = "min-snr-gamma", .value = "G", .help = "weigh down low-noise steps, usually 5; 0: off", .kind = kNumber, .min = 0, .standard = "0"},
-    {.flag = "noise-offset", .value = "X", .help = "noise per channel, for dark and bright pictures", .kind = kNumber, .standard = "0"},
-    {.flag = "enable-bucket", .help = "keep aspect ratios: sort pictures into buckets of equal area"},
-    {.flag = "min-bucket-reso", .value = "N", .help = "smallest side of a bucket", .kind = kInteger, .min = 8},
-    {.flag = "max-bucket-reso", .value = "N", .help = "largest side of a bucket", .kind = kInteger, .min = 8},
-    {.flag = "bucket-reso-steps", .value = "N", .help = "sides of buckets are multiples of this", .kind = kInteger, .min = 8},
-    {.flag = "bucket-no-upscale", .help = "do not enlarge small pictures"},
-    {.flag = "flip-aug", .help = "show each picture mirrored half of the time"},
-    {.flag = "caption-encoding", .value = "NAME", .help = "encoding of captions without a byte order mark", .standard = "utf-8", .choices = {"utf-8", "utf-16", "cp1252", "cp932", "gbk"}},
-    {.flag = "shuffle-caption", .help = "shuffle the comma-separated tags of a caption"},
-    {.flag = "keep-tokens", .value = "N", .help = "tags at the front that shuffling leaves in place", .kind = kInteger, .min = 0, .standard = "0"},
-    {.flag = "caption-dropout-rate", .value = "P", .help = "share of pictures shown without caption", .kind = kNumber, .min = 0, .max = 1, .standard = "0"},
-    {.flag = "max-token-length", .value = "N", .help = "tokens of a caption that are read", .standard = "75", .choices = {"75", "150", "225"}, .only_choices = true},
-    {.flag = "clip-skip", .value = "N", .help = "layer of the text encoder to use, from the end", .kind = kInteger, .min = 1, .max = 24, .standard = "1"},
-    {.flag = "seed", .value = "N", .help = "of all random draws", .kind = kInteger, .min = 0, .standard = "42"},
-    {.flag = "mixed-precision", .value = "TYPE", .help = "precision of products", .standard = "no", .choices = {"no", "bf16"}},
-    {.flag = "gradient-checkpointing", .help = "not supported yet; says what saves memory instead"},
-    {.flag = "cache-latents-to-disk", .help = "keep the encoded pictures beside the output for the next run"},
-    {.flag = "save-precision", .value = "TYPE", .help = "of the file", .standard = "fp16", .choices = {"fp16", "bf16", "float"}, .only_choices = true},
-    {.flag = "save-every-n-steps", .value = "N", .help = "also save a LoRA every N steps", .kind = kInteger, .min = 0},
-    {.flag = "save-every-n-epochs", .value = "N", .help = "also save a LoRA every N epochs", .kind = kInteger, .min = 0},
-    {.flag = "state-every-n-steps", .value = "N", .help = "save the state that a stopped run goes on from every N steps", .kind = kInteger, .min = 1, .standard = "50"},
-    {.flag = "sample-prompts", .value = "FILE", .help = "prompts to draw while training, one a line", .kind = kFile},
-    {.flag = "sample-every-n-steps", .value = "N", .help = "draw them every N steps", .kind = kInteger, .min = 0},
-    {.flag = "resume", .value = "FILE", .help = "go on from this state (default: the output's own, when it is there)", .kind = kFile},
-    {.flag = "fresh", .help = "forget a saved state and start anew"},
-    {.flag = "training-comment", .value = "TEXT", .help = "kept in the file's metadata"},
-    kPromptLimits,
-    kDataDir,
-    kThreads,
-};
-
-const std::vector<OptionRow> kTrainBase = {
-    {.flag = "data", .value = "DIR", .help = "pictures of one size, each with a .txt caption beside it", .kind = kFolder},
-    {.flag = "vae-data", .value = "DIR", .help = "pictures for the autoencoder, no captions needed (default: those of --data)", .kind = kFolder},
-    {.flag = "from", .value = "FILE", .help = "checkpoint to go on from, its autoencoder is kept (default: from nothing)", .kind = kFile},
-    {.flag = "out", .letter = 'o', .value = "FILE", .help = "checkpoint to write, .safetensors", .kind = kFile},
-    {.flag = "state", .value = "DIR", .help = "where states and caches are kept, from which a stopped run goes on", .kind = kFolder},
-    {.flag = "shape", .value = "NAME", .help = "widths and depths of the model", .standard = "starter", .choices = {"starter", "tiny", "sd15"}, .only_choices = true},
-    {.flag = "vae-steps", .value = "N", .help = "steps of the autoencoder", .kind = kInteger, .min = 1, .standard = "4500"},
-    {.flag = "steps", .value = "N", .help = "steps of text encoder and U-Net", .kind = kInteger, .min = 1, .standard = "10000"},
-    {.flag = "batch", .value = "N", .help = "pictures per step", .kind = kInteger, .min = 1, .standard = "16"},
-    {.flag = "learning-rate", .value = "RATE", .help = "highest learning rate of text encoder and U-Net", .kind = kNumber, .min = 0, .max = 10, .standard = "7e-4"},
-    {.flag = "seed", .value = "N", .help = "of all random draws", .kind = kInteger, .min = 0, .standard = "1"},
-    kThreads,
-};
+const std::vector<OptionRow> kTrainLora = training_rows(request::lora_options(), {kPromptLimits, kDataDir});
+const std::vector<OptionRow> kTrainBase = training_rows(request::base_options(), {});
 
 // The names are those of A1111's launcher where it has them.
 const std::vector<OptionRow> kServe = {
@@ -379,10 +350,10 @@ std::vector<CommandRow> make_table() {
       {.name = "train lora", .summary = "train a LoRA on a folder of pictures", .side = Side::kEngine, .options = kTrainLora,
        .needs = {{{"train-data-dir"}, "the folder that holds the N_TRIGGER folders with pictures: --train-data-dir DIR"}},
        .examples = {{"train lora --train-data-dir pictures --output-name fox --network-dim 8 --max-train-steps 400", "pictures/10_foxy/*.png with captions beside them become <lora:fox:1>"}},
-       .more = "Options bear kohya's names; underscores may stand for hyphens. A stopped run goes on from its last state when it is started again with the same options."},
-      {.name = "train base", .summary = "train a small model from nothing", .side = Side::kEngine, .options = kTrainBase,
+       .more = "Options have kohya's names, with hyphens or underscores. To resume a stopped run from its last saved state, run the same command again."},
+      {.name = "train base", .summary = "train a small model from scratch", .side = Side::kEngine, .options = kTrainBase,
        .needs = {{{"data"}, "a folder of captioned pictures: --data DIR"}, {{"out"}, "a file to write: --out FILE.safetensors"}},
-       .examples = {{"train base --data drawings --state work --out starter.safetensors", "autoencoder, text encoder and U-Net; go on by the same command"}}},
+       .examples = {{"train base --data drawings --state work --out starter.safetensors", "autoencoder, text encoder and U-Net; the same command resumes a stopped run"}}},
       {.name = "serve", .summary = "serve A1111's API, a job API and the web page", .side = Side::kEngine, .options = kServe,
        .examples = {{"serve", "on http://127.0.0.1:7860, for this machine only"},
                     {"serve --listen --api-auth-file password.txt", "for the network; the file holds user:password"},

@@ -3,6 +3,7 @@
 // of them.
 #pragma once
 
+#include <functional>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -31,6 +32,8 @@ struct OptionRow {
   bool is_repeatable = false;             // each time adds a value; otherwise the last one counts
   bool is_field = false;                  // a row of pipeline/field_table.h, whose rules apply
   Names names = Names::kNone;
+  std::function<void(const std::string& text)> check =
+      {};  // throws Error(kBadInput); its rules instead of these
 
   bool is_switch() const { return value.empty(); }
 };

@@ -75,6 +75,7 @@ void check_value(const OptionRow& option, const std::string& text) {
   if (option.only_choices && std::ranges::find(option.choices, text) == option.choices.end())
     throw Error(kBadInput, "--{} is '{}', but must be one of {}.{}", option.flag, text,
                 fmt::join(option.choices, ", "), library::did_you_mean(text, option.choices));
+  if (option.check) return option.check(text);
   switch (option.kind) {
     case ValueKind::kInteger:
     case ValueKind::kNumber:

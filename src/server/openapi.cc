@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/ascii.h"
+#include "server/engine/training_order.h"
 #include "server/page/html.h"
 #include "server/route_table.h"
 
@@ -83,7 +84,9 @@ Json openapi(const std::string& version) {
             {"version", version},
             {"description",
              "A1111's API under /sdapi/v1, jobs and the collection under /v1, OpenAI's images endpoints."}}},
-          {"components", {{"securitySchemes", {{"basic", {{"type", "http"}, {"scheme", "basic"}}}}}}},
+          {"components",
+           {{"schemas", {{"TrainingRequest", training_schema()}}},
+            {"securitySchemes", {{"basic", {{"type", "http"}, {"scheme", "basic"}}}}}}},
           {"paths", paths}};
 }
 

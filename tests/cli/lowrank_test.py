@@ -112,7 +112,10 @@ class LowrankTest(unittest.TestCase):
         self.refused("txt2img", "-p", "--steps", "3", says="if that is the value")
         self.refused("txt2img", "--seed", "99999999999999999999", says="--seed")
         self.refused("txt2img", "--step", "3", says="Did you mean --steps")
-        self.refused("train", "lora", "--network-dim", "0", says="at least 1")
+        self.refused("train", "lora", "--network-dim", "0", says="between 1 and 4096")
+        self.refused("train", "lora", "--lr-scheduler", "cosin", says="Did you mean cosine")
+        self.refused("train", "lora", "--network-args", "conv_dim=x", says="--network-args is 'conv_dim=x'")
+        self.refused("train", "base", "--learning-rate", "0", says="--learning-rate is 0")
         self.refused("completion", "tcsh", says="bash, zsh, fish")
         self.refused("\x1b[31m", says="there is no command")
 
@@ -310,14 +313,15 @@ class LowrankTest(unittest.TestCase):
             self.assertEqual(self.completed("txt2img", *form, "--model", "o"), ["other"])
 
     def test_options_equal_those_of_the_engine(self):
-        """Facts that the light side repeats, compared with their owners below the engine line."""
-        def flags(file):
-            return set(re.findall(r'^    \{"([a-z0-9-]+)", ', (SOURCE / "src" / file).read_text(), re.M))
-        text = self.run_lowrank("train", "lora", "--help").stdout
-        known = set(re.findall(r"--([a-z][a-z0-9-]+)", text))
-        self.assertGreater(len(flags("training/lora/lora_option_table.cc")), 30)
-        self.assertEqual(flags("training/lora/lora_option_table.cc") - known, set())
-        self.assertEqual(flags("cli/engine/train_lora.cc") - known, set())
+        """Facts that the light side repeats, compared with their owners below the engine line; and the help with its tables."""
+        for command, table in (("lora", "lora_table.cc"), ("base", "base_table.cc")):
+            rows = re.findall(r'^    \{\.flag = "([a-z0-9-]+)",(?: \.value = "([^"]+)",)? \.help = "((?:[^"\\]|\\.)*)"',
+                              (SOURCE / "src/request/training" / table).read_text(), re.M)
+            text = " ".join(self.run_lowrank("train", command, "--help").stdout.split())
+            self.assertGreater(len(rows), 10)
+            for flag, value, help_text in rows:
+                help_text = help_text.replace('\\"', '"')
+                self.assertIn(f"--{flag} {value + ' ' if value else ''}{help_text}", text)
         labels = re.findall(r'\.label = "([^"]+)"', (SOURCE / "src/sampling/sampler_table.cc").read_text())
         text = " ".join(self.run_lowrank("txt2img", "--help").stdout.split())
         self.assertIn("Values of --sampler: " + ", ".join(labels) + ".", text)

@@ -22,13 +22,13 @@ class BaseRun : public ::testing::Test {
  protected:
   BaseRun() {
     for (int i = 0; i < 3; ++i)
-      testing::write_example(pictures() / (std::to_string(i) + ".png"), 32, 32, i,
+      testing::write_example(pictures() / (std::to_string(i) + ".png"), 64, 64, i,
                              "disc " + std::to_string(i));
   }
 
   fs::path pictures() const { return folder_.path() / "pictures"; }
-  BaseRunOptions options(const std::string& name = "out") const {
-    BaseRunOptions o;
+  BaseTraining options(const std::string& name = "out") const {
+    BaseTraining o;
     o.pictures = pictures();
     o.work = folder_.path() / (name + ".state");
     o.out = folder_.path() / (name + ".safetensors");
@@ -39,7 +39,7 @@ class BaseRun : public ::testing::Test {
     return o;
   }
   // The error, and whether any step was taken before it.
-  std::pair<std::string, bool> refusal(const BaseRunOptions& o) const {
+  std::pair<std::string, bool> refusal(const BaseTraining& o) const {
     bool has_begun = false;
     RunControl control;
     control.report = [&](const TrainEvent&) { has_begun = true; };
@@ -75,11 +75,11 @@ TEST_F(BaseRun, StoppedInEitherPhaseAndResumedEqualsUninterruptedBitForBit) {
 }
 
 TEST_F(BaseRun, TheCheckpointIsReadAsOneAndItsAutoencoderCanBeKept) {
-  const BaseRunOptions first = options("first");
+  const BaseTraining first = options("first");
   run_base_training(first, {});
   const auto model = pipeline::load_model(first.out);
   EXPECT_EQ(model.native_size, 128);
-  BaseRunOptions second = options("second");
+  BaseTraining second = options("second");
   second.start = first.out;
   second.base.seed = 9;
   run_base_training(second, {});
@@ -108,17 +108,17 @@ TEST_F(BaseRun, WrongPicturesAndCaptionsAreToldBeforeTheFirstStep) {
     EXPECT_THAT(error, HasSubstr(says)) << name;
     EXPECT_FALSE(began) << name;
   };
-  testing::write_example(pictures() / "z.png", 32, 32, 4, "");
+  testing::write_example(pictures() / "z.png", 64, 64, 4, "");
   refused("caption", "z.png: the picture has no caption");
-  testing::write_example(pictures() / "z.png", 32, 40, 4, "a disc");
-  refused("size", "z.png: is 32×40");
+  testing::write_example(pictures() / "z.png", 64, 72, 4, "a disc");
+  refused("size", "z.png: is 64×72");
   testing::write_text(pictures() / "z.png", "no picture");
   refused("content", "z.png");
   fs::remove(pictures() / "z.png");
-  testing::write_example(pictures() / "0.png", 36, 32, 4, "a disc");
-  refused("step", "0.png: is 36×32; sides must be multiples of 8");
+  testing::write_example(pictures() / "0.png", 36, 64, 4, "a disc");
+  refused("step", "0.png: is 36×64; sides must be multiples of 8");
   fs::remove_all(pictures());
-  refused("folder", "holds no pictures");
+  refused("folder", "contains no pictures");
 }
 
 TEST_F(BaseRun, CaptionsThatAreCutAreTold) {
@@ -143,7 +143,7 @@ TEST_F(BaseRun, AFileThatThisTrainingDidNotMakeIsNotReplaced) {
 TEST_F(BaseRun, AChangedPictureDoesNotGoOnFromTheStateOfTheOldOne) {
   testing::interrupt_after("base", 1,
                            [&](const RunControl& control) { run_base_training(options(), control); });
-  testing::write_example(pictures() / "1.png", 32, 32, 7, "");
+  testing::write_example(pictures() / "1.png", 64, 64, 7, "");
   EXPECT_THAT(refusal(options()).first, HasSubstr("pictures"));
 }
 

@@ -104,7 +104,7 @@ TEST_F(DatasetTest, CaptionsInOtherEncodingsAreReadOrRefused) {
   write_text(in("1_x/b.txt"), "the one that counts");
   const Dataset both = Dataset::open(wanted);
   EXPECT_EQ(both.examples()[1].caption, "the one that counts");
-  EXPECT_THAT(both.notes(), ElementsAre(HasSubstr("b.TXT is not read")));
+  EXPECT_THAT(both.notes(), ElementsAre(HasSubstr("b.TXT is ignored")));
   write_example(in("1_caf\xe9/a.png"), 64, 64, 1, "x");
   EXPECT_THAT(error_of(wanted), HasSubstr("trigger words in the folder's name: byte 4"));
 }
@@ -142,7 +142,7 @@ TEST_F(DatasetTest, FaultsNameTheirFile) {
   EXPECT_THAT(error_of(options()), HasSubstr("/foxes: the folder's name must be N_TRIGGER"));
   std::filesystem::remove_all(in("foxes"));
   std::filesystem::create_directories(in("4_empty"));
-  EXPECT_THAT(error_of(options()), HasSubstr("4_empty: the folder holds no picture"));
+  EXPECT_THAT(error_of(options()), HasSubstr("4_empty: the folder contains no pictures"));
   write_text(in("4_empty/bad.png"), "this is no picture");
   EXPECT_THAT(error_of(options()), HasSubstr("bad.png"));
   std::filesystem::remove_all(in("4_empty"));

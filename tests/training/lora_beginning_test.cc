@@ -89,7 +89,7 @@ TEST_F(LoraBeginningTest, ALoraIsNoStateToResumeFrom) {
   o.output_name = "more";
   o.resume = options().output_file();
   EXPECT_THAT(refusal(o), AllOf(HasSubstr("--resume"), HasSubstr("style.safetensors"),
-                                HasSubstr("no training state"), HasSubstr("finished LoRA")));
+                                HasSubstr("not a training state"), HasSubstr("finished LoRA")));
   o.resume = folder_.path() / "nowhere.safetensors";
   EXPECT_THAT(refusal(o), HasSubstr("--resume"));
 }
@@ -138,17 +138,17 @@ TEST_F(LoraBeginningTest, AChangedPictureIsNamedWithWhatChanged) {
   write_text(picture(1, ".txt"), caption);
 
   write_example(picture(2), 64, 64, 7, "");
-  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/2.png is another picture"));
+  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/2.png has other content now"));
   write_example(picture(4), 64, 64, 8, "a new one");
   EXPECT_THAT(refusal(o),
-              AllOf(HasSubstr("2_3dmm style/2.png is another picture"), HasSubstr("1 more changed")));
+              AllOf(HasSubstr("2_3dmm style/2.png has other content now"), HasSubstr("1 more changed")));
   write_text(picture(2), pixels);
-  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/4.png was not there"));
+  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/4.png is new"));
   std::filesystem::remove(picture(4));
   std::filesystem::remove(picture(4, ".txt"));
 
   std::filesystem::rename(picture(3), folder_.path() / "kept.png");
-  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/3.png was there then and is gone"));
+  EXPECT_THAT(refusal(o), HasSubstr("2_3dmm style/3.png is missing now"));
   std::filesystem::rename(folder_.path() / "kept.png", picture(3));
 
   LoraTrainOptions larger = o;
@@ -165,7 +165,7 @@ TEST_F(LoraBeginningTest, AnotherSettingIsNamedAsItsOption) {
     change(changed);
     return refusal(changed);
   };
-  EXPECT_THAT(with([](auto& c) { c.seed = 8; }), HasSubstr("--seed 7, but is called with --seed 8"));
+  EXPECT_THAT(with([](auto& c) { c.seed = 8; }), HasSubstr("--seed 7, but now uses --seed 8"));
   EXPECT_THAT(with([](auto& c) { c.captions.shuffle = false; }), HasSubstr("--shuffle-caption true"));
   EXPECT_THAT(with([](auto& c) { c.captions.keep_tokens = 2; }), HasSubstr("--keep-tokens 1"));
   EXPECT_THAT(with([](auto& c) { c.train_text_encoder = false; }),

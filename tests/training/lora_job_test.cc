@@ -63,7 +63,7 @@ TEST_F(LoraJobTest, TellsItsPlanAndReturnsTagAndTrigger) {
   EXPECT_EQ(result.tag, "<lora:style:1>");
   EXPECT_EQ(result.trigger, "3dmm style");
   EXPECT_TRUE(std::filesystem::exists(in("out/style.safetensors")));
-  EXPECT_THAT(said, Contains(HasSubstr("2 pictures, each shown 1 time")));
+  EXPECT_THAT(said, Contains(HasSubstr("2 pictures, each used 1 time")));
   EXPECT_THAT(said, Contains(HasSubstr("64x64: 2")));
   EXPECT_THAT(said, Contains(HasSubstr("4 steps in 4 epochs")));
 }
@@ -135,10 +135,10 @@ TEST_F(LoraJobTest, SamplePromptsAreReadInKohyasForm) {
     }
     return "";
   };
-  EXPECT_THAT(error_of("ok\nfox --q 3"), HasSubstr("bad.txt:2: --q is unknown"));
+  EXPECT_THAT(error_of("ok\nfox --q 3"), HasSubstr("bad.txt:2: unknown option --q"));
   EXPECT_THAT(error_of("fox --s many"), HasSubstr("bad.txt:1: --s"));
   EXPECT_THAT(error_of("fox <lora:a:1>"), HasSubstr("bad.txt:1"));
-  EXPECT_THAT(error_of("# nothing\n"), HasSubstr("holds no prompt"));
+  EXPECT_THAT(error_of("# nothing\n"), HasSubstr("contains no prompt"));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <stop_token>
 #include <string>
 
@@ -26,6 +27,11 @@ inline void change_byte(const std::filesystem::path& path, std::int64_t at) {
   const char byte = static_cast<char>(~file.get());
   file.seekp(place);
   file.put(byte);
+}
+
+inline std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 }  // namespace lowrank::testing

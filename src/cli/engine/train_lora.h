@@ -2,7 +2,6 @@
 // terminal.
 #pragma once
 
-#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -15,21 +14,14 @@
 
 namespace lowrank::cli {
 
-// What the command line asks for beside training::lora_option_table().
 struct TrainLoraCommand {
-  training::LoraJob job;
+  request::LoraTraining job;
   std::filesystem::path data_dir = ".";
-  std::string vae = "Automatic";
-  std::int64_t state_every_steps = 50;  // the state that a killed run goes on from
   prompt::PromptLimits prompt_limits = {};
 };
 
-// The words behind `train lora`: --flag VALUE or --flag=VALUE, hyphens or underscores, and
-//   --pretrained-model NAME|FILE   --vae NAME   --data-dir DIR   --sample-prompts FILE --sample-every-n-steps
-//   N
-//   --state-every-n-steps N        --threads N        --prompt-limits LIST
-// Without --output-dir the LoRA goes to models/Lora of the data folder. Throws Error(kBadInput) naming the
-// word.
+// The words behind `train lora`: the options of request/training/lora_table.h, --data-dir DIR and --prompt-limits LIST.
+// Without --output-dir the LoRA goes to models/Lora of the data folder. Throws Error(kBadInput) naming the word.
 TrainLoraCommand parse_train_lora(std::span<const std::string> words);
 
 struct TrainLoraSurroundings {

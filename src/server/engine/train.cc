@@ -39,7 +39,6 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
   Json notes = Json::array();
   training::RunControl control;
   control.stop = job.control->stop.get_token();
-  control.save_every = order.state_every_steps;
   control.report = [&](const training::TrainEvent& event) {
     // Samples are drawn on the way: step and progress stay those of the training.
     const bool is_on_the_way = event.phase == "samples";
@@ -58,7 +57,7 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
     notes.push_back(text);
     board_.say(text);
   };
-  pipeline::Session session(parts_.resources, parts_.session);
+  pipeline::Session session(training::with_vae(parts_.resources, order.job.vae), parts_.session);
   const auto result = training::run_lora_job(session, order.job, control);
   auto outcome = std::make_shared<Outcome>();
   outcome->answer = {{"parameters", Json::parse(job.order.request, nullptr, false)},

@@ -2,12 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <vector>
 
 #include "base/error.h"
+#include "library/near_names.h"
 #include "prompt/infotext.h"
+#include "request/training/lora_table.h"
 #include "server/http/refusal.h"
-#include "training/lora/lora_option_table.h"
 #include "training/lora/sample_pictures.h"
 
 namespace lowrank::server {
@@ -15,89 +16,143 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string text_of(const RequestJson& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number_float()) return prompt::number_text(value.get<double>());
-  return value.dump();
-}
-
 // Sample pictures are bound by the same limits as others.
-void read_samples(training::LoraJob& job, const std::string& lines, const GenerationLimits& limits) {
+void check_samples(const training::LoraJob& job, const GenerationLimits& limits) {
   const auto resolution = job.options.data.buckets.resolution;
   const training::PixelSize size = resolution.width > 0 ? resolution : training::PixelSize{512, 512};
-  const auto requests = training::parse_sample_prompts(lines, "sample_prompts", size);
-  if (requests.size() > 16) throw Error(kBadInput, "at most 16 prompts are drawn");
+  const auto requests = training::parse_sample_prompts(job.sample_lines, "sample_prompts", size);
+  if (requests.size() > 16) throw Error(kBadInput, "at most 16 sample prompts are allowed");
   for (const auto& request : requests) check_limits(request, limits);
-  job.sample_lines = lines;
 }
+
+// One option of the request. What it throws is a fault of this field.
+class TrainingReader {
+ public:
+  TrainingReader(TrainingOrder& order, Catalog& catalog)
+      : order_(order), job_(order.job), catalog_(catalog) {}
+
+  void read(const std::string& name, const RequestJson& value) {
+    const request::LoraOption* row = request::find_lora_option(name);
+    if (row == nullptr) throw Error(kBadInput, "unknown training option.{}", near(name));
+    if (row->flag == "resume" && (value.is_boolean() || value.is_null())) {
+      order_.resumes = value == true;
+      return;
+    }
+    if (!row->not_in_api.empty()) throw Error(kBadInput, "{}.", row->not_in_api);
+    if (value.is_null()) return;
+    const std::string text = text_of(*row, name, value);
+    if (row->flag == "pretrained-model") {
+      const auto found = catalog_.find_checkpoint(text, Match::kPart);
+      if (!found) throw Error(kBadInput, "model '{}' not found", text.substr(0, 200));
+      job_.checkpoint = found->path.string();
+    } else if (row->flag == "train-data-dir") {
+      const fs::path root = catalog_.data().root, folder = root / text;
+      std::error_code failure;
+      if (!is_below(folder, root) || !fs::is_directory(folder, failure))
+        throw Error(kBadInput, "there is no folder of that name below {}", root.string());
+      job_.options.data.folder = folder;
+    } else if (row->flag == "sample-prompts") {
+      job_.sample_lines = text;
+    } else {
+      request::set_option(*row, job_, text, name);
+    }
+  }
+
+ private:
+  static std::string near(const std::string& name) {
+    std::vector<std::string> known;
+    for (const auto& row : request::lora_options())
+      if (row.not_in_api.empty()) known.push_back(request::field_name(row.flag));
+    return library::did_you_mean(name, known);
+  }
+
+  static std::string text_of(const request::LoraOption& row, const std::string& name,
+                             const RequestJson& value) {
+    if (value.is_string()) return value.get<std::string>();
+    if (value.is_boolean() && row.is_switch()) return value == true ? "true" : "false";
+    if (value.is_number_float()) return prompt::number_text(value.get<double>());
+    if (value.is_number()) return value.dump();
+    throw Error(kBadInput, "{} must be {}", name, row.is_switch() ? "true or false" : "text or a number");
+  }
+
+  TrainingOrder& order_;
+  training::LoraJob& job_;
+  Catalog& catalog_;
+};
 
 }  // namespace
 
 TrainingOrder read_training(const RequestJson& body, Catalog& catalog, const GenerationLimits& limits) {
   TrainingOrder order;
+  training::LoraJob& job = order.job;
   Faults faults;
   if (!body.is_object()) {
     faults.add("body", "request", "value is not a valid dict", "type_error.dict");
     faults.throw_if_any();
   }
-  const fs::path root = catalog.data().root;
-  std::string samples;
+  TrainingReader reader(order, catalog);
   for (const auto& [name, value] : body.items()) {
-    std::string flag = name;
-    std::ranges::replace(flag, '_', '-');
-    if (value.is_null() || value == false) continue;
-    const auto fault = [&](const std::string& message) { faults.add("body", name, message, "value_error"); };
-    if (flag == "resume" && value == true) {
-      order.resumes = true;
-    } else if (flag == "output-dir" || flag == "resume") {
-      fault("paths other than train_data_dir are not taken from requests");
-    } else if (flag == "sample-prompts") {
-      samples = text_of(value);
-    } else if (flag == "sample-every-n-steps") {
-      if (value.is_number_integer() && value >= 0 && value <= 1'000'000'000) {
-        order.job.sample_every_steps = value.get<std::int64_t>();
-      } else {
-        fault("must be a whole number of steps");
-      }
-    } else if (flag == "pretrained-model" || flag == "pretrained-model-name-or-path" || flag == "model") {
-      const auto found = catalog.find_checkpoint(text_of(value), Match::kPart);
-      if (found) {
-        order.job.checkpoint = found->path.string();
-      } else {
-        fault(fmt::format("model '{}' not found", text_of(value).substr(0, 200)));
-      }
-    } else if (flag == "train-data-dir") {
-      const fs::path folder = root / text_of(value);
-      std::error_code failure;
-      if (!is_below(folder, root) || !fs::is_directory(folder, failure)) {
-        fault(fmt::format("there is no folder of that name below {}", root.string()));
-      } else {
-        order.job.options.data.folder = folder;
-      }
-    } else if (training::lora_option(flag) != nullptr) {
-      try {
-        training::set_lora_option(order.job.options, flag,
-                                  value == true ? std::string("true") : text_of(value));
-      } catch (const Error& error) {
-        fault(error.what());
-      }
+    try {
+      reader.read(name, value);
+    } catch (const Error& error) {
+      faults.add("body", name, error.what(), "value_error");
     }
   }
-  auto& options = order.job.options;
+  auto& options = job.options;
   if (options.data.folder.empty() && !body.contains("train_data_dir"))
     faults.add("body", "train_data_dir", "field required", "value_error.missing");
   if (options.output_name.empty() || options.output_name.size() > 128 ||
       options.output_name.find_first_of("/\\:<>\n") != std::string::npos ||
       options.output_name.starts_with('.'))
-    faults.add("body", "output_name", "must be a plain file name without ending", "value_error");
+    faults.add("body", "output_name", "must be a plain file name without extension", "value_error");
   options.output_dir = catalog.data().loras();
   try {
-    if (!samples.empty()) read_samples(order.job, samples, limits);
+    if (!job.sample_lines.empty()) check_samples(job, limits);
   } catch (const Error& error) {
     faults.add("body", "sample_prompts", error.what(), "value_error");
   }
   faults.throw_if_any();
+  try {
+    request::check_options(job);  // what one option says of another
+  } catch (const Error& error) {
+    refuse_field("request", error.what(), "value_error");
+  }
   return order;
+}
+
+Json training_schema() {
+  const training::LoraJob standard;
+  Json properties = Json::object();
+  for (const auto& row : request::lora_options()) {
+    if (!row.not_in_api.empty()) continue;
+    const std::string type(request::option_type(row));
+    Json schema = {{"type", type}, {"description", row.help}, {"nullable", true}};
+    const std::string text = request::option_text(row, standard);
+    if (type == "string") {
+      if (!text.empty()) schema["default"] = text;
+    } else if (!text.empty()) {
+      schema["default"] = Json::parse(text);
+    }
+    if (row.min > -1e300) schema["minimum"] = row.min;
+    if (row.max < 1e300) schema["maximum"] = row.max;
+    if (row.only_choices) {
+      Json choices = Json::array();
+      for (const auto& choice : row.choices())
+        choices.push_back(type == "string" ? Json(choice) : Json::parse(choice));
+      schema["enum"] = choices;
+    }
+    properties[request::field_name(row.flag)] = std::move(schema);
+  }
+  properties["train_data_dir"]["description"] =
+      "folder below the data folder that holds the N_TRIGGER folders";
+  properties["resume"] = {{"type", "boolean"},
+                          {"description", "resume the stopped run of this name, even beside `fresh`"},
+                          {"default", false}};
+  properties["sample_prompts"]["description"] = "prompts of sample pictures, one a line";
+  return {{"type", "object"},
+          {"required", Json::array({"train_data_dir"})},
+          {"properties", properties},
+          {"additionalProperties", false}};
 }
 
 void refuse_finished(const TrainingOrder& order, const TrainingRuns& trainings) {
@@ -113,9 +168,10 @@ void refuse_finished(const TrainingOrder& order, const TrainingRuns& trainings) 
   if (options.fresh || is_stopped || !fs::exists(options.output_file(), failure)) return;
   refuse_field(
       "output_name",
-      fmt::format("there is a LoRA '{}' already, and a finished one is not trained further; choose another "
-                  "name, or replace it with \"fresh\": true",
-                  options.output_name),
+      fmt::format(
+          "a LoRA '{}' exists already and its training has finished; choose another name, or replace it "
+          "with \"fresh\": true",
+          options.output_name),
       "value_error");
 }
 

@@ -1,9 +1,6 @@
 // A request for a LoRA training: kohya's option names as JSON fields.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "server/catalog/catalog.h"
 #include "server/engine/generation_order.h"
 #include "server/engine/training_runs.h"
@@ -14,14 +11,17 @@ namespace lowrank::server {
 
 struct TrainingOrder {
   training::LoraJob job;
-  std::int64_t state_every_steps = 50;
-  bool resumes =
-      false;  // goes on with the stopped run of its name, also where `fresh` lets it replace a finished LoRA
+  // Resumes the stopped run of its name, also where `fresh` lets it replace a finished LoRA.
+  bool resumes = false;
 };
 
-// `train_data_dir` (required) must lie below the data folder; the LoRA goes to models/Lora. `sample_prompts` are the
-// prompts themselves, one a line, not a file. Throws Refusal 422 naming the field.
+// The options of request/training/lora_table.h, by their names with underscores. `train_data_dir` (required) must lie
+// below the data folder; the LoRA goes to models/Lora. `sample_prompts` are the prompts themselves, one a line, not a
+// file, and `resume` is a switch, not a file. Throws Refusal 422 naming each field that is wrong, unknown or not for requests.
 TrainingOrder read_training(const RequestJson& body, Catalog& catalog, const GenerationLimits& limits);
+
+// JSON Schema of such a request.
+Json training_schema();
 
 // Throws Refusal 422 when a LoRA of that name is there already, no stopped run of it can go on, and `fresh` is not asked
 // for; and when `resume` finds no stopped run. The trainer looks once more when it begins.

@@ -4,15 +4,17 @@
 #include <filesystem>
 #include <map>
 #include <string_view>
+#include <vector>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/percent.h"
 #include "image/codec.h"
+#include "request/training/lora_table.h"
 #include "server/engine/output_folder.h"
 #include "server/http/refusal.h"
 #include "server/routes/routes.h"
-#include "training/lora/lora_option_table.h"
+#include "training/data/buckets.h"
 
 namespace lowrank::server {
 namespace {
@@ -20,17 +22,31 @@ namespace {
 using enum ParameterType;
 using training::PixelSize;
 
-// The trainer's own options, in its own words.
-constexpr ParameterRow kDatasetQuery[] = {
-    {.name = "resolution",
-     .type = kString,
-     .help = "W or W,H: training size; without it no buckets are told"},
-    {.name = "enable_bucket", .type = kBoolean, .standard = "false", .help = "keep aspect ratios"},
-    {.name = "min_bucket_reso", .type = kInteger},
-    {.name = "max_bucket_reso", .type = kInteger},
-    {.name = "bucket_reso_steps", .type = kInteger},
-    {.name = "bucket_no_upscale", .type = kBoolean, .standard = "false"},
-};
+// The trainer's own options, from its own table.
+constexpr std::string_view kBucketOptions[] = {"resolution",      "enable_bucket",     "min_bucket_reso",
+                                               "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale"};
+
+const std::vector<ParameterRow>& bucket_rows() {
+  static const std::vector<ParameterRow> rows = [] {
+    std::vector<ParameterRow> all;
+    for (const auto name : kBucketOptions) {
+      const auto* option = request::find_lora_option(name);
+      LOWRANK_CHECK(option != nullptr);
+      const auto type = request::option_type(*option);
+      ParameterRow row{.name = name,
+                       .type = type == "boolean"   ? kBoolean
+                               : type == "integer" ? kInteger
+                                                   : kString,
+                       .help = option->help};
+      if (option->is_switch()) row.standard = "false";
+      if (name == "resolution") row.help = "training size, W or W,H; without it no buckets are given";
+      all.push_back(row);
+    }
+    return all;
+  }();
+  return rows;
+}
+
 constexpr ParameterRow kDatasetCreate[] = {
     {.name = "name",
      .type = kString,
@@ -66,14 +82,11 @@ constexpr ParameterRow kDatasetCaption[] = {
 };
 
 training::BucketOptions bucket_options(const Call& call) {
-  training::LoraTrainOptions options;
-  for (const ParameterRow& row : kDatasetQuery) {
-    std::string flag(row.name);
-    std::ranges::replace(flag, '_', '-');
-    if (const std::string value = call.argument(row.name); !value.empty())
-      training::set_lora_option(options, flag, value);
-  }
-  return options.data.buckets;
+  request::LoraTraining job;
+  for (const auto name : kBucketOptions)
+    if (const std::string value = call.argument(name); !value.empty())
+      request::set_option(*request::find_lora_option(name), job, value, name);
+  return job.options.data.buckets;
 }
 
 Json pixel_size_json(const PixelSize& size) {
@@ -171,7 +184,7 @@ Json one_picture(Services& services, const std::string& name, const std::string&
 }  // namespace
 
 ParameterRows dataset_query() {
-  return kDatasetQuery;
+  return bucket_rows();
 }
 ParameterRows dataset_create_parameters() {
   return kDatasetCreate;

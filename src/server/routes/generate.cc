@@ -46,8 +46,7 @@ std::string check_order(Services& services, const std::string& kind, const Reque
     return new_task_id(kind);
   }
   if (kind == "train") {
-    const TrainingOrder order = read_training(request, services.catalog, services.options.limits);
-    refuse_finished(order, services.trainings);
+    refuse_finished(read_training(request, services.catalog, services.options.limits), services.trainings);
     return new_task_id(kind);
   }
   const auto order = read_generation(kind == "img2img" ? GenerationKind::kImage : GenerationKind::kText,

@@ -43,11 +43,11 @@ BucketLimits bucket_limits(const BucketOptions& options) {
     throw Error(kBadInput, "--bucket-reso-steps {}: must be a multiple of 8.", limits.step);
   if (limits.min_side < 8 || limits.min_side > small)
     throw Error(kBadInput,
-                "--min-bucket-reso {}: must lie between 8 and the smaller side of the resolution, {}.",
+                "--min-bucket-reso {}: must be between 8 and the smaller side of the resolution, {}.",
                 limits.min_side, small);
   if (limits.max_side < large || limits.max_side > 65536)
     throw Error(kBadInput,
-                "--max-bucket-reso {}: must lie between the larger side of the resolution, {}, and 65536.",
+                "--max-bucket-reso {}: must be between the larger side of the resolution, {}, and 65536.",
                 limits.max_side, large);
   limits.min_side = std::max(limits.step, limits.min_side - limits.min_side % limits.step);
   limits.max_side = (limits.max_side + limits.step - 1) / limits.step * limits.step;
@@ -74,9 +74,10 @@ BucketChooser::BucketChooser(const BucketOptions& options)
   sizes_ =
       options.enable ? bucket_sizes(options.resolution, limits_) : std::vector<PixelSize>{options.resolution};
   if (sizes_.empty())
-    throw Error(kBadInput,
-                "no bucket of {}-pixel steps fits the resolution {}x{}; lower --bucket-reso-steps.",
-                limits_.step, options.resolution.width, options.resolution.height);
+    throw Error(
+        kBadInput,
+        "no bucket with sides in steps of {} pixels fits the resolution {}x{}; lower --bucket-reso-steps.",
+        limits_.step, options.resolution.width, options.resolution.height);
 }
 
 BucketChoice BucketChooser::choose(PixelSize picture) const {
@@ -120,7 +121,7 @@ BucketChoice BucketChooser::choose_without_upscale(PixelSize picture) const {
   const PixelSize bucket{resized.width - resized.width % step, resized.height - resized.height % step};
   if (bucket.width == 0 || bucket.height == 0)
     throw Error(kBadInput,
-                "the picture is {}x{}, smaller than one bucket step of {}; leave out --bucket-no-upscale.",
+                "the picture is {}x{}, smaller than one bucket step of {}; remove --bucket-no-upscale.",
                 picture.width, picture.height, step);
   return {bucket, resized, aspect(bucket) - ratio};
 }

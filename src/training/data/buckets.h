@@ -2,25 +2,15 @@
 // cut away. Source: kohya sd-scripts' rules (library/train_util.py BucketManager, library/model_util.py).
 #pragma once
 
-#include <compare>
 #include <cstdint>
-#include <optional>
 #include <vector>
+
+#include "request/training/lora_options.h"
 
 namespace lowrank::training {
 
-struct PixelSize {
-  std::int64_t width = 0, height = 0;  // pixels
-  friend auto operator<=>(const PixelSize&, const PixelSize&) = default;
-};
-
-struct BucketOptions {
-  PixelSize resolution;     // training size; its area is the limit of every bucket. 0: not chosen yet
-  bool enable = false;      // off: one bucket of exactly `resolution`
-  bool no_upscale = false;  // small pictures get buckets of their own size instead of being enlarged
-  // Unset: derived from the resolution, see derived_bucket_limits.
-  std::optional<std::int64_t> min_side = {}, max_side = {}, step = {};
-};
+using request::BucketOptions;
+using request::PixelSize;
 
 struct BucketLimits {
   std::int64_t min_side, max_side, step;

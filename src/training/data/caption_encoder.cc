@@ -20,7 +20,8 @@ CaptionEncoder::CaptionEncoder(const model::TextEncoder& encoder, const CaptionE
   if (options.max_token_length != 75 && options.max_token_length != 150 && options.max_token_length != 225)
     throw Error(kBadInput, "--max-token-length {}: must be 75, 150 or 225.", options.max_token_length);
   if (options.clip_skip < 1 || options.clip_skip > encoder.depth())
-    throw Error(kBadInput, "--clip-skip {}: must lie between 1 and {}, the layers of this text encoder.",
+    throw Error(kBadInput,
+                "--clip-skip {}: must be between 1 and {}, the number of layers of this text encoder.",
                 options.clip_skip, encoder.depth());
 }
 

@@ -57,7 +57,7 @@ void check_folder(const fs::path& folder) {
   if (!fs::is_directory(folder))
     throw Error(
         kNotFound,
-        "{}: there is no such folder; --train-data-dir names the folder that holds the N_TRIGGER folders.",
+        "{}: the folder does not exist; --train-data-dir names the folder that holds the N_TRIGGER folders.",
         folder.string());
 }
 
@@ -87,11 +87,11 @@ Subset parse_subset_name(const fs::path& folder) {
   const char* end = name.data() + (bar == std::string::npos ? 0 : bar);
   const auto [stop, code] = std::from_chars(name.data(), end, repeats);
   if (bar == std::string::npos || code != std::errc() || stop != end || repeats < 1 || repeats > 1'000'000) {
-    throw Error(kBadInput,
-                "{}: the folder's name must be N_TRIGGER, for example '10_{}': how often each picture is "
-                "shown in an epoch, "
-                "an underscore, the trigger words.",
-                folder.string(), name);
+    throw Error(
+        kBadInput,
+        "{}: the folder's name must be N_TRIGGER, for example '10_{}': how often each picture is used per "
+        "epoch, an underscore, the trigger words.",
+        folder.string(), name);
   }
   return {name, repeats, std::string(prompt::trim(name.substr(bar + 1))), 0};
 }
@@ -131,7 +131,7 @@ Dataset Dataset::open(const DatasetOptions& options) {
     if (!fs::is_directory(folder)) {
       if (image::is_picture_name(folder))
         throw Error(kBadInput,
-                    "{}: pictures belong into a folder named N_TRIGGER inside {}, for example '10_my fox'.",
+                    "{}: pictures belong in a folder named N_TRIGGER inside {}, for example '10_my fox'.",
                     folder.string(), options.folder.string());
       continue;
     }
@@ -145,26 +145,27 @@ Dataset Dataset::open(const DatasetOptions& options) {
         if (is_caption_name(file))
           captions.insert(fs::path(file).replace_extension());
         else
-          data.notes_.push_back(
-              fmt::format("{}: no picture ({}); left out.", file.string(), image::picture_endings()));
+          data.notes_.push_back(fmt::format("{}: skipped, as it is not a picture ({}).", file.string(),
+                                            image::picture_endings()));
         continue;
       }
       const auto [twin, is_first] = stems.emplace(fs::path(file).replace_extension(), file);
       if (!is_first)
-        data.notes_.push_back(
-            fmt::format("{} and {} share one caption.", twin->second.filename().string(), file.string()));
+        data.notes_.push_back(fmt::format("{} and {} share the same caption file.",
+                                          twin->second.filename().string(), file.string()));
       const auto caption = read_caption(file, options.caption_encoding);
       if (const auto files = caption_files(file); files.size() > 1)
-        data.notes_.push_back(fmt::format("{} is the caption, {} is not read.", files[0].string(),
+        data.notes_.push_back(fmt::format("{} is the caption, {} is ignored.", files[0].string(),
                                           files[1].filename().string()));
       if (caption && caption->has_more)
         data.notes_.push_back(fmt::format(
-            "{}: only the first line of its caption is learned, the rest is left out.", file.string()));
+            "{}: only the first line of its caption is used, the rest is ignored.", file.string()));
       if (caption && caption->text.empty() && !subset.trigger.empty())
-        data.notes_.push_back(fmt::format("{}: its caption is empty and is used so.", file.string()));
+        data.notes_.push_back(
+            fmt::format("{}: its caption file is empty, so it is trained without a caption.", file.string()));
       if (!caption && subset.trigger.empty())
         throw Error(kBadInput,
-                    "{}: the picture has no caption file and its folder no trigger words; write {}.",
+                    "{}: the picture has no caption file and its folder has no trigger words; write {}.",
                     file.string(), fs::path(file).replace_extension(".txt").filename().string());
       Example example{file,
                       number,
@@ -181,15 +182,15 @@ Dataset Dataset::open(const DatasetOptions& options) {
       ++subset.pictures;
     }
     if (subset.pictures == 0)
-      throw Error(kBadInput, "{}: the folder holds no picture ({}); add some or remove it.", folder.string(),
-                  image::picture_endings());
+      throw Error(kBadInput, "{}: the folder contains no pictures ({}); add some or remove it.",
+                  folder.string(), image::picture_endings());
     for (const auto& stem : captions)
       if (!stems.contains(stem))
-        data.notes_.push_back(fmt::format("{}.*: a caption without a picture.", stem.string()));
+        data.notes_.push_back(fmt::format("{}.*: a caption file without a picture.", stem.string()));
     data.subsets_.push_back(std::move(subset));
   }
   if (data.examples_.empty())
-    throw Error(kBadInput, "{}: holds no folder N_TRIGGER with pictures, for example '10_my fox'.",
+    throw Error(kBadInput, "{}: contains no folder N_TRIGGER with pictures, for example '10_my fox'.",
                 options.folder.string());
 
   std::map<PixelSize, std::vector<std::size_t>> buckets;

@@ -17,18 +17,8 @@
 
 namespace lowrank::training {
 
-struct CaptionOptions {
-  bool shuffle = false;     // the order of the comma-separated tags
-  int keep_tokens = 0;      // that many tags at the front stay where they are
-  double dropout_rate = 0;  // share of pictures shown with an empty caption, for classifier-free guidance
-};
-
-struct DatasetOptions {
-  std::filesystem::path folder = {};
-  std::string caption_encoding = {};  // of captions without a byte order mark; "" UTF-8
-  BucketOptions buckets = {};
-  std::int64_t batch_size = 1;
-};
+using request::CaptionOptions;
+using request::DatasetOptions;
 
 struct Subset {
   std::string folder;  // "10_foxes"

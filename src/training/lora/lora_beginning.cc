@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 constexpr const char *kCheckpointHash = "checkpoint.hash", *kCheckpointName = "checkpoint.name",
                      *kPictures = "pictures.seen", *kThreads = "threads";
 
-// A constant schedule may be prolonged; the others depend on the length.
+// What a resumed run must repeat. A run may be prolonged where the learning rate does not depend on its length.
 StateFacts settings_of(const pipeline::LoadedModel& model, const LoraTrainOptions& o, const LoraPlan& plan) {
   StateFacts facts = {
       {"lowrank.phase", "lora"},
@@ -28,34 +28,22 @@ StateFacts settings_of(const pipeline::LoadedModel& model, const LoraTrainOption
                   ? "None"
                   : fmt::format("{} ({})", model.vae_path.filename().string(),
                                 fs::is_regular_file(model.vae_path) ? model.vae_hash->prefix(10)
-                                                                    : std::string("a folder"))},
-      {"flip_aug", fmt::format("{}", o.flip_aug)},
-      {"shuffle_caption", fmt::format("{}", o.captions.shuffle)},
-      {"keep_tokens", fmt::format("{}", o.captions.keep_tokens)},
-      {"caption_dropout_rate", fmt::format("{}", o.captions.dropout_rate)},
-      {"network_dim", fmt::format("{}", o.network_rank)},
-      {"network_alpha", fmt::format("{}", o.network_alpha)},
-      {"network_args", fmt::format("conv_dim={} conv_alpha={}", o.conv_rank, o.conv_alpha)},
-      {"network_train_unet_only", fmt::format("{}", !o.train_text_encoder)},
-      {"network_train_text_encoder_only", fmt::format("{}", !o.train_unet)},
-      {"unet_lr", fmt::format("{}", o.unet_rate())},
-      {"text_encoder_lr", fmt::format("{}", o.text_encoder_rate())},
-      {"lr_scheduler", o.scheduler},
-      {"lr_warmup_steps", fmt::format("{}", o.warmup_steps)},
-      {"weight_decay", fmt::format("{}", o.weight_decay)},
-      {"max_grad_norm", fmt::format("{}", o.max_gradient_norm)},
-      {"train_batch_size", fmt::format("{}", o.data.batch_size)},
-      {"gradient_accumulation_steps", fmt::format("{}", o.gradient_accumulation)},
-      {"min_snr_gamma", fmt::format("{}", o.min_snr_gamma)},
-      {"noise_offset", fmt::format("{}", o.noise_offset)},
-      {"clip_skip", fmt::format("{}", o.clip_skip)},
-      {"max_token_length", fmt::format("{}", o.max_token_length)},
-      {"seed", fmt::format("{}", o.seed)},
-      {"mixed_precision", o.bf16 ? "bf16" : "no"},
-  };
+                                                                    : std::string("a folder"))}};
+  const request::LoraTraining job{.options = o};
+  for (const auto& row : request::lora_options())
+    if (row.on_resume == request::OnResume::kSame)
+      facts.emplace(request::field_name(row.flag), request::option_key(row, job));
   if (request::schedule(o.scheduler).depends_on_length)
-    facts.emplace("max_train_steps", fmt::format("{}", plan.steps));
+    facts.emplace("max_train_steps", std::to_string(plan.steps));
   return facts;
+}
+
+// A state of an older version does not know the options that came later: its run had their defaults.
+void add_later_options(TrainState& state) {
+  const request::LoraTraining standard;
+  for (const auto& row : request::lora_options())
+    if (row.on_resume == request::OnResume::kSame)
+      state.facts.emplace(request::field_name(row.flag), request::option_key(row, standard));
 }
 
 std::string seen_text(const Dataset& dataset) {
@@ -66,11 +54,11 @@ std::string seen_text(const Dataset& dataset) {
 
 // What became of a picture; "" when it is as it was.
 std::string change_of(const nlohmann::json& then, const Dataset::Seen& now) {
-  if (!then.is_array() || then.size() != 3) return "is not the picture that was saved";
-  if (then[0] != now.content) return "is another picture than then";
-  if (then[1] != now.caption) return "has another caption than then";
+  if (!then.is_array() || then.size() != 3) return "cannot be compared with the saved one";
+  if (then[0] != now.content) return "has other content now";
+  if (then[1] != now.caption) return "has another caption now";
   if (then[2] != now.place)
-    return "gets another size than then (--resolution, --enable-bucket and what belongs to it)";
+    return "is resized differently now (--resolution, --enable-bucket and the other bucket options)";
   return "";
 }
 
@@ -79,11 +67,11 @@ std::map<std::string, std::string> changes(const nlohmann::json& then, const Dat
   std::map<std::string, std::string> all;
   const auto now = dataset.seen();
   for (const auto& [name, seen] : now) {
-    const std::string change = then.contains(name) ? change_of(then[name], seen) : "was not there then";
+    const std::string change = then.contains(name) ? change_of(then[name], seen) : "is new";
     if (!change.empty()) all.emplace(name, change);
   }
   for (const auto& [name, seen] : then.items())
-    if (!now.contains(name)) all.emplace(name, "was there then and is gone");
+    if (!now.contains(name)) all.emplace(name, "is missing now");
   return all;
 }
 
@@ -92,14 +80,16 @@ void check_pictures(const fs::path& path, const TrainState& state, const Dataset
   const auto then =
       found == state.facts.end() ? nlohmann::json() : nlohmann::json::parse(found->second, nullptr, false);
   if (!then.is_object())
-    throw Error(kBadInput, "{}: does not tell which pictures it was trained on.", path.string());
+    throw Error(kBadInput, "{}: the saved state does not say which pictures it was trained on.",
+                path.string());
   const auto changed = changes(then, dataset);
   if (changed.empty()) return;
   const auto& [name, change] = *changed.begin();
-  throw Error(kBadInput,
-              "{}: the pictures have changed since the run began: {} {}{}; put back what was there.",
-              path.string(), name, change,
-              changed.size() == 1 ? "" : fmt::format(" (and {} more changed)", changed.size() - 1));
+  throw Error(
+      kBadInput,
+      "{}: the pictures have changed since the run began: {} {}{}; restore them, or start over with --fresh.",
+      path.string(), name, change,
+      changed.size() == 1 ? "" : fmt::format(" (and {} more changed)", changed.size() - 1));
 }
 
 void check_checkpoint(const fs::path& path, const TrainState& state, const StateFacts& facts) {
@@ -108,21 +98,24 @@ void check_checkpoint(const fs::path& path, const TrainState& state, const State
     return found == state.facts.end() ? std::string() : found->second;
   };
   if (then(kCheckpointHash) != facts.at(kCheckpointHash))
-    throw Error(kBadInput, "{}: the run began with the checkpoint {} ({}), but is called with {} ({}).",
-                path.string(), then(kCheckpointName), then(kCheckpointHash).substr(0, 10),
-                facts.at(kCheckpointName), facts.at(kCheckpointHash).substr(0, 10));
+    throw Error(
+        kBadInput,
+        "{}: the run began with the checkpoint {} ({}), but now uses {} ({}); use the same checkpoint.",
+        path.string(), then(kCheckpointName), then(kCheckpointHash).substr(0, 10), facts.at(kCheckpointName),
+        facts.at(kCheckpointHash).substr(0, 10));
 }
 
 void take_threads(const fs::path& path, const TrainState& state, const LoraTrainOptions& options) {
   const auto found = state.facts.find(kThreads);
   const auto then = found == state.facts.end() ? std::nullopt : prompt::parse_integer(found->second);
   if (!then || *then < 1 || *then > 4096)
-    throw Error(kBadInput, "{}: does not tell with how many threads it was trained.", path.string());
+    throw Error(kBadInput, "{}: the saved state does not say how many threads it was trained with.",
+                path.string());
   if (options.threads > 0 && options.threads != *then)
     throw Error(
         kBadInput,
-        "{}: the run began with --threads {}, on which its sums depend, but is called with --threads {}; "
-        "leave the option out.",
+        "{}: the run began with --threads {}, which affects rounding, but now uses --threads {}; leave the "
+        "option out.",
         path.string(), *then, options.threads);
   at::set_num_threads(static_cast<int>(*then));
 }
@@ -133,11 +126,13 @@ std::optional<TrainState> saved_state(const LoraBeginning& beginning, const Data
   const fs::path& path = beginning.run.origin;
   std::optional<TrainState> saved = load_train_state(path);
   if (!saved) return std::nullopt;
+  add_later_options(*saved);
   check_facts(path, *saved, settings);
   check_checkpoint(path, *saved, beginning.run.facts);
   check_pictures(path, *saved, dataset);
   if (saved->step > plan.steps)
-    throw Error(kBadInput, "{}: has {} finished steps, but this run asks for {}; raise --max-train-steps.",
+    throw Error(kBadInput,
+                "{}: the saved run has finished {} steps, but this one asks for {}; raise --max-train-steps.",
                 path.string(), saved->step, plan.steps);
   take_threads(path, *saved, options);
   return saved;
@@ -147,15 +142,15 @@ std::optional<TrainState> saved_state(const LoraBeginning& beginning, const Data
 void check_state_file(const LoraTrainOptions& options) {
   const fs::path file = options.state_file();
   if (is_other_than_state(file))
-    throw Error(
-        kConflict,
-        "{}: this run's state belongs there, but it is another file, such as a LoRA; rename it, or choose "
-        "another --output-name.",
-        file.string());
+    throw Error(kConflict,
+                "{}: this run would save its state there, but the file is something else, such as a LoRA; "
+                "rename it, or "
+                "choose another --output-name.",
+                file.string());
   std::error_code failure;
   if (options.resume && !options.fresh && fs::exists(file) && !fs::equivalent(*options.resume, file, failure))
     throw Error(kConflict,
-                "{}: is the state of another run, which going on from {} would replace; choose another "
+                "{}: is the state of another run, which resuming from {} would replace; choose another "
                 "--output-name, or replace it with --fresh.",
                 file.string(), options.resume->string());
 }
@@ -186,11 +181,12 @@ void check_files(LoraBeginning& beginning, const LoraTrainOptions& options, cons
     if (!fs::exists(file)) continue;
     const bool is_own = goes_on && (ended || file != options.output_file());
     if (!is_own && !options.fresh)
-      throw Error(kConflict,
-                  "{}: is there already, and a finished LoRA is not trained further; choose another "
-                  "--output-name, or train anew and replace it with --fresh.",
-                  file.string());
-    beginning.notes.push_back(fmt::format("{} is replaced.", file.string()));
+      throw Error(
+          kConflict,
+          "{}: exists already, and a finished LoRA is not trained further; choose another --output-name, or "
+          "start over and replace it with --fresh.",
+          file.string());
+    beginning.notes.push_back(fmt::format("{} will be replaced.", file.string()));
   }
 }
 
@@ -207,7 +203,8 @@ LoraBeginning begin_lora_run(const pipeline::LoadedModel& model, const Dataset& 
     beginning.locks.emplace_back(state_folder, "another training");
   for (const FolderLock& lock : beginning.locks)
     if (!lock.is_held())
-      beginning.notes.push_back("the file system knows no locks: let no other training run in this folder.");
+      beginning.notes.push_back(
+          "the file system does not support locks: do not run another training in this folder.");
 
   const StateFacts settings = settings_of(model, options, plan);
   RunState& run = beginning.run;
@@ -219,7 +216,7 @@ LoraBeginning begin_lora_run(const pipeline::LoadedModel& model, const Dataset& 
       fs::is_regular_file(model.path) ? model.hash->prefix(64) : model.path.filename().string();
   run.facts[kPictures] = seen_text(dataset);
   if (options.resume && !fs::exists(run.origin))
-    throw Error(kNotFound, "--resume {}: there is no such file.", run.origin.string());
+    throw Error(kNotFound, "--resume {}: the file does not exist.", run.origin.string());
   check_state_file(options);
   if (options.fresh && !options.resume) {
     fs::remove(run.origin);
@@ -229,7 +226,7 @@ LoraBeginning begin_lora_run(const pipeline::LoadedModel& model, const Dataset& 
     } catch (const Error& error) {
       throw error.during(options.resume
                              ? fmt::format("resuming with --resume {}", options.resume->string())
-                             : std::string("resuming the run (--fresh forgets it and starts anew)"));
+                             : std::string("resuming the run (--fresh discards it and starts over)"));
     }
   }
   if (!run.saved && options.threads > 0) at::set_num_threads(options.threads);

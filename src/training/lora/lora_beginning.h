@@ -9,7 +9,6 @@
 #include "pipeline/checkpoint_loader.h"
 #include "training/data/dataset.h"
 #include "training/lora/lora_metadata.h"
-#include "training/lora/lora_options.h"
 #include "training/run/train_state.h"
 
 namespace lowrank::training {

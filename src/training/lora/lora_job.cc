@@ -22,7 +22,7 @@ void tell_plan(const pipeline::LoadedModel& model, const Dataset& data, const Lo
                const RunControl& control) {
   control.say(fmt::format("Model: {}", model.path.string()));
   for (const auto& subset : data.subsets())
-    control.say(fmt::format("{}: {}, each shown {} an epoch, trigger words: {}", subset.folder,
+    control.say(fmt::format("{}: {}, each used {} per epoch, trigger words: {}", subset.folder,
                             plural(subset.pictures, "picture", "pictures"),
                             plural(subset.repeats, "time", "times"),
                             subset.trigger.empty() ? "(none)" : subset.trigger));
@@ -30,7 +30,7 @@ void tell_plan(const pipeline::LoadedModel& model, const Dataset& data, const Lo
   for (const auto& bucket : data.buckets())
     buckets += fmt::format("{}{}x{}: {}", buckets.empty() ? "" : ", ", bucket.size.width, bucket.size.height,
                            bucket.examples.size());
-  control.say(fmt::format("Sizes, repeats counted: {}", buckets));
+  control.say(fmt::format("Bucket sizes (with repeats): {}", buckets));
   for (const auto& note : data.notes()) control.say("Note: " + note);
   const LoraPlan plan = plan_run(o, data);
   const char* parts = !o.train_text_encoder ? "U-Net"
@@ -63,8 +63,16 @@ void check_texts(const std::vector<pipeline::GenerationRequest>& samples, const 
 
 }  // namespace
 
+pipeline::Resources with_vae(pipeline::Resources resources, const std::string& vae) {
+  if (vae == LoraJob().vae) return resources;
+  resources.vae = [find = resources.vae, vae](const std::string&, const std::filesystem::path& checkpoint) {
+    return find(vae, checkpoint);
+  };
+  return resources;
+}
+
 LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const RunControl& control) {
-  check_options(job.options);
+  check_options(job);
   pipeline::GenerationRequest request;
   request.checkpoint = job.checkpoint;
   pipeline::LoadedModel& model = session.use_model(request);
@@ -89,6 +97,7 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
 
   const std::int64_t last = plan_run(options, data).steps;
   RunControl all = control;
+  all.save_every = job.state_every_steps;
   all.after_step = [&](std::int64_t step) {
     control.after_step(step);
     const bool is_due = step == last || (job.sample_every_steps > 0 && step % job.sample_every_steps == 0);

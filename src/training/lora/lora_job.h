@@ -2,8 +2,6 @@
 // on the way. The command line and the server run it.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
 #include <string>
 
 #include "pipeline/session.h"
@@ -11,19 +9,15 @@
 
 namespace lowrank::training {
 
-struct LoraJob {
-  std::string checkpoint;                // name or file; empty: the session's choice
-  LoraTrainOptions options;              // resolution 0: the checkpoint's own size
-  std::filesystem::path sample_prompts;  // a file of them; empty: no sample pictures
-  std::string sample_lines;              // the prompts themselves, where there is no file
-  std::filesystem::path sample_folder;   // empty: `sample` of the output folder
-  std::int64_t sample_every_steps = 0;   // 0: only at the end
-};
+using LoraJob = request::LoraTraining;
 
 struct LoraJobResult : LoraTrainResult {
   std::string trigger;  // the trigger words, empty when the folders have none
   std::string tag;      // "<lora:NAME:1>"
 };
+
+// The same resources with the VAE that the job names instead of the session's own choice.
+pipeline::Resources with_vae(pipeline::Resources resources, const std::string& vae);
 
 // Tells through control.say what is about to happen (model, pictures, buckets, length) and what was left out.
 // Throws as train_lora, and Error(kNotFound)

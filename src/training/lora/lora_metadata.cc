@@ -24,21 +24,6 @@ namespace fs = std::filesystem;
 using Metadata = std::map<std::string, std::string>;
 using nlohmann::ordered_json;
 
-std::string python_bool(bool value) {
-  return value ? "True" : "False";
-}
-
-// Python's str() of a float: 1.0, 0.0001, 1e-05.
-std::string python_float(double value) {
-  std::string text = fmt::format("{}", value);
-  if (text.find_first_of(".en") == std::string::npos) text += ".0";
-  return text;
-}
-
-std::string optional_float(double value) {
-  return value > 0 ? python_float(value) : "None";
-}
-
 std::string tag_frequency(const Dataset& dataset) {
   ordered_json all = ordered_json::object();
   for (const auto& subset : dataset.subsets()) all[subset.folder] = ordered_json::object();
@@ -69,15 +54,6 @@ std::string bucket_info(const Dataset& dataset) {
   return ordered_json{{"buckets", buckets}, {"mean_img_ar_error", dataset.mean_aspect_error()}}.dump();
 }
 
-std::string network_args(const LoraTrainOptions& options) {
-  ordered_json args = ordered_json::object();
-  if (options.conv_rank > 0) {
-    args["conv_dim"] = std::to_string(options.conv_rank);
-    args["conv_alpha"] = python_float(options.conv_alpha);
-  }
-  return args.dump();
-}
-
 void add_model(Metadata& m, const pipeline::LoadedModel& model) {
   m["ss_v2"] = "False";
   m["ss_base_model_version"] = model.prediction == formats::PredictionType::kV ? "sd_v1_v" : "sd_v1";
@@ -94,63 +70,49 @@ void add_model(Metadata& m, const pipeline::LoadedModel& model) {
   }
 }
 
-void add_training(Metadata& m, const LoraTrainOptions& o, const LoraPlan& plan) {
-  m["ss_network_module"] = "networks.lora";
-  m["ss_network_dim"] = std::to_string(o.network_rank);
-  m["ss_network_alpha"] = python_float(o.network_alpha);
-  m["ss_network_args"] = network_args(o);
-  m["ss_network_dropout"] = "None";
-  m["ss_scale_weight_norms"] = "None";
-  m["ss_learning_rate"] = python_float(o.learning_rate);
-  m["ss_unet_lr"] = o.train_unet ? python_float(o.unet_rate()) : "None";
-  m["ss_text_encoder_lr"] = o.train_text_encoder ? python_float(o.text_encoder_rate()) : "None";
-  m["ss_lr_scheduler"] = o.scheduler;
-  m["ss_lr_warmup_steps"] = std::to_string(o.warmup_steps);
-  m["ss_optimizer"] = fmt::format("AdamW(weight_decay={})", python_float(o.weight_decay));
-  m["ss_max_grad_norm"] = python_float(o.max_gradient_norm);
+// What the options' rows say of themselves, and after it what follows from several of them, data and length.
+void add_options(Metadata& m, const LoraTrainOptions& o) {
+  const request::LoraTraining job{.options = o};
+  for (const auto& row : request::lora_options())
+    if (row.metadata != request::kNoMetadata && !row.is_noted_by_run)
+      m[std::string(row.metadata)] = request::option_note(row, job);
+}
+
+void add_plan(Metadata& m, const LoraTrainOptions& o, const LoraPlan& plan) {
   m["ss_num_batches_per_epoch"] = std::to_string(plan.batches_per_epoch);
   m["ss_num_epochs"] = std::to_string(plan.epochs);
   m["ss_max_train_steps"] = std::to_string(plan.steps);
-  m["ss_batch_size_per_device"] = std::to_string(o.data.batch_size);
   m["ss_total_batch_size"] = std::to_string(o.data.batch_size * o.gradient_accumulation);
-  m["ss_gradient_accumulation_steps"] = std::to_string(o.gradient_accumulation);
-  m["ss_gradient_checkpointing"] = "False";
-  m["ss_noise_offset"] = optional_float(o.noise_offset);
-  m["ss_min_snr_gamma"] = optional_float(o.min_snr_gamma);
+}
+
+// What kohya's options of these names would say, which LowRank does not have.
+void add_fixed(Metadata& m) {
+  m["ss_network_module"] = "networks.lora";
+  m["ss_network_dropout"] = "None";
+  m["ss_scale_weight_norms"] = "None";
   m["ss_zero_terminal_snr"] = "False";
   m["ss_loss_type"] = "l2";
   m["ss_prior_loss_weight"] = "1.0";
-  m["ss_clip_skip"] = o.clip_skip > 1 ? std::to_string(o.clip_skip) : "None";
-  m["ss_max_token_length"] = o.max_token_length > 75 ? std::to_string(o.max_token_length) : "None";
-  m["ss_mixed_precision"] = o.bf16 ? "bf16" : "no";
   m["ss_full_fp16"] = "False";
   m["ss_lowram"] = "False";
   m["ss_cache_latents"] = "True";
-  m["ss_seed"] = std::to_string(o.seed);
-  m["ss_training_comment"] = o.comment.empty() ? "None" : o.comment;
+  m["ss_num_reg_images"] = "0";
+  m["ss_reg_dataset_dirs"] = "{}";
+  m["ss_caption_tag_dropout_rate"] = "0.0";
+  m["ss_caption_dropout_every_n_epochs"] = "0";
+  m["ss_color_aug"] = "False";
+  m["ss_random_crop"] = "False";
 }
 
 void add_data(Metadata& m, const Dataset& dataset, const LoraTrainOptions& o) {
   m["ss_num_train_images"] = std::to_string(dataset.pictures_per_epoch());
-  m["ss_num_reg_images"] = "0";
   const auto& resolution = o.data.buckets.resolution;
   m["ss_resolution"] = fmt::format("({}, {})", resolution.width, resolution.height);
-  m["ss_enable_bucket"] = python_bool(o.data.buckets.enable);
-  m["ss_bucket_no_upscale"] = python_bool(o.data.buckets.no_upscale);
   m["ss_min_bucket_reso"] = o.data.buckets.enable ? std::to_string(dataset.bucket_limits().min_side) : "None";
   m["ss_max_bucket_reso"] = o.data.buckets.enable ? std::to_string(dataset.bucket_limits().max_side) : "None";
   m["ss_bucket_info"] = bucket_info(dataset);
   m["ss_dataset_dirs"] = dataset_dirs(dataset);
-  m["ss_reg_dataset_dirs"] = "{}";
   m["ss_tag_frequency"] = tag_frequency(dataset);
-  m["ss_keep_tokens"] = std::to_string(o.captions.keep_tokens);
-  m["ss_shuffle_caption"] = python_bool(o.captions.shuffle);
-  m["ss_caption_dropout_rate"] = python_float(o.captions.dropout_rate);
-  m["ss_caption_tag_dropout_rate"] = "0.0";
-  m["ss_caption_dropout_every_n_epochs"] = "0";
-  m["ss_flip_aug"] = python_bool(o.flip_aug);
-  m["ss_color_aug"] = "False";
-  m["ss_random_crop"] = "False";
 }
 
 void add_model_spec(Metadata& m, const pipeline::LoadedModel& model, const Dataset& dataset,
@@ -199,11 +161,12 @@ LoraPlan plan_run(const LoraTrainOptions& options, const Dataset& dataset) {
 Metadata run_metadata(const pipeline::LoadedModel& model, const Dataset& dataset,
                       const LoraTrainOptions& options, std::int64_t started_at) {
   Metadata m;
-  m["ss_output_name"] = options.output_name;
   m["ss_session_id"] = std::to_string(options.seed);
-  m["ss_training_started_at"] = python_float(static_cast<double>(started_at));
+  m["ss_training_started_at"] = request::python_text(static_cast<double>(started_at));
   add_model(m, model);
-  add_training(m, options, plan_run(options, dataset));
+  add_fixed(m);
+  add_options(m, options);
+  add_plan(m, options, plan_run(options, dataset));
   add_data(m, dataset, options);
   add_model_spec(m, model, dataset, options, started_at);
   return m;
@@ -218,7 +181,7 @@ void save_lora(const fs::path& path, const tensor::StateDict& state, SavePrecisi
   for (const auto& [name, value] : state) stored.emplace(name, value.detach().to(type).contiguous());
   metadata["ss_steps"] = std::to_string(step);
   metadata["ss_epoch"] = std::to_string((step + plan.steps_per_epoch - 1) / plan.steps_per_epoch);
-  metadata["ss_training_finished_at"] = python_float(static_cast<double>(unix_seconds()));
+  metadata["ss_training_finished_at"] = request::python_text(static_cast<double>(unix_seconds()));
 
   // The hashes are those of the file with `ss_*` alone: write it, read it, drop it.
   Metadata own;

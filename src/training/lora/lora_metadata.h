@@ -8,11 +8,14 @@
 #include <string>
 
 #include "pipeline/checkpoint_loader.h"
+#include "request/training/lora_table.h"
 #include "tensor/state_dict.h"
 #include "training/data/dataset.h"
-#include "training/lora/lora_options.h"
 
 namespace lowrank::training {
+
+using request::LoraTrainOptions;
+using request::SavePrecision;
 
 // Length of a run, settled from options and data.
 struct LoraPlan {

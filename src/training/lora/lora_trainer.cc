@@ -225,7 +225,7 @@ std::int64_t started_at(const RunState& run) {
 
 LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
                            const LoraTrainOptions& options, const RunControl& control) {
-  check_options(options);
+  request::check_options({.options = options});
   const LoraPlan plan = plan_run(options, dataset);
   LoraBeginning beginning = begin_lora_run(model, dataset, options, plan);
   const std::int64_t began = started_at(beginning.run);
@@ -233,7 +233,7 @@ LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
   LoraObjective objective(model, dataset, options, plan, began, control);
   for (const auto& note : beginning.notes) control.say("Note: " + note);
   const auto optimiser =
-      make_optimiser("AdamW", objective.parameters(), {.weight_decay = options.weight_decay});
+      make_optimiser(options.optimiser, objective.parameters(), {.weight_decay = options.weight_decay});
   LoraTrainResult result;
   static_cast<RunResult&>(result) =
       run_training(objective, *optimiser,

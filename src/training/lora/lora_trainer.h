@@ -7,9 +7,9 @@
 #include <filesystem>
 
 #include "pipeline/checkpoint_loader.h"
+#include "request/training/lora_table.h"
 #include "training/data/dataset.h"
 #include "training/lora/lora_metadata.h"
-#include "training/lora/lora_options.h"
 #include "training/run/run_control.h"
 #include "training/run/run_training.h"
 

@@ -32,13 +32,14 @@ void set_option(GenerationRequest& request, std::string_view text, const std::st
   const std::string_view letters = text.substr(0, blank), value = prompt::trim(text.substr(blank));
   for (const auto& option : kOptions) {
     if (option.letters != letters) continue;
-    if (value.empty()) throw Error(kBadInput, "{}: --{} lacks its value.", place, letters);
+    if (value.empty()) throw Error(kBadInput, "{}: --{} needs a value.", place, letters);
     const auto* row = pipeline::field_by_api(option.field);
     LOWRANK_CHECK(row != nullptr);
     pipeline::set_field(request, *row, value, fmt::format("{}: --{}", place, letters));
     return;
   }
-  throw Error(kBadInput, "{}: --{} is unknown; use --n, --w, --h, --d, --s, --l or --ss.", place, letters);
+  throw Error(kBadInput, "{}: unknown option --{}; use --n, --w, --h, --d, --s, --l or --ss.", place,
+              letters);
 }
 
 GenerationRequest parse_line(std::string_view line, PixelSize size, const std::string& place) {
@@ -56,7 +57,7 @@ GenerationRequest parse_line(std::string_view line, PixelSize size, const std::s
   }
   if (request.prompt.find("<lora:") != std::string::npos ||
       request.prompt.find("<lyco:") != std::string::npos)
-    throw Error(kBadInput, "{}: leave LoRA tags out; the LoRA in training acts by itself.", place);
+    throw Error(kBadInput, "{}: remove the LoRA tags; the LoRA in training is always active.", place);
   check_request(request);
   return request;
 }
@@ -86,7 +87,7 @@ std::vector<GenerationRequest> parse_sample_prompts(const std::string& lines, co
     if (line.empty() || line.starts_with("#")) continue;
     requests.push_back(parse_line(line, size, fmt::format("{}:{}", place, number)));
   }
-  if (requests.empty()) throw Error(kBadInput, "{}: holds no prompt; write one a line.", place);
+  if (requests.empty()) throw Error(kBadInput, "{}: contains no prompt; write one per line.", place);
   return requests;
 }
 

@@ -75,10 +75,11 @@ std::optional<TrainState> load_train_state(const std::filesystem::path& path) {
   const auto file = weights::TensorFile::open(path);
   const auto& metadata = file->metadata();
   if (!metadata.contains(kStatePhase) || !metadata.contains(kStateStep))
-    throw Error(kBadInput,
-                "{}: is no training state but another file, such as a finished LoRA, which cannot be trained "
-                "further; a state is called NAME-state.safetensors and is left by a run that was stopped.",
-                path.string());
+    throw Error(
+        kBadInput,
+        "{}: is not a training state; a finished LoRA, for example, cannot be resumed. States are called "
+        "NAME-state.safetensors and are left by stopped runs.",
+        path.string());
   TrainState state;
   std::string stated;
   for (const auto& [key, value] : metadata) {
@@ -91,12 +92,11 @@ std::optional<TrainState> load_train_state(const std::filesystem::path& path) {
     }
   }
   if (stated.empty())
-    throw Error(kBadInput,
-                "{}: was saved by an older LowRank, whose states tell neither damage nor changed pictures.",
+    throw Error(kBadInput, "{}: was saved by an older LowRank in a format that can no longer be resumed.",
                 path.string());
   for (const auto& view : file->tensors()) state.tensors.emplace(view.name, tensor::as_tensor(view, file));
   if (state.step < 0 || checksum_of(state) != stated)
-    throw Error(kBadInput, "{}: is damaged: its content is not what was saved.", path.string());
+    throw Error(kBadInput, "{}: is damaged: its checksum does not match.", path.string());
   return state;
 }
 
@@ -105,7 +105,7 @@ void check_facts(const std::filesystem::path& path, const TrainState& state, con
     const auto found = state.facts.find(key);
     const std::string then = found == state.facts.end() ? "nothing" : found->second;
     if (then != value)
-      throw Error(kBadInput, "{}: the run began with {} {}, but is called with {} {}; use the same settings.",
+      throw Error(kBadInput, "{}: the run began with {} {}, but now uses {} {}; use the same settings.",
                   path.string(), told(key), then, told(key), value);
   }
 }

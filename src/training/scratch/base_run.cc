@@ -41,8 +41,7 @@ std::vector<fs::path> picture_files(const fs::path& folder) {
     if (image::is_picture_name(entry.path()) && !is_system_name(entry.path().filename().string()))
       files.push_back(entry.path());
   if (files.empty())
-    throw Error(kNotFound, "{}: holds no pictures; name a folder of them ({}).", folder.string(),
-                image::picture_endings());
+    throw Error(kNotFound, "{}: contains no pictures ({}).", folder.string(), image::picture_endings());
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -57,8 +56,9 @@ void check_sizes(const std::vector<fs::path>& files) {
       throw Error(kBadInput, "{}: is {}×{}; sides must be multiples of 8.", file.string(), size.width,
                   size.height);
     if (size != *first)
-      throw Error(kBadInput, "{}: is {}×{}, but {} is {}×{}; bring all pictures to one size.", file.string(),
-                  size.width, size.height, files.front().filename().string(), first->width, first->height);
+      throw Error(kBadInput, "{}: is {}×{}, but {} is {}×{}; all pictures must have the same size.",
+                  file.string(), size.width, size.height, files.front().filename().string(), first->width,
+                  first->height);
   }
 }
 
@@ -88,7 +88,10 @@ at::Tensor captions_of(const std::vector<fs::path>& files, const RunControl& con
   std::vector<at::Tensor> ids;
   for (const fs::path& file : files) {
     const auto caption = read_caption(file);
-    if (!caption) throw Error(kNotFound, "{}: the picture has no caption file beside it.", file.string());
+    if (!caption)
+      throw Error(kNotFound,
+                  "{}: the picture has no caption file; write one of the same name with the extension .txt.",
+                  file.string());
     const auto tokens = static_cast<std::int64_t>(tokenizer.encode(caption->text).size());
     if (tokens > prompt::kChunkTokens)
       control.say(fmt::format("{}: the caption is {} tokens too long and its end is ignored.", file.string(),
@@ -111,7 +114,7 @@ tensor::StateDict state_of(const model::LayerMap& layers) {
   return state;
 }
 
-void train_autoencoder(const BaseRunOptions& options, const model::ModelSpec& spec, const fs::path& target,
+void train_autoencoder(const BaseTraining& options, const model::ModelSpec& spec, const fs::path& target,
                        const RunControl& control) {
   model::Vae vae(model::random_state(spec, Component::kVae, options.vae.seed));
   model::widen(vae.layers());
@@ -135,7 +138,7 @@ struct Models {
   std::unique_ptr<model::Vae> vae;
 };
 
-Models new_models(const BaseRunOptions& options, const model::ModelSpec& spec, const RunControl& control) {
+Models new_models(const BaseTraining& options, const model::ModelSpec& spec, const RunControl& control) {
   const fs::path vae = options.work / "vae.safetensors";
   if (!fs::exists(vae)) train_autoencoder(options, spec, vae, control);
   const auto random = [&](Component component) {
@@ -167,12 +170,12 @@ bool holds_latents_of(const fs::path& path, const std::string& origin) {
 
 }  // namespace
 
-void run_base_training(const BaseRunOptions& options, const RunControl& control) {
+void run_base_training(const BaseTraining& options, const RunControl& control) {
   const model::ModelSpec spec = model::model_spec(options.shape);
   const FolderLock lock(options.work, "another training");
   if (fs::exists(options.out) && !fs::exists(options.work / "base-state.safetensors"))
     throw Error(kConflict,
-                "{}: is there already, and {} holds no state of its training; choose another --out.",
+                "{}: exists already, and {} contains no state of its training; choose another --out.",
                 options.out.string(), options.work.string());
   const fs::path latents_path = options.work / "latents.safetensors";
   // Before the autoencoder learns, which takes hours: what is wrong with a picture or a caption is told at once.

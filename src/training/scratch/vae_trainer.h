@@ -8,19 +8,13 @@
 #include <filesystem>
 
 #include "model/vae.h"
+#include "request/training/base_options.h"
 #include "training/run/run_control.h"
 #include "training/run/run_training.h"
 
 namespace lowrank::training {
 
-struct VaeTrainOptions {
-  std::int64_t steps = 4500, warmup = 100, batch = 8;
-  std::int64_t crop = 64;  // side of the random crops, a multiple of 8; smaller pictures are used whole
-  std::int64_t full_size_steps = 200;  // the last steps see the largest square, at a quarter of the batch
-  double learning_rate = 1.5e-3, kl_weight = 1e-6, difference_weight = 1.0;
-  std::uint64_t seed = 1;
-  bool mixed_precision = true;  // products in bfloat16
-};
+using request::VaeTrainOptions;
 
 // pictures uint8 [N, 3, H, W]. The VAE's layers must be widened (model::widen). State is kept in `state_path`: an
 // interrupted run goes on there. Throws Error(kCancelled) after saving when stopped.

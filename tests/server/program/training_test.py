@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Training sets and trainings over HTTP, against the real program on the tiny model.  training_test.py LOWRANK FIXTURES"""
 import pathlib
+import re
 import struct
+import subprocess
 import sys
 import time
 import unittest
@@ -296,6 +298,52 @@ class Trainings(unittest.TestCase):
         for path in ("..", "%2e%2e", ".hidden", "none"):
             self.assertEqual(server.get("/v1/trainings/" + path)[0], 404, path)
         self.assertEqual(server.call("GET", "/v1/trainings/..%2f..%2fx/samples/a.png")[0], 404)
+
+    def options_of_help(self):
+        """FLAG -> help of `lowrank train lora --help`."""
+        done = subprocess.run([LOWRANK, "train", "lora", "--help"], capture_output=True, text=True, check=True)
+        options, flag = {}, None
+        for line in done.stdout.split("Options:")[1].splitlines():
+            if head := re.match(r"  (?:-\w,|   ) --([a-z0-9-]+)", line):
+                flag = head[1]
+            if flag:
+                options[flag] = options.get(flag, "") + " " + line.strip()
+        return options
+
+    def test_a_request_takes_what_the_command_line_takes(self):
+        server = self.serve()
+        schema = server.get("/openapi.json")[1]["components"]["schemas"]["TrainingRequest"]
+        fields = schema["properties"]
+        options = self.options_of_help()
+        others = {"output-dir", "threads", "data-dir", "prompt-limits", "help"}
+        self.assertEqual({name.replace("_", "-") for name in fields}, set(options) - others)
+        self.assertGreater(len(fields), 40)
+        for name, field in fields.items():
+            text = options[name.replace("_", "-")]
+            if field["type"] != "boolean" and "default" in field:
+                self.assertRegex(text, rf"default {re.escape(str(field['default']))}[;)]" if field["type"] == "string" else r"default [-0-9.e]+[;)]")
+            if field["type"] == "boolean":
+                self.assertFalse(field["default"], name)
+            if field.get("maximum", 1e9) < 1e6:
+                self.assertIn(f"{field['minimum']:g} to {field['maximum']:g}", text)
+        # What the document calls the default is taken; what lies beyond its limits is refused and named.
+        defaults = {name: field["default"] for name, field in fields.items() if "default" in field}
+        self.submit(server, **{**defaults, "output_name": "defaults", "max_train_steps": 1})
+        beyond = {name: field["minimum"] - 1 for name, field in fields.items() if "minimum" in field}
+        request = {"train_data_dir": "train/set", **beyond}
+        status, answer = server.post("/v1/jobs", {"kind": "train", "request": request})
+        self.assertEqual((status, sorted(fault["loc"][-1] for fault in answer["detail"])), (422, sorted(beyond)), answer)
+
+    def test_what_is_no_option_of_a_request_is_named(self):
+        server = self.serve()
+        request = {"train_data_dir": "train/set", "network_dimm": 8, "threads": 2, "output_dir": "x", "enable_bucket": "maybe", "seed": [1], "flip_aug": None}
+        status, answer = server.post("/v1/jobs", {"kind": "train", "request": request})
+        said = {fault["loc"][-1]: fault["msg"] for fault in answer["detail"]}
+        self.assertEqual((status, sorted(said)), (422, ["enable_bucket", "network_dimm", "output_dir", "seed", "threads"]), answer)
+        self.assertIn("Did you mean network_dim", said["network_dimm"])
+        self.assertIn("--threads", said["threads"])
+        request = {"train_data_dir": "train/set", "network_train_unet_only": True, "network_train_text_encoder_only": True}
+        self.assertEqual(server.post("/v1/jobs", {"kind": "train", "request": request})[0], 422)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "image/codec.h"
+#include "model/layer.h"
+#include "request/schedules.h"
 #include "tensor/state_dict.h"
 #include "training/optim/adamw.h"
-#include "training/optim/learning_rate.h"
 #include "training/run/train_state.h"
 #include "weights/tensor_file.h"
 
@@ -233,7 +234,10 @@ void train(const fs::path& data, const fs::path& file, std::int64_t steps) {
   const Batch all = load_all(drawings.train);
   Judge judge(drawings.words, 1);
   for (auto& p : judge.parameters()) p.tensor.requires_grad_(true);
-  training::AdamW optimiser(judge.parameters(), {.weight_decay = 0.02});
+  std::vector<training::TrainedParameter> trained;
+  for (const auto& [name, tensor] : judge.parameters()) trained.push_back({name, tensor, 1.5e-3});
+  training::AdamW optimiser(std::move(trained), {.weight_decay = 0.02});
+  const request::LearningRateSchedule schedule("cosine", steps, 50);
   const std::int64_t plain = (all.lora < 0).sum().item<std::int64_t>(), count = all.lora.size(0), batch = 64;
   double mean = 0;
   for (std::int64_t step = 0; step < steps; ++step) {
@@ -250,7 +254,7 @@ void train(const fs::path& data, const fs::path& file, std::int64_t steps) {
                             at::binary_cross_entropy_with_logits(heads[3], lora);
     loss.backward();
     optimiser.clip_gradients(5.0);
-    optimiser.step(1.5e-3 * training::learning_rate_factor("cosine", step, steps, 50));
+    optimiser.step(schedule.factor(step));
     mean += (loss.item<double>() - mean) * (step < 50 ? 1.0 / static_cast<double>(step + 1) : 0.02);
     if ((step + 1) % 100 == 0) fmt::print(stderr, "judge {}/{} loss {:.3f}\n", step + 1, steps, mean);
   }

@@ -1,22 +1,43 @@
-// What a user decides about the training of a LoRA, under kohya's names and with kohya's defaults (except the
-// learning rate, where kohya's 2e-6 is meant for whole models).
+// What a user decides about the training of a LoRA. lora_table.h names, explains and bounds each of it.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 
-#include "training/data/dataset.h"
+namespace lowrank::request {
 
-namespace lowrank::training {
+struct PixelSize {
+  std::int64_t width = 0, height = 0;  // pixels
+  friend auto operator<=>(const PixelSize&, const PixelSize&) = default;
+};
+
+struct BucketOptions {
+  PixelSize resolution;     // training size; its area is the limit of every bucket. 0: not chosen yet
+  bool enable = false;      // off: one bucket of exactly `resolution`
+  bool no_upscale = false;  // small pictures get buckets of their own size instead of being enlarged
+  // Unset: derived from the resolution, see training/data/buckets.h.
+  std::optional<std::int64_t> min_side = {}, max_side = {}, step = {};
+};
+
+struct CaptionOptions {
+  bool shuffle = false;     // the order of the comma-separated tags
+  int keep_tokens = 0;      // that many tags at the front stay where they are
+  double dropout_rate = 0;  // share of pictures shown with an empty caption, for classifier-free guidance
+};
+
+struct DatasetOptions {
+  std::filesystem::path folder = {};
+  std::string caption_encoding = {};  // of captions without a byte order mark; "" UTF-8
+  BucketOptions buckets = {};
+  std::int64_t batch_size = 1;
+};
 
 enum class SavePrecision { kFloat, kFp16, kBf16 };
 
-// "float", "fp16", "bf16". Throws Error(kBadInput) naming the choices.
-SavePrecision save_precision_from_name(const std::string& name);
-const char* save_precision_name(SavePrecision precision);
-
+// Defaults are kohya's, except the learning rate, where kohya's 2e-6 is meant for whole models.
 struct LoraTrainOptions {
   DatasetOptions data;
   CaptionOptions captions;
@@ -29,10 +50,11 @@ struct LoraTrainOptions {
   double conv_alpha = 1;
   bool train_unet = true, train_text_encoder = true;
 
-  // The optimiser: AdamW.
+  // The optimiser.
+  std::string optimiser = "AdamW";  // of request/optimisers.def
   double learning_rate = 1e-4;
   std::optional<double> unet_learning_rate, text_encoder_learning_rate;  // unset: learning_rate
-  std::string scheduler = "constant";
+  std::string scheduler = "constant";                                    // of request/schedules.cc
   std::int64_t warmup_steps = 0;
   double weight_decay = 0.01;
   double max_gradient_norm = 1.0;  // 0: no limit
@@ -72,7 +94,16 @@ struct LoraTrainOptions {
   double text_encoder_rate() const { return text_encoder_learning_rate.value_or(learning_rate); }
 };
 
-// Throws Error(kBadInput) naming the first option out of its range.
-void check_options(const LoraTrainOptions& options);
+// A whole training as a user asks for it: checkpoint by name, folder of pictures, options, sample pictures on the way.
+struct LoraTraining {
+  std::string checkpoint = {};                // name or file; empty: the session's choice
+  std::string vae = "Automatic";              // name, Automatic or None
+  LoraTrainOptions options = {};              // resolution 0: the checkpoint's own size
+  std::filesystem::path sample_prompts = {};  // a file of them; empty: no sample pictures
+  std::string sample_lines = {};              // the prompts themselves, where there is no file
+  std::filesystem::path sample_folder = {};   // empty: `sample` of the output folder
+  std::int64_t sample_every_steps = 0;        // 0: only at the end
+  std::int64_t state_every_steps = 50;        // between the states that a stopped or killed run resumes from
+};
 
-}  // namespace lowrank::training
+}  // namespace lowrank::request

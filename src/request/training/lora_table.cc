@@ -1,0 +1,294 @@
+#include "request/training/lora_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "base/ascii.h"
+#include "base/error.h"
+#include "base/files_below.h"
+#include "base/text_file.h"
+#include "prompt/text.h"
+#include "request/optimisers.h"
+#include "request/schedules.h"
+
+namespace lowrank::request {
+namespace {
+
+using J = LoraTraining;
+using Text = std::string_view;
+
+constexpr Text kServersPaths = "paths of the server's own files are not taken from requests";
+
+template <class... Parts>
+std::vector<std::string> list(Parts... parts) {
+  return {std::string(parts)...};
+}
+
+// ── values that are more than a field ──────────────────────────────────────────────────────────────────────
+
+// "512" or "768,512" (width, height).
+constexpr TextField<J> kResolution = {
+    [](const J& j) {
+      const PixelSize& size = j.options.data.buckets.resolution;
+      return size.width == 0 ? std::string() : fmt::format("{},{}", size.width, size.height);
+    },
+    [](J& j, Text text, Text name) {
+      const auto side = [&](Text part) {
+        std::int64_t value = 0;
+        part = prompt::trim(part);
+        const auto [stop, code] = std::from_chars(part.data(), part.data() + part.size(), value);
+        if (code != std::errc() || stop != part.data() + part.size())
+          throw Error(kBadInput,
+                      "{} is '{}', but must be a side in pixels, 512, or width and height, 768,512.", name,
+                      text);
+        return value;
+      };
+      const auto comma = text.find_first_of(",x");
+      const std::int64_t width = side(text.substr(0, comma));
+      j.options.data.buckets.resolution = {width, comma == Text::npos ? width : side(text.substr(comma + 1))};
+    }};
+
+constexpr TextField<J> kCaptionEncoding = {[](const J& j) {
+                                             const std::string& encoding = j.options.data.caption_encoding;
+                                             return encoding.empty() ? std::string("utf-8") : encoding;
+                                           },
+                                           [](J& j, Text text, Text name) {
+                                             check_encoding(std::string(text), std::string(name));
+                                             j.options.data.caption_encoding = std::string(text);
+                                           }};
+
+// "conv_dim=4 conv_alpha=1"
+std::string network_args_text(const J& j) {
+  return fmt::format("conv_dim={} conv_alpha={}", j.options.conv_rank, j.options.conv_alpha);
+}
+
+double network_arg(Text pair, Text value, Text name, double min, double max) {
+  const auto number = prompt::parse_number(value);
+  if (!number || *number < min || *number > max)
+    throw Error(kBadInput, "{} is '{}', but {} must be between {} and {}.", name, pair,
+                pair.substr(0, pair.find('=')), min, max);
+  return *number;
+}
+
+constexpr TextField<J> kNetworkArgs = {
+    [](const J& j) {
+      const LoraTrainOptions standard;
+      const auto& o = j.options;
+      const bool is_default = o.conv_rank == standard.conv_rank && o.conv_alpha == standard.conv_alpha;
+      return is_default ? std::string() : network_args_text(j);
+    },
+    [](J& j, Text text, Text name) {
+      while (!(text = prompt::trim(text)).empty()) {
+        const std::size_t end = std::min(text.find_first_of(" ,\t\n"), text.size());
+        const Text pair = text.substr(0, end);
+        const std::size_t equals = pair.find('=');
+        const Text key = pair.substr(0, equals),
+                   value = equals == Text::npos ? Text() : pair.substr(equals + 1);
+        if (key == "conv_dim") {
+          const double rank = network_arg(pair, value, name, 0, 4096);
+          if (rank != static_cast<double>(static_cast<std::int64_t>(rank)))
+            throw Error(kBadInput, "{} is '{}', but conv_dim must be a whole number.", name, pair);
+          j.options.conv_rank = static_cast<std::int64_t>(rank);
+        } else if (key == "conv_alpha") {
+          j.options.conv_alpha = network_arg(pair, value, name, 1e-6, 65504);
+        } else {
+          throw Error(kBadInput, "{}: '{}' is unknown; LowRank knows conv_dim=N and conv_alpha=A.", name,
+                      pair);
+        }
+        text.remove_prefix(std::min(end + 1, text.size()));
+      }
+    }};
+
+// The name stands in a tag of prompts and before "-state" and "-step00000100" in names of files, which hold 255 bytes.
+constexpr TextField<J> kOutputName = {
+    [](const J& j) { return j.options.output_name; },
+    [](J& j, Text text, Text name) {
+      constexpr std::size_t kMostBytes = 200;
+      const std::string well_formed = prompt::well_formed(text);
+      const auto refuse = [&](const char* why) {
+        throw Error(kBadInput, "{} is '{}', but {}.", name, well_formed.substr(0, kMostBytes), why);
+      };
+      if (text.empty() || text.find('/') != Text::npos) refuse("must be a file name without folders");
+      if (is_system_name(text)) refuse("must not name a hidden file; begin it with a letter");
+      if (std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }) ||
+          well_formed != text)
+        refuse("must not contain characters that a prompt cannot hold, such as line breaks");
+      if (text.size() > kMostBytes) refuse("must be at most 200 bytes long");
+      const std::string lower = lower_ascii(text);
+      if (lower.ends_with(".safetensors")) refuse("must not end with .safetensors, which is added");
+      if (lower.ends_with("-state")) refuse("must not end with -state, as saved states do");
+      j.options.output_name = std::string(text);
+    }};
+
+constexpr TextField<J> kUnetOnly = {
+    [](const J& j) { return std::string(j.options.train_text_encoder ? "false" : "true"); },
+    [](J& j, Text text, Text) { j.options.train_text_encoder = text == "false"; }};
+constexpr TextField<J> kTextEncoderOnly = {
+    [](const J& j) { return std::string(j.options.train_unet ? "false" : "true"); },
+    [](J& j, Text text, Text) { j.options.train_unet = text == "false"; }};
+
+constexpr TextField<J> kScheduler = {
+    [](const J& j) { return j.options.scheduler; },
+    [](J& j, Text text, Text) { j.options.scheduler = std::string(schedule(text).name); }};
+constexpr TextField<J> kOptimiser = {
+    [](const J& j) { return j.options.optimiser; },
+    [](J& j, Text text, Text) { j.options.optimiser = std::string(optimiser(text).name); }};
+
+constexpr TextField<J> kMixedPrecision = {
+    [](const J& j) { return std::string(j.options.bf16 ? "bf16" : "no"); },
+    [](J& j, Text text, Text name) {
+      if (text != "no" && text != "bf16")
+        throw Error(kBadInput,
+                    "{} is '{}', but must be no or bf16 (on a CPU fp16 is no faster and less exact).", name,
+                    text);
+      j.options.bf16 = text == "bf16";
+    }};
+
+constexpr std::pair<SavePrecision, Text> kSavePrecisions[] = {
+    {SavePrecision::kFp16, "fp16"}, {SavePrecision::kBf16, "bf16"}, {SavePrecision::kFloat, "float"}};
+constexpr TextField<J> kSavePrecision = {[](const J& j) {
+                                           for (const auto& [precision, text] : kSavePrecisions)
+                                             if (precision == j.options.save_precision)
+                                               return std::string(text);
+                                           return std::string();
+                                         },
+                                         [](J& j, Text text, Text) {
+                                           for (const auto& [precision, known] : kSavePrecisions)
+                                             if (known == text) j.options.save_precision = precision;
+                                         }};
+
+constexpr TextField<J> kGradientCheckpointing = {
+    [](const J&) { return std::string("false"); },
+    [](J&, Text text, Text name) {
+      if (text != "false")
+        throw Error(
+            kUnsupported,
+            "{} is not supported yet; to save memory use a smaller resolution, a batch size of 1 with "
+            "gradient accumulation, or bf16 as mixed precision.",
+            name);
+    }};
+
+// ── what the metadata say, where it is not the value ───────────────────────────────────────────────────────
+
+std::string number_or_none(double value, bool is_set) {
+  return is_set ? python_text(value) : "None";
+}
+
+std::string network_args_note(const J& j) {
+  if (j.options.conv_rank == 0) return "{}";
+  return fmt::format(R"({{"conv_dim":"{}","conv_alpha":"{}"}})", j.options.conv_rank,
+                     python_text(j.options.conv_alpha));
+}
+
+std::string optimiser_note(const J& j) {
+  return fmt::format("{}(weight_decay={})", j.options.optimiser, python_text(j.options.weight_decay));
+}
+
+// ── the table ──────────────────────────────────────────────────────────────────────────────────────────────
+
+#define FIELD(member)   \
+  +[](J & j) -> auto& { \
+    return j.member;    \
+  }
+using enum OnResume;
+
+// clang-format off
+constexpr LoraOption kLoraOptions[] = {
+    // What is learned, and on what.
+    {.flag = "pretrained-model", .value = "NAME", .help = "checkpoint to train on, by name or file (default: the newest)", .field = FIELD(checkpoint), .on_resume = kByEffect, .metadata = "ss_sd_model_name", .aliases = {"pretrained-model-name-or-path", "model"}, .place = Place::kCheckpoint, .is_noted_by_run = true},
+    {.flag = "vae", .value = "NAME", .help = "VAE by name, Automatic or None", .field = FIELD(vae), .on_resume = kByEffect, .metadata = kNoMetadata},
+    {.flag = "train-data-dir", .value = "DIR", .help = "folder of folders N_TRIGGER with pictures and .txt captions", .field = FIELD(options.data.folder), .on_resume = kByEffect, .metadata = "ss_dataset_dirs", .place = Place::kFolder, .is_noted_by_run = true},
+    {.flag = "output-dir", .value = "DIR", .help = "folder of the LoRA (default: models/Lora of the data folder)", .field = FIELD(options.output_dir), .on_resume = kFree, .metadata = kNoMetadata, .place = Place::kFolder, .not_in_api = kServersPaths},
+    {.flag = "output-name", .value = "NAME", .help = "file name without extension, and the name in prompts", .field = kOutputName, .on_resume = kFree, .metadata = "ss_output_name"},
+    {.flag = "resolution", .value = "W[,H]", .help = "training size in pixels (default: the model's native size)", .field = kResolution, .on_resume = kByEffect, .metadata = "ss_resolution", .is_noted_by_run = true},
+    {.flag = "train-batch-size", .value = "N", .help = "pictures per batch", .field = FIELD(options.data.batch_size), .on_resume = kSame, .metadata = "ss_batch_size_per_device", .min = 1, .max = 4096},
+    {.flag = "max-train-steps", .value = "N", .help = "steps to train", .field = FIELD(options.max_steps), .on_resume = kLength, .metadata = "ss_max_train_steps", .min = 1, .max = kMaxSteps, .is_noted_by_run = true},
+    {.flag = "max-train-epochs", .value = "N", .help = "epochs to train, instead of steps", .field = FIELD(options.max_epochs), .on_resume = kLength, .metadata = "ss_num_epochs", .min = 1, .max = 1e6, .is_noted_by_run = true},
+    {.flag = "gradient-accumulation-steps", .value = "N", .help = "batches per step", .field = FIELD(options.gradient_accumulation), .on_resume = kSame, .metadata = "ss_gradient_accumulation_steps", .min = 1, .max = 1e6},
+    // The network.
+    {.flag = "network-dim", .value = "N", .help = "rank of the LoRA", .field = FIELD(options.network_rank), .on_resume = kSame, .metadata = "ss_network_dim", .min = 1, .max = 4096, .aliases = {"network-rank"}},
+    {.flag = "network-alpha", .value = "A", .help = "the LoRA is scaled by alpha / rank", .field = FIELD(options.network_alpha), .on_resume = kSame, .metadata = "ss_network_alpha", .min = 1e-6, .max = 65504},
+    {.flag = "network-args", .value = "ARGS", .help = "\"conv_dim=N conv_alpha=A\": train convolutions too", .field = kNetworkArgs, .on_resume = kSame, .metadata = "ss_network_args", .key = network_args_text, .note = network_args_note},
+    {.flag = "network-train-unet-only", .help = "do not train the text encoder", .field = kUnetOnly, .on_resume = kSame, .metadata = kNoMetadata},
+    {.flag = "network-train-text-encoder-only", .help = "do not train the U-Net", .field = kTextEncoderOnly, .on_resume = kSame, .metadata = kNoMetadata},
+    // The optimiser.
+    {.flag = "learning-rate", .value = "RATE", .help = "learning rate", .field = FIELD(options.learning_rate), .on_resume = kByEffect, .metadata = "ss_learning_rate", .min = 0, .max = 10},
+    {.flag = "unet-lr", .value = "RATE", .help = "learning rate of the U-Net (default: --learning-rate)", .field = FIELD(options.unet_learning_rate), .on_resume = kSame, .metadata = "ss_unet_lr", .min = 0, .max = 10,
+     .key = [](const J& j) { return fmt::format("{}", j.options.unet_rate()); },
+     .note = [](const J& j) { return number_or_none(j.options.unet_rate(), j.options.train_unet); }},
+    {.flag = "text-encoder-lr", .value = "RATE", .help = "learning rate of the text encoder (default: --learning-rate)", .field = FIELD(options.text_encoder_learning_rate), .on_resume = kSame, .metadata = "ss_text_encoder_lr", .min = 0, .max = 10,
+     .key = [](const J& j) { return fmt::format("{}", j.options.text_encoder_rate()); },
+     .note = [](const J& j) { return number_or_none(j.options.text_encoder_rate(), j.options.train_text_encoder); }},
+    {.flag = "lr-scheduler", .value = "NAME", .help = "learning-rate schedule", .field = kScheduler, .on_resume = kSame, .metadata = "ss_lr_scheduler", .choices = schedule_names, .only_choices = true},
+    {.flag = "lr-warmup-steps", .value = "N", .help = "steps over which the learning rate rises to its peak", .field = FIELD(options.warmup_steps), .on_resume = kSame, .metadata = "ss_lr_warmup_steps", .min = 0, .max = kMaxSteps},
+    {.flag = "optimizer-type", .value = "NAME", .help = "optimiser", .field = kOptimiser, .on_resume = kSame, .metadata = "ss_optimizer", .choices = optimiser_names, .note = optimiser_note},
+    {.flag = "weight-decay", .value = "D", .help = "weight decay of the optimiser", .field = FIELD(options.weight_decay), .on_resume = kSame, .metadata = "ss_optimizer", .min = 0, .max = 1, .note = optimiser_note},
+    {.flag = "max-grad-norm", .value = "N", .help = "clip gradients to this norm; 0: no clipping", .field = FIELD(options.max_gradient_norm), .on_resume = kSame, .metadata = "ss_max_grad_norm", .min = 0, .max = kMaxSteps},
+    // The objective.
+    {.flag = "min-snr-gamma", .value = "G", .help = "down-weight low-noise steps (min-SNR), usually 5; 0: off", .field = FIELD(options.min_snr_gamma), .on_resume = kSame, .metadata = "ss_min_snr_gamma", .min = 0, .max = 1e6,
+     .note = [](const J& j) { return number_or_none(j.options.min_snr_gamma, j.options.min_snr_gamma > 0); }},
+    {.flag = "noise-offset", .value = "X", .help = "add noise per channel, for darker and brighter pictures", .field = FIELD(options.noise_offset), .on_resume = kSame, .metadata = "ss_noise_offset", .min = 0, .max = 1,
+     .note = [](const J& j) { return number_or_none(j.options.noise_offset, j.options.noise_offset > 0); }},
+    // Pictures and captions.
+    {.flag = "enable-bucket", .help = "keep aspect ratios: sort pictures into buckets of equal area", .field = FIELD(options.data.buckets.enable), .on_resume = kByEffect, .metadata = "ss_enable_bucket"},
+    {.flag = "min-bucket-reso", .value = "N", .help = "smallest side of a bucket (default: 256, less for small resolutions)", .field = FIELD(options.data.buckets.min_side), .on_resume = kByEffect, .metadata = "ss_min_bucket_reso", .min = 8, .max = 65536, .is_noted_by_run = true},
+    {.flag = "max-bucket-reso", .value = "N", .help = "largest side of a bucket (default: 1024, less for small resolutions)", .field = FIELD(options.data.buckets.max_side), .on_resume = kByEffect, .metadata = "ss_max_bucket_reso", .min = 8, .max = 65536, .is_noted_by_run = true},
+    {.flag = "bucket-reso-steps", .value = "N", .help = "bucket sides are multiples of this (default: 64, less for small resolutions)", .field = FIELD(options.data.buckets.step), .on_resume = kByEffect, .metadata = kNoMetadata, .min = 8, .max = 65536},
+    {.flag = "bucket-no-upscale", .help = "do not enlarge small pictures", .field = FIELD(options.data.buckets.no_upscale), .on_resume = kByEffect, .metadata = "ss_bucket_no_upscale"},
+    {.flag = "flip-aug", .help = "mirror each picture half of the time", .field = FIELD(options.flip_aug), .on_resume = kSame, .metadata = "ss_flip_aug"},
+    {.flag = "caption-encoding", .value = "NAME", .help = "encoding of captions without a byte order mark", .field = kCaptionEncoding, .on_resume = kByEffect, .metadata = kNoMetadata, .choices = [] { return list("utf-8", "utf-16", "cp1252", "cp932", "gbk"); }},
+    {.flag = "shuffle-caption", .help = "shuffle the comma-separated tags of a caption", .field = FIELD(options.captions.shuffle), .on_resume = kSame, .metadata = "ss_shuffle_caption"},
+    {.flag = "keep-tokens", .value = "N", .help = "tags at the front that are not shuffled", .field = FIELD(options.captions.keep_tokens), .on_resume = kSame, .metadata = "ss_keep_tokens", .min = 0, .max = 1e6},
+    {.flag = "caption-dropout-rate", .value = "P", .help = "share of pictures trained without their caption", .field = FIELD(options.captions.dropout_rate), .on_resume = kSame, .metadata = "ss_caption_dropout_rate", .min = 0, .max = 1},
+    {.flag = "max-token-length", .value = "N", .help = "tokens of a caption that are used", .field = FIELD(options.max_token_length), .on_resume = kSame, .metadata = "ss_max_token_length", .choices = [] { return list("75", "150", "225"); }, .only_choices = true,
+     .note = [](const J& j) { return j.options.max_token_length > 75 ? std::to_string(j.options.max_token_length) : "None"; }},
+    {.flag = "clip-skip", .value = "N", .help = "layer of the text encoder to use, counted from the last", .field = FIELD(options.clip_skip), .on_resume = kSame, .metadata = "ss_clip_skip", .min = 1, .max = 24,
+     .note = [](const J& j) { return j.options.clip_skip > 1 ? std::to_string(j.options.clip_skip) : "None"; }},
+    {.flag = "seed", .value = "N", .help = "seed of all random draws", .field = FIELD(options.seed), .on_resume = kSame, .metadata = "ss_seed", .min = 0},
+    // How it is computed.
+    {.flag = "mixed-precision", .value = "TYPE", .help = "precision of matrix products", .field = kMixedPrecision, .on_resume = kSame, .metadata = "ss_mixed_precision", .choices = [] { return list("no", "bf16"); }},
+    {.flag = "gradient-checkpointing", .help = "not supported yet; the error says what saves memory instead", .field = kGradientCheckpointing, .on_resume = kFree, .metadata = "ss_gradient_checkpointing", .note = [](const J&) { return python_text(false); }},
+    {.flag = "cache-latents-to-disk", .help = "keep the encoded pictures for the next run", .field = FIELD(options.cache_latents_to_disk), .on_resume = kFree, .metadata = kNoMetadata},
+    {.flag = "threads", .value = "N", .help = "threads to compute with; 0: all cores, or as many as the resumed run began with", .field = FIELD(options.threads), .on_resume = kByEffect, .metadata = kNoMetadata, .min = 0, .max = 1024, .not_in_api = "the server decides on its threads: lowrank serve --threads N"},
+    // What is saved.
+    {.flag = "save-precision", .value = "TYPE", .help = "precision of the saved LoRA", .field = kSavePrecision, .on_resume = kFree, .metadata = kNoMetadata, .choices = [] { return list("fp16", "bf16", "float"); }, .only_choices = true},
+    {.flag = "save-every-n-steps", .value = "N", .help = "also save NAME-stepNNNNNNNN.safetensors every N steps; 0: never", .field = FIELD(options.save_every_steps), .on_resume = kFree, .metadata = kNoMetadata, .min = 0, .max = kMaxSteps},
+    {.flag = "save-every-n-epochs", .value = "N", .help = "also save NAME-NNNNNN.safetensors every N epochs; 0: never", .field = FIELD(options.save_every_epochs), .on_resume = kFree, .metadata = kNoMetadata, .min = 0, .max = kMaxSteps},
+    {.flag = "state-every-n-steps", .value = "N", .help = "save the state that a stopped or killed run resumes from every N steps", .field = FIELD(state_every_steps), .on_resume = kFree, .metadata = kNoMetadata, .min = 1, .max = kMaxSteps},
+    {.flag = "sample-prompts", .value = "FILE", .help = "prompts of sample pictures, one per line", .field = FIELD(sample_prompts), .on_resume = kFree, .metadata = kNoMetadata, .place = Place::kFile},
+    {.flag = "sample-every-n-steps", .value = "N", .help = "generate the sample pictures every N steps; 0: only at the end", .field = FIELD(sample_every_steps), .on_resume = kFree, .metadata = kNoMetadata, .min = 0, .max = kMaxSteps},
+    {.flag = "resume", .value = "FILE", .help = "resume from this state (default: NAME-state.safetensors of the output folder, if it exists)", .field = FIELD(options.resume), .on_resume = kFree, .metadata = kNoMetadata, .place = Place::kFile, .not_in_api = kServersPaths},
+    {.flag = "fresh", .help = "discard a saved state, start over and replace the LoRA of that name", .field = FIELD(options.fresh), .on_resume = kFree, .metadata = kNoMetadata},
+    {.flag = "training-comment", .value = "TEXT", .help = "comment in the file's metadata", .field = FIELD(options.comment), .on_resume = kFree, .metadata = "ss_training_comment",
+     .note = [](const J& j) { return j.options.comment.empty() ? std::string("None") : j.options.comment; }},
+};
+// clang-format on
+#undef FIELD
+
+static_assert(
+    std::ranges::all_of(kLoraOptions, is_complete<J>),
+    "a row says neither whether a resumed run must repeat its option nor what the metadata tell of it");
+
+}  // namespace
+
+std::span<const LoraOption> lora_options() {
+  return kLoraOptions;
+}
+
+const LoraOption* find_lora_option(std::string_view name) {
+  return find_option(lora_options(), name);
+}
+
+void check_options(const LoraTraining& job) {
+  check_options(lora_options(), job);
+  const LoraTrainOptions& o = job.options;
+  if (!o.train_unet && !o.train_text_encoder)
+    throw Error(kBadInput,
+                "--network-train-unet-only and --network-train-text-encoder-only cannot be used together.");
+  if (o.output_name.empty()) throw Error(kBadInput, "--output-name is empty, but must be a file name.");
+}
+
+}  // namespace lowrank::request
