@@ -231,7 +231,7 @@ std::string latin1_to_utf8(std::string_view text) {
 std::optional<std::string> utf8_to_latin1(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
-    const Decoded c = decode_at(text, at);
+    const auto c = decode_at(text, at);
     if (c.code > 0xFF) return std::nullopt;
     out.push_back(static_cast<char>(static_cast<unsigned char>(c.code)));
     at += c.length;
