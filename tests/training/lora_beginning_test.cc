@@ -111,12 +111,12 @@ TEST_F(LoraBeginningTest, WhatIsNoStateOfThisRunIsNeitherRemovedNorReplaced) {
 
 TEST_F(LoraBeginningTest, GoingOnFromElsewhereDoesNotReplaceAnotherRunsState) {
   LoraTrainOptions o = options();
-  LoraTrainHooks hooks;
-  hooks.control.save_every = 2;
-  hooks.after_step = [](std::int64_t done) {
+  RunControl control;
+  control.save_every = 2;
+  control.after_step = [](std::int64_t done) {
     if (done == 3) throw std::runtime_error("killed");
   };
-  EXPECT_THROW(train(o, hooks), std::runtime_error);
+  EXPECT_THROW(train(o, control), std::runtime_error);
   const auto elsewhere = folder_.path() / "elsewhere.safetensors";
   std::filesystem::copy_file(o.state_file(), elsewhere);
   const std::string before = bytes_of(o.state_file());
