@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "base/text/text.h"
 #include "cli/text_table.h"
 #include "library/picture_settings.h"
@@ -40,7 +41,7 @@ prompt::PictureSettings settings_of(const std::string& file_or_text) {
 
 void print_notes(const std::string& source, const prompt::PictureSettings& settings) {
   for (const std::string& note : settings.notes)
-    fmt::print(stderr, "note: {}: {}\n", printable(source.substr(0, source.find('\n'))), printable(note));
+    log_line(stderr, "note: {}: {}\n", printable(source.substr(0, source.find('\n'))), printable(note));
 }
 
 }  // namespace lowrank::cli

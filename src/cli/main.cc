@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file_error.h"
+#include "base/log_line.h"
 #include "cli/engine_door.h"
 #include "cli/help.h"
 #include "cli/invocation.h"
@@ -51,7 +52,7 @@ int print_help(std::span<const std::string> words) {
 
 int run(std::span<const std::string> words) {
   if (words.empty()) {
-    fmt::print(stderr, "{}", program_help());
+    log_line(stderr, "{}", program_help());
     return 2;
   }
   for (const char* asked : {"--version", "-v", "-V"})
@@ -80,12 +81,12 @@ int main(int argc, char** argv) {
     if (std::fflush(stdout) != 0 && errno != EPIPE)
       throw Error(kIo, "cannot write to standard output; is the disk full?");
   } catch (const Error& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
+    log_line(stderr, "error: {}\n", error.what());
     status = exit_status(error.code());
   } catch (const std::filesystem::filesystem_error& error) {
-    fmt::print(stderr, "error: {}\n", file_error(error).what());
+    log_line(stderr, "error: {}\n", file_error(error).what());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
+    log_line(stderr, "error: {}\n", error.what());
   }
   return status;
 }

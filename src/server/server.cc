@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file_error.h"
 #include "base/freed_memory.h"
+#include "base/log_line.h"
 #include "base/loopback.h"
 #include "library/index/state_dir.h"
 #include "server/http/listener.h"
@@ -71,9 +72,9 @@ class AccessLog {
     if (file_ == nullptr) return;
     const std::string target = harmless(record.target, 500), method = harmless(record.method, 20);
     const std::lock_guard lock(mutex_);
-    fmt::print(file_, "{:%Y-%m-%d %H:%M:%S} {} {} {} {} {} bytes {:.3f} s\n",
-               fmt::localtime(std::time(nullptr)), record.client.empty() ? "-" : record.client, method,
-               target, record.status, record.bytes, record.seconds);
+    log_line(file_, "{:%Y-%m-%d %H:%M:%S} {} {} {} {} {} bytes {:.3f} s\n",
+             fmt::localtime(std::time(nullptr)), record.client.empty() ? "-" : record.client, method, target,
+             record.status, record.bytes, record.seconds);
     std::fflush(file_);
   }
 
@@ -179,7 +180,7 @@ class Server::Impl {
     try {
       catalog_.checkpoints();  // their hashes are computed from now on
     } catch (const Error& error) {
-      fmt::print(stderr, "warning: {}\n", error.what());  // requests say so, too, until it is mended
+      log_line(stderr, "warning: {}\n", error.what());  // requests say so, too, until it is mended
     }
   }
 
@@ -305,7 +306,7 @@ class Server::Impl {
     } catch (const std::bad_alloc&) {
       return fault_reply(asked.path, 500, "out of memory.");
     } catch (const std::exception& error) {
-      fmt::print(stderr, "error: {} {}: {}\n", asked.method, route, error.what());
+      log_line(stderr, "error: {} {}: {}\n", asked.method, route, error.what());
       return fault_reply(asked.path, 500, "internal error; please report this.");
     }
   }

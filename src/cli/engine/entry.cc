@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/file_error.h"
+#include "base/log_line.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
 #include "cli/engine/train_lora.h"
@@ -67,7 +68,7 @@ int run(const CommandText& call) {
   for (const EngineCommand& command : kCommands) {
     if (command.name != call.command) continue;
     kernels::limit_simd_as_asked();
-    if (const auto warning = pipeline::slow_blas_warning()) fmt::print(stderr, "warning: {}\n", *warning);
+    if (const auto warning = pipeline::slow_blas_warning()) log_line(stderr, "warning: {}\n", *warning);
     keep_freed_memory();
     const StopSignal signal;
     return command.run({call.arguments, signal.token()});
@@ -92,17 +93,17 @@ int lowrank_engine_main(const char* request) {
   try {
     return cli::run(cli::read_call(request));
   } catch (const Error& error) {
-    fmt::print(stderr, "{}{}\n", error.code() == kCancelled ? "" : "error: ", error.what());
+    log_line(stderr, "{}{}\n", error.code() == kCancelled ? "" : "error: ", error.what());
     return exit_status(error.code());
   } catch (const std::filesystem::filesystem_error& error) {
-    fmt::print(stderr, "error: {}\n", file_error(error).what());
+    log_line(stderr, "error: {}\n", file_error(error).what());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "{}\n", cli::kNoMemory);
+    log_line(stderr, "{}\n", cli::kNoMemory);
   } catch (const std::exception& error) {
     // libtorch's messages go on with a backtrace, and its allocator has no exception type of its own.
     const std::string_view text = error.what();
     const bool no_memory = text.find("can't allocate memory") != std::string_view::npos;
-    fmt::print(
+    log_line(
         stderr, "{}\n",
         no_memory ? std::string(cli::kNoMemory) : fmt::format("error: {}", text.substr(0, text.find('\n'))));
   }

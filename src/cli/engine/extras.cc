@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "base/progress.h"
 #include "base/text/text.h"
 #include "cli/engine/commands.h"
@@ -81,14 +82,14 @@ fs::path save_enlarged(const ExtrasArguments& a, const fs::path& picture, const 
   const bool is_named = !a.output.empty() && asked.filename() == fs::path(a.output).filename();
   if (is_named && fs::is_regular_file(asked, failure) && !fs::equivalent(asked, picture, failure) &&
       library::is_own_picture(asked)) {
-    fmt::print(stderr, "warning: {}: an older LowRank picture was replaced.\n", asked.string());
+    log_line(stderr, "warning: {}: an older LowRank picture was replaced.\n", asked.string());
     image::save_picture(asked, enlarged, options);
     return asked;
   }
   fs::path file = image::save_new_picture(asked, enlarged, options);
   if (file != asked)
-    fmt::print(stderr, "warning: {} already exists and was kept; the picture was saved as {}.\n",
-               asked.string(), file.string());
+    log_line(stderr, "warning: {} already exists and was kept; the picture was saved as {}.\n",
+             asked.string(), file.string());
   return file;
 }
 
@@ -117,7 +118,7 @@ int extras(const CommandCall& call) {
     throw_if_stopped(call.stop);
     const fs::path& picture = a.pictures[i];
     if (!a.quiet && a.pictures.size() > 1)
-      fmt::print(stderr, "picture {}/{} {}\n", i + 1, a.pictures.size(), picture.string());
+      log_line(stderr, "picture {}/{} {}\n", i + 1, a.pictures.size(), picture.string());
     const auto result = pipeline::run_extras(a.request, image::load_picture(picture), upscalers, call.stop);
     const fs::path file = save_enlarged(a, picture, result.picture,
                                         pipeline::extras_metadata(settings_text(picture), result.info));

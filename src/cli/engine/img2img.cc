@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/generation_arguments.h"
 #include "cli/engine/picture_maker.h"
@@ -45,8 +46,8 @@ void check_pictures(const std::vector<fs::path>& pictures, const fs::path& mask)
 // Says so when --from names settings that were made from another picture than the one given.
 void compare_hash(const GenerationArguments& arguments, const image::Picture& picture, const fs::path& file) {
   if (arguments.init_hash.empty() || arguments.init_hash == pipeline::init_picture_hash(picture)) return;
-  fmt::print(stderr, "warning: {}: is not the picture that {} was made from, so the result will differ.\n",
-             file.string(), arguments.from.string());
+  log_line(stderr, "warning: {}: is not the picture that {} was made from, so the result will differ.\n",
+           file.string(), arguments.from.string());
 }
 
 }  // namespace

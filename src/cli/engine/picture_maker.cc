@@ -8,6 +8,7 @@
 
 #include "adapter/report.h"
 #include "base/error.h"
+#include "base/log_line.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
 #include "cli/engine/result_json.h"
@@ -25,7 +26,7 @@ void print_files(const MadePictures& made) {
 }
 
 void print_warnings(const pipeline::GenerationResult& result) {
-  for (const auto& warning : result.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  for (const auto& warning : result.warnings) log_line(stderr, "warning: {}\n", warning);
 }
 
 }  // namespace
@@ -38,7 +39,7 @@ PictureMaker::PictureMaker(const GenerationArguments& arguments, std::string_vie
       session_(resources_, session_options(arguments.threads, arguments.int8, arguments.prompt_limits)),
       stop_(std::move(stop)),
       bar_(stderr) {
-  for (const auto& note : arguments.notes) fmt::print(stderr, "warning: {}\n", note);
+  for (const auto& note : arguments.notes) log_line(stderr, "warning: {}\n", note);
   tell_unread_folders(arguments.data_dir);
   if (!arguments.preview.empty() && std::filesystem::exists(arguments.preview) &&
       !library::is_own_picture_without_settings(arguments.preview))
@@ -74,7 +75,7 @@ MadePictures PictureMaker::make(const request::GenerationRequest& request, const
     SavedPicture saved = output_.save(picture, name);
     if (!saved.note.empty()) {
       bar_.clear();
-      fmt::print(stderr, "warning: {}\n", saved.note);
+      log_line(stderr, "warning: {}\n", saved.note);
     }
     made.files.push_back(std::move(saved.file));
   };

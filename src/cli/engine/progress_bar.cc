@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include "base/log_line.h"
 
 namespace lowrank::cli {
 namespace {
@@ -40,10 +41,10 @@ void ProgressBar::show(const pipeline::StepEvent& event) {
   const std::string series =
       series_.second > 1 ? fmt::format("picture {}/{} ", series_.first, series_.second) : "";
   if (is_terminal_) {
-    fmt::print(out_, "\r\x1b[K{}{}", series, text(event, 24));
+    log_line(out_, "\r\x1b[K{}{}", series, text(event, 24));
     drawn_ = true;
     if (event.step == event.steps) {
-      fmt::print(out_, "\n");
+      log_line(out_, "\n");
       drawn_ = false;
     }
     std::fflush(out_);
@@ -52,7 +53,7 @@ void ProgressBar::show(const pipeline::StepEvent& event) {
   const auto now = std::chrono::steady_clock::now();
   if (event.step != event.steps && now - last_line_ < std::chrono::seconds(5)) return;
   last_line_ = now;
-  fmt::print(out_, "{}{}\n", series, text(event, 0));
+  log_line(out_, "{}{}\n", series, text(event, 0));
   std::fflush(out_);
 }
 
@@ -60,14 +61,14 @@ void ProgressBar::show_layers(std::int64_t done, std::int64_t total) {
   const auto now = std::chrono::steady_clock::now();
   if (!is_terminal_ && now - last_line_ < std::chrono::seconds(5)) return;
   last_line_ = now;
-  fmt::print(out_, "{}decomposing layer {}/{}{}", is_terminal_ ? "\r\x1b[K" : "", done, total,
-             is_terminal_ ? "" : "\n");
+  log_line(out_, "{}decomposing layer {}/{}{}", is_terminal_ ? "\r\x1b[K" : "", done, total,
+           is_terminal_ ? "" : "\n");
   drawn_ = is_terminal_;
   std::fflush(out_);
 }
 
 void ProgressBar::clear() {
-  if (drawn_) fmt::print(out_, "\r\x1b[K");
+  if (drawn_) log_line(out_, "\r\x1b[K");
   if (drawn_) std::fflush(out_);
   drawn_ = false;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "base/text/text.h"
 #include "cli/engine/commands.h"
 #include "library/data_dir.h"
@@ -28,7 +29,7 @@ fs::path find_checkpoint(const library::DataDir& data, const std::string& asked,
   if (!asked.empty()) return library::resolve_checkpoint(data, asked, library::remembered_hashes());
   const fs::path file = library::default_checkpoint(data);
   if (const std::string notice = told ? "" : library::default_checkpoint_notice(data, file); !notice.empty())
-    fmt::print(stderr, "warning: {}\n", notice);
+    log_line(stderr, "warning: {}\n", notice);
   told = true;
   if (!file.empty()) return file;
   throw Error(kNotFound,
@@ -70,7 +71,7 @@ std::optional<fs::path> find_vae(const library::DataDir& data, const std::string
 
 void tell_unread_folders(const fs::path& data_dir) {
   for (const std::string& problem : library::unread_folders(library::find_data_dir(data_dir.string())))
-    fmt::print(stderr, "warning: {}\n", problem);
+    log_line(stderr, "warning: {}\n", problem);
 }
 
 pipeline::Resources resources(const fs::path& data_dir) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "base/text/text_file.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/generation_arguments.h"
@@ -95,8 +96,8 @@ void make_series(const Series& series, const GenerationArguments& arguments, std
     pixels += static_cast<double>(made[i].result.pictures.front().picture.rgb.size()) / 3;
     if (has_sheet && pixels > kMaxSheetPixels) {
       has_sheet = false;
-      fmt::print(stderr, "warning: the grid would be larger than {:.0f} million pixels and was not made.\n",
-                 kMaxSheetPixels / 1e6);
+      log_line(stderr, "warning: the grid would be larger than {:.0f} million pixels and was not made.\n",
+               kMaxSheetPixels / 1e6);
       for (auto& each : made)
         for (auto& picture : each.result.pictures) picture.picture.rgb = {};
     }
@@ -132,7 +133,7 @@ int xyz(const CommandCall& call) {
   if (faults.empty())
     for (const std::string& idle :
          request::idle_axes(arguments.request, settings.axes, !arguments.init.empty()))
-      fmt::print(stderr, "warning: {}\n", idle);
+      log_line(stderr, "warning: {}\n", idle);
   make_series(series, arguments, "xyz-images", call, std::move(faults));
   return 0;
 }

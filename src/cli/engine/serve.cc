@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/log_line.h"
 #include "base/loopback.h"
 #include "cli/engine/browser.h"
 #include "cli/engine/commands.h"
@@ -73,14 +74,14 @@ void tell_of_data(const ServerOptions& options) {
   const library::DataDir data = library::find_data_dir(options.data_dir.string());
   try {
     const std::string notice = library::default_checkpoint_notice(data, library::default_checkpoint(data));
-    if (!notice.empty()) fmt::print(stderr, "warning: {}\n", notice);
+    if (!notice.empty()) log_line(stderr, "warning: {}\n", notice);
   } catch (const Error& error) {  // a folder that cannot be read now may be there later
-    fmt::print(stderr, "warning: {}\n", error.what());
+    log_line(stderr, "warning: {}\n", error.what());
   }
   const std::filesystem::path before = data.root / "lowrank-server", now = library::server_state_folder(data);
   std::error_code failure;
   if (options.state_dir.empty() && before != now && std::filesystem::exists(before / "queue.sqlite", failure))
-    fmt::print(
+    log_line(
         stderr,
         "warning: {} is from an earlier version and is ignored; jobs and options are now stored in {}.\n",
         before.string(), now.string());
@@ -95,9 +96,9 @@ int serve(const CommandCall& call) {
   const bool has_tls = !options.certificate_file.empty();
   const bool is_everywhere = options.address == "0.0.0.0" || options.address == "::";
   if (options.listen_without_auth && options.api_logins.empty() && !is_loopback(options.address))
-    fmt::print(stderr,
-               "warning: anyone who can reach {} can use this server; set a password with --api-auth.\n",
-               options.address);
+    log_line(stderr,
+             "warning: anyone who can reach {} can use this server; set a password with --api-auth.\n",
+             options.address);
   tell_of_data(options);
   const auto url_of = [&](const std::string& host) {
     const bool is_v6 = host.find(':') != std::string::npos && !host.starts_with('[');

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/training_bar.h"
 #include "request/training/base_table.h"
@@ -42,7 +43,7 @@ int train_base(const CommandCall& call) {
   control.report = [&](const training::TrainEvent& event) { bar.show(event); };
   control.say = [&](const std::string& text) {
     bar.clear();
-    fmt::print("{}\n", text);
+    log_line(stdout, "{}\n", text);
     std::fflush(stdout);
   };
   training::run_base_training(run, control);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log_line.h"
 #include "cli/engine/training_bar.h"
 #include "request/training/lora_table.h"
 
@@ -31,7 +32,7 @@ int train_lora(const TrainLoraCommand& command, const TrainLoraSurroundings& aro
   control.report = [&](const training::TrainEvent& event) { bar.show(event); };
   control.say = [&](const std::string& text) {
     bar.clear();
-    fmt::print(around.out, "{}\n", text);
+    log_line(around.out, "{}\n", text);
     std::fflush(around.out);
   };
   const auto result = training::run_lora_job(session, command.job, control);

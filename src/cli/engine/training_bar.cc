@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <unistd.h>
+#include "base/log_line.h"
 
 namespace lowrank::cli {
 namespace {
@@ -43,20 +44,20 @@ void TrainingBar::show(const training::TrainEvent& event) {
   if (!is_last && shown_ && now - *shown_ < pause) return;
   shown_ = now;
   if (is_terminal_) {
-    fmt::print(out_, "\r\x1b[K{}", line(event));
+    log_line(out_, "\r\x1b[K{}", line(event));
     is_open_ = !is_last;
     if (is_last) {
-      fmt::print(out_, "\n");
+      log_line(out_, "\n");
       shown_.reset();
     }
   } else {
-    fmt::print(out_, "{}\n", line(event));
+    log_line(out_, "{}\n", line(event));
   }
   std::fflush(out_);
 }
 
 void TrainingBar::clear() {
-  if (is_open_) fmt::print(out_, "\r\x1b[K");
+  if (is_open_) log_line(out_, "\r\x1b[K");
   std::fflush(out_);
   is_open_ = false;
 }

@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "base/text/text.h"
 #include "cli/text_table.h"
 #include "library/index/place_table.h"
@@ -49,7 +50,7 @@ library::SortBy sort_of(const std::string& text) {
 library::Library open_library(const Invocation& invocation) {
   auto library = library::Library::open(library::find_data_dir(invocation.value("data-dir")));
   for (const auto& problem : library.last_scan().problems)
-    fmt::print(stderr, "warning: {}\n", printable(problem));
+    log_line(stderr, "warning: {}\n", printable(problem));
   return library;
 }
 
@@ -82,7 +83,7 @@ fs::path find_model(const library::DataDir& data, const std::string& name) {
   if (name.empty() || name == "default") {
     const fs::path file = library::default_checkpoint(data);
     if (const std::string notice = library::default_checkpoint_notice(data, file); !notice.empty())
-      fmt::print(stderr, "warning: {}\n", printable(notice));
+      log_line(stderr, "warning: {}\n", printable(notice));
     if (!file.empty()) return file;
     throw Error(kNotFound, "no checkpoint in {}; put one there, or give a file.",
                 data.checkpoints().string());

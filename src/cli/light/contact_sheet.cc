@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "cli/light/commands.h"
 #include "image/codec/codec.h"
 #include "library/picture_files.h"
@@ -30,14 +31,14 @@ fs::path save_sheet(const fs::path& file, const std::vector<std::string>& parts,
   std::error_code failure;
   const auto is_file = [&](const fs::path& part) { return fs::equivalent(part, file, failure); };
   if (std::ranges::none_of(parts, is_file) && library::is_own_picture(file)) {
-    fmt::print(stderr, "warning: {}: an older LowRank picture was replaced.\n", file.string());
+    log_line(stderr, "warning: {}: an older LowRank picture was replaced.\n", file.string());
     image::save_picture(file, sheet, options);
     return file;
   }
   fs::path saved = image::save_new_picture(file, sheet, options);
   if (saved != file)
-    fmt::print(stderr, "warning: {} already exists and was kept; the contact sheet was saved as {}.\n",
-               file.string(), saved.string());
+    log_line(stderr, "warning: {} already exists and was kept; the contact sheet was saved as {}.\n",
+             file.string(), saved.string());
   return saved;
 }
 

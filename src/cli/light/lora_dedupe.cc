@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "base/log_line.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
@@ -29,7 +30,7 @@ void hash_suspects(const Library& library, bool is_quiet) {
     line.update("hashing", done, total);
     std::string problem;
     if (!library.hash(record, problem, signal.token()) && !problem.empty())
-      fmt::print(stderr, "warning: {}\n", printable(problem));
+      log_line(stderr, "warning: {}\n", printable(problem));
     done += record.size;
   }
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "base/parallel.h"
 #include "base/text/text.h"
 #include "cli/light/collection.h"
@@ -106,7 +107,7 @@ ordered_json outcome_json(const Outcome& outcome, const Library& library) {
 
 void print_outcome(const Outcome& outcome, const Library& library) {
   if (!outcome.imported) {
-    fmt::print(stderr, "error: {}\n", printable(outcome.error));
+    log_line(stderr, "error: {}\n", printable(outcome.error));
     return;
   }
   const Imported& imported = *outcome.imported;
@@ -114,7 +115,7 @@ void print_outcome(const Outcome& outcome, const Library& library) {
              printable(imported.path.string()), imported.was_resumed ? " (resumed an earlier download)" : "");
   if (outcome.record && outcome.record->problem.empty())
     fmt::print("  in a prompt: {}\n", printable(library.prompt_line(*outcome.record)));
-  for (const std::string& remark : imported.remarks) fmt::print(stderr, "warning: {}\n", printable(remark));
+  for (const std::string& remark : imported.remarks) log_line(stderr, "warning: {}\n", printable(remark));
 }
 
 library::Http make_http(const StopSignal& signal) {
@@ -227,7 +228,7 @@ int lora_check_updates(const Invocation& invocation) {
       if (error.code() == kCancelled) throw;
       ++failures;
       json["error"] = error.what();
-      fmt::print(stderr, "warning: {}: {}\n", printable(record.name), printable(error.what()));
+      log_line(stderr, "warning: {}: {}\n", printable(record.name), printable(error.what()));
     }
     list.push_back(std::move(json));
   }

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
@@ -60,7 +61,7 @@ void warn_of_conflicts(const Library& library) {
     });
     const std::string taken =
         winner == conflict.claimants.end() ? "none of them" : library.path_of(*winner).string();
-    fmt::print(
+    log_line(
         stderr,
         "warning: several files are named '{}'; <lora:{}:1> uses {}. Write folder/name to choose another.\n",
         printable(conflict.name), printable(prompt::network_name(conflict.name)), printable(taken));
@@ -101,7 +102,7 @@ std::int64_t hash_all(const Library& library, const std::stop_token& stop, bool 
       ++hashed;
     } else if (!problem.empty()) {
       line.clear();
-      fmt::print(stderr, "warning: {}\n", printable(problem));
+      log_line(stderr, "warning: {}\n", printable(problem));
     }
     done += record.size;
   }
@@ -142,7 +143,7 @@ int lora_list(const Invocation& invocation) {
   }
   if (std::ranges::none_of(records, is_own))
     if (const std::string unread = library::unread_models(library.data()); !unread.empty())
-      fmt::print(stderr, "warning: {}.\n", printable(unread));
+      log_line(stderr, "warning: {}.\n", printable(unread));
   const int status = print_records(invocation, library, records);
   if (!invocation.has("json") && !invocation.has("names")) warn_of_conflicts(library);
   return status;
@@ -162,8 +163,8 @@ int lora_find(const Invocation& invocation) {
     query.match = near.match;
     if (!near.match.empty()) records = library.find(query);
     if (!records.empty())
-      fmt::print(stderr, "Nothing in the collection matches '{}'; showing matches for {}.\n",
-                 printable(query.words), printable(fmt::format("{}", fmt::join(near.words, ", "))));
+      log_line(stderr, "Nothing in the collection matches '{}'; showing matches for {}.\n",
+               printable(query.words), printable(fmt::format("{}", fmt::join(near.words, ", "))));
   }
   if (records.empty() && !invocation.has("json") && !invocation.has("names")) {
     fmt::print("Nothing in the collection matches '{}'.\n", printable(query.words));
@@ -189,7 +190,7 @@ int lora_scan(const Invocation& invocation) {
                                   invocation.has("rebuild") ? library::Rebuild::kYes : library::Rebuild::kNo);
   line.clear();
   for (const auto& problem : library.last_scan().problems)
-    fmt::print(stderr, "warning: {}\n", printable(problem));
+    log_line(stderr, "warning: {}\n", printable(problem));
   const std::int64_t hashed = invocation.has("hash") ? hash_all(library, signal.token(), is_quiet) : 0;
   print_scan(invocation, library.last_scan(), hashed, seconds());
   if (!watcher) return 0;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "cli/help.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"
@@ -151,7 +152,7 @@ int lora_show(const Invocation& invocation) {
   print_field("file",
               fmt::format("{}, {}, {}", path.string(), size_text(static_cast<std::uint64_t>(record.size)),
                           date_text(record.mtime_ns / 1'000'000'000)));
-  for (const auto& note : card.notes) fmt::print(stderr, "warning: {}\n", printable(note));
+  for (const auto& note : card.notes) log_line(stderr, "warning: {}\n", printable(note));
   return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
@@ -81,7 +82,7 @@ int model_list(const Invocation& invocation) {
     return 0;
   }
   for (const std::string& problem : library::unread_folders(data))
-    fmt::print(stderr, "warning: {}\n", printable(problem));
+    log_line(stderr, "warning: {}\n", printable(problem));
   const auto chosen = library::default_checkpoint(data);
   std::vector<std::vector<std::string>> rows;
   auto list = nlohmann::ordered_json::array();
@@ -108,7 +109,7 @@ int model_list(const Invocation& invocation) {
     list.push_back(std::move(entry));
   }
   const std::string notice = library::default_checkpoint_notice(data, chosen);
-  if (!notice.empty()) fmt::print(stderr, "warning: {}\n", printable(notice));
+  if (!notice.empty()) log_line(stderr, "warning: {}\n", printable(notice));
   if (invocation.has("json")) {
     print_json({{"data_dir", data.root.string()}, {"models", list}});
   } else if (rows.empty()) {

@@ -8,6 +8,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/log_line.h"
 #include "base/text/text_file.h"
 #include "cli/infotext_source.h"
 #include "cli/light/collection.h"
@@ -104,7 +105,7 @@ int recipe_save(const Invocation& invocation) {
     throw Error(kBadInput, "the recipe would be empty; add --lora, --prompt or --from.");
   for (RecipeLora& lora : recipe.loras) {
     fill_in(lora, library);
-    if (lora.hash.empty()) fmt::print(stderr, "warning: no LoRA named '{}' here.\n", printable(lora.name));
+    if (lora.hash.empty()) log_line(stderr, "warning: no LoRA named '{}' here.\n", printable(lora.name));
   }
   const fs::path file = library::save_recipe(library.data(), recipe, invocation.has("replace"));
   if (invocation.has("json")) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "library/picture_settings.h"
 
 namespace lowrank::server {
@@ -49,7 +50,7 @@ library::Library& Collection::current() {
 void Collection::tell_problems() {
   const std::vector<std::string>& problems = library_->last_scan().problems;
   for (const std::string& problem : problems)
-    if (std::ranges::find(told_, problem) == told_.end()) fmt::print(stderr, "warning: {}\n", problem);
+    if (std::ranges::find(told_, problem) == told_.end()) log_line(stderr, "warning: {}\n", problem);
   told_ = problems;
 }
 
@@ -99,7 +100,7 @@ void Collection::hash_or_give_up(library::Record& record, const std::stop_token&
     hash(record, stop);
   } catch (const Error& error) {
     if (error.code() == kCancelled) return;
-    fmt::print(stderr, "warning: {}\n", error.what());
+    log_line(stderr, "warning: {}\n", error.what());
     const std::lock_guard lock(mutex_);
     hopeless_.emplace(record.id, record.mtime_ns);
   }
@@ -110,7 +111,7 @@ void Collection::work(const std::stop_token& stop) {
     try {
       task();
     } catch (const std::exception& error) {
-      fmt::print(stderr, "warning: {}\n", error.what());
+      log_line(stderr, "warning: {}\n", error.what());
     }
   };
   guarded(

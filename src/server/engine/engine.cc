@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/freed_memory.h"
+#include "base/log_line.h"
 #include "server/http/refusal.h"
 #include "server/queue/failure.h"
 
@@ -42,7 +43,7 @@ void Engine::work() {
         run_job(*work->job);
       }
     } catch (const std::exception& error) {
-      fmt::print(stderr, "warning: {}\n", error.what());
+      log_line(stderr, "warning: {}\n", error.what());
       std::this_thread::sleep_for(std::chrono::seconds(1));  // the disk, most likely: try again, slowly
     }
   }

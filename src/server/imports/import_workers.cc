@@ -7,6 +7,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/log_line.h"
 #include "library/import/importer.h"
 #include "library/library.h"
 #include "library/lora_words.h"
@@ -110,7 +111,7 @@ void ImportWorkers::work() {
       board_.remove(work->job->id);
       parts_.queue.end(work->job->id, outcome);
     } catch (const std::exception& error) {
-      fmt::print(stderr, "warning: {}\n", error.what());
+      log_line(stderr, "warning: {}\n", error.what());
       std::this_thread::sleep_for(std::chrono::seconds(1));  // the disk, most likely: try again, slowly
     }
   }

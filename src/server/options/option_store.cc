@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/log_line.h"
 #include "server/http/refusal.h"
 #include "server/options/option_table.h"
 
@@ -70,8 +71,8 @@ OptionStore::OptionStore(std::filesystem::path file) : file_(std::move(file)), v
   apply(values, stored, faults);
   if (!stored.is_object() || !faults.empty()) {
     const auto aside = std::filesystem::path(file_.string() + ".damaged");
-    fmt::print(stderr, "warning: {} cannot be read; it was saved as {} and the defaults are used.\n",
-               file_.string(), aside.string());
+    log_line(stderr, "warning: {} cannot be read; it was saved as {} and the defaults are used.\n",
+             file_.string(), aside.string());
     std::filesystem::rename(file_, aside, failure);
     return;
   }

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "base/log_line.h"
 #include "server/http/refusal.h"
 
 namespace lowrank::server {
@@ -152,8 +153,7 @@ void JobQueue::end_stored(const std::string& id, std::shared_ptr<const Outcome> 
   const auto keep_late = [&] {
     late_ends_.push_back({id, outcome});
     if (!is_attached && !journal_.keep(late_ends_))
-      fmt::print(stderr, "warning: the end of job {} could not be saved; a restart would run it again.\n",
-                 id);
+      log_line(stderr, "warning: the end of job {} could not be saved; a restart would run it again.\n", id);
   };
   try {
     if (!store_.end(id, *outcome, now())) return;
@@ -210,7 +210,7 @@ void JobQueue::end(const std::string& id, const std::shared_ptr<const Outcome>& 
     }
   } catch (const Error& error) {
     // A start takes what it finds running for waiting.
-    fmt::print(stderr, "warning: {}\n", error.what());
+    log_line(stderr, "warning: {}\n", error.what());
   }
   {
     const std::lock_guard lock(mutex_);
@@ -219,7 +219,7 @@ void JobQueue::end(const std::string& id, const std::shared_ptr<const Outcome>& 
   try {
     store_.drop_old(options_.retention, now());
   } catch (const Error& error) {
-    fmt::print(stderr, "warning: {}\n", error.what());
+    log_line(stderr, "warning: {}\n", error.what());
   }
 }
 

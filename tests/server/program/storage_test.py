@@ -26,6 +26,18 @@ class Storage(unittest.TestCase):
         self.addCleanup(server.close)
         return server
 
+    def test_a_log_that_cannot_be_written_ends_nothing(self):
+        # Standard error is a file here; beyond the limit it, the queue and all other files take no more bytes.
+        server = Served(LOWRANK, FIXTURES)
+        self.addCleanup(server.close)
+        self.assertEqual(server.post("/sdapi/v1/txt2img", tiny_request())[0], 200)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        status, answer = server.post("/sdapi/v1/txt2img", tiny_request(seed=5))
+        self.assertGreaterEqual(status, 500, answer)
+        self.assertEqual(server.get("/healthz")[0], 200)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        self.assertEqual(server.post("/sdapi/v1/txt2img", tiny_request(seed=6))[0], 200)
+
     def test_an_index_that_cannot_be_opened_is_no_missing_lora(self):
         server = self.serve(environment={"LOWRANK_INDEX": "/dev/null/index.sqlite"})
         status, answer = server.post("/sdapi/v1/txt2img", tiny_request(prompt="a fox <lora:attention:1>"))
