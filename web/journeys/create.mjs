@@ -202,7 +202,7 @@ export default {
     await visit.finished();
     assert.equal((await visit.ask(`/v1/jobs/${id}`)).state, 'completed');
     await page.getByRole('button', { name: 'Use starter' }).click();
-    await page.getByText('no longer exists').waitFor({ state: 'detached' });
+    await page.getByText('The selected checkpoint soon-gone no longer exists.').waitFor({ state: 'detached' });
     assert.equal((await visit.ask('/v1/checkpoints')).chosen, 'starter');
   },
 

@@ -42,7 +42,7 @@ export class Served {
     // it, its LoRAs among the user's, so that their cards may be changed.
     this.program = join(this.folder, 'bin/lowrank');
     mkdirSync(dirname(this.program));
-    for (const file of ['lowrank', 'liblowrank_engine.so']) cpSync(join(dirname(built), file), join(this.folder, 'bin', file));
+    for (const file of ['lowrank', 'liblowrank_engine.so']) cpSync(join(dirname(built), file), join(this.folder, 'bin', file), { dereference: true });
     const starter = join(this.folder, 'share/lowrank/models/starter');
     for (const [from, to] of [
       ['starter.safetensors', join(starter, 'starter.safetensors')], ['starter.json', join(starter, 'starter.json')], ['lora', join(this.folder, 'models/Lora')],
