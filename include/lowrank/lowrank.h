@@ -76,6 +76,11 @@ struct LoraReport {
   std::string text;  // the full report for a terminal, several lines
 };
 
+struct MissingLora {
+  std::string name;
+  std::string reason;  // one sentence
+};
+
 struct StepEvent {
   int step = 0, steps = 0;     // within the batch, from 1; steps 0: unknown in advance
   int batch = 0, batches = 1;  // from 0
@@ -85,7 +90,7 @@ struct StepEvent {
 struct Result {
   std::vector<Picture> pictures;
   std::vector<LoraReport> loras;           // in prompt order
-  std::vector<std::string> missing_loras;  // names; only with allow_missing_loras
+  std::vector<MissingLora> missing_loras;  // only with allow_missing_loras
   std::vector<std::string> warnings;       // one sentence each
 };
 

@@ -45,6 +45,17 @@ TEST_F(ApiTest, MakesASavedPictureWithAReport) {
   EXPECT_TRUE(fs::exists(folder / "fox.png"));
 }
 
+TEST_F(ApiTest, AMissingLoraIsNamedWithItsReason) {
+  lowrank::Session engine = session();
+  auto asked = generation("a fox <lora:nowhere:1> <lora:attn:0.8>");
+  asked.allow_missing_loras = true;
+  const auto result = engine.generate(asked);
+  ASSERT_EQ(result.missing_loras.size(), 1u);
+  EXPECT_EQ(result.missing_loras[0].name, "nowhere");
+  EXPECT_NE(result.missing_loras[0].reason.find("nowhere"), std::string::npos);
+  EXPECT_EQ(result.loras.size(), 1u);
+}
+
 TEST_F(ApiTest, FailuresAreSentencesAndTheSessionGoesOn) {
   lowrank::Session engine = session();
   for (const auto& [prompt, field, kind] :

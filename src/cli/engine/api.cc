@@ -103,7 +103,8 @@ Result result_of(pipeline::GenerationResult made) {
     out.subseed = picture.subseed;
   }
   for (const auto& report : made.loras) result.loras.push_back(report_of(report));
-  for (const auto& missing : made.missing_loras) result.missing_loras.push_back(missing.name);
+  for (const auto& missing : made.missing_loras)
+    result.missing_loras.push_back({missing.name, missing.reason});
   result.warnings = std::move(made.warnings);
   return result;
 }
