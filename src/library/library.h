@@ -23,7 +23,7 @@
 #include "library/index/query.h"
 #include "library/index/scan.h"
 #include "library/index/spelling.h"
-#include "library/lora_card.h"
+#include "library/sidecar/lora_card.h"
 
 namespace lowrank::library {
 

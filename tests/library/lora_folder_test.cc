@@ -8,8 +8,8 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "library/data_dir.h"
-#include "library/lora_card.h"
 #include "library/near_names.h"
+#include "library/sidecar/lora_card.h"
 
 namespace lowrank::library {
 namespace {

@@ -11,8 +11,8 @@
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
-#include "library/lora_card.h"
 #include "library/sidecar/card_edit.h"
+#include "library/sidecar/lora_card.h"
 #include "library/sidecar/preview.h"
 
 namespace lowrank::cli {

@@ -13,8 +13,8 @@
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"
 #include "formats/lora/lora_file.h"
-#include "library/lora_card.h"
 #include "library/lora_words.h"
+#include "library/sidecar/lora_card.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::cli {

@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "formats/lora/lora_summary.h"
 #include "image/codec/codec.h"
-#include "library/lora_card.h"
 #include "library/sidecar/card_edit.h"
+#include "library/sidecar/lora_card.h"
 
 namespace lowrank::library {
 namespace {

@@ -6,7 +6,7 @@
 #include "formats/lora/lora_summary.h"
 #include "library/index/place_table.h"
 #include "library/index/record.h"
-#include "library/lora_card.h"
+#include "library/sidecar/lora_card.h"
 
 namespace lowrank::library {
 

@@ -6,7 +6,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "library/lora_card.h"
+#include "library/sidecar/lora_card.h"
 
 namespace lowrank::library {
 namespace {

@@ -1,7 +1,7 @@
 #include "library/sidecar/preview.h"
 
 #include "image/codec/codec.h"
-#include "library/lora_card.h"
+#include "library/sidecar/lora_card.h"
 
 namespace lowrank::library {
 

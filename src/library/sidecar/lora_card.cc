@@ -1,4 +1,4 @@
-#include "library/lora_card.h"
+#include "library/sidecar/lora_card.h"
 
 #include <fmt/format.h>
 
