@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/text/ascii.h"
 #include "library/import/file_name.h"
-#include "library/import/json_fields.h"
+#include "library/json_fields.h"
 
 namespace lowrank::library {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "library/import/file_name.h"
-#include "library/import/json_fields.h"
+#include "library/json_fields.h"
 
 namespace lowrank::library {
 namespace {

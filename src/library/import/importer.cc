@@ -5,8 +5,8 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "library/import/file_name.h"
-#include "library/import/json_fields.h"
 #include "library/import/placing.h"
+#include "library/json_fields.h"
 
 namespace lowrank::library {
 namespace {

@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "library/import/file_name.h"
 #include "library/import/importer.h"
-#include "library/import/json_fields.h"
 #include "library/import/placing.h"
+#include "library/json_fields.h"
 
 namespace lowrank::library {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "library/import/importer.h"
-#include "library/import/json_fields.h"
+#include "library/json_fields.h"
 
 namespace lowrank::library {
 

@@ -6,6 +6,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "library/json_fields.h"
 #include "library/sidecar/lora_card.h"
 
 namespace lowrank::library {
@@ -29,11 +30,6 @@ constexpr std::array<SettingRow, 8> kSettings = {{{"prompt", true, 0, 0},
                                                   {"width", false, 64, 2048},
                                                   {"height", false, 64, 2048}}};
 
-std::string text_of(const json& card, const char* name) {
-  const auto found = card.find(name);
-  return found != card.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 }  // namespace
 
 CheckpointCard read_checkpoint_card(const std::filesystem::path& checkpoint) {
@@ -45,7 +41,7 @@ CheckpointCard read_checkpoint_card(const std::filesystem::path& checkpoint) {
   }
   if (!card.is_object()) return {};
   CheckpointCard read{
-      .description = text_of(card, "description"), .notes = text_of(card, "notes"), .settings = ""};
+      .description = text_field(card, "description"), .notes = text_field(card, "notes"), .settings = ""};
   const auto said = card.find("settings");
   if (said == card.end() || !said->is_object()) return read;
   json settings = json::object();

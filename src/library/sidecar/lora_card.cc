@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text/text_file.h"
+#include "library/json_fields.h"
 
 namespace lowrank::library {
 namespace {
@@ -18,29 +19,6 @@ using Metadata = std::map<std::string, std::string>;
 bool file_exists(const fs::path& path) {
   std::error_code failure;
   return fs::is_regular_file(path, failure);
-}
-
-// A value of a JSON object by its type; the empty value when it is absent or something else.
-std::string text_of(const json& object, const char* key) {
-  if (!object.is_object()) return "";
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-const json& object_of(const json& object, const char* key) {
-  static const json kNone;
-  if (!object.is_object()) return kNone;
-  const auto found = object.find(key);
-  return found != object.end() && found->is_object() ? *found : kNone;
-}
-std::int64_t integer_of(const json& object, const char* key) {
-  if (!object.is_object()) return 0;
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
-}
-double number_of(const json& object, const char* key) {
-  if (!object.is_object()) return 0;
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number() ? found->get<double>() : 0;
 }
 
 std::string trimmed(const std::string& text) {
@@ -132,15 +110,16 @@ class Sidecars {
 
 void read_user(const json& user, LoraCard& card) {
   const auto set = [&](std::string& field, const char* key) {
-    if (const std::string text = text_of(user, key); !text.empty()) field = text;
+    if (const std::string text = text_field(user, key); !text.empty()) field = text;
   };
   set(card.description, "description");
   set(card.activation_text, "activation text");
   set(card.negative_text, "negative text");
   set(card.user_notes, "notes");
   set(card.base_model, "sd version");
-  if (const double weight = number_of(user, "preferred weight"); weight != 0) card.preferred_weight = weight;
-  if (const auto rating = integer_of(user, "rating"); rating >= 1 && rating <= 5)
+  if (const double weight = number_field(user, "preferred weight"); weight != 0)
+    card.preferred_weight = weight;
+  if (const auto rating = integer_field(user, "rating"); rating >= 1 && rating <= 5)
     card.rating = static_cast<int>(rating);
 }
 
@@ -151,19 +130,19 @@ void append_new(std::vector<std::string>& list, std::vector<std::string> more) {
 
 // LoRA Manager keeps the preferred strength in a JSON text: {"strength": 0.8}.
 double strength_of(const json& manager) {
-  return number_of(json::parse(text_of(manager, "usage_tips"), nullptr, false), "strength");
+  return number_field(json::parse(text_field(manager, "usage_tips"), nullptr, false), "strength");
 }
 
 void read_civitai(const json& version, LoraCard& card) {
-  const json& model = object_of(version, "model");
+  const json& model = field(version, "model");
   append_new(card.trigger_words, texts_of(version, "trainedWords"));
   if (card.base_model.empty() || card.base_model == "Unknown")
-    card.base_model = text_of(version, "baseModel");
-  if (card.title.empty()) card.title = text_of(model, "name");
-  if (card.creator.empty()) card.creator = text_of(object_of(version, "creator"), "username");
-  if (card.civitai_version == 0) card.civitai_version = integer_of(version, "id");
-  if (card.civitai_model == 0) card.civitai_model = integer_of(version, "modelId");
-  for (const std::string& html : {text_of(version, "description"), text_of(model, "description")})
+    card.base_model = text_field(version, "baseModel");
+  if (card.title.empty()) card.title = text_field(model, "name");
+  if (card.creator.empty()) card.creator = text_field(field(version, "creator"), "username");
+  if (card.civitai_version == 0) card.civitai_version = integer_field(version, "id");
+  if (card.civitai_model == 0) card.civitai_model = integer_field(version, "modelId");
+  for (const std::string& html : {text_field(version, "description"), text_field(model, "description")})
     if (card.description.empty()) card.description = text_of_html(html);
 }
 
@@ -206,24 +185,24 @@ LoraCard read_lora_card(const fs::path& path, const Metadata& metadata, const Ca
   read_user(overlay, card);
   // LoRA Manager, where the user's own file is silent.
   if (card.preferred_weight == 0) card.preferred_weight = strength_of(manager);
-  if (card.user_notes.empty()) card.user_notes = text_of(manager, "notes");
+  if (card.user_notes.empty()) card.user_notes = text_field(manager, "notes");
   if (card.base_model.empty() || card.base_model == "Unknown")
-    card.base_model = text_of(manager, "base_model");
-  card.title = text_of(manager, "model_name");
+    card.base_model = text_field(manager, "base_model");
+  card.title = text_field(manager, "model_name");
   append_new(card.trigger_words, texts_of(manager, "trainedWords"));
   read_civitai(civitai, card);
-  read_civitai(object_of(manager, "civitai"), card);
+  read_civitai(field(manager, "civitai"), card);
   read_metadata(metadata, card);
   for (const char* ending : {".txt", ".description.txt"})
     if (card.description.empty()) card.description = sidecars.text(ending);
 
-  std::vector<std::string> civitai_tags = texts_of(object_of(civitai, "model"), "tags");
+  std::vector<std::string> civitai_tags = texts_of(field(civitai, "model"), "tags");
   append_new(civitai_tags, texts_of(manager, "tags"));
   card.labels = overlay.contains("tags") ? texts_of(overlay, "tags")
                 : user.contains("tags")  ? texts_of(user, "tags")
                                          : civitai_tags;
   card.source =
-      !text_of(user, "source").empty() ? text_of(user, "source")
+      !text_field(user, "source").empty() ? text_field(user, "source")
       : card.civitai_model != 0
           ? fmt::format("https://civitai.com/models/{}{}", card.civitai_model,
                         card.civitai_version == 0 ? std::string()
@@ -231,8 +210,8 @@ LoraCard read_lora_card(const fs::path& path, const Metadata& metadata, const Ca
           : "";
   std::vector<std::string> names = {path.stem().string(), card.title};
   append_new(names, card.trigger_words);
-  const std::string overlaid = text_of(overlay, "type");
-  card.type = recognise_type({.user = overlaid.empty() ? text_of(user, "type") : overlaid,
+  const std::string overlaid = text_field(overlay, "type");
+  card.type = recognise_type({.user = overlaid.empty() ? text_field(user, "type") : overlaid,
                               .civitai_tags = std::move(civitai_tags),
                               .folder = sources.folder,
                               .names = std::move(names),
