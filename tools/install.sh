@@ -18,7 +18,7 @@ if [ "$what" = --uninstall ]; then
   while IFS= read -r file; do as_owner rm -f -- "$target/$file"; done <"$manifest"
   as_owner rm -f -- "$manifest"
   as_owner find "$target/share/lowrank" "$target/lib/lowrank" "$target/lib/cmake/LowRank" "$target/include/lowrank" "$target/share/doc/lowrank" -depth -type d -empty -delete 2>/dev/null || true
-  echo "LowRank was removed from $target; your own data remains in ~/.local/share/lowrank, ~/.local/state/lowrank and ~/.cache/lowrank."
+  echo "LowRank was removed from $target; your own data remains in ~/.local/share/lowrank, ~/.local/state/lowrank, ~/.cache/lowrank and the data folder (~/lowrank unless you chose another)."
   exit 0
 fi
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/text/text.h"
+#include "library/near_names.h"
 #include "library/unread_models.h"
 #include "prompt/generators/generators.h"
 #include "prompt/grammar/extra_networks.h"
@@ -344,6 +345,20 @@ class Reader {
   bool infotext_size_ = false;
 };
 
+// A1111 ignores unknown fields, and clients send fields of extensions that they use elsewhere; one that differs from a
+// known one by a slip of the finger is told.
+void tell_misspelt_fields(const RequestJson& body, ParameterRows rows, std::vector<std::string>& warnings) {
+  for (const auto& [name, value] : body.items()) {
+    if (name.size() < 4 || name.size() > 64 ||
+        std::ranges::find(rows, name, &ParameterRow::name) != rows.end())
+      continue;
+    const auto near = std::ranges::find_if(
+        rows, [&](const ParameterRow& row) { return library::edit_distance(name, row.name) <= 2; });
+    if (near != rows.end())
+      warnings.push_back(fmt::format("unknown field '{}' was ignored; did you mean '{}'?", name, near->name));
+  }
+}
+
 }  // namespace
 
 GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, const OptionStore& options,
@@ -355,6 +370,7 @@ GenerationOrder read_generation(GenerationKind kind, const RequestJson& body, co
   const ParameterRows rows = kind == GenerationKind::kText ? txt2img_parameters() : img2img_parameters();
   order.parameters = read_parameters(rows, body, faults, &order.warnings);
   faults.throw_if_any();
+  tell_misspelt_fields(body, rows, order.warnings);
   check_always_on_scripts(body);
   // As in A1111's echo: saving is decided by save_images alone.
   const bool saves = order.flag("save_images");

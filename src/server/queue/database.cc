@@ -1,5 +1,9 @@
 #include "server/queue/database.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/error.h"
 
 namespace lowrank::server {
@@ -7,6 +11,12 @@ namespace lowrank::server {
 Database::Database(std::filesystem::path path) : path_(std::move(path)) {
   std::error_code ignored;
   if (path_.has_parent_path()) std::filesystem::create_directories(path_.parent_path(), ignored);
+  // Prompts are nobody else's business; what SQLite writes beside the file takes over its rights.
+  const int made = ::open(path_.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (made >= 0) {
+    ::fchmod(made, S_IRUSR | S_IWUSR);
+    ::close(made);
+  }
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2(
       path_.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);

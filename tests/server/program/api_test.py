@@ -121,6 +121,13 @@ class Api(unittest.TestCase):
     def warnings(self, **more):
         return json.loads(self.draw(**more)["info"])["lowrank"]["warnings"]
 
+    def test_a_misspelt_field_is_told(self):
+        status, answer = self.server.post("/sdapi/v1/txt2img", tiny_request(promt="a cat", enable_xformers=True))
+        self.assertEqual(status, 200, answer)
+        warnings = json.loads(answer["info"])["lowrank"]["warnings"]
+        self.assertIn("unknown field 'promt' was ignored; did you mean 'prompt'?", warnings)
+        self.assertFalse([warning for warning in warnings if "xformers" in warning])
+
     def test_what_a1111_ignores_is_passed_over_with_a_word(self):
         plain = self.draw()["images"]
         for change, field in (({"lora": ""}, "lora"), ({"lora": "<lora:attention:1>"}, "lora"), ({"lora": {}}, "lora"),

@@ -38,6 +38,12 @@ class Storage(unittest.TestCase):
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         self.assertEqual(server.post("/sdapi/v1/txt2img", tiny_request(seed=6))[0], 200)
 
+    def test_prompts_are_read_by_their_owner_alone(self):
+        server = self.serve()
+        self.assertEqual(server.post("/sdapi/v1/txt2img", tiny_request())[0], 200)
+        for file in server.state.glob("queue.sqlite*"):
+            self.assertEqual(file.stat().st_mode & 0o077, 0, file)
+
     def test_an_index_that_cannot_be_opened_is_no_missing_lora(self):
         server = self.serve(environment={"LOWRANK_INDEX": "/dev/null/index.sqlite"})
         status, answer = server.post("/sdapi/v1/txt2img", tiny_request(prompt="a fox <lora:attention:1>"))
