@@ -151,6 +151,7 @@ TYPED_TEST(EveryRow, HasANameOfItsOwn) {
     EXPECT_TRUE(names.insert(row.flag).second) << row.flag;
     for (const auto alias : row.aliases) EXPECT_TRUE(alias.empty() || names.insert(alias).second) << alias;
     EXPECT_EQ(find_option(TestFixture::rows(), field_name(row.flag)), &row);
+    EXPECT_TRUE(!row.only_choices || (row.choices != nullptr && !row.choices().empty())) << row.flag;
   }
 }
 
