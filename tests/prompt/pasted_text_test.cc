@@ -129,7 +129,8 @@ TEST(PastedText, SizesInOtherSpellings) {
 
 TEST(PastedText, NumbersWithCommas) {
   const auto value = [](const std::string& line, const char* label) {
-    const std::string* found = settings_of_text("a\n" + line).infotext.find(label);
+    const auto settings = settings_of_text("a\n" + line);
+    const std::string* found = settings.infotext.find(label);
     return found == nullptr ? std::string() : *found;
   };
   EXPECT_EQ(value("Steps: 20, CFG scale: 7,5, Seed: 5", "CFG scale"), "7.5");
