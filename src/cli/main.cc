@@ -73,8 +73,6 @@ int main(int argc, char** argv) {
   // the process without a word.
   std::signal(SIGXFSZ, SIG_IGN);
   int status = 1;
-  // A file beyond `ulimit -f`: its writer hears of it and says so, instead of dying without a word.
-  std::signal(SIGXFSZ, SIG_IGN);
   try {
     const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
     status = cli::run(words);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "formats/family.h"
 #include "model/ops/ops.h"
 #include "model/token_merging.h"
 
@@ -190,7 +191,8 @@ UNet::Stage UNet::build_stage(LayerBuilder& build, const std::string& prefix) {
   return stage;
 }
 
-UNet::UNet(const tensor::StateDict& state, std::optional<int> heads) : heads_(heads.value_or(8)) {
+UNet::UNet(const tensor::StateDict& state, std::optional<int> heads)
+    : heads_(heads.value_or(formats::family(formats::BaseModel::kSd1)->unet_heads)) {
   LayerBuilder build(formats::Component::kUnet, state, layers_, policy_);
   time1_ = build.linear("time_embed.0");
   time2_ = build.linear("time_embed.2");
