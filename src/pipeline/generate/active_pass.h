@@ -5,7 +5,7 @@
 
 #include <optional>
 
-#include "pipeline/generate/order.h"
+#include "pipeline/generate/generation.h"
 #include "pipeline/generate/pass.h"
 #include "pipeline/generate/prompted_unet.h"
 #include "sampling/run.h"

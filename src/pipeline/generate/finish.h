@@ -5,8 +5,8 @@
 #include <string>
 
 #include "pipeline/generate/active_pass.h"
+#include "pipeline/generate/generation.h"
 #include "pipeline/generate/lora_account.h"
-#include "pipeline/generate/order.h"
 #include "pipeline/pictures/init_pictures.h"
 
 namespace lowrank::pipeline {

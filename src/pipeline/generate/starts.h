@@ -6,7 +6,7 @@
 
 #include <optional>
 
-#include "pipeline/generate/order.h"
+#include "pipeline/generate/generation.h"
 #include "pipeline/generate/pass.h"
 #include "pipeline/pictures/image_latents.h"
 #include "pipeline/pictures/init_pictures.h"

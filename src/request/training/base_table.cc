@@ -55,8 +55,4 @@ std::span<const BaseOption> base_options() {
   return kBaseOptions;
 }
 
-const BaseOption* find_base_option(std::string_view name) {
-  return find_option(base_options(), name);
-}
-
 }  // namespace lowrank::request
