@@ -112,7 +112,7 @@ int place_of(std::string_view block) {
 }  // namespace
 
 std::string block_of(const formats::LayerAddress& layer) {
-  if (layer.component == formats::Component::kTextEncoder) return "BASE";
+  if (formats::is_text_encoder(layer.component)) return "BASE";
   const std::string_view path = layer.path;
   if (path.starts_with("middle_block.")) return "M00";
   for (const auto& [prefix, name] :

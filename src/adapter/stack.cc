@@ -112,7 +112,7 @@ at::Tensor derived_bias(const Layer& layer, std::span<const Part> parts) {
 double AdapterStack::weight_of(const Change& change) const {
   const ActiveAdapter& active = active_[change.adapter];
   const formats::LayerAddress address{change.target->component, change.target->path};
-  const bool is_text = change.target->component == Component::kTextEncoder;
+  const bool is_text = formats::is_text_encoder(change.target->component);
   if (!(is_text ? text_acts_ : acts_)[change.adapter]) return 0;
   const double weight = is_text ? active.te : active.unet * factors_[change.adapter];
   return weight * active.blocks.at(address);
@@ -124,7 +124,7 @@ void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& une
   Plan unet_plan, text_plan;
   for (std::size_t i = 0; i < active.size(); ++i) {
     for (const Target& target : active[i].adapter->targets()) {
-      const bool is_text = target.component == Component::kTextEncoder;
+      const bool is_text = formats::is_text_encoder(target.component);
       auto& layers = is_text ? text_encoder.layers() : unet.layers();
       const auto layer = layers.find(target.path);
       if (layer == layers.end() || layer->second->weight().sizes() != at::IntArrayRef(target.sizes)) {
@@ -320,7 +320,7 @@ void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report) {
   Sum all;
   std::int64_t not_finite = 0;
   for (const Target& target : active.adapter->targets()) {
-    const bool is_text = target.component == Component::kTextEncoder;
+    const bool is_text = formats::is_text_encoder(target.component);
     const Layer& layer = *(is_text ? text_encoder_->layers() : unet_->layers()).at(target.path);
     const double weight = (is_text ? active.te : active.unet) * active.blocks.at(layer.address());
     if (!target.formula.weight) continue;
@@ -363,7 +363,9 @@ std::vector<ApplyReport> AdapterStack::reports(Measure measure_sizes) {
     report.base_model_reason = file.base_model_reason;
     report.dyn = active.dyn;
     report.unet = {.modules = active.adapter->modules(Component::kUnet), .weight = active.unet};
-    report.text_encoder = {.modules = active.adapter->modules(Component::kTextEncoder), .weight = active.te};
+    report.text_encoder = {.modules = active.adapter->modules(Component::kTextEncoder) +
+                                      active.adapter->modules(Component::kTextEncoder2),
+                           .weight = active.te};
     for (const Target& target : active.adapter->targets()) {
       ++(target.component == Component::kUnet ? report.unet : report.text_encoder).applied;
       ++report.kinds[std::string(formats::adapter_kind_name(target.kind))];

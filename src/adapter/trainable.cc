@@ -37,6 +37,7 @@ bool is_lora_target(const model::Layer& layer, Convolutions convolutions) {
   const std::string_view path = layer.address().path;
   switch (layer.address().component) {
     case Component::kTextEncoder:
+    case Component::kTextEncoder2:
       return path.find(".self_attn.") != path.npos || path.find(".mlp.") != path.npos;
     case Component::kUnet:
       if (path.ends_with(".proj_in") || path.ends_with(".proj_out")) return true;

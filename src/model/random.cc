@@ -253,6 +253,8 @@ std::string_view checkpoint_root(Component component) {
   switch (component) {
     case Component::kTextEncoder:
       return "cond_stage_model.transformer.text_model.";
+    case Component::kTextEncoder2:
+      return "conditioner.embedders.1.model.";
     case Component::kUnet:
       return "model.diffusion_model.";
     case Component::kVae:

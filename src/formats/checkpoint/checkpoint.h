@@ -28,7 +28,7 @@ struct Checkpoint {
   std::filesystem::path path;
   Layout layout = Layout::kSingleFile;
   BaseModel base_model = BaseModel::kSd1;
-  ParameterViews text_encoder, unet, vae;
+  ParameterViews text_encoder, text_encoder_2, unet, vae;
   // Facts that shapes cannot tell, where the checkpoint states them (diffusers' config.json, or our own
   // metadata `lowrank.unet_heads`, `lowrank.prediction_type`). SD 1.x has 8 heads at every width.
   std::optional<int> unet_heads;  // attention heads per layer

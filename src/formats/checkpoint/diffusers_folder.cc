@@ -278,6 +278,8 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
       case Component::kTextEncoder:
         add_text_encoder(checkpoint, tensors);
         break;
+      case Component::kTextEncoder2:
+        break;
     }
     for (auto& file : files) {
       checkpoint.metadata.insert(file->metadata().begin(), file->metadata().end());

@@ -64,6 +64,7 @@ int positive_number(const Checkpoint& checkpoint, const std::string& key, const 
 bool is_parameter(Component component, std::string_view name) {
   switch (component) {
     case Component::kTextEncoder:
+    case Component::kTextEncoder2:
       return name != "embeddings.position_ids" && starts_with_any(name, kTextParts);
     case Component::kUnet:
       return starts_with_any(name, kUnetParts);
@@ -77,6 +78,8 @@ const ParameterViews& views_of(const Checkpoint& checkpoint, Component component
   switch (component) {
     case Component::kTextEncoder:
       return checkpoint.text_encoder;
+    case Component::kTextEncoder2:
+      return checkpoint.text_encoder_2;
     case Component::kUnet:
       return checkpoint.unet;
     case Component::kVae:

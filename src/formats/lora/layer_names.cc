@@ -27,6 +27,7 @@ std::map<std::string, std::string, std::less<>> layer_names(Component component,
     std::optional<std::string> other;
     switch (component) {
       case Component::kTextEncoder:
+      case Component::kTextEncoder2:
         other = "text_model." + path;
         break;
       case Component::kUnet:

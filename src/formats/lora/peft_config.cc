@@ -251,6 +251,7 @@ PeftConfig PeftConfig::beside(const weights::TensorFile& file) {
     const bool is_pipeline = has_component_prefix(object);
     config.settings_[Component::kUnet] = config.read(object, is_pipeline ? "unet." : "");
     config.settings_[Component::kTextEncoder] = config.read(object, is_pipeline ? "text_encoder." : "");
+    config.settings_[Component::kTextEncoder2] = config.read(object, is_pipeline ? "text_encoder_2." : "");
     config.keep_each_note_once();
     return config;
   }
@@ -259,7 +260,8 @@ PeftConfig PeftConfig::beside(const weights::TensorFile& file) {
     config.label_ = beside.string();
     const ordered_json object = parse_object(read_file(beside, kMaxTextBytes), config.label_);
     config.settings_[Component::kUnet] = config.read(object, "");
-    config.settings_[Component::kTextEncoder] = config.settings_[Component::kUnet];
+    config.settings_[Component::kTextEncoder] = config.settings_[Component::kTextEncoder2] =
+        config.settings_[Component::kUnet];
   }
   config.keep_each_note_once();
   return config;
