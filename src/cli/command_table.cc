@@ -8,8 +8,11 @@
 
 #include "base/text/ascii.h"
 #include "cli/light/commands.h"
+#include "image/codec/codec.h"
+#include "library/import/importer.h"
 #include "prompt/limits.h"
 #include "request/field_table.h"
+#include "request/serve_options.h"
 #include "request/training/base_table.h"
 #include "request/training/lora_table.h"
 
@@ -19,7 +22,7 @@ namespace {
 using enum ValueKind;
 
 template <class Job>
-OptionRow training_row(const request::TrainingOption<Job>& row) {
+OptionRow row_of(const request::OptionOf<Job>& row) {
   const auto type = request::option_type(row);
   OptionRow option{.flag = std::string(row.flag),
                    .letter = row.letter,
@@ -47,10 +50,9 @@ OptionRow training_row(const request::TrainingOption<Job>& row) {
 }
 
 template <class Job>
-std::vector<OptionRow> training_rows(std::span<const request::TrainingOption<Job>> rows,
-                                     std::vector<OptionRow> others) {
+std::vector<OptionRow> rows_of(std::span<const request::OptionOf<Job>> rows, std::vector<OptionRow> others) {
   std::vector<OptionRow> options;
-  for (const auto& row : rows) options.push_back(training_row(row));
+  for (const auto& row : rows) options.push_back(row_of(row));
   options.insert(options.end(), others.begin(), others.end());
   return options;
 }
@@ -60,6 +62,8 @@ const OptionRow kDataDir = {.flag = "data-dir", .value = "DIR", .help = "folder 
 const OptionRow kThreads = {.flag = "threads", .value = "N", .help = "number of threads; 0: all cores", .kind = kInteger, .min = 0, .max = 1024, .standard = "0"};
 const OptionRow kInt8 = {.flag = "int8", .help = "store the U-Net's weights in 8 bits: half the memory, slightly different pictures"};
 const OptionRow kPromptLimits = {.flag = "prompt-limits", .value = "LIST", .help = "limits for the complexity of a prompt; memory in MB, 0: what is available", .standard = prompt::prompt_limits_text()};
+const OptionRow kFormat = {.flag = "format", .value = "NAME", .help = "file format (default: from the extension of --output, else png)", .choices = {"png", "jpg", "jpeg", "webp"}, .only_choices = true};
+const OptionRow kQuality = {.flag = "quality", .value = "N", .help = "quality of jpg and webp", .kind = kInteger, .min = 1, .max = 100, .standard = std::to_string(image::kUsualQuality)};
 const OptionRow kJson = {.flag = "json", .help = "print the result as JSON"};
 
 // What `txt2img` takes beside the fields of a request.
@@ -69,8 +73,8 @@ const std::vector<OptionRow> kGeneration = {
     {.flag = "recipe", .value = "NAME", .help = "add a recipe's LoRAs and prompt text (see lowrank recipe list); may be given several times", .is_repeatable = true, .names = Names::kRecipe},
     {.flag = "from", .value = "FILE", .help = "use the settings stored in a picture; other options override them", .kind = kFile},
     {.flag = "output", .letter = 'o', .value = "PATTERN", .help = "output file; [number], [seed], [index], [date], [model], [sampler], [steps], [cfg], [width] and [height] are substituted; if the file exists, -2, -3 … is appended", .kind = kFile},
-    {.flag = "format", .value = "NAME", .help = "file format (default: from the extension of --output, else png)", .choices = {"png", "jpg", "jpeg", "webp"}, .only_choices = true},
-    {.flag = "quality", .value = "N", .help = "quality of jpg and webp", .kind = kInteger, .min = 1, .max = 100, .standard = "80"},
+    kFormat,
+    kQuality,
     {.flag = "preview", .value = "FILE", .help = "write a live preview to this file at each step", .kind = kFile},
     kDataDir,
     kThreads,
@@ -111,41 +115,10 @@ const std::vector<OptionRow> kPromptsOptions = {
     kInit, kMask, kNoSheet,
 };
 
-const std::vector<OptionRow> kTrainLora = training_rows(request::lora_options(), {kPromptLimits, kDataDir});
-const std::vector<OptionRow> kTrainBase = training_rows(request::base_options(), {});
+const std::vector<OptionRow> kTrainLora = rows_of(request::lora_options(), {kPromptLimits, kDataDir});
+const std::vector<OptionRow> kTrainBase = rows_of(request::base_options(), {});
 
-// The names are those of A1111's launcher where it has them.
-const std::vector<OptionRow> kServe = {
-    {.flag = "listen", .help = "accept connections from the network (0.0.0.0), not only from this machine; needs --api-auth"},
-    {.flag = "server-name", .value = "ADDRESS", .help = "address to listen on", .standard = "127.0.0.1"},
-    {.flag = "port", .value = "N", .help = "port to listen on; 0: any free port", .kind = kInteger, .min = 0, .max = 65535, .standard = "7860"},
-    {.flag = "api-auth", .value = "USER:PASSWORD", .help = "credentials for the API, separated by commas"},
-    {.flag = "api-auth-file", .value = "FILE", .help = "file with the API credentials, to keep them out of the process list", .kind = kFile},
-    {.flag = "gradio-auth", .value = "USER:PASSWORD", .help = "credentials for the web page"},
-    {.flag = "listen-without-auth", .help = "allow access from the network without a password"},
-    {.flag = "cors-allow-origins", .value = "LIST", .help = "origins of web pages that may use the API, separated by commas; *: any"},
-    {.flag = "cors-allow-origins-regex", .value = "REGEX", .help = "regular expression for allowed origins, matched in full"},
-    {.flag = "tls-certfile", .value = "FILE", .help = "PEM certificate chain, for https", .kind = kFile},
-    {.flag = "tls-keyfile", .value = "FILE", .help = "private key of the certificate", .kind = kFile},
-    {.flag = "api", .help = "accepted for compatibility with A1111; the API is always on"},
-    {.flag = "nowebui", .help = "do not serve the web page"},
-    {.flag = "open", .help = "open the page in the web browser"},
-    {.flag = "autolaunch", .help = "A1111's name for --open"},
-    {.flag = "api-server-stop", .help = "allow the API to stop the server"},
-    {.flag = "max-queue", .value = "N", .help = "maximum number of queued jobs", .kind = kInteger, .min = 1, .max = 100000, .standard = "256"},
-    {.flag = "max-steps", .value = "N", .help = "maximum steps per request", .kind = kInteger, .min = 1, .max = 1000, .standard = "1000"},
-    {.flag = "max-pixels", .value = "N", .help = "maximum pixels per picture", .kind = kInteger, .min = 4096, .max = 67108864, .standard = "4194304"},
-    {.flag = "max-body-mb", .value = "N", .help = "maximum request size in MB", .kind = kInteger, .min = 1, .max = 4096, .standard = "256"},
-    {.flag = "max-connections", .value = "N", .help = "maximum number of simultaneous connections", .kind = kInteger, .min = 1, .max = 4096, .standard = "256"},
-    kPromptLimits,
-    {.flag = "keep-results-hours", .value = "H", .help = "how many hours to keep job results", .kind = kNumber, .min = 0, .max = 100000, .standard = "24"},
-    {.flag = "keep-results-mb", .value = "N", .help = "maximum disk space for job results in MB", .kind = kInteger, .min = 0, .max = 1000000, .standard = "1024"},
-    {.flag = "state-dir", .value = "DIR", .help = "folder for queue and options (default: ~/.local/state/lowrank/server-KEY, with a KEY per data folder)", .kind = kFolder},
-    {.flag = "access-log", .value = "FILE", .help = "file for the access log; -: standard error, none: no log", .kind = kFile, .standard = "-"},
-    kDataDir,
-    kThreads,
-    kInt8,
-};
+const std::vector<OptionRow> kServe = rows_of(request::serve_options(), {kPromptLimits, kDataDir, kThreads, kInt8});
 
 const std::vector<OptionRow> kCollection = {kDataDir, kJson};
 const std::vector<OptionRow> kList = {kDataDir, kJson, {.flag = "names", .help = "print only the names, one per line"}};
@@ -245,18 +218,8 @@ std::vector<OptionRow> extras_options() {
   std::vector<OptionRow> options;
   for (const auto& row : request::extras_field_table()) options.push_back(field_option(row));
   options.insert(options.end(), {kOutput,
-                                 {.flag = "format",
-                                  .value = "NAME",
-                                  .help = "file format (default: from the extension of --output, else png)",
-                                  .choices = {"png", "jpg", "jpeg", "webp"},
-                                  .only_choices = true},
-                                 {.flag = "quality",
-                                  .value = "N",
-                                  .help = "quality of jpg and webp",
-                                  .kind = kInteger,
-                                  .min = 1,
-                                  .max = 100,
-                                  .standard = "80"},
+                                 kFormat,
+                                 kQuality,
                                  kDataDir,
                                  kThreads,
                                  kJson,
@@ -370,7 +333,7 @@ std::vector<CommandRow> make_table() {
        .places = {{.name = "SOURCE", .help = "a civitai.com or huggingface.co page, owner/repo[@revision][:file], a hash, or a file", .kind = kFile, .is_repeatable = true}},
        .options = {{.flag = "to", .value = "DIR", .help = "import into this folder instead of the one for its type and base model", .kind = kFolder}, {.flag = "flat", .help = "import directly into models/Lora"},
                    {.flag = "name", .value = "NAME", .help = "file name without extension, for a single file"}, {.flag = "kind", .value = "KIND", .help = "kind of model, if the site does not say", .choices = {"lora", "checkpoint", "vae", "embedding", "upscaler"}, .only_choices = true},
-                   {.flag = "jobs", .letter = 'j', .value = "N", .help = "number of parallel downloads", .kind = kInteger, .min = 1, .max = 16, .standard = "3"}, {.flag = "max-size", .value = "SIZE", .help = "do not download larger files", .standard = "16GB"},
+                   {.flag = "jobs", .letter = 'j', .value = "N", .help = "number of parallel downloads", .kind = kInteger, .min = 1, .max = 16, .standard = std::to_string(library::kUsualParallelDownloads)}, {.flag = "max-size", .value = "SIZE", .help = "do not download larger files", .standard = fmt::format("{}GB", library::kUsualMaxGb)},
                    {.flag = "allow-pickle", .help = "also accept .pt, .ckpt and .bin; no code in them is ever executed"}, {.flag = "no-preview", .help = "do not download the preview picture"},
                    {.flag = "metadata-only", .help = "SOURCE is an existing LoRA: download only its metadata from Civitai, by its hash"},
                    {.flag = "from-metadata", .help = "offline: take trigger words, base model and preview from the file's own metadata"},

@@ -93,18 +93,18 @@ class AccessLog {
 };
 
 const ServerOptions& checked(const ServerOptions& options) {
-  if (!is_loopback(options.address) && options.api_logins.empty() && !options.listen_without_auth)
+  if (!is_loopback(options.serve.address) && options.api_logins.empty() && !options.serve.listen_without_auth)
     throw Error(kBadInput,
                 "listening on {} lets anyone on the network use this machine: set --api-auth user:password, "
                 "or pass --listen-without-auth if that is intended.",
-                options.address);
+                options.serve.address);
   return options;
 }
 
 fs::path state_folder(const ServerOptions& options) {
-  return options.state_dir.empty()
+  return options.serve.state_dir.empty()
              ? library::server_state_folder(library::find_data_dir(options.data_dir.string()))
-             : options.state_dir;
+             : options.serve.state_dir;
 }
 
 ErrorForm error_form(std::string_view path) {
@@ -123,8 +123,8 @@ class Server::Impl {
   Impl(const ServerOptions& options, pipeline::Resources resources)
       : options_(checked(options)),
         lock_(state_folder(options)),
-        log_(options.access_log),
-        origins_(options.cors_origins, options.cors_expression),
+        log_(options.serve.access_log == "none" ? "" : options.serve.access_log),
+        origins_(options.serve.cors_origins, options.serve.cors_expression),
         hashes_(pipeline::PackedCache(options.packed_cache).hash_memo()),
         settings_(state_folder(options) / "options.json"),
         catalog_(library::find_data_dir(options.data_dir.string()), hashes_),
@@ -135,12 +135,12 @@ class Server::Impl {
         datasets_(catalog_.data()),
         trainings_(state_folder(options) / "trainings"),
         queue_(state_folder(options) / "queue.sqlite", options.queue, events_),
-        listener_({.address = options.address,
-                   .port = options.port,
-                   .certificate_file = options.certificate_file,
-                   .key_file = options.key_file,
-                   .body_bytes = options.body_bytes,
-                   .connections = options.connections},
+        listener_({.address = options.serve.address,
+                   .port = options.serve.port,
+                   .certificate_file = options.serve.certificate_file,
+                   .key_file = options.serve.key_file,
+                   .body_bytes = options.serve.body_bytes(),
+                   .connections = options.serve.max_connections},
                   {.gate = [this](const Call& call) { return gate(call); },
                    .answer = [this](const Call& call) { return answer(call); },
                    .refuse = [](int status) { return error_reply(status, refusal_text(status)); },
@@ -238,7 +238,7 @@ class Server::Impl {
   }
 
   std::optional<Reply> check_access(const Call& call) {
-    if (is_loopback(options_.address) && !is_loopback(host_name(call.header("host"))))
+    if (is_loopback(options_.serve.address) && !is_loopback(host_name(call.header("host"))))
       // A page of another site may have made its name lead to this machine.
       return error_reply(
           403, "this server only accepts requests for localhost; use --listen for other host names.");

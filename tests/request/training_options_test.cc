@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "request/serve_options.h"
 #include "request/training/base_table.h"
 #include "request/training/lora_table.h"
 
@@ -26,7 +27,7 @@ LoraTraining with(std::initializer_list<std::pair<std::string_view, std::string_
 }
 
 template <class Job>
-std::string error_of(const TrainingOption<Job>& row, std::string_view text) {
+std::string error_of(const OptionOf<Job>& row, std::string_view text) {
   Job job;
   try {
     set_option(row, job, text, "--" + std::string(row.flag));
@@ -132,7 +133,7 @@ TEST(TrainingOptions, BadValuesAreFoundInAWholeJobToo) {
 template <class Job>
 class EveryRow : public ::testing::Test {
  public:
-  static std::span<const TrainingOption<Job>> rows();
+  static std::span<const OptionOf<Job>> rows();
 };
 template <>
 std::span<const LoraOption> EveryRow<LoraTraining>::rows() {
@@ -142,7 +143,11 @@ template <>
 std::span<const BaseOption> EveryRow<BaseTraining>::rows() {
   return base_options();
 }
-using Jobs = ::testing::Types<LoraTraining, BaseTraining>;
+template <>
+std::span<const ServeOption> EveryRow<ServeOptions>::rows() {
+  return serve_options();
+}
+using Jobs = ::testing::Types<LoraTraining, BaseTraining, ServeOptions>;
 TYPED_TEST_SUITE(EveryRow, Jobs);
 
 TYPED_TEST(EveryRow, HasANameOfItsOwn) {

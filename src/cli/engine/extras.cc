@@ -30,7 +30,7 @@ struct ExtrasArguments {
   std::vector<fs::path> pictures;
   fs::path data_dir = ".";
   std::string output, format;
-  int quality = 0, threads = 0;
+  int quality = image::kUsualQuality, threads = 0;
   bool json = false, quiet = false;
 };
 

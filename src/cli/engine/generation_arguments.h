@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/arguments.h"
+#include "image/codec/codec.h"
 #include "prompt/limits.h"
 #include "request/generation_request.h"
 
@@ -22,7 +23,7 @@ struct GenerationArguments {
   std::string init_hash;                    // of the init picture that `from` was made from; "" unknown
   std::string output;                       // pattern of the file name, see output_files.h; "" the default
   std::string format;                       // png, jpg, webp; "" by the output's extension, else png
-  int quality = 80;                         // of jpg and webp
+  int quality = image::kUsualQuality;       // of jpg and webp
   std::filesystem::path preview;            // rewritten at each step; "" none
   bool json = false;                        // the result on standard output as JSON
   bool quiet = false;                       // no progress

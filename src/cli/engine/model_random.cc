@@ -25,7 +25,7 @@ using model::ParameterSpec;
 struct Options {
   std::string like;
   std::string out;
-  std::uint64_t seed = 0;
+  std::uint64_t seed;
 };
 
 Options read_options(const Arguments& given) {

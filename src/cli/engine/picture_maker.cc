@@ -52,7 +52,7 @@ void PictureMaker::show_preview(const pipeline::StepEvent& event) {
   const std::string extension = arguments_.preview.extension().string();
   const auto format = image::picture_format(extension.empty() ? "png" : extension.substr(1));
   image::save_picture(arguments_.preview, *event.preview,
-                      {.format = format, .quality = 80, .parameters = prompt::lowrank_mark(LOWRANK_VERSION)});
+                      {.format = format, .parameters = prompt::lowrank_mark(LOWRANK_VERSION)});
 }
 
 void PictureMaker::check(std::span<const request::GenerationRequest> requests,

@@ -186,7 +186,7 @@ int lora_import(const Invocation& invocation) {
       fmt::print("{}: {} from {}{}\n", printable(item.label), printable(item.file_name),
                  printable(item.url.shown()), item.size ? ", " + size_text(*item.size) : "");
   } else {
-    const int jobs = invocation.has("jobs") ? std::stoi(invocation.value("jobs")) : 3;
+    const int jobs = invocation.whole_number("jobs");
     fetch_all(importer, items, jobs, is_json || invocation.has("quiet"), outcomes);
   }
   find_records(library, outcomes);

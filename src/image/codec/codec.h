@@ -36,9 +36,11 @@ std::string picture_ending(std::span<const std::byte> bytes, const std::string& 
 // These endings, for messages: "png, jpg, jpeg, webp …".
 std::string picture_endings();
 
+inline constexpr int kUsualQuality = 80;  // of JPEG and WebP, where nobody chose one
+
 struct EncodeOptions {
   PictureFormat format = PictureFormat::kPng;
-  int quality = 80;             // 1…100, JPEG and WebP; WebP at 100 is lossless
+  int quality = kUsualQuality;  // 1…100, JPEG and WebP; WebP at 100 is lossless
   std::string parameters = {};  // UTF-8; empty: no text is stored
 };
 

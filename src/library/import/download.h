@@ -14,14 +14,16 @@
 
 namespace lowrank::library {
 
+inline constexpr std::uint64_t kUsualMaxGb = 16;  // gigabytes of a file, where nobody said otherwise
+
 struct DownloadRequest {
   Url url;
   std::string token = {}, token_hint = {};
-  std::string what;                        // for messages: "fox.safetensors"
-  std::filesystem::path folder;            // of the part; exists or is made
-  std::optional<std::uint64_t> size = {};  // exactly, where the site states it
-  std::string sha256 = {};                 // "" the site states none
-  std::uint64_t max_bytes = 16ull << 30;   // nothing larger is fetched, whatever is declared
+  std::string what;                                       // for messages: "fox.safetensors"
+  std::filesystem::path folder;                           // of the part; exists or is made
+  std::optional<std::uint64_t> size = {};                 // exactly, where the site states it
+  std::string sha256 = {};                                // "" the site states none
+  std::uint64_t max_bytes = kUsualMaxGb * 1'000'000'000;  // nothing larger is fetched, whatever is declared
 };
 
 // Called with the bytes that lie there and the whole size (0: not stated).

@@ -20,6 +20,8 @@
 
 namespace lowrank::library {
 
+inline constexpr int kUsualParallelDownloads = 3;  // where nobody said otherwise
+
 struct ImportOptions {
   std::filesystem::path to = {};  // folder instead of the one of type and base model
   std::string name = {};          // file name without extension, for a single file
@@ -29,7 +31,7 @@ struct ImportOptions {
   bool is_flat = false;        // straight into models/Lora
   bool fetches_again = false;  // also what is here already
   std::string type = {};       // of a LoRA, instead of what the site says
-  std::uint64_t max_bytes = 16ull << 30;
+  std::uint64_t max_bytes = kUsualMaxGb * 1'000'000'000;
 };
 
 // One file to fetch, with all that is known of it.

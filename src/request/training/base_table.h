@@ -3,12 +3,12 @@
 
 #include <span>
 
+#include "request/option.h"
 #include "request/training/base_options.h"
-#include "request/training/option.h"
 
 namespace lowrank::request {
 
-using BaseOption = TrainingOption<BaseTraining>;
+using BaseOption = OptionOf<BaseTraining>;
 
 std::span<const BaseOption> base_options();
 

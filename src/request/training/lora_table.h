@@ -4,12 +4,12 @@
 #include <span>
 #include <string_view>
 
+#include "request/option.h"
 #include "request/training/lora_options.h"
-#include "request/training/option.h"
 
 namespace lowrank::request {
 
-using LoraOption = TrainingOption<LoraTraining>;
+using LoraOption = OptionOf<LoraTraining>;
 
 std::span<const LoraOption> lora_options();
 // The row of a name, hyphens or underscores; nullptr: there is none.

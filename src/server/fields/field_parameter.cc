@@ -14,14 +14,6 @@
 namespace lowrank::server {
 namespace {
 
-// Rows hold views; these texts live as long as the program.
-std::string_view kept(std::string text) {
-  static std::deque<std::string> texts;
-  static std::mutex mutex;
-  const std::lock_guard lock(mutex);
-  return texts.emplace_back(std::move(text));
-}
-
 template <typename Request>
 ParameterRow parameter_of(const request::FieldRowOf<Request>& field) {
   using request::Decimal;
@@ -56,6 +48,13 @@ ParameterRow parameter_of(const request::FieldRowOf<Request>& field) {
 }
 
 }  // namespace
+
+std::string_view kept(std::string text) {
+  static std::deque<std::string> texts;
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  return texts.emplace_back(std::move(text));
+}
 
 ParameterRow field_parameter(std::string_view api) {
   const request::FieldRow* field = request::field_by_api(api);

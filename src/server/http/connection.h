@@ -10,11 +10,13 @@
 #include <cstddef>
 #include <string>
 
+#include "request/serve_options.h"
+
 namespace lowrank::server {
 
 struct ConnectionLimits {
   std::size_t head_bytes = 64u << 10;
-  std::size_t body_bytes = 256u << 20;         // of one request
+  std::size_t body_bytes = request::ServeOptions().body_bytes();  // of one request
   std::size_t all_bodies_bytes = 1024u << 20;  // of all requests that are being read or answered
   std::chrono::seconds idle{75}, head{20}, body{120}, write_stall{30};
 };

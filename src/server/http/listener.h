@@ -7,17 +7,18 @@
 #include <optional>
 #include <string>
 
+#include "request/serve_options.h"
 #include "server/http/call.h"
 #include "server/http/reply.h"
 
 namespace lowrank::server {
 
 struct ListenerOptions {
-  std::string address = "127.0.0.1";
-  int port = 7860;                         // 0: any free one
+  std::string address;
+  int port = 0;                            // 0: any free one
   std::string certificate_file, key_file;  // PEM; both empty: no TLS
-  std::size_t body_bytes = 256u << 20;
-  int connections = 256;
+  std::size_t body_bytes = request::ServeOptions().body_bytes();
+  int connections = request::ServeOptions().max_connections;
 };
 
 // A request that has been answered.

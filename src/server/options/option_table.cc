@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "image/codec/codec.h"
 #include "server/fields/field_parameter.h"
 
 namespace lowrank::server {
@@ -20,7 +21,7 @@ std::vector<OptionRow> make_options() {
       {field_parameter("CLIP_stop_at_last_layers")},
       {{.name = "samples_format", .type = kString, .standard = "\"png\"", .help = "png, jpg or webp"}},
       {{.name = "grid_format", .type = kString, .standard = "\"png\"", .help = "png, jpg or webp"}},
-      {{.name = "jpeg_quality", .type = kInteger, .standard = "80", .min = 1, .max = 100}},
+      {{.name = "jpeg_quality", .type = kInteger, .standard = kept(std::to_string(image::kUsualQuality)), .min = 1, .max = 100}},
       {{.name = "samples_save", .type = kBoolean, .standard = "true"}},
       {{.name = "grid_save", .type = kBoolean, .standard = "true"}},
       {{.name = "return_grid", .type = kBoolean, .standard = "true"}},

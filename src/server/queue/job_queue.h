@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "request/serve_options.h"
 #include "server/queue/end_journal.h"
 #include "server/queue/event_log.h"
 #include "server/queue/job.h"
@@ -23,7 +24,7 @@
 namespace lowrank::server {
 
 struct QueueOptions {
-  int max_waiting = 256;
+  int max_waiting = request::ServeOptions().max_queue;
   std::size_t max_waiting_bytes = std::size_t{1} << 30;  // of the requests that wait
   int max_attempts = 3;  // a job that ends the process is not begun more often
   Retention retention = {};

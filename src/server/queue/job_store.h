@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "request/serve_options.h"
 #include "server/queue/database.h"
 #include "server/queue/job.h"
 
@@ -16,9 +17,9 @@ namespace lowrank::server {
 
 // What is kept of jobs that have ended.
 struct Retention {
-  double seconds = 24 * 3600;                  // results
-  std::int64_t bytes = std::int64_t{1} << 30;  // results of all jobs together
-  int rows = 10'000;                           // jobs, with or without result
+  double seconds = 3600 * request::ServeOptions().keep_results_hours;  // results
+  std::int64_t bytes = request::ServeOptions().keep_results_bytes();   // results of all jobs together
+  int rows = 10'000;                                                   // jobs, with or without result
 };
 
 class JobStore {

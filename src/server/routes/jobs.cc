@@ -224,8 +224,8 @@ Reply job_preview(Services& services, const Call& call) {
   const auto preview = services.engine.board().preview();
   if (!preview || services.engine.board().snapshot().job_id != job.id)
     throw Refusal(404, "there is no preview at the moment.");
-  const auto bytes = image::encode_picture(
-      *preview, {.format = image::PictureFormat::kPng, .quality = 80, .parameters = ""});
+  const auto bytes =
+      image::encode_picture(*preview, {.format = image::PictureFormat::kPng, .parameters = ""});
   Reply reply = bytes_reply(std::string(bytes.begin(), bytes.end()), "image/png");
   reply.headers.emplace_back("Cache-Control", "no-store");
   return reply;

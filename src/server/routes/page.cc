@@ -29,7 +29,7 @@ Reply embedded_reply(const EmbeddedFile& file, const Call& call) {
 }  // namespace
 
 Reply page_index(Services& services, const Call& call) {
-  const EmbeddedFile* page = services.options.has_page ? find_embedded("/index.html") : nullptr;
+  const EmbeddedFile* page = !services.options.serve.has_no_page ? find_embedded("/index.html") : nullptr;
   if (page == nullptr) page = find_embedded("/welcome.html");
   if (page == nullptr) throw Refusal(404, "Not Found");
   return embedded_reply(*page, call);
@@ -41,7 +41,7 @@ Reply login_check(Services&, const Call&) {
 }
 
 Reply page_asset(Services& services, const Call& call) {
-  const EmbeddedFile* file = services.options.has_page ? find_embedded(call.path) : nullptr;
+  const EmbeddedFile* file = !services.options.serve.has_no_page ? find_embedded(call.path) : nullptr;
   if (file == nullptr) throw Refusal(404, "Not Found");
   return embedded_reply(*file, call);
 }

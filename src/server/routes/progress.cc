@@ -25,7 +25,7 @@ constexpr ParameterRow kInternalProgress[] = {
 EncodedPicture encoded_preview(Services& services, const image::Picture& picture) {
   const std::string name = services.settings.text("live_previews_image_format");
   const auto format = image::picture_format(name.empty() ? "png" : name);
-  const auto bytes = image::encode_picture(picture, {.format = format, .quality = 80, .parameters = ""});
+  const auto bytes = image::encode_picture(picture, {.format = format, .parameters = ""});
   const char* mime = format == image::PictureFormat::kPng    ? "image/png"
                      : format == image::PictureFormat::kJpeg ? "image/jpeg"
                                                              : "image/webp";

@@ -79,16 +79,17 @@ Reply set_options(Services& services, const Call& call) {
 }
 
 Reply cmd_flags(Services& services, const Call&) {
-  const ServerOptions& o = services.options;
+  const ServerOptions& options = services.options;
+  const request::ServeOptions& o = options.serve;
   const auto& data = services.catalog.data();
   return json_reply(
       {{"api", true},
        {"listen", !is_loopback(o.address)},
        {"server_name", o.address},
        {"port", o.port},
-       {"nowebui", !o.has_page},
-       {"api_auth", o.api_logins.empty() ? Json() : Json("set")},
-       {"gradio_auth", o.page_logins.empty() ? Json() : Json("set")},
+       {"nowebui", o.has_no_page},
+       {"api_auth", options.api_logins.empty() ? Json() : Json("set")},
+       {"gradio_auth", options.page_logins.empty() ? Json() : Json("set")},
        {"cors_allow_origins", o.cors_origins.empty() ? Json() : Json(o.cors_origins)},
        {"cors_allow_origins_regex", o.cors_expression.empty() ? Json() : Json(o.cors_expression)},
        {"tls_certfile", o.certificate_file.empty() ? Json() : Json("set")},
@@ -99,7 +100,7 @@ Reply cmd_flags(Services& services, const Call&) {
        {"vae_dir", data.vaes().string()},
        {"embeddings_dir", data.embeddings().string()},
        {"styles_file", data.styles().string()},
-       {"threads", o.threads}});
+       {"threads", options.threads}});
 }
 
 Reply unload_checkpoint(Services& services, const Call& call) {

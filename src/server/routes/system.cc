@@ -114,13 +114,13 @@ Reply metrics(Services& services, const Call&) {
 }
 
 Reply server_stop(Services& services, const Call&) {
-  if (!services.options.may_be_stopped) throw Refusal(404, "Not Found");
+  if (!services.options.serve.may_be_stopped) throw Refusal(404, "Not Found");
   services.stop();
   return bytes_reply("Stopping.", "text/plain");
 }
 
 Reply server_restart(Services& services, const Call&) {
-  if (!services.options.may_be_stopped) throw Refusal(404, "Not Found");
+  if (!services.options.serve.may_be_stopped) throw Refusal(404, "Not Found");
   throw Refusal(501, "the server cannot restart itself; use server-stop and a service manager.");
 }
 

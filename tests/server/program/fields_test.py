@@ -103,6 +103,17 @@ class Fields(unittest.TestCase):
         for name in compared:
             self.assertEqual(public[name], self.defaults[name], name)
 
+    def test_the_command_table_repeats_no_default(self):
+        """What an option is without being given stands where it is read: in the struct whose row it is, in a constant of the
+        room that uses it. Only what the command alone reads is a literal there."""
+        table = (SOURCE / "src/cli/command_table.cc").read_text()
+        self.assertEqual(sorted(re.findall(r'\.standard = ("[^"]*")', table)), ['"0"', '"0"', '"cpu"', '"sd15"'])  # threads, seed, device, like
+        download = (SOURCE / "src/library/import/download.h").read_text()
+        gigabytes = int(re.search(r"kUsualMaxGb = (\d+)", download).group(1))
+        shown = subprocess.run([LOWRANK, "lora", "import", "--help"], capture_output=True, text=True, check=True).stdout
+        self.assertIn(f"(default {gigabytes}GB)", " ".join(shown.split()))
+        self.assertIn("max_bytes = kUsualMaxGb * 1'000'000'000", download)  # as the command line reads "GB"
+
     def test_the_page_knows_no_other_names_and_offers_no_more(self):
         form = (SOURCE / "web/src/lib/form.ts").read_text()
         standard = form[form.index("export const STANDARD"):]

@@ -1,4 +1,4 @@
-#include "request/training/option.h"
+#include "request/option.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/text/text.h"
+#include "request/serve_options.h"
 #include "request/training/base_options.h"
 #include "request/training/lora_options.h"
 
@@ -43,7 +44,7 @@ std::string text_of(const std::optional<Value>& value) {
 }
 
 template <class Job>
-void check_range(const TrainingOption<Job>& row, double value, std::string_view text, std::string_view name) {
+void check_range(const OptionOf<Job>& row, double value, std::string_view text, std::string_view name) {
   if (value >= row.min && value <= row.max) return;
   if (row.max == std::numeric_limits<double>::infinity())
     throw Error(kBadInput, "{} is {}, but must be at least {}.", name, text, row.min);
@@ -63,7 +64,7 @@ Whole whole_number(std::string_view text, std::string_view name) {
 }
 
 template <class Job>
-void check_choice(const TrainingOption<Job>& row, std::string_view text, std::string_view name) {
+void check_choice(const OptionOf<Job>& row, std::string_view text, std::string_view name) {
   if (!row.only_choices) return;
   const auto choices = row.choices();
   if (std::ranges::find(choices, text) == choices.end())
@@ -72,7 +73,7 @@ void check_choice(const TrainingOption<Job>& row, std::string_view text, std::st
 
 // A plain field; its type says how text becomes a value.
 template <class Job, class Field>
-void set_field(const TrainingOption<Job>& row, Field& field, std::string_view text, std::string_view name) {
+void set_field(const OptionOf<Job>& row, Field& field, std::string_view text, std::string_view name) {
   using Value = typename Unwrapped<Field>::type;
   if constexpr (std::is_same_v<Value, bool>) {
     field = text != "false";
@@ -110,7 +111,7 @@ std::string python_text(bool value) {
 }
 
 template <class Job>
-const TrainingOption<Job>* find_option(std::span<const TrainingOption<Job>> rows, std::string_view name) {
+const OptionOf<Job>* find_option(std::span<const OptionOf<Job>> rows, std::string_view name) {
   std::string flag(name);
   std::ranges::replace(flag, '_', '-');
   for (const auto& row : rows)
@@ -120,7 +121,7 @@ const TrainingOption<Job>* find_option(std::span<const TrainingOption<Job>> rows
 }
 
 template <class Job>
-std::string option_text(const TrainingOption<Job>& row, const Job& job) {
+std::string option_text(const OptionOf<Job>& row, const Job& job) {
   return std::visit(
       [&](const auto& field) -> std::string {
         if constexpr (std::is_same_v<std::decay_t<decltype(field)>, TextField<Job>>)
@@ -132,7 +133,7 @@ std::string option_text(const TrainingOption<Job>& row, const Job& job) {
 }
 
 template <class Job>
-void set_option(const TrainingOption<Job>& row, Job& job, std::string_view text, std::string_view name) {
+void set_option(const OptionOf<Job>& row, Job& job, std::string_view text, std::string_view name) {
   if (!row.is_switch() && trim(text).empty())
     throw Error(kBadInput, "{} needs a value ({}).", name, row.value);
   if (row.is_switch() && text != "" && text != "true" && text != "false")
@@ -149,7 +150,7 @@ void set_option(const TrainingOption<Job>& row, Job& job, std::string_view text,
 }
 
 template <class Job>
-void check_options(std::span<const TrainingOption<Job>> rows, const Job& job) {
+void check_options(std::span<const OptionOf<Job>> rows, const Job& job) {
   Job scratch = job;
   for (const auto& row : rows)
     if (const std::string text = option_text(row, job); !text.empty())
@@ -157,12 +158,12 @@ void check_options(std::span<const TrainingOption<Job>> rows, const Job& job) {
 }
 
 template <class Job>
-std::string option_key(const TrainingOption<Job>& row, const Job& job) {
+std::string option_key(const OptionOf<Job>& row, const Job& job) {
   return row.key != nullptr ? row.key(job) : option_text(row, job);
 }
 
 template <class Job>
-std::string option_note(const TrainingOption<Job>& row, const Job& job) {
+std::string option_note(const OptionOf<Job>& row, const Job& job) {
   if (row.note != nullptr) return row.note(job);
   return std::visit(
       [&](const auto& field) -> std::string {
@@ -181,7 +182,7 @@ std::string option_note(const TrainingOption<Job>& row, const Job& job) {
 }
 
 template <class Job>
-std::string_view option_type(const TrainingOption<Job>& row) {
+std::string_view option_type(const OptionOf<Job>& row) {
   if (row.is_switch()) return "boolean";
   return std::visit(
       [](const auto& field) -> std::string_view {
@@ -197,16 +198,17 @@ std::string_view option_type(const TrainingOption<Job>& row) {
       row.field);
 }
 
-#define LOWRANK_INSTANTIATE(Job)                                                                           \
-  template const TrainingOption<Job>* find_option(std::span<const TrainingOption<Job>>, std::string_view); \
-  template std::string option_text(const TrainingOption<Job>&, const Job&);                                \
-  template void set_option(const TrainingOption<Job>&, Job&, std::string_view, std::string_view);          \
-  template void check_options(std::span<const TrainingOption<Job>>, const Job&);                           \
-  template std::string option_key(const TrainingOption<Job>&, const Job&);                                 \
-  template std::string option_note(const TrainingOption<Job>&, const Job&);                                \
-  template std::string_view option_type(const TrainingOption<Job>&);
+#define LOWRANK_INSTANTIATE(Job)                                                               \
+  template const OptionOf<Job>* find_option(std::span<const OptionOf<Job>>, std::string_view); \
+  template std::string option_text(const OptionOf<Job>&, const Job&);                          \
+  template void set_option(const OptionOf<Job>&, Job&, std::string_view, std::string_view);    \
+  template void check_options(std::span<const OptionOf<Job>>, const Job&);                     \
+  template std::string option_key(const OptionOf<Job>&, const Job&);                           \
+  template std::string option_note(const OptionOf<Job>&, const Job&);                          \
+  template std::string_view option_type(const OptionOf<Job>&);
 LOWRANK_INSTANTIATE(LoraTraining)
 LOWRANK_INSTANTIATE(BaseTraining)
+LOWRANK_INSTANTIATE(ServeOptions)
 #undef LOWRANK_INSTANTIATE
 
 }  // namespace lowrank::request

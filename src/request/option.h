@@ -1,7 +1,7 @@
-// A training option is one row: its name (kohya's where kohya has it, on the command line with hyphens, in requests with
-// underscores), where its value is kept, its range, its help, whether a resumed run must repeat it, and the metadata it
-// is written to. Command line, help, API, resume key and metadata are all derived from the rows, so that none of them
-// can forget an option. Defaults are those of a default-constructed `Job`.
+// An option of a training (kohya's name where kohya has it, on the command line with hyphens, in requests with
+// underscores) or of the server is one row: its name, where its value is kept, its range and its help; of a training also
+// whether a resumed run must repeat it, and the metadata it is written to. Command line, help, API, resume key and metadata
+// are all derived from the rows, so that none of them can forget an option. Defaults are those of a default-constructed `Job`.
 #pragma once
 
 #include <array>
@@ -43,11 +43,11 @@ using OptionField =
                  std::optional<std::int64_t>& (*)(Job&), std::optional<double>& (*)(Job&),
                  std::optional<std::filesystem::path>& (*)(Job&), TextField<Job>>;
 
-// Of TrainingOption::metadata, which every row must state: nothing is written.
+// Of OptionOf::metadata, which every row of a training must state: nothing is written.
 inline constexpr std::string_view kNoMetadata = "-";
 
 template <class Job>
-struct TrainingOption {
+struct OptionOf {
   std::string_view flag;        // "network-dim"
   std::string_view value = {};  // what stands behind it, "N"; empty: a switch
   std::string_view help;        // begins in lower case, no full stop, no default and no range
@@ -69,10 +69,10 @@ struct TrainingOption {
   constexpr bool is_switch() const { return value.empty(); }
 };
 
-// Whether a row says what no row may leave open; every table asserts it of its rows. (That a row with only_choices has
+// Whether a row says what no row of a training may leave open; those tables assert it of their rows. (That a row with only_choices has
 // choices is a test's: under sanitizers GCC 12 takes no function's address for a constant.)
 template <class Job>
-constexpr bool is_complete(const TrainingOption<Job>& row) {
+constexpr bool is_complete(const OptionOf<Job>& row) {
   return !row.flag.empty() && !row.help.empty() && row.on_resume != OnResume::kUnset && !row.metadata.empty();
 }
 
@@ -86,31 +86,31 @@ std::string python_text(bool value);
 
 // The row of a name or alias, hyphens or underscores; nullptr: there is none.
 template <class Job>
-const TrainingOption<Job>* find_option(std::span<const TrainingOption<Job>> rows, std::string_view name);
+const OptionOf<Job>* find_option(std::span<const OptionOf<Job>> rows, std::string_view name);
 
 // The value as text that set_option takes; "" when it is not set.
 template <class Job>
-std::string option_text(const TrainingOption<Job>& row, const Job& job);
+std::string option_text(const OptionOf<Job>& row, const Job& job);
 
 // `name` is how the user wrote it: "--network-dim", "network_dim". A switch takes "", "true" and "false". Throws
 // Error(kBadInput) naming it when the text is none of its type, out of range or none of its choices.
 template <class Job>
-void set_option(const TrainingOption<Job>& row, Job& job, std::string_view text, std::string_view name);
+void set_option(const OptionOf<Job>& row, Job& job, std::string_view text, std::string_view name);
 
 // Throws Error(kBadInput) for the first value that set_option would refuse, named by its flag.
 template <class Job>
-void check_options(std::span<const TrainingOption<Job>> rows, const Job& job);
+void check_options(std::span<const OptionOf<Job>> rows, const Job& job);
 
 // What the resume key says of the option.
 template <class Job>
-std::string option_key(const TrainingOption<Job>& row, const Job& job);
+std::string option_key(const OptionOf<Job>& row, const Job& job);
 
 // What the metadata say of it.
 template <class Job>
-std::string option_note(const TrainingOption<Job>& row, const Job& job);
+std::string option_note(const OptionOf<Job>& row, const Job& job);
 
 // JSON Schema's name of its type: "boolean", "integer", "number", "string".
 template <class Job>
-std::string_view option_type(const TrainingOption<Job>& row);
+std::string_view option_type(const OptionOf<Job>& row);
 
 }  // namespace lowrank::request
