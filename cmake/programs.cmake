@@ -103,7 +103,7 @@ if(TARGET lowrank)
 endif()
 
 # Below the prefix always the same places: the program looks for its engine and its starter model beside itself
-# (src/cli/engine_door.cc, src/library/data_dir.cc), so the whole may be moved.
+# (src/cli/engine_loader.cc, src/library/data_dir.cc), so the whole may be moved.
 if(TARGET lowrank)
   install(TARGETS lowrank RUNTIME DESTINATION bin)
   install(FILES ${documents}/lowrank.1 DESTINATION share/man/man1)

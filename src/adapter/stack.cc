@@ -144,8 +144,8 @@ void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& une
     if (active_[i].unet_factor) factors_[i] = active_[i].unet_factor(1, 1);
   acts_.assign(active_.size(), true);
   text_acts_.assign(active_.size(), true);
-  take_call(0, acts_);
-  take_call(0, text_acts_);
+  update_activity(0, acts_);
+  update_activity(0, text_acts_);
   unet_plan_ = std::move(unet_plan);
   text_plan_ = std::move(text_plan);
   copied_ = affordable_copies();
@@ -270,7 +270,7 @@ void AdapterStack::set_step(int step, int steps) {
   refill(unet_plan_, changed);
 }
 
-std::set<std::size_t> AdapterStack::take_call(int call, std::vector<bool>& acts) const {
+std::set<std::size_t> AdapterStack::update_activity(int call, std::vector<bool>& acts) const {
   std::set<std::size_t> changed;
   for (std::size_t i = 0; i < active_.size(); ++i) {
     if (!active_[i].acts_at) continue;
@@ -282,11 +282,11 @@ std::set<std::size_t> AdapterStack::take_call(int call, std::vector<bool>& acts)
 }
 
 void AdapterStack::set_call(int call) {
-  refill(unet_plan_, take_call(call, acts_));
+  refill(unet_plan_, update_activity(call, acts_));
 }
 
 void AdapterStack::set_text_call(int call) {
-  refill(text_plan_, take_call(call, text_acts_));
+  refill(text_plan_, update_activity(call, text_acts_));
 }
 
 void AdapterStack::refill(const Plan& plan, const std::set<std::size_t>& changed) {

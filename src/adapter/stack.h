@@ -106,7 +106,7 @@ class AdapterStack {
   void add_part(std::vector<Part>& parts, const Change& change) const;
   void fill(const Plan& plan);
   void refill(const Plan& plan, const std::set<std::size_t>& changed);
-  std::set<std::size_t> take_call(int call, std::vector<bool>& acts) const;
+  std::set<std::size_t> update_activity(int call, std::vector<bool>& acts) const;
   double base_norm_squared(const model::Layer& layer);
   void measure(const ActiveAdapter& active, ApplyReport& report);
 

@@ -8,8 +8,8 @@ namespace lowrank::cli {
 
 std::string Arguments::value(std::string_view flag) const {
   if (const auto given = options.find(flag); given != options.end()) return given->second.back();
-  const auto standard = defaults.find(flag);
-  return standard == defaults.end() ? "" : standard->second;
+  const auto found = defaults.find(flag);
+  return found == defaults.end() ? "" : found->second;
 }
 
 std::vector<std::string> Arguments::values(std::string_view flag) const {
@@ -29,7 +29,7 @@ std::string write_call(std::string_view command, const Arguments& arguments) {
   const nlohmann::json call = {{"command", command},
                                {"options", arguments.options},
                                {"defaults", arguments.defaults},
-                               {"places", arguments.places}};
+                               {"places", arguments.positionals}};
   // Names of files may hold any byte.
   return call.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -41,7 +41,7 @@ CommandText read_call(std::string_view text) {
     read.arguments.options[flag] = values.get<std::vector<std::string>>();
   for (const auto& [flag, value] : call.at("defaults").items())
     read.arguments.defaults[flag] = value.get<std::string>();
-  read.arguments.places = call.at("places").get<std::vector<std::string>>();
+  read.arguments.positionals = call.at("places").get<std::vector<std::string>>();
   return read;
 }
 

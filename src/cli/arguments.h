@@ -14,7 +14,7 @@ struct Arguments {
   std::map<std::string, std::vector<std::string>, std::less<>> options;
   // Of the command's options that were not given: the command table's default, where it has one.
   std::map<std::string, std::string, std::less<>> defaults;
-  std::vector<std::string> places;  // what stands between the options
+  std::vector<std::string> positionals;  // what stands between the options
 
   bool has(std::string_view flag) const { return options.find(flag) != options.end(); }
   // The last one given, else the default, else "".
@@ -26,7 +26,7 @@ struct Arguments {
   double number(std::string_view flag) const;
 };
 
-// The text that crosses the seam: see seam.h.
+// The text that is handed to the engine: see engine_interface.h.
 std::string write_call(std::string_view command, const Arguments& arguments);
 
 struct CommandText {

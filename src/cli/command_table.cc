@@ -42,7 +42,7 @@ OptionRow row_of(const request::OptionOf<Job>& row) {
                          request::set_option(row, scratch, text, fmt::format("--{}", row.flag));
                        },
                    .names = row.place == request::Place::kCheckpoint ? Names::kCheckpoint : Names::kNone};
-  if (!row.is_switch()) option.standard = request::option_text(row, Job());
+  if (!row.is_switch()) option.default_value = request::option_text(row, Job());
   if (row.choices != nullptr) option.choices = row.choices();
   for (const auto alias : row.aliases)
     if (!alias.empty()) option.aliases.emplace_back(alias);
@@ -59,11 +59,11 @@ std::vector<OptionRow> rows_of(std::span<const request::OptionOf<Job>> rows, std
 
 // clang-format off
 const OptionRow kDataDir = {.flag = "data-dir", .value = "DIR", .help = "folder that contains models/, embeddings/ and styles.csv", .kind = kFolder};
-const OptionRow kThreads = {.flag = "threads", .value = "N", .help = "number of threads; 0: all cores", .kind = kInteger, .min = 0, .max = 1024, .standard = "0"};
+const OptionRow kThreads = {.flag = "threads", .value = "N", .help = "number of threads; 0: all cores", .kind = kInteger, .min = 0, .max = 1024, .default_value = "0"};
 const OptionRow kInt8 = {.flag = "int8", .help = "store the U-Net's weights in 8 bits: half the memory, slightly different pictures"};
-const OptionRow kPromptLimits = {.flag = "prompt-limits", .value = "LIST", .help = "limits for the complexity of a prompt; memory in MB, 0: what is available", .standard = prompt::prompt_limits_text()};
+const OptionRow kPromptLimits = {.flag = "prompt-limits", .value = "LIST", .help = "limits for the complexity of a prompt; memory in MB, 0: what is available", .default_value = prompt::prompt_limits_text()};
 const OptionRow kFormat = {.flag = "format", .value = "NAME", .help = "file format (default: from the extension of --output, else png)", .choices = {"png", "jpg", "jpeg", "webp"}, .only_choices = true};
-const OptionRow kQuality = {.flag = "quality", .value = "N", .help = "quality of jpg and webp", .kind = kInteger, .min = 1, .max = 100, .standard = std::to_string(image::kUsualQuality)};
+const OptionRow kQuality = {.flag = "quality", .value = "N", .help = "quality of jpg and webp", .kind = kInteger, .min = 1, .max = 100, .default_value = std::to_string(image::kUsualQuality)};
 const OptionRow kJson = {.flag = "json", .help = "print the result as JSON"};
 
 // What `txt2img` takes beside the fields of a request.
@@ -80,7 +80,7 @@ const std::vector<OptionRow> kGeneration = {
     kThreads,
     kInt8,
     kPromptLimits,
-    {.flag = "device", .value = "NAME", .help = "compute device", .standard = "cpu", .choices = {"cpu"}},
+    {.flag = "device", .value = "NAME", .help = "compute device", .default_value = "cpu", .choices = {"cpu"}},
     kJson,
     {.flag = "quiet", .letter = 'q', .help = "show no progress"},
 };
@@ -142,8 +142,8 @@ const std::vector<OptionRow> kFilters = {
     kJson,
 };
 
-const PlaceRow kLoraName = {.name = "NAME", .help = "a LoRA by name, alias, folder/name, former name, hash or file", .kind = kFile, .names = Names::kLora};
-const PlaceRow kRecipeName = {.name = "NAME", .help = "name of the recipe", .names = Names::kRecipe};
+const PositionalRow kLoraName = {.name = "NAME", .help = "a LoRA by name, alias, folder/name, former name, hash or file", .kind = kFile, .names = Names::kLora};
+const PositionalRow kRecipeName = {.name = "NAME", .help = "name of the recipe", .names = Names::kRecipe};
 // In which a prompt may come.
 const std::vector<std::string> kPromptFlags = {"prompt", "from", "recipe", "style"};
 const OptionRow kReplace = {.flag = "replace", .help = "overwrite an existing recipe of this name"};
@@ -183,8 +183,8 @@ OptionRow field_option(const request::FieldRowOf<Request>& row) {
   const auto choices = row.traits.choices != nullptr ? row.traits.choices() : row.words;
   option.choices.assign(choices.begin(), choices.end());
   if (!option.is_switch() && !option.is_repeatable)
-    option.standard = request::field_text(Request{}, row).value_or("");
-  if (option.standard.empty() && row.traits.first_is_default) option.standard = choices.front();
+    option.default_value = request::field_text(Request{}, row).value_or("");
+  if (option.default_value.empty() && row.traits.first_is_default) option.default_value = choices.front();
   return option;
 }
 
@@ -230,7 +230,7 @@ std::vector<OptionRow> extras_options() {
 // clang-format off
 std::vector<CommandRow> make_table() {
   const std::vector<OptionRow> generation = generation_options(request::ReadBy::kTxt2img);
-  const PlaceRow files = {.name = "FILE", .help = "a picture", .kind = kFile, .is_repeatable = true};
+  const PositionalRow files = {.name = "FILE", .help = "a picture", .kind = kFile, .is_repeatable = true};
   return {
       {.name = "txt2img", .summary = "generate pictures from a prompt", .side = Side::kEngine, .options = generation,
        .needs = {{kPromptFlags, "a prompt: -p \"a red fox in the snow\", or --from FILE to repeat a picture"}},
@@ -246,7 +246,7 @@ std::vector<CommandRow> make_table() {
                     {"img2img -i photos/ -p \"watercolour\" --denoising 0.5 -o \"painted/[name]\"", "every picture of a folder"},
                     {"img2img --from hat.png -i fox.png -m mask.png --seed 7", "the same settings with another seed"}},
        .more = "As in A1111, about --denoising times --steps steps are run; --fix-steps runs all of them. Without --width and --height, the result has the init picture's size; with a mask and the inpaint area 'Only masked', the masked area is generated at the checkpoint's native size and pasted back. A mask is white where the picture is repainted; in a picture with transparency, the opaque area is the mask. Inpainting checkpoints, whose U-Net has 9 input channels, are recognised."},
-      {.name = "extras", .summary = "upscale finished pictures", .side = Side::kEngine, .places = {files}, .options = extras_options(),
+      {.name = "extras", .summary = "upscale finished pictures", .side = Side::kEngine, .positionals = {files}, .options = extras_options(),
        .examples = {{"extras fox.png --upscaler Lanczos --scale 2 -o large.png", ""},
                     {"extras photos/ --upscaler 4x-UltraSharp --width 2048 --height 2048 -o large/", "every picture of a folder, with a model from models/ESRGAN"}},
        .more = "Upscalers: None, Lanczos, Nearest, and ESRGAN-type models (ESRGAN, BSRGAN, Real-ESRGAN) in models/ESRGAN and models/RealESRGAN, given without their extension. --width and --height upscale to a size; with --crop False the result covers that size and is not cropped. When scaling by a factor, sides are rounded down to multiples of 8, as in A1111."},
@@ -277,18 +277,18 @@ std::vector<CommandRow> make_table() {
       {.name = "model list", .summary = "list the checkpoints", .run = model_list, .options = kList,
        .examples = {{"model list", ""}}},
       {.name = "model inspect", .summary = "describe a checkpoint", .run = model_inspect,
-       .places = {{.name = "NAME", .help = "a checkpoint by name or file", .kind = kFile, .names = Names::kCheckpoint}}, .options = kCollection,
+       .positionals = {{.name = "NAME", .help = "a checkpoint by name or file", .kind = kFile, .names = Names::kCheckpoint}}, .options = kCollection,
        .examples = {{"model inspect starter", ""}}},
       {.name = "model random", .summary = "write a checkpoint with random weights, for benchmarks", .side = Side::kEngine,
-       .options = {{.flag = "like", .value = "SHAPE", .help = "model whose dimensions to use", .standard = "sd15", .choices = {"sd15", "starter", "tiny"}, .only_choices = true},
+       .options = {{.flag = "like", .value = "SHAPE", .help = "model whose dimensions to use", .default_value = "sd15", .choices = {"sd15", "starter", "tiny"}, .only_choices = true},
                    {.flag = "out", .letter = 'o', .value = "FILE", .help = "output file, .safetensors", .kind = kFile, .aliases = {"output"}},
-                   {.flag = "seed", .value = "N", .help = "random seed", .kind = kInteger, .min = 0, .max = 2147483647, .standard = "0"}},
+                   {.flag = "seed", .value = "N", .help = "random seed", .kind = kInteger, .min = 0, .max = 2147483647, .default_value = "0"}},
        .needs = {{{"out"}, "an output file: --out FILE.safetensors"}},
        .examples = {{"model random --like sd15 --out random.safetensors", "2 GB of float16"}}},
       {.name = "lora list", .summary = "list the LoRAs", .run = lora_list, .options = kFilters,
        .examples = {{"lora list", ""}, {"lora list --type style --fits default --sort rating", "styles that fit the default checkpoint, best first"}, {"lora list --names", "for scripts; --json gives more detail"}}},
       {.name = "lora find", .summary = "search names, trigger words, tags, notes and descriptions", .run = lora_find,
-       .places = {{.name = "WORD", .help = "words that must all occur; prefixes match", .is_repeatable = true}}, .options = kFilters,
+       .positionals = {{.name = "WORD", .help = "words that must all occur; prefixes match", .is_repeatable = true}}, .options = kFilters,
        .examples = {{"lora find 3dmm style", ""}, {"lora find head --type character --max-size 50MB", ""}}},
       {.name = "lora scan", .summary = "update the index of the collection, optionally with hashes", .run = lora_scan,
        .options = {kDataDir, kJson, {.flag = "hash", .help = "hash every file that has no hash yet"}, {.flag = "rebuild", .help = "rebuild the index from the files"},
@@ -296,44 +296,44 @@ std::vector<CommandRow> make_table() {
        .examples = {{"lora scan --hash", "all LoRAs can then be found by hash"}, {"lora scan --watch", ""}},
        .more = "Every command updates the index automatically; this one is for the first scan and for hashes. The index is in ~/.cache/lowrank and can be deleted at any time, as it is rebuilt from the files."},
       {.name = "lora show", .summary = "show what a LoRA is for: trigger words, base model, training", .run = lora_show,
-       .places = {kLoraName}, .options = kCollection,
+       .positionals = {kLoraName}, .options = kCollection,
        .examples = {{"lora show 3dmm_style", ""}}},
       {.name = "lora inspect", .summary = "show the contents of a LoRA file, module by module", .run = lora_inspect,
-       .places = {kLoraName},
+       .positionals = {kLoraName},
        .options = {kDataDir, kJson, {.flag = "all", .help = "list every module instead of a summary"}},
        .examples = {{"lora inspect 3dmm_style --all", ""}}},
-      {.name = "lora why", .summary = "explain whether and how a LoRA applies, and to which checkpoints", .run = lora_why, .places = {kLoraName},
+      {.name = "lora why", .summary = "explain whether and how a LoRA applies, and to which checkpoints", .run = lora_why, .positionals = {kLoraName},
        .options = {{.flag = "model", .value = "NAME", .help = "checkpoint by name or file (default: the newest)", .kind = kFile, .names = Names::kCheckpoint}, kDataDir, kJson},
        .examples = {{"lora why 3dmm_style --model starter", ""}}, .more = "Only the file headers are read; no weights are loaded."},
       {.name = "lora tag", .summary = "show, add or remove tags of a LoRA", .run = lora_tag,
-       .places = {kLoraName, {.name = "TAG", .help = "a tag to add", .is_required = false, .is_repeatable = true}},
+       .positionals = {kLoraName, {.name = "TAG", .help = "a tag to add", .is_required = false, .is_repeatable = true}},
        .options = {{.flag = "remove", .help = "remove these tags instead"}, kDataDir, kJson},
        .examples = {{"lora tag character_zorbo robot grey", ""}, {"lora tag character_zorbo grey --remove", ""}}},
       {.name = "lora type", .summary = "set the type of a LoRA", .run = lora_type,
-       .places = {kLoraName, {.name = "TYPE", .help = "character, style, concept, pose, clothing or object; auto: detect it from the files", .choices = {"character", "style", "concept", "pose", "clothing", "object", "auto"}}},
+       .positionals = {kLoraName, {.name = "TYPE", .help = "character, style, concept, pose, clothing or object; auto: detect it from the files", .choices = {"character", "style", "concept", "pose", "clothing", "object", "auto"}}},
        .options = kCollection, .examples = {{"lora type character_zorbo character", ""}}},
       {.name = "lora note", .summary = "show or write notes, trigger words and the preferred weight of a LoRA", .run = lora_note,
-       .places = {kLoraName, {.name = "TEXT", .help = "the new notes", .is_required = false}},
+       .positionals = {kLoraName, {.name = "TEXT", .help = "the new notes", .is_required = false}},
        .options = {{.flag = "append", .help = "add TEXT to the notes as a new line"}, {.flag = "trigger", .value = "TEXT", .help = "text to add to a prompt"},
                    {.flag = "negative", .value = "TEXT", .help = "text to add to a negative prompt"}, {.flag = "weight", .value = "W", .help = "preferred weight; 0 removes it"},
                    {.flag = "description", .value = "TEXT", .help = "description"}, kDataDir, kJson},
        .examples = {{"lora note character_zorbo \"best below 0.8\" --weight 0.7 --trigger zorbo", ""}}, .more = "Everything is written to NAME.json next to the file, as in A1111; if that folder is not writable, and for the starter LoRAs, to ~/.local/share/lowrank."},
       {.name = "lora rate", .summary = "rate a LoRA with one to five stars", .run = lora_rate,
-       .places = {kLoraName, {.name = "STARS", .help = "1 to 5; 0 removes the rating"}}, .options = kCollection, .examples = {{"lora rate character_zorbo 5", ""}}},
+       .positionals = {kLoraName, {.name = "STARS", .help = "1 to 5; 0 removes the rating"}}, .options = kCollection, .examples = {{"lora rate character_zorbo 5", ""}}},
       {.name = "lora preview", .summary = "show, set or remove the preview picture of a LoRA", .run = lora_preview,
-       .places = {kLoraName, {.name = "PICTURE", .help = "the new preview", .kind = kFile, .is_required = false}},
+       .positionals = {kLoraName, {.name = "PICTURE", .help = "the new preview", .kind = kFile, .is_required = false}},
        .options = {{.flag = "remove", .help = "remove the preview"}, kDataDir, kJson}, .examples = {{"lora preview character_zorbo", "prints its path; add a picture to set it"}}},
       {.name = "lora dedupe", .summary = "show duplicate files and ambiguous names", .run = lora_dedupe, .options = kCollection,
        .examples = {{"lora dedupe", ""}}, .more = "Nothing is deleted. Files of equal size are hashed to compare them."},
       {.name = "lora missing", .summary = "show which models a prompt or picture needs, which are here, and where to get the rest", .run = lora_missing,
-       .places = {{.name = "WHAT", .help = "pictures, text files or a prompt in quotes; -: standard input (default: all recipes)", .kind = kFile, .is_required = false, .is_repeatable = true}},
+       .positionals = {{.name = "WHAT", .help = "pictures, text files or a prompt in quotes; -: standard input (default: all recipes)", .kind = kFile, .is_required = false, .is_repeatable = true}},
        .options = {{.flag = "hash", .help = "first hash LoRAs that have no hash yet"}, kDataDir, kJson},
        .examples = {{"lora missing friend.png", ""}, {"lora missing \"a fox <lora:foxy:0.8>\"", ""}}},
       {.name = "lora import", .summary = "import LoRAs from Civitai, Hugging Face or a file", .run = lora_import,
-       .places = {{.name = "SOURCE", .help = "a civitai.com or huggingface.co page, owner/repo[@revision][:file], a hash, or a file", .kind = kFile, .is_repeatable = true}},
+       .positionals = {{.name = "SOURCE", .help = "a civitai.com or huggingface.co page, owner/repo[@revision][:file], a hash, or a file", .kind = kFile, .is_repeatable = true}},
        .options = {{.flag = "to", .value = "DIR", .help = "import into this folder instead of the one for its type and base model", .kind = kFolder}, {.flag = "flat", .help = "import directly into models/Lora"},
                    {.flag = "name", .value = "NAME", .help = "file name without extension, for a single file"}, {.flag = "kind", .value = "KIND", .help = "kind of model, if the site does not say", .choices = {"lora", "checkpoint", "vae", "embedding", "upscaler"}, .only_choices = true},
-                   {.flag = "jobs", .letter = 'j', .value = "N", .help = "number of parallel downloads", .kind = kInteger, .min = 1, .max = 16, .standard = std::to_string(library::kUsualParallelDownloads)}, {.flag = "max-size", .value = "SIZE", .help = "do not download larger files", .standard = fmt::format("{}GB", library::kUsualMaxGb)},
+                   {.flag = "jobs", .letter = 'j', .value = "N", .help = "number of parallel downloads", .kind = kInteger, .min = 1, .max = 16, .default_value = std::to_string(library::kUsualParallelDownloads)}, {.flag = "max-size", .value = "SIZE", .help = "do not download larger files", .default_value = fmt::format("{}GB", library::kUsualMaxGb)},
                    {.flag = "allow-pickle", .help = "also accept .pt, .ckpt and .bin; no code in them is ever executed"}, {.flag = "no-preview", .help = "do not download the preview picture"},
                    {.flag = "metadata-only", .help = "SOURCE is an existing LoRA: download only its metadata from Civitai, by its hash"},
                    {.flag = "from-metadata", .help = "offline: take trigger words, base model and preview from the file's own metadata"},
@@ -341,35 +341,35 @@ std::vector<CommandRow> make_table() {
        .examples = {{"lora import \"https://civitai.com/models/123/fox?modelVersionId=456\"", ""}, {"lora import owner/repo:fox.safetensors", ""}, {"lora import 0123456789ab", "by AutoV3 or any other hash known to Civitai"}, {"lora import fox.safetensors --from-metadata", ""}},
        .more = "Size and SHA-256 are verified before a file is moved into place; an interrupted download resumes where it stopped. Tokens are read from $CIVITAI_TOKEN and $HF_TOKEN, or from ~/.config/lowrank/tokens (mode 600; lines 'civitai = ...' and 'huggingface = ...'), and are sent only to their own site. $LOWRANK_CIVITAI_URL and $HF_ENDPOINT set other base URLs."},
       {.name = "lora check-updates", .summary = "check the sites for newer versions of imported LoRAs", .run = lora_check_updates,
-       .places = {{.name = "NAME", .help = "only these LoRAs", .kind = kFile, .is_required = false, .is_repeatable = true, .names = Names::kLora}}, .options = kCollection,
+       .positionals = {{.name = "NAME", .help = "only these LoRAs", .kind = kFile, .is_required = false, .is_repeatable = true, .names = Names::kLora}}, .options = kCollection,
        .examples = {{"lora check-updates", ""}}},
       {.name = "recipe save", .summary = "save a named set of LoRAs, weights and prompt text", .run = recipe_save,
-       .places = {{.name = "NAME", .help = "name of the recipe"}},
+       .positionals = {{.name = "NAME", .help = "name of the recipe"}},
        .options = {{.flag = "lora", .value = "NAME:WEIGHT", .help = "a LoRA of the set; may be given several times", .is_repeatable = true}, {.flag = "prompt", .letter = 'p', .value = "TEXT", .help = "text to add to a prompt; tags in it count as --lora"},
                    {.flag = "negative", .letter = 'n', .value = "TEXT", .help = "text to add to a negative prompt"}, {.flag = "from", .value = "FILE", .help = "take LoRAs and prompts from a picture", .kind = kFile},
                    {.flag = "notes", .value = "TEXT", .help = "your own notes"}, kReplace, kDataDir, kJson},
        .examples = {{"recipe save soft3d --lora 3dmm_style:0.8 -p \"3dmm style\"", ""}, {"recipe save fox --from fox.png", ""}, {"txt2img -p \"a cat\" --recipe soft3d", "use the recipe"}}},
       {.name = "recipe list", .summary = "list the recipes", .run = recipe_list, .options = kList, .examples = {{"recipe list", ""}}},
-      {.name = "recipe show", .summary = "show a recipe and what it adds to a prompt", .run = recipe_show, .places = {kRecipeName}, .options = kCollection, .examples = {{"recipe show soft3d", ""}}},
-      {.name = "recipe export", .summary = "print a recipe as JSON, with the hashes of its LoRAs", .run = recipe_export, .places = {kRecipeName},
+      {.name = "recipe show", .summary = "show a recipe and what it adds to a prompt", .run = recipe_show, .positionals = {kRecipeName}, .options = kCollection, .examples = {{"recipe show soft3d", ""}}},
+      {.name = "recipe export", .summary = "print a recipe as JSON, with the hashes of its LoRAs", .run = recipe_export, .positionals = {kRecipeName},
        .options = {{.flag = "output", .letter = 'o', .value = "FILE", .help = "output file (default: standard output)", .kind = kFile}, kDataDir}, .examples = {{"recipe export soft3d -o soft3d.json", ""}}},
-      {.name = "recipe import", .summary = "import an exported recipe", .run = recipe_import, .places = {{.name = "FILE", .help = "the recipe's JSON file", .kind = kFile}},
+      {.name = "recipe import", .summary = "import an exported recipe", .run = recipe_import, .positionals = {{.name = "FILE", .help = "the recipe's JSON file", .kind = kFile}},
        .options = {{.flag = "name", .value = "NAME", .help = "name to save it under (default: its own)"}, kReplace, kDataDir, kJson}, .examples = {{"recipe import soft3d.json --name from-a-friend", ""}}},
-      {.name = "recipe remove", .summary = "remove a recipe", .run = recipe_remove, .places = {kRecipeName}, .options = {kDataDir}, .examples = {{"recipe remove soft3d", ""}}},
+      {.name = "recipe remove", .summary = "remove a recipe", .run = recipe_remove, .positionals = {kRecipeName}, .options = {kDataDir}, .examples = {{"recipe remove soft3d", ""}}},
       {.name = "prompt explain", .summary = "show how a prompt is read: schedules, chunks, tokens, weights, tags", .run = prompt_explain,
-       .places = {{.name = "PROMPT", .help = "the prompt, in quotes"}}, .options = explain_options(),
+       .positionals = {{.name = "PROMPT", .help = "the prompt, in quotes"}}, .options = explain_options(),
        .examples = {{"prompt explain \"a (red:1.3) [fox:cat:0.5] <lora:3dmm_style:0.8>\"", ""}}},
-      {.name = "png-info", .summary = "read the settings stored in pictures (png, jpg, webp)", .run = png_info, .places = {files}, .options = {kJson},
+      {.name = "png-info", .summary = "read the settings stored in pictures (png, jpg, webp)", .run = png_info, .positionals = {files}, .options = {kJson},
        .examples = {{"png-info fox.png", ""}}},
-      {.name = "contact-sheet", .summary = "arrange pictures on one sheet with captions", .run = contact_sheet, .places = {files},
-       .options = {{.flag = "columns", .value = "N", .help = "pictures per row", .kind = kInteger, .min = 1, .max = 64, .standard = "4"},
-                   {.flag = "output", .letter = 'o', .value = "FILE", .help = "output file: .png, .jpg or .webp", .kind = kFile, .standard = "contact-sheet.png"},
+      {.name = "contact-sheet", .summary = "arrange pictures on one sheet with captions", .run = contact_sheet, .positionals = {files},
+       .options = {{.flag = "columns", .value = "N", .help = "pictures per row", .kind = kInteger, .min = 1, .max = 64, .default_value = "4"},
+                   {.flag = "output", .letter = 'o', .value = "FILE", .help = "output file: .png, .jpg or .webp", .kind = kFile, .default_value = "contact-sheet.png"},
                    {.flag = "caption", .value = "TEXT", .help = "captions, one per picture and in the same order (default: the first line of its settings)", .is_repeatable = true}},
        .examples = {{"contact-sheet --columns 2 -o sheet.png without.png with.png", ""}}},
       {.name = "bench", .summary = "measure the speed and memory use on this machine", .side = Side::kEngine, .options = generation,
        .examples = {{"bench --size 512x512 --steps 3", "time and memory for a picture of this size"}}},
       {.name = "completion", .summary = "print a shell completion script", .run = completion,
-       .places = {{.name = "SHELL", .help = "bash, zsh or fish", .choices = {"bash", "zsh", "fish"}}},
+       .positionals = {{.name = "SHELL", .help = "bash, zsh or fish", .choices = {"bash", "zsh", "fish"}}},
        .examples = {{"completion bash > lowrank.bash", "then: source lowrank.bash; make install installs it"}}},
       {.name = "man", .summary = "print the manual page", .run = man, .examples = {{"man | man -l -", ""}}},
       {.name = "version", .summary = "print the version", .run = version, .examples = {{"version", ""}}},

@@ -1,4 +1,4 @@
-// The one list of what `lowrank` can be asked: every command with its options, places and examples. The
+// The one list of what `lowrank` can be asked: every command with its options, positionals and examples. The
 // parser, the help, the shells' completion and the man page read it, so that a row added here exists in all
 // of them.
 #pragma once
@@ -29,7 +29,7 @@ struct OptionRow {
   std::string help = {};   // begins in lower case, no full stop
   ValueKind kind = ValueKind::kText;
   double min = -std::numeric_limits<double>::infinity(), max = std::numeric_limits<double>::infinity();
-  std::string standard = {};              // the value without the option, as text; empty: none worth telling
+  std::string default_value = {};         // the value without the option, as text; empty: none worth telling
   std::vector<std::string> choices = {};  // offered by completion
   bool only_choices = false;              // nothing else is taken
   std::vector<std::string> aliases = {};  // other long names, A1111's API's for example
@@ -42,7 +42,7 @@ struct OptionRow {
   bool is_switch() const { return value.empty(); }
 };
 
-struct PlaceRow {
+struct PositionalRow {
   std::string name = {};  // "FILE"
   std::string help = {};
   ValueKind kind = ValueKind::kText;
@@ -70,7 +70,7 @@ struct CommandRow {
   std::string summary = {};
   Side side = Side::kLight;
   int (*run)(const Invocation& invocation) = nullptr;  // light commands; an exit status
-  std::vector<PlaceRow> places = {};
+  std::vector<PositionalRow> positionals = {};
   std::vector<OptionRow> options = {};
   std::vector<NeedRow> needs = {};
   std::vector<Example> examples = {};

@@ -52,21 +52,21 @@ std::string wrap(std::string_view text, std::size_t width, std::size_t indent) {
 std::string usage(const CommandRow& command) {
   std::string text = "lowrank " + command.name;
   if (!command.options.empty()) text += " [OPTIONS]";
-  for (const auto& place : command.places) {
-    const std::string word = place.name + (place.is_repeatable ? "..." : "");
-    text += place.is_required ? " " + word : " [" + word + "]";
+  for (const auto& positional : command.positionals) {
+    const std::string word = positional.name + (positional.is_repeatable ? "..." : "");
+    text += positional.is_required ? " " + word : " [" + word + "]";
   }
   return text;
 }
 
 std::string option_facts(const OptionRow& option) {
   std::vector<std::string> facts;
-  if (!option.standard.empty()) facts.push_back("default " + option.standard);
+  if (!option.default_value.empty()) facts.push_back("default " + option.default_value);
   const bool has_max = option.max < std::numeric_limits<double>::infinity();
   if (has_max && option.max < 1e6) {
     facts.push_back(fmt::format("{} to {}", option.min, option.max));
   } else if (option.min > -std::numeric_limits<double>::infinity() && option.min > -1e6 &&
-             option.standard != "-1") {
+             option.default_value != "-1") {
     facts.push_back(fmt::format("at least {}", option.min));
   }
   if (!option.choices.empty() && option.choices.size() <= 5)
@@ -79,9 +79,10 @@ std::string command_help(const CommandRow& command) {
   const std::size_t width = terminal_width();
   std::string text =
       fmt::format("lowrank {}: {}\n\nUsage: {}\n", command.name, command.summary, usage(command));
-  if (!command.places.empty()) {
+  if (!command.positionals.empty()) {
     text += "\n";
-    for (const auto& place : command.places) text += fmt::format("  {:<10} {}\n", place.name, place.help);
+    for (const auto& positional : command.positionals)
+      text += fmt::format("  {:<10} {}\n", positional.name, positional.help);
   }
   if (!command.options.empty()) {
     text += "\nOptions:\n";

@@ -105,29 +105,30 @@ WrittenOption read_option(const CommandRow& command, const std::string& word) {
 }
 
 void check_places(const Invocation& invocation) {
-  const auto& rows = invocation.command->places;
+  const auto& rows = invocation.command->positionals;
   std::size_t required = 0;
   for (const auto& row : rows) required += row.is_required ? 1 : 0;
-  if (invocation.places.size() < required)
+  if (invocation.positionals.size() < required)
     throw Error(kBadInput, "{} needs {}: {}; see 'lowrank {} --help'.", invocation.command->name,
-                rows[invocation.places.size()].name, rows[invocation.places.size()].help,
+                rows[invocation.positionals.size()].name, rows[invocation.positionals.size()].help,
                 invocation.command->name);
   const bool open_end = !rows.empty() && rows.back().is_repeatable;
-  if (rows.empty() && !invocation.places.empty() && find_option(*invocation.command, "prompt") != nullptr &&
-      !invocation.has("prompt"))
+  if (rows.empty() && !invocation.positionals.empty() &&
+      find_option(*invocation.command, "prompt") != nullptr && !invocation.has("prompt"))
     throw Error(kBadInput, "unexpected argument '{0}' of {1}; if it is the prompt, write -p \"{0}\".",
-                invocation.places.front(), invocation.command->name);
-  if (!open_end && invocation.places.size() > rows.size())
+                invocation.positionals.front(), invocation.command->name);
+  if (!open_end && invocation.positionals.size() > rows.size())
     throw Error(kBadInput, "unexpected argument '{}' of {}; put text with spaces in quotes.",
-                invocation.places[rows.size()], invocation.command->name);
+                invocation.positionals[rows.size()], invocation.command->name);
   for (const NeedRow& need : invocation.command->needs)
     if (std::ranges::none_of(need.flags, [&](const std::string& flag) { return invocation.has(flag); }))
       throw Error(kBadInput, "{} needs {}; see 'lowrank {} --help'.", invocation.command->name, need.says,
                   invocation.command->name);
-  for (std::size_t i = 0; i < invocation.places.size(); ++i) {
-    const PlaceRow& row = rows[std::min(i, rows.size() - 1)];
-    if (!row.choices.empty() && std::ranges::find(row.choices, invocation.places[i]) == row.choices.end())
-      throw Error(kBadInput, "{} is '{}', but must be one of {}.", row.name, invocation.places[i],
+  for (std::size_t i = 0; i < invocation.positionals.size(); ++i) {
+    const PositionalRow& row = rows[std::min(i, rows.size() - 1)];
+    if (!row.choices.empty() &&
+        std::ranges::find(row.choices, invocation.positionals[i]) == row.choices.end())
+      throw Error(kBadInput, "{} is '{}', but must be one of {}.", row.name, invocation.positionals[i],
                   fmt::join(row.choices, ", "));
   }
 }
@@ -141,8 +142,8 @@ void complete(Invocation& invocation) {
     }
   }
   for (const OptionRow& option : invocation.command->options)
-    if (!option.standard.empty() && !invocation.has(option.flag))
-      invocation.defaults[option.flag] = option.standard;
+    if (!option.default_value.empty() && !invocation.has(option.flag))
+      invocation.defaults[option.flag] = option.default_value;
 }
 
 }  // namespace
@@ -158,7 +159,7 @@ Invocation parse_words(const CommandRow& command, std::span<const std::string> w
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
     if (options_ended || word.size() < 2 || word[0] != '-') {
-      invocation.places.push_back(word);
+      invocation.positionals.push_back(word);
       continue;
     }
     if (word == "--") {

@@ -16,7 +16,7 @@ struct Invocation : Arguments {
   bool wants_help = false;
 };
 
-// `words` without the command's name. Options and places may be mixed; "--" ends the options; underscores in
+// `words` without the command's name. Options and positionals may be mixed; "--" ends the options; underscores in
 // option names count as hyphens. Throws Error(kBadInput) with one sentence: an unknown option (with the
 // nearest ones), a missing or superfluous word, a value of the wrong type or out of range. With --help
 // nothing is checked.

@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/file_error.h"
 #include "base/log_line.h"
-#include "cli/engine_door.h"
+#include "cli/engine_loader.h"
 #include "cli/help.h"
 #include "cli/invocation.h"
 

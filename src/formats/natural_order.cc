@@ -13,7 +13,7 @@ char lower(char letter) {
   return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
 }
 
-std::string_view take_digits(std::string_view text, std::size_t& at) {
+std::string_view consume_digits(std::string_view text, std::size_t& at) {
   while (at < text.size() && text[at] == '0') ++at;
   const std::size_t begin = at;
   while (at < text.size() && is_digit(text[at])) ++at;
@@ -26,7 +26,7 @@ bool natural_less(std::string_view a, std::string_view b) {
   std::size_t i = 0, j = 0;
   while (i < a.size() && j < b.size()) {
     if (is_digit(a[i]) && is_digit(b[j])) {
-      const std::string_view left = take_digits(a, i), right = take_digits(b, j);
+      const std::string_view left = consume_digits(a, i), right = consume_digits(b, j);
       if (left.size() != right.size()) return left.size() < right.size();
       if (left != right) return left < right;
       continue;
@@ -49,7 +49,7 @@ std::string natural_key(std::string_view name) {
     if (is_digit(name[i])) {
       // A run of digits: the mark '0', its length without leading zeros in base 255 (longer is more), its
       // digits.
-      const std::string_view digits = take_digits(name, i);
+      const std::string_view digits = consume_digits(name, i);
       key += '0';
       for (std::size_t length = digits.size();; length -= 254) {
         key += static_cast<char>(length >= 255 ? 255 : length);

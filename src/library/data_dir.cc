@@ -116,9 +116,9 @@ std::map<std::string, fs::path, std::less<>> places_elsewhere(const fs::path& ro
 
 }  // namespace
 
-fs::path DataDir::folder(std::string_view standard) const {
-  const auto found = elsewhere.find(standard);
-  return found == elsewhere.end() ? root / standard : found->second;
+fs::path DataDir::folder(std::string_view default_folder) const {
+  const auto found = elsewhere.find(default_folder);
+  return found == elsewhere.end() ? root / default_folder : found->second;
 }
 
 fs::path DataDir::checkpoints() const {

@@ -27,7 +27,7 @@ struct DataDir {
   std::map<std::string, std::filesystem::path, std::less<>> elsewhere = {};
 
   // Where a folder of the table ("models/Lora") lies.
-  std::filesystem::path folder(std::string_view standard) const;
+  std::filesystem::path folder(std::string_view default_folder) const;
   // Where new files of each kind go.
   std::filesystem::path checkpoints() const;
   std::filesystem::path loras() const;

@@ -9,8 +9,8 @@
 #include "base/text/text.h"
 #include "library/library.h"
 #include "library/lora_folder.h"
+#include "library/misplaced_models.h"
 #include "library/near_names.h"
-#include "library/unread_models.h"
 #include "prompt/generators/generators.h"
 #include "prompt/grammar/extra_networks.h"
 
@@ -85,7 +85,7 @@ std::optional<FoundLora> Library::find_lora(std::string_view name) const {
         candidates.push_back(std::move(record));
   }
   std::ranges::sort(candidates, scanned_before);
-  std::vector<LoraPlace> places;
+  std::vector<LoraLocation> places;
   for (const Record& record : candidates)
     places.push_back({.path = path_of(record),
                       .name = record.name,
@@ -174,7 +174,8 @@ FoundLora Library::resolve(std::string_view name) const {
     if (statement.text(1) != known.back()) known.push_back(statement.text(1));
   }
   const std::string folder = data_.loras().string();
-  const std::string unread = unread_models(data_), hint = unread.empty() ? "" : " (" + unread + ")";
+  const std::string misplaced = misplaced_models(data_),
+                    hint = misplaced.empty() ? "" : " (" + misplaced + ")";
   const auto near = near_names(name, known);
   if (!near.empty())
     throw Error(kNotFound, "no LoRA named '{}' in {}: did you mean {}?{}", name, folder,
@@ -198,7 +199,7 @@ std::vector<NameConflict> Library::conflicts() const {
   std::map<std::string, std::vector<Record>> claims;
   auto records = select(fmt::format("gone IS NULL AND {}", places_of_kind("lora")));
   std::ranges::sort(records, scanned_before);
-  std::vector<LoraPlace> places;
+  std::vector<LoraLocation> places;
   for (const Record& record : records) {
     places.push_back({path_of(record), record.name, record.alias, relative_name(record)});
     claims[record.name].push_back(record);

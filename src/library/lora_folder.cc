@@ -44,9 +44,9 @@ std::string prompt_alias(const fs::path& path, const std::map<std::string, std::
   return name;
 }
 
-LoraFolder::LoraFolder(std::vector<LoraPlace> places) : files_(std::move(places)), forbidden_{"none"} {
+LoraFolder::LoraFolder(std::vector<LoraLocation> places) : files_(std::move(places)), forbidden_{"none"} {
   for (std::size_t index = 0; index < files_.size(); ++index) {
-    const LoraPlace& place = files_[index];
+    const LoraLocation& place = files_[index];
     if (by_alias_.contains(place.alias)) forbidden_.insert(lower_ascii(place.alias));
     by_name_[place.name] = index;
     by_alias_[place.name] = index;
@@ -55,7 +55,7 @@ LoraFolder::LoraFolder(std::vector<LoraPlace> places) : files_(std::move(places)
 }
 
 LoraFolder LoraFolder::scan(const std::vector<fs::path>& folders) {
-  std::vector<LoraPlace> places;
+  std::vector<LoraLocation> places;
   std::vector<fs::path> scanned;
   for (const fs::path& folder : folders) {
     if (folder.empty()) continue;

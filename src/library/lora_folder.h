@@ -13,7 +13,7 @@
 
 namespace lowrank::library {
 
-struct LoraPlace {
+struct LoraLocation {
   std::filesystem::path path;
   std::string name;      // file name without folder and last extension
   std::string alias;     // metadata ss_output_name, else the name
@@ -24,7 +24,7 @@ class LoraFolder {
  public:
   LoraFolder() : forbidden_{"none"} {}
   // The places in the order in which they were scanned: of equal names the last wins.
-  explicit LoraFolder(std::vector<LoraPlace> places);
+  explicit LoraFolder(std::vector<LoraLocation> places);
 
   // All .safetensors, .pt and .ckpt files (extensions without regard to case) in the folders and below, each
   // folder in natural path order, links followed. Of a file only the metadata is read; a file that cannot be
@@ -41,13 +41,13 @@ class LoraFolder {
   std::filesystem::path resolve(std::string_view name) const;
 
   // In scan order, and the names that more than one file bears.
-  const std::vector<LoraPlace>& files() const { return files_; }
+  const std::vector<LoraLocation>& files() const { return files_; }
   std::vector<std::string> duplicates() const;
   bool is_forbidden(std::string_view alias) const;
 
  private:
   std::vector<std::filesystem::path> folders_;
-  std::vector<LoraPlace> files_;
+  std::vector<LoraLocation> files_;
   std::map<std::string, std::size_t, std::less<>> by_name_, by_alias_;  // → files_
   std::set<std::string, std::less<>> forbidden_;                        // lower case
 };

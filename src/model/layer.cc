@@ -86,7 +86,7 @@ bool Layer::is_base() const {
 at::Tensor Layer::over(at::Tensor x) const {
   LOWRANK_CHECK(kind_ == LayerKind::kConv2d);
   if (!is_base()) return (*this)(x);
-  return ops::conv2d_over(std::move(x), base_, bias_, policy_->compute);
+  return ops::conv2d_in_place(std::move(x), base_, bias_, policy_->compute);
 }
 
 at::Tensor Layer::of_norm(const Layer& norm, const at::Tensor& x, const ops::Fused& fused) const {

@@ -13,7 +13,7 @@ at::Tensor across(const at::Tensor& index, std::int64_t channels) {
   return index.unsqueeze(2).expand({index.size(0), index.size(1), channels});
 }
 
-at::Tensor take_tokens(const at::Tensor& x, const at::Tensor& places) {
+at::Tensor gather_tokens(const at::Tensor& x, const at::Tensor& places) {
   return x.gather(1, across(places, x.size(2)));
 }
 
@@ -48,8 +48,8 @@ TokenMerging::TokenMerging(const at::Tensor& x, std::int64_t height, std::int64_
 at::Tensor TokenMerging::merge(const at::Tensor& x) const {
   if (is_idle()) return x;
   const at::Tensor means = x.index_select(1, kept_).scatter_reduce(
-      1, across(into_, x.size(2)), take_tokens(x, away_), "mean", /*include_self=*/true);
-  return at::cat({take_tokens(x, alone_), means}, 1);
+      1, across(into_, x.size(2)), gather_tokens(x, away_), "mean", /*include_self=*/true);
+  return at::cat({gather_tokens(x, alone_), means}, 1);
 }
 
 at::Tensor TokenMerging::unmerge(const at::Tensor& y) const {
@@ -59,7 +59,7 @@ at::Tensor TokenMerging::unmerge(const at::Tensor& y) const {
   at::Tensor x = at::empty({y.size(0), tokens_, channels}, y.options());
   x.index_copy_(1, kept_, means);
   x.scatter_(1, across(alone_, channels), y.narrow(1, 0, alone));
-  x.scatter_(1, across(away_, channels), take_tokens(means, into_));
+  x.scatter_(1, across(away_, channels), gather_tokens(means, into_));
   return x;
 }
 

@@ -31,7 +31,7 @@ prompt::Emphasis emphasis_of(const request::GenerationRequest& request) {
   return *emphasis;
 }
 
-// What the walks take from the system for their tensors goes back however they end.
+// What sampling takes from the system for its tensors goes back however they end.
 struct ArenaRelease {
   ~ArenaRelease() { tensor::release_arena(); }
 };
@@ -63,7 +63,7 @@ GenerationResult Session::generate(const request::GenerationRequest& asked, cons
     const Stopwatch watch(result.seconds_load);
     return bring_models(residents_, asked);
   }();
-  Generation order{
+  Generation generation{
       .request = complete_request(asked, models.first->loaded, resources_.styles, result.warnings),
       .seeds = {},
       .passes = models.second == nullptr ? 1 : 2,
@@ -72,48 +72,48 @@ GenerationResult Session::generate(const request::GenerationRequest& asked, cons
       .limits = options_.prompt_limits,
       .listener = listener,
       .stop = std::move(stop)};
-  const request::GenerationRequest& request = order.request;
-  order.encode_settings = {.clip_skip = request.clip_skip, .emphasis = emphasis_of(request)};
+  const request::GenerationRequest& request = generation.request;
+  generation.encode_settings = {.clip_skip = request.clip_skip, .emphasis = emphasis_of(request)};
   const PassPlans passes = plan_passes(request, models);
   if (passes.second) upscalers_.check(request.hr_upscaler, request::latent_upscaler_names());
-  order.seeds = request::picture_seeds(request);
+  generation.seeds = request::picture_seeds(request);
 
   LoraAccount account;
   std::optional<ActivePass> first, second;
   const auto activate = [&](std::optional<ActivePass>& active, const Pass& pass) {
-    active.emplace(pass, order, result);
+    active.emplace(pass, generation, result);
     account.note(*active, result);
   };
   bool is_first_measured = false;
   // Only the last batch's LoRAs are measured, while they act.
-  const auto walk = [&](ActivePass& pass, int batch, const Start& start) {
-    WalkedPass walked{.pass = &pass, .walked = pass.walk(batch, start.image, start.extra)};
-    result.unet_passes += walked.walked.unet_passes;
-    if (walked.walked.is_last || batch + 1 == request.batch_count) {
+  const auto sample = [&](ActivePass& pass, int batch, const Start& start) {
+    FinishedPass finished{.pass = &pass, .output = pass.sample(batch, start.image, start.extra)};
+    result.unet_passes += finished.output.unet_passes;
+    if (finished.output.is_last || batch + 1 == request.batch_count) {
       account.report(pass, result);
       is_first_measured = is_first_measured || pass.pass().number == 0;
     }
-    return walked;
+    return finished;
   };
   activate(first, passes.first);
-  const FirstStart start = start_first_pass(passes.first, order, upscalers_, result);
+  const FirstStart start = start_first_pass(passes.first, generation, upscalers_, result);
   const ArenaRelease release;
   bool is_last = false;
   for (int number = 0; number < request.batch_count && !is_last; ++number) {
-    Batch batch{.number = number, .first = {.pass = &*first, .walked = {.by = &passes.first.model->loaded}}};
+    Batch batch{.number = number, .first = {.pass = &*first, .output = {.by = &passes.first.model->loaded}}};
     if (!(passes.second && request.firstpass_image)) {
       if (passes.second && number > 0) activate(first, passes.first);  // the second pass had LoRAs of its own
-      batch.first = walk(*first, number, start.start);
+      batch.first = sample(*first, number, start.start);
     }
-    if (passes.second && !batch.first.walked.ended_early) {
-      const Start from = start_second_pass(*passes.second, order, batch.first.walked.latents,
-                                           *batch.first.walked.by, upscalers_, result);
+    if (passes.second && !batch.first.output.ended_early) {
+      const Start from = start_second_pass(*passes.second, generation, batch.first.output.latents,
+                                           *batch.first.output.by, upscalers_, result);
       activate(second, *passes.second);
-      batch.second = walk(*second, number, from);
+      batch.second = sample(*second, number, from);
     }
-    finish_batch(batch, passes, order, start.init, account,
+    finish_batch(batch, passes, generation, start.init, account,
                  {.version = options_.version, .int8 = options_.int8}, result);
-    is_last = batch.first.walked.is_last || (batch.second && batch.second->walked.is_last);
+    is_last = batch.first.output.is_last || (batch.second && batch.second->output.is_last);
   }
   if (!is_first_measured) {  // the end was asked for in a second pass, or there was no first walk
     result.loras.clear();

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "base/text/ascii.h"
-#include "server/orders/training_order.h"
 #include "server/page/html.h"
+#include "server/requests/training_task.h"
 #include "server/route_table.h"
 
 namespace lowrank::server {
@@ -67,7 +67,7 @@ std::string parameter_rows(ParameterRows rows, const char* where) {
     if (schema.contains("maximum")) range += fmt::format(" ≤ {}", schema["maximum"].get<double>());
     out += fmt::format("<tr><td><code>{}</code></td><td>{}</td><td>{}{}</td><td>{}</td><td>{}</td></tr>\n",
                        row.name, where, schema["type"].get<std::string>(), escaped(range),
-                       row.is_required ? "required" : escaped(row.standard), escaped(row.help));
+                       row.is_required ? "required" : escaped(row.default_value), escaped(row.help));
   }
   return out;
 }

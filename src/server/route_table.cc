@@ -1,7 +1,7 @@
 #include "server/route_table.h"
 
 #include "server/fields/generation_parameters.h"
-#include "server/orders/extras_order.h"
+#include "server/requests/extras_task.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {

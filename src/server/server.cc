@@ -128,8 +128,8 @@ class Server::Impl {
         hashes_(pipeline::PackedCache(options.packed_cache).hash_memo()),
         settings_(state_folder(options) / "options.json"),
         catalog_(library::find_data_dir(options.data_dir.string()), hashes_),
-        collection_(catalog_.data()),
-        lora_listing_(collection_, state_folder(options)),
+        library_service_(catalog_.data()),
+        lora_listing_(library_service_, state_folder(options)),
         embeddings_(catalog_.data().embeddings()),
         outputs_(catalog_.data().outputs()),
         datasets_(catalog_.data()),
@@ -158,14 +158,14 @@ class Server::Impl {
                              .int8 = options.int8,
                              .prompt_limits = options.limits.prompt},
                  .limits = options.limits,
-                 .use_local_names = local_names_of(collection_)}),
+                 .use_local_names = local_names_of(library_service_)}),
         imports_({.queue = queue_, .events = events_, .data = catalog_.data(), .version = options.version}),
         services_{.options = options_,
                   .queue = queue_,
                   .events = events_,
                   .settings = settings_,
                   .catalog = catalog_,
-                  .collection = collection_,
+                  .library_service = library_service_,
                   .lora_listing = lora_listing_,
                   .embeddings = embeddings_,
                   .outputs = outputs_,
@@ -342,12 +342,12 @@ class Server::Impl {
   Metrics metrics_;
   HashCache hashes_;
   OptionStore settings_;
-  Catalog catalog_;
-  Collection collection_;
+  ModelCatalog catalog_;
+  LibraryService library_service_;
   LoraListing lora_listing_;
-  EmbeddingShelf embeddings_;
+  EmbeddingCache embeddings_;
   OutputFolder outputs_;
-  DatasetShelf datasets_;
+  DatasetStore datasets_;
   TrainingRuns trainings_;
   JobQueue queue_;
   Listener listener_;

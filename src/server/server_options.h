@@ -7,8 +7,8 @@
 
 #include "request/serve_options.h"
 #include "server/http/access.h"
-#include "server/orders/generation_order.h"
 #include "server/queue/job_queue.h"
+#include "server/requests/generation_task.h"
 
 namespace lowrank::server {
 

@@ -5,11 +5,11 @@
 #include <functional>
 #include <string>
 
-#include "server/catalog/catalog.h"
-#include "server/catalog/collection.h"
-#include "server/catalog/dataset_shelf.h"
-#include "server/catalog/embedding_shelf.h"
+#include "server/catalog/dataset_store.h"
+#include "server/catalog/embedding_cache.h"
+#include "server/catalog/library_service.h"
 #include "server/catalog/lora_listing.h"
+#include "server/catalog/model_catalog.h"
 #include "server/engine/engine.h"
 #include "server/engine/output_folder.h"
 #include "server/imports/import_workers.h"
@@ -26,12 +26,12 @@ struct Services {
   JobQueue& queue;
   EventLog& events;
   OptionStore& settings;
-  Catalog& catalog;
-  Collection& collection;
+  ModelCatalog& catalog;
+  LibraryService& library_service;
   LoraListing& lora_listing;
-  EmbeddingShelf& embeddings;
+  EmbeddingCache& embeddings;
   OutputFolder& outputs;
-  DatasetShelf& datasets;
+  DatasetStore& datasets;
   TrainingRuns& trainings;
   Engine& engine;
   ImportWorkers& imports;

@@ -41,7 +41,7 @@ std::string error_of(Action&& action) {
 }
 
 // Times as another file has them, as `cp -p` and `touch -r` set them.
-void take_times(const fs::path& path, const struct stat& from) {
+void copy_times(const fs::path& path, const struct stat& from) {
   const timespec times[] = {from.st_atim, from.st_mtim};
   ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
 }
@@ -85,7 +85,7 @@ TEST(MappedFile, AFileOfTheSameSizeAndDateIsAnotherOne) {
   ASSERT_EQ(::stat(path.c_str(), &before), 0);
   const auto file = MappedFile::open(path);
   // By renaming: the mapped file lives on, but is not what lies there.
-  take_times(write_bytes(folder.path() / "new", kPage, 'y'), before);
+  copy_times(write_bytes(folder.path() / "new", kPage, 'y'), before);
   fs::rename(folder.path() / "new", path);
   EXPECT_FALSE(file->is_current());
   EXPECT_EQ(error_of([&] { file->require_unchanged(); }), "");
@@ -93,7 +93,7 @@ TEST(MappedFile, AFileOfTheSameSizeAndDateIsAnotherOne) {
   // By writing into it.
   const auto second = MappedFile::open(path);
   std::fstream(path, std::ios::in | std::ios::out | std::ios::binary) << std::string(kPage, 'z');
-  take_times(path, before);
+  copy_times(path, before);
   EXPECT_FALSE(second->is_current());
   EXPECT_THAT(error_of([&] { second->require_unchanged(); }), HasSubstr("changed while it was in use"));
 }

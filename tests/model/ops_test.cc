@@ -279,15 +279,15 @@ TEST_F(Ops, ConvolutionsOverTheirInputGiveTheSameBytesInItsMemory) {
     const at::Tensor plain = conv2d(x, w, b, {}, {}, {}, at::kFloat);
     at::Tensor own = x.clone();
     const void* const memory = own.data_ptr();
-    const at::Tensor over = conv2d_over(std::move(own), w, b, at::kFloat);
+    const at::Tensor over = conv2d_in_place(std::move(own), w, b, at::kFloat);
     EXPECT_EQ(over.data_ptr(), memory);
     EXPECT_TRUE(at::equal(over, plain));
     EXPECT_TRUE(over.is_contiguous(at::MemoryFormat::ChannelsLast));
     // What somebody else holds is left alone, and a result that is larger finds a place of its own.
     const at::Tensor before = x.clone();
-    EXPECT_TRUE(at::equal(conv2d_over(x, w, b, at::kFloat), plain));
+    EXPECT_TRUE(at::equal(conv2d_in_place(x, w, b, at::kFloat), plain));
     EXPECT_TRUE(at::equal(x, before));
-    EXPECT_TRUE(at::equal(conv2d_over(x.clone(), widening, {}, at::kFloat),
+    EXPECT_TRUE(at::equal(conv2d_in_place(x.clone(), widening, {}, at::kFloat),
                           conv2d(x, widening, {}, {}, {}, {}, at::kFloat)));
   }
 }

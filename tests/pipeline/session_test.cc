@@ -195,13 +195,15 @@ TEST(Session, EndingActsWithinAStep) {
   std::stop_source stop;
   pipeline::Listener listener;
   listener.on_step = [&](const pipeline::StepEvent&) { ++steps; };
-  listener.wish = [&] { return ++asked < 2 ? pipeline::Wish::kGoOn : pipeline::Wish::kFinish; };
+  listener.decide = [&] {
+    return ++asked < 2 ? pipeline::StepDecision::kContinue : pipeline::StepDecision::kFinish;
+  };
   EXPECT_EQ(session.generate(request, listener, stop.get_token()).pictures.size(), 1u);
   EXPECT_EQ(steps, 1);
   asked = steps = 0;
-  listener.wish = [&] {
+  listener.decide = [&] {
     if (++asked == 2) stop.request_stop();
-    return pipeline::Wish::kGoOn;
+    return pipeline::StepDecision::kContinue;
   };
   EXPECT_THROW(session.generate(request, listener, stop.get_token()), Error);
   EXPECT_EQ(steps, 1);

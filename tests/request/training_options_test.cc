@@ -162,8 +162,8 @@ TYPED_TEST(EveryRow, HasANameOfItsOwn) {
 
 TYPED_TEST(EveryRow, TakesItsOwnDefaultAndItsLimitsAndNothingBeyond) {
   for (const auto& row : TestFixture::rows()) {
-    const std::string standard = option_text(row, TypeParam());
-    EXPECT_EQ(standard.empty() ? "" : error_of(row, standard), "") << row.flag;
+    const std::string default_text = option_text(row, TypeParam());
+    EXPECT_EQ(default_text.empty() ? "" : error_of(row, default_text), "") << row.flag;
     const auto type = option_type(row);
     if (type != "integer" && type != "number") continue;
     const auto expect = [&](double value, bool is_taken) {

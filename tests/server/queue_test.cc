@@ -27,9 +27,9 @@ class JobQueueTest : public testing::Test {
   std::unique_ptr<JobQueue> open(const QueueOptions& options = {}) {
     return std::make_unique<JobQueue>(folder_ / "queue.sqlite", options, events_);
   }
-  static JobOrder order(std::string request = "{}", bool is_attached = false, std::string key = "") {
+  static JobRequest job_request(std::string request = "{}", bool is_attached = false, std::string key = "") {
     return {.kind = "txt2img",
-            .request = std::move(request),
+            .body = std::move(request),
             .task_id = "",
             .is_attached = is_attached,
             .idempotency_key = std::move(key)};
@@ -48,11 +48,11 @@ class JobQueueTest : public testing::Test {
 TEST_F(JobQueueTest, ImportsHaveALaneOfTheirOwn) {
   auto queue = open({.max_waiting = 2});
   const auto import_order = [] {
-    return JobOrder{
-        .kind = "import", .request = "{}", .task_id = "import", .is_attached = false, .idempotency_key = ""};
+    return JobRequest{
+        .kind = "import", .body = "{}", .task_id = "import", .is_attached = false, .idempotency_key = ""};
   };
   const auto fetch = queue->submit(import_order()).id, fetch_too = queue->submit(import_order()).id;
-  const auto draw = queue->submit(order()).id;
+  const auto draw = queue->submit(job_request()).id;
   EXPECT_EQ(queue->view(draw)->position, 1);
   EXPECT_EQ(queue->view(fetch_too)->position, 2);
   EXPECT_EQ(queue->waiting(), 1);  // what A1111's clients count
@@ -81,12 +81,12 @@ TEST_F(JobQueueTest, ImportsHaveALaneOfTheirOwn) {
 
 TEST_F(JobQueueTest, JobsComeInOrderAndKeepTheirResults) {
   auto queue = open();
-  const auto first = queue->submit(order("{\"a\":1}")).id, second = queue->submit(order()).id;
+  const auto first = queue->submit(job_request("{\"a\":1}")).id, second = queue->submit(job_request()).id;
   EXPECT_EQ(queue->view(second)->position, 2);
   const auto work = queue->take();
   ASSERT_TRUE(work && work->job);
   EXPECT_EQ(work->job->id, first);
-  EXPECT_EQ(work->job->order.request, "{\"a\":1}");
+  EXPECT_EQ(work->job->request.body, "{\"a\":1}");
   queue->end(first, done());
   EXPECT_EQ(queue->view(first)->state, JobState::kCompleted);
   EXPECT_EQ(queue->picture(first, 0)->bytes, "xxxxxxxxxx");
@@ -98,7 +98,7 @@ TEST_F(JobQueueTest, JobsComeInOrderAndKeepTheirResults) {
 
 TEST_F(JobQueueTest, AnEndedJobDoesNotEndAgain) {
   auto queue = open();
-  const auto id = queue->submit(order()).id;
+  const auto id = queue->submit(job_request()).id;
   EXPECT_EQ(queue->cancel(id), Cancelled::kAtOnce);
   EXPECT_EQ(queue->cancel(id), Cancelled::kHadEnded);
   queue->end(id, done());
@@ -108,8 +108,8 @@ TEST_F(JobQueueTest, AnEndedJobDoesNotEndAgain) {
 
 TEST_F(JobQueueTest, AfterADeathRunningJobsWaitAgainAndAttachedOnesEnd) {
   auto queue = open();
-  const auto running = queue->submit(order()).id, waiting = queue->submit(order()).id,
-             attached = queue->submit(order("{}", true)).id;
+  const auto running = queue->submit(job_request()).id, waiting = queue->submit(job_request()).id,
+             attached = queue->submit(job_request("{}", true)).id;
   ASSERT_EQ(queue->take()->job->id, running);
   queue = open();
   EXPECT_EQ(queue->view(running)->state, JobState::kQueued);
@@ -122,7 +122,7 @@ TEST_F(JobQueueTest, AJobThatKillsTheServerIsGivenUp) {
   std::string id;
   for (int i = 0; i < 3; ++i) {
     auto queue = open({.max_attempts = 3});
-    if (i == 0) id = queue->submit(order()).id;
+    if (i == 0) id = queue->submit(job_request()).id;
     ASSERT_EQ(queue->take()->job->id, id);
   }
   auto queue = open({.max_attempts = 3});
@@ -132,13 +132,13 @@ TEST_F(JobQueueTest, AJobThatKillsTheServerIsGivenUp) {
 
 TEST_F(JobQueueTest, StoppingPutsTheRunningJobBackWithoutCountingIt) {
   auto queue = open();
-  const auto id = queue->submit(order()).id;
+  const auto id = queue->submit(job_request()).id;
   const auto work = queue->take();
   queue->stop();
   EXPECT_TRUE(work->job->control->stop.stop_requested());
   queue->end(id, Outcome::of(JobState::kCancelled, 503, "cancelled"));
   EXPECT_FALSE(queue->take());
-  EXPECT_THROW(queue->submit(order()), Refusal);
+  EXPECT_THROW(queue->submit(job_request()), Refusal);
   queue = open();
   EXPECT_EQ(queue->view(id)->state, JobState::kQueued);
   EXPECT_EQ(queue->view(id)->attempts, 0);
@@ -146,23 +146,23 @@ TEST_F(JobQueueTest, StoppingPutsTheRunningJobBackWithoutCountingIt) {
 
 TEST_F(JobQueueTest, AKeyMeansOneJobAlsoAfterARestart) {
   auto queue = open();
-  const auto first = queue->submit(order("{}", false, "k"));
+  const auto first = queue->submit(job_request("{}", false, "k"));
   EXPECT_TRUE(first.is_new);
   queue = open();
-  const auto again = queue->submit(order("{}", false, "k"));
+  const auto again = queue->submit(job_request("{}", false, "k"));
   EXPECT_FALSE(again.is_new);
   EXPECT_EQ(again.id, first.id);
-  EXPECT_THROW(queue->submit(order("{\"x\":1}", false, "k")), Refusal);
+  EXPECT_THROW(queue->submit(job_request("{\"x\":1}", false, "k")), Refusal);
   EXPECT_EQ(queue->waiting(), 1);
 }
 
 TEST_F(JobQueueTest, IsBoundedInNumberAndBytes) {
   auto queue = open({.max_waiting = 2, .max_waiting_bytes = 1000});
-  queue->submit(order(std::string(600, ' ')));
-  EXPECT_THROW(queue->submit(order(std::string(600, ' '))), Refusal);
-  queue->submit(order());
+  queue->submit(job_request(std::string(600, ' ')));
+  EXPECT_THROW(queue->submit(job_request(std::string(600, ' '))), Refusal);
+  queue->submit(job_request());
   try {
-    queue->submit(order());
+    queue->submit(job_request());
     FAIL();
   } catch (const Refusal& refusal) {
     EXPECT_EQ(refusal.status(), 503);
@@ -173,7 +173,7 @@ TEST_F(JobQueueTest, TheNewestResultsStay) {
   auto queue = open({.retention = {.seconds = 1000, .bytes = 250, .rows = 4}});
   std::vector<std::string> ids;
   for (int i = 0; i < 6; ++i) {
-    ids.push_back(queue->submit(order()).id);
+    ids.push_back(queue->submit(job_request()).id);
     queue->take();
     queue->end(ids.back(), done(90));
   }
@@ -186,7 +186,7 @@ TEST_F(JobQueueTest, TheNewestResultsStay) {
 
 TEST_F(JobQueueTest, AnAttachedClientGetsItsResultOnce) {
   auto queue = open();
-  const auto id = queue->submit(order("{}", true)).id;
+  const auto id = queue->submit(job_request("{}", true)).id;
   EXPECT_EQ(queue->wait_for_end(id, std::chrono::milliseconds(1)), nullptr);
   std::jthread engine([&] {
     queue->take();
@@ -219,7 +219,7 @@ class NoRoom {
 
 TEST_F(JobQueueTest, AnEndThatFindsNoRoomIsAnEndAndStaysOneAfterARestart) {
   auto queue = open();
-  const auto kept = queue->submit(order()).id, attached = queue->submit(order("{}", true)).id;
+  const auto kept = queue->submit(job_request()).id, attached = queue->submit(job_request("{}", true)).id;
   queue->take();
   queue->take();
   {
@@ -249,14 +249,14 @@ TEST_F(JobQueueTest, AnEndThatFindsNoRoomIsAnEndAndStaysOneAfterARestart) {
 
 TEST_F(JobQueueTest, AnEndIsStoredWhenThereIsRoomAgain) {
   auto queue = open();
-  const auto id = queue->submit(order()).id;
+  const auto id = queue->submit(job_request()).id;
   queue->take();
   {
     const NoRoom no_room(8192);
     queue->end(id, done(100'000));
-    EXPECT_THROW(queue->submit(order()), Error);  // and says so
+    EXPECT_THROW(queue->submit(job_request()), Error);  // and says so
   }
-  const auto next = queue->submit(order()).id;
+  const auto next = queue->submit(job_request()).id;
   EXPECT_EQ(queue->view(id)->state, JobState::kFailed);
   EXPECT_TRUE(queue->remove(id));
   EXPECT_EQ(queue->take()->job->id, next);
@@ -264,7 +264,7 @@ TEST_F(JobQueueTest, AnEndIsStoredWhenThereIsRoomAgain) {
 
 TEST_F(JobQueueTest, CancellingTheRunningJobReachesItsControl) {
   auto queue = open();
-  const auto id = queue->submit(order()).id;
+  const auto id = queue->submit(job_request()).id;
   const auto work = queue->take();
   EXPECT_EQ(queue->cancel(id), Cancelled::kSoon);
   EXPECT_TRUE(work->job->control->stop.stop_requested());
@@ -273,7 +273,7 @@ TEST_F(JobQueueTest, CancellingTheRunningJobReachesItsControl) {
 
 TEST_F(JobQueueTest, WhatWasDrawnOfACancelledJobIsKept) {
   auto queue = open();
-  const auto id = queue->submit(order()).id;
+  const auto id = queue->submit(job_request()).id;
   const auto control = queue->take()->job->control;
   control->has_drawn = true;
   EXPECT_EQ(queue->cancel(id), Cancelled::kSoon);
@@ -286,14 +286,14 @@ TEST_F(JobQueueTest, WhatWasDrawnOfACancelledJobIsKept) {
   EXPECT_EQ(queue->view(id)->pictures, 1);
   EXPECT_TRUE(queue->picture(id, 0).has_value());
   // Who cancels twice, and a client that has gone, want nothing of it.
-  const auto other = queue->submit(order()).id;
+  const auto other = queue->submit(job_request()).id;
   const auto other_control = queue->take()->job->control;
   other_control->has_drawn = true;
   queue->cancel(other);
   queue->cancel(other);
   EXPECT_TRUE(other_control->stop.stop_requested());
   queue->end(other, Outcome::of(JobState::kCancelled, 409, ""));
-  const auto attached = queue->submit(order("{}", true)).id;
+  const auto attached = queue->submit(job_request("{}", true)).id;
   const auto attached_control = queue->take()->job->control;
   attached_control->has_drawn = true;
   queue->cancel(attached);
@@ -302,7 +302,7 @@ TEST_F(JobQueueTest, WhatWasDrawnOfACancelledJobIsKept) {
 
 TEST_F(JobQueueTest, EventsAreNumberedAndCanBeFollowedFromAnyPoint) {
   auto queue = open();
-  const auto one = queue->submit(order()).id, two = queue->submit(order()).id;
+  const auto one = queue->submit(job_request()).id, two = queue->submit(job_request()).id;
   queue->cancel(one);
   std::uint64_t number = 0;
   EXPECT_EQ(events_.next(number, two, std::chrono::milliseconds(1))->name, "queued");

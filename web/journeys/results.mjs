@@ -56,7 +56,7 @@ export default {
     await page.getByLabel('Upscaler', { exact: true }).selectOption('Lanczos');
     await page.getByLabel('Resize', { exact: true }).fill('2');
     await visit.scan('extras');
-    const id = await visit.order(() => page.getByRole('button', { name: 'Upscale' }).click());
+    const id = await visit.jobFrom(() => page.getByRole('button', { name: 'Upscale' }).click());
     await visit.finished();
     assert.equal((await visit.ask(`/v1/jobs/${id}`)).state, 'completed');
     const picture = page.locator('.main-picture img');

@@ -121,7 +121,7 @@ export default {
     await page.getByText('More', { exact: true }).click();
     await page.getByLabel('Sample every N steps').fill('20');
     await page.getByLabel('Sample prompts, one per line').fill('smiley face --s 4\nsmiley face, blue background --s 4 --d 7');
-    const first = await visit.order(() => page.getByRole('button', { name: 'Start training' }).click());
+    const first = await visit.jobFrom(() => page.getByRole('button', { name: 'Start training' }).click());
     const run = page.getByRole('article', { name: 'Training of smiley' });
     await run.getByText(/^Step \d+ of 60/).waitFor({ timeout: PATIENCE });
     await run.locator('.curve svg').waitFor();
@@ -136,7 +136,7 @@ export default {
     await page.reload();
     await run.locator('.curve-line').waitFor();
     await visit.scan('a stopped training');
-    await visit.order(() => run.getByRole('button', { name: /^Resume from step/ }).click());
+    await visit.jobFrom(() => run.getByRole('button', { name: /^Resume from step/ }).click());
     await run.getByText('completed', { exact: true }).waitFor({ timeout: PATIENCE });
     await page.waitForFunction(() => document.querySelectorAll('.samples img').length === 6);
     const done = await visit.ask('/v1/trainings/smiley');
@@ -152,14 +152,14 @@ export default {
     const before = (await visit.ask('/v1/loras/smiley')).hash;
     await page.getByLabel('Replace the finished LoRA “smiley”').check();
     await visit.scan('a LoRA to be replaced');
-    await visit.order(() => start.click());
+    await visit.jobFrom(() => start.click());
     await run.getByText(/^Step \d+ of 40/).waitFor({ timeout: PATIENCE });
     await run.getByRole('button', { name: 'Stop' }).click();
     await run.getByText('stopped').waitFor({ timeout: PATIENCE });
     // A stopped run that replaces goes on like any other.
     const kept = (await visit.ask('/v1/trainings/smiley')).losses;
     assert.ok(kept.length < 40);
-    await visit.order(() => run.getByRole('button', { name: /^Resume from step/ }).click());
+    await visit.jobFrom(() => run.getByRole('button', { name: /^Resume from step/ }).click());
     await run.getByText('completed', { exact: true }).waitFor({ timeout: PATIENCE });
     const curve = (await visit.ask('/v1/trainings/smiley')).losses;
     assert.equal(curve.length, 40);

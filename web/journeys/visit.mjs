@@ -41,7 +41,7 @@ export class Visit {
     if (!request.headers()['content-type']?.includes('json')) return;
     const body = request.postDataJSON();
     for (const name of Object.keys(body ?? {})) fields.add(name);
-    // A drawing's order has the fields of A1111's route.
+    // A picture's request has the fields of A1111's route.
     const route = { txt2img: 'txt2img', img2img: 'img2img', extras: 'extra-single-image' }[body?.kind];
     if (!route) return;
     const inner = this.asked.get(`POST /sdapi/v1/${route}`) ?? new Set();
@@ -73,7 +73,7 @@ export class Visit {
   }
 
   /** Does something and waits until the server has a job from it; its id. */
-  async order(act) {
+  async jobFrom(act) {
     const [answer] = await Promise.all([
       this.page.waitForResponse((r) => r.url().endsWith('/v1/jobs') && r.request().method() === 'POST'),
       act(),
@@ -82,7 +82,7 @@ export class Visit {
   }
 
   generate() {
-    return this.order(() => this.press());
+    return this.jobFrom(() => this.press());
   }
 
   setSteps(steps) {

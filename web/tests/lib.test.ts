@@ -74,24 +74,24 @@ describe('axes of a plot', () => {
     expect(faults('Sampler', 'Euler a')).toBe('');
   });
   it('makes a cell for every combination', () => {
-    const form = { ...formOf.STANDARD, prompt: 'fox <lora:x:1>' };
+    const form = { ...formOf.DEFAULTS, prompt: 'fox <lora:x:1>' };
     const cells = plot.plotCells(form, { name: 'LoRA weight', values: '0, 1' }, { name: 'Prompt S/R', values: 'fox, cat' }, { name: 'Nothing', values: '' });
     expect(cells.map((cell) => cell.form.prompt)).toEqual(['fox <lora:x:0>', 'fox <lora:x:1>', 'cat <lora:x:0>', 'cat <lora:x:1>']);
   });
   it('refuses what it does not find', () => {
-    expect(() => plot.withValue(formOf.STANDARD, 'Prompt S/R', 'cat', 'fox')).toThrow('did not find “fox”');
+    expect(() => plot.withValue(formOf.DEFAULTS, 'Prompt S/R', 'cat', 'fox')).toThrow('did not find “fox”');
   });
 });
 
 describe('the form', () => {
   it('becomes a request with A1111 names', () => {
-    const { kind, request } = formOf.requestOf({ ...formOf.STANDARD, prompt: 'a', seed: 7, enable_hr: true }, { image: '', mask: '' });
+    const { kind, request } = formOf.requestOf({ ...formOf.DEFAULTS, prompt: 'a', seed: 7, enable_hr: true }, { image: '', mask: '' });
     expect(kind).toBe('txt2img');
     expect(request).toMatchObject({ prompt: 'a', seed: 7, sampler_name: 'DPM++ 2M', enable_hr: true, hr_upscaler: 'Latent' });
     expect(request).not.toHaveProperty('init_images');
   });
   it('sends picture and mask when inpainting, and asks for them before', () => {
-    const form = { ...formOf.STANDARD, mode: 'inpaint' as const };
+    const form = { ...formOf.DEFAULTS, mode: 'inpaint' as const };
     expect(formOf.fault(form, { image: '', mask: '' })).toContain('Choose an input image');
     expect(formOf.fault(form, { image: 'i', mask: '' })).toContain('Paint');
     const { kind, request } = formOf.requestOf(form, { image: 'i', mask: 'm' });
@@ -108,7 +108,7 @@ describe('the form', () => {
   });
   it('says which choice is no longer there, before anything is sent', () => {
     const all = { samplers: ['DPM++ 2M'], schedulers: ['Automatic'], upscalers: ['Latent'], pictureUpscalers: ['Lanczos'], styles: [{ name: 'ink' }] };
-    const stale = (part: object) => formOf.staleChoice({ ...formOf.STANDARD, ...part }, all);
+    const stale = (part: object) => formOf.staleChoice({ ...formOf.DEFAULTS, ...part }, all);
     expect(stale({})).toBeNull();
     expect(stale({ sampler_name: 'Gone' })).toBe('The sampling method “Gone” is not available; choose another.');
     expect(stale({ scheduler: 'Gone' })).toContain('schedule type');
@@ -119,14 +119,14 @@ describe('the form', () => {
   });
   it('is filled from a card, with the comparison where it has a LoRA', () => {
     const settings = { prompt: 'zorbo <lora:z:1>', cfg_scale: 5, width: 128, height: 128, sampler_name: 'Euler a' };
-    const form = { ...formOf.STANDARD, ...formOf.fromCard(settings) };
+    const form = { ...formOf.DEFAULTS, ...formOf.fromCard(settings) };
     expect([form.cfg_scale, form.compare, form.steps]).toEqual([5, true, 20]);
     expect(formOf.followsCard(form, settings)).toBe(true);
     expect(formOf.followsCard({ ...form, cfg_scale: 7 }, settings)).toBe(false);
     expect(formOf.fromCard({ prompt: 'a fox' }).compare).toBeUndefined();
   });
   it('offers 512 pixels when the starter model has made way for a real one', () => {
-    const small = { ...formOf.STANDARD, width: 128, height: 128, cfg_scale: 5 };
+    const small = { ...formOf.DEFAULTS, width: 128, height: 128, cfg_scale: 5 };
     expect(formOf.settingsFor(small, null)).toMatchObject({ width: 512, height: 512, cfg_scale: 7 });
     expect(formOf.settingsFor({ ...small, height: 512 }, null)).toBeNull();
     expect(formOf.settingsFor(small, { width: 128 })).toEqual({ width: 128 });

@@ -19,7 +19,7 @@
 #include "cli/engine/commands.h"
 #include "cli/engine/resources.h"
 #include "cli/engine/train_lora.h"
-#include "cli/seam.h"
+#include "cli/engine_interface.h"
 #include "cli/stop_signal.h"
 #include "kernels/simd_limit.h"
 #include "pipeline/blas_check.h"
@@ -28,11 +28,11 @@ namespace lowrank::cli {
 namespace {
 
 int run_train_lora(const CommandCall& call) {
-  return train_lora(read_train_lora(call.arguments), {.resources = resources,
-                                                      .stop = call.stop,
-                                                      .version = version_text(),
-                                                      .out = stdout,
-                                                      .progress = stderr});
+  return train_lora_command(read_train_lora(call.arguments), {.resources = resources,
+                                                              .stop = call.stop,
+                                                              .version = version_text(),
+                                                              .out = stdout,
+                                                              .progress = stderr});
 }
 
 constexpr std::string_view kNoMemory = "error: out of memory; use a smaller size or batch.";

@@ -41,7 +41,7 @@ std::optional<std::string> settings_text(const fs::path& picture) {
 
 ExtrasArguments read_extras(const Arguments& given) {
   ExtrasArguments a{.request = {},
-                    .pictures = {given.places.begin(), given.places.end()},
+                    .pictures = {given.positionals.begin(), given.positionals.end()},
                     .data_dir = given.value("data-dir"),
                     .output = given.value("output"),
                     .format = given.value("format"),
@@ -105,7 +105,7 @@ int extras(const CommandCall& call) {
   // A name that does not fit is told before the first picture.
   image::picture_format(asked_file(a, a.pictures.front()).extension().string().substr(1));
   if (a.threads > 0) at::set_num_threads(a.threads);
-  tell_unread_folders(a.data_dir);
+  warn_unreadable_folders(a.data_dir);
   pipeline::Upscalers upscalers(resources(a.data_dir).upscalers);
   request::FaultList faults;
   for (const std::string& name : {a.request.upscaler_1, a.request.upscaler_2})

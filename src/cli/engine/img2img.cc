@@ -9,9 +9,9 @@
 
 #include "base/error.h"
 #include "base/log_line.h"
+#include "cli/engine/cli_generator.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/generation_arguments.h"
-#include "cli/engine/picture_maker.h"
 #include "image/codec/codec.h"
 #include "library/picture_files.h"
 #include "pipeline/pictures/init_pictures.h"
@@ -59,25 +59,25 @@ int img2img(const CommandCall& call) {
   if (pictures.empty())
     throw Error(kBadInput, "img2img needs an input picture: --init FILE, or a folder of pictures.");
   const auto count = static_cast<std::size_t>(arguments.request.picture_count());
-  PictureMaker maker(arguments, "img2img-images", pictures.size() * count, call.stop);
-  maker.check(std::span(&arguments.request, 1));
+  CliGenerator generator(arguments, "img2img-images", pictures.size() * count, call.stop);
+  generator.check(std::span(&arguments.request, 1));
   if (pictures.size() > 1) check_pictures(pictures, arguments.mask);
-  std::vector<MadePictures> series;
+  std::vector<SavedGeneration> series;
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     request::GenerationRequest request = arguments.request;
     request.init_images = {image::load_picture(pictures[i])};
     request.mask = mask_for(arguments.mask, pictures[i]);
     compare_hash(arguments, request.init_images.front(), pictures[i]);
-    if (pictures.size() > 1) maker.announce(i + 1, pictures.size());
-    series.push_back(maker.make(request, pictures[i].stem().string()));
+    if (pictures.size() > 1) generator.announce(i + 1, pictures.size());
+    series.push_back(generator.make(request, pictures[i].stem().string()));
     if (pictures.size() > 1)
       for (auto& picture : series.back().result.pictures)
         picture.picture.rgb.clear();  // saved; a folder may be large
   }
   if (series.size() == 1) {
-    maker.print(series.front());
+    generator.print(series.front());
   } else {
-    maker.print(series, "");
+    generator.print(series, "");
   }
   return 0;
 }

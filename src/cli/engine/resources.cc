@@ -16,8 +16,8 @@
 #include "library/data_dir.h"
 #include "library/index/state_dir.h"
 #include "library/library.h"
+#include "library/misplaced_models.h"
 #include "library/model_names.h"
-#include "library/unread_models.h"
 
 namespace lowrank::cli {
 namespace {
@@ -69,8 +69,8 @@ std::optional<fs::path> find_vae(const library::DataDir& data, const std::string
 
 }  // namespace
 
-void tell_unread_folders(const fs::path& data_dir) {
-  for (const std::string& problem : library::unread_folders(library::find_data_dir(data_dir.string())))
+void warn_unreadable_folders(const fs::path& data_dir) {
+  for (const std::string& problem : library::unreadable_folders(library::find_data_dir(data_dir.string())))
     log_line(stderr, "warning: {}\n", problem);
 }
 

@@ -12,7 +12,7 @@ namespace lowrank::cli {
 pipeline::Resources resources(const std::filesystem::path& data_dir);
 
 // Warns of folders of models that cannot be read and of links that lead nowhere.
-void tell_unread_folders(const std::filesystem::path& data_dir);
+void warn_unreadable_folders(const std::filesystem::path& data_dir);
 
 // Of every session of the program. $LOWRANK_PACKED_CACHE_GB bounds the packed weights that are kept (8); 0 keeps
 // none. Throws Error(kBadInput) when it is no number.

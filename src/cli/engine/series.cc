@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/log_line.h"
 #include "base/text/text_file.h"
+#include "cli/engine/cli_generator.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/generation_arguments.h"
-#include "cli/engine/picture_maker.h"
 #include "image/codec/codec.h"
 #include "library/picture_files.h"
 #include "request/fault_list.h"
@@ -61,7 +61,7 @@ request::Axis axis_of(const std::string& text, const char* flag) {
 }
 
 // Prompts make no grid; they are written below their pictures.
-image::Picture captioned_sheet(const Series& series, std::vector<MadePictures>& made) {
+image::Picture captioned_sheet(const Series& series, std::vector<SavedGeneration>& made) {
   std::vector<image::SheetCell> cells;
   for (std::size_t i = 0; i < made.size(); ++i)
     cells.push_back({.picture = std::move(made[i].result.pictures.front().picture),
@@ -69,7 +69,7 @@ image::Picture captioned_sheet(const Series& series, std::vector<MadePictures>& 
   return image::contact_sheet(cells, std::min<int>(4, static_cast<int>(cells.size())));
 }
 
-image::Picture sheet_of(const Series& series, std::vector<MadePictures>& made) {
+image::Picture sheet_of(const Series& series, std::vector<SavedGeneration>& made) {
   if (!series.grid) return captioned_sheet(series, made);
   std::vector<const image::Picture*> pictures;
   for (const auto& each : made) pictures.push_back(&each.result.pictures.front().picture);
@@ -82,17 +82,17 @@ void make_series(const Series& series, const GenerationArguments& arguments, std
   const request::GenerationRequest pictures = given_pictures(arguments);
   std::size_t count = 0;
   for (const auto& request : series.requests) count += static_cast<std::size_t>(request.picture_count());
-  PictureMaker maker(arguments, folder, count, call.stop);
-  maker.check(series.requests, std::move(faults));
-  std::vector<MadePictures> made(series.requests.size());
+  CliGenerator generator(arguments, folder, count, call.stop);
+  generator.check(series.requests, std::move(faults));
+  std::vector<SavedGeneration> made(series.requests.size());
   // Of a single cell only where its legend says what the axes are.
   const bool is_plot = series.grid && !series.grid->entries.empty();
   bool has_sheet = !arguments.no_sheet && (made.size() > 1 || is_plot);
   double pixels = 0;
   std::size_t number = 0;
   for (const std::size_t i : series.order) {
-    maker.announce(++number, made.size());
-    made[i] = maker.make(request::with_pictures(series.requests[i], pictures));
+    generator.announce(++number, made.size());
+    made[i] = generator.make(request::with_pictures(series.requests[i], pictures));
     pixels += static_cast<double>(made[i].result.pictures.front().picture.rgb.size()) / 3;
     if (has_sheet && pixels > kMaxSheetPixels) {
       has_sheet = false;
@@ -114,7 +114,7 @@ void make_series(const Series& series, const GenerationArguments& arguments, std
                                     .quality = arguments.quality,
                                     .parameters = metadata});
   }
-  maker.print(made, file);
+  generator.print(made, file);
 }
 
 }  // namespace

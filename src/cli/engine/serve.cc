@@ -14,7 +14,7 @@
 #include "cli/engine/reachable_addresses.h"
 #include "cli/engine/resources.h"
 #include "library/index/state_dir.h"
-#include "library/unread_models.h"
+#include "library/misplaced_models.h"
 #include "prompt/limits.h"
 #include "server/server.h"
 
@@ -33,7 +33,7 @@ std::string without_brackets(const std::string& address) {
   return address.starts_with('[') && address.ends_with(']') ? address.substr(1, address.size() - 2) : address;
 }
 
-ServerOptions read_options(const Arguments& given) {
+ServerOptions read_serve_options(const Arguments& given) {
   ServerOptions options;
   request::ServeOptions& serve = options.serve;
   for (const auto& row : request::serve_options())
@@ -82,7 +82,7 @@ void tell_of_data(const ServerOptions& options) {
 }  // namespace
 
 int serve(const CommandCall& call) {
-  const ServerOptions options = read_options(call.arguments);
+  const ServerOptions options = read_serve_options(call.arguments);
   const request::ServeOptions& asked = options.serve;
   std::signal(SIGPIPE, SIG_IGN);  // a client that went away is no reason to end
   server::Server server(options, resources(options.data_dir));

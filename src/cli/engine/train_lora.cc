@@ -21,29 +21,29 @@ TrainLoraCommand read_train_lora(const Arguments& given) {
   return command;
 }
 
-int train_lora(const TrainLoraCommand& command, const TrainLoraSurroundings& around) {
-  pipeline::Session session(training::with_vae(around.resources(command.data_dir), command.job.vae),
+int train_lora_command(const TrainLoraCommand& command, const TrainLoraEnvironment& environment) {
+  pipeline::Session session(training::with_vae(environment.resources(command.data_dir), command.job.vae),
                             {.threads = command.job.options.threads,
-                             .version = around.version,
+                             .version = environment.version,
                              .prompt_limits = command.prompt_limits});
-  TrainingBar bar(around.progress);
+  TrainingBar bar(environment.progress);
   training::RunControl control;
-  control.stop = around.stop;
+  control.stop = environment.stop;
   control.report = [&](const training::TrainEvent& event) { bar.show(event); };
   control.say = [&](const std::string& text) {
     bar.clear();
-    log_line(around.out, "{}\n", text);
-    std::fflush(around.out);
+    log_line(environment.out, "{}\n", text);
+    std::fflush(environment.out);
   };
   const auto result = training::run_lora_job(session, command.job, control);
   bar.clear();
   if (result.skipped_steps > 0)
-    fmt::print(around.out, "Warning: {} steps had a non-finite gradient and were skipped.\n",
+    fmt::print(environment.out, "Warning: {} steps had a non-finite gradient and were skipped.\n",
                result.skipped_steps);
-  fmt::print(around.out, "LoRA:          {}  ({} modules, loss {:.4f})\n", result.file.string(),
+  fmt::print(environment.out, "LoRA:          {}  ({} modules, loss {:.4f})\n", result.file.string(),
              result.modules, result.loss);
-  fmt::print(around.out, "Tag:           {}\n", result.tag);
-  fmt::print(around.out, "Trigger words: {}\n", result.trigger.empty() ? "(none)" : result.trigger);
+  fmt::print(environment.out, "Tag:           {}\n", result.tag);
+  fmt::print(environment.out, "Trigger words: {}\n", result.trigger.empty() ? "(none)" : result.trigger);
   return 0;
 }
 

@@ -23,7 +23,7 @@ struct TrainLoraCommand {
 // models/Lora of the data folder. Throws Error(kBadInput) naming the option.
 TrainLoraCommand read_train_lora(const Arguments& given);
 
-struct TrainLoraSurroundings {
+struct TrainLoraEnvironment {
   std::function<pipeline::Resources(const std::filesystem::path& data_dir)> resources;
   std::stop_token stop;          // requested by Ctrl-C: the state is saved, then Error(kCancelled) is thrown
   std::string version;           // for pictures' metadata
@@ -32,6 +32,6 @@ struct TrainLoraSurroundings {
 };
 
 // Returns 0; throws Error as run_lora_job does.
-int train_lora(const TrainLoraCommand& command, const TrainLoraSurroundings& surroundings);
+int train_lora_command(const TrainLoraCommand& command, const TrainLoraEnvironment& environment);
 
 }  // namespace lowrank::cli

@@ -144,14 +144,16 @@ std::string bash_script() {
     text += fmt::format("      {}) _lowrank_words {};;\n", in_quotes(command.name), lines(flags_of(command)));
   text += "    esac\n    return\n  fi\n  case $command in\n";
   for (const auto& command : command_table()) {
-    if (command.places.empty()) continue;
-    const auto& place = command.places.front();
-    if (!place.choices.empty()) {
-      text += fmt::format("    {}) _lowrank_words {};;\n", in_quotes(command.name), lines(place.choices));
-    } else if (place.names != Names::kNone) {
-      text += fmt::format("    {}) {};;\n", in_quotes(command.name),
-                          name_action(place.names, place.kind == ValueKind::kFile, "; _lowrank_files"));
-    } else if (place.kind == ValueKind::kFile) {
+    if (command.positionals.empty()) continue;
+    const auto& positional = command.positionals.front();
+    if (!positional.choices.empty()) {
+      text +=
+          fmt::format("    {}) _lowrank_words {};;\n", in_quotes(command.name), lines(positional.choices));
+    } else if (positional.names != Names::kNone) {
+      text +=
+          fmt::format("    {}) {};;\n", in_quotes(command.name),
+                      name_action(positional.names, positional.kind == ValueKind::kFile, "; _lowrank_files"));
+    } else if (positional.kind == ValueKind::kFile) {
       text += fmt::format("    {}) compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\"));;\n",
                           in_quotes(command.name));
     }
@@ -191,13 +193,14 @@ std::string zsh_script() {
     text += fmt::format("      {}) _lowrank_words {};;\n", in_quotes(command.name), lines(flags_of(command)));
   text += "    esac\n    return\n  fi\n  case $command in\n";
   for (const auto& command : command_table()) {
-    if (command.places.empty()) continue;
-    const auto& place = command.places.front();
-    if (!place.choices.empty())
-      text += fmt::format("    {}) _lowrank_words {};;\n", in_quotes(command.name), lines(place.choices));
-    else if (place.names != Names::kNone)
+    if (command.positionals.empty()) continue;
+    const auto& positional = command.positionals.front();
+    if (!positional.choices.empty())
+      text +=
+          fmt::format("    {}) _lowrank_words {};;\n", in_quotes(command.name), lines(positional.choices));
+    else if (positional.names != Names::kNone)
       text += fmt::format("    {}) {};;\n", in_quotes(command.name),
-                          name_action(place.names, place.kind == ValueKind::kFile, "; _files"));
+                          name_action(positional.names, positional.kind == ValueKind::kFile, "; _files"));
   }
   return text +
          "    *) _files;;\n  esac\n}\nif [[ $funcstack[1] == _lowrank ]]; then _lowrank \"$@\"; else compdef "
@@ -250,14 +253,14 @@ std::string fish_script() {
       }
       text += " -d " + in_fish_quotes(option.help) + "\n";
     }
-    for (const auto& place : command.places) {
-      if (place.names != Names::kNone)
+    for (const auto& positional : command.positionals) {
+      if (positional.names != Names::kNone)
         text += fmt::format("complete -c lowrank -n {} -a '(__lowrank_names {})'\n", in_fish_quotes(when),
-                            listing_of(place.names));
-      if (!place.choices.empty())
+                            listing_of(positional.names));
+      if (!positional.choices.empty())
         text += fmt::format("complete -c lowrank -n {} -a {}\n", in_fish_quotes(when),
-                            in_fish_quotes(fmt::format("{}", fmt::join(place.choices, " "))));
-      else if (place.kind == ValueKind::kFile)
+                            in_fish_quotes(fmt::format("{}", fmt::join(positional.choices, " "))));
+      else if (positional.kind == ValueKind::kFile)
         text += fmt::format("complete -c lowrank -n {} -F\n", in_fish_quotes(when));
     }
   }
@@ -267,7 +270,7 @@ std::string fish_script() {
 }  // namespace
 
 int completion(const Invocation& invocation) {
-  const std::string& shell = invocation.places.front();
+  const std::string& shell = invocation.positionals.front();
   fmt::print("{}", shell == "bash" ? bash_script() : shell == "zsh" ? zsh_script() : fish_script());
   return 0;
 }

@@ -51,13 +51,13 @@ int contact_sheet(const Invocation& invocation) {
   std::vector<std::string> captions;
   if (const auto given = invocation.options.find("caption"); given != invocation.options.end())
     captions = given->second;
-  if (captions.size() > invocation.places.size())
+  if (captions.size() > invocation.positionals.size())
     throw Error(kBadInput, "{} captions were given for {} pictures; give at most one per picture.",
-                captions.size(), invocation.places.size());
+                captions.size(), invocation.positionals.size());
   std::vector<image::SheetCell> cells;
   std::int64_t pixels = 0;
-  for (std::size_t i = 0; i < invocation.places.size(); ++i) {
-    const std::string& file = invocation.places[i];
+  for (std::size_t i = 0; i < invocation.positionals.size(); ++i) {
+    const std::string& file = invocation.positionals[i];
     cells.push_back({.picture = image::load_picture(file),
                      .caption = i < captions.size() ? captions[i] : caption_of(file)});
     pixels += static_cast<std::int64_t>(cells.back().picture.width) * cells.back().picture.height;
@@ -68,7 +68,7 @@ int contact_sheet(const Invocation& invocation) {
   const std::string asked = invocation.value("columns");
   const int columns = std::min(asked.empty() ? 4 : std::atoi(asked.c_str()), static_cast<int>(cells.size()));
   const fs::path saved =
-      save_sheet(output, invocation.places, image::contact_sheet(cells, columns),
+      save_sheet(output, invocation.positionals, image::contact_sheet(cells, columns),
                  {.format = format, .quality = 90, .parameters = prompt::lowrank_mark(LOWRANK_VERSION)});
   fmt::print("{}  {} pictures\n", saved.string(), cells.size());
   return 0;

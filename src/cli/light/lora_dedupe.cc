@@ -4,9 +4,9 @@
 #include <cstdio>
 
 #include "base/log_line.h"
-#include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
+#include "cli/light/library_command.h"
 #include "cli/light/progress_line.h"
 #include "cli/stop_signal.h"
 #include "cli/text_table.h"

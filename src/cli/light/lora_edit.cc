@@ -7,9 +7,9 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/text/text.h"
-#include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
+#include "cli/light/library_command.h"
 #include "cli/text_table.h"
 #include "library/sidecar/card_edit.h"
 #include "library/sidecar/lora_card.h"
@@ -63,10 +63,10 @@ double weight_of(const std::string& text) {
 
 int lora_tag(const Invocation& invocation) {
   Library library = open_library(invocation);
-  const Record record = library.resolve(invocation.places.front()).record;
+  const Record record = library.resolve(invocation.positionals.front()).record;
   auto tags = library::list_of(record.tags);
-  for (std::size_t i = 1; i < invocation.places.size(); ++i) {
-    const std::string tag(trim(invocation.places[i]));
+  for (std::size_t i = 1; i < invocation.positionals.size(); ++i) {
+    const std::string tag(trim(invocation.positionals[i]));
     if (tag.empty() || tag.size() > 200) throw Error(kBadInput, "a tag must have 1 to 200 bytes.");
     const auto at = std::ranges::find(tags, tag);
     if (invocation.has("remove")) {
@@ -76,7 +76,7 @@ int lora_tag(const Invocation& invocation) {
       tags.push_back(tag);
     }
   }
-  if (invocation.places.size() == 1) {
+  if (invocation.positionals.size() == 1) {
     if (invocation.has("json")) {
       print_json({{"name", record.name}, {"tags", tags}});
     } else {
@@ -89,8 +89,8 @@ int lora_tag(const Invocation& invocation) {
 
 int lora_type(const Invocation& invocation) {
   Library library = open_library(invocation);
-  const Record record = library.resolve(invocation.places.front()).record;
-  const std::string& asked = invocation.places[1];
+  const Record record = library.resolve(invocation.positionals.front()).record;
+  const std::string& asked = invocation.positionals[1];
   if (asked == "auto") return write_edit(invocation, library, record, {.type = ""});
   const auto type = library::type_meant_by(asked);
   if (type.empty())
@@ -101,12 +101,12 @@ int lora_type(const Invocation& invocation) {
 
 int lora_note(const Invocation& invocation) {
   Library library = open_library(invocation);
-  const Record record = library.resolve(invocation.places.front()).record;
+  const Record record = library.resolve(invocation.positionals.front()).record;
   CardEdit edit;
-  if (invocation.places.size() > 1)
+  if (invocation.positionals.size() > 1)
     edit.notes = invocation.has("append") && !record.notes.empty()
-                     ? record.notes + "\n" + invocation.places[1]
-                     : invocation.places[1];
+                     ? record.notes + "\n" + invocation.positionals[1]
+                     : invocation.positionals[1];
   if (invocation.has("trigger")) edit.activation_text = invocation.value("trigger");
   if (invocation.has("negative")) edit.negative_text = invocation.value("negative");
   if (invocation.has("description")) edit.description = invocation.value("description");
@@ -124,25 +124,25 @@ int lora_note(const Invocation& invocation) {
 
 int lora_rate(const Invocation& invocation) {
   Library library = open_library(invocation);
-  const Record record = library.resolve(invocation.places.front()).record;
-  const auto rating = parse_integer(invocation.places[1]);
+  const Record record = library.resolve(invocation.positionals.front()).record;
+  const auto rating = parse_integer(invocation.positionals[1]);
   if (!rating || *rating < 0 || *rating > 5)
     throw Error(kBadInput, "the rating is '{}', but must be 1 to 5, or 0 to remove it.",
-                invocation.places[1]);
+                invocation.positionals[1]);
   return write_edit(invocation, library, record, {.rating = *rating});
 }
 
 int lora_preview(const Invocation& invocation) {
   Library library = open_library(invocation);
-  const Record record = library.resolve(invocation.places.front()).record;
+  const Record record = library.resolve(invocation.positionals.front()).record;
   const fs::path path = library.path_of(record);
   fs::path shown = record.preview.empty() ? fs::path() : path.parent_path() / record.preview;
-  const bool is_edit = invocation.places.size() > 1 || invocation.has("remove");
+  const bool is_edit = invocation.positionals.size() > 1 || invocation.has("remove");
   if (is_edit && library::place_named(record.place).is_starter)
     throw Error(kBadInput, "'{}' is part of the starter model; copy it to {} to change its preview.",
                 record.name, library.data().loras().string());
-  if (invocation.places.size() > 1) {
-    const std::string& source = invocation.places[1];
+  if (invocation.positionals.size() > 1) {
+    const std::string& source = invocation.positionals[1];
     const std::string bytes = read_file(source, kMaxPictureBytes);
     shown = library::set_preview(path, std::as_bytes(std::span(bytes.data(), bytes.size())), source);
     library.reread(record);

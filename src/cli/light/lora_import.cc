@@ -8,10 +8,10 @@
 #include "base/log_line.h"
 #include "base/parallel.h"
 #include "base/text/text.h"
-#include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/download_board.h"
 #include "cli/light/json_text.h"
+#include "cli/light/library_command.h"
 #include "cli/stop_signal.h"
 #include "cli/text_table.h"
 #include "library/import/importer.h"
@@ -162,7 +162,7 @@ int lora_import(const Invocation& invocation) {
   const bool is_json = invocation.has("json");
   std::vector<Outcome> outcomes;
   std::vector<ImportItem> items;
-  for (const std::string& text : invocation.places) {
+  for (const std::string& text : invocation.positionals) {
     if (invocation.has("metadata-only")) {
       outcomes.push_back(enrich(importer, library, text));
       continue;
@@ -170,7 +170,7 @@ int lora_import(const Invocation& invocation) {
     try {
       if (const auto file = local_file(library, text, invocation.has("from-metadata"))) {
         outcomes.push_back({.label = text,
-                            .imported = importer.take_file(*file, invocation.has("from-metadata")),
+                            .imported = importer.import_file(*file, invocation.has("from-metadata")),
                             .error = {}});
         continue;
       }
@@ -205,12 +205,12 @@ int lora_check_updates(const Invocation& invocation) {
   const StopSignal signal;
   const Importer importer(library, make_http(signal), {});
   std::vector<Record> records;
-  if (invocation.places.empty()) {
+  if (invocation.positionals.empty()) {
     for (Record& record : library.find({.kind = "lora"}))
       if (record.civitai_model != 0 || record.source.find("huggingface.co") != std::string::npos)
         records.push_back(std::move(record));
   } else {
-    for (const std::string& name : invocation.places) records.push_back(library.resolve(name).record);
+    for (const std::string& name : invocation.positionals) records.push_back(library.resolve(name).record);
   }
   std::vector<std::vector<std::string>> rows;
   auto list = ordered_json::array();

@@ -6,9 +6,9 @@
 #include <map>
 
 #include "base/error.h"
-#include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
+#include "cli/light/library_command.h"
 #include "cli/text_table.h"
 #include "formats/lora/lora_family.h"
 #include "formats/lora/lora_file.h"
@@ -22,7 +22,7 @@ using nlohmann::ordered_json;
 
 // A file is taken as it is; a name is looked up in the collection.
 fs::path find_file(const Invocation& invocation) {
-  const std::string& name = invocation.places.front();
+  const std::string& name = invocation.positionals.front();
   std::error_code failure;
   const auto library = open_library(invocation);
   if (const auto found = library.find_lora(name)) return library.path_of(found->record);

@@ -9,16 +9,16 @@
 
 #include "base/error.h"
 #include "base/log_line.h"
-#include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
+#include "cli/light/library_command.h"
 #include "cli/light/progress_line.h"
 #include "cli/stop_signal.h"
 #include "cli/text_table.h"
 #include "library/index/state_dir.h"
 #include "library/index/watch.h"
 #include "library/lora_words.h"
-#include "library/unread_models.h"
+#include "library/misplaced_models.h"
 #include "prompt/grammar/extra_networks.h"
 
 namespace lowrank::cli {
@@ -142,8 +142,8 @@ int lora_list(const Invocation& invocation) {
     return 0;
   }
   if (std::ranges::none_of(records, is_own))
-    if (const std::string unread = library::unread_models(library.data()); !unread.empty())
-      log_line(stderr, "warning: {}.\n", printable(unread));
+    if (const std::string misplaced = library::misplaced_models(library.data()); !misplaced.empty())
+      log_line(stderr, "warning: {}.\n", printable(misplaced));
   const int status = print_records(invocation, library, records);
   if (!invocation.has("json") && !invocation.has("names")) warn_of_conflicts(library);
   return status;
@@ -152,11 +152,11 @@ int lora_list(const Invocation& invocation) {
 int lora_find(const Invocation& invocation) {
   const Library library = open_library(invocation);
   library::Query query = query_of(invocation, library);
-  query.words = fmt::format("{}", fmt::join(invocation.places, " "));
+  query.words = fmt::format("{}", fmt::join(invocation.positionals, " "));
   if (!invocation.has("sort")) query.sort = library::SortBy::kRelevance;
   auto records = library.find(query);
-  if (records.empty() && invocation.places.size() == 1)
-    if (auto found = library.find_lora(invocation.places.front()))
+  if (records.empty() && invocation.positionals.size() == 1)
+    if (auto found = library.find_lora(invocation.positionals.front()))
       records.push_back(std::move(found->record));
   if (records.empty()) {
     const library::NearWords near = library.near_words(query.words);

@@ -9,9 +9,9 @@
 #include <iterator>
 
 #include "cli/infotext_source.h"
-#include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
+#include "cli/light/library_command.h"
 #include "cli/light/progress_line.h"
 #include "cli/stop_signal.h"
 #include "cli/text_table.h"
@@ -65,17 +65,17 @@ std::vector<NeededFile> asked_files(const Invocation& invocation, const Library&
     print_notes(source, settings);
     add(needed_files(settings.infotext));
   };
-  for (const std::string& place : invocation.places) {
-    if (place == "-") {
+  for (const std::string& source : invocation.positionals) {
+    if (source == "-") {
       const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
       add(needed_files(text));
-    } else if (std::error_code failure; std::filesystem::is_directory(place, failure)) {
-      for (const auto& picture : library::expand_pictures({place})) add_settings(picture.string());
+    } else if (std::error_code failure; std::filesystem::is_directory(source, failure)) {
+      for (const auto& picture : library::expand_pictures({source})) add_settings(picture.string());
     } else {
-      add_settings(place);
+      add_settings(source);
     }
   }
-  if (invocation.places.empty())
+  if (invocation.positionals.empty())
     for (const auto& recipe : library::all_recipes(library.data()))
       for (const auto& lora : recipe.loras)
         add({{.kind = "lora", .name = lora.name, .hash = lora.hash, .civitai_version = 0}});
@@ -119,8 +119,9 @@ int lora_missing(const Invocation& invocation) {
     return 0;
   }
   if (answers.empty()) {
-    fmt::print("{}\n", invocation.places.empty() ? "No recipe names a LoRA."
-                                                 : "Nothing there names a LoRA, checkpoint or embedding.");
+    fmt::print("{}\n", invocation.positionals.empty()
+                           ? "No recipe names a LoRA."
+                           : "Nothing there names a LoRA, checkpoint or embedding.");
     return 0;
   }
   std::vector<std::vector<std::string>> rows;

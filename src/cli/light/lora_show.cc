@@ -8,9 +8,9 @@
 #include "base/error.h"
 #include "base/log_line.h"
 #include "cli/help.h"
-#include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
+#include "cli/light/library_command.h"
 #include "cli/text_table.h"
 #include "formats/lora/lora_file.h"
 #include "library/lora_words.h"
@@ -81,7 +81,7 @@ Reading read_again(const fs::path& path) {
 
 int lora_show(const Invocation& invocation) {
   const auto library = open_library(invocation);
-  const std::string& asked = invocation.places.front();
+  const std::string& asked = invocation.positionals.front();
   const library::FoundLora found = library.resolve(asked);
   const Record& record = found.record;
   const fs::path path = library.path_of(record);

@@ -6,9 +6,9 @@
 #include <map>
 
 #include "base/error.h"
-#include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
+#include "cli/light/library_command.h"
 #include "cli/text_table.h"
 #include "formats/lora/lora_family.h"
 #include "formats/lora/lora_fit.h"
@@ -51,7 +51,7 @@ ordered_json fit_json(const LoraFit& fit) {
 
 int lora_why(const Invocation& invocation) {
   const auto library = open_library(invocation);
-  const auto lora = formats::open_lora(find_file(library, invocation.places.front()));
+  const auto lora = formats::open_lora(find_file(library, invocation.positionals.front()));
   const fs::path model = find_model(library.data(), invocation.value("model"));
   const LoraFit fit = formats::fit_lora(lora, formats::open_checkpoint(model));
 

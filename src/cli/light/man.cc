@@ -24,7 +24,8 @@ std::string roff(std::string_view text) {
 
 void print_command(const CommandRow& command) {
   fmt::print(".SS {}\n{}.\n.PP\n.B {}\n", roff(command.name), roff(command.summary), roff(usage(command)));
-  for (const auto& place : command.places) fmt::print(".TP\n.I {}\n{}\n", roff(place.name), roff(place.help));
+  for (const auto& positional : command.positionals)
+    fmt::print(".TP\n.I {}\n{}\n", roff(positional.name), roff(positional.help));
   for (const auto& option : command.options) {
     const std::string letter = option.letter != 0 ? fmt::format("\\fB\\-{}\\fR, ", option.letter) : "";
     const std::string value = option.is_switch() ? "" : " \\fI" + roff(option.value) + "\\fR";

@@ -8,14 +8,14 @@
 
 #include "base/error.h"
 #include "base/log_line.h"
-#include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
+#include "cli/light/library_command.h"
 #include "cli/text_table.h"
 #include "formats/checkpoint/checkpoint.h"
 #include "formats/lora/lora_family.h"
 #include "library/data_dir.h"
-#include "library/unread_models.h"
+#include "library/misplaced_models.h"
 
 namespace lowrank::cli {
 namespace {
@@ -81,7 +81,7 @@ int model_list(const Invocation& invocation) {
       fmt::print("{}\n", printable(library::checkpoint_name(file)));
     return 0;
   }
-  for (const std::string& problem : library::unread_folders(data))
+  for (const std::string& problem : library::unreadable_folders(data))
     log_line(stderr, "warning: {}\n", printable(problem));
   const auto chosen = library::default_checkpoint(data);
   std::vector<std::vector<std::string>> rows;
@@ -122,7 +122,7 @@ int model_list(const Invocation& invocation) {
 
 int model_inspect(const Invocation& invocation) {
   const auto data = library::find_data_dir(invocation.value("data-dir"));
-  const fs::path file = find_model(data, invocation.places.front());
+  const fs::path file = find_model(data, invocation.positionals.front());
   const auto checkpoint = formats::open_checkpoint(file);
   const std::int64_t width = width_of(checkpoint.unet, "input_blocks.0.0.weight", 0);
   const std::int64_t text_width = width_of(checkpoint.text_encoder, "embeddings.token_embedding.weight", 1);

@@ -23,7 +23,7 @@ nlohmann::ordered_json to_json(const std::string& file, const prompt::PictureSet
 }  // namespace
 
 int png_info(const Invocation& invocation) {
-  const auto& files = invocation.places;
+  const auto& files = invocation.positionals;
   auto list = nlohmann::ordered_json::array();
   for (const auto& file : files) {
     const prompt::PictureSettings settings = library::load_settings(file);

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "cli/light/collection.h"
 #include "cli/light/commands.h"
+#include "cli/light/library_command.h"
 #include "formats/checkpoint/checkpoint.h"
 #include "formats/embedding_file.h"
 #include "library/data_dir.h"
@@ -71,7 +71,7 @@ std::vector<std::string> look_up_names(const Invocation& invocation, prompt::Req
 
 int prompt_explain(const Invocation& invocation) {
   prompt::ExplainRequest request;
-  request.request.prompt = invocation.places.front();
+  request.request.prompt = invocation.positionals.front();
   request.request.negative_prompt = invocation.value("negative");
   if (invocation.has("steps")) request.request.steps = std::atoi(invocation.value("steps").c_str());
   if (invocation.has("comma-backtrack"))

@@ -11,9 +11,9 @@
 #include "base/log_line.h"
 #include "base/text/text_file.h"
 #include "cli/infotext_source.h"
-#include "cli/light/collection.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
+#include "cli/light/library_command.h"
 #include "cli/recipe_prompt.h"
 #include "cli/text_table.h"
 #include "library/lora_words.h"
@@ -91,7 +91,7 @@ int recipe_save(const Invocation& invocation) {
   const Library library = open_library(invocation);
   Recipe recipe;
   if (invocation.has("from")) recipe = recipe_of_picture(invocation.value("from"));
-  recipe.name = invocation.places.front();
+  recipe.name = invocation.positionals.front();
   if (invocation.has("prompt")) {
     PromptParts parts = split_prompt(invocation.value("prompt"));
     recipe.prompt = parts.prompt;
@@ -147,7 +147,7 @@ int recipe_list(const Invocation& invocation) {
 
 int recipe_show(const Invocation& invocation) {
   const Library library = open_library(invocation);
-  const Recipe recipe = library::load_recipe(library.data(), invocation.places.front());
+  const Recipe recipe = library::load_recipe(library.data(), invocation.positionals.front());
   if (invocation.has("json")) {
     fmt::print("{}\n", library::recipe_json(recipe));
   } else {
@@ -158,7 +158,7 @@ int recipe_show(const Invocation& invocation) {
 
 int recipe_export(const Invocation& invocation) {
   const Library library = open_library(invocation);
-  Recipe recipe = library::load_recipe(library.data(), invocation.places.front());
+  Recipe recipe = library::load_recipe(library.data(), invocation.positionals.front());
   for (RecipeLora& lora : recipe.loras) fill_in(lora, library);
   const std::string text = library::recipe_json(recipe) + "\n";
   if (!invocation.has("output")) {
@@ -171,7 +171,7 @@ int recipe_export(const Invocation& invocation) {
 
 int recipe_import(const Invocation& invocation) {
   const Library library = open_library(invocation);
-  const std::string& file = invocation.places.front();
+  const std::string& file = invocation.positionals.front();
   Recipe recipe = library::parse_recipe(read_text_file(file, {.max_bytes = kMaxRecipeBytes}), file);
   if (invocation.has("name")) recipe.name = invocation.value("name");
   if (recipe.name.empty()) recipe.name = fs::path(file).stem().string();
@@ -185,7 +185,8 @@ int recipe_import(const Invocation& invocation) {
 }
 
 int recipe_remove(const Invocation& invocation) {
-  library::remove_recipe(library::find_data_dir(invocation.value("data-dir")), invocation.places.front());
+  library::remove_recipe(library::find_data_dir(invocation.value("data-dir")),
+                         invocation.positionals.front());
   return 0;
 }
 

@@ -75,7 +75,7 @@ bool take(std::string_view& path, std::string_view head) {
 }
 
 // Takes ".TEXT".
-bool take_segment(std::string_view& path, std::string_view text) {
+bool consume_segment(std::string_view& path, std::string_view text) {
   std::string_view rest = path;
   if (!rest.starts_with('.')) return false;
   rest.remove_prefix(1);
@@ -85,7 +85,7 @@ bool take_segment(std::string_view& path, std::string_view text) {
 }
 
 // Takes ".NUMBER", below 1000.
-std::optional<int> take_number(std::string_view& path) {
+std::optional<int> consume_number(std::string_view& path) {
   if (path.size() < 2 || path[0] != '.') return std::nullopt;
   int number = 0;
   const auto [end, problem] = std::from_chars(path.data() + 1, path.data() + path.size(), number);
@@ -128,16 +128,16 @@ UnetNames UnetNames::from_canonical(std::span<const std::string> paths) {
   for (const std::string& path : paths) {
     std::string_view rest = path;
     if (take(rest, "input_blocks")) {
-      const auto block = take_number(rest);
+      const auto block = consume_number(rest);
       if (!block) continue;
       last_input = std::max(last_input, *block);
-      if (take_segment(rest, "0") && take_segment(rest, "op")) down_samplers.insert(*block);
+      if (consume_segment(rest, "0") && consume_segment(rest, "op")) down_samplers.insert(*block);
     } else if (take(rest, "output_blocks")) {
-      const auto block = take_number(rest);
+      const auto block = consume_number(rest);
       if (!block) continue;
       last_output = std::max(last_output, *block);
-      const auto place = take_number(rest);
-      if (place && take_segment(rest, "conv")) up_samplers[*block] = *place;
+      const auto place = consume_number(rest);
+      if (place && consume_segment(rest, "conv")) up_samplers[*block] = *place;
     }
   }
   UnetNames names;
@@ -175,14 +175,14 @@ UnetNames UnetNames::from_diffusers(std::span<const std::string> paths) {
     std::string_view rest = path;
     const bool goes_down = take(rest, "down_blocks");
     if (!goes_down && !take(rest, "up_blocks")) continue;
-    const auto level = take_number(rest);
+    const auto level = consume_number(rest);
     if (!level) continue;
     Found& found = (goes_down ? down : up)[*level];
-    if (take_segment(rest, "resnets")) {
-      if (const auto resnet = take_number(rest)) found.resnets = std::max(found.resnets, *resnet + 1);
-    } else if (take_segment(rest, "attentions")) {
+    if (consume_segment(rest, "resnets")) {
+      if (const auto resnet = consume_number(rest)) found.resnets = std::max(found.resnets, *resnet + 1);
+    } else if (consume_segment(rest, "attentions")) {
       found.has_attention = true;
-    } else if (take_segment(rest, "downsamplers") || take_segment(rest, "upsamplers")) {
+    } else if (consume_segment(rest, "downsamplers") || consume_segment(rest, "upsamplers")) {
       found.has_sampler = true;
     }
   }
@@ -207,9 +207,9 @@ std::optional<std::string> UnetNames::to_canonical(std::string_view diffusers) c
   if (auto top = swap_part(kUnetTop, diffusers, To::kCanonical)) return top;
   std::string_view rest = diffusers;
   if (take(rest, "mid_block")) {
-    const bool is_attention = take_segment(rest, "attentions");
-    if (!is_attention && !take_segment(rest, "resnets")) return std::nullopt;
-    const auto number = take_number(rest);
+    const bool is_attention = consume_segment(rest, "attentions");
+    if (!is_attention && !consume_segment(rest, "resnets")) return std::nullopt;
+    const auto number = consume_number(rest);
     if (!number) return std::nullopt;
     const auto place = fmt::format("middle_block.{}", 2 * *number + (is_attention ? 1 : 0));
     return is_attention ? place_part(place, kUnetAttention, rest, To::kCanonical)
@@ -218,20 +218,20 @@ std::optional<std::string> UnetNames::to_canonical(std::string_view diffusers) c
   const bool goes_down = take(rest, "down_blocks");
   if (!goes_down && !take(rest, "up_blocks")) return std::nullopt;
   const auto& levels = goes_down ? down_ : up_;
-  const auto number = take_number(rest);
+  const auto number = consume_number(rest);
   if (!number || *number >= static_cast<int>(levels.size())) return std::nullopt;
   const Level& level = levels[static_cast<std::size_t>(*number)];
   const std::string_view blocks = goes_down ? "input_blocks" : "output_blocks";
-  const bool is_resnet = take_segment(rest, "resnets");
-  if (is_resnet || take_segment(rest, "attentions")) {
-    const auto part = take_number(rest);
+  const bool is_resnet = consume_segment(rest, "resnets");
+  if (is_resnet || consume_segment(rest, "attentions")) {
+    const auto part = consume_number(rest);
     if (!part || *part >= level.resnets) return std::nullopt;
     const auto place = fmt::format("{}.{}.{}", blocks, level.first + *part, is_resnet ? 0 : 1);
     return is_resnet ? place_part(place, kUnetResnet, rest, To::kCanonical)
                      : place_part(place, kUnetAttention, rest, To::kCanonical);
   }
-  if (level.sampler < 0 || !take_segment(rest, goes_down ? "downsamplers" : "upsamplers") ||
-      !take_segment(rest, "0") || !take_segment(rest, "conv"))
+  if (level.sampler < 0 || !consume_segment(rest, goes_down ? "downsamplers" : "upsamplers") ||
+      !consume_segment(rest, "0") || !consume_segment(rest, "conv"))
     return std::nullopt;
   if (goes_down) return fmt::format("input_blocks.{}.0.op{}", level.first + level.resnets, rest);
   return fmt::format("output_blocks.{}.{}.conv{}", level.first + level.resnets - 1, level.sampler, rest);
@@ -241,7 +241,7 @@ std::optional<std::string> UnetNames::to_diffusers(std::string_view canonical) c
   if (auto top = swap_part(kUnetTop, canonical, To::kDiffusers)) return top;
   std::string_view rest = canonical;
   if (take(rest, "middle_block")) {
-    const auto number = take_number(rest);
+    const auto number = consume_number(rest);
     if (!number) return std::nullopt;
     const bool is_attention = *number % 2 == 1;
     const auto place = fmt::format("mid_block.{}.{}", is_attention ? "attentions" : "resnets", *number / 2);
@@ -250,8 +250,8 @@ std::optional<std::string> UnetNames::to_diffusers(std::string_view canonical) c
   }
   const bool goes_down = take(rest, "input_blocks");
   if (!goes_down && !take(rest, "output_blocks")) return std::nullopt;
-  const auto block = take_number(rest);
-  const auto slot = take_number(rest);
+  const auto block = consume_number(rest);
+  const auto slot = consume_number(rest);
   if (!block || !slot) return std::nullopt;
   const auto& levels = goes_down ? down_ : up_;
   for (std::size_t i = 0; i < levels.size(); ++i) {
@@ -261,12 +261,12 @@ std::optional<std::string> UnetNames::to_diffusers(std::string_view canonical) c
       continue;
     const auto place = fmt::format("{}.{}", goes_down ? "down_blocks" : "up_blocks", i);
     if (goes_down && part == level.resnets) {
-      if (*slot != 0 || !take_segment(rest, "op")) return std::nullopt;
+      if (*slot != 0 || !consume_segment(rest, "op")) return std::nullopt;
       return fmt::format("{}.downsamplers.0.conv{}", place, rest);
     }
     if (!goes_down && part == level.resnets - 1 && *slot == level.sampler) {
       std::string_view after = rest;
-      if (take_segment(after, "conv")) return fmt::format("{}.upsamplers.0.conv{}", place, after);
+      if (consume_segment(after, "conv")) return fmt::format("{}.upsamplers.0.conv{}", place, after);
     }
     if (*slot == 0)
       return place_part(fmt::format("{}.resnets.{}", place, part), kUnetResnet, rest, To::kDiffusers);
@@ -286,7 +286,7 @@ int count_levels(std::span<const std::string> paths, std::string_view blocks) {
   for (const std::string& path : paths) {
     std::string_view rest = path;
     if (!take(rest, blocks)) continue;
-    if (const auto level = take_number(rest)) levels = std::max(levels, *level + 1);
+    if (const auto level = consume_number(rest)) levels = std::max(levels, *level + 1);
   }
   return levels;
 }
@@ -311,27 +311,27 @@ std::optional<std::string> VaeNames::to_canonical(std::string_view diffusers) co
   const bool is_encoder = take(rest, "encoder");
   if (!is_encoder && !take(rest, "decoder")) return std::nullopt;
   const std::string_view half = is_encoder ? "encoder" : "decoder";
-  if (take_segment(rest, "mid_block")) {
-    const bool is_attention = take_segment(rest, "attentions");
-    if (!is_attention && !take_segment(rest, "resnets")) return std::nullopt;
-    const auto number = take_number(rest);
+  if (consume_segment(rest, "mid_block")) {
+    const bool is_attention = consume_segment(rest, "attentions");
+    if (!is_attention && !consume_segment(rest, "resnets")) return std::nullopt;
+    const auto number = consume_number(rest);
     if (!number) return std::nullopt;
     const auto place = fmt::format("{}.mid.{}_{}", half, is_attention ? "attn" : "block", *number + 1);
     return is_attention ? place_part(place, kVaeAttention, rest, To::kCanonical)
                         : place_part(place, kVaeResnet, rest, To::kCanonical);
   }
-  if (!take_segment(rest, is_encoder ? "down_blocks" : "up_blocks")) return std::nullopt;
-  const auto number = take_number(rest);
+  if (!consume_segment(rest, is_encoder ? "down_blocks" : "up_blocks")) return std::nullopt;
+  const auto number = consume_number(rest);
   if (!number || (!is_encoder && *number >= decoder_levels_)) return std::nullopt;
   const auto place = is_encoder ? fmt::format("encoder.down.{}", *number)
                                 : fmt::format("decoder.up.{}", decoder_levels_ - 1 - *number);
-  if (take_segment(rest, "resnets")) {
-    const auto resnet = take_number(rest);
+  if (consume_segment(rest, "resnets")) {
+    const auto resnet = consume_number(rest);
     if (!resnet) return std::nullopt;
     return place_part(fmt::format("{}.block.{}", place, *resnet), kVaeResnet, rest, To::kCanonical);
   }
-  if (!take_segment(rest, is_encoder ? "downsamplers" : "upsamplers") || !take_segment(rest, "0") ||
-      !take_segment(rest, "conv"))
+  if (!consume_segment(rest, is_encoder ? "downsamplers" : "upsamplers") || !consume_segment(rest, "0") ||
+      !consume_segment(rest, "conv"))
     return std::nullopt;
   return fmt::format("{}.{}.conv{}", place, is_encoder ? "downsample" : "upsample", rest);
 }
@@ -342,26 +342,26 @@ std::optional<std::string> VaeNames::to_diffusers(std::string_view canonical) co
   const bool is_encoder = take(rest, "encoder");
   if (!is_encoder && !take(rest, "decoder")) return std::nullopt;
   const std::string_view half = is_encoder ? "encoder" : "decoder";
-  if (take_segment(rest, "mid")) {
+  if (consume_segment(rest, "mid")) {
     for (const int number : {0, 1}) {
-      if (take_segment(rest, number == 0 ? "block_1" : "block_2"))
+      if (consume_segment(rest, number == 0 ? "block_1" : "block_2"))
         return place_part(fmt::format("{}.mid_block.resnets.{}", half, number), kVaeResnet, rest,
                           To::kDiffusers);
     }
-    if (!take_segment(rest, "attn_1")) return std::nullopt;
+    if (!consume_segment(rest, "attn_1")) return std::nullopt;
     return place_part(fmt::format("{}.mid_block.attentions.0", half), kVaeAttention, rest, To::kDiffusers);
   }
-  if (!take_segment(rest, is_encoder ? "down" : "up")) return std::nullopt;
-  const auto number = take_number(rest);
+  if (!consume_segment(rest, is_encoder ? "down" : "up")) return std::nullopt;
+  const auto number = consume_number(rest);
   if (!number || (!is_encoder && *number >= decoder_levels_)) return std::nullopt;
   const auto place = is_encoder ? fmt::format("encoder.down_blocks.{}", *number)
                                 : fmt::format("decoder.up_blocks.{}", decoder_levels_ - 1 - *number);
-  if (take_segment(rest, "block")) {
-    const auto resnet = take_number(rest);
+  if (consume_segment(rest, "block")) {
+    const auto resnet = consume_number(rest);
     if (!resnet) return std::nullopt;
     return place_part(fmt::format("{}.resnets.{}", place, *resnet), kVaeResnet, rest, To::kDiffusers);
   }
-  if (!take_segment(rest, is_encoder ? "downsample" : "upsample") || !take_segment(rest, "conv"))
+  if (!consume_segment(rest, is_encoder ? "downsample" : "upsample") || !consume_segment(rest, "conv"))
     return std::nullopt;
   return fmt::format("{}.{}.0.conv{}", place, is_encoder ? "downsamplers" : "upsamplers", rest);
 }

@@ -148,7 +148,7 @@ void widen_ranks(LoraSummary& summary, std::int64_t rank) {
   summary.rank_high = std::max(summary.rank_high, rank);
 }
 
-void take_widths(LoraSummary& summary, const LoraEntry& entry) {
+void record_widths(LoraSummary& summary, const LoraEntry& entry) {
   if (entry.name.ends_with("attn2_to_k") && summary.cross_width == 0)
     summary.cross_width = input_width(entry);
   if (entry.name.ends_with("self_attn_q_proj") && summary.text_width == 0)
@@ -167,7 +167,7 @@ void read_strictly(const fs::path& path, LoraSummary& summary) {
         summary.kinds.push_back(entry.kind);
       ++(entry.component == Component::kUnet ? summary.unet_modules : summary.text_modules);
       widen_ranks(summary, entry.rank);
-      take_widths(summary, entry);
+      record_widths(summary, entry);
     }
     std::ranges::sort(summary.kinds);
     if (const auto reason = unusable_reason(lora); !reason.empty())
@@ -236,7 +236,7 @@ class Glance {
         widen_ranks(summary, *rank);
         if (!module.tells_family) continue;
         telling_.entries.push_back(entry_of(module, state, *kind));
-        take_widths(summary, telling_.entries.back());
+        record_widths(summary, telling_.entries.back());
       }
     }
     for (const auto& row : memory_.kinds)

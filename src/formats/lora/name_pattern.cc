@@ -90,7 +90,7 @@ class NamePattern::Compiler {
         low = 1, high = -1;
       } else if (take('?')) {
         high = 1;
-      } else if (!take_counts(low, high)) {
+      } else if (!parse_counts(low, high)) {
         return;
       }
       take('?');
@@ -99,7 +99,7 @@ class NamePattern::Compiler {
   }
 
   // `{m}`, `{m,}`, `{,n}`, `{m,n}`; anything else in braces is taken letter by letter, as Python does.
-  bool take_counts(int& low, int& high) {
+  bool parse_counts(int& low, int& high) {
     if (!is_at('{')) return false;
     const std::size_t start = at_++;
     const auto number = [&](int otherwise) {

@@ -170,7 +170,7 @@ class Fetching {
         throw_for_status(*reply, request_.what, request_.token_hint);
       }
       fruitless = part_.size() > before ? 0 : fruitless + 1;
-      if (fruitless >= http_.patience().attempts || fruitless >= kFruitlessTries) {
+      if (fruitless >= http_.retry_policy().attempts || fruitless >= kFruitlessTries) {
         if (reply && reply->status >= 400) throw_for_status(*reply, request_.what, request_.token_hint);
         throw Error(kIo,
                     "{}: the connection failed ({}); the part downloaded so far is kept for the next try.",

@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/text/ascii.h"
-#include "library/import/curl_door.h"
+#include "library/import/curl_library.h"
 #include "library/import/inner_address.h"
 #include "library/import/tokens.h"
 
@@ -130,8 +130,8 @@ std::optional<std::uint64_t> HttpReply::content_length() const {
   return value;
 }
 
-Http::Http(std::string agent, Patience patience, std::stop_token stop)
-    : agent_(std::move(agent)), patience_(patience), stop_(std::move(stop)) {}
+Http::Http(std::string agent, RetryPolicy retry_policy, std::stop_token stop)
+    : agent_(std::move(agent)), retry_policy_(retry_policy), stop_(std::move(stop)) {}
 
 std::optional<HttpReply> Http::try_once(const HttpRequest& request, const BodySink& sink,
                                         std::string& why) const {
@@ -212,8 +212,8 @@ void Http::wait(std::chrono::milliseconds time) const {
 
 std::chrono::milliseconds Http::wait_before_retry(const HttpReply* reply, int attempt) const {
   const auto asked = reply == nullptr ? std::nullopt : retry_after(reply->header("retry-after"));
-  if (!asked) return patience_.first_wait * (1 << std::min(attempt, 6));
-  if (*asked > patience_.longest_wait)
+  if (!asked) return retry_policy_.first_wait * (1 << std::min(attempt, 6));
+  if (*asked > retry_policy_.longest_wait)
     throw Error(kIo, "{}: asks to wait {} seconds (status {}); try again later.", reply->url.shown(),
                 asked->count(), reply->status);
   return *asked;
@@ -224,7 +224,7 @@ HttpReply Http::fetch(const HttpRequest& request, const BodySink& sink) const {
     std::string why;
     sink(HttpReply{}, "");
     auto reply = try_once(request, sink, why);
-    const bool is_last = attempt + 1 >= patience_.attempts;
+    const bool is_last = attempt + 1 >= retry_policy_.attempts;
     if (reply && (is_last || !may_pass_when_tried_again(reply->status))) return std::move(*reply);
     if (is_last)
       throw Error(kIo, "{}: cannot be reached ({}); check the network and try again.", request.url.shown(),

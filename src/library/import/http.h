@@ -39,7 +39,7 @@ struct HttpReply {
 // bytes: what came so far is void. Returning false ends the transfer.
 using BodySink = std::function<bool(const HttpReply& head, std::string_view piece)>;
 
-struct Patience {
+struct RetryPolicy {
   int attempts = 5;                           // of one request, for connections that fail, 429 and 5xx
   std::chrono::milliseconds first_wait{500};  // doubled each time, unless the site says how long
   std::chrono::seconds longest_wait{120};     // a site that asks for more is an Error that says so
@@ -47,9 +47,9 @@ struct Patience {
 
 class Http {
  public:
-  Http(std::string agent, Patience patience, std::stop_token stop);
+  Http(std::string agent, RetryPolicy retry_policy, std::stop_token stop);
 
-  // One request with its redirects, tried again as `patience` allows. The reply may have any final status.
+  // One request with its redirects, tried again as the retry policy allows. The reply may have any final status.
   // Throws Error(kIo) when no answer came, with how far the body got told to nobody: the sink knows. Throws
   // kCancelled.
   HttpReply fetch(const HttpRequest& request, const BodySink& sink) const;
@@ -61,15 +61,15 @@ class Http {
   // Sleeps, ending early with kCancelled on a stop.
   void wait(std::chrono::milliseconds time) const;
   // How long to wait before the next try of something that was answered so. Throws Error when the site asks
-  // for more than patience allows.
+  // for more than the retry policy allows.
   std::chrono::milliseconds wait_before_retry(const HttpReply* reply, int attempt) const;
 
-  const Patience& patience() const { return patience_; }
+  const RetryPolicy& retry_policy() const { return retry_policy_; }
   const std::stop_token& stop() const { return stop_; }
 
  private:
   std::string agent_;
-  Patience patience_;
+  RetryPolicy retry_policy_;
   std::stop_token stop_;
 };
 

@@ -78,7 +78,7 @@ class Importer {
 
   // A file of this machine, copied in. `enriches`: writes what its metadata say beside it, also when it lies
   // in the collection already.
-  Imported take_file(const std::filesystem::path& file, bool enriches) const;
+  Imported import_file(const std::filesystem::path& file, bool enriches) const;
   // Asks Civitai for a file that is here, by its SHA-256, and writes what it says beside it. False: it knows
   // none.
   bool enrich_from_civitai(Record record, std::vector<std::string>& remarks) const;

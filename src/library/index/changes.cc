@@ -127,7 +127,7 @@ class Comparison {
               before.ctime_ns == file.ctime_ns && before.inode == file.inode && before.stamp == stamp)
             continue;
         }
-        changes_.fresh.push_back({.folder = changed.get(), .file = &file, .stamp = stamp});
+        changes_.changed_files.push_back({.folder = changed.get(), .file = &file, .stamp = stamp});
       }
       for (const auto& [relative, before] : known) changes_.gone.push_back(before.id);
     }
@@ -145,8 +145,8 @@ Changes find_changes(const Database& database, const DataDir& data, ScanReport& 
   return Comparison(database, data, report).run();
 }
 
-std::string relative_of(const Fresh& fresh) {
-  return relative_in(*fresh.folder, *fresh.file);
+std::string relative_of(const ChangedFile& changed_file) {
+  return relative_in(*changed_file.folder, *changed_file.file);
 }
 
 }  // namespace lowrank::library

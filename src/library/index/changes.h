@@ -23,7 +23,7 @@ struct ChangedListing {
 };
 
 // A file that must be read.
-struct Fresh {
+struct ChangedFile {
   const ChangedListing* folder = nullptr;
   const ListedFile* file = nullptr;
   std::int64_t stamp = 0;
@@ -32,14 +32,14 @@ struct Fresh {
 struct Changes {
   std::vector<std::unique_ptr<ChangedListing>> listings;
   std::vector<FolderKey> vanished_folders;
-  std::vector<Fresh> fresh;        // in the order of `listings`
-  std::vector<std::int64_t> gone;  // ids
+  std::vector<ChangedFile> changed_files;  // in the order of `listings`
+  std::vector<std::int64_t> gone;          // ids
 };
 
 // Looks at every folder of the collection; opens no file. Counts folders and tells problems in `report`.
 Changes find_changes(const Database& database, const DataDir& data, ScanReport& report);
 
 // The file's path below its place; that of a diffusers folder is the folder's.
-std::string relative_of(const Fresh& fresh);
+std::string relative_of(const ChangedFile& changed_file);
 
 }  // namespace lowrank::library

@@ -33,7 +33,7 @@ std::string cut(std::string text, std::size_t bytes) {
   return text;
 }
 
-void take_card(const LoraCard& card, Record& record) {
+void copy_card(const LoraCard& card, Record& record) {
   record.title = card.title;
   record.base_model = card.base_model;
   record.type = card.type.name;
@@ -154,7 +154,7 @@ void read_record(const PlaceRow& place, const fs::path& path, const CardSources&
   for (auto name = embeddings.rbegin(); name != embeddings.rend(); ++name)
     if (std::ranges::find(card.trigger_words, *name) == card.trigger_words.end())
       card.trigger_words.insert(card.trigger_words.begin(), *name);
-  take_card(card, record);
+  copy_card(card, record);
   record.metadata = place.kind == "lora" ? metadata_text(metadata) : "";
   if (place.kind != "lora") record.type = record.type_origin = record.type_reason = "";
 }

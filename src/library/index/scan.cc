@@ -66,7 +66,7 @@ class Scan {
   // While a piece is written the next one is read.
   void read_fresh() {
     has_gone_ = database_.number("SELECT EXISTS (SELECT 1 FROM file WHERE gone IS NOT NULL)") != 0;
-    const auto total = static_cast<std::int64_t>(changes_.fresh.size());
+    const auto total = static_cast<std::int64_t>(changes_.changed_files.size());
     while (summarisers_.size() < kRuns) summarisers_.push_back(std::make_unique<formats::LoraSummariser>());
     std::size_t folder = 0;
     Piece piece = prepared(0);
@@ -78,7 +78,7 @@ class Scan {
       write(piece);
       // A folder counts as seen once all its files are written.
       const ChangedListing* after =
-          piece.end < changes_.fresh.size() ? changes_.fresh[piece.end].folder : nullptr;
+          piece.end < changes_.changed_files.size() ? changes_.changed_files[piece.end].folder : nullptr;
       Transaction transaction(database_);
       auto remember =
           database_.prepare("INSERT OR REPLACE INTO folder (place, relative, fingerprint) VALUES (?, ?, ?)");
@@ -90,7 +90,7 @@ class Scan {
       transaction.commit();
       if (options_.progress != nullptr)
         options_.progress->update("reading headers", static_cast<std::int64_t>(piece.end), total);
-      if (piece.end == changes_.fresh.size()) break;
+      if (piece.end == changes_.changed_files.size()) break;
       reading.get();
       piece = std::move(next);
     }
@@ -98,11 +98,12 @@ class Scan {
   }
 
   Piece prepared(std::size_t begin) {
-    Piece piece{begin, std::min(begin + kPiece, changes_.fresh.size())};
+    Piece piece{begin, std::min(begin + kPiece, changes_.changed_files.size())};
     piece.records.resize(piece.end - begin);
     auto row = database_.prepare(
         fmt::format("SELECT {} FROM file WHERE place = ? AND relative = ?", record_column_list()));
-    for (std::size_t i = begin; i < piece.end; ++i) prepare(changes_.fresh[i], row, piece.records[i - begin]);
+    for (std::size_t i = begin; i < piece.end; ++i)
+      prepare(changes_.changed_files[i], row, piece.records[i - begin]);
     return piece;
   }
 
@@ -110,7 +111,7 @@ class Scan {
     if (piece.begin == piece.end) return;
     parallel_for(static_cast<std::int64_t>(kRuns), options_.threads, [&](std::int64_t run) {
       for (std::size_t i = piece.begin + static_cast<std::size_t>(run); i < piece.end; i += kRuns)
-        read_one(changes_.fresh[i], *summarisers_[static_cast<std::size_t>(run)],
+        read_one(changes_.changed_files[i], *summarisers_[static_cast<std::size_t>(run)],
                  piece.records[i - piece.begin]);
     });
   }
@@ -119,7 +120,7 @@ class Scan {
     Transaction transaction(database_);
     RecordWriter writer(database_);
     for (std::size_t i = piece.begin; i < piece.end; ++i) {
-      follow_rename(changes_.fresh[i], piece.records[i - piece.begin]);
+      follow_rename(changes_.changed_files[i], piece.records[i - piece.begin]);
       writer.write(piece.records[i - piece.begin]);
     }
     transaction.commit();
@@ -133,12 +134,12 @@ class Scan {
   }
 
   // The row that the file has, or one that is new.
-  void prepare(const Fresh& fresh, Statement& row, Record& record) {
-    const std::string relative = relative_of(fresh);
+  void prepare(const ChangedFile& changed_file, Statement& row, Record& record) {
+    const std::string relative = relative_of(changed_file);
     row.reset();
-    row.bind(1, fresh.folder->place->name).bind(2, relative);
+    row.bind(1, changed_file.folder->place->name).bind(2, relative);
     if (row.step()) record = read_record_row(row);
-    const ListedFile& file = *fresh.file;
+    const ListedFile& file = *changed_file.file;
     // Moving a file away and back changes ctime as writing to it does; only what stayed is asked for it.
     const bool is_same = record.id != 0 && record.size == file.size && record.mtime_ns == file.mtime_ns &&
                          record.inode == file.inode &&
@@ -151,8 +152,8 @@ class Scan {
       names.bind(1, record.id);
       while (names.step()) former_[record.id].push_back(names.text(0));
     }
-    record.place = fresh.folder->place->name;
-    record.folder = fresh.folder->listing.relative;
+    record.place = changed_file.folder->place->name;
+    record.folder = changed_file.folder->listing.relative;
     record.relative = relative;
     record.sort_key = formats::natural_key(relative);
     record.size = file.size;
@@ -160,16 +161,16 @@ class Scan {
     record.ctime_ns = file.ctime_ns;
     record.inode = file.inode;
     record.device = file.device;
-    record.stamp = fresh.stamp;
+    record.stamp = changed_file.stamp;
   }
 
-  void read_one(const Fresh& fresh, formats::LoraSummariser& summariser, Record& record) const {
-    const PlaceRow& place = *fresh.folder->place;
+  void read_one(const ChangedFile& changed_file, formats::LoraSummariser& summariser, Record& record) const {
+    const PlaceRow& place = *changed_file.folder->place;
     const fs::path folder = folder_of(place, data_);
-    CardSources sources{.folder = fresh.folder->listing.relative,
+    CardSources sources{.folder = changed_file.folder->listing.relative,
                         .former = {},
                         .overlay = overlay_sidecar(overlay_, place, record.relative),
-                        .listed = &fresh.folder->names};
+                        .listed = &changed_file.folder->names};
     if (record.id != 0) sources.former = former_paths(record, folder);
     read_record(place, folder / record.relative, sources, summariser, record);
   }
@@ -185,7 +186,7 @@ class Scan {
   }
 
   // A new path whose file is one that has gone from elsewhere: the row goes on under the new name.
-  void follow_rename(const Fresh& fresh, Record& record) {
+  void follow_rename(const ChangedFile& changed_file, Record& record) {
     if (!has_gone_ || record.id != 0) return;
     auto statement = database_.prepare(
         "SELECT id, place, relative, name, inode, device, mtime, header, sha256, added FROM file WHERE gone "
@@ -196,7 +197,7 @@ class Scan {
                                 statement.integer(5) == record.device &&
                                 statement.integer(6) == record.mtime_ns;
       if (!is_same_file && !has_same_content(statement, record)) continue;
-      adopt(statement, record, fresh);
+      adopt(statement, record, changed_file);
       return;
     }
   }
@@ -215,7 +216,7 @@ class Scan {
     return record.sha256 == sha256;
   }
 
-  void adopt(const Statement& gone, Record& record, const Fresh& fresh) {
+  void adopt(const Statement& gone, Record& record, const ChangedFile& changed_file) {
     const std::int64_t id = gone.integer(0);
     auto before = database_.prepare(fmt::format("SELECT {} FROM file WHERE id = ?", record_column_list()));
     before.bind(1, id);
@@ -234,12 +235,12 @@ class Scan {
     ++report_.renamed;
     --report_.gone;
     // What was written beside the old name still holds.
-    const PlaceRow& place = *fresh.folder->place;
+    const PlaceRow& place = *changed_file.folder->place;
     const fs::path folder = folder_of(place, data_);
     CardSources sources{.folder = record.folder,
                         .former = {folder_of(place_named(old.place), data_) / old.relative},
                         .overlay = overlay_sidecar(overlay_, place, record.relative),
-                        .listed = &fresh.folder->names};
+                        .listed = &changed_file.folder->names};
     read_record(place, folder / record.relative, sources, renamed_, record);
   }
 

@@ -232,7 +232,7 @@ at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Filt
 }
 
 // A row of the result ends before the input's row that comes next begins: strips are made beside and copied.
-at::Tensor conv2d_over(const at::Tensor& x, const kernels::PackedWeights& w, const at::Tensor& b) {
+at::Tensor conv2d_in_place(const at::Tensor& x, const kernels::PackedWeights& w, const at::Tensor& b) {
   const std::int64_t inputs = w.shape().inputs, outputs = w.shape().outputs;
   LOWRANK_CHECK(x.is_contiguous(kChannelsLast) && x.size(1) == inputs && outputs <= inputs &&
                 w.shape().taps == 1);

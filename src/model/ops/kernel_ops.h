@@ -26,7 +26,7 @@ at::Tensor conv2d_gradient(const at::Tensor& dy, const Filter& turned, const ops
 at::Tensor conv2d_of_norm(const at::Tensor& x, const ops::GroupNorm& norm, const Filter& w,
                           const at::Tensor& b, const ops::ConvGeometry& geometry, const ops::Fused& fused);
 // A convolution of 1×1 with no more outputs than inputs, laid over its input [B, H, W, in], which is lost.
-at::Tensor conv2d_over(const at::Tensor& x, const kernels::PackedWeights& w, const at::Tensor& b);
+at::Tensor conv2d_in_place(const at::Tensor& x, const kernels::PackedWeights& w, const at::Tensor& b);
 at::Tensor group_norm(const at::Tensor& x, std::int64_t groups, const at::Tensor& w, const at::Tensor& b,
                       double eps, ops::Activation activation);
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, double eps);

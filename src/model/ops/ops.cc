@@ -282,12 +282,12 @@ at::Tensor conv2d(const at::Tensor& x, const Weight& w, const at::Tensor& b,
   return finish(y, fused);
 }
 
-at::Tensor conv2d_over(at::Tensor x, const Weight& w, const at::Tensor& b, at::ScalarType compute) {
+at::Tensor conv2d_in_place(at::Tensor x, const Weight& w, const at::Tensor& b, at::ScalarType compute) {
   const bool is_ours = x.use_count() == 1 && x.storage().use_count() == 1 && x.storage_offset() == 0 &&
                        x.scalar_type() == at::kFloat && x.is_contiguous(at::MemoryFormat::ChannelsLast);
   const bool fits = w.tensor.size(2) * w.tensor.size(3) == 1 && w.tensor.size(0) <= w.tensor.size(1);
   if (is_ours && fits && use_kernels(x, w, {}, compute))
-    return kernel_ops::conv2d_over(x, w.packed(false), b);
+    return kernel_ops::conv2d_in_place(x, w.packed(false), b);
   return conv2d(x, w, b, {}, {}, {}, compute);
 }
 

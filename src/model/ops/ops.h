@@ -129,7 +129,7 @@ at::Tensor conv2d(const at::Tensor& x, const Weight& w, const at::Tensor& b,
 
 // The same for a convolution of 1×1 whose input nobody else holds: without gradients its result takes the
 // input's memory where it fits.
-at::Tensor conv2d_over(at::Tensor x, const Weight& w, const at::Tensor& b, at::ScalarType compute);
+at::Tensor conv2d_in_place(at::Tensor x, const Weight& w, const at::Tensor& b, at::ScalarType compute);
 
 // What `fused` asks for, done to a finished y [.., out] or [B, out, H, W]; upsample_to is not looked at.
 at::Tensor finish(at::Tensor y, const Fused& fused);

@@ -21,9 +21,9 @@ struct EndedEarly {
   at::Tensor latent;
 };
 
-sampling::ImageNoiseOptions noise_options(const Generation& order, const Pass& pass, int batch,
+sampling::ImageNoiseOptions noise_options(const Generation& generation, const Pass& pass, int batch,
                                           std::int64_t height, std::int64_t width) {
-  const request::GenerationRequest& request = order.request;
+  const request::GenerationRequest& request = generation.request;
   sampling::ImageNoiseOptions noise{.rng = pass.plan.rng,
                                     .subseed_strength = request.subseed_strength.value,
                                     .seed_resize_from_width = request.seed_resize_width,
@@ -34,7 +34,7 @@ sampling::ImageNoiseOptions noise_options(const Generation& order, const Pass& p
                                     .width = width};
   const auto size = static_cast<std::size_t>(request.batch_size);
   for (std::size_t i = 0; i < size; ++i) {
-    const request::PictureSeeds& seeds = order.seeds[static_cast<std::size_t>(batch) * size + i];
+    const request::PictureSeeds& seeds = generation.seeds[static_cast<std::size_t>(batch) * size + i];
     noise.seeds.push_back(seeds.seed);
     noise.subseeds.push_back(seeds.subseed);
   }
@@ -49,8 +49,8 @@ PromptedUNet prompted(ResidentModel& model, const PromptConditioning& prompts, c
       between_blocks);
 }
 
-PromptMemoryRequest memory_request(const Generation& order, const Pass& pass) {
-  const request::GenerationRequest& request = order.request;
+PromptMemoryRequest memory_request(const Generation& generation, const Pass& pass) {
+  const request::GenerationRequest& request = generation.request;
   const std::int64_t cell = pass.model->loaded.vae->downscale();
   HiresSize size{.width = request.width, .height = request.height};
   if (pass.calls_before) size = hires_size(request, static_cast<int>(cell));
@@ -61,9 +61,9 @@ PromptMemoryRequest memory_request(const Generation& order, const Pass& pass) {
 
 }  // namespace
 
-ActivePass::ActivePass(const Pass& pass, const Generation& order, GenerationResult& result)
-    : pass_(pass), order_(order), result_(result) {
-  throw_if_stopped(order.stop);
+ActivePass::ActivePass(const Pass& pass, const Generation& generation, GenerationResult& result)
+    : pass_(pass), generation_(generation), result_(result) {
+  throw_if_stopped(generation.stop);
   prepare(*pass.model, prompts_);
   if (pass.refiner != nullptr) prepare(*pass.refiner, refined_);
 }
@@ -77,52 +77,52 @@ prompt::ParsedPrompt ActivePass::parse(const ResidentModel& model) const {
                         .second_order = false,
                         .hires_steps = pass_.calls_before ? std::optional(calls) : std::nullopt,
                         .settings = {}};
-  asked.settings.emphasis = order_.encode_settings.emphasis;
-  asked.settings.comma_backtrack = order_.request.comma_backtrack;
-  asked.settings.use_old_timelines = order_.request.old_prompt_editing;
+  asked.settings.emphasis = generation_.encode_settings.emphasis;
+  asked.settings.comma_backtrack = generation_.request.comma_backtrack;
+  asked.settings.use_old_timelines = generation_.request.old_prompt_editing;
   asked.settings.embeddings = names_of(model.usable_embeddings());
   for (const auto& skipped : model.embeddings.skipped)
     if (std::ranges::find(asked.settings.embeddings, skipped.name, &prompt::EmbeddingName::name) ==
         asked.settings.embeddings.end())
       asked.settings.unusable.push_back(skipped);
-  asked.settings.limits = order_.limits;
-  return prompt::parse(asked, order_.tokenizer);
+  asked.settings.limits = generation_.limits;
+  return prompt::parse(asked, generation_.tokenizer);
 }
 
 void ActivePass::prepare(ResidentModel& model, PromptConditioning& prompts) {
-  const request::GenerationRequest& request = order_.request;
+  const request::GenerationRequest& request = generation_.request;
   model.loaded.set_tiling(request.tiling);
   model.loaded.unet->policy()->merged_tokens = pass_.merged_tokens;
   auto parsed = parse(model);
-  check_prompt_memory(parsed, *model.loaded.unet, memory_request(order_, pass_), order_.limits);
+  check_prompt_memory(parsed, *model.loaded.unet, memory_request(generation_, pass_), generation_.limits);
   const bool had_bundled = !model.loras.embeddings().empty();
   {
     const Stopwatch watch(result_.seconds_loras);
     const auto tags = request.disable_extra_networks ? std::vector<prompt::LoraTag>() : parsed.networks.loras;
     model.loras.activate(tags, model.loaded,
                          request.allow_missing_loras ? OnMissing::kReport : OnMissing::kFail,
-                         order_.listener.on_prepare, order_.stop);
+                         generation_.listener.on_prepare, generation_.stop);
   }
   // The tags tell which LoRAs act, and these may bring embeddings, which change how the words are read.
   if (had_bundled || !model.loras.embeddings().empty()) parsed = parse(model);
   // LoRAs that switch on and off have the texts encoded once for each set of them.
-  PromptMemoryRequest memory = memory_request(order_, pass_);
+  PromptMemoryRequest memory = memory_request(generation_, pass_);
   memory.chunks = model.chunks_to_encode(parsed);
-  prompt::check_limit(&prompt::PromptLimits::chunks, order_.limits, memory.chunks,
+  prompt::check_limit(&prompt::PromptLimits::chunks, generation_.limits, memory.chunks,
                       "with the LoRAs that switch on and off, the prompt");
-  check_prompt_memory(parsed, *model.loaded.unet, memory, order_.limits);
+  check_prompt_memory(parsed, *model.loaded.unet, memory, generation_.limits);
   const Stopwatch watch(result_.seconds_text);
-  prompts = model.encode(parsed, order_.encode_settings, request.pad_conds, order_.stop);
+  prompts = model.encode(parsed, generation_.encode_settings, request.pad_conds, generation_.stop);
 }
 
 StepEvent ActivePass::event(const sampling::StepReport& report, int batch, double seconds) const {
-  const Listener& listener = order_.listener;
+  const Listener& listener = generation_.listener;
   StepEvent event{.step = report.step,
                   .steps = report.steps,
                   .pass = pass_.number,
-                  .passes = order_.passes,
+                  .passes = generation_.passes,
                   .batch = batch,
-                  .batches = order_.request.batch_count,
+                  .batches = generation_.request.batch_count,
                   .seconds = seconds,
                   .preview = std::nullopt};
   if (listener.preview == Preview::kEachStep ||
@@ -131,12 +131,13 @@ StepEvent ActivePass::event(const sampling::StepReport& report, int batch, doubl
   return event;
 }
 
-Walked ActivePass::walk(int batch, std::optional<sampling::ImageStart> start, const at::Tensor& extra) {
+PassOutput ActivePass::sample(int batch, std::optional<sampling::ImageStart> start, const at::Tensor& extra) {
   const Stopwatch watch(result_.seconds_sample);
-  const request::GenerationRequest& asked = order_.request;
+  const request::GenerationRequest& asked = generation_.request;
   const std::int64_t cell = pass_.model->loaded.vae->downscale();
-  const auto noise = start ? noise_options(order_, pass_, batch, start->latent.size(2), start->latent.size(3))
-                           : noise_options(order_, pass_, batch, asked.height / cell, asked.width / cell);
+  const auto noise =
+      start ? noise_options(generation_, pass_, batch, start->latent.size(2), start->latent.size(3))
+            : noise_options(generation_, pass_, batch, asked.height / cell, asked.width / cell);
   sampling::SampleRequest request = pass_.plan.sample;
   request.image = std::move(start);
   std::vector<double> weights;
@@ -150,15 +151,16 @@ Walked ActivePass::walk(int batch, std::optional<sampling::ImageStart> start, co
     for (ResidentModel* model : {pass_.model, pass_.refiner})
       if (model != nullptr) model->loras.set_step(step, std::max(1, steps));
   };
-  Walked walked;
+  PassOutput output;
   at::Tensor latest;  // what the last step gave
   const auto end_if_wished = [&] {
-    const Wish wish = order_.listener.wish ? order_.listener.wish() : Wish::kGoOn;
-    walked.is_last = walked.is_last || wish == Wish::kFinish;
-    if (wish != Wish::kGoOn) throw EndedEarly{latest};
+    const StepDecision decision =
+        generation_.listener.decide ? generation_.listener.decide() : StepDecision::kContinue;
+    output.is_last = output.is_last || decision == StepDecision::kFinish;
+    if (decision != StepDecision::kContinue) throw EndedEarly{latest};
   };
   const auto between_blocks = [&] {
-    throw_if_stopped(order_.stop);
+    throw_if_stopped(generation_.stop);
     if (latest.defined()) end_if_wished();
   };
   PromptedUNet network = prompted(*pass_.model, prompts_, extra, asked.step_cache, between_blocks);
@@ -181,25 +183,25 @@ Walked ActivePass::walk(int batch, std::optional<sampling::ImageStart> start, co
   tensor::use_arena();
   const auto on_step = [&](const sampling::StepReport& report) {
     if (report.step < steps) set_step(report.step + 1);
-    if (order_.listener.on_step) order_.listener.on_step(event(report, batch, watch.elapsed()));
+    if (generation_.listener.on_step) generation_.listener.on_step(event(report, batch, watch.elapsed()));
     latest = report.denoised;
     end_if_wished();
   };
   try {
     auto sampled = sampling::run_sampler(*pass_.plan.sampler, request, model,
-                                         *sampling::make_image_noise(noise), on_step, order_.stop);
-    walked.latents = std::move(sampled.latent);
-    walked.skipped_early = sampled.skipped_early;
-    walked.skipped_by_sigma = sampled.skipped_by_sigma;
+                                         *sampling::make_image_noise(noise), on_step, generation_.stop);
+    output.latents = std::move(sampled.latent);
+    output.skipped_early = sampled.skipped_early;
+    output.skipped_by_sigma = sampled.skipped_by_sigma;
   } catch (EndedEarly& early) {
-    walked.latents = std::move(early.latent);
-    walked.ended_early = true;
+    output.latents = std::move(early.latent);
+    output.ended_early = true;
   }
-  walked.unet_passes = network.passes() + (refiner ? refiner->passes() : 0);
-  walked.padded = network.padded();
-  walked.has_switched = refined && refined->has_switched();
-  walked.by = &(walked.has_switched ? pass_.refiner : pass_.model)->loaded;
-  return walked;
+  output.unet_passes = network.passes() + (refiner ? refiner->passes() : 0);
+  output.padded = network.padded();
+  output.has_switched = refined && refined->has_switched();
+  output.by = &(output.has_switched ? pass_.refiner : pass_.model)->loaded;
+  return output;
 }
 
 }  // namespace lowrank::pipeline

@@ -1,4 +1,4 @@
-// A pass whose LoRAs act and whose texts are encoded: ready to walk. Another pass on the same model ends it.
+// A pass whose LoRAs act and whose texts are encoded: ready to sample. Another pass on the same model ends it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,9 +13,9 @@
 namespace lowrank::pipeline {
 
 // What came of one batch.
-struct Walked {
+struct PassOutput {
   at::Tensor latents = {};          // [n, 4, h, w]
-  const LoadedModel* by = nullptr;  // the model that the walk ended with
+  const LoadedModel* by = nullptr;  // the model that sampling ended with
   std::int64_t unet_passes = 0;
   bool has_switched = false;                             // to the refiner
   bool padded = false;                                   // prompt and negative prompt were of unequal length
@@ -27,10 +27,10 @@ struct Walked {
 class ActivePass {
  public:
   // Times are added to `result`. Throws Error: what the LoRAs' files and the prompts give reason for; kCancelled.
-  ActivePass(const Pass& pass, const Generation& order, GenerationResult& result);
+  ActivePass(const Pass& pass, const Generation& generation, GenerationResult& result);
 
   // One batch, from noise or from a picture; `extra`: what an inpainting checkpoint sees beside the latent.
-  Walked walk(int batch, std::optional<sampling::ImageStart> start, const at::Tensor& extra);
+  PassOutput sample(int batch, std::optional<sampling::ImageStart> start, const at::Tensor& extra);
 
   const Pass& pass() const { return pass_; }
   const PromptConditioning& prompts() const { return prompts_; }
@@ -42,7 +42,7 @@ class ActivePass {
   StepEvent event(const sampling::StepReport& report, int batch, double seconds) const;
 
   const Pass& pass_;
-  const Generation& order_;
+  const Generation& generation_;
   GenerationResult& result_;
   PromptConditioning prompts_, refined_;
 };

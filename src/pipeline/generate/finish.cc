@@ -35,13 +35,13 @@ void require_unchanged(const PassPlans& passes) {
 }
 
 // Everything about a batch's pictures but their seeds.
-request::PictureFacts facts_of(const Batch& batch, const PassPlans& passes, const Generation& order,
+request::PictureFacts facts_of(const Batch& batch, const PassPlans& passes, const Generation& generation,
                                const InitPictures& init, const LoraAccount& account,
                                const MetadataNotes& notes, const GenerationResult& result) {
   const Pass& first = passes.first;
   const LoadedModel& model = first.model->loaded;
   const sampling::SamplerRow& sampler = *first.plan.sampler;
-  request::PictureFacts facts{.request = order.request,
+  request::PictureFacts facts{.request = generation.request,
                               .model_hash = hash_of(model),
                               .vae_hash = model.vae_hash ? model.vae_hash->prefix(10) : "",
                               .has_vae_file = !model.vae_path.empty(),
@@ -63,15 +63,15 @@ request::PictureFacts facts_of(const Batch& batch, const PassPlans& passes, cons
     request.hr_scheduler = schedule_label(second.plan);
     if (request.hr_scheduler == request.scheduler) request.hr_scheduler.clear();
   }
-  for (const WalkedPass* each : {&batch.first, batch.second ? &*batch.second : nullptr}) {
+  for (const FinishedPass* each : {&batch.first, batch.second ? &*batch.second : nullptr}) {
     if (each == nullptr) continue;
-    const auto& [pass, walked] = *each;
-    if (walked.has_switched) request.refiner_checkpoint = title(pass->pass().refiner->loaded);
-    facts.refined |= walked.has_switched;
+    const auto& [pass, output] = *each;
+    if (output.has_switched) request.refiner_checkpoint = title(pass->pass().refiner->loaded);
+    facts.refined |= output.has_switched;
     facts.uses_emphasis |= pass->prompts().parsed.uses_emphasis;
-    facts.padded |= walked.padded;
-    facts.skipped_early |= walked.skipped_early;
-    facts.skipped_by_sigma |= walked.skipped_by_sigma;
+    facts.padded |= output.padded;
+    facts.skipped_early |= output.skipped_early;
+    facts.skipped_by_sigma |= output.skipped_by_sigma;
   }
   facts.is_inpainting_model = model.is_inpainting();
   if (request.is_img2img()) facts.init_hash = init_picture_hash(request.init_images.back());
@@ -86,20 +86,20 @@ request::PictureFacts facts_of(const Batch& batch, const PassPlans& passes, cons
 
 }  // namespace
 
-void finish_batch(const Batch& batch, const PassPlans& passes, const Generation& order,
+void finish_batch(const Batch& batch, const PassPlans& passes, const Generation& generation,
                   const InitPictures& init, const LoraAccount& account, const MetadataNotes& notes,
                   GenerationResult& result) {
   const Stopwatch watch(result.seconds_decode);
-  const WalkedPass& last = batch.second ? *batch.second : batch.first;
-  const request::GenerationRequest& request = order.request;
-  if (order.listener.on_latents) order.listener.on_latents(last.walked.latents);
-  last.walked.by->make_room_for(formats::Component::kVae);
-  request::PictureFacts facts = facts_of(batch, passes, order, init, account, notes, result);
+  const FinishedPass& last = batch.second ? *batch.second : batch.first;
+  const request::GenerationRequest& request = generation.request;
+  if (generation.listener.on_latents) generation.listener.on_latents(last.output.latents);
+  last.output.by->make_room_for(formats::Component::kVae);
+  request::PictureFacts facts = facts_of(batch, passes, generation, init, account, notes, result);
   for (int i = 0; i < request.batch_size; ++i) {
-    throw_if_stopped(order.stop);
+    throw_if_stopped(generation.stop);
     const int index = batch.number * request.batch_size + i;
-    const request::PictureSeeds& seeds = order.seeds[static_cast<std::size_t>(index)];
-    image::Picture picture = decode_latent(*last.walked.by, last.walked.latents.narrow(0, i, 1));
+    const request::PictureSeeds& seeds = generation.seeds[static_cast<std::size_t>(index)];
+    image::Picture picture = decode_latent(*last.output.by, last.output.latents.narrow(0, i, 1));
     if (request.is_img2img() && request.color_correction) {
       const auto& all = init.pictures;
       picture = image::colour_corrected(picture, all[all.size() == 1 ? 0 : static_cast<std::size_t>(i)]);
@@ -112,7 +112,7 @@ void finish_batch(const Batch& batch, const PassPlans& passes, const Generation&
                                .index = index,
                                .seed = seeds.seed,
                                .subseed = seeds.subseed});
-    if (order.listener.on_picture) order.listener.on_picture(result.pictures.back());
+    if (generation.listener.on_picture) generation.listener.on_picture(result.pictures.back());
   }
 }
 

@@ -11,16 +11,16 @@
 
 namespace lowrank::pipeline {
 
-// A walked pass of the batch.
-struct WalkedPass {
+// A finished pass of the batch.
+struct FinishedPass {
   const ActivePass* pass = nullptr;
-  Walked walked = {};
+  PassOutput output = {};
 };
 
 struct Batch {
-  int number = 0;         // from 0
-  WalkedPass first = {};  // without latents where the request brought a picture in their place
-  std::optional<WalkedPass> second = {};  // hires fix
+  int number = 0;           // from 0
+  FinishedPass first = {};  // without latents where the request brought a picture in their place
+  std::optional<FinishedPass> second = {};  // hires fix
 };
 
 struct MetadataNotes {
@@ -30,7 +30,7 @@ struct MetadataNotes {
 
 // Adds the batch's pictures to `result` and tells the listener of each. Throws Error(kConflict) when a file that they were
 // made with changed meanwhile, kCancelled between pictures, kUnsupported for latents that are no numbers.
-void finish_batch(const Batch& batch, const PassPlans& passes, const Generation& order,
+void finish_batch(const Batch& batch, const PassPlans& passes, const Generation& generation,
                   const InitPictures& init, const LoraAccount& account, const MetadataNotes& notes,
                   GenerationResult& result);
 

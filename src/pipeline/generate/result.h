@@ -31,9 +31,9 @@ struct StepEvent {
 
 enum class Preview { kNone, kEachStep, kOnDemand };
 
-// What someone watching wants of a running generation.
-enum class Wish {
-  kGoOn,
+// What a listener wants a running generation to do.
+enum class StepDecision {
+  kContinue,
   kSkip,    // end this batch with what is there, and go on with the next
   kFinish,  // end this batch with what is there, and make no more
 };
@@ -46,7 +46,7 @@ struct Listener {
   std::function<void(std::int64_t done, std::int64_t total)> on_prepare = {};
   Preview preview = Preview::kNone;
   std::function<bool(int step)> wants_preview = {};  // kOnDemand: asked after each step
-  std::function<Wish()> wish = {};  // asked after each step, and after each block of later ones
+  std::function<StepDecision()> decide = {};  // asked after each step, and after each block of later ones
   std::function<void(const at::Tensor&)> on_latents =
       {};  // of a batch, [n, 4, h, w], before they become pictures
 };

@@ -48,9 +48,9 @@ Grown grow_pictures(const std::vector<image::Picture>& pictures, const LoadedMod
 
 }  // namespace
 
-FirstStart start_first_pass(const Pass& pass, const Generation& order, Upscalers& upscalers,
+FirstStart start_first_pass(const Pass& pass, const Generation& generation, Upscalers& upscalers,
                             GenerationResult& result) {
-  const request::GenerationRequest& request = order.request;
+  const request::GenerationRequest& request = generation.request;
   const LoadedModel& model = pass.model->loaded;
   FirstStart first;
   if (!request.is_img2img()) {
@@ -59,12 +59,14 @@ FirstStart start_first_pass(const Pass& pass, const Generation& order, Upscalers
   }
   const Stopwatch watch(result.seconds_encode);
   first.init = prepare_init_pictures(request, [&](const image::Picture& picture, int width, int height) {
-    return upscalers.enlarge(request.upscaler_for_img2img, picture, width, height, order.tiles(), order.stop);
+    return upscalers.enlarge(request.upscaler_for_img2img, picture, width, height, generation.tiles(),
+                             generation.stop);
   });
   std::ranges::copy(first.init.warnings, std::back_inserter(result.warnings));
   model.make_room_for(formats::Component::kVae);
   std::vector<std::uint64_t> seeds;
-  for (int i = 0; i < request.batch_size; ++i) seeds.push_back(order.seeds[static_cast<std::size_t>(i)].seed);
+  for (int i = 0; i < request.batch_size; ++i)
+    seeds.push_back(generation.seeds[static_cast<std::size_t>(i)].seed);
   const ImageLatents encoded = encode_init_pictures(model, request, first.init, seeds, pass.plan.rng);
   const at::Tensor mask = first.init.mask ? mask_tensor(*first.init.mask, request.mask_round) : at::Tensor();
   first.start.extra =
@@ -81,10 +83,10 @@ FirstStart start_first_pass(const Pass& pass, const Generation& order, Upscalers
   return first;
 }
 
-Start start_second_pass(const Pass& pass, const Generation& order, const at::Tensor& latents,
+Start start_second_pass(const Pass& pass, const Generation& generation, const at::Tensor& latents,
                         const LoadedModel& before, Upscalers& upscalers, GenerationResult& result) {
   const Stopwatch watch(result.seconds_upscale);
-  const request::GenerationRequest& request = order.request;
+  const request::GenerationRequest& request = generation.request;
   const LoadedModel& model = pass.model->loaded;
   const HiresSize size = hires_size(request, static_cast<int>(model.vae->downscale()));
   const double weight = request.inpainting_mask_weight.value;
@@ -97,8 +99,8 @@ Start start_second_pass(const Pass& pass, const Generation& order, const at::Ten
     model.make_room_for(formats::Component::kVae);
     std::vector<image::Picture> pictures;
     const auto add = [&](const image::Picture& small) {
-      pictures.push_back(
-          upscalers.enlarge(request.hr_upscaler, small, size.width, size.height, order.tiles(), order.stop));
+      pictures.push_back(upscalers.enlarge(request.hr_upscaler, small, size.width, size.height,
+                                           generation.tiles(), generation.stop));
     };
     if (request.firstpass_image) {
       add(*request.firstpass_image);

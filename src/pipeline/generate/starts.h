@@ -24,12 +24,12 @@ struct FirstStart {
   InitPictures init = {};  // img2img
   Start start = {};
 };
-FirstStart start_first_pass(const Pass& pass, const Generation& order, Upscalers& upscalers,
+FirstStart start_first_pass(const Pass& pass, const Generation& generation, Upscalers& upscalers,
                             GenerationResult& result);
 
 // The second pass of hires fix, from the latents [n, 4, h, w] of the first, which `before` decodes; or from the picture
 // that the request has in their place.
-Start start_second_pass(const Pass& pass, const Generation& order, const at::Tensor& latents,
+Start start_second_pass(const Pass& pass, const Generation& generation, const at::Tensor& latents,
                         const LoadedModel& before, Upscalers& upscalers, GenerationResult& result);
 
 }  // namespace lowrank::pipeline

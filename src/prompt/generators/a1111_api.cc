@@ -74,7 +74,7 @@ constexpr KeyMeaning kFields[] = {
 };
 // Of hires fix, which count when `enable_hr` is there. A1111's API enlarges twice by Latent when these are not said.
 struct HiresField {
-  std::string_view key, label, standard = {};
+  std::string_view key, label, default_value = {};
 };
 constexpr HiresField kHires[] = {
     {"hr_upscaler", "Hires upscaler", "Latent"},     {"hr_second_pass_steps", "Hires steps"},
@@ -182,7 +182,7 @@ class BodyReader {
   void read_hires() {
     for (const HiresField& field : kHires) {
       const std::string said = value(field.key);
-      draft_.entry(field.label, said.empty() ? std::string(field.standard) : said);
+      draft_.entry(field.label, said.empty() ? std::string(field.default_value) : said);
     }
     const std::string x = value("hr_resize_x"), y = value("hr_resize_y");
     const bool has_size = parse_number(x).value_or(0) > 0 || parse_number(y).value_or(0) > 0;

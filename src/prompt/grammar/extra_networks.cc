@@ -142,7 +142,7 @@ class LoraReader {
   std::optional<LoraTag> read() {
     positional_ = tag_.positional;
     named_ = tag_.named;
-    take_name_with_equals();
+    parse_name_with_equals();
     if (positional_.empty()) {
       warn("has no name");
       return std::nullopt;
@@ -153,7 +153,7 @@ class LoraReader {
       return std::nullopt;
     }
     lora_.name = positional_[0];
-    take_block_weights();
+    parse_block_weights();
     const auto te = number(item("te", 1), 1.0, "text-encoder weight");
     if (!te) return std::nullopt;
     const auto unet = number(item("unet", 2), *te, "U-Net weight");
@@ -187,7 +187,7 @@ class LoraReader {
 
   // `<lora:a=b:0.8>`: no argument is called `a`, so this is the name; and so is `x=2` in `<lora:x=2:0.8>`, where
   // otherwise nothing or a number would be left to be the name.
-  void take_name_with_equals() {
+  void parse_name_with_equals() {
     const std::string& first = tag_.items.front();
     if (std::count(first.begin(), first.end(), '=') != 1 || first.starts_with('"')) return;
     const std::string key = first.substr(0, first.find('='));
@@ -205,7 +205,7 @@ class LoraReader {
 
   // The older block-weight form puts a preset or list in place of the third or fourth item; what follows
   // moves up.
-  void take_block_weights() {
+  void parse_block_weights() {
     for (std::size_t i = 2; i < positional_.size() && i < 4; ++i) {
       if (!parse_number(positional_[i]) && looks_like_block_weights(positional_[i])) {
         lora_.block_weights = positional_[i];

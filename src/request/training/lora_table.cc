@@ -76,9 +76,9 @@ double network_arg(Text pair, Text value, Text name, double min, double max) {
 
 constexpr TextField<J> kNetworkArgs = {
     [](const J& j) {
-      const LoraTrainOptions standard;
+      const LoraTrainOptions defaults;
       const auto& o = j.options;
-      const bool is_default = o.conv_rank == standard.conv_rank && o.conv_alpha == standard.conv_alpha;
+      const bool is_default = o.conv_rank == defaults.conv_rank && o.conv_alpha == defaults.conv_alpha;
       return is_default ? std::string() : network_args_text(j);
     },
     [](J& j, Text text, Text name) {

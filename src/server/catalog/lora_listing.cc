@@ -44,12 +44,12 @@ std::string entry_text(const Record& record, const fs::path& path, const std::st
 
 }  // namespace
 
-LoraListing::LoraListing(Collection& collection, fs::path folder)
-    : collection_(collection), folder_(std::move(folder)) {}
+LoraListing::LoraListing(LibraryService& library_service, fs::path folder)
+    : library_service_(library_service), folder_(std::move(folder)) {}
 
 LoraListing::Text LoraListing::list(const Library& library, const library::Query& query,
                                     const std::string& fields) const {
-  auto text = std::make_shared<KeptText>(folder_);
+  auto text = std::make_shared<SpooledText>(folder_);
   text->append("[");
   bool is_first = true;
   library.each(query, [&](Record&& record) {
@@ -62,7 +62,7 @@ LoraListing::Text LoraListing::list(const Library& library, const library::Query
 
 LoraListing::Text LoraListing::whole(Packing packing) {
   const std::lock_guard lock(mutex_);
-  const bool is_new = collection_.with([&](const Library& library) {
+  const bool is_new = library_service_.with([&](const Library& library) {
     const auto version = library.version();
     if (text_ && version == version_) return false;
     text_ = list(library, {.kind = "lora", .sort = library::SortBy::kPath, .with_metadata = true}, "");
@@ -78,7 +78,7 @@ LoraListing::Text LoraListing::whole(Packing packing) {
 
 LoraListing::Text LoraListing::some(library::Query query, const std::string& fields, Packing packing) {
   query.with_metadata = is_field_kept(kMetadata, fields);
-  Text text = collection_.with([&](const Library& library) { return list(library, query, fields); });
+  Text text = library_service_.with([&](const Library& library) { return list(library, query, fields); });
   return packing == Packing::kGzip ? gzip(*text, folder_) : text;
 }
 

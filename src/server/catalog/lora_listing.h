@@ -9,8 +9,8 @@
 #include <mutex>
 #include <string>
 
-#include "server/catalog/collection.h"
-#include "server/http/kept_text.h"
+#include "server/catalog/library_service.h"
+#include "server/http/spooled_text.h"
 
 namespace lowrank::server {
 
@@ -18,11 +18,11 @@ enum class Packing { kNone, kGzip };
 
 class LoraListing {
  public:
-  LoraListing(Collection& collection, std::filesystem::path folder);
+  LoraListing(LibraryService& library_service, std::filesystem::path folder);
   LoraListing(const LoraListing&) = delete;
   LoraListing& operator=(const LoraListing&) = delete;
 
-  using Text = std::shared_ptr<const KeptText>;
+  using Text = std::shared_ptr<const SpooledText>;
   // All LoRAs in the order of their paths.
   Text whole(Packing packing);
   // Those that a query means, of each entry only the keys of the comma list `fields`; all when it is "".
@@ -31,7 +31,7 @@ class LoraListing {
  private:
   Text list(const library::Library& library, const library::Query& query, const std::string& fields) const;
 
-  Collection& collection_;
+  LibraryService& library_service_;
   const std::filesystem::path folder_;  // where the texts are kept
   std::mutex mutex_;                    // guards everything below
   std::int64_t version_ = -1;

@@ -75,11 +75,11 @@ void Engine::run_job(const RunningJob& job) {
 }
 
 std::shared_ptr<Outcome> Engine::outcome_of(const RunningJob& job) {
-  if (job.order.kind == "txt2img") return generate(job, GenerationKind::kText);
-  if (job.order.kind == "img2img") return generate(job, GenerationKind::kImage);
-  if (job.order.kind == "extras") return extras(job);
-  if (job.order.kind == "train") return train(job);
-  throw Refusal(422, fmt::format("unknown kind of job '{}'.", job.order.kind));
+  if (job.request.kind == "txt2img") return generate(job, GenerationKind::kText);
+  if (job.request.kind == "img2img") return generate(job, GenerationKind::kImage);
+  if (job.request.kind == "extras") return extras(job);
+  if (job.request.kind == "train") return train(job);
+  throw Refusal(422, fmt::format("unknown kind of job '{}'.", job.request.kind));
 }
 
 void Engine::run_task(std::function<void(pipeline::Session&)> task,

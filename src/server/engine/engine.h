@@ -12,13 +12,13 @@
 #include <thread>
 
 #include "pipeline/session.h"
-#include "server/catalog/catalog.h"
+#include "server/catalog/model_catalog.h"
 #include "server/engine/output_folder.h"
 #include "server/engine/progress_board.h"
 #include "server/engine/training_runs.h"
 #include "server/options/option_store.h"
-#include "server/orders/generation_order.h"
 #include "server/queue/job_queue.h"
+#include "server/requests/generation_task.h"
 
 namespace lowrank::server {
 
@@ -26,7 +26,7 @@ struct EngineParts {
   JobQueue& queue;
   EventLog& events;
   OptionStore& options;
-  Catalog& catalog;
+  ModelCatalog& catalog;
   OutputFolder& outputs;
   TrainingRuns& trainings;
   pipeline::Resources resources;

@@ -8,7 +8,7 @@
 #include "pipeline/generate/request_check.h"
 #include "server/engine/engine.h"
 #include "server/engine/generation_answer.h"
-#include "server/engine/picture_maker.h"
+#include "server/engine/job_generator.h"
 
 namespace lowrank::server {
 namespace {
@@ -22,18 +22,18 @@ std::vector<const image::Picture*> pointers(const std::vector<pipeline::Generate
 // Grids stand before the pictures.
 class AnswerPictures {
  public:
-  AnswerPictures(const GenerationOrder& order, OutputFolder& outputs) : order_(order), outputs_(outputs) {}
+  AnswerPictures(const GenerationTask& task, OutputFolder& outputs) : task_(task), outputs_(outputs) {}
 
   void add(const pipeline::GeneratedPicture& picture) {
-    pictures.push_back(encode_for_answer(picture.picture, picture.metadata, order_.options));
+    pictures.push_back(encode_for_answer(picture.picture, picture.metadata, task_.options));
     infotexts.push_back(picture.metadata);
   }
   void add_grid(const image::Picture& grid, const std::string& infotext, const std::string& name) {
     index_of_first = 1;
-    pictures.push_back(encode_for_answer(grid, infotext, order_.options, true));
+    pictures.push_back(encode_for_answer(grid, infotext, task_.options, true));
     infotexts.push_back(infotext);
-    if (order_.flag("save_images") && order_.options.at("grid_save").get<bool>())
-      outputs_.save(order_.kind == GenerationKind::kText ? "txt2img-grids" : "img2img-grids", pictures.back(),
+    if (task_.flag("save_images") && task_.options.at("grid_save").get<bool>())
+      outputs_.save(task_.kind == GenerationKind::kText ? "txt2img-grids" : "img2img-grids", pictures.back(),
                     name);
   }
 
@@ -42,7 +42,7 @@ class AnswerPictures {
   int index_of_first = 0;
 
  private:
-  const GenerationOrder& order_;
+  const GenerationTask& task_;
   OutputFolder& outputs_;
 };
 
@@ -79,7 +79,7 @@ pipeline::GeneratedPicture cell_of(pipeline::GenerationResult& made) {
   return cell;
 }
 
-void show_series(const ScriptOrder& script, std::vector<pipeline::GeneratedPicture>& cells,
+void show_series(const ScriptRun& script, std::vector<pipeline::GeneratedPicture>& cells,
                  AnswerPictures& answer) {
   const request::SeriesGrid& grid = *script.series.grid;
   const auto first = std::ranges::find_if(cells, [](const auto& cell) { return !cell.picture.rgb.empty(); });
@@ -97,27 +97,26 @@ void show_series(const ScriptOrder& script, std::vector<pipeline::GeneratedPictu
 
 using Make = std::function<pipeline::GenerationResult(const request::GenerationRequest&)>;
 
-pipeline::GenerationResult make_single(const GenerationOrder& order, const Make& make,
-                                       AnswerPictures& answer) {
-  auto result = make(order.request);
-  if (order.flag("save_images") && order.options.at("return_grid").get<bool>() &&
-      (result.pictures.size() > 1 || !order.options.at("grid_only_if_multiple").get<bool>()))
+pipeline::GenerationResult make_single(const GenerationTask& task, const Make& make, AnswerPictures& answer) {
+  auto result = make(task.request);
+  if (task.flag("save_images") && task.options.at("return_grid").get<bool>() &&
+      (result.pictures.size() > 1 || !task.options.at("grid_only_if_multiple").get<bool>()))
     answer.add_grid(image::picture_grid(pointers(result.pictures)), result.pictures.front().metadata, "grid");
   for (const auto& picture : result.pictures) answer.add(picture);
   return result;
 }
 
 // An interruption leaves the cells black that have not been made.
-pipeline::GenerationResult make_series(const GenerationOrder& order, PictureMaker& maker, const Make& make,
+pipeline::GenerationResult make_series(const GenerationTask& task, JobGenerator& generator, const Make& make,
                                        AnswerPictures& answer) {
-  const request::Series& series = order.script->series;
+  const request::Series& series = task.script->series;
   std::vector<pipeline::GeneratedPicture> cells(series.requests.size());
   pipeline::GenerationResult whole;
   std::size_t number = 0;
   int jobs = 0;
   for (const std::size_t i : series.order) {
-    maker.announce(++number, cells.size(), jobs);
-    auto made = make(request::with_pictures(series.requests[i], order.request));
+    generator.announce(++number, cells.size(), jobs);
+    auto made = make(request::with_pictures(series.requests[i], task.request));
     jobs += job_count(series.requests[i]);
     add_account(whole, made);
     if (series.grid) {
@@ -125,48 +124,48 @@ pipeline::GenerationResult make_series(const GenerationOrder& order, PictureMake
     } else {
       std::ranges::move(made.pictures, std::back_inserter(whole.pictures));
     }
-    if (maker.is_interrupted()) break;
+    if (generator.is_interrupted()) break;
   }
   if (series.grid) {
-    show_series(*order.script, cells, answer);
+    show_series(*task.script, cells, answer);
     for (auto& cell : cells)
       if (!cell.picture.rgb.empty()) whole.pictures.push_back(std::move(cell));
   }
-  if (order.script->shows_pictures)
+  if (task.script->shows_pictures)
     for (const auto& picture : whole.pictures) answer.add(picture);
   return whole;
 }
 
-int jobs_of(const GenerationOrder& order) {
-  if (!order.script) return job_count(order.request);
+int jobs_of(const GenerationTask& task) {
+  if (!task.script) return job_count(task.request);
   int jobs = 0;
-  for (const auto& request : order.script->series.requests) jobs += job_count(request);
+  for (const auto& request : task.script->series.requests) jobs += job_count(request);
   return jobs;
 }
 
 }  // namespace
 
 std::shared_ptr<Outcome> Engine::generate(const RunningJob& job, GenerationKind kind) {
-  const GenerationOrder order = read_generation(kind, parse_json(job.order.request), parts_.options,
-                                                parts_.catalog, parts_.limits, parts_.use_local_names);
-  if (order.keeps_overrides) parts_.options.set(RequestJson(order.overrides));
-  if (order.script)
-    pipeline::check_requests(order.script->series.requests, parts_.resources, {}, order.compares);
-  board_.begin(job.id, job.order.task_id, job.order.kind, jobs_of(order));
-  PictureMaker maker({board_, parts_.events, parts_.outputs}, job, order);
+  const GenerationTask task = read_generation(kind, parse_json(job.request.body), parts_.options,
+                                              parts_.catalog, parts_.limits, parts_.use_local_names);
+  if (task.keeps_overrides) parts_.options.set(RequestJson(task.overrides));
+  if (task.script)
+    pipeline::check_requests(task.script->series.requests, parts_.resources, {}, task.compares);
+  board_.begin(job.id, job.request.task_id, job.request.kind, jobs_of(task));
+  JobGenerator generator({board_, parts_.events, parts_.outputs}, job, task);
   const auto make = [&](const request::GenerationRequest& request) {
-    auto made = maker.make(session(), request);
+    auto made = generator.make(session(), request);
     const std::lock_guard lock(mutex_);
     resident_ = request.checkpoint;
     return made;
   };
-  AnswerPictures answer(order, parts_.outputs);
+  AnswerPictures answer(task, parts_.outputs);
   const auto result =
-      order.script ? make_series(order, maker, make, answer) : make_single(order, make, answer);
+      task.script ? make_series(task, generator, make, answer) : make_single(task, make, answer);
   auto outcome = std::make_shared<Outcome>();
-  outcome->answer = generation_answer(order, result, answer.infotexts, answer.index_of_first,
+  outcome->answer = generation_answer(task, result, answer.infotexts, answer.index_of_first,
                                       board_.snapshot().job_timestamp);
-  if (order.flag("send_images")) outcome->pictures = std::move(answer.pictures);
+  if (task.flag("send_images")) outcome->pictures = std::move(answer.pictures);
   return outcome;
 }
 

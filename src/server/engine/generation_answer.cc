@@ -91,10 +91,10 @@ Json lora_report(const adapter::ApplyReport& report) {
           {"notes", report.notes}};
 }
 
-Json generation_answer(const GenerationOrder& order, const pipeline::GenerationResult& result,
+Json generation_answer(const GenerationTask& task, const pipeline::GenerationResult& result,
                        const std::vector<std::string>& infotexts, int index_of_first,
                        const std::string& job_timestamp) {
-  const auto& request = order.request;
+  const auto& request = task.request;
   const auto& first = result.pictures.front();
   const prompt::Infotext infotext = prompt::parse_infotext(first.metadata);
   const auto entry = [&](const char* label) -> Json {
@@ -112,14 +112,14 @@ Json generation_answer(const GenerationOrder& order, const pipeline::GenerationR
   Json extra = Json::object();
   for (const auto& [label, value] : infotext.entries)
     if (!has_own_key(label)) extra[label] = entry_value(value);
-  Json loras = Json::array(), warnings = order.warnings;
+  Json loras = Json::array(), warnings = task.warnings;
   for (const auto& report : result.loras) loras.push_back(lora_report(report));
   Json missing = Json::array();
   for (const auto& lora : result.missing_loras)
     missing.push_back({{"name", lora.name}, {"reason", lora.reason}});
   for (const auto& warning : result.warnings) warnings.push_back(warning);
 
-  const bool has_strength = order.kind == GenerationKind::kImage || request.enable_hr;
+  const bool has_strength = task.kind == GenerationKind::kImage || request.enable_hr;
   const Json info = {
       {"prompt", infotext.prompt},
       {"all_prompts", prompts},
@@ -148,7 +148,7 @@ Json generation_answer(const GenerationOrder& order, const pipeline::GenerationR
       {"extra_generation_params", extra},
       {"index_of_first_image", index_of_first},
       {"infotexts", infotexts},
-      {"styles", order.parameters.at("styles").is_array() ? order.parameters.at("styles") : Json::array()},
+      {"styles", task.parameters.at("styles").is_array() ? task.parameters.at("styles") : Json::array()},
       {"job_timestamp", job_timestamp},
       {"clip_skip", request.clip_skip},
       {"is_using_inpainting_conditioning", false},
@@ -164,8 +164,8 @@ Json generation_answer(const GenerationOrder& order, const pipeline::GenerationR
           {"decode", result.seconds_decode}}},
         {"unet_passes", result.unet_passes},
         {"warnings", warnings}}}};
-  Json parameters = order.parameters;
-  if (order.kind == GenerationKind::kImage && !order.flag("include_init_images")) {
+  Json parameters = task.parameters;
+  if (task.kind == GenerationKind::kImage && !task.flag("include_init_images")) {
     parameters["init_images"] = nullptr;
     parameters["mask"] = nullptr;
   }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "pipeline/generate/result.h"
-#include "server/orders/generation_order.h"
 #include "server/queue/job.h"
+#include "server/requests/generation_task.h"
 
 namespace lowrank::server {
 
@@ -17,7 +17,7 @@ Json lora_report(const adapter::ApplyReport& report);
 
 // `parameters` and `info` of the answer. `infotexts`: one per picture of the answer, grids included;
 // `index_of_first`: A1111's index_of_first_image, 1 when there are grids before the pictures.
-Json generation_answer(const GenerationOrder& order, const pipeline::GenerationResult& result,
+Json generation_answer(const GenerationTask& task, const pipeline::GenerationResult& result,
                        const std::vector<std::string>& infotexts, int index_of_first,
                        const std::string& job_timestamp);
 

@@ -10,7 +10,7 @@
 #include "base/atomic_file.h"
 #include "base/text/text.h"
 #include "image/codec/codec.h"
-#include "server/catalog/catalog.h"
+#include "server/catalog/model_catalog.h"
 
 namespace lowrank::server {
 namespace {

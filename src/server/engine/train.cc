@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "server/engine/engine.h"
-#include "server/orders/training_order.h"
+#include "server/requests/training_task.h"
 #include "training/lora/lora_job.h"
 
 namespace lowrank::server {
@@ -21,15 +21,15 @@ void resume_state(training::LoraTrainOptions& options) {
 }  // namespace
 
 std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
-  TrainingOrder order = read_training(parse_json(job.order.request), parts_.catalog, parts_.limits);
-  const std::string name = order.job.options.output_name;
-  order.job.options.state_dir = parts_.trainings.folder(name);
-  order.job.sample_folder = parts_.trainings.samples_folder(name);
+  TrainingTask task = read_training(parse_json(job.request.body), parts_.catalog, parts_.limits);
+  const std::string name = task.job.options.output_name;
+  task.job.options.state_dir = parts_.trainings.folder(name);
+  task.job.sample_folder = parts_.trainings.samples_folder(name);
   // A run that replaces what is there goes on like any other once it has begun: when asked to, and after a restart.
   const auto earlier = parts_.trainings.open(name);
-  if (order.resumes || (earlier && earlier->job == job.id)) resume_state(order.job.options);
-  TrainingRuns::Recorder recorder(parts_.trainings, name, job.id, job.order.request);
-  board_.begin(job.id, job.order.task_id, job.order.kind, 1);
+  if (task.resumes || (earlier && earlier->job == job.id)) resume_state(task.job.options);
+  TrainingRuns::Recorder recorder(parts_.trainings, name, job.id, job.request.body);
+  board_.begin(job.id, job.request.task_id, job.request.kind, 1);
   // Training leaves its marks on the model: it gets one of its own, and memory holds only one at a time.
   session_.reset();
   {
@@ -57,10 +57,10 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
     notes.push_back(text);
     board_.say(text);
   };
-  pipeline::Session session(training::with_vae(parts_.resources, order.job.vae), parts_.session);
-  const auto result = training::run_lora_job(session, order.job, control);
+  pipeline::Session session(training::with_vae(parts_.resources, task.job.vae), parts_.session);
+  const auto result = training::run_lora_job(session, task.job, control);
   auto outcome = std::make_shared<Outcome>();
-  outcome->answer = {{"parameters", Json::parse(job.order.request, nullptr, false)},
+  outcome->answer = {{"parameters", Json::parse(job.request.body, nullptr, false)},
                      {"file", result.file.filename().string()},
                      {"tag", result.tag},
                      {"trigger", result.trigger},

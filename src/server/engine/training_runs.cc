@@ -11,7 +11,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/text/text.h"
-#include "server/catalog/catalog.h"
+#include "server/catalog/model_catalog.h"
 
 namespace lowrank::server {
 namespace {

@@ -24,19 +24,20 @@ ParameterRow parameter_of(const request::FieldRowOf<Request>& field) {
         using T = std::remove_cvref_t<decltype(fresh.*member)>;
         const auto& value = fresh.*member;
         if constexpr (std::is_same_v<T, std::string>) {
-          row.standard = kept(Json(value).dump());
+          row.default_value = kept(Json(value).dump());
           if (field.api.ends_with("prompt")) row.max_length = kMaxPromptBytes;
         } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
           row.type = ParameterType::kStrings;
         } else if constexpr (std::is_same_v<T, bool>) {
           row.type = ParameterType::kBoolean;
-          row.standard = value ? "true" : "false";
+          row.default_value = value ? "true" : "false";
         } else if constexpr (std::is_same_v<T, int> || std::is_same_v<T, std::int64_t>) {
           row.type = ParameterType::kInteger;
-          row.standard = kept(std::to_string(value));
+          row.default_value = kept(std::to_string(value));
         } else {
           row.type = ParameterType::kNumber;
-          if constexpr (std::is_same_v<T, Decimal>) row.standard = kept(prompt::number_text(value.value));
+          if constexpr (std::is_same_v<T, Decimal>)
+            row.default_value = kept(prompt::number_text(value.value));
         }
       },
       field.member);
@@ -69,13 +70,13 @@ ParameterRow extras_parameter(std::string_view api) {
   return parameter_of(*field);
 }
 
-ParameterRow with_default(ParameterRow row, std::string_view standard) {
-  row.standard = standard;
+ParameterRow with_default(ParameterRow row, std::string_view default_value) {
+  row.default_value = default_value;
   return row;
 }
 
 ParameterRow optional(ParameterRow row, std::string_view help) {
-  row.standard = "null";
+  row.default_value = "null";
   if (!help.empty()) row.help = help;
   return row;
 }

@@ -16,7 +16,7 @@ ParameterRow extras_parameter(std::string_view api);
 // A text that lives as long as the program, for rows, which hold views.
 std::string_view kept(std::string text);
 // The same with another default, as JSON.
-ParameterRow with_default(ParameterRow row, std::string_view standard);
+ParameterRow with_default(ParameterRow row, std::string_view default_value);
 // Null without it: the option of that name, or what `help` says, counts.
 ParameterRow optional(ParameterRow row, std::string_view help = {});
 // Does nothing without the field `needs`.

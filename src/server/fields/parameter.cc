@@ -151,7 +151,7 @@ Json read_rows(ParameterRows rows, const std::string& place, Faults& faults,
   Json values = Json::object();
   std::vector<std::pair<const ParameterRow*, Fault>> unusable;
   for (const ParameterRow& row : rows) {
-    Json& slot = values[std::string(row.name)] = Json::parse(row.standard);
+    Json& slot = values[std::string(row.name)] = Json::parse(row.default_value);
     const RequestJson* given = find(row.name);
     if (given == nullptr || given->is_null()) {
       if (row.is_required) faults.add(place, std::string(row.name), "field required", "value_error.missing");
@@ -242,8 +242,8 @@ Json parameter_schema(const ParameterRow& row) {
   if (!row.help.empty()) schema["description"] = row.help;
   if (!row.is_required) {
     schema["nullable"] = true;
-    const Json standard = Json::parse(row.standard);
-    if (!standard.is_null()) schema["default"] = standard;
+    const Json default_value = Json::parse(row.default_value);
+    if (!default_value.is_null()) schema["default"] = default_value;
   }
   return schema;
 }

@@ -28,7 +28,7 @@ enum class ParameterType {
 struct ParameterRow {
   std::string_view name;
   ParameterType type;
-  std::string_view standard = "null";  // JSON: the value when the field is absent or null
+  std::string_view default_value = "null";  // JSON: the value when the field is absent or null
   std::string_view help = {};
   double min = -1e300, max = 1e300;  // of numbers, inclusive
   std::size_t max_length = 4096;     // of strings, in bytes; pictures are bounded by the body

@@ -22,8 +22,8 @@
 #include "base/error.h"
 #include "base/text/ascii.h"
 #include "server/http/connection.h"
+#include "server/http/connection_rejector.h"
 #include "server/http/gzip.h"
-#include "server/http/turn_away.h"
 #include "server/http/url.h"
 
 namespace lowrank::server {
@@ -118,8 +118,8 @@ class Listener::Impl : public httplib::Server {
     });
     set_up_handlers();
     port_ = bind();
-    take_queued_connections();
-    turn_away_.emplace(tls_.get());
+    accept_queued_connections();
+    rejector_.emplace(tls_.get());
     allow_open_files(options_.connections);
   }
   ~Impl() override {
@@ -169,7 +169,7 @@ class Listener::Impl : public httplib::Server {
   }
 
   // cpp-httplib lets five connections wait to be accepted; who comes sixth is reset or tries again a second later.
-  void take_queued_connections() {
+  void accept_queued_connections() {
     constexpr int kMostQueued = 4096;  // the system allows no more than net.core.somaxconn
     wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wake_ < 0 || ::listen(svr_sock_, kMostQueued) != 0 ||
@@ -303,7 +303,7 @@ class Listener::Impl : public httplib::Server {
       tls.reset();
       ::close(socket);
     });
-    if (!is_taken) turn_away_->add(socket);
+    if (!is_taken) rejector_->add(socket);
   }
 
   void serve(int socket, SSL* tls) {
@@ -332,7 +332,7 @@ class Listener::Impl : public httplib::Server {
   std::atomic<std::size_t> bodies_{0};
   std::atomic<bool> is_stopping_{false};
   int port_ = 0, wake_ = -1;
-  std::optional<TurnAway> turn_away_;
+  std::optional<ConnectionRejector> rejector_;
   ConnectionThreads threads_;
 };
 

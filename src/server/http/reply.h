@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/http/kept_text.h"
+#include "server/http/spooled_text.h"
 #include "server/json.h"
 
 namespace lowrank::server {
@@ -23,7 +23,7 @@ struct Reply {
   // a second at a time ("" then).
   std::function<std::optional<std::string>()> stream = {};
   // Sent in place of `body`: one text for many clients.
-  std::shared_ptr<const KeptText> kept = {};
+  std::shared_ptr<const SpooledText> kept = {};
   bool is_compressible = false;  // a long text that is worth compressing where the client takes it
 };
 

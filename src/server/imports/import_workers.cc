@@ -11,7 +11,7 @@
 #include "library/import/importer.h"
 #include "library/library.h"
 #include "library/lora_words.h"
-#include "server/imports/import_order.h"
+#include "server/imports/import_task.h"
 #include "server/queue/failure.h"
 
 namespace lowrank::server {
@@ -118,13 +118,13 @@ void ImportWorkers::work() {
 }
 
 std::shared_ptr<Outcome> ImportWorkers::run(const RunningJob& job) {
-  const ImportOrder order = read_import(parse_json(job.order.request));
+  const ImportTask task = read_import(parse_json(job.request.body));
   // A connection of its own: the downloads must not keep the others from the index.
   Library library = Library::open(parts_.data);
   const library::Importer importer(
       library, library::Http(fmt::format("LowRank/{}", parts_.version), {}, job.control->stop.get_token()),
-      order.options);
-  const auto items = importer.plan(order.source);
+      task.options);
+  const auto items = importer.plan(task.source);
   Teller teller(job.id, items, board_, parts_.events);
   std::vector<Imported> imports;
   for (const ImportItem& item : items) {
@@ -137,7 +137,7 @@ std::shared_ptr<Outcome> ImportWorkers::run(const RunningJob& job) {
   Json list = Json::array();
   for (std::size_t i = 0; i < imports.size(); ++i)
     list.push_back(import_json(library, imports[i], records[i]));
-  outcome->answer = {{"parameters", Json::parse(job.order.request, nullptr, false)}, {"imported", list}};
+  outcome->answer = {{"parameters", Json::parse(job.request.body, nullptr, false)}, {"imported", list}};
   return outcome;
 }
 

@@ -17,7 +17,7 @@ constexpr std::size_t kMaxUnknown = 256, kMaxUnknownBytes = 64 * 1024;
 Json defaults() {
   Json values = Json::object();
   for (const OptionRow& row : option_table())
-    values[std::string(row.parameter.name)] = Json::parse(row.parameter.standard);
+    values[std::string(row.parameter.name)] = Json::parse(row.parameter.default_value);
   return values;
 }
 

@@ -27,9 +27,9 @@ inline Lane lane_of(std::string_view kind) {
 }
 
 // What is asked for. The request is A1111's JSON, as it came.
-struct JobOrder {
+struct JobRequest {
   std::string kind;     // "txt2img", "img2img", "extras", "train", "import"
-  std::string request;  // JSON text
+  std::string body;     // JSON text
   std::string task_id;  // A1111's force_task_id; "" none
   // A client waits on its connection for the result: without it the job has no purpose, also after a restart.
   bool is_attached = false;

@@ -32,13 +32,13 @@ JobQueue::JobQueue(const std::filesystem::path& file, const QueueOptions& option
       late_ends_(journal_.read()) {
   store_late_ends();
   for (const std::string& id : store_.recover(options_.max_attempts, now())) {
-    const JobOrder order = store_.order(id);
+    const JobRequest job_request = store_.request(id);
     waiting_.push_back({.id = id,
-                        .task_id = order.task_id,
-                        .bytes = order.request.size(),
+                        .task_id = job_request.task_id,
+                        .bytes = job_request.body.size(),
                         .is_attached = false,
-                        .lane = lane_of(order.kind)});
-    waiting_bytes_ += order.request.size();
+                        .lane = lane_of(job_request.kind)});
+    waiting_bytes_ += job_request.body.size();
   }
   store_.drop_old(options_.retention, now());
 }
@@ -48,10 +48,10 @@ void JobQueue::tell(std::string_view name, const std::string& id) {
   events_.add(std::string(name), id, std::move(data));
 }
 
-JobQueue::Ticket JobQueue::submit(const JobOrder& order) {
+JobQueue::Ticket JobQueue::submit(const JobRequest& job_request) {
   const std::lock_guard store_lock(store_mutex_);
-  if (!order.idempotency_key.empty()) {
-    if (const auto known = store_.find_key(order.idempotency_key, order)) {
+  if (!job_request.idempotency_key.empty()) {
+    if (const auto known = store_.find_key(job_request.idempotency_key, job_request)) {
       if (!known->same_request)
         throw Refusal(409, "this idempotency key was used for another request; use a new one.");
       return {.id = known->id, .is_new = false};
@@ -60,21 +60,22 @@ JobQueue::Ticket JobQueue::submit(const JobOrder& order) {
   {
     const std::lock_guard lock(mutex_);
     if (is_stopping_) throw Refusal(503, "the server is shutting down.");
-    const auto waiting = std::ranges::count(waiting_, lane_of(order.kind), &Waiting::lane);
-    if (waiting >= options_.max_waiting || waiting_bytes_ + order.request.size() > options_.max_waiting_bytes)
+    const auto waiting = std::ranges::count(waiting_, lane_of(job_request.kind), &Waiting::lane);
+    if (waiting >= options_.max_waiting ||
+        waiting_bytes_ + job_request.body.size() > options_.max_waiting_bytes)
       throw Refusal(503, fmt::format("the queue is full: {} jobs are waiting; try again later.", waiting));
   }
   store_late_ends();
   const std::string id = new_id();
-  store_.insert(id, order, now());
+  store_.insert(id, job_request, now());
   const std::lock_guard lock(mutex_);
   waiting_.push_back({.id = id,
-                      .task_id = order.task_id,
-                      .bytes = order.request.size(),
-                      .is_attached = order.is_attached,
-                      .lane = lane_of(order.kind)});
-  waiting_bytes_ += order.request.size();
-  if (order.is_attached) waiters_[id] = std::make_shared<Waiter>();
+                      .task_id = job_request.task_id,
+                      .bytes = job_request.body.size(),
+                      .is_attached = job_request.is_attached,
+                      .lane = lane_of(job_request.kind)});
+  waiting_bytes_ += job_request.body.size();
+  if (job_request.is_attached) waiters_[id] = std::make_shared<Waiter>();
   tell("queued", id);
   work_came_.notify_all();
   return {.id = id, .is_new = true};
@@ -113,10 +114,10 @@ std::optional<Work> JobQueue::take(Lane lane) {
   }
   const auto place = next_waiting();
   const Waiting next = *place;
-  RunningJob job{.id = next.id, .order = {}, .control = std::make_shared<JobControl>()};
-  job.order.task_id = next.task_id;
-  job.order.is_attached = next.is_attached;
-  job.order.kind = next.lane == Lane::kImports ? "import" : "";
+  RunningJob job{.id = next.id, .request = {}, .control = std::make_shared<JobControl>()};
+  job.request.task_id = next.task_id;
+  job.request.is_attached = next.is_attached;
+  job.request.kind = next.lane == Lane::kImports ? "import" : "";
   waiting_.erase(place);
   waiting_bytes_ -= next.bytes;
   running_.push_back(job);
@@ -132,7 +133,7 @@ std::optional<Work> JobQueue::take(Lane lane) {
     throw;
   }
   lock.lock();
-  running_job(job.id)->order.kind = job.order.kind;
+  running_job(job.id)->request.kind = job.request.kind;
   tell("running", job.id);
   return Work{.task = nullptr, .job = std::move(job)};
 }
@@ -140,12 +141,12 @@ std::optional<Work> JobQueue::take(Lane lane) {
 void JobQueue::begin(RunningJob& job) {
   const std::lock_guard store_lock(store_mutex_);
   store_late_ends();
-  job.order = store_.order(job.id);
+  job.request = store_.request(job.id);
   try {
-    store_.begin(job.id, job.order.is_attached, now());
+    store_.begin(job.id, job.request.is_attached, now());
   } catch (const Error&) {
     // After a restart nobody asks for what a client waited for: it need not be noted.
-    if (!job.order.is_attached) throw;
+    if (!job.request.is_attached) throw;
   }
 }
 
@@ -194,7 +195,7 @@ void JobQueue::end(const std::string& id, const std::shared_ptr<const Outcome>& 
     const std::lock_guard lock(mutex_);
     if (const auto running = running_job(id); running != running_.end()) {
       put_back = running->control->put_back && outcome->state == JobState::kCancelled;
-      is_attached = running->order.is_attached;
+      is_attached = running->request.is_attached;
     }
     // The engine says "cancelled"; here it is known why.
     if (is_stopping_ && outcome->state == JobState::kCancelled)
@@ -244,7 +245,7 @@ Cancelled JobQueue::cancel(const std::string& id) {
     if (const auto running = running_job(id); running != running_.end()) {
       JobControl& control = *running->control;
       const bool keeps =
-          control.has_drawn && !running->order.is_attached && !control.cancelled.exchange(true);
+          control.has_drawn && !running->request.is_attached && !control.cancelled.exchange(true);
       if (keeps) {
         control.interrupt = true;
       } else {
@@ -267,13 +268,13 @@ Cancelled JobQueue::cancel(const std::string& id) {
 void JobQueue::interrupt() {
   const std::lock_guard lock(mutex_);
   for (const RunningJob& job : running_)
-    if (lane_of(job.order.kind) == Lane::kEngine) job.control->interrupt = true;
+    if (lane_of(job.request.kind) == Lane::kEngine) job.control->interrupt = true;
 }
 
 void JobQueue::skip() {
   const std::lock_guard lock(mutex_);
   for (const RunningJob& job : running_)
-    if (lane_of(job.order.kind) == Lane::kEngine) job.control->skip = true;
+    if (lane_of(job.request.kind) == Lane::kEngine) job.control->skip = true;
 }
 
 void JobQueue::stop() {
@@ -284,7 +285,7 @@ void JobQueue::stop() {
     if (is_stopping_) return;
     is_stopping_ = true;
     for (const RunningJob& job : running_) {
-      job.control->put_back = !job.order.is_attached;
+      job.control->put_back = !job.request.is_attached;
       job.control->stop.request_stop();
     }
     left.swap(waiting_);
@@ -371,7 +372,7 @@ int JobQueue::waiting() const {
 int JobQueue::unfinished() const {
   const std::lock_guard lock(mutex_);
   const auto running = std::ranges::count_if(
-      running_, [](const RunningJob& job) { return lane_of(job.order.kind) == Lane::kEngine; });
+      running_, [](const RunningJob& job) { return lane_of(job.request.kind) == Lane::kEngine; });
   return static_cast<int>(std::ranges::count(waiting_, Lane::kEngine, &Waiting::lane) + running);
 }
 

@@ -43,7 +43,7 @@ struct JobControl {
 
 struct RunningJob {
   std::string id;
-  JobOrder order;
+  JobRequest request;
   std::shared_ptr<JobControl> control;
 };
 
@@ -65,7 +65,7 @@ class JobQueue {
   };
   // Throws Refusal 503 when the queue is full or the server ends, 409 when the key was used for something
   // else.
-  Ticket submit(const JobOrder& order);
+  Ticket submit(const JobRequest& job_request);
   // Runs on the engine's thread before the next job. The future of a task that will never run is broken.
   void post(std::function<void()> task);
 
@@ -117,7 +117,7 @@ class JobQueue {
     bool is_attached = false;
     Lane lane = Lane::kEngine;
   };
-  // Jobs that are being worked on; of their orders only what is asked about here.
+  // Jobs that are being worked on; of their requests only what is asked about here.
   std::vector<RunningJob>::iterator running_job(const std::string& id);
   int position_of(const std::string& id) const;
 

@@ -101,30 +101,30 @@ std::vector<std::string> JobStore::recover(int max_attempts, double now) {
   return waiting;
 }
 
-void JobStore::insert(const std::string& id, const JobOrder& order, double now) {
-  database_.set_durable(!order.is_attached);
+void JobStore::insert(const std::string& id, const JobRequest& job_request, double now) {
+  database_.set_durable(!job_request.is_attached);
   Statement row(database_,
                 "INSERT INTO jobs (id, kind, request, digest, task_id, attached, key, state, created) "
                 "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8)");
   row.bind(1, id)
-      .bind(2, order.kind)
-      .bind(3, order.request)
-      .bind(4, digest_of(order.kind + "\n" + order.request));
-  row.bind(5, order.task_id).bind(6, std::int64_t{order.is_attached ? 1 : 0}).bind(8, now);
-  if (order.idempotency_key.empty()) {
+      .bind(2, job_request.kind)
+      .bind(3, job_request.body)
+      .bind(4, digest_of(job_request.kind + "\n" + job_request.body));
+  row.bind(5, job_request.task_id).bind(6, std::int64_t{job_request.is_attached ? 1 : 0}).bind(8, now);
+  if (job_request.idempotency_key.empty()) {
     row.bind_null(7);
   } else {
-    row.bind(7, order.idempotency_key);
+    row.bind(7, job_request.idempotency_key);
   }
   row.run();
 }
 
-std::optional<JobStore::Known> JobStore::find_key(const std::string& key, const JobOrder& order) {
+std::optional<JobStore::Known> JobStore::find_key(const std::string& key, const JobRequest& job_request) {
   Statement row(database_, "SELECT id, digest FROM jobs WHERE key = ?1");
   row.bind(1, key);
   if (!row.step()) return std::nullopt;
   return Known{.id = row.text(0),
-               .same_request = row.text(1) == digest_of(order.kind + "\n" + order.request)};
+               .same_request = row.text(1) == digest_of(job_request.kind + "\n" + job_request.body)};
 }
 
 void JobStore::begin(const std::string& id, bool is_attached, double now) {
@@ -225,12 +225,12 @@ std::vector<JobView> JobStore::list(std::optional<JobState> state, int limit, co
   return views;
 }
 
-JobOrder JobStore::order(const std::string& id) {
+JobRequest JobStore::request(const std::string& id) {
   Statement row(database_, "SELECT kind, request, task_id, attached FROM jobs WHERE id = ?1");
   if (!row.bind(1, id).step())
     throw Error(kInternal, "internal error: job {} has disappeared from the queue.", id);
   return {.kind = row.text(0),
-          .request = row.text(1),
+          .body = row.text(1),
           .task_id = row.text(2),
           .is_attached = row.integer(3) != 0,
           .idempotency_key = ""};

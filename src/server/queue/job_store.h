@@ -30,12 +30,12 @@ class JobStore {
   // were running wait again, or fail after `max_attempts` beginnings. Returns the ids that wait, in order.
   std::vector<std::string> recover(int max_attempts, double now);
 
-  void insert(const std::string& id, const JobOrder& order, double now);
+  void insert(const std::string& id, const JobRequest& job_request, double now);
   struct Known {
     std::string id;
     bool same_request = false;
   };
-  std::optional<Known> find_key(const std::string& key, const JobOrder& order);
+  std::optional<Known> find_key(const std::string& key, const JobRequest& job_request);
 
   void begin(const std::string& id, bool is_attached, double now);
   // Back to the queue, as if it had not begun: the server is being stopped.
@@ -46,7 +46,7 @@ class JobStore {
   std::optional<JobView> view(const std::string& id);
   // Newest first; `state` filters, `before` is an id to go on from ("" none).
   std::vector<JobView> list(std::optional<JobState> state, int limit, const std::string& before);
-  JobOrder order(const std::string& id);
+  JobRequest request(const std::string& id);
   std::optional<Json> answer(const std::string& id);
   std::optional<EncodedPicture> picture(const std::string& id, int index);
   // False when the job has not ended or is unknown.

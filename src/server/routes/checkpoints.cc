@@ -24,7 +24,7 @@ Json card_json(const CheckpointEntry& entry) {
 
 // Why files cannot be drawn with, by their paths, as the index knows it.
 std::map<std::filesystem::path, std::string> problems_of(Services& services) {
-  return services.collection.with([](const Library& library) {
+  return services.library_service.with([](const Library& library) {
     std::map<std::filesystem::path, std::string> problems;
     for (const Record& record : library.find({.kind = "checkpoint"}))
       if (!record.problem.empty())
@@ -60,7 +60,7 @@ Reply checkpoint_list(Services& services, const Call&) {
        {"is_chosen_there", chosen.empty() || found.has_value()},
        {"taken", taken ? Json(taken->title()) : Json()},
        // Folders that cannot be read, and links that lead nowhere.
-       {"problems", services.collection.problems()}});
+       {"problems", services.library_service.problems()}});
 }
 
 }  // namespace lowrank::server

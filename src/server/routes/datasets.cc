@@ -38,7 +38,7 @@ const std::vector<ParameterRow>& bucket_rows() {
                                : type == "integer" ? kInteger
                                                    : kString,
                        .help = option->help};
-      if (option->is_switch()) row.standard = "false";
+      if (option->is_switch()) row.default_value = "false";
       if (name == "resolution") row.help = "training size, W or W,H; without it no buckets are given";
       all.push_back(row);
     }
@@ -60,7 +60,7 @@ constexpr ParameterRow kDatasetCreate[] = {
      .is_required = true},
     {.name = "repeats",
      .type = kInteger,
-     .standard = "10",
+     .default_value = "10",
      .help = "how often each picture is shown per epoch"},
 };
 constexpr ParameterRow kDatasetFolder[] = {
@@ -75,7 +75,7 @@ constexpr ParameterRow kDatasetUpload[] = {
 constexpr ParameterRow kDatasetPicture[] = {
     {.name = "size",
      .type = kInteger,
-     .standard = "256",
+     .default_value = "256",
      .help = "longer side in pixels; 0: the original file",
      .min = 0,
      .max = 2048},

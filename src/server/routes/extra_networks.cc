@@ -22,16 +22,16 @@ using library::Record;
 using enum ParameterType;
 
 constexpr ParameterRow kThumb[] = {
-    {.name = "filename", .type = kString, .standard = "\"\"", .is_required = true}};
+    {.name = "filename", .type = kString, .default_value = "\"\"", .is_required = true}};
 constexpr ParameterRow kNetwork[] = {
-    {.name = "page", .type = kString, .standard = "\"\""},
-    {.name = "item", .type = kString, .standard = "\"\""},
-    {.name = "index", .type = kInteger, .standard = "0", .min = 0},
+    {.name = "page", .type = kString, .default_value = "\"\""},
+    {.name = "item", .type = kString, .default_value = "\"\""},
+    {.name = "index", .type = kInteger, .default_value = "0", .min = 0},
 };
 constexpr ParameterRow kCard[] = {
-    {.name = "page", .type = kString, .standard = "\"\""},
-    {.name = "tabname", .type = kString, .standard = "\"\""},
-    {.name = "name", .type = kString, .standard = "\"\""},
+    {.name = "page", .type = kString, .default_value = "\"\""},
+    {.name = "tabname", .type = kString, .default_value = "\"\""},
+    {.name = "name", .type = kString, .default_value = "\"\""},
 };
 
 Json query_of(ParameterRows rows, const Call& call) {
@@ -44,7 +44,7 @@ Json query_of(ParameterRows rows, const Call& call) {
 // The metadata inside the file of a LoRA; empty when there is no such LoRA.
 std::map<std::string, std::string> metadata_of(Services& services, const Json& query) {
   if (lower(query["page"].get<std::string>()) != "lora") return {};
-  const auto path = services.collection.with([&](const Library& library) -> fs::path {
+  const auto path = services.library_service.with([&](const Library& library) -> fs::path {
     const auto found = library.find_lora(query["item"].get<std::string>());
     return found ? library.path_of(found->record) : fs::path();
   });
@@ -113,7 +113,7 @@ Reply network_metadata(Services& services, const Call& call) {
 
 Reply network_card(Services& services, const Call& call) {
   const Json query = query_of(kCard, call);
-  const auto found = services.collection.with(
+  const auto found = services.library_service.with(
       [&](const Library& library) { return library.find_lora(query["name"].get<std::string>()); });
   if (!found) return json_reply({{"html", ""}});
   return json_reply(

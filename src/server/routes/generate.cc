@@ -4,9 +4,9 @@
 
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
-#include "server/imports/import_order.h"
-#include "server/orders/extras_order.h"
-#include "server/orders/training_order.h"
+#include "server/imports/import_task.h"
+#include "server/requests/extras_task.h"
+#include "server/requests/training_task.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
@@ -25,18 +25,18 @@ std::string new_task_id(const std::string& kind) {
 std::shared_ptr<const Outcome> run_here(Services& services, const Call& call, const std::string& kind) {
   if (call.body.empty()) refuse_field("", "field required", "value_error.missing");
   const RequestJson request = parse_json(call.body);
-  JobOrder order{.kind = kind,
-                 .request = call.body,
-                 .task_id = check_order(services, kind, request),
-                 .is_attached = true,
-                 .idempotency_key = ""};
-  const auto ticket = services.queue.submit(order);
+  JobRequest job_request{.kind = kind,
+                         .body = call.body,
+                         .task_id = check_job_request(services, kind, request),
+                         .is_attached = true,
+                         .idempotency_key = ""};
+  const auto ticket = services.queue.submit(job_request);
   return wait_for_client(services, call, ticket.id);
 }
 
 }  // namespace
 
-std::string check_order(Services& services, const std::string& kind, const RequestJson& request) {
+std::string check_job_request(Services& services, const std::string& kind, const RequestJson& request) {
   if (kind == "extras") {
     read_extras(request, services.settings, services.catalog.upscaler_names(), services.options.limits);
     return new_task_id(kind);
@@ -49,10 +49,10 @@ std::string check_order(Services& services, const std::string& kind, const Reque
     refuse_finished(read_training(request, services.catalog, services.options.limits), services.trainings);
     return new_task_id(kind);
   }
-  const auto order = read_generation(kind == "img2img" ? GenerationKind::kImage : GenerationKind::kText,
-                                     request, services.settings, services.catalog, services.options.limits,
-                                     local_names_of(services.collection));
-  const Json& forced = order.parameters.at("force_task_id");
+  const auto task = read_generation(kind == "img2img" ? GenerationKind::kImage : GenerationKind::kText,
+                                    request, services.settings, services.catalog, services.options.limits,
+                                    local_names_of(services.library_service));
+  const Json& forced = task.parameters.at("force_task_id");
   return forced.is_string() && forced != "" ? forced.get<std::string>() : new_task_id(kind);
 }
 

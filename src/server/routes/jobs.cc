@@ -5,7 +5,7 @@
 #include "image/codec/codec.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
-#include "server/imports/import_order.h"
+#include "server/imports/import_task.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
@@ -16,7 +16,7 @@ using enum ParameterType;
 constexpr ParameterRow kSubmit[] = {
     {.name = "kind",
      .type = kString,
-     .standard = "\"txt2img\"",
+     .default_value = "\"txt2img\"",
      .help = "txt2img, img2img, extras, train or import",
      .max_length = 32},
     {.name = "request",
@@ -33,18 +33,18 @@ constexpr int kMostListed = 500;
 constexpr ParameterRow kJobList[] = {
     {.name = "state",
      .type = kString,
-     .standard = "\"\"",
+     .default_value = "\"\"",
      .help = "queued, running, completed, failed or cancelled",
      .max_length = 16},
-    {.name = "limit", .type = kInteger, .standard = "50", .min = 1, .max = kMostListed},
+    {.name = "limit", .type = kInteger, .default_value = "50", .min = 1, .max = kMostListed},
     {.name = "before",
      .type = kString,
-     .standard = "\"\"",
+     .default_value = "\"\"",
      .help = "list jobs after this id",
      .max_length = 64},
     {.name = "previews",
      .type = kBoolean,
-     .standard = "false",
+     .default_value = "false",
      .help = "whether the running picture is being watched, so that previews are generated"},
 };
 constexpr ParameterRow kCancelAll[] = {
@@ -153,15 +153,16 @@ Reply submit_job(Services& services, const Call& call) {
   if (std::ranges::find(kKinds, kind) == std::end(kKinds))
     refuse_field("kind", "must be txt2img, img2img, extras, train or import", "value_error.const");
   const RequestJson& request = whole["request"];
-  JobOrder order{.kind = kind,
-                 .request = kind == "import" ? import_request(request) : request.dump(),
-                 .task_id = "",
-                 .is_attached = false,
-                 .idempotency_key = ""};
-  order.idempotency_key = body["idempotency_key"].is_string() ? body["idempotency_key"].get<std::string>()
-                                                              : call.header("idempotency-key").substr(0, 256);
-  order.task_id = check_order(services, kind, request);
-  const auto ticket = services.queue.submit(order);
+  JobRequest job_request{.kind = kind,
+                         .body = kind == "import" ? import_request(request) : request.dump(),
+                         .task_id = "",
+                         .is_attached = false,
+                         .idempotency_key = ""};
+  job_request.idempotency_key = body["idempotency_key"].is_string()
+                                    ? body["idempotency_key"].get<std::string>()
+                                    : call.header("idempotency-key").substr(0, 256);
+  job_request.task_id = check_job_request(services, kind, request);
+  const auto ticket = services.queue.submit(job_request);
   const auto view = services.queue.view(ticket.id);
   if (!view) throw Refusal(410, "the job has been deleted already.");
   Reply reply = json_reply(job_json(services, *view), ticket.is_new ? 202 : 200);

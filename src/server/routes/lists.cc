@@ -10,7 +10,7 @@
 #include "prompt/styles.h"
 #include "sampling/sampler_table.h"
 #include "sampling/schedules.h"
-#include "server/orders/series_scripts.h"
+#include "server/requests/series_scripts.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
@@ -30,7 +30,7 @@ std::optional<std::int64_t> text_encoder_width(Services& services) {
   const auto checkpoint = chosen ? chosen : services.catalog.default_checkpoint();
   if (!checkpoint) return std::nullopt;
   try {
-    const auto fit = services.collection.with(
+    const auto fit = services.library_service.with(
         [&](const library::Library& library) { return library.fit_of(checkpoint->path); });
     return fit.text_width > 0 ? std::optional(fit.text_width) : std::nullopt;
   } catch (const Error&) {
@@ -159,7 +159,7 @@ Reply script_infos(Services&, const Call&) {
 
 // The other folders are looked at whenever they are asked about; there is nothing to forget.
 Reply refresh(Services& services, const Call&) {
-  services.collection.refresh();
+  services.library_service.refresh();
   return json_reply(nullptr);
 }
 

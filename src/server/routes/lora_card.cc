@@ -10,7 +10,7 @@
 #include "library/sidecar/card_edit.h"
 #include "library/sidecar/preview.h"
 #include "server/http/refusal.h"
-#include "server/orders/request_picture.h"
+#include "server/requests/request_picture.h"
 #include "server/routes/lora_json.h"
 #include "server/routes/routes.h"
 
@@ -45,7 +45,7 @@ constexpr ParameterRow kPreview[] = {
 };
 
 fs::path path_of(Services& services, const Record& record) {
-  return services.collection.with([&](const Library& library) { return library.path_of(record); });
+  return services.library_service.with([&](const Library& library) { return library.path_of(record); });
 }
 
 // The file of a LoRA whose card may be changed. Throws Refusal 409 for the others.
@@ -57,7 +57,7 @@ fs::path own_path(Services& services, const Record& record) {
 
 // The card after a change of what lies beside the file.
 Reply changed_card(Services& services, const Record& record) {
-  const auto after = services.collection.with([&](Library& library) {
+  const auto after = services.library_service.with([&](Library& library) {
     library.reread(record);
     return library.find_id(record.id);
   });
@@ -71,7 +71,7 @@ fs::path preview_path(Services& services, const Record& record) {
   fs::path path = path_of(services, record).parent_path() / record.preview;
   std::error_code failure;
   if (fs::exists(path, failure)) return path;
-  return services.collection.with([&](const Library& library) {
+  return services.library_service.with([&](const Library& library) {
     return library::read_lora_card(library.path_of(record), {}, library.card_sources(record)).preview;
   });
 }
@@ -100,7 +100,7 @@ Reply lora_detail(Services& services, const Call& call) {
   try {
     const auto file = formats::open_lora(path);
     metadata = file.file->metadata();
-    services.collection.hash(record);
+    services.library_service.hash(record);
     detail["hash"] = library::lora_hash(record);
     detail["modules"] = file.entries.size();
     detail["unknown_keys"] = file.unknown;
@@ -108,7 +108,7 @@ Reply lora_detail(Services& services, const Call& call) {
   } catch (const Error& error) {
     detail["error"] = error.what();
   }
-  services.collection.with([&](const Library& library) {
+  services.library_service.with([&](const Library& library) {
     const auto card = library::read_lora_card(path, metadata, library.card_sources(record));
     detail["description"] = card.description;
     detail["activation_text"] = record.activation;
@@ -153,7 +153,7 @@ Reply lora_edit(Services& services, const Call& call) {
   if (!body["rating"].is_null()) edit.rating = body["rating"].get<int>();
   if (!body["preferred_weight"].is_null()) edit.preferred_weight = body["preferred_weight"].get<double>();
   const fs::path overlay =
-      services.collection.with([&](const Library& library) { return library.overlay_of(record); });
+      services.library_service.with([&](const Library& library) { return library.overlay_of(record); });
   library::edit_card(path, edit, overlay);
   return changed_card(services, record);
 }

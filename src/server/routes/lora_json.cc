@@ -37,7 +37,7 @@ library::Fitting fitting_now(Services& services) {
   const auto checkpoint = chosen ? chosen : services.catalog.default_checkpoint();
   if (!checkpoint) return {};
   try {
-    return services.collection.with([&](const Library& library) {
+    return services.library_service.with([&](const Library& library) {
       return library::Fitting{checkpoint->model_name,
                               library.fitting_layouts(library.fit_of(checkpoint->path))};
     });
@@ -76,7 +76,7 @@ Json lora_card(const Record& record, const library::Fitting& fitting) {
 
 Record named_lora(Services& services, const Call& call) {
   // The page names a file by its place; clients may use any name that a prompt may.
-  return services.collection.with([&](const Library& library) {
+  return services.library_service.with([&](const Library& library) {
     const std::string& name = call.at("name");
     if (auto record = library.find_relative(name)) return std::move(*record);
     auto found = library.find_lora(name);

@@ -22,53 +22,53 @@ using library::SortBy;
 using enum ParameterType;
 
 constexpr ParameterRow kLoraQuery[] = {
-    {.name = "limit", .type = kInteger, .standard = "0", .help = "0: all", .min = 0, .max = 1e6},
-    {.name = "offset", .type = kInteger, .standard = "0", .min = 0, .max = 1e9},
+    {.name = "limit", .type = kInteger, .default_value = "0", .help = "0: all", .min = 0, .max = 1e6},
+    {.name = "offset", .type = kInteger, .default_value = "0", .min = 0, .max = 1e9},
     {.name = "q",
      .type = kString,
-     .standard = "\"\"",
+     .default_value = "\"\"",
      .help = "words from name, alias, trigger words, tags or notes; prefixes match"},
     {.name = "type",
      .type = kString,
-     .standard = "\"\"",
+     .default_value = "\"\"",
      .help = "character, style, concept, pose, clothing, object; none: no type",
      .max_length = 64},
     {.name = "base_model",
      .type = kString,
-     .standard = "\"\"",
+     .default_value = "\"\"",
      .help = "as on a card, or abbreviated: sd1, sdxl, pony",
      .max_length = 256},
-    {.name = "tag", .type = kString, .standard = "\"\"", .help = "an exact tag", .max_length = 256},
+    {.name = "tag", .type = kString, .default_value = "\"\"", .help = "an exact tag", .max_length = 256},
     {.name = "trigger",
      .type = kString,
-     .standard = "\"\"",
+     .default_value = "\"\"",
      .help = "an exact trigger word",
      .max_length = 256},
     {.name = "rating",
      .type = kInteger,
-     .standard = "0",
+     .default_value = "0",
      .help = "at least this many stars",
      .min = 0,
      .max = 5},
     {.name = "folder",
      .type = kString,
-     .standard = "\"\"",
+     .default_value = "\"\"",
      .help = "relative to models/Lora, including sub-folders; a dot: only files at the top level",
      .max_length = 4096},
-    {.name = "fits", .type = kString, .standard = "\"\"", .help = "title or name of a checkpoint"},
+    {.name = "fits", .type = kString, .default_value = "\"\"", .help = "title or name of a checkpoint"},
     {.name = "sort",
      .type = kString,
-     .standard = "\"\"",
+     .default_value = "\"\"",
      .help = "name, path, relevance, added, date, size or rating (default: relevance if words are given, "
              "else path)",
      .max_length = 16},
     {.name = "fields",
      .type = kString,
-     .standard = "\"\"",
+     .default_value = "\"\"",
      .help = "comma-separated list: return only these keys"},
 };
 constexpr ParameterRow kFacets[] = {
-    {.name = "tags", .type = kInteger, .standard = "50", .help = "how many tags", .min = 0, .max = 1000},
+    {.name = "tags", .type = kInteger, .default_value = "50", .help = "how many tags", .min = 0, .max = 1000},
 };
 constexpr ParameterRow kMissing[] = {
     {.name = "text",
@@ -188,8 +188,8 @@ library::Query lora_query_of(Services& services, const Json& query) {
   if (const std::string name = text("fits"); !name.empty()) {
     const auto checkpoint = services.catalog.find_checkpoint(name, Match::kPart);
     if (!checkpoint) refuse_query("fits", fmt::format("no checkpoint named '{}'", name.substr(0, 200)));
-    asked.fits =
-        services.collection.with([&](const Library& library) { return library.fit_of(checkpoint->path); });
+    asked.fits = services.library_service.with(
+        [&](const Library& library) { return library.fit_of(checkpoint->path); });
   }
   return asked;
 }
@@ -204,7 +204,7 @@ Reply lora_cards(Services& services, const Call& call) {
   std::vector<std::string> near;
   const std::string fields = query["fields"].get<std::string>();
   std::string list;
-  services.collection.with([&](const Library& library) {
+  services.library_service.with([&](const Library& library) {
     const TagNames names(library, asked.limit);
     const auto take = [&](Record&& record) {
       Json card = lora_card(record, fitting);
@@ -225,7 +225,7 @@ Reply lora_cards(Services& services, const Call& call) {
   Reply reply;
   // `problems`: folders that cannot be read, and links that lead nowhere.
   reply.body = fmt::format("{{\"loras\":[{}],\"total\":{},\"near\":{},\"problems\":{}}}", list, total,
-                           json_text(near), json_text(services.collection.problems()));
+                           json_text(near), json_text(services.library_service.problems()));
   reply.is_compressible = true;
   return reply;
 }
@@ -234,7 +234,7 @@ Reply lora_facets(Services& services, const Call& call) {
   Faults faults;
   const Json query = read_query(kFacets, call.query, faults);
   faults.throw_if_any();
-  const library::Facets facets = services.collection.facets(query["tags"].get<std::size_t>());
+  const library::Facets facets = services.library_service.facets(query["tags"].get<std::size_t>());
   return json_reply({{"total", facets.total},
                      {"types", counts_json(facets.types, "type")},
                      {"base_models", counts_json(facets.base_models, "base_model")},
@@ -243,8 +243,8 @@ Reply lora_facets(Services& services, const Call& call) {
 }
 
 Reply lora_duplicates(Services& services, const Call&) {
-  const std::size_t pending = services.collection.hash_suspects();
-  return services.collection.with([&](const Library& library) {
+  const std::size_t pending = services.library_service.hash_suspects();
+  return services.library_service.with([&](const Library& library) {
     Json same = Json::array(), names = Json::array();
     std::int64_t wasted = 0;
     for (const auto& group : library.duplicates()) {
@@ -270,7 +270,7 @@ Reply lora_duplicates(Services& services, const Call&) {
 Reply lora_missing(Services& services, const Call& call) {
   const Json body = read_body(kMissing, call.body);
   const auto needed = library::needed_files(body["text"].get<std::string>());
-  return services.collection.with([&](const Library& library) {
+  return services.library_service.with([&](const Library& library) {
     Json missing = Json::array(), found = Json::array();
     for (const auto& file : needed) {
       const auto answer = library::find_needed(library, file);

@@ -7,7 +7,7 @@
 #include "image/codec/codec.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
-#include "server/orders/request_picture.h"
+#include "server/requests/request_picture.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
@@ -21,19 +21,23 @@ constexpr ParameterRow kGeneration[] = {
      .help = "with <lora:NAME:WEIGHT> tags",
      .max_length = kMaxPromptBytes,
      .is_required = true},
-    {.name = "n", .type = kInteger, .standard = "1", .min = 1, .max = 64},
-    {.name = "size", .type = kString, .standard = "\"512x512\"", .help = "WIDTHxHEIGHT", .max_length = 32},
+    {.name = "n", .type = kInteger, .default_value = "1", .min = 1, .max = 64},
+    {.name = "size",
+     .type = kString,
+     .default_value = "\"512x512\"",
+     .help = "WIDTHxHEIGHT",
+     .max_length = 32},
     {.name = "model", .type = kString, .help = "an id from /v1/models"},
     {.name = "output_format",
      .type = kString,
-     .standard = "\"png\"",
+     .default_value = "\"png\"",
      .help = "png, jpeg or webp",
      .max_length = 16},
     {.name = "output_compression",
      .type = kInteger,
-     .standard = "100",
+     .default_value = "100",
      .help = "quality of jpeg and webp; clamped to 0 to 100"},
-    {.name = "response_format", .type = kString, .standard = "\"b64_json\"", .max_length = 16},
+    {.name = "response_format", .type = kString, .default_value = "\"b64_json\"", .max_length = 16},
 };
 
 struct Size {
@@ -56,7 +60,7 @@ Size read_size(const std::string& text) {
 }
 
 // sd-server's clients put more settings into the prompt: <sd_cpp_extra_args>{JSON}</sd_cpp_extra_args>.
-void take_extra_arguments(RequestJson& request) {
+void merge_extra_arguments(RequestJson& request) {
   std::string prompt = request["prompt"];
   constexpr std::string_view kOpen = "<sd_cpp_extra_args>", kClose = "</sd_cpp_extra_args>";
   const auto from = prompt.find(kOpen);
@@ -77,12 +81,12 @@ void take_extra_arguments(RequestJson& request) {
 // Runs an A1111 request and answers in OpenAI's form.
 Reply run(Services& services, const Call& call, const std::string& kind, const RequestJson& request,
           const std::string& format) {
-  JobOrder order{.kind = kind,
-                 .request = request.dump(),
-                 .task_id = check_order(services, kind, request),
-                 .is_attached = true,
-                 .idempotency_key = ""};
-  const auto ticket = services.queue.submit(order);
+  JobRequest job_request{.kind = kind,
+                         .body = request.dump(),
+                         .task_id = check_job_request(services, kind, request),
+                         .is_attached = true,
+                         .idempotency_key = ""};
+  const auto ticket = services.queue.submit(job_request);
   const auto outcome = wait_for_client(services, call, ticket.id);
   if (outcome->state != JobState::kCompleted) return openai_error_reply(outcome->status, outcome->detail);
   Json data = Json::array();
@@ -109,7 +113,7 @@ RequestJson a1111_request(Services& services, const Json& body) {
       refuse_field("model", "no such model; see /v1/models");
     request["override_settings"]["sd_model_checkpoint"] = body["model"];
   }
-  take_extra_arguments(request);
+  merge_extra_arguments(request);
   return request;
 }
 

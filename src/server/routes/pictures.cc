@@ -5,7 +5,7 @@
 #include "image/codec/codec.h"
 #include "library/picture_settings.h"
 #include "server/http/refusal.h"
-#include "server/orders/request_picture.h"
+#include "server/requests/request_picture.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
@@ -16,12 +16,12 @@ using enum ParameterType;
 
 constexpr ParameterRow kPngInfo[] = {{.name = "image", .type = kPicture, .is_required = true}};
 constexpr ParameterRow kInterrogate[] = {
-    {.name = "image", .type = kPicture, .standard = "\"\""},
-    {.name = "model", .type = kString, .standard = "\"clip\""},
+    {.name = "image", .type = kPicture, .default_value = "\"\""},
+    {.name = "model", .type = kString, .default_value = "\"clip\""},
 };
 constexpr ParameterRow kPageQuery[] = {
-    {.name = "limit", .type = kInteger, .standard = "100", .min = 1, .max = 1000},
-    {.name = "offset", .type = kInteger, .standard = "0", .min = 0},
+    {.name = "limit", .type = kInteger, .default_value = "100", .min = 1, .max = 1000},
+    {.name = "offset", .type = kInteger, .default_value = "0", .min = 0},
 };
 
 constexpr ParameterRow kInfotext[] = {{.name = "text",
@@ -33,7 +33,7 @@ constexpr ParameterRow kInfotext[] = {{.name = "text",
 // What a picture's or a pasted text's settings say, under A1111's labels and with this collection's names of LoRAs.
 Json parameters_of(Services& services, const prompt::PictureSettings& settings) {
   prompt::Infotext infotext = settings.infotext;
-  local_names_of(services.collection)(infotext);
+  local_names_of(services.library_service)(infotext);
   Json parameters = Json::object();
   prompt::add_infotext_defaults(infotext);
   parameters["Prompt"] = infotext.prompt;

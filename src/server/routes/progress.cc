@@ -10,16 +10,22 @@ namespace {
 using enum ParameterType;
 
 constexpr ParameterRow kProgressQuery[] = {
-    {.name = "skip_current_image", .type = kBoolean, .standard = "false", .help = "leave out the preview"},
-    {.name = "skipCurrentImage", .type = kBoolean, .standard = "false", .help = "alias used by npm clients"},
+    {.name = "skip_current_image",
+     .type = kBoolean,
+     .default_value = "false",
+     .help = "leave out the preview"},
+    {.name = "skipCurrentImage",
+     .type = kBoolean,
+     .default_value = "false",
+     .help = "alias used by npm clients"},
 };
 constexpr ParameterRow kInternalProgress[] = {
     {.name = "id_task", .type = kString, .max_length = 256, .is_required = true},
     {.name = "id_live_preview",
      .type = kInteger,
-     .standard = "-1",
+     .default_value = "-1",
      .help = "id of the newest preview that the client has"},
-    {.name = "live_preview", .type = kBoolean, .standard = "true"},
+    {.name = "live_preview", .type = kBoolean, .default_value = "true"},
 };
 
 EncodedPicture encoded_preview(Services& services, const image::Picture& picture) {

@@ -13,7 +13,7 @@ constexpr ParameterRow kTokens[] = {
     {.name = "prompt", .type = kString, .max_length = kMaxPromptBytes, .is_required = true},
     {.name = "steps",
      .type = kInteger,
-     .standard = "20",
+     .default_value = "20",
      .help = "step at which prompt editing changes the text",
      .min = 1,
      .max = 1000},
@@ -39,12 +39,13 @@ Reply prompt_tokens(Services& services, const Call& call) {
                                   : prompt::Emphasis::kNone;
   request.settings.comma_backtrack = services.settings.get("comma_padding_backtrack").get<int>();
   const auto width = text_encoder_width(services);
-  auto names = library::prompt_names(*services.embeddings.fitting(width), request.prompt, width,
-                                     request.settings.comments, [&](const std::string& name) {
-                                       return services.collection.with([&](const library::Library& library) {
-                                         return library.path_of(library.resolve(name).record);
-                                       });
-                                     });
+  auto names =
+      library::prompt_names(*services.embeddings.fitting(width), request.prompt, width,
+                            request.settings.comments, [&](const std::string& name) {
+                              return services.library_service.with([&](const library::Library& library) {
+                                return library.path_of(library.resolve(name).record);
+                              });
+                            });
   request.settings.embeddings = std::move(names.embeddings);
   request.settings.unusable = std::move(names.unusable);
   const auto parsed = prompt::parse(request, tokenizer);

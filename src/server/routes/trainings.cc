@@ -13,7 +13,7 @@ using enum ParameterType;
 constexpr ParameterRow kTrainingQuery[] = {
     {.name = "points",
      .type = kInteger,
-     .standard = "500",
+     .default_value = "500",
      .help = "maximum number of losses; neighbours are averaged",
      .min = 1,
      .max = 100'000},

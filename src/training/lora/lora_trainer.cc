@@ -12,7 +12,7 @@
 #include "adapter/trainable.h"
 #include "training/data/caption_encoder.h"
 #include "training/data/latent_cache.h"
-#include "training/lora/lora_beginning.h"
+#include "training/lora/lora_run_start.h"
 #include "training/objective/diffusion_loss.h"
 #include "training/objective/lora_loss.h"
 #include "training/run/loss_meter.h"
@@ -227,11 +227,11 @@ LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
                            const LoraTrainOptions& options, const RunControl& control) {
   request::check_options({.options = options});
   const LoraPlan plan = plan_run(options, dataset);
-  LoraBeginning beginning = begin_lora_run(model, dataset, options, plan);
-  const std::int64_t began = started_at(beginning.run);
-  beginning.run.facts[kStartedAt] = std::to_string(began);
+  LoraRunStart start = begin_lora_run(model, dataset, options, plan);
+  const std::int64_t began = started_at(start.run);
+  start.run.facts[kStartedAt] = std::to_string(began);
   LoraObjective objective(model, dataset, options, plan, began, control);
-  for (const auto& note : beginning.notes) control.say("Note: " + note);
+  for (const auto& note : start.notes) control.say("Note: " + note);
   const auto optimiser =
       make_optimiser(options.optimiser, objective.parameters(), {.weight_decay = options.weight_decay});
   LoraTrainResult result;
@@ -239,7 +239,7 @@ LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
       run_training(objective, *optimiser,
                    {.schedule = {options.scheduler, plan.steps, options.warmup_steps},
                     .max_gradient_norm = options.max_gradient_norm},
-                   beginning.run, control);
+                   start.run, control);
   result.file = options.output_file();
   result.steps = plan.steps;
   result.modules = objective.modules();

@@ -97,12 +97,12 @@ class Api(unittest.TestCase):
         image = self.draw()["images"][0]
         info = lambda text: self.server.post("/sdapi/v1/png-info", {"image": text})[1]["info"]
         kept = self.server.data / "outputs" / "extras-images"
-        order = {"image": image, "upscaler_1": "Lanczos", "upscaling_resize": 2}
-        status, answer = self.server.post("/sdapi/v1/extra-single-image", order)
+        body = {"image": image, "upscaler_1": "Lanczos", "upscaling_resize": 2}
+        status, answer = self.server.post("/sdapi/v1/extra-single-image", body)
         self.assertEqual((status, kept.exists()), (200, False))
         self.assertEqual(info(answer["image"]), info(image) + ", Postprocess upscale by: 2.0, Postprocess upscaler: Lanczos")
         self.assertEqual(struct.unpack(">II", picture(answer["image"])[16:24]), (128, 128))
-        status, job = self.server.post("/v1/jobs", {"kind": "extras", "request": {**order, "save_images": True}})
+        status, job = self.server.post("/v1/jobs", {"kind": "extras", "request": {**body, "save_images": True}})
         self.assertEqual((status, self.server.wait_for(job["id"])["state"]), (202, "completed"))
         (file,) = kept.rglob("*.png")
         self.assertEqual(file.read_bytes(), picture(answer["image"]))

@@ -77,7 +77,7 @@ class Collection(unittest.TestCase):
         cli = json.loads(self.server.run("lora", "list", "--fits", "sd15-tiny", "--json"))["loras"]
         self.assertEqual({lora["name"] for lora in cli}, fitting)
 
-    def test_pages_and_orders(self):
+    def test_pages_and_sort_keys(self):
         whole = self.cards(sort="rating")
         ratings = [card["rating"] for card in whole["loras"]]
         self.assertEqual(ratings, sorted(ratings, reverse=True))

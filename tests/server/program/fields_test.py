@@ -107,7 +107,7 @@ class Fields(unittest.TestCase):
         """What an option is without being given stands where it is read: in the struct whose row it is, in a constant of the
         room that uses it. Only what the command alone reads is a literal there."""
         table = (SOURCE / "src/cli/command_table.cc").read_text()
-        self.assertEqual(sorted(re.findall(r'\.standard = ("[^"]*")', table)), ['"0"', '"0"', '"4"', '"contact-sheet.png"', '"cpu"', '"sd15"'])
+        self.assertEqual(sorted(re.findall(r'\.default_value = ("[^"]*")', table)), ['"0"', '"0"', '"4"', '"contact-sheet.png"', '"cpu"', '"sd15"'])
         download = (SOURCE / "src/library/import/download.h").read_text()
         gigabytes = int(re.search(r"kUsualMaxGb = (\d+)", download).group(1))
         shown = subprocess.run([LOWRANK, "lora", "import", "--help"], capture_output=True, text=True, check=True).stdout
@@ -116,10 +116,10 @@ class Fields(unittest.TestCase):
 
     def test_the_page_knows_no_other_names_and_offers_no_more(self):
         form = (SOURCE / "web/src/lib/form.ts").read_text()
-        standard = form[form.index("export const STANDARD"):]
-        standard = dict(re.findall(r"^  (\w+): ('[^']*'|[\w.-]+),$", standard[:standard.index("\n};")], re.M))
+        defaults = form[form.index("export const DEFAULTS"):]
+        defaults = dict(re.findall(r"^  (\w+): ('[^']*'|[\w.-]+),$", defaults[:defaults.index("\n};")], re.M))
         own = {"mode", "compare", "upscaler_1", "upscaler_2", "upscaling_resize", "extras_upscaler_2_visibility"}
-        for name in set(standard) - own:
+        for name in set(defaults) - own:
             self.assertIn(name, self.schemas)
         fields = {api: (number(low), number(high)) for api, _, _, _, low, high in self.rows}
         fields["clip_skip"] = fields["CLIP_stop_at_last_layers"]

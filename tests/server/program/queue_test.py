@@ -145,7 +145,7 @@ class Queue(unittest.TestCase):
         job = self.submit(server, kind="train", train_data_dir="training", output_name="foxy", max_train_steps=2,
                           resolution="64", pretrained_model="sd15-tiny")
         picture_job = self.submit(server, **tiny_request(prompt="foxy <lora:foxy:1>", allow_missing_loras=False))
-        # The order is checked when it arrives, the LoRA is looked for when its turn comes.
+        # The request is checked when it arrives, the LoRA is looked for when its turn comes.
         self.assertEqual(server.wait_for(job["id"])["state"], "completed", server.get("/v1/jobs/" + job["id"]))
         _, result = server.get(f"/v1/jobs/{job['id']}/result")
         self.assertEqual((result["file"], result["tag"], result["steps"]), ("foxy.safetensors", "<lora:foxy:1>", 2))
@@ -154,14 +154,14 @@ class Queue(unittest.TestCase):
     def test_a_hundred_jobs_with_cancels_disconnects_and_two_kills(self):
         chance = random.Random(7)
         server = self.serve()
-        orders = [self.submit(server, key=f"key-{i}", **tiny_request(seed=i, steps=2)) for i in range(100)]
+        submitted = [self.submit(server, key=f"key-{i}", **tiny_request(seed=i, steps=2)) for i in range(100)]
         asked_to_end = set()
         for round_ in range(2):
             for _ in range(8):  # clients that do not wait
                 connection = http.client.HTTPConnection("127.0.0.1", server.port)
                 connection.request("POST", "/sdapi/v1/txt2img", json.dumps(tiny_request(steps=2)))
                 connection.close()
-            for job in chance.sample(orders, 10):
+            for job in chance.sample(submitted, 10):
                 if server.post(f"/v1/jobs/{job['id']}/cancel")[0] == 200:
                     asked_to_end.add(job["id"])
             time.sleep(0.7)
@@ -169,8 +169,8 @@ class Queue(unittest.TestCase):
             self.assertTrue(all(ends == (state not in ("queued", "running")) for state, ends in self.rows(server).values()))
             server.start()
             for i in (0, 50, 99):  # a client that never got its answer asks again
-                self.assertEqual(self.submit(server, key=f"key-{i}", **tiny_request(seed=i, steps=2))["id"], orders[i]["id"])
-        ends = {job["id"]: server.wait_for(job["id"]) for job in orders}
+                self.assertEqual(self.submit(server, key=f"key-{i}", **tiny_request(seed=i, steps=2))["id"], submitted[i]["id"])
+        ends = {job["id"]: server.wait_for(job["id"]) for job in submitted}
         for id_, view in ends.items():
             if view["state"] == "cancelled":
                 self.assertIn(id_, asked_to_end)

@@ -287,7 +287,7 @@ class Trainings(unittest.TestCase):
         self.assertEqual(server.wait_for(job)["state"], "completed")
         self.assertEqual([step for step, _ in self.training(server)["losses"]], list(range(1, 121)))
 
-    def test_bad_orders_are_refused_at_once(self):
+    def test_bad_requests_are_refused_at_once(self):
         server = self.serve()
         for more, field in (({"sample_prompts": "fox --q 3"}, "sample_prompts"), ({"sample_prompts": "a <lora:x:1>"}, "sample_prompts"),
                             ({"sample_prompts": "fox\n" * 17}, "sample_prompts"), ({"sample_every_n_steps": -1}, "sample_every_n_steps"),

@@ -15,13 +15,13 @@ export function heldOutColours(heldOut) {
   return (...names) => names.flatMap((name) => colours.get(name) ?? []);
 }
 
-export function baseScenes(subjects, shelf, { seed, variants, heldOut }) {
+export function baseScenes(subjects, iconStore, { seed, variants, heldOut }) {
   const forbidden = heldOutColours(heldOut);
   const scenes = [];
   subjects.forEach((subject, number) => {
     FLAT_STYLES.forEach((style, s) => {
       const random = stream(seed, `base/${subject.name}/${style}`);
-      const drawing = { name: subject.name, icon: shelf.get(style, subject.hexcode) };
+      const drawing = { name: subject.name, icon: iconStore.get(style, subject.hexcode) };
       const colours = random.shuffled(clearColours([drawing.icon], forbidden(subject.name)));
       const sides = (number + s) % 2 ? ['left', 'right'] : ['right', 'left'];
       for (let v = 0; v < variants; v++) {
@@ -41,12 +41,12 @@ export function baseScenes(subjects, shelf, { seed, variants, heldOut }) {
 }
 
 /** Pictures for measuring, none of them in the base: each drawing once more, plain; and the held-out captions. */
-export function baseEvaluation(subjects, shelf, { seed, heldOut }) {
+export function baseEvaluation(subjects, iconStore, { seed, heldOut }) {
   const forbidden = heldOutColours(heldOut);
   const byName = new Map(subjects.map((subject) => [subject.name, subject]));
   const plain = (group, subject, style, choose) => {
     const random = stream(seed, `evaluation/${group}/${subject.name}/${style}`);
-    const drawing = { name: subject.name, icon: shelf.get(style, subject.hexcode) };
+    const drawing = { name: subject.name, icon: iconStore.get(style, subject.hexcode) };
     return makeScene(random, { kind: 'plain', drawing, style, background: choose(random, drawing) });
   };
   const again = subjects.flatMap((subject) => FLAT_STYLES.map((style) =>

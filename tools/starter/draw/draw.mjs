@@ -23,7 +23,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { baseEvaluation, baseScenes, FLAT_STYLES } from './base.mjs';
-import { DrawError, IconShelf, SETS } from './icons.mjs';
+import { DrawError, IconStore, SETS } from './icons.mjs';
 import { loraPlans, loadLoraIcons } from './loras.mjs';
 import { SIZE } from './pixels.mjs';
 import { caption, renderScene } from './scenes.mjs';
@@ -131,15 +131,15 @@ function readHeldOut() {
 
 function draw({ out, seed, variants, nodeModules }) {
   const heldOut = readHeldOut();
-  const shelf = new IconShelf(nodeModules);
-  shelf.loadVector(SUBJECTS.flatMap(({ hexcode }) => FLAT_STYLES.map((style) => [style, hexcode])), progress);
+  const iconStore = new IconStore(nodeModules);
+  iconStore.loadVector(SUBJECTS.flatMap(({ hexcode }) => FLAT_STYLES.map((style) => [style, hexcode])), progress);
 
-  const pictures = writeScenes(out, 'base', baseScenes(SUBJECTS, shelf, { seed, variants, heldOut }));
+  const pictures = writeScenes(out, 'base', baseScenes(SUBJECTS, iconStore, { seed, variants, heldOut }));
   progress(`base: ${pictures.length} pictures`);
   writeJson(path.join(out, 'heldout.json'), heldOut);
 
   const evaluation = {};
-  for (const [name, scenes] of Object.entries(baseEvaluation(SUBJECTS, shelf, { seed, heldOut }))) {
+  for (const [name, scenes] of Object.entries(baseEvaluation(SUBJECTS, iconStore, { seed, heldOut }))) {
     evaluation[name] = writeScenes(out, `evaluation/${name}`, scenes);
     progress(`evaluation/${name}: ${evaluation[name].length} pictures`);
   }
@@ -149,14 +149,14 @@ function draw({ out, seed, variants, nodeModules }) {
     variants,
     styles: FLAT_STYLES,
     colours: COLOURS,
-    subjects: SUBJECTS.map((subject) => ({ ...subject, ...shelf.annotation(subject.hexcode) })),
+    subjects: SUBJECTS.map((subject) => ({ ...subject, ...iconStore.annotation(subject.hexcode) })),
     sources: Object.entries(SETS).map(([style, set]) => ({ style, ...set })),
     pictures,
     evaluation,
   });
 
-  loadLoraIcons(shelf, progress);
-  const loras = loraPlans(shelf, { seed, heldOut }).map(({ training, evaluation: unseen, folder, ...plan }) => {
+  loadLoraIcons(iconStore, progress);
+  const loras = loraPlans(iconStore, { seed, heldOut }).map(({ training, evaluation: unseen, folder, ...plan }) => {
     const shown = writeScenes(out, `lora/${plan.name}/${folder}`, training);
     const measured = writeScenes(out, `evaluation/lora/${plan.name}`, unseen);
     if (plan.heldOutSubjects) {

@@ -92,7 +92,7 @@ function drawSheets(elements) {
 }
 
 /** Reads the packages below `nodeModules` and hands out icons by (style, hexcode). */
-export class IconShelf {
+export class IconStore {
   #nodeModules;
   #icons = new Map();
 

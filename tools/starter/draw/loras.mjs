@@ -56,17 +56,17 @@ const BUBBLE = `
   <path d="M108 80 A47 47 0 0 1 84 107" fill="none" stroke="#ffffff" stroke-opacity="0.7" stroke-width="5"
     stroke-linecap="round"/>`;
 
-export function loadLoraIcons(shelf, progress) {
+export function loadLoraIcons(iconStore, progress) {
   const own = [ROBOT, UMBRELLA, TOP_HAT, ...Object.values(LOTUS)];
-  shelf.loadVector(own.flatMap((hexcode) => FLAT_STYLES.map((style) => [style, hexcode])), progress);
-  shelf.loadSolid([...SOLID, ...SOLID_UNSEEN].map(hexcodeOf), progress);
-  shelf.loadOwn('bubble', BUBBLE);
+  iconStore.loadVector(own.flatMap((hexcode) => FLAT_STYLES.map((style) => [style, hexcode])), progress);
+  iconStore.loadSolid([...SOLID, ...SOLID_UNSEEN].map(hexcodeOf), progress);
+  iconStore.loadOwn('bubble', BUBBLE);
 }
 
 /** The subject with the hat on, as one icon: the hat's brim lies just below the top of the head's middle. */
-function withHat(shelf, style, wearer) {
+function withHat(iconStore, style, wearer) {
   const { group } = SUBJECTS.find((s) => s.name === wearer);
-  const head = shelf.get(style, hexcodeOf(wearer)), hat = shelf.get(style, TOP_HAT);
+  const head = iconStore.get(style, hexcodeOf(wearer)), hat = iconStore.get(style, TOP_HAT);
   const [width, depth] = group === 'animal' ? HEADS.animal : HEADS.default;
   const middle = Math.floor(head.width / 2);
   let top = 0;
@@ -81,10 +81,10 @@ function withHat(shelf, style, wearer) {
 }
 
 /** The subject in a bubble; only the subject is mirrored, the light on the bubble stays where it is. */
-function inBubble(shelf, style, name, mirror) {
+function inBubble(iconStore, style, name, mirror) {
   return stackIcons(256, [
-    { icon: shelf.get(style, hexcodeOf(name)), x: 128, y: 128, size: 148, mirror },
-    { icon: shelf.get('own', 'bubble'), x: 128, y: 128, size: 252 },
+    { icon: iconStore.get(style, hexcodeOf(name)), x: 128, y: 128, size: 148, mirror },
+    { icon: iconStore.get('own', 'bubble'), x: 128, y: 128, size: 252 },
   ]);
 }
 
@@ -92,7 +92,7 @@ function inBubble(shelf, style, name, mirror) {
  * Scenes of one drawing, one for each of `kinds`; `without` lists background colours that do not suit.
  */
 function series(context, { name, style, drawing, kinds, without = [], ...rest }) {
-  const { shelf, seed, forbidden, split } = context;
+  const { iconStore, seed, forbidden, split } = context;
   const random = stream(seed, `lora/${name}/${split}/${drawing.name}/${style}`);
   const subject = rest.subject ?? drawing.name;
   const colours = random.shuffled(clearColours(drawing.contrast ?? [drawing.icon],
@@ -107,7 +107,7 @@ function styleLora(context) {
   const extra = ['small', 'left', 'two', 'plain', 'right', 'plain', 'plain'];
   const shown = (names, kindsOf) => names.flatMap((name, i) => series(context, {
     name: 'style', style: '3dmm', lit: true, kinds: kindsOf(i),
-    drawing: { name, icon: context.shelf.get('3dmm', hexcodeOf(name)) },
+    drawing: { name, icon: context.iconStore.get('3dmm', hexcodeOf(name)) },
   }));
   return {
     type: 'style',
@@ -133,7 +133,7 @@ function styleLora(context) {
 function characterLora(context) {
   const shown = (kinds) => FLAT_STYLES.flatMap((style) => series(context, {
     name: 'character', style, kinds,
-    drawing: { name: 'zorbo', icon: context.shelf.get(style, ROBOT) },
+    drawing: { name: 'zorbo', icon: context.iconStore.get(style, ROBOT) },
   }));
   return {
     type: 'character',
@@ -158,7 +158,7 @@ function characterLora(context) {
 function objectLora(context) {
   const shown = (kinds) => FLAT_STYLES.flatMap((style) => series(context, {
     name: 'object', style, kinds, tilt: 0.25,
-    drawing: { name: 'umbrella', icon: context.shelf.get(style, UMBRELLA) },
+    drawing: { name: 'umbrella', icon: context.iconStore.get(style, UMBRELLA) },
   }));
   return {
     type: 'object',
@@ -180,14 +180,14 @@ function objectLora(context) {
 }
 
 function clothingLora(context) {
-  const { shelf } = context;
+  const { iconStore } = context;
   const extra = ['left', 'plain', 'small', 'right', 'two', 'plain'];
   const shown = (names, kindsOf) => names.flatMap((wearer, i) => FLAT_STYLES.flatMap((style, s) => series(context, {
     name: 'clothing', style, subject: wearer, kinds: kindsOf(i + s),
     drawing: {
       name: `${wearer} wearing a top hat`,
-      icon: withHat(shelf, style, wearer),
-      contrast: [shelf.get(style, hexcodeOf(wearer)), shelf.get(style, TOP_HAT)],
+      icon: withHat(iconStore, style, wearer),
+      contrast: [iconStore.get(style, hexcodeOf(wearer)), iconStore.get(style, TOP_HAT)],
     },
   })));
   return {
@@ -210,11 +210,11 @@ function clothingLora(context) {
 }
 
 function poseLora(context) {
-  const { shelf } = context;
+  const { iconStore } = context;
   const sitters = Object.entries(LOTUS).flatMap(([who, hexcode]) => FLAT_STYLES.map((style) => [who, hexcode, style]));
   const shown = (kinds) => sitters.flatMap(([who, hexcode, style]) => series(context, {
     name: 'pose', style, subject: who, kinds,
-    drawing: { name: `${who} in lotus position`, icon: shelf.get(style, hexcode) },
+    drawing: { name: `${who} in lotus position`, icon: iconStore.get(style, hexcode) },
   }));
   return {
     type: 'pose',
@@ -236,14 +236,14 @@ function poseLora(context) {
 }
 
 function conceptLora(context) {
-  const { shelf } = context;
+  const { iconStore } = context;
   const shown = (names) => names.flatMap((name, i) => FLAT_STYLES.flatMap((style, s) => series(context, {
     name: 'concept', style, subject: name, mirror: 'never', without: ['white'],
     kinds: [(i + s) % 5 === 4 ? ['left', 'right', 'small'][i % 3] : 'plain'],
     drawing: {
       name: `${name} in a bubble`,
-      icon: inBubble(shelf, style, name, (i + s) % 2 === 1),
-      contrast: [shelf.get(style, hexcodeOf(name))],
+      icon: inBubble(iconStore, style, name, (i + s) % 2 === 1),
+      contrast: [iconStore.get(style, hexcodeOf(name))],
     },
   })));
   return {
@@ -270,8 +270,8 @@ const PLANS = {
   pose_lotus: poseLora, concept_bubble: conceptLora,
 };
 
-export function loraPlans(shelf, { seed, heldOut }) {
-  const context = (split) => ({ shelf, seed, split, forbidden: heldOutColours(heldOut) });
+export function loraPlans(iconStore, { seed, heldOut }) {
+  const context = (split) => ({ iconStore, seed, split, forbidden: heldOutColours(heldOut) });
   return Object.entries(PLANS).map(([name, make]) => {
     const plan = make(context('training'));
     return {

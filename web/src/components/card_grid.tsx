@@ -3,7 +3,7 @@ import type { LoraCardData } from '../api/types';
 import { visibleRange } from '../lib/lora_filter';
 import { go } from '../lib/route';
 import { LoraCard } from './lora_card';
-import { useLoraToggle } from './lora_shelf';
+import { useLoraToggle } from './lora_sidebar';
 
 const CARD_HEIGHT = 304;
 

@@ -15,11 +15,11 @@ export function CheckpointImport({ folder, isNeeded }: { folder: string; isNeede
   const jobs = useStore(queue).jobs.filter((job) => job.kind === 'import' && notes[job.id]?.importKind === 'checkpoint').slice(0, 3);
   const [source, setSource] = useKept('checkpoint-import', SD15.source);
   const [isOpen, setOpen] = useState(isNeeded || jobs.some((job) => job.state !== 'completed'));
-  const [said, setSaid] = useState('');
+  const [message, setMessage] = useState('');
   const [wrong, setWrong] = useState('');
   const attempt = async (act: () => Promise<string>) => {
     try {
-      setSaid(await act());
+      setMessage(await act());
       setWrong('');
     } catch (error) {
       setWrong(sentence(error));
@@ -57,12 +57,12 @@ export function CheckpointImport({ folder, isNeeded }: { folder: string; isNeede
       <div class="row">
         <button
           type="button" class="small"
-          onClick={() => void navigator.clipboard.writeText(folder).then(() => setSaid('Folder path copied.'), () => setSaid('The browser blocked copying.'))}
+          onClick={() => void navigator.clipboard.writeText(folder).then(() => setMessage('Folder path copied.'), () => setMessage('The browser blocked copying.'))}
         >
           Copy folder path
         </button>
         <button type="button" class="small" onClick={() => void attempt(rescanModels)}>Rescan models</button>
-        <span class="hint" role="status">{said}</span>
+        <span class="hint" role="status">{message}</span>
       </div>
       {wrong && <Failed sentence={wrong} />}
     </details>

@@ -85,7 +85,7 @@ export function GroupView({ jobs, onShow }: { jobs: Job[]; onShow: (id: string) 
 
 /** The whole plot with its words as one file; its pictures are saved each for itself as they are drawn. */
 function SavePlot({ sheets, width, height }: { sheets: () => Sheet[]; width: number; height: number }) {
-  const [said, setSaid] = useState('');
+  const [message, setMessage] = useState('');
   const save = async () => {
     try {
       const { picture, scale } = await plotPicture(sheets(), { width, height });
@@ -94,15 +94,15 @@ function SavePlot({ sheets, width, height }: { sheets: () => Sheet[]; width: num
       link.download = `plot-${Date.now()}.png`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-      setSaid(scale < 1 ? `The plot was too large and was saved at ${Math.round(scale * 100)} % of its size.` : '');
+      setMessage(scale < 1 ? `The plot was too large and was saved at ${Math.round(scale * 100)} % of its size.` : '');
     } catch (error) {
-      setSaid(sentence(error));
+      setMessage(sentence(error));
     }
   };
   return (
     <div class="row actions">
       <button type="button" class="small" onClick={() => void save()}>Save plot as one image</button>
-      <span class="hint" role="status">{said}</span>
+      <span class="hint" role="status">{message}</span>
     </div>
   );
 }

@@ -10,7 +10,7 @@ import { mentions } from '../lib/prompt';
 import { bytes } from '../lib/words';
 import { NumberField, Select } from './fields';
 import { Icon } from './icon';
-import { useLoraToggle } from './lora_shelf';
+import { useLoraToggle } from './lora_sidebar';
 import { PreviewChoice } from './preview_choice';
 import { Failed, Loading } from './states';
 

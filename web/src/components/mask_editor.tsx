@@ -25,7 +25,7 @@ export function MaskEditor({ image, mask, onMask }: Props) {
   const [isErasing, setErasing] = useState(false);
   const [place, setPlace] = useState<Point>({ x: 0.5, y: 0.5 });
   const [isKeyed, setKeyed] = useState(false);
-  const [said, setSaid] = useState('');
+  const [message, setMessage] = useState('');
 
   // The canvas holds the painted part opaque and the rest transparent; the mask for the server is made from it.
   const context = () => canvas.current?.getContext('2d', { willReadFrequently: true }) ?? null;
@@ -79,7 +79,7 @@ export function MaskEditor({ image, mask, onMask }: Props) {
       painted.data[i] = painted.data[i + 1] = painted.data[i + 2] = value;
       painted.data[i + 3] = 255;
     }
-    setSaid(`${Math.round((count * 100) / (size.width * size.height))} % of the image is masked.`);
+    setMessage(`${Math.round((count * 100) / (size.width * size.height))} % of the image is masked.`);
     if (count === 0) return onMask('');
     const out = document.createElement('canvas');
     out.width = size.width;
@@ -164,7 +164,7 @@ export function MaskEditor({ image, mask, onMask }: Props) {
           />
         )}
       </div>
-      <p class="unseen" aria-live="polite">{said}</p>
+      <p class="unseen" aria-live="polite">{message}</p>
       <Slider label="Brush size, % of the image" value={brush} min={2} max={60} onChange={setBrush} />
       <div class="row">
         <button type="button" class="small" aria-pressed={isErasing} onClick={() => setErasing(!isErasing)}>Erase</button>

@@ -30,7 +30,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
   const dialog = useRef<HTMLDialogElement>(null);
   const [url, setUrl] = useState(typeof picture === 'string' ? picture : '');
   const [read, setRead] = useState<Loaded<PictureParameters>>({ state: 'loading' });
-  const [said, setSaid] = useState('');
+  const [message, setMessage] = useState('');
   const cards = ready(useStore(loras));
   useEffect(() => {
     if (dialog.current && !dialog.current.open) dialog.current.showModal();
@@ -38,7 +38,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
   useEffect(() => {
     let isOld = false;
     setRead({ state: 'loading' });
-    setSaid('');
+    setMessage('');
     const object = typeof picture === 'string' ? picture : URL.createObjectURL(picture);
     setUrl(object);
     dataUrl(picture)
@@ -76,10 +76,10 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
   const asPreview = async (lora: LoraCardData) => {
     try {
       await api.setPreview(lora.relative, typeof picture === 'string' ? await (await fetch(picture)).blob() : picture);
-      setSaid(`Set as preview of ${lora.name}.`);
+      setMessage(`Set as preview of ${lora.name}.`);
       await loadLoras();
     } catch (error) {
-      setSaid(sentence(error));
+      setMessage(sentence(error));
     }
   };
   return (
@@ -109,7 +109,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
           <button type="button" class="small" onClick={() => void asSource('inpaint')}>Send to inpaint</button>
           <button type="button" class="small" onClick={() => void asSource('extras')}>Send to extras</button>
           <button type="button" class="small" disabled={!found?.info}
-            onClick={() => found && void navigator.clipboard.writeText(found.info).then(() => setSaid('Copied.'), () => setSaid('The browser blocked copying.'))}>
+            onClick={() => found && void navigator.clipboard.writeText(found.info).then(() => setMessage('Copied.'), () => setMessage('The browser blocked copying.'))}>
             Copy parameters
           </button>
           {tags.length > 0 && (
@@ -123,7 +123,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
           {children}
         </div>
         {taken && taken.notes.length > 0 && <p class="hint">{taken.notes.join(' ')}</p>}
-        <p class="hint" role="status">{said}</p>
+        <p class="hint" role="status">{message}</p>
         {found?.info && (
           <>
             {found.lowrank && found.lowrank.notes.length > 0 && <p class="hint">{found.lowrank.notes.map(asSentence).join(' ')}</p>}

@@ -7,7 +7,7 @@ import { useStore } from '../lib/store';
 import { isLive, resumeRequest } from '../lib/training';
 import { duration, percent } from '../lib/words';
 import { LossCurve } from './loss_curve';
-import { useLoraToggle } from './lora_shelf';
+import { useLoraToggle } from './lora_sidebar';
 import { PictureDialog } from './picture_dialog';
 import { Failed, Loading } from './states';
 import { go } from '../lib/route';

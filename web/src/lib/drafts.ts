@@ -3,11 +3,11 @@ import { forget, keep, readKept } from './kept';
 
 const isRecord = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** State that survives a reload. What a kept object lacks is taken from `standard`. */
-export function useKept<T>(key: string, standard: T): [T, (next: T | ((old: T) => T)) => void] {
+/** State that survives a reload. What a kept object lacks is taken from `defaultValue`. */
+export function useKept<T>(key: string, defaultValue: T): [T, (next: T | ((old: T) => T)) => void] {
   const [value, setValue] = useState<T>(() => {
-    const kept = readKept(key, standard);
-    return isRecord(standard) && isRecord(kept) ? { ...standard, ...kept } : kept;
+    const kept = readKept(key, defaultValue);
+    return isRecord(defaultValue) && isRecord(kept) ? { ...defaultValue, ...kept } : kept;
   });
   const set = (next: T | ((old: T) => T)) =>
     setValue((old) => {

@@ -39,7 +39,7 @@ export interface Form {
   compare: boolean;
 }
 
-export const STANDARD: Form = {
+export const DEFAULTS: Form = {
   mode: 'txt2img',
   prompt: '',
   negative_prompt: '',
@@ -80,7 +80,7 @@ export const STANDARD: Form = {
 export const fromCard = (settings: CardSettings): Partial<Form> => ({ ...settings, ...(/<lora:/i.test(settings.prompt ?? '') ? { compare: true } : {}) });
 
 /** What Stable Diffusion 1.x draws well with, for a checkpoint without a card. */
-const SD1_SETTINGS = (({ width, height, cfg_scale, sampler_name, scheduler }) => ({ width, height, cfg_scale, sampler_name, scheduler }))(STANDARD);
+const SD1_SETTINGS = (({ width, height, cfg_scale, sampler_name, scheduler }) => ({ width, height, cfg_scale, sampler_name, scheduler }))(DEFAULTS);
 
 /** The settings that a checkpoint asks for: its card's. One without a card is Stable Diffusion 1.x, and its own are offered
  * only where the form still has the small sizes of the starter model, at which it draws nothing good. */
@@ -92,7 +92,7 @@ export function settingsFor(f: Form, card: CardSettings | null): CardSettings | 
 export const followsCard = (f: Form, settings: CardSettings): boolean =>
   (['sampler_name', 'scheduler', 'cfg_scale', 'width', 'height'] as const).every((key) => settings[key] === undefined || settings[key] === f[key]);
 
-export const form = createStore<Form>({ ...STANDARD, ...readKept<Partial<Form>>('form', {}) });
+export const form = createStore<Form>({ ...DEFAULTS, ...readKept<Partial<Form>>('form', {}) });
 form.subscribe(() => keep('form', form.get()));
 
 export const isFirstVisit = () => localStorage.getItem('lowrank.form') === null;

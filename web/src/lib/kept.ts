@@ -1,30 +1,30 @@
 /** Where the browser keeps things: for good, or as long as the tab lives. Private windows may forbid both. */
-export type Shelf = 'local' | 'session';
-const storage = (shelf: Shelf): Storage => (shelf === 'local' ? localStorage : sessionStorage);
+export type StorageArea = 'local' | 'session';
+const storage = (area: StorageArea): Storage => (area === 'local' ? localStorage : sessionStorage);
 
-/** Reads what the browser keeps for this page; `standard` when there is nothing, or nothing readable. */
-export function readKept<T>(key: string, standard: T, shelf: Shelf = 'local'): T {
+/** Reads what the browser keeps for this page; `defaultValue` when there is nothing, or nothing readable. */
+export function readKept<T>(key: string, defaultValue: T, area: StorageArea = 'local'): T {
   try {
-    const text = storage(shelf).getItem(`lowrank.${key}`);
-    return text === null ? standard : (JSON.parse(text) as T);
+    const text = storage(area).getItem(`lowrank.${key}`);
+    return text === null ? defaultValue : (JSON.parse(text) as T);
   } catch {
-    return standard;
+    return defaultValue;
   }
 }
 
 /** Keeps a value. A full or forbidden store loses it quietly, with what was kept before: the page works without. */
-export function keep(key: string, value: unknown, shelf: Shelf = 'local'): void {
+export function keep(key: string, value: unknown, area: StorageArea = 'local'): void {
   try {
-    storage(shelf).removeItem(`lowrank.${key}`);
-    storage(shelf).setItem(`lowrank.${key}`, JSON.stringify(value));
+    storage(area).removeItem(`lowrank.${key}`);
+    storage(area).setItem(`lowrank.${key}`, JSON.stringify(value));
   } catch {
     // Nothing is kept.
   }
 }
 
-export function forget(key: string, shelf: Shelf = 'local'): void {
+export function forget(key: string, area: StorageArea = 'local'): void {
   try {
-    storage(shelf).removeItem(`lowrank.${key}`);
+    storage(area).removeItem(`lowrank.${key}`);
   } catch {
     // Nothing is kept.
   }

@@ -54,9 +54,9 @@ function splitTag(body: string): { name: string; parts: string[] } {
   return { name: parts[first]!, parts: parts.filter((_, i) => i !== first) };
 }
 
-const number = (text: string | undefined, standard: number): number => {
+const number = (text: string | undefined, defaultValue: number): number => {
   const value = text === undefined || text.trim() === '' ? NaN : Number(text);
-  return Number.isFinite(value) ? value : standard;
+  return Number.isFinite(value) ? value : defaultValue;
 };
 
 /** All `<lora:…>` and `<lyco:…>` tags of a prompt. */

@@ -64,7 +64,7 @@ export const replaceWords = (name: string, { hasLora, resumeStep }: Earlier): st
   : hasLora ? `Replace the finished LoRA “${name}”`
   : resumeStep !== null ? `Discard the run of “${name}” stopped at step ${resumeStep}` : '';
 
-/** The order that /v1/jobs takes, with kohya's option names. `replaces`: what an earlier training of the name left may go. */
+/** The request that /v1/jobs takes, with kohya's option names. `replaces`: what an earlier training of the name left may go. */
 export function trainRequest(plan: Plan, set: Dataset, checkpoint: string, replaces = false): Record<string, unknown> {
   const { sample_prompts, sample_every_n_steps, resolution, ...rest } = plan;
   const prompts = sample_prompts.trim() || triggerOf(set);
@@ -79,7 +79,7 @@ export function trainRequest(plan: Plan, set: Dataset, checkpoint: string, repla
   };
 }
 
-/** The order that goes on with a stopped run: the same, also where it replaces a finished LoRA. */
+/** The request that resumes a stopped run: the same, also where it replaces a finished LoRA. */
 export const resumeRequest = (training: Training): Record<string, unknown> => ({ ...training.request, ...(training.request['fresh'] ? { resume: true } : {}) });
 
 /** What must be put right before the training, as a sentence; null when nothing. */

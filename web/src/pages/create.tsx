@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { api } from '../api/client';
 import { LoraChips } from '../components/lora_chips';
-import { LoraShelf } from '../components/lora_shelf';
+import { LoraSidebar } from '../components/lora_sidebar';
 import { ModelNotice } from '../components/model_notice';
 import { ExtrasFields } from '../components/extras_fields';
 import { Parameters } from '../components/parameters';
@@ -222,7 +222,7 @@ export function CreatePage() {
       </section>
       </div>
       <Stage jobs={jobs} notes={notes} shown={shown} onShow={setShown} />
-      <LoraShelf />
+      <LoraSidebar />
     </div>
   );
 }

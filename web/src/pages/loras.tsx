@@ -6,7 +6,7 @@ import { DuplicatesView } from '../components/duplicates_view';
 import { Check, Select } from '../components/fields';
 import { Icon } from '../components/icon';
 import { ImportPanel } from '../components/import_panel';
-import { NearWords } from '../components/lora_shelf';
+import { NearWords } from '../components/lora_sidebar';
 import { LoraPanel } from '../components/lora_panel';
 import { MissingList } from '../components/missing_list';
 import { Empty, Failed, Loading } from '../components/states';
