@@ -6,13 +6,14 @@
 #include <cstddef>
 
 #include "base/text/ascii.h"
+#include "base/text/shortened.h"
 #include "base/text/text.h"
 #include "prompt/grammar/composition.h"
 
 namespace lowrank::prompt {
 namespace {
 
-constexpr std::size_t kMostNumbers = 20, kMostOfNumber = 80;
+constexpr std::size_t kMostNumbers = 20;
 constexpr std::string_view kDigits = "0123456789";
 
 bool all_of(std::string_view text, std::string_view characters) {
@@ -37,13 +38,6 @@ bool is_read(std::string_view number, char closer) {
   return all_of(unsigned_part, characters) && parse_number(number).has_value();
 }
 
-std::string shown_part(std::string_view text) {
-  if (text.size() <= kMostOfNumber) return std::string(text);
-  std::size_t end = 0;
-  for (std::size_t next = 0; next <= kMostOfNumber; next += decode_at(text, next).length) end = next;
-  return std::string(text.substr(0, end)) + "…";
-}
-
 std::string sentence(std::string_view written, std::string_view number, char closer) {
   const std::string_view what = closer == ']' ? "time" : "weight";
   std::string right = with_decimal_point(number);
@@ -51,7 +45,7 @@ std::string sentence(std::string_view written, std::string_view number, char clo
   return fmt::format(
       "'{}': '{}' is not a {} and is read as part of the prompt; write it with digits and a decimal point, "
       "such as {}.",
-      shown_part(written), shown_part(number), what, right);
+      shortened(written), shortened(number), what, right);
 }
 
 // Weights and times before a closing bracket.

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/text/shortened.h"
 #include "base/text/text.h"
 #include "base/text/text_file.h"
 #include "prompt/grammar/extra_networks.h"
@@ -163,7 +164,7 @@ StyledPrompts apply_styles(std::string_view prompt, std::string_view negative_pr
       if (networks.tags.empty() && lookalike_warnings(comment).empty()) continue;
       out.warnings.push_back(fmt::format(
           "a '#' outside a tag begins a comment, so '{}' has no effect; remove the '#' if it should.",
-          comment.size() <= 80 ? comment : std::string(trim(well_formed(comment.substr(0, 80)))) + "…"));
+          shortened(comment)));
     }
     return std::string(trim(kept));
   };

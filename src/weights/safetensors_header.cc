@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/file_identity.h"
+#include "base/text/shortened.h"
 #include "weights/json_scanner.h"
 #include "weights/tensor_index.h"
 
@@ -29,10 +30,6 @@ struct ForeignDType {
 constexpr std::array kForeignDTypes = {ForeignDType{"F8_E8M0", 8}, ForeignDType{"F4", 4},
                                        ForeignDType{"F6_E2M3", 6}, ForeignDType{"F6_E3M2", 6},
                                        ForeignDType{"C64", 64}};
-
-std::string shortened(std::string_view key) {
-  return key.size() <= 80 ? std::string(key) : std::string(key.substr(0, 77)) + "…";
-}
 
 // Bytes that shape and dtype ask for; nullopt when the numbers overflow or do not make whole bytes.
 std::optional<std::uint64_t> byte_count(std::span<const std::int64_t> shape, std::uint64_t bits) {

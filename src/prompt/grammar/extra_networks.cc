@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text/shortened.h"
 #include "base/text/text.h"
 #include "prompt/grammar/tag_lookalikes.h"
 #include "prompt/number_lookalikes.h"
@@ -112,15 +113,6 @@ bool has_letter(std::string_view text) {
   for (std::size_t at = 0; at < text.size(); at += decode_at(text, at).length)
     if (is_letter(decode_at(text, at).code)) return true;
   return false;
-}
-
-// As much of a text as a message needs.
-std::string shortened(std::string_view text) {
-  constexpr std::size_t kMost = 80;
-  if (text.size() <= kMost) return std::string(text);
-  std::size_t end = 0;
-  for (std::size_t next = 0; next <= kMost; next += decode_at(text, next).length) end = next;
-  return std::string(text.substr(0, end)) + "…";
 }
 
 std::string as_written(const NetworkTag& tag) {

@@ -7,12 +7,13 @@
 #include <fmt/format.h>
 
 #include "base/text/ascii.h"
+#include "base/text/shortened.h"
 #include "base/text/text.h"
 
 namespace lowrank::prompt {
 namespace {
 
-constexpr std::size_t kMostShown = 80, kMostWarnings = 20, kLongestTag = 512;
+constexpr std::size_t kMostWarnings = 20, kLongestTag = 512;
 
 constexpr std::array<std::string_view, 11> kOpeners = {
     "<", "\uff1c", "\ufe64", "\u3008", "\u2329", "\u300a", "\u2039", "\u00ab", "\u27e8", "&lt;", "&#60;"};
@@ -143,13 +144,6 @@ std::size_t comfy_embedding_end(std::string_view text, std::size_t at) {
   return end > at + kWord.size() ? end : 0;
 }
 
-std::string shown(std::string_view text) {
-  if (text.size() <= kMostShown) return std::string(text);
-  std::size_t end = 0;
-  for (std::size_t next = 0; next <= kMostShown; next += decode_at(text, next).length) end = next;
-  return std::string(text.substr(0, end)) + "…";
-}
-
 }  // namespace
 
 std::vector<std::string> lookalike_warnings(std::string_view text) {
@@ -161,7 +155,7 @@ std::vector<std::string> lookalike_warnings(std::string_view text) {
       warnings.push_back(
           fmt::format("'{}' is ComfyUI's way of writing an embedding; 'embedding:' is read as part of the "
                       "prompt. Write only the embedding's name.",
-                      shown(text.substr(at, end - at))));
+                      shortened(text.substr(at, end - at))));
       at = end;
       continue;
     }
@@ -170,7 +164,7 @@ std::vector<std::string> lookalike_warnings(std::string_view text) {
     if (found)
       warnings.push_back(fmt::format(
           "'{}' looks like a network tag but is read as part of the prompt: {}. Write <lora:NAME:WEIGHT>.",
-          shown(text.substr(found->begin, found->end - found->begin)), found->fault));
+          shortened(text.substr(found->begin, found->end - found->begin)), found->fault));
     at = found ? std::max(found->end, at + length) : at + std::max(length, c.length);
   }
   return warnings;
