@@ -14,7 +14,7 @@ PACKAGES := build-essential cmake ninja-build ccache pkg-config git nodejs npm \
 TEST_PACKAGES := chromium
 STARTER_PACKAGES := librsvg2-bin webp
 
-.PHONY: help setup build demo bench starter page journeys test test-fast sanitize fuzz install uninstall format tidy clean
+.PHONY: help setup build demo bench starter page page-types journeys test test-fast sanitize fuzz install uninstall format tidy clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -52,6 +52,10 @@ test: page  ## build everything and run all tests, including sanitizers and fuzz
 test-fast: setup  ## run only the tests that take seconds
 	@tools/build.sh dev $(JOBS)
 	ctest --test-dir build/dev --output-on-failure -j1 -L fast
+
+page-types:  ## write the page's types anew from the OpenAPI document of the program in build/dev
+	@cmake --build build/dev -j $(JOBS) --target lowrank lowrank_engine
+	python3 tests/server/program/page_types_test.py build/dev/bin/lowrank tests/fixtures --write
 
 journeys: page  ## test the page in Chromium with the program in build/dev (PICTURES=docs/pictures updates the README's pictures)
 	@tools/setup.sh $(TEST_PACKAGES)

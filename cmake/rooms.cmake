@@ -99,7 +99,7 @@ lowrank_room(prompt   LIGHT                                   LINKS nlohmann_jso
 lowrank_room(image    LIGHT                                   LINKS nlohmann_json::nlohmann_json PNG::PNG JPEG::JPEG PkgConfig::WEBP
   TIFF::TIFF GIF::GIF ZLIB::ZLIB)
 lowrank_room(request  LIGHT  USES prompt image)
-lowrank_room(library  LIGHT  USES weights formats image prompt LINKS nlohmann_json::nlohmann_json SQLite::SQLite3
+lowrank_room(library  LIGHT  USES weights formats image prompt request LINKS nlohmann_json::nlohmann_json SQLite::SQLite3
   ZLIB::ZLIB)
 lowrank_room(kernels  LIGHT                                   LINKS PkgConfig::HIGHWAY)
 # ── the engine line: libtorch only below ────────────────────────────────────────────────────────────────

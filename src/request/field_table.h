@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "request/extras_request.h"
+#include "request/form_traits.h"
 #include "request/generation_request.h"
 #include "request/pixel_size.h"
 
@@ -34,6 +35,7 @@ struct FieldTraits {
   ReadBy read_by = ReadBy::kBoth;
   bool is_checkpoint = false;     // the name of a checkpoint
   bool first_is_default = false;  // an empty text means the first of the choices
+  FormTraits form = {};
 };
 
 template <typename Request>

@@ -15,6 +15,8 @@
 #include <variant>
 #include <vector>
 
+#include "request/form_traits.h"
+
 namespace lowrank::request {
 
 // What a resumed run does about an option.
@@ -65,6 +67,7 @@ struct OptionOf {
   std::string (*note)(const Job& job) =
       nullptr;                   // value in the metadata, where it is not the field's as Python writes it
   bool is_noted_by_run = false;  // the metadata's value follows from data or model: the trainer writes it
+  FormTraits form = {};
 
   constexpr bool is_switch() const { return value.empty(); }
 };

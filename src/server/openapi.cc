@@ -4,7 +4,12 @@
 #include <algorithm>
 
 #include "base/text/ascii.h"
+#include "server/fields/answer_table.h"
+#include "server/fields/generation_parameters.h"
+#include "server/fields/type_text.h"
+#include "server/imports/import_task.h"
 #include "server/page/html.h"
+#include "server/requests/extras_task.h"
 #include "server/requests/training_task.h"
 #include "server/route_table.h"
 
@@ -30,6 +35,22 @@ Json path_parameters(std::string_view path) {
   return list;
 }
 
+// What a route's good answer is: a content type, or a type that is sent as JSON.
+Json answer_content(std::string_view answer) {
+  const bool is_type = answer.find('/') == std::string_view::npos;
+  return {{is_type ? "application/json" : std::string(answer),
+           {{"schema", is_type ? type_schema(answer) : Json::object()}}}};
+}
+
+// Requests that the job API takes whole, by their names.
+Json request_schemas() {
+  return {{"Txt2imgRequest", parameters_schema(txt2img_parameters())},
+          {"Img2imgRequest", parameters_schema(img2img_parameters())},
+          {"ExtrasRequest", parameters_schema(extras_parameters())},
+          {"TrainingRequest", training_schema()},
+          {"ImportRequest", parameters_schema(import_parameters())}};
+}
+
 Json operation(const RouteRow& row) {
   Json parameters = path_parameters(row.path);
   if (row.query != nullptr)
@@ -41,12 +62,10 @@ Json operation(const RouteRow& row) {
     }
   const Json error = {{"description", "the error message, in `detail` (or `error.message` in OpenAI's form)"},
                       {"content", {{"application/json", {{"schema", {{"type", "object"}}}}}}}};
-  Json responses = {
-      {"200",
-       {{"description", "done"}, {"content", {{std::string(row.answer), {{"schema", Json::object()}}}}}}},
-      {"4XX", error},
-      {"501", error},
-      {"503", error}};
+  Json responses = {{"200", {{"description", "done"}, {"content", answer_content(row.answer)}}},
+                    {"4XX", error},
+                    {"501", error},
+                    {"503", error}};
   if (row.method == "POST" && row.path == "/v1/jobs") responses["202"] = responses["200"];
   Json out = {{"summary", row.summary}, {"operationId", lower_ascii(row.method) + plain_path(row.path)}};
   if (!parameters.empty()) out["parameters"] = parameters;
@@ -66,7 +85,7 @@ std::string parameter_rows(ParameterRows rows, const char* where) {
     if (schema.contains("minimum")) range += fmt::format(" ≥ {}", schema["minimum"].get<double>());
     if (schema.contains("maximum")) range += fmt::format(" ≤ {}", schema["maximum"].get<double>());
     out += fmt::format("<tr><td><code>{}</code></td><td>{}</td><td>{}{}</td><td>{}</td><td>{}</td></tr>\n",
-                       row.name, where, schema["type"].get<std::string>(), escaped(range),
+                       row.name, where, schema.value("type", "object"), escaped(range),
                        row.is_required ? "required" : escaped(row.default_value), escaped(row.help));
   }
   return out;
@@ -78,6 +97,8 @@ Json openapi(const std::string& version) {
   Json paths = Json::object();
   for (const RouteRow& row : route_table())
     if (row.summary != kRefused) paths[plain_path(row.path)][lower_ascii(row.method)] = operation(row);
+  Json schemas = request_schemas();
+  schemas.update(answer_schemas());
   return {{"openapi", "3.0.3"},
           {"info",
            {{"title", "LowRank"},
@@ -85,8 +106,7 @@ Json openapi(const std::string& version) {
             {"description",
              "A1111's API under /sdapi/v1, jobs and the collection under /v1, OpenAI's images endpoints."}}},
           {"components",
-           {{"schemas", {{"TrainingRequest", training_schema()}}},
-            {"securitySchemes", {{"basic", {{"type", "http"}, {"scheme", "basic"}}}}}}},
+           {{"schemas", schemas}, {"securitySchemes", {{"basic", {{"type", "http"}, {"scheme", "basic"}}}}}}},
           {"paths", paths}};
 }
 

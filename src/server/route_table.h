@@ -31,8 +31,9 @@ struct RouteRow {
   std::string_view method, path;  // "/v1/jobs/{id}"; {*rest} takes slashes too
   Handler handler;
   std::string_view summary;
-  std::string_view answer = "application/json";  // content type of a good answer
-  ParameterRows (*body)() = nullptr;             // fields of a JSON body; nullptr: none is read
+  std::string_view answer =
+      "application/json";             // a good one's content type, or its type (type_text.h), sent as JSON
+  ParameterRows (*body)() = nullptr;  // fields of a JSON body; nullptr: none is read
   ParameterRows (*query)() = nullptr;
   Access access = Access::kApi;
 };

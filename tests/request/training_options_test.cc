@@ -6,8 +6,10 @@
 #include <set>
 
 #include "base/error.h"
+#include "request/field_table.h"
 #include "request/serve_options.h"
 #include "request/training/base_table.h"
+#include "request/training/lora_presets.h"
 #include "request/training/lora_table.h"
 
 namespace lowrank::request {
@@ -128,6 +130,38 @@ TEST(TrainingOptions, BadValuesAreFoundInAWholeJobToo) {
   EXPECT_THAT(message([](auto& o) { o.max_steps = 0; }), HasSubstr("--max-train-steps"));
   EXPECT_THAT(message([](auto& o) { o.train_unet = o.train_text_encoder = false; }),
               HasSubstr("--network-train-unet-only"));
+}
+
+// A preset is a start for a form: each value must be one that the option takes, and all set the same options.
+TEST(LoraPresets, HoldValuesThatTheOptionsTake) {
+  ASSERT_FALSE(lora_presets().empty());
+  for (const LoraPreset& preset : lora_presets()) {
+    for (std::size_t i = 0; i < preset.options.size(); ++i) {
+      const auto& [flag, value] = preset.options[i];
+      EXPECT_EQ(flag, lora_presets().front().options[i].flag) << preset.name;
+      const LoraOption* row = find_lora_option(flag);
+      ASSERT_NE(row, nullptr) << flag;
+      EXPECT_EQ(error_of(*row, value), "") << preset.name;
+    }
+  }
+}
+
+// What a form shows lies within what a request takes.
+TEST(FormTraits, LieWithinTheRangesOfTheirRows) {
+  int sliders = 0;
+  for (const FieldRow& row : field_table()) {
+    const FormTraits& form = row.traits.form;
+    if (!form.first_value.empty()) {
+      GenerationRequest request;
+      EXPECT_NO_THROW(set_field(request, row, form.first_value, row.flag)) << row.flag;
+    }
+    if (std::isfinite(form.min)) EXPECT_GE(form.min, row.min) << row.flag;
+    if (std::isfinite(form.max)) EXPECT_LE(form.max, row.max) << row.flag;
+    sliders += std::isfinite(form.max) ? 1 : 0;
+  }
+  EXPECT_GT(sliders, 2);
+  for (const LoraOption& row : lora_options())
+    EXPECT_EQ(row.form.first_value.empty() ? "" : error_of(row, row.form.first_value), "") << row.flag;
 }
 
 template <class Job>

@@ -1,4 +1,6 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { pathOf } from '../src/api/client';
+import { imageField, textField } from '../src/lib/fields';
 import { NO_FILTER, isFiltered, loraQuery, visibleRange } from '../src/lib/lora_filter';
 import { MAX_CELLS, axisFaults, axisValues } from '../src/lib/plot';
 import { layout } from '../src/lib/plot_picture';
@@ -16,7 +18,7 @@ beforeAll(async () => {
 
 describe('filters', () => {
   it('asks the server only for what is chosen', () => {
-    const query = (part: object) => loraQuery({ ...NO_FILTER, ...part }, 'sd15 [abc]').toString();
+    const query = (part: object) => pathOf('GET /v1/loras', { query: loraQuery({ ...NO_FILTER, ...part }, 'sd15 [abc]') }).split('?')[1] ?? '';
     expect(query({})).toBe('sort=name');
     expect(query({ text: ' red fox ' })).toBe('q=red+fox');
     expect(query({ text: 'fox', sort: 'rating', rating: 4 })).toBe('q=fox&rating=4&sort=rating');
@@ -68,7 +70,7 @@ describe('axes of a plot', () => {
     expect(faults('Schedule type', 'Karras, Straight')).toBe('Unknown schedule type: “Straight”.');
     expect(faults('Steps', '0, 2.5, 20')).toContain('“0”, “2.5”');
     expect(faults('Denoising', '0.5, 1.5')).toContain('“1.5” must be from 0 to 1');
-    expect(faults('Clip skip', '1, 13')).toContain('“13”');
+    expect(faults('Clip skip', '1, 24, 25')).toContain('“25” must be an integer from 1 to 24');
     expect(faults('Size', '512x512, 32x512, 9x9, no')).toContain('“no” is not a size');
     expect(faults('Size', '512x512, 32x512, 9x9')).toContain('“32x512”, “9x9”');
     expect(faults('Sampler', 'Euler a')).toBe('');
@@ -234,5 +236,22 @@ describe('what a text was before', () => {
     expect(h.difference('a red fox', 'a (red:1.1) fox')).toEqual({ from: 2, beforeTo: 5, afterTo: 11 });
     expect(h.difference('aa', 'a')).toEqual({ from: 1, beforeTo: 2, afterTo: 1 });
     expect(h.difference('', '')).toEqual({ from: 0, beforeTo: 0, afterTo: 0 });
+  });
+});
+
+describe('a field', () => {
+  it('has its default, its range and the ends of its slider from the server', () => {
+    expect(textField('steps')).toMatchObject({ min: 1, max: 1000, from: 1, to: 150, step: 1, standard: 20 });
+    expect(textField('n_iter')).toMatchObject({ min: 1, max: 1000, to: 1000, standard: 1 });
+    expect(imageField('resize_mode').labels).toEqual(['Just resize', 'Crop and resize', 'Resize and fill', 'Just resize (latent upscale)']);
+    expect(() => textField('nothing' as 'steps')).toThrow('does not describe “nothing”');
+  });
+});
+
+describe('a route', () => {
+  it('has its names and its query filled in', () => {
+    expect(pathOf('GET /v1/loras/{name}', { at: { name: 'sub/a b' } })).toBe('/v1/loras/sub%2Fa%20b');
+    expect(pathOf('DELETE /v1/outputs/{name}', { at: { name: ['a', 'b c.png'] } })).toBe('/v1/outputs/a/b%20c.png');
+    expect(pathOf('GET /v1/jobs', { query: { limit: 5, previews: true } })).toBe('/v1/jobs?limit=5&previews=true');
   });
 });

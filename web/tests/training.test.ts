@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { Dataset, Training } from '../src/api/types';
-import { FIRST_PLAN, PRESETS, lossRange, planFault, planWords, presetOf, replaceWords, resumeRequest, smoothed, ticks, trainRequest, withoutTrigger } from '../src/lib/training';
+import type { Dataset, Training } from '../src/api/schema';
+import { FIRST_PLAN, lossRange, planFault, planWords, presetOf, replaceWords, resumeRequest, smoothed, ticks, trainRequest, withoutTrigger } from '../src/lib/training';
 import { lateCaptions, setFiles } from '../src/lib/set_files';
 import { textOf } from '../src/lib/text_file';
-import type { Point } from '../src/lib/training';
+import { trainingPresets } from '../src/lib/fields';
+import type { Plan, Point } from '../src/lib/training';
 
 const set: Dataset = {
   name: 'cat', train_data_dir: 'train/cat', count: 12, pictures_per_epoch: 120, cover: null, faults: [], is_ready: true, pictures: [], buckets: [],
@@ -17,7 +18,7 @@ const set: Dataset = {
 describe('a plan', () => {
   it('knows its preset until a number is changed', () => {
     expect(presetOf(FIRST_PLAN)).toBe('Character or object');
-    expect(presetOf({ ...FIRST_PLAN, ...PRESETS['Style']!.is })).toBe('Style');
+    expect(presetOf({ ...FIRST_PLAN, ...(trainingPresets()[1]!.values as Partial<Plan>) })).toBe('Style');
     expect(presetOf({ ...FIRST_PLAN, network_dim: 9 })).toBe('');
   });
   it("becomes an order with kohya's names", () => {
@@ -28,8 +29,8 @@ describe('a plan', () => {
   });
   it('draws the trigger words of all folders when no sample prompt is given', () => {
     const order = trainRequest({ ...FIRST_PLAN, sample_prompts: ' ', sample_every_n_steps: 50 }, set, '');
-    expect([order['sample_prompts'], order['sample_every_n_steps'], order['pretrained_model']]).toEqual(['my cat, hat', 50, undefined]);
-    expect(trainRequest({ ...FIRST_PLAN, sample_prompts: 'a\nb' }, set, '')['sample_prompts']).toBe('a\nb');
+    expect([order.sample_prompts, order.sample_every_n_steps, order.pretrained_model]).toEqual(['my cat, hat', 50, undefined]);
+    expect(trainRequest({ ...FIRST_PLAN, sample_prompts: 'a\nb' }, set, '').sample_prompts).toBe('a\nb');
   });
   it('says what is missing', () => {
     const plan = { ...FIRST_PLAN, output_name: 'tom' };
@@ -53,10 +54,10 @@ describe('a plan', () => {
       expect(replaceWords('tom', earlier)).toBe(words);
     }
     expect(replaceWords('tom', { hasLora: false, resumeStep: null })).toBe('');
-    expect(trainRequest(plan, set, '')['fresh']).toBeUndefined();
-    expect(trainRequest(plan, set, '', true)['fresh']).toBe(true);
+    expect(trainRequest(plan, set, '').fresh).toBeUndefined();
+    expect(trainRequest(plan, set, '', true).fresh).toBe(true);
     // "fresh" alone would forget what is to be resumed.
-    const stopped = (request: Record<string, unknown>) => resumeRequest({ request } as Training);
+    const stopped = (request: object) => resumeRequest({ request } as Training);
     expect(stopped({ output_name: 'tom', fresh: true })).toEqual({ output_name: 'tom', fresh: true, resume: true });
     expect(stopped({ output_name: 'tom' })).toEqual({ output_name: 'tom' });
   });

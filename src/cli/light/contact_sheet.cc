@@ -45,7 +45,7 @@ fs::path save_sheet(const fs::path& file, const std::vector<std::string>& parts,
 }  // namespace
 
 int contact_sheet(const Invocation& invocation) {
-  const fs::path output = invocation.has("output") ? invocation.value("output") : "contact-sheet.png";
+  const fs::path output = invocation.value("output");
   const std::string extension = output.extension().string();
   const auto format = image::picture_format(extension.empty() ? "png" : extension.substr(1));
   std::vector<std::string> captions;
@@ -65,8 +65,7 @@ int contact_sheet(const Invocation& invocation) {
       throw Error(kBadInput, "the pictures up to {} exceed 400 million pixels in total; make several sheets.",
                   file);
   }
-  const std::string asked = invocation.value("columns");
-  const int columns = std::min(asked.empty() ? 4 : std::atoi(asked.c_str()), static_cast<int>(cells.size()));
+  const int columns = std::min(invocation.whole_number("columns"), static_cast<int>(cells.size()));
   const fs::path saved =
       save_sheet(output, invocation.positionals, image::contact_sheet(cells, columns),
                  {.format = format, .quality = 90, .parameters = prompt::lowrank_mark(LOWRANK_VERSION)});

@@ -1,13 +1,15 @@
 #include "library/sidecar/checkpoint_card.h"
 
-#include <array>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <variant>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "library/json_fields.h"
 #include "library/sidecar/lora_card.h"
+#include "request/field_table.h"
 
 namespace lowrank::library {
 namespace {
@@ -16,19 +18,15 @@ using nlohmann::json;
 
 constexpr std::uintmax_t kMostBytes = 1u << 20;
 
-struct SettingRow {
-  std::string_view name;
-  bool is_text;
-  double least, most;  // of numbers
-};
-constexpr std::array<SettingRow, 8> kSettings = {{{"prompt", true, 0, 0},
-                                                  {"negative_prompt", true, 0, 0},
-                                                  {"sampler_name", true, 0, 0},
-                                                  {"scheduler", true, 0, 0},
-                                                  {"steps", false, 1, 150},
-                                                  {"cfg_scale", false, 1, 30},
-                                                  {"width", false, 64, 2048},
-                                                  {"height", false, 64, 2048}}};
+// By the names of A1111's API; their ranges are those of a form (request/field_table.h).
+constexpr std::string_view kSettings[] = {"prompt", "negative_prompt", "sampler_name", "scheduler",
+                                          "steps",  "cfg_scale",       "width",        "height"};
+
+bool fits_a_form(const request::FieldRow& row, const json& value) {
+  if (std::holds_alternative<std::string request::GenerationRequest::*>(row.member)) return value.is_string();
+  return value.is_number() && value.get<double>() >= std::max(row.min, row.traits.form.min) &&
+         value.get<double>() <= row.max;
+}
 
 }  // namespace
 
@@ -45,13 +43,10 @@ CheckpointCard read_checkpoint_card(const std::filesystem::path& checkpoint) {
   const auto said = card.find("settings");
   if (said == card.end() || !said->is_object()) return read;
   json settings = json::object();
-  for (const SettingRow& row : kSettings) {
-    const auto value = said->find(row.name);
-    if (value == said->end()) continue;
-    const bool fits = row.is_text ? value->is_string()
-                                  : value->is_number() && value->get<double>() >= row.least &&
-                                        value->get<double>() <= row.most;
-    if (fits) settings[std::string(row.name)] = *value;
+  for (const std::string_view name : kSettings) {
+    const auto value = said->find(name);
+    if (value != said->end() && fits_a_form(*request::field_by_api(name), *value))
+      settings[std::string(name)] = *value;
   }
   if (!settings.empty()) read.settings = settings.dump(-1, ' ', false, json::error_handler_t::replace);
   return read;

@@ -21,8 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kMaxRepeats = 10'000;
-
 // One part of a path that names something inside its folder.
 bool is_path_part(std::string_view part) {
   return !part.empty() && part.front() != '.' && part.find('/') == std::string_view::npos &&

@@ -17,6 +17,8 @@
 
 namespace lowrank::server {
 
+inline constexpr std::int64_t kMaxRepeats = 10'000;  // of a folder's pictures, per epoch
+
 struct SetPicture {
   std::string file;  // "10_my cat/001.png"
   std::size_t folder = 0;

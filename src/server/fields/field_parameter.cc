@@ -1,11 +1,13 @@
 #include "server/fields/field_parameter.h"
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <mutex>
 #include <string>
 #include <type_traits>
 #include <variant>
+#include <vector>
 
 #include "base/error.h"
 #include "prompt/infotext.h"
@@ -13,6 +15,37 @@
 
 namespace lowrank::server {
 namespace {
+
+// A field's value as JSON; null: absent.
+template <typename Request>
+Json field_json(const Request& request, const request::FieldRowOf<Request>& field) {
+  return std::visit(
+      [&](auto member) -> Json {
+        using T = std::remove_cvref_t<decltype(request.*member)>;
+        const auto& value = request.*member;
+        if constexpr (std::is_same_v<T, request::Decimal>) {
+          return value.is_integer ? Json(static_cast<std::int64_t>(value.value)) : Json(value.value);
+        } else if constexpr (std::is_same_v<T, std::optional<request::Decimal>>) {
+          return value ? Json(value->value) : Json();
+        } else {
+          return value;
+        }
+      },
+      field.member);
+}
+
+// What a form shows: its first value, the ends of its slider, A1111's words for numbers.
+template <typename Request>
+Json field_form(const request::FieldRowOf<Request>& field) {
+  const request::FormTraits& form = field.traits.form;
+  Request fresh;
+  if (!form.first_value.empty()) request::set_field(fresh, field, form.first_value, field.api);
+  Json default_value = field_json(fresh, field);
+  if (default_value == "" && field.traits.first_is_default) default_value = field.traits.choices().front();
+  Json json = form_json(form, default_value);
+  if (!field.words.empty()) json["labels"] = std::vector<std::string>(field.words.begin(), field.words.end());
+  return json;
+}
 
 template <typename Request>
 ParameterRow parameter_of(const request::FieldRowOf<Request>& field) {
@@ -45,6 +78,7 @@ ParameterRow parameter_of(const request::FieldRowOf<Request>& field) {
     row.min = field.min;
     row.max = field.max;
   }
+  row.form = kept(field_form(field).dump());
   return row;
 }
 
@@ -68,6 +102,14 @@ ParameterRow extras_parameter(std::string_view api) {
   const auto field = std::ranges::find(fields, api, &request::ExtrasFieldRow::api);
   LOWRANK_CHECK(field != fields.end());
   return parameter_of(*field);
+}
+
+Json form_json(const request::FormTraits& form, const Json& default_value) {
+  Json json = {{"default", default_value}};
+  if (std::isfinite(form.min)) json["minimum"] = form.min;
+  if (std::isfinite(form.max)) json["maximum"] = form.max;
+  if (form.step > 0) json["step"] = form.step;
+  return json;
 }
 
 ParameterRow with_default(ParameterRow row, std::string_view default_value) {

@@ -5,6 +5,7 @@
 
 #include <string_view>
 
+#include "request/form_traits.h"
 #include "server/fields/parameter.h"
 
 namespace lowrank::server {
@@ -15,6 +16,9 @@ ParameterRow extras_parameter(std::string_view api);
 
 // A text that lives as long as the program, for rows, which hold views.
 std::string_view kept(std::string text);
+// What differs in a form, and `standard` as what a new one has.
+Json form_json(const request::FormTraits& form, const Json& default_value);
+
 // The same with another default, as JSON.
 ParameterRow with_default(ParameterRow row, std::string_view default_value);
 // Null without it: the option of that name, or what `help` says, counts.

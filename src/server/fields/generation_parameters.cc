@@ -3,6 +3,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "request/field_table.h"
 #include "server/fields/field_parameter.h"
 
 namespace lowrank::server {
@@ -14,7 +15,7 @@ using enum ParameterType;
 ParameterRow of_size(std::string_view api) {
   ParameterRow row = with_default(field_parameter(api), "512");
   row.help = "pixels; rounded down to a multiple of 8";
-  row.min = 64;
+  row.min = request::field_by_api(api)->traits.form.min;
   return row;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/text/text.h"
 #include "prompt/infotext.h"
+#include "server/fields/type_text.h"
 
 namespace lowrank::server {
 namespace {
@@ -239,7 +240,9 @@ Json parameter_schema(const ParameterRow& row) {
       schema = {{"type", "array"}, {"items", Json::object()}};
       break;
   }
+  if (!row.schema.empty()) schema = type_schema(row.schema);
   if (!row.help.empty()) schema["description"] = row.help;
+  if (!row.form.empty()) schema["x-form"] = Json::parse(row.form);
   if (!row.is_required) {
     schema["nullable"] = true;
     const Json default_value = Json::parse(row.default_value);

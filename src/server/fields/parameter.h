@@ -38,6 +38,8 @@ struct ParameterRow {
   std::string_view needs = {};
   // LowRank's own: of A1111's clients anything may come under this name, which A1111 passes over
   bool is_own = false;
+  std::string_view form = {};    // JSON: how a form shows it, where that differs (request/form_traits.h)
+  std::string_view schema = {};  // of an object or a word: what it must be (type_text.h)
 };
 using ParameterRows = std::span<const ParameterRow>;
 

@@ -7,7 +7,9 @@
 #include "base/error.h"
 #include "library/near_names.h"
 #include "prompt/infotext.h"
+#include "request/training/lora_presets.h"
 #include "request/training/lora_table.h"
+#include "server/fields/field_parameter.h"
 #include "server/http/refusal.h"
 #include "training/lora/sample_pictures.h"
 
@@ -80,6 +82,36 @@ class TrainingReader {
   ModelCatalog& catalog_;
 };
 
+// An option's text as the value of a request.
+Json option_json(const request::LoraOption& row, const training::LoraJob& job) {
+  const std::string text = request::option_text(row, job);
+  if (request::option_type(row) == "string") return text;
+  return text.empty() ? Json() : Json::parse(text);
+}
+
+Json form_default(const request::LoraOption& row, training::LoraJob job) {
+  std::string_view text = row.form.first_value;
+  for (const auto& [flag, value] : request::lora_presets().front().options)
+    if (flag == row.flag) text = value;
+  if (!text.empty()) request::set_option(row, job, text, row.flag);
+  return option_json(row, job);
+}
+
+Json presets_json() {
+  Json list = Json::array();
+  for (const request::LoraPreset& preset : request::lora_presets()) {
+    training::LoraJob job;
+    Json values = Json::object();
+    for (const auto& [flag, value] : preset.options) {
+      const request::LoraOption& row = *request::find_lora_option(flag);
+      request::set_option(row, job, value, flag);
+      values[request::field_name(flag)] = option_json(row, job);
+    }
+    list.push_back({{"name", preset.name}, {"help", preset.help}, {"values", values}});
+  }
+  return list;
+}
+
 }  // namespace
 
 TrainingTask read_training(const RequestJson& body, ModelCatalog& catalog, const GenerationLimits& limits) {
@@ -141,6 +173,7 @@ Json training_schema() {
         choices.push_back(type == "string" ? Json(choice) : Json::parse(choice));
       schema["enum"] = choices;
     }
+    schema["x-form"] = form_json(row.form, form_default(row, defaults));
     properties[request::field_name(row.flag)] = std::move(schema);
   }
   properties["train_data_dir"]["description"] =
@@ -152,7 +185,8 @@ Json training_schema() {
   return {{"type", "object"},
           {"required", Json::array({"train_data_dir"})},
           {"properties", properties},
-          {"additionalProperties", false}};
+          {"additionalProperties", false},
+          {"x-presets", presets_json()}};
 }
 
 void refuse_finished(const TrainingTask& task, const TrainingRuns& trainings) {

@@ -61,12 +61,14 @@ constexpr ParameterRow kDatasetCreate[] = {
     {.name = "repeats",
      .type = kInteger,
      .default_value = "10",
-     .help = "how often each picture is shown per epoch"},
+     .help = "how often each picture is shown per epoch",
+     .min = 1,
+     .max = kMaxRepeats},
 };
 constexpr ParameterRow kDatasetFolder[] = {
     {.name = "folder", .type = kString, .help = "the current N_TRIGGER", .is_required = true},
     {.name = "trigger", .type = kString, .max_length = 100, .is_required = true},
-    {.name = "repeats", .type = kInteger, .is_required = true},
+    {.name = "repeats", .type = kInteger, .min = 1, .max = kMaxRepeats, .is_required = true},
 };
 constexpr ParameterRow kDatasetUpload[] = {
     {.name = "file", .type = kString, .help = "file name; sanitised, and numbered if it exists"},

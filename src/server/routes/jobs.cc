@@ -23,7 +23,8 @@ constexpr ParameterRow kSubmit[] = {
      .type = kObject,
      .help = "as for /sdapi/v1/txt2img or img2img; for train: kohya's option names; for import: source, "
              "type, kind, name, preview, force",
-     .is_required = true},
+     .is_required = true,
+     .schema = "Txt2imgRequest|Img2imgRequest|ExtrasRequest|TrainingRequest|ImportRequest"},
     {.name = "idempotency_key",
      .type = kString,
      .help = "resubmitting the same key and request returns the existing job; also as header Idempotency-Key",
@@ -46,6 +47,9 @@ constexpr ParameterRow kJobList[] = {
      .type = kBoolean,
      .default_value = "false",
      .help = "whether the running picture is being watched, so that previews are generated"},
+};
+constexpr ParameterRow kResultQuery[] = {
+    {.name = "images", .type = kBoolean, .default_value = "true", .help = "false: without the pictures"},
 };
 constexpr ParameterRow kCancelAll[] = {
     {.name = "kinds", .type = kStrings, .help = "only jobs of these kinds (default: all)", .max_length = 32},
@@ -141,6 +145,9 @@ ParameterRows cancel_jobs_parameters() {
 ParameterRows job_list_query() {
   return kJobList;
 }
+ParameterRows job_result_query() {
+  return kResultQuery;
+}
 
 Reply submit_job(Services& services, const Call& call) {
   if (call.body.empty()) refuse_field("request", "field required", "value_error.missing");
@@ -192,6 +199,9 @@ Reply show_job(Services& services, const Call& call) {
 }
 
 Reply job_result(Services& services, const Call& call) {
+  Faults faults;
+  const Json query = read_query(kResultQuery, call.query, faults);
+  faults.throw_if_any();
   const JobView job = job_of(services, call);
   if (!is_end(job.state))
     throw Refusal(409, fmt::format("the job is {}; it has no result yet.", job_state_name(job.state)));
@@ -200,7 +210,7 @@ Reply job_result(Services& services, const Call& call) {
   const auto answer = services.queue.answer(job.id);
   if (!answer) throw Refusal(410, "the result is no longer kept.");
   Json images = Json::array();
-  if (call.argument("images") != "false")
+  if (query["images"] == true)
     for (int i = 0; i < job.pictures; ++i)
       if (const auto picture = services.queue.picture(job.id, i)) images.push_back(base64(picture->bytes));
   Json whole = {{"images", std::move(images)}};

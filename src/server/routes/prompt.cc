@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <vector>
 
 #include "library/prompt_names.h"
 #include "prompt/prompt.h"
+#include "server/fields/field_parameter.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
@@ -9,27 +11,27 @@ namespace {
 
 using enum ParameterType;
 
-constexpr ParameterRow kTokens[] = {
-    {.name = "prompt", .type = kString, .max_length = kMaxPromptBytes, .is_required = true},
-    {.name = "steps",
-     .type = kInteger,
-     .default_value = "20",
-     .help = "step at which prompt editing changes the text",
-     .min = 1,
-     .max = 1000},
-};
+const std::vector<ParameterRow>& token_rows() {
+  static const std::vector<ParameterRow> rows = [] {
+    ParameterRow steps = field_parameter("steps");
+    steps.help = "step at which prompt editing changes the text";
+    return std::vector<ParameterRow>{
+        {.name = "prompt", .type = kString, .max_length = kMaxPromptBytes, .is_required = true}, steps};
+  }();
+  return rows;
+}
 
 }  // namespace
 
 ParameterRows prompt_tokens_parameters() {
-  return kTokens;
+  return token_rows();
 }
 
 // The longest text that the prompt becomes over its steps and pieces, as A1111's counter shows it. A textual inversion
 // counts with its vectors.
 Reply prompt_tokens(Services& services, const Call& call) {
   static const prompt::Tokenizer tokenizer;
-  const Json body = read_body(kTokens, call.body);
+  const Json body = read_body(token_rows(), call.body);
   prompt::Request request{.prompt = body["prompt"].get<std::string>(),
                           .steps = body["steps"].get<int>(),
                           .settings = {.limits = services.options.limits.prompt}};

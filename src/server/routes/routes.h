@@ -132,6 +132,7 @@ Reply cancel_jobs(Services& services, const Call& call);
 Reply delete_job(Services& services, const Call& call);
 ParameterRows job_parameters();
 ParameterRows job_list_query();
+ParameterRows job_result_query();
 ParameterRows cancel_jobs_parameters();
 
 // checkpoints.cc: what pictures are made with.

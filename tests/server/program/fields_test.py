@@ -114,23 +114,44 @@ class Fields(unittest.TestCase):
         self.assertIn(f"(default {gigabytes}GB)", " ".join(shown.split()))
         self.assertIn("max_bytes = kUsualMaxGb * 1'000'000'000", download)  # as the command line reads "GB"
 
-    def test_the_page_knows_no_other_names_and_offers_no_more(self):
+    def test_forms_begin_with_the_default_and_end_within_the_range(self):
+        """x-form: what the page shows. A default of its own stands in the row, else it is the struct's."""
+        table = (SOURCE / "src/request/field_table.cc").read_text()
+        compared = 0
+        for api, _, _, member, low, high in self.rows:
+            schema = self.schemas.get(api)
+            if schema is None:
+                continue
+            form = schema["x-form"]
+            own = re.search(r'^    \{"%s", .*\.form = \{(.*?)\}\}\},$' % api, table, re.M)
+            own = dict(re.findall(r'\.(\w+) = ("[^"]*"|[\d.]+)', own.group(1))) if own else {}
+            for key, name in (("minimum", "min"), ("maximum", "max"), ("step", "step")):
+                self.assertEqual(form.get(key), float(own[name]) if name in own else None, (api, key))
+            if number(low) is not None and number(high) is not None:
+                self.assertLessEqual(number(low), form.get("minimum", number(low)), api)
+                self.assertGreaterEqual(number(high), form.get("maximum", number(high)), api)
+            text = self.defaults.get(member)
+            if "first_value" not in own and text is not None:
+                expected = {"true": True, "false": False}.get(text, text)
+                self.assertEqual(form["default"], float(text) if isinstance(form["default"], (int, float)) and not isinstance(form["default"], bool) else expected, api)
+                compared += 1
+        self.assertGreater(compared, 20)
+        self.assertEqual(self.schemas["steps"]["x-form"], {"default": 20, "maximum": 150})
+
+    def test_the_page_states_no_range_and_no_default_again(self):
+        """Controls have their numbers from the server; what is left belongs to no field: shares of the steps, a brush, progress."""
+        own = {("lora_chips.tsx", "0", "95"), ("lora_chips.tsx", "5", "100"), ("mask_editor.tsx", "2", "60"), ("compare.tsx", "0", "100")}
+        found = set()
+        for path in (SOURCE / "web/src").rglob("*.tsx"):
+            text = path.read_text()
+            found |= {(path.name, low, high) for low, high in re.findall(r"min(?:=\{|: )(-?[\d.]+)[},].*?max(?:=\{|: )(-?[\d.]+)[},]", text)}
+        self.assertEqual(found, own)
         form = (SOURCE / "web/src/lib/form.ts").read_text()
         defaults = form[form.index("export const DEFAULTS"):]
-        defaults = dict(re.findall(r"^  (\w+): ('[^']*'|[\w.-]+),$", defaults[:defaults.index("\n};")], re.M))
-        own = {"mode", "compare", "upscaler_1", "upscaler_2", "upscaling_resize", "extras_upscaler_2_visibility"}
-        for name in set(defaults) - own:
-            self.assertIn(name, self.schemas)
-        fields = {api: (number(low), number(high)) for api, _, _, _, low, high in self.rows}
-        fields["clip_skip"] = fields["CLIP_stop_at_last_layers"]
-        parameters = (SOURCE / "web/src/components/parameters.tsx").read_text()
-        controls = re.findall(r"value=\{form\.(\w+)\} min=\{(-?[\d.]+)\} max=\{([\d.]+)\}", parameters)
-        self.assertGreater(len(controls), 8)
-        for name, low, high in controls:
-            self.assertGreaterEqual(float(low), fields[name][0], name)
-            self.assertLessEqual(float(high), fields[name][1], name)
-        # Lists to choose from end where the table ends, not earlier; sliders may show the usual part of a range.
-        self.assertEqual([float(high) for name, _, high in controls if name in ("n_iter", "batch_size")], [fields["n_iter"][1], fields["batch_size"][1]])
+        self.assertEqual(re.findall(r"^  (\w+): (?:[\d.-]+|'[^']*'|true|false),$", defaults[:defaults.index("\n};")], re.M), ["mode", "compare"])
+        for name in ("training.ts", "form.ts"):
+            text = re.sub(r"/\*\*.*?\*/", "", (SOURCE / "web/src/lib" / name).read_text(), flags=re.S)
+            self.assertNotRegex(text, r"\b(150|512|768|800|1600|4096|4294967295|0\.0005)\b(?!x)", name)
 
 
 if __name__ == "__main__":

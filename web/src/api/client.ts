@@ -1,4 +1,5 @@
-import type { CheckpointList, Dataset, DatasetPicture, DatasetSummary, Job, JobResult, LoraCardData, LoraDetail, LoraDuplicates, LoraFacets, MissingFile, OutputFile, PictureParameters, PromptExplanation, Training, TrainingDetail } from './types';
+import type { Description } from '../lib/fields';
+import type { Job, ListedLora, Routes } from './schema';
 
 /** What went wrong, in the server's own sentence. `status` is 0 when the server cannot be reached. */
 export class ApiError extends Error {
@@ -26,7 +27,28 @@ export function errorSentence(body: unknown, status: number): string {
   return `The server returned status ${status} without an error message.`;
 }
 
-async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+/** What went wrong with a job, as a sentence; '' nothing. */
+export const jobError = ({ error }: { error: Job['error'] }): string => (error === null ? '' : errorSentence({ detail: error }, 0));
+
+type Route = keyof Routes;
+/** The names in braces of a path. */
+type Names<Path> = Path extends `${string}{${infer Name}}${infer Rest}` ? Name | Names<Rest> : never;
+type QueryOf<R extends Route> = Routes[R] extends { query: infer Q } ? Q : never;
+type BodyOf<R extends Route> = Routes[R] extends { body: infer B } ? B : never;
+/** What a call sends: the route's names, a list for one with slashes; its query; its JSON, or a file. */
+type Sent<R extends Route> = ([Names<R>] extends [never] ? object : { at: Record<Names<R>, string | readonly string[]> }) & {
+  query?: QueryOf<R>;
+  body?: BodyOf<R> | Blob;
+};
+
+/** The path of a route with its names filled in. */
+export function pathOf<R extends Route>(route: R, { at, query }: { at?: Record<string, string | readonly string[]>; query?: object } = {}): string {
+  const path = route.slice(route.indexOf(' ') + 1).replace(/\{(\w+)\}/g, (_, name: string) => [at?.[name] ?? ''].flat().map(encodeURIComponent).join('/'));
+  const asked = new URLSearchParams(Object.entries(query ?? {}).map(([name, value]) => [name, String(value)])).toString();
+  return asked ? `${path}?${asked}` : path;
+}
+
+async function request(method: string, path: string, body?: unknown): Promise<unknown> {
   let response: Response;
   try {
     response = await fetch(path, {
@@ -45,91 +67,79 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
     if (response.status >= 500) throw new ApiError(UNREACHABLE, 0);
   }
   if (!response.ok) throw new ApiError(errorSentence(answer, response.status), response.status);
-  return answer as T;
+  return answer;
 }
 
-const get = <T>(path: string) => call<T>('GET', path);
-const put = <T>(path: string, body: unknown) => call<T>('PUT', path, body);
-const drop = (path: string) => call<unknown>('DELETE', path);
-/** A name with slashes as part of a path. */
-const segments = (name: string) => name.split('/').map(encodeURIComponent).join('/');
-const post = <T>(path: string, body: unknown = {}) => call<T>('POST', path, body);
-
-export interface NamedThing {
-  name: string;
+async function call<R extends Route>(route: R, sent: Sent<R>): Promise<Routes[R]['answer']> {
+  const method = route.slice(0, route.indexOf(' '));
+  return request(method, pathOf(route, sent as { at?: Record<string, string>; query?: object }), sent.body ?? (method === 'POST' ? {} : undefined)) as Promise<Routes[R]['answer']>;
 }
 
-export interface Style extends NamedThing {
-  prompt: string;
-  negative_prompt: string;
-}
+type JobRequest = Routes['POST /v1/jobs']['body'];
+const slashed = (name: string) => name.split('/');
 
 export const api = {
-  health: () => get<{ status: string; version: string; model: string; waiting: number }>('/healthz'),
+  describe: () => request('GET', '/openapi.json') as Promise<Description>,
+  health: () => call('GET /healthz', {}),
 
-  submit: (kind: Job['kind'], request: unknown, key: string) =>
-    post<Job>('/v1/jobs', { kind, request, idempotency_key: key }),
+  submit: (kind: Job['kind'], order: JobRequest['request'], key: string) => call('POST /v1/jobs', { body: { kind, request: order, idempotency_key: key } }),
   /** `previews`: someone looks at the running picture, so the server makes previews of it. */
-  jobs: (limit: number, previews: boolean) => get<{ jobs: Job[]; waiting: number }>(`/v1/jobs?limit=${limit}&previews=${previews}`),
-  job: (id: string) => get<Job>(`/v1/jobs/${id}`),
-  result: (id: string) => get<JobResult>(`/v1/jobs/${id}/result?images=false`),
-  cancel: (id: string) => post<Job>(`/v1/jobs/${id}/cancel`),
-  cancelAll: (kinds: Job['kind'][]) => post<{ cancelled: string[] }>('/v1/jobs/cancel', { kinds }),
-  forget: (id: string) => drop(`/v1/jobs/${id}`),
-  pictureUrl: (id: string, index: number) => `/v1/jobs/${id}/pictures/${index}`,
-  previewUrl: (id: string, preview: number) => `/v1/jobs/${id}/preview?n=${preview}`,
+  jobs: (limit: number, previews: boolean) => call('GET /v1/jobs', { query: { limit, previews } }),
+  job: (id: string) => call('GET /v1/jobs/{id}', { at: { id } }),
+  /** Without the pictures, which have addresses of their own. */
+  result: (id: string) => call('GET /v1/jobs/{id}/result', { at: { id }, query: { images: false } }),
+  cancel: (id: string) => call('POST /v1/jobs/{id}/cancel', { at: { id } }),
+  cancelAll: (kinds: Job['kind'][]) => call('POST /v1/jobs/cancel', { body: { kinds } }),
+  forget: (id: string) => call('DELETE /v1/jobs/{id}', { at: { id } }),
+  pictureUrl: (id: string, index: number) => pathOf('GET /v1/jobs/{id}/pictures/{index}', { at: { id, index: String(index) } }),
+  previewUrl: (id: string, preview: number) => `${pathOf('GET /v1/jobs/{id}/preview', { at: { id } })}?n=${preview}`,
 
-  loras: () => get<{ loras: LoraCardData[]; total: number }>('/v1/loras?sort=name'),
-  lora: (relative: string) => get<LoraDetail>(`/v1/loras/${encodeURIComponent(relative)}`),
+  loras: () => call('GET /v1/loras', { query: { sort: 'name' } }),
+  lora: (name: string) => call('GET /v1/loras/{name}', { at: { name } }),
   /** The LoRAs that a query finds, in its order, by their place. */
-  findLoras: (query: URLSearchParams) => get<{ loras: { relative: string }[]; total: number; near: string[] }>(`/v1/loras?${query}&fields=relative`),
-  loraFacets: () => get<LoraFacets>('/v1/loras/facets?tags=200'),
-  duplicates: () => get<LoraDuplicates>('/v1/loras/duplicates'),
-  missing: (text: string) => post<{ missing: MissingFile[] }>('/v1/loras/missing', { text }),
-  setPreview: (relative: string, picture: Blob) => put<unknown>(`/v1/loras/${encodeURIComponent(relative)}/preview`, picture),
-  removePreview: (relative: string) => drop(`/v1/loras/${encodeURIComponent(relative)}/preview`),
-  editLora: (relative: string, change: Record<string, unknown>) =>
-    call<LoraCardData>('PATCH', `/v1/loras/${encodeURIComponent(relative)}`, change),
+  findLoras: (query: Routes['GET /v1/loras']['query']) =>
+    call('GET /v1/loras', { query: { ...query, fields: 'relative' } }) as Promise<{ loras: Pick<ListedLora, 'relative'>[]; total: number; near: string[] }>,
+  loraFacets: () => call('GET /v1/loras/facets', { query: { tags: 200 } }),
+  duplicates: () => call('GET /v1/loras/duplicates', {}),
+  missing: (text: string) => call('POST /v1/loras/missing', { body: { text } }),
+  setPreview: (name: string, picture: Blob) => call('PUT /v1/loras/{name}/preview', { at: { name }, body: picture }),
+  removePreview: (name: string) => call('DELETE /v1/loras/{name}/preview', { at: { name } }),
+  editLora: (name: string, change: Routes['PATCH /v1/loras/{name}']['body']) => call('PATCH /v1/loras/{name}', { at: { name }, body: change }),
 
-  outputs: (limit: number, offset: number) =>
-    get<{ outputs: OutputFile[]; total: number }>(`/v1/outputs?limit=${limit}&offset=${offset}`),
-  deleteOutput: (name: string) =>
-    drop(`/v1/outputs/${segments(name)}`),
+  outputs: (limit: number, offset: number) => call('GET /v1/outputs', { query: { limit, offset } }),
+  deleteOutput: (name: string) => call('DELETE /v1/outputs/{name}', { at: { name: slashed(name) } }),
   /** The settings in a text that was copied; no parameters when it holds none. */
-  infotext: (text: string) => post<PictureParameters>('/v1/infotext', { text }),
-  pictureParameters: (image: string) => post<PictureParameters>('/sdapi/v1/png-info', { image }),
+  infotext: (text: string) => call('POST /v1/infotext', { body: { text } }),
+  pictureParameters: (image: string) => call('POST /sdapi/v1/png-info', { body: { image } }),
 
-  datasets: () => get<{ datasets: DatasetSummary[] }>('/v1/datasets'),
+  datasets: () => call('GET /v1/datasets', {}),
   /** With the buckets that pictures fall in at a resolution ("512" or "768,512"), aspect ratios kept. */
-  dataset: (name: string, resolution: string) =>
-    get<Dataset>(`/v1/datasets/${encodeURIComponent(name)}?enable_bucket=true&resolution=${encodeURIComponent(resolution)}`),
-  createDataset: (name: string, trigger: string, repeats: number) => post<Dataset>('/v1/datasets', { name, trigger, repeats }),
+  dataset: (name: string, resolution: string) => call('GET /v1/datasets/{name}', { at: { name }, query: { enable_bucket: true, resolution } }),
+  createDataset: (name: string, trigger: string, repeats: number) => call('POST /v1/datasets', { body: { name, trigger, repeats } }),
   editFolder: (name: string, folder: string, trigger: string, repeats: number) =>
-    call<Dataset>('PATCH', `/v1/datasets/${encodeURIComponent(name)}`, { folder, trigger, repeats }),
+    call('PATCH /v1/datasets/{name}', { at: { name }, body: { folder, trigger, repeats } }),
   addPicture: (name: string, folder: string, file: File) =>
-    call<DatasetPicture>(
-      'POST', `/v1/datasets/${encodeURIComponent(name)}/pictures?folder=${encodeURIComponent(folder)}&file=${encodeURIComponent(file.name)}`, file,
-    ),
-  removePicture: (name: string, file: string) => drop(`/v1/datasets/${encodeURIComponent(name)}/pictures/${segments(file)}`),
+    call('POST /v1/datasets/{name}/pictures', { at: { name }, query: { folder, file: file.name }, body: file }),
+  removePicture: (name: string, file: string) => call('DELETE /v1/datasets/{name}/pictures/{file}', { at: { name, file: slashed(file) } }),
   writeCaption: (name: string, file: string, caption: string | null) =>
-    put<DatasetPicture>(`/v1/datasets/${encodeURIComponent(name)}/captions/${segments(file)}`, { caption }),
+    call('PUT /v1/datasets/{name}/captions/{file}', { at: { name, file: slashed(file) }, body: { caption } }),
 
-  trainings: () => get<{ trainings: Training[] }>('/v1/trainings'),
-  training: (name: string) => get<TrainingDetail>(`/v1/trainings/${encodeURIComponent(name)}?points=400`),
-  forgetTraining: (name: string) => drop(`/v1/trainings/${encodeURIComponent(name)}`),
+  trainings: () => call('GET /v1/trainings', {}),
+  training: (name: string) => call('GET /v1/trainings/{name}', { at: { name }, query: { points: 400 } }),
+  forgetTraining: (name: string) => call('DELETE /v1/trainings/{name}', { at: { name } }),
 
-  checkpoints: () => get<CheckpointList>('/v1/checkpoints'),
-  vaes: () => get<{ model_name: string }[]>('/sdapi/v1/sd-vae'),
-  samplers: () => get<NamedThing[]>('/sdapi/v1/samplers'),
-  schedulers: () => get<(NamedThing & { label: string })[]>('/sdapi/v1/schedulers'),
-  upscalers: () => get<NamedThing[]>('/sdapi/v1/upscalers'),
-  latentUpscalers: () => get<NamedThing[]>('/sdapi/v1/latent-upscale-modes'),
-  styles: () => get<Style[]>('/sdapi/v1/prompt-styles'),
-  embeddings: () => get<{ loaded: Record<string, unknown> }>('/sdapi/v1/embeddings'),
-  options: () => get<Record<string, unknown>>('/sdapi/v1/options'),
-  setOptions: (options: Record<string, unknown>) => post<unknown>('/sdapi/v1/options', options),
-  memory: () => get<{ ram: { free: number; used: number; total: number } }>('/sdapi/v1/memory'),
-  rescan: () => post<unknown>('/sdapi/v1/refresh-checkpoints'),
-  unload: () => post<unknown>('/sdapi/v1/unload-checkpoint'),
-  tokens: (prompt: string) => post<PromptExplanation>('/v1/prompt/tokens', { prompt }),
+  checkpoints: () => call('GET /v1/checkpoints', {}),
+  vaes: () => call('GET /sdapi/v1/sd-vae', {}),
+  samplers: () => call('GET /sdapi/v1/samplers', {}),
+  schedulers: () => call('GET /sdapi/v1/schedulers', {}),
+  upscalers: () => call('GET /sdapi/v1/upscalers', {}),
+  latentUpscalers: () => call('GET /sdapi/v1/latent-upscale-modes', {}),
+  styles: () => call('GET /sdapi/v1/prompt-styles', {}),
+  embeddings: () => call('GET /sdapi/v1/embeddings', {}),
+  options: () => call('GET /sdapi/v1/options', {}),
+  setOptions: (options: Routes['POST /sdapi/v1/options']['body']) => call('POST /sdapi/v1/options', { body: options }),
+  memory: () => call('GET /sdapi/v1/memory', {}),
+  rescan: () => call('POST /sdapi/v1/refresh-checkpoints', {}),
+  unload: () => call('POST /sdapi/v1/unload-checkpoint', {}),
+  tokens: (prompt: string) => call('POST /v1/prompt/tokens', { body: { prompt } }),
 };

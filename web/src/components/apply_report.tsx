@@ -1,4 +1,4 @@
-import type { ResultInfo } from '../api/types';
+import type { ResultInfo } from '../api/schema';
 import { findLora, loras as collection, ready } from '../lib/collection';
 import { useStore } from '../lib/store';
 import { percent } from '../lib/words';

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { LoraCardData } from '../api/types';
+import type { ListedLora } from '../api/schema';
 import { visibleRange } from '../lib/lora_filter';
 import { go } from '../lib/route';
 import { LoraCard } from './lora_card';
@@ -8,7 +8,7 @@ import { useLoraToggle } from './lora_sidebar';
 const CARD_HEIGHT = 304;
 
 /** A grid that draws only the cards in sight, so that ten thousand scroll like ten. */
-export function CardGrid({ list }: { list: LoraCardData[] }) {
+export function CardGrid({ list }: { list: ListedLora[] }) {
   const grid = useRef<HTMLDivElement>(null);
   const { isActive, toggle } = useLoraToggle();
   const [view, setView] = useState({ columns: 4, top: 0, height: 1200 });

@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { DatasetSummary } from '../api/types';
+import type { DatasetSummary } from '../api/schema';
 import { sentence } from '../lib/collection';
+import { bodyField } from '../lib/fields';
 import { useKept } from '../lib/drafts';
 import { forget, readKept } from '../lib/kept';
 import { NumberField } from './fields';
@@ -56,7 +57,7 @@ export function DatasetChooser({ sets, chosen, onChoose, onCreated }: Props) {
   );
 }
 
-const FIRST = { name: '', trigger: '', repeats: 10 };
+const FIRST = { name: '', trigger: '', repeats: Number(bodyField('POST /v1/datasets', 'repeats').standard) };
 /** A form that was begun before a reload is open again. */
 const isBegun = () => readKept('new-dataset', null) !== null;
 
@@ -92,7 +93,7 @@ function NewSet({ canCancel, onCancel, onCreated }: { canCancel: boolean; onCanc
           <label for="set-trigger">Trigger words</label>
           <input id="set-trigger" type="text" required maxLength={100} placeholder="for example ohwx cat" value={trigger} onInput={(e) => change({ trigger: e.currentTarget.value })} />
         </div>
-        <NumberField label="Repeats per image" value={repeats} min={1} max={10000} onChange={(n) => change({ repeats: n })} />
+        <NumberField label="Repeats per image" value={repeats} field={bodyField('POST /v1/datasets', 'repeats')} onChange={(n) => change({ repeats: n })} />
       </div>
       <div class="row">
         <button type="submit" class="primary small">Create dataset</button>

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { DatasetPicture } from '../api/types';
+import type { DatasetPicture } from '../api/schema';
 import { sentence } from '../lib/collection';
 import { useDraft } from '../lib/drafts';
 import { Icon } from './icon';

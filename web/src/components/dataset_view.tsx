@@ -1,7 +1,8 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { Dataset, DatasetFolder, DatasetPicture } from '../api/types';
+import type { Dataset, DatasetFolder, DatasetPicture } from '../api/schema';
 import { sentence } from '../lib/collection';
+import { bodyField } from '../lib/fields';
 import { dropTarget } from '../lib/drop_target';
 import { forget } from '../lib/kept';
 import { lateCaptions, setFiles } from '../lib/set_files';
@@ -177,7 +178,7 @@ function Repeats({ value, onChange }: { value: number; onChange: (value: number)
   const [next, setNext] = useState(value);
   return (
     <div onFocusOut={() => next !== value && onChange(next)} onKeyDown={(e) => e.key === 'Enter' && next !== value && onChange(next)}>
-      <NumberField label="Repeats" value={next} min={1} max={10000} onChange={setNext} />
+      <NumberField label="Repeats" value={next} field={bodyField('POST /v1/datasets', 'repeats')} onChange={setNext} />
     </div>
   );
 }

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { LoraDuplicates, LoraFile } from '../api/types';
+import type { LoraDuplicates, LoraFile } from '../api/schema';
 import { sentence } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
 import { routeUrl } from '../lib/route';

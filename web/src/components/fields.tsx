@@ -1,19 +1,19 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useState } from 'preact/hooks';
+import type { Field } from '../lib/fields';
 
 interface NumberProps {
   label: string;
   value: number;
   onChange: (value: number) => void;
-  min: number;
-  max: number;
-  step?: number;
+  /** Range and steps: a field of the server's, or a control's own. */
+  field: Pick<Field, 'min' | 'max' | 'step'> & Partial<Pick<Field, 'from' | 'to'>>;
   /** Buttons inside the field's right end. */
   children?: ComponentChildren;
 }
 
 /** A number that is typed. Half-written text is left alone; what is out of range is put right when leaving. */
-export function NumberField({ label, value, onChange, min, max, step = 1, children }: NumberProps) {
+export function NumberField({ label, value, onChange, field: { min, max, step }, children }: NumberProps) {
   const id = useId();
   const [text, setText] = useState(String(value));
   useEffect(() => {
@@ -44,9 +44,10 @@ export function NumberField({ label, value, onChange, min, max, step = 1, childr
   );
 }
 
-/** A number on a slider with a field beside it. */
-export function Slider({ label, value, onChange, min, max, step = 1 }: NumberProps) {
+/** A number on a slider with a field beside it, which takes what the slider is too short for. */
+export function Slider({ label, value, onChange, field }: NumberProps) {
   const id = useId();
+  const { min, max, step, from = min, to = max } = field;
   return (
     <div class="slider">
       <label for={id}>{label}</label>
@@ -59,8 +60,8 @@ export function Slider({ label, value, onChange, min, max, step = 1 }: NumberPro
         }}
       />
       <input
-        id={id} type="range" min={min} max={max} step={step} value={value}
-        style={{ '--share': `${((Math.min(max, Math.max(min, value)) - min) / (max - min)) * 100}%` }}
+        id={id} type="range" min={from} max={to} step={step} value={value}
+        style={{ '--share': `${((Math.min(to, Math.max(from, value)) - from) / (to - from)) * 100}%` }}
         onInput={(e) => onChange(Number(e.currentTarget.value))}
       />
     </div>

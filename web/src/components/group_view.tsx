@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
-import { api } from '../api/client';
-import type { Job } from '../api/types';
+import { api, jobError } from '../api/client';
+import type { Job } from '../api/schema';
 import { sentence } from '../lib/collection';
 import { plotPicture } from '../lib/plot_picture';
 import type { Sheet } from '../lib/plot_picture';
@@ -67,7 +67,7 @@ export function GroupView({ jobs, onShow }: { jobs: Job[]; onShow: (id: string) 
                           <img src={api.pictureUrl(job.id, 0)} alt={[x, y, z].filter(Boolean).join(', ')} width={first.width} height={first.height} loading="lazy" />
                         </button>
                       ) : (
-                        <span class="plot-empty" title={job?.error ?? ''}>{job?.state ?? '–'}</span>
+                        <span class="plot-empty" title={job ? jobError(job) : ''}>{job?.state ?? '–'}</span>
                       )}
                     </td>
                   );

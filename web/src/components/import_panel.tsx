@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
-import { api } from '../api/client';
-import type { Imported, Job } from '../api/types';
+import { api, jobError } from '../api/client';
+import type { Imported, Job } from '../api/schema';
 import { checkpointName, choices, ready, sentence, setOptions, shortName } from '../lib/collection';
 import { isUnfinished, queue, send, sent, watchQueue } from '../lib/queue';
 import { useKept } from '../lib/drafts';
@@ -84,7 +84,7 @@ export function ImportRow({ job }: { job: Job }) {
           {file.remarks.map((remark) => <span class="hint" key={remark}> {remark}</span>)}
         </p>
       ))}
-      {job.state === 'failed' && <Failed sentence={job.error ?? 'The import failed.'} />}
+      {job.state === 'failed' && <Failed sentence={jobError(job) || 'The import failed.'} />}
       {wrong && <Failed sentence={wrong} />}
     </li>
   );

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { Job, JobResult, ResultInfo } from '../api/types';
+import type { Job, JobResult, ResultInfo } from '../api/schema';
 import { sentence } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
 import { DRAWING, hasPicture, isDrawing, isUnfinished, queue, sent, watchQueue } from '../lib/queue';
@@ -9,13 +9,13 @@ import { duration, ordinal, percent } from '../lib/words';
 import { Failed } from './states';
 
 /** The answer of a job that has pictures, asked for once. */
-export function useResult(job: Job | null): Loaded<ResultInfo> {
-  const [loaded, setLoaded] = useState<{ id: string; is: Loaded<ResultInfo> }>({ id: '', is: { state: 'loading' } });
+export function useResult(job: Job | null): Loaded<Told> {
+  const [loaded, setLoaded] = useState<{ id: string; is: Loaded<Told> }>({ id: '', is: { state: 'loading' } });
   const id = job && isDrawing(job) && job.has_result && (job.state === 'completed' || hasPicture(job)) ? job.id : '';
   useEffect(() => {
     if (!id) return;
     let isOld = false;
-    const done = (is: Loaded<ResultInfo>) => !isOld && setLoaded({ id, is });
+    const done = (is: Loaded<Told>) => !isOld && setLoaded({ id, is });
     api.result(id).then(
       (result: JobResult) => done({ state: 'ready', value: infoOf(result) }),
       (error: unknown) => done({ state: 'failed', sentence: sentence(error) }),
@@ -27,13 +27,16 @@ export function useResult(job: Job | null): Loaded<ResultInfo> {
   return loaded.id === id ? loaded.is : { state: 'loading' };
 }
 
-const NO_INFO: ResultInfo = {
+/** What is shown of a result's facts. */
+export type Told = Pick<ResultInfo, 'prompt' | 'negative_prompt' | 'all_seeds' | 'infotexts' | 'index_of_first_image' | 'lowrank'>;
+
+const NO_INFO: Told = {
   prompt: '', negative_prompt: '', all_seeds: [], infotexts: [], index_of_first_image: 0,
-  lowrank: { loras: [], missing_loras: [], timings: {}, warnings: [] },
+  lowrank: { loras: [], missing_loras: [], timings: {}, unet_passes: 0, warnings: [] },
 };
 
 /** Extras tell nothing of prompts and LoRAs. */
-const infoOf = (result: JobResult): ResultInfo => (result.info ? (JSON.parse(result.info) as ResultInfo) : NO_INFO);
+const infoOf = (result: JobResult): Told => (result.info ? (JSON.parse(result.info) as Told) : NO_INFO);
 
 /** How far a job is: picture so far, bar, steps, time left, cancel. */
 export function JobProgressView({ job }: { job: Job }) {
@@ -46,13 +49,13 @@ export function JobProgressView({ job }: { job: Job }) {
   const words =
     job.state === 'queued'
       ? isTraining ? 'Queued: a training run is in progress' : job.position && job.position > 1 ? `Queued (${ordinal(job.position)})` : 'Queued (next)'
-      : p && p.steps > 0
-        ? `Step ${p.step} of ${p.steps}${p.batches > 1 ? `, batch ${p.batch + 1} of ${p.batches}` : ''}`
+      : p?.steps
+        ? `Step ${p.step ?? 0} of ${p.steps}${(p.batches ?? 1) > 1 ? `, batch ${(p.batch ?? 0) + 1} of ${p.batches}` : ''}`
         : p?.text || 'Preparing';
   return (
     <div class="running">
       <div class="running-picture" style={{ aspectRatio: `${note?.width ?? 1} / ${note?.height ?? 1}` }}>
-        {p && p.preview > 0 ? (
+        {p?.preview ? (
           <img src={api.previewUrl(job.id, p.preview)} alt="Live preview" />
         ) : (
           <span class="shimmer" aria-hidden="true" />

@@ -1,9 +1,9 @@
 import { useState } from 'preact/hooks';
-import type { LoraCardData } from '../api/types';
+import type { ListedLora } from '../api/schema';
 import { Icon } from './icon';
 
 interface Props {
-  lora: LoraCardData;
+  lora: ListedLora;
   /** Whether the prompt holds its tag. */
   isActive: boolean;
   onToggle: () => void;

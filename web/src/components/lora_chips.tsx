@@ -1,16 +1,20 @@
 import { useState } from 'preact/hooks';
-import type { LoraCardData } from '../api/types';
+import type { ListedLora } from '../api/schema';
 import { findLora } from '../lib/collection';
+import { loraWeight } from '../lib/fields';
 import { loraTags, removeLora, replaceTag } from '../lib/prompt';
 import type { LoraTag } from '../lib/prompt';
 import { Slider } from './fields';
 import { Icon } from './icon';
 
+/** The usual weights; others can be typed. */
+const WEIGHT = { ...loraWeight(), from: -1, to: 2, step: 0.05 };
+
 interface Props {
   prompt: string;
   onPrompt: (prompt: string) => void;
   /** null while the collection is not known: then nothing is called missing. */
-  loras: LoraCardData[] | null;
+  loras: ListedLora[] | null;
 }
 
 /** The LoRAs of the prompt, each with its weight under the finger. */
@@ -35,7 +39,7 @@ export function LoraChips({ prompt, onPrompt, loras }: Props) {
 
 interface ChipProps {
   tag: LoraTag;
-  lora: LoraCardData | undefined;
+  lora: ListedLora | undefined;
   isMissing: boolean;
   onChange: (change: Partial<LoraTag>) => void;
   onRemove: () => void;
@@ -59,18 +63,18 @@ function Chip({ tag, lora, isMissing, onChange, onRemove }: ChipProps) {
       {isMissing && <p class="chip-wrong"><Icon name="warning" /> No LoRA with this name in the collection.</p>}
       {lora && !lora.fits && <p class="chip-wrong"><Icon name="warning" /> {lora.fits_reason}</p>}
       {!isSplit && (
-        <Slider label="Weight" value={tag.te} min={-1} max={2} step={0.05} onChange={(w) => onChange({ te: w, unet: w })} />
+        <Slider label="Weight" value={tag.te} field={WEIGHT} onChange={(w) => onChange({ te: w, unet: w })} />
       )}
       {isSplit && (
         <>
-          <Slider label="U-Net" value={tag.unet} min={-1} max={2} step={0.05} onChange={(unet) => onChange({ unet })} />
-          <Slider label="Text encoder" value={tag.te} min={-1} max={2} step={0.05} onChange={(te) => onChange({ te })} />
+          <Slider label="U-Net" value={tag.unet} field={WEIGHT} onChange={(unet) => onChange({ unet })} />
+          <Slider label="Text encoder" value={tag.te} field={WEIGHT} onChange={(te) => onChange({ te })} />
           <Slider
-            label="Start, % of the steps" value={Math.round((tag.start ?? 0) * 100)} min={0} max={95} step={5}
+            label="Start, % of the steps" value={Math.round((tag.start ?? 0) * 100)} field={{ min: 0, max: 95, step: 5 }}
             onChange={(v) => onChange({ start: v === 0 ? null : v / 100 })}
           />
           <Slider
-            label="Stop, % of the steps" value={Math.round((tag.stop ?? 1) * 100)} min={5} max={100} step={5}
+            label="Stop, % of the steps" value={Math.round((tag.stop ?? 1) * 100)} field={{ min: 5, max: 100, step: 5 }}
             onChange={(v) => onChange({ stop: v === 100 ? null : v / 100 })}
           />
         </>

@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { LoraCardData, LoraDetail } from '../api/types';
+import type { ListedLora, LoraDetail } from '../api/schema';
 import { loadLoras, sentence } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
 import { useDraft } from '../lib/drafts';
+import { loraWeight } from '../lib/fields';
 import { change, form } from '../lib/form';
 import { TYPES } from '../lib/lora_filter';
 import { mentions } from '../lib/prompt';
@@ -15,7 +16,7 @@ import { PreviewChoice } from './preview_choice';
 import { Failed, Loading } from './states';
 
 /** Everything about one LoRA; its note, type and rating can be changed. */
-export function LoraPanel({ card, onClose }: { card: LoraCardData; onClose: () => void }) {
+export function LoraPanel({ card, onClose }: { card: ListedLora; onClose: () => void }) {
   const [loaded, setLoaded] = useState<Loaded<LoraDetail>>({ state: 'loading' });
   const [wrong, setWrong] = useState('');
   const [saved, setSaved] = useState('');
@@ -30,7 +31,7 @@ export function LoraPanel({ card, onClose }: { card: LoraCardData; onClose: () =
     void load();
     heading.current?.focus();
   }, []);
-  const edit = async (part: Record<string, unknown>) => {
+  const edit = async (part: Parameters<typeof api.editLora>[1]) => {
     try {
       await api.editLora(card.relative, part);
       setWrong('');
@@ -75,7 +76,7 @@ export function LoraPanel({ card, onClose }: { card: LoraCardData; onClose: () =
           <div class="pair">
             <Select label="Type" value={detail.type ?? ''} onChange={(type) => void edit({ type })}
               choices={[{ value: '', label: 'Unset' }, ...TYPES]} />
-            <NumberField label="Preferred weight" value={detail.preferred_weight || 1} min={-10} max={10} step={0.05}
+            <NumberField label="Preferred weight" value={detail.preferred_weight || 1} field={{ ...loraWeight(), step: 0.05 }}
               onChange={(preferred_weight) => void edit({ preferred_weight })} />
           </div>
           <Labels key={detail.labels.join()} place={card.relative} labels={detail.labels} onSave={(tags) => void edit({ tags })} />

@@ -6,16 +6,16 @@ import { useLoraSearch } from '../lib/lora_search';
 import { addLora, loraTags, removeLora } from '../lib/prompt';
 import { go, routeUrl } from '../lib/route';
 import { useStore } from '../lib/store';
-import type { LoraCardData } from '../api/types';
+import type { ListedLora } from '../api/schema';
 import { Icon } from './icon';
 import { LoraCard } from './lora_card';
 import { Empty, Failed, Loading } from './states';
 
 /** Puts a LoRA into the prompt of Create's form, or takes it out again. */
-export function useLoraToggle(): { isActive: (lora: LoraCardData) => boolean; toggle: (lora: LoraCardData) => void } {
+export function useLoraToggle(): { isActive: (lora: ListedLora) => boolean; toggle: (lora: ListedLora) => void } {
   const { prompt } = useStore(form);
   const names = new Set(loraTags(prompt).map((tag) => tag.name));
-  const isActive = (lora: LoraCardData) => names.has(lora.tag_name) || names.has(lora.alias);
+  const isActive = (lora: ListedLora) => names.has(lora.tag_name) || names.has(lora.alias);
   return {
     isActive,
     toggle: (lora) => {

@@ -165,7 +165,7 @@ export function MaskEditor({ image, mask, onMask }: Props) {
         )}
       </div>
       <p class="unseen" aria-live="polite">{message}</p>
-      <Slider label="Brush size, % of the image" value={brush} min={2} max={60} onChange={setBrush} />
+      <Slider label="Brush size, % of the image" value={brush} field={{ min: 2, max: 60, step: 1 }} onChange={setBrush} />
       <div class="row">
         <button type="button" class="small" aria-pressed={isErasing} onClick={() => setErasing(!isErasing)}>Erase</button>
         <button type="button" class="small" onClick={undo}>Undo</button>

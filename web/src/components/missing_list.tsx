@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { MissingFile } from '../api/types';
+import type { MissingFile } from '../api/schema';
 import { loras, ready, sentence } from '../lib/collection';
 import { useStore } from '../lib/store';
 import { Icon } from './icon';

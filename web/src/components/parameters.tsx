@@ -1,6 +1,8 @@
 import { useState } from 'preact/hooks';
+import type { Img2imgRequest } from '../api/schema';
 import { checkpointName, choices, ready, sentence, setOptions } from '../lib/collection';
-import { change } from '../lib/form';
+import { imageField, textField } from '../lib/fields';
+import { DEFAULTS, change } from '../lib/form';
 import type { Form } from '../lib/form';
 import { useStore } from '../lib/store';
 import { Check, NumberField, Select, Slider } from './fields';
@@ -14,7 +16,7 @@ export function ModelChoice() {
   const all = ready(useStore(choices));
   const [busy, setBusy] = useState(false);
   const [wrong, setWrong] = useState('');
-  const set = async (options: Record<string, unknown>) => {
+  const set = async (options: Parameters<typeof setOptions>[0]) => {
     setBusy(true);
     try {
       await setOptions(options);
@@ -43,6 +45,9 @@ export function ModelChoice() {
   );
 }
 
+/** The choices of a field for whose numbers A1111 has words. */
+const numbered = (name: keyof Img2imgRequest) => imageField(name).labels.map((label, i) => ({ value: String(i), label }));
+
 /** A1111's parameters; the rarer ones behind folds. */
 export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: Axis, z: Axis) => Promise<string> }) {
   const all = ready(useStore(choices));
@@ -53,23 +58,23 @@ export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: 
     <div class="parameters">
       {hasModels && <ModelChoice />}
       <div class="pair">
-        <NumberField label="Width" value={form.width} min={64} max={4096} step={8} onChange={(width) => change({ width })} />
-        <NumberField label="Height" value={form.height} min={64} max={4096} step={8} onChange={(height) => change({ height })}>
+        <NumberField label="Width" value={form.width} field={textField('width')} onChange={(width) => change({ width })} />
+        <NumberField label="Height" value={form.height} field={textField('height')} onChange={(height) => change({ height })}>
           <button type="button" class="icon-button" aria-label="Swap width and height" title="Swap width and height"
             onClick={() => change({ width: form.height, height: form.width })}>
             <Icon name="swap" />
           </button>
         </NumberField>
       </div>
-      <Slider label="Sampling steps" value={form.steps} min={1} max={150} onChange={(steps) => change({ steps })} />
-      <Slider label="CFG Scale" value={form.cfg_scale} min={1} max={30} step={0.5} onChange={(cfg_scale) => change({ cfg_scale })} />
+      <Slider label="Sampling steps" value={form.steps} field={textField('steps')} onChange={(steps) => change({ steps })} />
+      <Slider label="CFG Scale" value={form.cfg_scale} field={textField('cfg_scale')} onChange={(cfg_scale) => change({ cfg_scale })} />
       {isImage && (
-        <Slider label="Denoising strength" value={form.denoising_strength} min={0} max={1} step={0.01}
+        <Slider label="Denoising strength" value={form.denoising_strength} field={textField('denoising_strength')}
           onChange={(denoising_strength) => change({ denoising_strength })} />
       )}
       <div class="pair">
-        <NumberField label="Seed" value={form.seed} min={-1} max={4294967295} onChange={(seed) => change({ seed })}>
-          <button type="button" class="icon-button" aria-label="Random seed" title="Random seed" onClick={() => change({ seed: -1 })}>
+        <NumberField label="Seed" value={form.seed} field={textField('seed')} onChange={(seed) => change({ seed })}>
+          <button type="button" class="icon-button" aria-label="Random seed" title="Random seed" onClick={() => change({ seed: DEFAULTS.seed })}>
             <Icon name="dice" />
           </button>
         </NumberField>
@@ -77,23 +82,22 @@ export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: 
           onChange={(sampler_name) => change({ sampler_name })} />
       </div>
       <div class="pair">
-        <NumberField label="Batch count" value={form.n_iter} min={1} max={1000} onChange={(n_iter) => change({ n_iter })} />
-        <NumberField label="Batch size" value={form.batch_size} min={1} max={64} onChange={(batch_size) => change({ batch_size })} />
+        <NumberField label="Batch count" value={form.n_iter} field={textField('n_iter')} onChange={(n_iter) => change({ n_iter })} />
+        <NumberField label="Batch size" value={form.batch_size} field={textField('batch_size')} onChange={(batch_size) => change({ batch_size })} />
       </div>
       {form.mode === 'inpaint' && (
         <details open>
           <summary>Inpaint</summary>
           <div class="pair">
             <Select label="Masked content" value={String(form.inpainting_fill)}
-              choices={['fill', 'original', 'latent noise', 'latent nothing'].map((label, i) => ({ value: String(i), label }))}
+              choices={numbered('inpainting_fill')}
               onChange={(v) => change({ inpainting_fill: Number(v) })} />
-            <Select label="Inpaint area" value={form.inpaint_full_res ? 'masked' : 'whole'}
-              choices={[{ value: 'whole', label: 'Whole picture' }, { value: 'masked', label: 'Only masked' }]}
-              onChange={(v) => change({ inpaint_full_res: v === 'masked' })} />
+            <Select label="Inpaint area" value={form.inpaint_full_res ? '1' : '0'} choices={numbered('inpaint_full_res')}
+              onChange={(v) => change({ inpaint_full_res: v === '1' })} />
           </div>
-          <Slider label="Mask blur" value={form.mask_blur} min={0} max={64} onChange={(mask_blur) => change({ mask_blur })} />
+          <Slider label="Mask blur" value={form.mask_blur} field={imageField('mask_blur')} onChange={(mask_blur) => change({ mask_blur })} />
           {form.inpaint_full_res && (
-            <Slider label="Only masked padding, pixels" value={form.inpaint_full_res_padding} min={0} max={256} step={4}
+            <Slider label="Only masked padding, pixels" value={form.inpaint_full_res_padding} field={imageField('inpaint_full_res_padding')}
               onChange={(inpaint_full_res_padding) => change({ inpaint_full_res_padding })} />
           )}
           <Check label="Inpaint not masked" value={form.inpainting_mask_invert}
@@ -108,10 +112,10 @@ export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: 
             <>
               <Select label="Upscaler" value={form.hr_upscaler} choices={all?.upscalers ?? [form.hr_upscaler]}
                 onChange={(hr_upscaler) => change({ hr_upscaler })} />
-              <Slider label="Upscale by" value={form.hr_scale} min={1} max={4} step={0.05} onChange={(hr_scale) => change({ hr_scale })} />
-              <Slider label="Hires steps (0 = same as sampling steps)" value={form.hr_second_pass_steps} min={0} max={150}
+              <Slider label="Upscale by" value={form.hr_scale} field={textField('hr_scale')} onChange={(hr_scale) => change({ hr_scale })} />
+              <Slider label="Hires steps (0 = same as sampling steps)" value={form.hr_second_pass_steps} field={textField('hr_second_pass_steps')}
                 onChange={(hr_second_pass_steps) => change({ hr_second_pass_steps })} />
-              <Slider label="Denoising strength" value={form.denoising_strength} min={0} max={1} step={0.01}
+              <Slider label="Denoising strength" value={form.denoising_strength} field={textField('denoising_strength')}
                 onChange={(denoising_strength) => change({ denoising_strength })} />
               <p class="hint">{Math.floor((form.width * form.hr_scale) / 8) * 8} × {Math.floor((form.height * form.hr_scale) / 8) * 8} pixels</p>
             </>
@@ -124,16 +128,16 @@ export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: 
         <div class="pair">
           <Select label="Schedule type" value={form.scheduler} choices={all?.schedulers ?? [form.scheduler]}
             onChange={(scheduler) => change({ scheduler })} />
-          <NumberField label="Clip skip" value={form.clip_skip} min={1} max={12} onChange={(clip_skip) => change({ clip_skip })} />
+          <NumberField label="Clip skip" value={form.clip_skip} field={textField('clip_skip')} onChange={(clip_skip) => change({ clip_skip })} />
         </div>
         {isImage && (
           <Select label="Resize mode" value={String(form.resize_mode)}
-            choices={['Just resize', 'Crop and resize', 'Resize and fill', 'Just resize (latent upscale)'].map((label, i) => ({ value: String(i), label }))}
+            choices={numbered('resize_mode')}
             onChange={(v) => change({ resize_mode: Number(v) })} />
         )}
         <div class="pair">
-          <NumberField label="Variation seed" value={form.subseed} min={-1} max={4294967295} onChange={(subseed) => change({ subseed })} />
-          <NumberField label="Variation strength" value={form.subseed_strength} min={0} max={1} step={0.05}
+          <NumberField label="Variation seed" value={form.subseed} field={textField('subseed')} onChange={(subseed) => change({ subseed })} />
+          <NumberField label="Variation strength" value={form.subseed_strength} field={textField('subseed_strength')}
             onChange={(subseed_strength) => change({ subseed_strength })} />
         </div>
         <Check label="Tiling (seamless edges)" value={form.tiling} onChange={(tiling) => change({ tiling })} />

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { LoraCardData, PictureParameters } from '../api/types';
+import type { ListedLora, PictureSettings } from '../api/schema';
 import { checkpointName, choices, findLora, loadLoras, loras, ready, sentence, shortName } from '../lib/collection';
 import type { Loaded } from '../lib/collection';
 import { changeWhole } from '../lib/prompt_undo';
@@ -29,7 +29,7 @@ interface Props {
 export function PictureDialog({ picture, name, onClose, children, onKey }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [url, setUrl] = useState(typeof picture === 'string' ? picture : '');
-  const [read, setRead] = useState<Loaded<PictureParameters>>({ state: 'loading' });
+  const [read, setRead] = useState<Loaded<PictureSettings>>({ state: 'loading' });
   const [message, setMessage] = useState('');
   const cards = ready(useStore(loras));
   useEffect(() => {
@@ -73,7 +73,7 @@ export function PictureDialog({ picture, name, onClose, children, onKey }: Props
       setRead({ state: 'failed', sentence: sentence(error) });
     }
   };
-  const asPreview = async (lora: LoraCardData) => {
+  const asPreview = async (lora: ListedLora) => {
     try {
       await api.setPreview(lora.relative, typeof picture === 'string' ? await (await fetch(picture)).blob() : picture);
       setMessage(`Set as preview of ${lora.name}.`);

@@ -1,13 +1,13 @@
 import { useRef, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { LoraCardData } from '../api/types';
+import type { ListedLora } from '../api/schema';
 import { sentence } from '../lib/collection';
 import { queue } from '../lib/queue';
 import { useStore } from '../lib/store';
 import { Failed } from './states';
 
 /** Gives a LoRA another preview: the last picture made, or a file. */
-export function PreviewChoice({ card, onChanged }: { card: LoraCardData; onChanged: () => Promise<void> }) {
+export function PreviewChoice({ card, onChanged }: { card: ListedLora; onChanged: () => Promise<void> }) {
   const chooser = useRef<HTMLInputElement>(null);
   const [wrong, setWrong] = useState('');
   const last = useStore(queue).jobs.find((job) => (job.kind === 'txt2img' || job.kind === 'img2img') && job.state === 'completed' && job.pictures > 0);

@@ -1,6 +1,6 @@
 import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, api } from '../api/client';
-import type { PromptExplanation } from '../api/types';
+import type { PromptTokens } from '../api/schema';
 import { change } from '../lib/form';
 import { difference } from '../lib/history';
 import { changeWeight, complete, mistakes, pieces, wordBefore } from '../lib/prompt';
@@ -186,8 +186,8 @@ export function PromptBox({ label, field, value, completions, placeholder, rows,
 }
 
 /** The number of tokens as the server counts them, a moment after writing; null while it is not known. */
-function useTokens(text: string): PromptExplanation | null {
-  const [count, setCount] = useState<PromptExplanation | null>(null);
+function useTokens(text: string): PromptTokens | null {
+  const [count, setCount] = useState<PromptTokens | null>(null);
   useEffect(() => {
     if (text.trim() === '') return setCount({ tokens: 0, limit: 75, warnings: [] });
     let isOld = false;

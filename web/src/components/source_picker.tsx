@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { sentence } from '../lib/collection';
 import { dropTarget } from '../lib/drop_target';
-import { change, form, source } from '../lib/form';
+import { DEFAULTS, change, form, source } from '../lib/form';
 import type { Form } from '../lib/form';
 import { dataUrl, formSize, pictureSize } from '../lib/picture_file';
 import { useStore } from '../lib/store';
@@ -13,7 +13,7 @@ export async function useAsSource(from: Blob | string, mode: Form['mode']): Prom
   const url = await dataUrl(from);
   const { width, height } = await pictureSize(url);
   source.set({ image: url, mask: '' });
-  const size = mode === 'extras' ? {} : formSize(width, height, Math.max(512, form.get().width, form.get().height));
+  const size = mode === 'extras' ? {} : formSize(width, height, Math.max(DEFAULTS.width, form.get().width, form.get().height));
   change({ mode, ...size });
 }
 

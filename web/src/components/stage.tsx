@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
-import { api } from '../api/client';
-import type { Job } from '../api/types';
+import { api, jobError } from '../api/client';
+import type { Job } from '../api/schema';
 import { sentence } from '../lib/collection';
 import { change } from '../lib/form';
 import type { Form } from '../lib/form';
@@ -40,7 +40,7 @@ export function Stage({ jobs, notes, shown, onShow }: Props) {
   return (
     <section class="stage" aria-label="Image">
       <p class="unseen" aria-live="polite">
-        {job?.state === 'completed' ? 'Image ready.' : job?.state === 'failed' ? `Failed: ${job.error}` : ''}
+        {job?.state === 'completed' ? 'Image ready.' : job?.state === 'failed' ? `Failed: ${jobError(job)}` : ''}
       </p>
       {!jobs.isLoaded && <Loading what="images" />}
       {jobs.isLoaded && !job && (
@@ -77,8 +77,8 @@ function Ended({ job, isGrouped }: { job: Job; isGrouped: boolean }) {
     setIndex(0);
     setCopied(false);
   }, [job.id]);
-  if (job.state === 'failed') return <Failed sentence={job.error ?? 'The job failed.'} />;
-  if (job.state === 'cancelled' && job.pictures === 0) return <Empty title="Cancelled">{job.error && !job.error.startsWith('cancelled') && <p>{job.error}</p>}</Empty>;
+  if (job.state === 'failed') return <Failed sentence={jobError(job) || 'The job failed.'} />;
+  if (job.state === 'cancelled' && job.pictures === 0) return <Empty title="Cancelled">{jobError(job) && !jobError(job).startsWith('cancelled') && <p>{jobError(job)}</p>}</Empty>;
   if (job.state === 'completed' && !job.has_result)
     return <Empty title="This result is no longer available"><p>Saved images are in <a href={routeUrl('results')}>Results</a>.</p></Empty>;
   const info = result.state === 'ready' ? result.value : null;

@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks';
-import type { Dataset } from '../api/types';
+import type { Dataset } from '../api/schema';
 import { shortName } from '../lib/collection';
-import { FIRST_PLAN, PRESETS, planFault, planWords, presetOf, replaceWords, triggerOf } from '../lib/training';
+import { trainingField, trainingPresets } from '../lib/fields';
+import { FIRST_PLAN, planFault, planWords, presetOf, replaceWords, sampleSteps, triggerOf } from '../lib/training';
 import type { Earlier, Plan } from '../lib/training';
 import { Check, NumberField, Select } from './fields';
 import { Failed } from './states';
@@ -29,6 +30,7 @@ export function TrainingForm({ plan, onPlan, set, checkpoint, isSmall, earlier, 
   const name = plan.output_name.trim();
   const destroys = replaceWords(name, earlier);
   const replaces = destroys !== '' && replaced === name;
+  const presets = trainingPresets();
   const preset = presetOf(plan);
   const fault = planFault(plan, set, checkpoint ?? '', earlier, replaces);
   const trigger = set ? triggerOf(set) : '';
@@ -53,29 +55,29 @@ export function TrainingForm({ plan, onPlan, set, checkpoint, isSmall, earlier, 
         <label for="train-name">LoRA name</label>
         <input id="train-name" type="text" maxLength={100} placeholder={`for example ${set?.name ?? 'my-cat'}`} value={plan.output_name} onInput={(e) => onPlan({ output_name: e.currentTarget.value })} />
       </div>
-      <Select label="Preset" value={preset} choices={[...Object.keys(PRESETS), ...(preset ? [] : [{ value: '', label: 'Custom' }])]}
-        onChange={(name) => PRESETS[name] && onPlan(PRESETS[name]!.is)} />
-      {preset && <p class="hint">{PRESETS[preset]!.help}</p>}
+      <Select label="Preset" value={preset} choices={[...presets.map((p) => p.name), ...(preset ? [] : [{ value: '', label: 'Custom' }])]}
+        onChange={(name) => onPlan((presets.find((p) => p.name === name)?.values ?? {}) as Partial<Plan>)} />
+      {preset && <p class="hint">{presets.find((p) => p.name === preset)?.help}</p>}
       <div class="pair">
-        <NumberField label="Steps" value={plan.max_train_steps} min={1} max={100000} onChange={(max_train_steps) => onPlan({ max_train_steps })} />
-        <NumberField label="Resolution" value={plan.resolution} min={64} max={1024} step={8} onChange={(resolution) => onPlan({ resolution })} />
+        <NumberField label="Steps" value={plan.max_train_steps} field={trainingField('max_train_steps')} onChange={(max_train_steps) => onPlan({ max_train_steps })} />
+        <NumberField label="Resolution" value={plan.resolution} field={trainingField('resolution')} onChange={(resolution) => onPlan({ resolution })} />
       </div>
       <details>
         <summary>More</summary>
         <div class="stack">
           <div class="pair">
-            <NumberField label="Learning rate" value={plan.learning_rate} min={0.0000001} max={1} step={0.0001} onChange={(learning_rate) => onPlan({ learning_rate })} />
-            <NumberField label="Batch size" value={plan.train_batch_size} min={1} max={32} onChange={(train_batch_size) => onPlan({ train_batch_size })} />
+            <NumberField label="Learning rate" value={plan.learning_rate} field={trainingField('learning_rate')} onChange={(learning_rate) => onPlan({ learning_rate })} />
+            <NumberField label="Batch size" value={plan.train_batch_size} field={trainingField('train_batch_size')} onChange={(train_batch_size) => onPlan({ train_batch_size })} />
           </div>
           <div class="pair">
-            <NumberField label="Rank" value={plan.network_dim} min={1} max={256} onChange={(network_dim) => onPlan({ network_dim })} />
-            <NumberField label="Alpha" value={plan.network_alpha} min={0.1} max={256} step={0.1} onChange={(network_alpha) => onPlan({ network_alpha })} />
+            <NumberField label="Rank" value={plan.network_dim} field={trainingField('network_dim')} onChange={(network_dim) => onPlan({ network_dim })} />
+            <NumberField label="Alpha" value={plan.network_alpha} field={trainingField('network_alpha')} onChange={(network_alpha) => onPlan({ network_alpha })} />
           </div>
           <Check label="Generate sample images during training" value={plan.sample_every_n_steps > 0}
-            onChange={(yes) => onPlan({ sample_every_n_steps: yes ? Math.max(1, Math.round(plan.max_train_steps / 4)) : 0 })} />
+            onChange={(yes) => onPlan({ sample_every_n_steps: yes ? sampleSteps(plan.max_train_steps) : 0 })} />
           {plan.sample_every_n_steps > 0 && (
             <>
-              <NumberField label="Sample every N steps" value={plan.sample_every_n_steps} min={1} max={100000}
+              <NumberField label="Sample every N steps" value={plan.sample_every_n_steps} field={{ ...trainingField('sample_every_n_steps'), min: 1 }}
                 onChange={(sample_every_n_steps) => onPlan({ sample_every_n_steps })} />
               <div class="field">
                 <label for="train-samples">Sample prompts, one per line</label>

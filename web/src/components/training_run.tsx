@@ -1,10 +1,11 @@
 import { useEffect, useState } from 'preact/hooks';
-import { api } from '../api/client';
-import type { Job, Training, TrainingDetail } from '../api/types';
+import { api, jobError } from '../api/client';
+import type { Job, Training, TrainingDetail } from '../api/schema';
 import { loadLoras, loras, ready, sentence } from '../lib/collection';
 import { isUnfinished, send, watchQueue } from '../lib/queue';
 import { useStore } from '../lib/store';
 import { isLive, resumeRequest } from '../lib/training';
+import type { Point } from '../lib/training';
 import { duration, percent } from '../lib/words';
 import { LossCurve } from './loss_curve';
 import { useLoraToggle } from './lora_sidebar';
@@ -68,7 +69,7 @@ export function TrainingRun({ training, job, onChanged }: Props) {
   const state = job?.state ?? training.state;
   const words = { queued: 'queued', running: 'running', completed: 'completed', failed: 'failed', cancelled: 'stopped' } as const;
   const isDone = state === 'completed';
-  const error = job?.state === 'failed' ? job.error : training.error;
+  const error = jobError(job?.state === 'failed' ? job : training);
   return (
     <article class="block run" aria-label={`Training of ${training.name}`}>
       <div class="run-head">
@@ -79,7 +80,7 @@ export function TrainingRun({ training, job, onChanged }: Props) {
       {isOn && <RunProgress job={job} />}
       {error && <Failed sentence={error} />}
       {!detail && <Loading what="loss curve" />}
-      {detail && (detail.losses.length > 0 || isOn) && <LossCurve points={detail.losses} steps={detail.steps} />}
+      {detail && (detail.losses.length > 0 || isOn) && <LossCurve points={detail.losses as Point[]} steps={detail.steps} />}
       {detail && detail.samples.length > 0 && (
         <ul class="samples" aria-label="Sample images">
           {detail.samples.map((sample) => (

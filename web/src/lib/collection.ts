@@ -1,6 +1,5 @@
 import { api } from '../api/client';
-import type { Style } from '../api/client';
-import type { Checkpoint, CheckpointList, LoraCardData } from '../api/types';
+import type { Checkpoint, CheckpointList, ListedLora, Style } from '../api/schema';
 import { createStore } from './store';
 
 /** A thing that is asked from the server: not here yet, here, or refused with a sentence. */
@@ -8,7 +7,7 @@ export type Loaded<T> = { state: 'loading' } | { state: 'ready'; value: T } | { 
 
 export const sentence = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
-export const loras = createStore<Loaded<LoraCardData[]>>({ state: 'loading' });
+export const loras = createStore<Loaded<ListedLora[]>>({ state: 'loading' });
 
 export async function loadLoras(): Promise<void> {
   try {
@@ -85,13 +84,13 @@ export async function rescanModels(): Promise<string> {
   return found.length > 0 ? `Found ${found.join(', ')}.` : 'No new checkpoints found.';
 }
 
-export async function setOptions(options: Record<string, unknown>): Promise<void> {
+export async function setOptions(options: Parameters<typeof api.setOptions>[0]): Promise<void> {
   await api.setOptions(options);
   await loadChoices();
 }
 
 /** The LoRA that a tag's name means: the one whose own tag says so, else by name, alias, or folder/name. */
-export function findLora(list: LoraCardData[], name: string): LoraCardData | undefined {
+export function findLora(list: ListedLora[], name: string): ListedLora | undefined {
   return list.find((l) => l.tag_name === name) ?? list.find((l) => l.name === name) ?? list.find((l) => l.alias === name || l.relative === name);
 }
 

@@ -1,79 +1,35 @@
-import type { CardSettings } from '../api/types';
+import type { CardSettings, ExtrasRequest, Img2imgRequest, Txt2imgRequest } from '../api/schema';
+import { firstValues, imageField, textField } from './fields';
 import { keep, readKept } from './kept';
 import { createStore } from './store';
 
-/** Everything that Create's form holds. Names and defaults are A1111's. */
-export interface Form {
+const OF_TEXT = [
+  'prompt', 'negative_prompt', 'styles', 'sampler_name', 'scheduler', 'steps', 'width', 'height', 'cfg_scale', 'seed', 'subseed', 'subseed_strength',
+  'n_iter', 'batch_size', 'clip_skip', 'tiling', 'enable_hr', 'hr_scale', 'hr_upscaler', 'hr_second_pass_steps', 'denoising_strength',
+] as const;
+const OF_IMAGE = ['resize_mode', 'mask_blur', 'inpainting_fill', 'inpaint_full_res', 'inpaint_full_res_padding'] as const;
+const OF_EXTRAS = ['upscaler_1', 'upscaling_resize', 'upscaler_2', 'extras_upscaler_2_visibility'] as const;
+type Values<R, K extends keyof R> = { [N in K]-?: NonNullable<R[N]> };
+
+/** Everything that Create's form holds: fields of the server's requests, and what is the page's own. */
+export interface Form
+  extends Values<Txt2imgRequest, (typeof OF_TEXT)[number]>, Values<Img2imgRequest, (typeof OF_IMAGE)[number]>,
+    Values<ExtrasRequest, (typeof OF_EXTRAS)[number]> {
   mode: 'txt2img' | 'img2img' | 'inpaint' | 'extras';
-  prompt: string;
-  negative_prompt: string;
-  styles: string[];
-  sampler_name: string;
-  scheduler: string;
-  steps: number;
-  width: number;
-  height: number;
-  cfg_scale: number;
-  seed: number;
-  subseed: number;
-  subseed_strength: number;
-  n_iter: number;
-  batch_size: number;
-  clip_skip: number;
-  tiling: boolean;
-  enable_hr: boolean;
-  hr_scale: number;
-  hr_upscaler: string;
-  hr_second_pass_steps: number;
-  denoising_strength: number;
-  resize_mode: number;
-  mask_blur: number;
-  inpainting_fill: number;
-  inpaint_full_res: boolean;
-  inpaint_full_res_padding: number;
   inpainting_mask_invert: boolean;
-  upscaler_1: string;
-  upscaling_resize: number;
-  upscaler_2: string;
-  extras_upscaler_2_visibility: number;
   compare: boolean;
 }
 
 export const DEFAULTS: Form = {
   mode: 'txt2img',
-  prompt: '',
-  negative_prompt: '',
-  styles: [],
-  sampler_name: 'DPM++ 2M',
-  scheduler: 'Automatic',
-  steps: 20,
-  width: 512,
-  height: 512,
-  cfg_scale: 7,
-  seed: -1,
-  subseed: -1,
-  subseed_strength: 0,
-  n_iter: 1,
-  batch_size: 1,
-  clip_skip: 1,
-  tiling: false,
-  enable_hr: false,
-  hr_scale: 2,
-  hr_upscaler: 'Latent',
-  hr_second_pass_steps: 0,
-  denoising_strength: 0.75,
-  resize_mode: 0,
-  mask_blur: 4,
-  inpainting_fill: 1,
-  inpaint_full_res: false,
-  inpaint_full_res_padding: 32,
-  inpainting_mask_invert: false,
-  upscaler_1: 'Lanczos',
-  upscaling_resize: 2,
-  upscaler_2: 'None',
-  extras_upscaler_2_visibility: 0,
   compare: false,
+  ...firstValues<Txt2imgRequest, (typeof OF_TEXT)[number]>('Txt2imgRequest', OF_TEXT),
+  ...firstValues<Img2imgRequest, (typeof OF_IMAGE)[number]>('Img2imgRequest', OF_IMAGE),
+  ...firstValues<ExtrasRequest, (typeof OF_EXTRAS)[number]>('ExtrasRequest', OF_EXTRAS),
+  inpainting_mask_invert: imageField('inpainting_mask_invert').standard === 1,
 };
+/** Between the two lies the size of a checkpoint without a card and that of the starter model. */
+const SMALL = (DEFAULTS.width * 2) / 3;
 
 /** The form as a checkpoint's card has it: what a newcomer with nothing but the starter model finds. With a LoRA in the
  * prompt the comparison shows what it does. */
@@ -85,7 +41,7 @@ const SD1_SETTINGS = (({ width, height, cfg_scale, sampler_name, scheduler }) =>
 /** The settings that a checkpoint asks for: its card's. One without a card is Stable Diffusion 1.x, and its own are offered
  * only where the form still has the small sizes of the starter model, at which it draws nothing good. */
 export function settingsFor(f: Form, card: CardSettings | null): CardSettings | null {
-  return card ?? (Math.max(f.width, f.height) < 320 ? SD1_SETTINGS : null);
+  return card ?? (Math.max(f.width, f.height) < SMALL ? SD1_SETTINGS : null);
 }
 
 /** Whether the form already has what a card says of sampler, size and guidance. */
@@ -113,8 +69,11 @@ const NO_SOURCE: Source = { image: '', mask: '' };
 export const source = createStore<Source>(readKept('source', NO_SOURCE, 'session'));
 source.subscribe(() => keep('source', source.get(), 'session'));
 
-/** The request that /v1/jobs takes for this form. */
-export function requestOf(f: Form, from: Source): { kind: 'txt2img' | 'img2img' | 'extras'; request: Record<string, unknown> } {
+/** An order for /v1/jobs. */
+export type Order =
+  | { kind: 'txt2img'; request: Txt2imgRequest } | { kind: 'img2img'; request: Img2imgRequest } | { kind: 'extras'; request: ExtrasRequest };
+
+export function requestOf(f: Form, from: Source): Order {
   if (f.mode === 'extras')
     return {
       kind: 'extras',
@@ -127,7 +86,7 @@ export function requestOf(f: Form, from: Source): { kind: 'txt2img' | 'img2img' 
         save_images: true,
       },
     };
-  const common: Record<string, unknown> = {
+  const common = {
     prompt: f.prompt,
     negative_prompt: f.negative_prompt,
     styles: f.styles,
@@ -145,33 +104,27 @@ export function requestOf(f: Form, from: Source): { kind: 'txt2img' | 'img2img' 
     save_images: true,
     send_images: true,
   };
-  if (f.subseed_strength > 0) Object.assign(common, { subseed: f.subseed, subseed_strength: f.subseed_strength });
+  const varied = f.subseed_strength > 0 ? { subseed: f.subseed, subseed_strength: f.subseed_strength } : {};
   if (f.mode === 'txt2img') {
-    if (f.enable_hr)
-      Object.assign(common, {
-        enable_hr: true,
-        hr_scale: f.hr_scale,
-        hr_upscaler: f.hr_upscaler,
-        hr_second_pass_steps: f.hr_second_pass_steps,
-        denoising_strength: f.denoising_strength,
-      });
-    return { kind: 'txt2img', request: common };
+    const hires = {
+      enable_hr: true,
+      hr_scale: f.hr_scale,
+      hr_upscaler: f.hr_upscaler,
+      hr_second_pass_steps: f.hr_second_pass_steps,
+      denoising_strength: f.denoising_strength,
+    };
+    return { kind: 'txt2img', request: { ...common, ...varied, ...(f.enable_hr ? hires : {}) } };
   }
-  Object.assign(common, {
-    init_images: [from.image],
-    denoising_strength: f.denoising_strength,
-    resize_mode: f.resize_mode,
-  });
-  if (f.mode === 'inpaint')
-    Object.assign(common, {
-      mask: from.mask,
-      mask_blur: f.mask_blur,
-      inpainting_fill: f.inpainting_fill,
-      inpaint_full_res: f.inpaint_full_res,
-      inpaint_full_res_padding: f.inpaint_full_res_padding,
-      inpainting_mask_invert: f.inpainting_mask_invert ? 1 : 0,
-    });
-  return { kind: 'img2img', request: common };
+  const masked = {
+    mask: from.mask,
+    mask_blur: f.mask_blur,
+    inpainting_fill: f.inpainting_fill,
+    inpaint_full_res: f.inpaint_full_res,
+    inpaint_full_res_padding: f.inpaint_full_res_padding,
+    inpainting_mask_invert: f.inpainting_mask_invert ? 1 : 0,
+  };
+  const image = { init_images: [from.image], denoising_strength: f.denoising_strength, resize_mode: f.resize_mode };
+  return { kind: 'img2img', request: { ...common, ...varied, ...image, ...(f.mode === 'inpaint' ? masked : {}) } };
 }
 
 /** What the form can choose from by name. */
@@ -201,7 +154,8 @@ export function fault(f: Form, from: Source): string | null {
   if (f.mode !== 'txt2img' && !from.image) return f.mode === 'extras' ? 'Choose an image to upscale.' : 'Choose an input image.';
   if (f.mode === 'extras') return f.upscaler_1 === 'None' ? 'Choose an upscaler.' : null;
   if (f.mode === 'inpaint' && !from.mask) return 'Paint the area you want redrawn.';
-  if (f.width < 64 || f.height < 64) return 'Width and height must be at least 64.';
+  const least = textField('width').min;
+  if (f.width < least || f.height < least) return `Width and height must be at least ${least}.`;
   return null;
 }
 

@@ -1,3 +1,5 @@
+import type { Routes } from '../api/schema';
+
 export const TYPES = ['character', 'style', 'concept', 'pose', 'clothing', 'object'] as const;
 
 /** What the collection page asks for; '' and 0 mean all. */
@@ -19,15 +21,15 @@ export const NO_FILTER: LoraFilter = { text: '', type: '', base_model: '', tag: 
 export const isFiltered = (f: LoraFilter) => Boolean(f.text.trim() || f.type || f.base_model || f.tag || f.folder || f.rating || f.onlyFitting);
 
 /** The filter as the server takes it. */
-export function loraQuery(f: LoraFilter, checkpoint: string): URLSearchParams {
-  const query = new URLSearchParams();
-  const put = (name: string, value: string) => value && query.set(name, value);
+export function loraQuery(f: LoraFilter, checkpoint: string): Routes['GET /v1/loras']['query'] {
+  const query: Routes['GET /v1/loras']['query'] = {};
+  const put = (name: 'q' | 'type' | 'base_model' | 'tag' | 'folder' | 'fits' | 'sort', value: string) => value && (query[name] = value);
   put('q', f.text.trim());
   put('type', f.type);
   put('base_model', f.base_model);
   put('tag', f.tag);
   put('folder', f.folder);
-  put('rating', f.rating ? String(f.rating) : '');
+  if (f.rating) query.rating = f.rating;
   put('fits', f.onlyFitting ? checkpoint : '');
   // With words the best hits come first, unless another order is chosen.
   put('sort', f.sort === 'name' && f.text.trim() ? '' : f.sort);

@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { LoraCardData } from '../api/types';
+import type { ListedLora } from '../api/schema';
 import { sentence } from './collection';
 import type { Loaded } from './collection';
 import { NO_FILTER, loraQuery } from './lora_filter';
@@ -13,15 +13,16 @@ const PAUSE = 150;
  * The cards that a filter leaves, and where no LoRA has the words that were written, the words that were looked for instead. The server searches; the page has all cards already and needs only their order. While
  * an answer is awaited the last one stays.
  */
-export function useLoraSearch(filter: LoraFilter, checkpoint: string, cards: LoraCardData[] | null): { list: Loaded<LoraCardData[]>; near: string[] } {
-  const query = loraQuery(filter, checkpoint).toString();
-  const isPlain = query === loraQuery(NO_FILTER, '').toString();
+export function useLoraSearch(filter: LoraFilter, checkpoint: string, cards: ListedLora[] | null): { list: Loaded<ListedLora[]>; near: string[] } {
+  // As text, so that an equal query is the same one.
+  const query = JSON.stringify(loraQuery(filter, checkpoint));
+  const isPlain = query === JSON.stringify(loraQuery(NO_FILTER, ''));
   const [found, setFound] = useState<Loaded<{ places: string[]; near: string[] }>>({ state: 'loading' });
   useEffect(() => {
     if (isPlain || !cards) return;
     let isOld = false;
     const timer = setTimeout(() => {
-      api.findLoras(new URLSearchParams(query)).then(
+      api.findLoras(JSON.parse(query) as ReturnType<typeof loraQuery>).then(
         ({ loras, near }) => !isOld && setFound({ state: 'ready', value: { places: loras.map((lora) => lora.relative), near } }),
         (error: unknown) => !isOld && setFound({ state: 'failed', sentence: sentence(error) }),
       );

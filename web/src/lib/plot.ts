@@ -1,3 +1,5 @@
+import { loraWeight, textField } from './fields';
+import type { Field } from './fields';
 import type { Form } from './form';
 import { loraTags, removeLora, replaceTag } from './prompt';
 
@@ -22,9 +24,10 @@ interface Known {
   schedulers: readonly string[];
 }
 
-const LIMITS: Partial<Record<AxisName, { least: number; most: number; whole?: true }>> = {
-  Seed: { least: -1, most: 4294967295, whole: true }, Steps: { least: 1, most: 1000, whole: true }, 'CFG Scale': { least: 0, most: 100 },
-  'LoRA weight': { least: -10, most: 10 }, Denoising: { least: 0, most: 1 }, 'Clip skip': { least: 1, most: 12, whole: true },
+/** The field whose range an axis has, and whether its values are integers. */
+const FIELDS: Partial<Record<AxisName, { of: () => Field; whole?: true }>> = {
+  Seed: { of: () => textField('seed'), whole: true }, Steps: { of: () => textField('steps'), whole: true }, 'CFG Scale': { of: () => textField('cfg_scale') },
+  'LoRA weight': { of: loraWeight }, Denoising: { of: () => textField('denoising_strength') }, 'Clip skip': { of: () => textField('clip_skip'), whole: true },
 };
 
 /** All that is wrong with an axis, one sentence each, before anything is drawn. */
@@ -42,13 +45,15 @@ export function axisFaults(axis: Axis, known: Known): string[] {
     return wrong.length > 0 ? [`Unknown ${axis.name.toLowerCase()}: ${list(wrong)}.`] : [];
   }
   if (axis.name === 'Size') {
-    const wrong = values.filter((value) => value.split('x').some((side) => Number(side) < 64 || Number(side) > 4096));
-    return wrong.length > 0 ? [`Size ${list(wrong)}: width and height must be 64 to 4096.`] : [];
+    const { min, max } = textField('width');
+    const wrong = values.filter((value) => value.split('x').some((side) => Number(side) < min || Number(side) > max));
+    return wrong.length > 0 ? [`Size ${list(wrong)}: width and height must be ${min} to ${max}.`] : [];
   }
-  const limits = LIMITS[axis.name];
+  const limits = FIELDS[axis.name];
   if (!limits) return [];
-  const wrong = values.filter((value) => Number(value) < limits.least || Number(value) > limits.most || (limits.whole && !Number.isInteger(Number(value))));
-  return wrong.length > 0 ? [`${axis.name}: ${list(wrong.slice(0, 5))} must be ${limits.whole ? 'an integer ' : ''}from ${limits.least} to ${limits.most}.`] : [];
+  const { min, max } = limits.of();
+  const wrong = values.filter((value) => Number(value) < min || Number(value) > max || (limits.whole && !Number.isInteger(Number(value))));
+  return wrong.length > 0 ? [`${axis.name}: ${list(wrong.slice(0, 5))} must be ${limits.whole ? 'an integer ' : ''}from ${min} to ${max}.`] : [];
 }
 
 /**
@@ -135,7 +140,7 @@ export function withValue(form: Form, name: AxisName, value: string, first: stri
     case 'LoRA weight': return { ...form, prompt: withWeights(form.prompt, number) };
     case 'LoRA on/off': return value === 'with LoRA' ? form : { ...form, prompt: withoutLoras(form.prompt) };
     case 'Size': {
-      const [width = 512, height = 512] = value.split('x').map(Number);
+      const [width, height] = value.split('x').map(Number) as [number, number];
       return { ...form, width, height };
     }
   }

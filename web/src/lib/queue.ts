@@ -1,5 +1,5 @@
 import { ApiError, api } from '../api/client';
-import type { Job } from '../api/types';
+import type { Job } from '../api/schema';
 import { keep, readKept } from './kept';
 import { createStore } from './store';
 
@@ -64,7 +64,7 @@ export async function watchQueue(): Promise<void> {
 }
 
 /** Puts a job into the server's queue. Throws ApiError. */
-export async function send(kind: Job['kind'], request: Record<string, unknown>, note: Sent): Promise<Job> {
+export async function send(kind: Job['kind'], request: Parameters<typeof api.submit>[1], note: Sent): Promise<Job> {
   const key = `page-${Date.now()}-${Math.random().toString(36).slice(2)}`;
   const job = await api.submit(kind, request, key);
   sent.set((old) => ({ ...old, [job.id]: note }));

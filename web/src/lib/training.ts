@@ -1,44 +1,38 @@
-import type { Dataset, DatasetPicture, Training } from '../api/types';
+import type { Dataset, DatasetPicture, Training, TrainingRequest } from '../api/schema';
+import { firstValues, trainingField, trainingPresets } from './fields';
+
+const NUMBERS = ['network_dim', 'network_alpha', 'max_train_steps', 'learning_rate', 'train_batch_size'] as const;
 
 /** What a person decides about a training. Names are kohya's. */
-export interface Plan {
+export interface Plan extends Record<(typeof NUMBERS)[number], number> {
   output_name: string;
-  network_dim: number;
-  network_alpha: number;
-  max_train_steps: number;
-  learning_rate: number;
   resolution: number;
-  train_batch_size: number;
   /** One a line; '' means the trigger words. */
   sample_prompts: string;
   /** 0: none. */
   sample_every_n_steps: number;
 }
 
-type Preset = Pick<Plan, 'network_dim' | 'network_alpha' | 'max_train_steps' | 'learning_rate'>;
+/** After how many steps sample images are generated, where nobody said. */
+export function sampleSteps(steps: number): number {
+  return Math.max(1, Math.round(steps / 4));
+}
 
-export const PRESETS: Record<string, { is: Preset; help: string }> = {
-  'Character or object': {
-    is: { network_dim: 8, network_alpha: 4, max_train_steps: 800, learning_rate: 0.0005 },
-    help: 'A person, character or object. 10 to 30 images.',
-  },
-  Style: {
-    is: { network_dim: 16, network_alpha: 8, max_train_steps: 1500, learning_rate: 0.0003 },
-    help: 'An art style. 20 or more images of different subjects.',
-  },
-  'Quick test': {
-    is: { network_dim: 4, network_alpha: 2, max_train_steps: 100, learning_rate: 0.001 },
-    help: 'A short run to check that everything works.',
-  },
-};
-
+/** What a new form has: the server's first preset, and sample images four times on the way. */
 export const FIRST_PLAN: Plan = {
-  output_name: '', ...PRESETS['Character or object']!.is, resolution: 512, train_batch_size: 1, sample_prompts: '', sample_every_n_steps: 200,
+  ...firstValues<TrainingRequest, (typeof NUMBERS)[number]>('TrainingRequest', NUMBERS),
+  // Width and height; the form has one side for both.
+  resolution: parseInt(String(trainingField('resolution').standard), 10),
+  output_name: '', sample_prompts: '', sample_every_n_steps: 0,
 };
+FIRST_PLAN.sample_every_n_steps = sampleSteps(FIRST_PLAN.max_train_steps);
+
+/** Whether a size is one for the starter model, on which other checkpoints learn nothing good. */
+export const isSmallSize = (resolution: number) => resolution <= FIRST_PLAN.resolution / 2;
 
 /** The preset that the plan follows, '' when it has values of its own. */
 export const presetOf = (plan: Plan): string =>
-  Object.entries(PRESETS).find(([, { is }]) => Object.entries(is).every(([key, value]) => plan[key as keyof Plan] === value))?.[0] ?? '';
+  trainingPresets().find(({ values }) => Object.entries(values).every(([key, value]) => plan[key as keyof Plan] === value))?.name ?? '';
 
 /** The trigger words of all folders of a set, as the trainer joins them. */
 export const triggerOf = (set: Dataset): string => [...new Set(set.folders.map((f) => f.trigger).filter(Boolean))].join(', ');
@@ -65,7 +59,7 @@ export const replaceWords = (name: string, { hasLora, resumeStep }: Earlier): st
   : resumeStep !== null ? `Discard the run of “${name}” stopped at step ${resumeStep}` : '';
 
 /** The request that /v1/jobs takes, with kohya's option names. `replaces`: what an earlier training of the name left may go. */
-export function trainRequest(plan: Plan, set: Dataset, checkpoint: string, replaces = false): Record<string, unknown> {
+export function trainRequest(plan: Plan, set: Dataset, checkpoint: string, replaces = false): TrainingRequest {
   const { sample_prompts, sample_every_n_steps, resolution, ...rest } = plan;
   const prompts = sample_prompts.trim() || triggerOf(set);
   return {
@@ -80,7 +74,7 @@ export function trainRequest(plan: Plan, set: Dataset, checkpoint: string, repla
 }
 
 /** The request that resumes a stopped run: the same, also where it replaces a finished LoRA. */
-export const resumeRequest = (training: Training): Record<string, unknown> => ({ ...training.request, ...(training.request['fresh'] ? { resume: true } : {}) });
+export const resumeRequest = (training: Training): TrainingRequest => ({ ...training.request, ...(training.request.fresh ? { resume: true } : {}) });
 
 /** What must be put right before the training, as a sentence; null when nothing. */
 export function planFault(plan: Plan, set: Dataset | null, checkpoint: string, earlier: Earlier = { hasLora: false, resumeStep: null }, replaces = false): string | null {

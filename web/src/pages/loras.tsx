@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { LoraFacets } from '../api/types';
+import type { LoraFacets } from '../api/schema';
 import { CardGrid } from '../components/card_grid';
 import { DuplicatesView } from '../components/duplicates_view';
 import { Check, Select } from '../components/fields';

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { api } from '../api/client';
-import type { OutputFile } from '../api/types';
+import type { OutputFile } from '../api/schema';
 import { Compare } from '../components/compare';
 import { PictureDialog } from '../components/picture_dialog';
 import { Empty, Failed, Loading } from '../components/states';

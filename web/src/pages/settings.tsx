@@ -4,10 +4,13 @@ import { ModelChoice } from '../components/parameters';
 import { Check, NumberField, Segments, Select } from '../components/fields';
 import { Failed, Loading } from '../components/states';
 import { choices, loadChoices, rescanModels, sentence, setOptions } from '../lib/collection';
+import { bodyField } from '../lib/fields';
 import { THEMES, theme } from '../lib/theme';
 import type { Theme } from '../lib/theme';
 import { useStore } from '../lib/store';
 import { bytes } from '../lib/words';
+
+const QUALITY = bodyField('POST /sdapi/v1/options', 'jpeg_quality');
 
 /** Looks of the page, the model, and the server's options that a person changes. */
 export function SettingsPage() {
@@ -24,7 +27,7 @@ export function SettingsPage() {
     void look_at_memory();
     api.health().then((h) => setVersion(h.version), () => setVersion(''));
   }, []);
-  const set = async (options: Record<string, unknown>, at = 'pictures') => {
+  const set = async (options: Parameters<typeof setOptions>[0], at = 'pictures') => {
     try {
       await setOptions(options);
       setWrong({ at: '', text: '' });
@@ -62,7 +65,7 @@ export function SettingsPage() {
             <h2>Saved images</h2>
             <div class="pair">
               <Select label="File format" value={text('samples_format')} choices={['png', 'jpg', 'webp']} onChange={(v) => void set({ samples_format: v })} />
-              <NumberField label="JPEG/WebP quality" value={Number(text('jpeg_quality')) || 80} min={1} max={100} onChange={(v) => void set({ jpeg_quality: v })} />
+              <NumberField label="JPEG/WebP quality" value={Number(text('jpeg_quality')) || Number(QUALITY.standard)} field={QUALITY} onChange={(v) => void set({ jpeg_quality: v })} />
             </div>
             <Check label="Save generation parameters in the image metadata" value={flag('enable_pnginfo')} onChange={(v) => void set({ enable_pnginfo: v })} />
             <Check label="Save generation parameters in a text file as well" value={flag('save_txt')} onChange={(v) => void set({ save_txt: v })} />

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
-import { ApiError, api } from '../api/client';
-import type { Dataset, DatasetSummary, Training } from '../api/types';
+import { ApiError, api, jobError } from '../api/client';
+import type { Dataset, DatasetSummary, Training } from '../api/schema';
 import { DatasetChooser } from '../components/dataset_chooser';
 import { DatasetView } from '../components/dataset_view';
 import { Failed, Loading } from '../components/states';
@@ -13,7 +13,7 @@ import { readKept } from '../lib/kept';
 import { isUnfinished, queue, send } from '../lib/queue';
 import { go, route } from '../lib/route';
 import { useStore } from '../lib/store';
-import { FIRST_PLAN, trainRequest } from '../lib/training';
+import { FIRST_PLAN, isSmallSize, trainRequest } from '../lib/training';
 import type { Earlier, Plan } from '../lib/training';
 
 /** A set of pictures on one side; how to learn from it, and what became of it, on the other. */
@@ -66,7 +66,8 @@ export function TrainPage() {
   }, [item, plan.resolution, jobs.isOnline]);
   useEffect(() => {
     // The starter model draws small pictures; larger ones would only cost time.
-    if (takenCheckpoint(all)?.is_starter && readKept('plan', null) === null) change({ resolution: 128 });
+    const model = takenCheckpoint(all);
+    if (model?.is_starter && model.card.settings?.width && readKept('plan', null) === null) change({ resolution: model.card.settings.width });
   }, [all]);
 
   const checkpoint = checkpointName(all);
@@ -94,7 +95,7 @@ export function TrainPage() {
     }
   };
   const newest = trainJobs[0];
-  const lost = newest?.state === 'failed' && trainings.state === 'ready' && !runs.some((run) => run.job === newest.id) ? newest.error : null;
+  const lost = newest?.state === 'failed' && trainings.state === 'ready' && !runs.some((run) => run.job === newest.id) ? jobError(newest) : '';
   // A job that still waits has left nothing behind yet.
   const waiting = trainJobs.filter((job) => job.state === 'queued' && !runs.some((run) => run.job === job.id));
 
@@ -139,10 +140,10 @@ export function TrainPage() {
         {waiting.length > 0 && <p class="hint" role="status">{waiting.length === 1 ? 'One training run is' : `${waiting.length} training runs are`} queued behind other jobs.</p>}
         <TrainingForm
           plan={plan} onPlan={change} set={chosen} checkpoint={all && checkpoint} earlier={earlier}
-          isSmall={takenCheckpoint(all)?.is_starter === false && plan.resolution < 256}
+          isSmall={takenCheckpoint(all)?.is_starter === false && isSmallSize(plan.resolution)}
           onStart={start}
         />
-        {(wrong || lost) && <Failed sentence={wrong || lost || ''} />}
+        {(wrong || lost) && <Failed sentence={wrong || lost} />}
         {trainings.state === 'failed' && <Failed sentence={trainings.sentence} onRetry={() => void loadTrainings()} />}
         {runs.filter((run) => !trainJobs.some((job) => job.id === run.job && isUnfinished(job))).map((run) => (
           <TrainingRun key={run.name} training={run} job={trainJobs.find((job) => job.id === run.job)} onChanged={loadTrainings} />
