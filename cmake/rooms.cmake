@@ -7,7 +7,7 @@
 
 enable_testing()
 if(LOWRANK_ENGINE)
-  # One precompiled ATen header for all engine rooms (style guide §7): 7 s a file become 2 s.
+  # One precompiled ATen header for all engine rooms: 7 s a file become 2 s.
   file(WRITE ${CMAKE_BINARY_DIR}/pch/aten_pch.cc "// Owner of the engine rooms' precompiled header.\n")
   add_library(lowrank_aten_pch STATIC ${CMAKE_BINARY_DIR}/pch/aten_pch.cc)
   target_link_libraries(lowrank_aten_pch PUBLIC lowrank_torch PRIVATE lowrank_warnings)
