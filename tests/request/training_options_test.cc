@@ -155,8 +155,12 @@ TEST(FormTraits, LieWithinTheRangesOfTheirRows) {
       GenerationRequest request;
       EXPECT_NO_THROW(set_field(request, row, form.first_value, row.flag)) << row.flag;
     }
-    if (std::isfinite(form.min)) EXPECT_GE(form.min, row.min) << row.flag;
-    if (std::isfinite(form.max)) EXPECT_LE(form.max, row.max) << row.flag;
+    if (std::isfinite(form.min)) {
+      EXPECT_GE(form.min, row.min) << row.flag;
+    }
+    if (std::isfinite(form.max)) {
+      EXPECT_LE(form.max, row.max) << row.flag;
+    }
     sliders += std::isfinite(form.max) ? 1 : 0;
   }
   EXPECT_GT(sliders, 2);
