@@ -26,26 +26,18 @@ formats::LayerTable table_of(const model::LayerMap& layers) {
   return table;
 }
 
-std::vector<std::string> keys_of(const LoraEntry& entry) {
-  std::vector<std::string> keys;
-  for (const auto& [part, view] : entry.parts) keys.push_back(view.name);
-  return keys;
-}
-
-std::string file_family(const LoraFile& file) {
-  std::string family(base_model_name(file.base_model));
-  if (!file.base_model_reason.empty()) family += " (" + file.base_model_reason + ")";
-  return family;
-}
-
 [[noreturn]] void throw_wrong_base(const LoraFile& file, const model::UNet& unet) {
   const BaseModel model = base_model_of(unet);
+  std::string conflict = formats::family_conflict(file, model);
+  if (conflict.empty())
+    conflict = fmt::format(
+        "made for {} ({}); this is a checkpoint of {} (cross-attention width {})",
+        base_model_name(file.base_model), file.base_model_reason,
+        model == BaseModel::kOther ? "a model with non-standard dimensions" : base_model_name(model),
+        unet.context_width());
   throw Error(kUnsupported,
-              "{}: the LoRA was made for {}, but the checkpoint is {} (cross-attention width {}); choose a "
-              "LoRA for the checkpoint's family, or load a checkpoint of the LoRA's family.",
-              file.path.string(), file_family(file),
-              model == BaseModel::kOther ? "a model with non-standard dimensions" : base_model_name(model),
-              unet.context_width());
+              "{}: {}; choose a LoRA for the checkpoint's family, or load a checkpoint of the LoRA's family.",
+              file.path.string(), conflict);
 }
 
 }  // namespace
@@ -69,36 +61,39 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
   std::shared_ptr<Adapter> adapter(new Adapter(std::move(file)));
   const LoraFile& lora = adapter->file_;
   adapter->skipped_ = lora.skipped;
+  const auto layers = formats::layers_of({{Component::kTextEncoder, table_of(text_encoder.layers())},
+                                          {Component::kUnet, table_of(unet.layers())}},
+                                         base_model_of(unet));
   for (const auto& embedding : lora.embeddings) {
-    std::string reason = formats::embedding_misfit(embedding, text_encoder.width());
+    std::string reason = formats::embedding_misfit(embedding, layers.text_widths);
     if (reason.empty()) {
       adapter->embeddings_.push_back(embedding);
     } else {
-      adapter->skipped_.push_back(
-          {formats::module_of(embedding), {embedding.vectors.name}, std::move(reason)});
+      formats::SkippedKeys skipped{formats::module_of(embedding), {}, std::move(reason)};
+      for (const auto& [component, view] : embedding.vectors.of) skipped.keys.push_back(view.name);
+      adapter->skipped_.push_back(std::move(skipped));
     }
   }
-  const auto match =
-      formats::match_lora(lora, formats::layers_of(table_of(unet.layers()), table_of(text_encoder.layers())));
+  const auto match = formats::match_lora(lora, layers);
   if (match.is_foreign) throw_wrong_base(lora, unet);
   std::map<Component, kinds::SharedMatrices> drawn;
   for (std::size_t i = 0; i < lora.entries.size(); ++i) {
     const LoraEntry& entry = lora.entries[i];
     const auto skip = [&](std::string reason) {
-      adapter->skipped_.push_back({entry.module, keys_of(entry), std::move(reason)});
+      adapter->skipped_.push_back({entry.module, entry.keys(), std::move(reason)});
     };
     if (!match.places[i].acts()) {
       skip(match.places[i].reason);
       continue;
     }
-    const auto& layers = entry.component == Component::kUnet ? unet.layers() : text_encoder.layers();
-    const model::Layer& layer = *layers.at(match.places[i].path);
+    const Component component = match.places[i].component;
+    const auto& model_layers = component == Component::kUnet ? unet.layers() : text_encoder.layers();
+    const model::Layer& layer = *model_layers.at(match.places[i].path);
     Module module = as_module(entry, lora.file);
     if (formats::draws_shared(entry)) {
-      auto& matrices = drawn[entry.component];
+      auto& matrices = drawn[component];
       if (!matrices.a.defined())
-        matrices =
-            kinds::draw_shared(entry.kind, entry.settings, entry.rank, match.spans.at(entry.component));
+        matrices = kinds::draw_shared(entry.kind, entry.settings, entry.rank, match.spans.at(component));
       kinds::lend(module, matrices);
     }
     Fit result = fit(module, shape_of(layer));
@@ -108,8 +103,8 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
     }
     auto& formula = std::get<Formula>(result);
     adapter->notes_.insert(adapter->notes_.end(), formula.notes.begin(), formula.notes.end());
-    adapter->targets_.push_back({entry.component, layer.address().path, layer.weight().sizes().vec(),
-                                 entry.module, entry.kind, entry.alpha, keys_of(entry), std::move(formula)});
+    adapter->targets_.push_back({component, layer.address().path, layer.weight().sizes().vec(), entry.module,
+                                 entry.kind, entry.alpha, entry.keys(), std::move(formula)});
   }
 
   if (adapter->targets_.empty() && adapter->embeddings_.empty()) {

@@ -373,7 +373,8 @@ std::vector<ApplyReport> AdapterStack::reports(Measure measure_sizes) {
       if (target.alpha) ++report.alphas[static_cast<double>(*target.alpha)];
       report.keys_applied += static_cast<std::int64_t>(target.keys.size());
     }
-    report.keys_applied += static_cast<std::int64_t>(active.adapter->embeddings().size());
+    for (const auto& embedding : active.adapter->embeddings())
+      report.keys_applied += static_cast<std::int64_t>(embedding.vectors.of.size());
     report.skipped = active.adapter->skipped();
     for (const auto& skipped : report.skipped)
       report.keys_skipped += static_cast<std::int64_t>(skipped.keys.size());

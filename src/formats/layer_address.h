@@ -24,6 +24,13 @@ std::string_view component_name(
 // Either text encoder: what a LoRA's weight for text acts on.
 bool is_text_encoder(Component component);
 
+// Whether a file's name for a text encoder says which of SDXL's two it is.
+enum class EncoderNumber {
+  kNone,     // "lora_te_": the only one, or either
+  kImplied,  // "text_encoder.": the first or only one
+  kStated,   // "lora_te1_": there are two
+};
+
 struct LayerAddress {
   Component component = Component::kUnet;
   std::string path;

@@ -17,6 +17,13 @@ struct Unjudged {
   std::int64_t layout = 0, id = 0;  // of one file that has it
 };
 
+formats::TextWidths text_widths_of(const Record& record) {
+  formats::TextWidths widths;
+  if (record.text_width > 0) widths.emplace(formats::Component::kTextEncoder, record.text_width);
+  if (record.text_width_2 > 0) widths.emplace(formats::Component::kTextEncoder2, record.text_width_2);
+  return widths;
+}
+
 std::vector<Unjudged> unjudged(const Database& database, std::int64_t model) {
   auto statement = database.prepare(
       fmt::format("SELECT layout, min(id) FROM file WHERE {} AND problem = '' AND layout <> 0 AND layout NOT "
@@ -34,10 +41,10 @@ Fit Library::unjudged_fit_of(const fs::path& checkpoint) const {
   std::error_code failure;
   for (const Record& record : find({.kind = "checkpoint"}))
     if (record.layout != 0 && fs::equivalent(path_of(record), checkpoint, failure))
-      return {record.layout, record.text_width};
+      return {record.layout, text_widths_of(record)};
   // The starter, or a file from elsewhere.
   const auto opened = formats::open_checkpoint(checkpoint);
-  return {formats::layout_digest(opened), formats::layers_of(opened).text_width};
+  return {formats::layout_digest(opened), formats::layers_of(opened).text_widths};
 }
 
 Fit Library::fit_of(const fs::path& checkpoint) const {

@@ -16,20 +16,20 @@ bool is_among(const std::vector<prompt::EmbeddingName>& names, const std::string
 }  // namespace
 
 PromptNames prompt_names(const formats::EmbeddingFolder& folder, std::string_view prompt,
-                         std::optional<std::int64_t> width, prompt::Comments comments,
+                         const std::optional<formats::TextWidths>& widths, prompt::Comments comments,
                          const std::function<std::filesystem::path(const std::string& name)>& lora_path) {
   PromptNames names;
   for (const auto& embedding : folder.usable)
-    names.embeddings.push_back({embedding.name, static_cast<int>(embedding.vectors.shape[0])});
+    names.embeddings.push_back({embedding.name, static_cast<int>(embedding.vectors.count())});
   const auto networks =
       prompt::parse_extra_networks(prompt::apply_styles(prompt, "", {}, {}, comments).prompt);
   for (const auto& lora : networks.loras) {
     try {
       const auto file = formats::open_lora(lora_path(lora.name));
       for (const formats::BundledEmbedding& bundled : file.embeddings) {
-        const auto& shape = bundled.vectors.shape;
-        if ((!width || shape[1] == *width) && !is_among(names.embeddings, bundled.name))
-          names.embeddings.push_back({bundled.name, static_cast<int>(shape[0])});
+        if ((!widths || formats::vectors_misfit(bundled.vectors, *widths).empty()) &&
+            !is_among(names.embeddings, bundled.name))
+          names.embeddings.push_back({bundled.name, static_cast<int>(bundled.vectors.count())});
       }
     } catch (const Error& error) {
       if (std::ranges::find(names.problems, error.what()) == names.problems.end())

@@ -21,10 +21,10 @@ struct PromptNames {
   std::vector<std::string> problems;  // what stands against a LoRA, one sentence each
 };
 
-// `width`: of the text encoder; where none is given embeddings of any width count. `lora_path`: where a tag's LoRA lies; may
+// `widths`: of the text encoders; where none are given embeddings of any width count. `lora_path`: where a tag's LoRA lies; may
 // throw Error.
 PromptNames prompt_names(const formats::EmbeddingFolder& folder, std::string_view prompt,
-                         std::optional<std::int64_t> width, prompt::Comments comments,
+                         const std::optional<formats::TextWidths>& widths, prompt::Comments comments,
                          const std::function<std::filesystem::path(const std::string& name)>& lora_path);
 
 }  // namespace lowrank::library

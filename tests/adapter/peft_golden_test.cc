@@ -70,7 +70,8 @@ void expect_as_peft(const std::string& name, const formats::LoraFile& lora) {
   for (const auto& [key, tensor] : base)
     if (key.ends_with(".weight"))
       layers.emplace(key.substr(0, key.size() - 7), sizes_of(testing::layer_shape(tensor.sizes().vec())));
-  const auto match = formats::match_lora(lora, formats::layers_of(layers, {}));
+  const auto match = formats::match_lora(
+      lora, formats::layers_of({{formats::Component::kUnet, layers}}, formats::BaseModel::kOther));
   std::size_t compared = 0;
   for (const auto& entry : lora.entries) {
     const std::string layer = layer_of(entry.module);

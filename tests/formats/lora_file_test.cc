@@ -35,8 +35,9 @@ std::string refusal(const std::vector<Named>& tensors) {
 void expect_all_counted(const LoraFile& lora) {
   std::multiset<std::string> found(lora.unknown.begin(), lora.unknown.end());
   for (const auto& entry : lora.entries)
-    for (const auto& [part, view] : entry.parts) found.insert(view.name);
-  for (const auto& embedding : lora.embeddings) found.insert(embedding.vectors.name);
+    for (const auto& key : entry.keys()) found.insert(key);
+  for (const auto& embedding : lora.embeddings)
+    for (const auto& [component, view] : embedding.vectors.of) found.insert(view.name);
   for (const auto& skipped : lora.skipped) found.insert(skipped.keys.begin(), skipped.keys.end());
   std::multiset<std::string> keys;
   for (const auto& view : lora.file->tensors()) keys.insert(view.name);
@@ -97,7 +98,7 @@ TEST(LoraOpen, PickleIsReadLikeSafetensors) {
   const auto lora = open_lora(fixture("pickle/lora.pt"));
   ASSERT_EQ(lora.entries.size(), 1u);
   EXPECT_EQ(lora.entries[0].component, Component::kTextEncoder);
-  EXPECT_EQ(lora.entries[0].name, "text_model_encoder_layers_0_mlp_fc1");
+  EXPECT_EQ(lora.entries[0].name, "encoder_layers_0_mlp_fc1");
   EXPECT_EQ(lora.entries[0].rank, 2);
   EXPECT_EQ(lora.entries[0].alpha, 1.0f);
 }
@@ -362,13 +363,13 @@ TEST(LoraKeys, EmbeddingsInTheFileAreTakenByTheirName) {
   const auto lora = open_crafted(tensors);
   ASSERT_EQ(lora.embeddings.size(), 2u);
   EXPECT_EQ(lora.embeddings[0].name, "red.fox");
-  EXPECT_EQ(lora.embeddings[0].vectors.shape, (Shape{2, 768}));
+  EXPECT_EQ(lora.embeddings[0].vectors.find(Component::kTextEncoder)->shape, (Shape{2, 768}));
   EXPECT_EQ(lora.embeddings[1].name, "wolf");
-  EXPECT_EQ(lora.embeddings[1].vectors.shape, (Shape{1, 768}));
+  EXPECT_EQ(lora.embeddings[1].vectors.find(Component::kTextEncoder)->shape, (Shape{1, 768}));
+  EXPECT_EQ(lora.embeddings[1].vectors.find(Component::kTextEncoder2)->shape, (Shape{1, 1280}));
   std::map<std::string, std::string> reasons;
   for (const auto& skipped : lora.skipped) reasons[skipped.keys.at(0)] = skipped.reason;
-  EXPECT_EQ(reasons.size(), 3u);
-  EXPECT_THAT(reasons["bundle_emb.wolf.clip_g"], HasSubstr("second text encoder"));
+  EXPECT_EQ(reasons.size(), 2u);
   EXPECT_THAT(reasons["bundle_emb.bad.clip_l"], HasSubstr("[1, 2, 3]"));
   EXPECT_THAT(reasons["bundle_emb.odd.t5"], HasSubstr("unknown form"));
   expect_all_counted(lora);
@@ -465,8 +466,8 @@ TEST(LoraBaseModel, SdxlIsToldByItsNames) {
   auto tensors = lora_at("lora_te2_text_model_encoder_layers_31_mlp_fc2");
   const auto lora = open_crafted(tensors);
   EXPECT_EQ(lora.base_model, BaseModel::kSdxl);
-  EXPECT_TRUE(lora.entries.empty());
-  EXPECT_THAT(lora.skipped[0].reason, HasSubstr("second text encoder"));
+  ASSERT_EQ(lora.entries.size(), 1u);
+  EXPECT_EQ(lora.entries[0].component, Component::kTextEncoder2);
   EXPECT_EQ(base_of(lora_at("text_encoder_2.text_model.encoder.layers.0.mlp.fc1")), BaseModel::kSdxl);
 }
 
@@ -478,7 +479,7 @@ TEST(LoraBaseModel, TextEncoderAloneTellsByItsWidth) {
 }
 
 TEST(LoraBaseModel, MetadataDecidesWhereShapesCannotAndLosesWhereTheyCan) {
-  const auto plain = lora_at(kUnet);
+  const auto plain = lora_at("lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q");
   EXPECT_EQ(base_of(plain), BaseModel::kOther);
   EXPECT_EQ(base_of(plain, {{"format", "pt"}}), BaseModel::kOther);
   EXPECT_EQ(base_of(plain, {{"ss_network_dim", "4"}}), BaseModel::kSd1);
@@ -492,6 +493,92 @@ TEST(LoraBaseModel, MetadataDecidesWhereShapesCannotAndLosesWhereTheyCan) {
   EXPECT_EQ(lora.base_model, BaseModel::kSd1);
   EXPECT_EQ(lora.base_model_reason,
             "cross-attention width is 768 (although metadata ss_base_model_version is sdxl_base_v1-0)");
+}
+
+// A LoRA of self-attention or convolutions alone sees no text, but the families have their attention and levels at other
+// places (the published models' configurations).
+TEST(LoraBaseModel, IsToldByWhereAttentionIs) {
+  EXPECT_EQ(base_of(lora_at("lora_unet_up_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q")),
+            BaseModel::kSdxl);
+  EXPECT_EQ(base_of(lora_at("lora_unet_output_blocks_0_1_proj_in")), BaseModel::kSdxl);
+  EXPECT_EQ(base_of(lora_at("lora_unet_add_embedding_linear_1")), BaseModel::kSdxl);
+  const auto level = lora_at("lora_unet_down_blocks_3_resnets_0_conv1");
+  EXPECT_EQ(base_of(level), BaseModel::kOther);  // SD 1.x or 2.x
+  EXPECT_EQ(base_of(level, {{"ss_v2", "True"}}), BaseModel::kSd2);
+  EXPECT_EQ(base_of(level, {{"ss_base_model_version", "sd_v1"}}), BaseModel::kSd1);
+  auto text = level;
+  for (const auto& tensor : lora_at("lora_te_text_model_encoder_layers_0_mlp_fc1", 1024))
+    text.push_back(tensor);
+  EXPECT_EQ(base_of(text), BaseModel::kSd2);
+}
+
+// SDXL's first text encoder is as wide as SD 1.x's: its number in the name or the metadata tell.
+TEST(LoraBaseModel, TextEncoderOfTwoFamiliesIsToldByNumberAndMetadata) {
+  EXPECT_EQ(base_of(lora_at("lora_te1_text_model_encoder_layers_0_mlp_fc1", 768)), BaseModel::kSdxl);
+  EXPECT_EQ(base_of(lora_at("lora_te1_text_model_encoder_layers_0_mlp_fc1", 768),
+                    {{"ss_base_model_version", "sd_v1"}}),
+            BaseModel::kSd1);
+  const auto lora = open_crafted(lora_at("lora_te_text_model_encoder_layers_0_self_attn_v_proj", 768),
+                                 {{"ss_base_model_version", "sdxl_base_v1-0"}});
+  EXPECT_EQ(lora.base_model, BaseModel::kSdxl);
+  EXPECT_EQ(lora.base_model_reason,
+            "its text encoder width is 768; metadata ss_base_model_version is sdxl_base_v1-0");
+}
+
+// ── OpenCLIP's joined matrix ──
+
+// Rows of query, key and value in that order, as PyTorch's MultiheadAttention defines in_proj_weight.
+TEST(LoraFused, IsCutIntoItsThreeLayers) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "fused.safetensors";
+  const std::string module = "lora_te2_transformer_resblocks_3_attn_in_proj";
+  std::vector<float> up(12), down(4, 1), diff(6);
+  for (std::size_t i = 0; i < up.size(); ++i) up[i] = static_cast<float>(i);
+  for (std::size_t i = 0; i < diff.size(); ++i) diff[i] = static_cast<float>(i);
+  weights::write_safetensors(
+      path,
+      std::vector<weights::TensorView>{
+          {module + ".lora_down.weight", DType::kF32, {2, 2}, std::as_bytes(std::span(down))},
+          {module + ".lora_up.weight", DType::kF32, {6, 2}, std::as_bytes(std::span(up))},
+          {"lora_te2_transformer_resblocks_4_attn_in_proj.diff",
+           DType::kF32,
+           {3, 2},
+           std::as_bytes(std::span(diff))}},
+      {});
+  const auto lora = open_lora(path);
+  ASSERT_EQ(lora.entries.size(), 6u);
+  const char* layers[] = {"q_proj", "k_proj", "v_proj"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto& entry = lora.entries[i];
+    EXPECT_EQ(entry.name, std::string("encoder_layers_3_self_attn_") + layers[i]);
+    EXPECT_EQ(entry.component, Component::kTextEncoder2);
+    const auto& rows = entry.parts.at("lora_up.weight");
+    EXPECT_EQ(rows.shape, (Shape{2, 2}));
+    const auto first = static_cast<float>(4 * i);
+    EXPECT_THAT(weights::to_floats(rows), ElementsAre(first, first + 1, first + 2, first + 3));
+    EXPECT_EQ(entry.parts.at("lora_down.weight").shape, (Shape{2, 2}));
+    const auto first_of_diff = static_cast<float>(2 * i);
+    EXPECT_THAT(weights::to_floats(lora.entries[i + 3].parts.at("diff")),
+                ElementsAre(first_of_diff, first_of_diff + 1));
+  }
+  expect_all_counted(lora);
+}
+
+TEST(LoraFused, WhatRowsCannotBeCutFromIsSkippedWithAReason) {
+  const std::string module = "lora_te2_transformer_resblocks_3_attn_in_proj";
+  const auto reason = [&](std::vector<Named> tensors) {
+    tensors.push_back({kUnet + ".diff", {8, 16}});
+    const auto lora = open_crafted(tensors);
+    EXPECT_EQ(lora.entries.size(), 1u);
+    return lora.skipped.at(0).reason;
+  };
+  EXPECT_THAT(reason({{module + ".lora_down.weight", {2, 4}}, {module + ".lora_up.weight", {7, 2}}}),
+              HasSubstr("lora_up.weight is [7, 2]"));
+  EXPECT_THAT(reason({{module + ".oft_blocks", {3, 4, 4}}}), HasSubstr("OFT on OpenCLIP's joined matrix"));
+  EXPECT_THAT(reason({{module + ".lora_down.weight", {2, 4}},
+                      {module + ".lora_up.weight", {12, 2}},
+                      {module + ".dora_scale", {1, 4}}}),
+              HasSubstr("DoRA by inputs"));
 }
 
 // ── names and alpha outside the tensors ──

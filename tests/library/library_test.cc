@@ -303,7 +303,7 @@ TEST_F(LibraryTest, FitsAreTheEnginesVerdictAndAreJudgedOncePerLayout) {
   put("copy.safetensors", read_file(tiny / "sd15-tiny-lora_attn.safetensors", 1 << 24));
   const auto library = open();
   const Fit fit = library.fit_of(checkpoint);
-  EXPECT_EQ(fit.text_width, 64);
+  EXPECT_EQ(fit.text_widths, (formats::TextWidths{{formats::Component::kTextEncoder, 64}}));
   EXPECT_THAT(names(library.find({.fits = fit})), ElementsAre("copy", "loha_attn", "lora_attn", "lora_te"));
   EXPECT_EQ(library.fitting_layouts(fit).size(), 3u);  // two are of one layout
   const auto version = library.version();

@@ -61,8 +61,14 @@ ordered_json module_json(const formats::LoraEntry& entry) {
 
 ordered_json inspect_json(const formats::LoraFile& lora) {
   auto modules = ordered_json::array(), skipped = ordered_json::array(), embeddings = ordered_json::array();
-  for (const auto& embedding : lora.embeddings)
-    embeddings.push_back({{"name", embedding.name}, {"shape", embedding.vectors.shape}});
+  for (const auto& embedding : lora.embeddings) {
+    auto shapes = ordered_json::object();
+    for (const auto& [component, view] : embedding.vectors.of)
+      shapes[std::string(formats::component_name(component))] = view.shape;
+    embeddings.push_back({{"name", embedding.name},
+                          {"shape", embedding.vectors.of.begin()->second.shape},
+                          {"shapes", std::move(shapes)}});
+  }
   for (const auto& entry : lora.entries) modules.push_back(module_json(entry));
   for (const auto& s : lora.skipped)
     skipped.push_back({{"module", s.module}, {"keys", s.keys}, {"reason", s.reason}});
@@ -133,9 +139,13 @@ int lora_inspect(const Invocation& invocation) {
   } else {
     print_summary(lora);
   }
-  for (const auto& embedding : lora.embeddings)
+  for (const auto& embedding : lora.embeddings) {
+    std::vector<std::string> shapes;
+    for (const auto& [component, view] : embedding.vectors.of)
+      shapes.push_back(weights::shape_text(view.shape));
     fmt::print("embedding: {} {}, active where a prompt uses it\n", printable(embedding.name),
-               weights::shape_text(embedding.vectors.shape));
+               fmt::join(shapes, " and "));
+  }
   for (const auto& skipped : lora.skipped)
     fmt::print("skipped: {}: {} ({} keys)\n", printable(skipped.module), printable(skipped.reason),
                skipped.keys.size());

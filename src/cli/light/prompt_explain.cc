@@ -11,6 +11,7 @@
 #include "cli/light/library_command.h"
 #include "formats/checkpoint/checkpoint.h"
 #include "formats/embedding_file.h"
+#include "formats/lora/lora_fit.h"
 #include "library/data_dir.h"
 #include "library/library.h"
 #include "library/near_names.h"
@@ -37,31 +38,30 @@ void apply_named_styles(const Invocation& invocation, prompt::Request& request) 
   request.warnings = styled.warnings;
 }
 
-// The text encoder's width of the checkpoint that is taken without being told; nullopt: none is there.
-std::optional<std::int64_t> text_width(const library::DataDir& data) {
+// The text encoders' widths of the checkpoint that is taken without being told; nullopt: none is there.
+std::optional<formats::TextWidths> text_widths(const library::DataDir& data) {
   try {
-    const auto checkpoint = formats::open_checkpoint(find_model(data, ""));
-    for (const auto& [name, view] : checkpoint.text_encoder)
-      if (name.ends_with("token_embedding.weight") && view.shape.size() == 2) return view.shape[1];
+    return formats::layers_of(formats::open_checkpoint(find_model(data, ""))).text_widths;
   } catch (const Error&) {
     // A prompt can be explained without a checkpoint; then embeddings of any width count.
+    return std::nullopt;
   }
-  return std::nullopt;
 }
 
 // Embeddings of the data folder and inside the LoRAs that the prompt names. What stands against a LoRA comes back, one
 // sentence each.
 std::vector<std::string> look_up_names(const Invocation& invocation, prompt::Request& request) {
   const auto data = library::find_data_dir(invocation.value("data-dir"));
-  const auto width = text_width(data);
+  const auto widths = text_widths(data);
   prompt::Settings& settings = request.settings;
   std::optional<library::Library> library;  // opened when a LoRA is named
   const auto lora_path = [&](const std::string& name) {
     if (!library) library.emplace(open_library(invocation));
     return library->path_of(library->resolve(name).record);
   };
-  library::PromptNames names = library::prompt_names(formats::read_embedding_folder(data.embeddings(), width),
-                                                     request.prompt, width, settings.comments, lora_path);
+  library::PromptNames names =
+      library::prompt_names(formats::read_embedding_folder(data.embeddings(), widths), request.prompt, widths,
+                            settings.comments, lora_path);
   settings.embeddings = std::move(names.embeddings);
   settings.unusable = std::move(names.unusable);
   return std::move(names.problems);

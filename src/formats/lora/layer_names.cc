@@ -27,8 +27,7 @@ std::map<std::string, std::string, std::less<>> layer_names(Component component,
     std::optional<std::string> other;
     switch (component) {
       case Component::kTextEncoder:
-      case Component::kTextEncoder2:
-        other = "text_model." + path;
+      case Component::kTextEncoder2:  // naming_table.h brings all namings to this one
         break;
       case Component::kUnet:
         other = unet.to_diffusers(path);

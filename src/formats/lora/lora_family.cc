@@ -1,9 +1,10 @@
 #include "formats/lora/lora_family.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <optional>
+#include <vector>
 
 namespace lowrank::formats {
 namespace {
@@ -28,29 +29,122 @@ bool is_deep_transformer(std::string_view name) {
   return !number.empty() && number[0] >= '1' && number[0] <= '9';
 }
 
-Verdict by_keys(const LoraFile& lora, bool has_second_encoder) {
-  if (has_second_encoder) return {BaseModel::kSdxl, "it changes a second text encoder"};
-  std::optional<Verdict> text_only;
-  std::string unknown_width;
+bool is_xl(const FamilyRow& row) {
+  return row.has_deep_transformers;
+}
+
+// Layers that only some families have, by a part of the flattened name of a U-Net's layer.
+struct LayerMark {
+  std::string_view text;
+  bool (*may_be)(const FamilyRow& row);
+  std::string_view reason;
+};
+constexpr std::string_view kSizeEmbedding = "it changes the embedding of the picture's size",
+                           kDeepestLevel = "its deepest level has attention",
+                           kFirstLevel = "its first level has attention",
+                           kFourthLevel = "it has a fourth level";
+constexpr auto kIsBaseXl = [](const FamilyRow& row) { return row.model == BaseModel::kSdxl; };
+constexpr auto kHasFourLevels = [](const FamilyRow& row) { return row.model != BaseModel::kSdxl; };
+constexpr auto kIsNotXl = [](const FamilyRow& row) { return !is_xl(row); };
+constexpr LayerMark kMarks[] = {
+    {"add_embedding_", is_xl, kSizeEmbedding},
+    {"label_emb_", is_xl, kSizeEmbedding},
+    {"up_blocks_0_attentions_", kIsBaseXl, kDeepestLevel},
+    {"output_blocks_0_1_", kIsBaseXl, kDeepestLevel},
+    {"down_blocks_0_attentions_", kIsNotXl, kFirstLevel},
+    {"input_blocks_1_1_", kIsNotXl, kFirstLevel},
+    {"down_blocks_3_", kHasFourLevels, kFourthLevel},
+    {"up_blocks_3_", kHasFourLevels, kFourthLevel},
+    {"input_blocks_10_", kHasFourLevels, kFourthLevel},
+    {"output_blocks_9_", kHasFourLevels, kFourthLevel},
+};
+
+const LayerMark* mark_of(std::string_view name) {
+  const auto found = std::ranges::find_if(
+      kMarks, [&](const LayerMark& mark) { return name.find(mark.text) != std::string_view::npos; });
+  return found == std::end(kMarks) ? nullptr : &*found;
+}
+
+bool sees_text(std::string_view name) {
+  return name.ends_with("attn2_to_k") || name.ends_with("attn2_to_v");
+}
+
+// A layer of a text encoder whose input is as wide as the encoder.
+bool has_encoder_width(std::string_view name) {
+  return name.ends_with("self_attn_q_proj") || name.ends_with("self_attn_k_proj") ||
+         name.ends_with("self_attn_v_proj") || name.ends_with("mlp_fc1");
+}
+
+std::vector<BaseModel> families_with(const auto& is_it) {
+  std::vector<BaseModel> families;
+  for (const FamilyRow& row : family_table())
+    if (is_it(row)) families.push_back(row.model);
+  return families;
+}
+
+// What names and shapes say: the families that it can be; one alone is certain.
+struct Candidates {
+  std::vector<BaseModel> families;
+  std::string reason;
+  bool has_likeliest = false;  // of several the first
+};
+
+Candidates by_unet(const LoraFile& lora, std::string& unknown_width) {
+  const LayerMark* mark = nullptr;
+  bool is_deep = false;
   for (const LoraEntry& entry : lora.entries) {
-    const std::string_view name = entry.name;
-    if (entry.component == Component::kUnet) {
-      if (is_deep_transformer(name))
-        return {BaseModel::kSdxl, "its attention has several transformer blocks"};
-      if (!name.ends_with("attn2_to_k") && !name.ends_with("attn2_to_v")) continue;
+    if (entry.component != Component::kUnet) continue;
+    if (sees_text(entry.name)) {
       const auto width = input_width(entry);
       const auto reason = fmt::format("cross-attention width is {}", width);
-      if (const FamilyRow* row = family_of_context(width)) return {row->model, reason};
+      if (const FamilyRow* row = family_of_context(width)) return {{row->model}, reason};
       if (width > 0) unknown_width = reason;
-    } else if (!text_only && name.ends_with("self_attn_q_proj")) {
-      const auto width = input_width(entry);
-      const auto reason = fmt::format("its text encoder width is {}", width);
-      if (const FamilyRow* row = family_of_text(width)) text_only = {row->model, reason};
-      if (width > 0 && !text_only && unknown_width.empty()) unknown_width = reason;
     }
+    is_deep = is_deep || is_deep_transformer(entry.name);
+    if (mark == nullptr) mark = mark_of(entry.name);
   }
-  if (text_only) return *text_only;
-  return {BaseModel::kOther, unknown_width};
+  if (is_deep) return {{BaseModel::kSdxl}, "its attention has several transformer blocks"};
+  if (mark == nullptr) return {};
+  return {families_with(mark->may_be), std::string(mark->reason), mark->may_be == is_xl};
+}
+
+Candidates by_text(const LoraFile& lora, std::string& unknown_width) {
+  for (const LoraEntry& entry : lora.entries) {
+    if (!is_text_encoder(entry.component) || !has_encoder_width(entry.name)) continue;
+    const auto width = input_width(entry);
+    if (width <= 0) continue;
+    const auto reason = fmt::format("its text encoder width is {}", width);
+    auto families = families_with([&](const FamilyRow& row) {
+      return std::ranges::find(row.text_encoders, width, &TextEncoderRow::width) != row.text_encoders.end();
+    });
+    if (families.empty()) {
+      unknown_width = reason;
+      return {};
+    }
+    // Only where there are two encoders do writers give the first a number.
+    if (entry.number != EncoderNumber::kStated) return {std::move(families), reason, true};
+    std::ranges::stable_partition(families,
+                                  [](BaseModel model) { return family(model)->text_encoders.size() > 1; });
+    return {std::move(families), reason + ", and its name says that there are two", true};
+  }
+  return {};
+}
+
+Candidates by_keys(const LoraFile& lora, bool has_second_encoder) {
+  std::string unknown_width;
+  Candidates found = by_unet(lora, unknown_width);
+  if (found.families.size() == 1) return found;
+  if (has_second_encoder) return {{BaseModel::kSdxl}, "it changes a second text encoder"};
+  Candidates text = by_text(lora, unknown_width);
+  if (!found.families.empty() && !text.families.empty()) {
+    std::erase_if(text.families, [&](BaseModel model) {
+      return std::ranges::find(found.families, model) == found.families.end();
+    });
+    if (!text.families.empty()) return text;
+  }
+  if (!found.families.empty()) return found;
+  if (!text.families.empty()) return text;
+  return {{}, unknown_width};
 }
 
 Verdict by_metadata(const std::map<std::string, std::string>& metadata) {
@@ -129,9 +223,11 @@ void recognise_base_model(LoraFile& lora, bool has_second_encoder) {
 
 void recognise_base_model(LoraFile& lora, bool has_second_encoder,
                           const std::map<std::string, std::string>& facts) {
-  Verdict keys = by_keys(lora, has_second_encoder);
-  Verdict metadata = by_metadata(facts);
-  if (keys.model == BaseModel::kOther) {
+  const Candidates keys = by_keys(lora, has_second_encoder);
+  const Verdict metadata = by_metadata(facts);
+  lora.is_base_certain = keys.families.size() == 1;
+  const bool is_open_to_metadata = std::ranges::find(keys.families, metadata.model) != keys.families.end();
+  if (keys.families.empty()) {
     lora.base_model = metadata.model;
     constexpr const char* kNothing = "neither its layers nor its metadata identify a family";
     lora.base_model_reason = metadata.reason.empty() ? (keys.reason.empty() ? kNothing : keys.reason)
@@ -139,10 +235,24 @@ void recognise_base_model(LoraFile& lora, bool has_second_encoder,
                                                      : fmt::format("{}; {}", metadata.reason, keys.reason);
     return;
   }
-  lora.base_model = keys.model;
+  lora.base_model = is_open_to_metadata                          ? metadata.model
+                    : lora.is_base_certain || keys.has_likeliest ? keys.families.front()
+                                                                 : BaseModel::kOther;
   lora.base_model_reason = keys.reason;
-  if (metadata.model != BaseModel::kOther && metadata.model != keys.model)
+  if (lora.is_base_certain || is_open_to_metadata) {
+    if (!lora.is_base_certain) lora.base_model_reason += fmt::format("; {}", metadata.reason);
+  } else {
+    std::vector<std::string_view> names;
+    for (const BaseModel model : keys.families) names.push_back(family_name(model));
+    lora.base_model_reason += fmt::format(", as in {}", fmt::join(names, " and "));
+  }
+  if (metadata.model != BaseModel::kOther && !is_open_to_metadata)
     lora.base_model_reason += fmt::format(" (although {})", metadata.reason);
+}
+
+bool tells_family(std::string_view flat) {
+  return sees_text(flat) || flat.find("transformer_blocks_1") != std::string_view::npos ||
+         mark_of(flat) != nullptr || has_encoder_width(flat);
 }
 
 std::string_view family_name(BaseModel model) {

@@ -9,12 +9,16 @@
 
 namespace lowrank::formats {
 
-// Sets base_model and base_model_reason. Names and shapes are certain and win over metadata; a contradiction
-// is added to the reason. `has_second_encoder` tells of keys for the second text encoder.
+// Sets base_model, its reason and whether the layers alone tell it. Names and shapes are certain and win over metadata; a
+// contradiction is added to the reason. Where they leave several families open (SDXL's first text encoder is as wide as
+// SD 1.x's), metadata choose among these. `has_second_encoder` tells of keys for the second text encoder.
 void recognise_base_model(LoraFile& lora, bool has_second_encoder);
 // The same with the metadata given, for entries that were read without their file.
 void recognise_base_model(LoraFile& lora, bool has_second_encoder,
                           const std::map<std::string, std::string>& metadata);
+
+// Whether recognise_base_model() looks at a module of that flattened name. Of text encoders the first that it finds is enough.
+bool tells_family(std::string_view flat);
 
 // Input width of the layer that an entry changes; 0 when its tensors do not tell.
 std::int64_t input_width(const LoraEntry& entry);

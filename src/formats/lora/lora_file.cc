@@ -13,6 +13,7 @@
 #include "formats/entry_settings.h"
 #include "formats/file_kind.h"
 #include "formats/hashes.h"
+#include "formats/lora/fused_matrix.h"
 #include "formats/lora/kind_shapes.h"
 #include "formats/lora/kind_table.h"
 #include "formats/lora/lora_family.h"
@@ -38,15 +39,18 @@ bool is_number_beside(std::string_view part) {
 struct Group {
   std::string module;
   std::string path;
-  ModuleTarget target = ModuleTarget::kUnet;
+  Component component = Component::kUnet;
+  std::string flat;
+  EncoderNumber number = EncoderNumber::kImplied;  // as ModuleName's, like `flat` and `fused`
+  std::vector<std::string> fused;
   PartViews parts;
+  bool counts_keys = true;
 };
 
 struct Sorting {
   LoraFile lora;
   std::vector<Group> groups;
-  std::map<std::pair<ModuleTarget, std::string>, std::size_t>
-      places;  // of groups, by component and flat name
+  std::map<std::pair<Component, std::string>, std::size_t> places;  // of groups, by component and flat name
   bool has_second_encoder = false;
   // VeRA's and RandLoRA's random matrices, of which all modules use a part. They are counted with the first that does.
   PartViews shared;
@@ -86,19 +90,21 @@ void place_embedding(Sorting& sorting, const TensorView& view) {
   const auto skip = [&](std::string reason) {
     sorting.skip(view.name.substr(0, view.name.rfind('.')), view.name, std::move(reason));
   };
-  const auto name = bundled_embedding_name(view.name);
-  if (!name) {
-    return skip(view.name.ends_with(".clip_g") ? "embedding vectors for SDXL's second text encoder"
-                                               : "an embedding inside the LoRA in an unknown form");
-  }
-  BundledEmbedding embedding{*name, view};
-  if (!shape_as_vectors(embedding.vectors))
+  const auto key = bundled_embedding_key(view.name);
+  if (!key) return skip("an embedding inside the LoRA in an unknown form");
+  TensorView vectors = view;
+  if (!shape_as_vectors(vectors))
     return skip(fmt::format("an embedding's vectors must be [count, width], but these are {}",
                             shape_text(view.shape)));
-  const auto is_same = [&](const BundledEmbedding& other) { return other.name == *name; };
-  if (std::any_of(sorting.lora.embeddings.begin(), sorting.lora.embeddings.end(), is_same))
-    return skip(fmt::format("the file contains the embedding '{}' twice", *name));
-  sorting.lora.embeddings.push_back(std::move(embedding));
+  auto& all = sorting.lora.embeddings;
+  auto place = std::ranges::find(all, key->name, &BundledEmbedding::name);
+  if (place == all.end()) place = all.insert(all.end(), {key->name, {}});
+  if (!place->vectors.of.empty() && place->vectors.count() != vectors.shape[0])
+    return skip(fmt::format("the embedding '{}' has {} vectors for one text encoder, but {} for the other",
+                            key->name, place->vectors.count(), vectors.shape[0]));
+  const Component component = key->component.value_or(encoder_of_width(vectors.shape[1]));
+  if (!place->vectors.of.emplace(component, std::move(vectors)).second)
+    return skip(fmt::format("the file contains the embedding '{}' twice", key->name));
 }
 
 void place_tensor(Sorting& sorting, const TensorView& view) {
@@ -120,17 +126,20 @@ void place_tensor(Sorting& sorting, const TensorView& view) {
     return;
   }
   const auto [place, is_new] =
-      sorting.places.emplace(std::pair(name->target, name->flat), sorting.groups.size());
-  if (is_new) sorting.groups.push_back({split->module, std::move(name->path), name->target, {}});
+      sorting.places.emplace(std::pair(name->component, name->flat), sorting.groups.size());
+  if (is_new)
+    sorting.groups.push_back({.module = split->module,
+                              .path = std::move(name->path),
+                              .component = name->component,
+                              .flat = std::move(name->flat),
+                              .number = name->number,
+                              .fused = std::move(name->fused),
+                              .parts = {}});
   Group& group = sorting.groups[place->second];
   if (!group.parts.emplace(split->part, view).second) {
     sorting.skip(split->module, view.name,
                  fmt::format("the layer is addressed twice, also as '{}'", group.module));
   }
-}
-
-Component component_of(const Group& group) {
-  return group.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder;
 }
 
 bool has_one_of(const Group& group, const std::vector<std::string_view>& names) {
@@ -299,19 +308,30 @@ void lend_shared(Sorting& sorting, LoraEntry& entry) {
   entry.shared = sorting.lent;
 }
 
+void sort_group(Sorting& sorting, Group& group, PeftConfig& config);
+
+// A module of OpenCLIP's one matrix of query, key and value: three modules, as the model has three layers.
+void sort_fused(Sorting& sorting, Group& group, AdapterKind kind, PeftConfig& config) {
+  const CutRows cut = cut_in_three(kind, group.parts);
+  if (!cut.problem.empty()) return skip_group(sorting, group.module, group.parts, cut.problem);
+  for (std::size_t i = 0; i < cut.parts.size(); ++i) {
+    Group third = group;
+    third.fused.clear();
+    third.flat = group.fused.at(i);
+    third.parts = cut.parts[i];
+    third.counts_keys = i == 0;
+    sort_group(sorting, third, config);
+  }
+}
+
 void sort_group(Sorting& sorting, Group& group, PeftConfig& config) {
-  if (group.target != ModuleTarget::kSecondTextEncoder && group.parts.size() == 1 &&
-      group.parts.contains("bias") && config.trains_all_biases(component_of(group)))
+  if (group.parts.size() == 1 && group.parts.contains("bias") && config.trains_all_biases(group.component))
     group.parts = {{"base_layer.bias", group.parts.begin()->second}};
   if (is_plain_parameter(group)) {
     for (const auto& [part, view] : group.parts) sorting.lora.unknown.push_back(view.name);
     return;
   }
-  if (group.target == ModuleTarget::kSecondTextEncoder) {
-    sorting.has_second_encoder = true;
-    skip_group(sorting, group.module, group.parts, "it belongs to the second text encoder of SDXL");
-    return;
-  }
+  if (group.component == Component::kTextEncoder2) sorting.has_second_encoder = true;
   if (const auto reason = unusable_kind(group)) {
     skip_group(sorting, group.module, group.parts, *reason);
     return;
@@ -321,10 +341,13 @@ void sort_group(Sorting& sorting, Group& group, PeftConfig& config) {
     skip_group(sorting, group.module, group.parts, incomplete_reason(group));
     return;
   }
+  if (!group.fused.empty()) return sort_fused(sorting, group, row->kind, config);
   LoraEntry entry;
   entry.module = group.module;
-  entry.component = component_of(group);
-  entry.name = flattened(group.path);
+  entry.component = group.component;
+  entry.number = group.number;
+  entry.name = group.flat;
+  entry.counts_keys = group.counts_keys;
   entry.kind = row->kind;
   for (auto& [part, view] : group.parts) {
     if (belongs(*row, part)) {
@@ -375,21 +398,33 @@ bool is_peft_without_settings(const weights::TensorFile& file, const PeftConfig&
 }  // namespace
 
 std::string unusable_reason(const LoraFile& lora) {
-  // What belongs to SDXL alone is no fault of the file; its family is told.
-  if (!lora.entries.empty() || lora.skipped.empty() || lora.base_model == BaseModel::kSdxl) return "";
+  if (!lora.entries.empty() || lora.skipped.empty()) return "";
   return fmt::format("none of its {} modules can be used; the first, '{}': {}", lora.skipped.size(),
                      lora.skipped.front().module, lora.skipped.front().reason);
 }
 
-std::optional<std::string> bundled_embedding_name(std::string_view key) {
-  static constexpr std::array<std::string_view, 3> kEndings = {".string_to_param.*", ".emb_params",
-                                                               ".clip_l"};
+std::optional<BundledKey> bundled_embedding_key(std::string_view key) {
+  struct Ending {
+    std::string_view text;
+    std::optional<Component> component;
+  };
+  static constexpr Ending kEndings[] = {{".string_to_param.*", std::nullopt},
+                                        {".emb_params", std::nullopt},
+                                        {".clip_l", Component::kTextEncoder},
+                                        {".clip_g", Component::kTextEncoder2}};
   if (!key.starts_with(kBundle)) return std::nullopt;
   key.remove_prefix(kBundle.size());
-  for (const std::string_view ending : kEndings)
+  for (const auto& [ending, component] : kEndings)
     if (key.size() > ending.size() && key.ends_with(ending))
-      return std::string(key.substr(0, key.size() - ending.size()));
+      return BundledKey{std::string(key.substr(0, key.size() - ending.size())), component};
   return std::nullopt;
+}
+
+std::vector<std::string> LoraEntry::keys() const {
+  std::vector<std::string> keys;
+  if (counts_keys)
+    for (const auto& [part, view] : parts) keys.push_back(view.name);
+  return keys;
 }
 
 std::string_view adapter_kind_name(AdapterKind kind) {

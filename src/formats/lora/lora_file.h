@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "formats/checkpoint/checkpoint.h"
+#include "formats/embedding_file.h"
 #include "formats/layer_address.h"
 #include "formats/lora/peft_settings.h"
 #include "weights/tensor_file.h"
@@ -62,7 +63,8 @@ using PartViews = std::map<std::string, weights::TensorView, std::less<>>;
 struct LoraEntry {
   std::string module;  // as written, without suffix: "lora_unet_mid_block_attentions_0_proj_in"
   Component component = Component::kUnet;
-  std::string name;  // module without its prefix, flattened ('.' → '_'): looked up in a LayerNames map
+  EncoderNumber number = EncoderNumber::kImplied;
+  std::string name;  // module without its prefix, as in naming_table.h: looked up in a LayerNames map
   AdapterKind kind = AdapterKind::kLora;
   // Suffix without its dot → tensor: "lora_down.weight", "hada_w1_a", "alpha". Other writers' names for the
   // same thing (lora_A, lora.up …) stand under kohya's; the tensor keeps the key as written.
@@ -73,18 +75,25 @@ struct LoraEntry {
   std::shared_ptr<const PartViews> shared;
   EntryFacts facts;
   PeftSettings settings;
+  // False: a module of the joined matrix of query, key and value was cut in three, and the first has its keys.
+  bool counts_keys = true;
+
+  std::vector<std::string> keys() const;  // of the file
 };
 
 // A textual inversion that lies in the LoRA's file under `bundle_emb.NAME.`: in prompts NAME means its vectors
 // while the LoRA acts, whatever the LoRA's weight. Source: OneTrainer; A1111's Lora extension reads it.
 struct BundledEmbedding {
   std::string name;
-  weights::TensorView vectors;  // [v, width] for the first (or only) text encoder
+  EmbeddingVectors vectors;
 };
 
-// NAME of a key that holds vectors for the first text encoder: `bundle_emb.NAME.string_to_param.*`, or
-// `.clip_l` for SDXL. NAME may hold dots. nullopt: the key is none.
-std::optional<std::string> bundled_embedding_name(std::string_view key);
+// `bundle_emb.NAME.string_to_param.*`, or for SDXL `.clip_l` and `.clip_g`. NAME may hold dots. nullopt: the key is none.
+struct BundledKey {
+  std::string name;
+  std::optional<Component> component;  // nullopt: the key does not say
+};
+std::optional<BundledKey> bundled_embedding_key(std::string_view key);
 
 struct SkippedKeys {
   std::string module;
@@ -98,6 +107,7 @@ struct LoraFile {
   std::string alias;                         // metadata ss_output_name, else the name
   BaseModel base_model = BaseModel::kOther;  // by keys and shapes, else metadata (spec: §5.4)
   std::string base_model_reason;             // "cross-attention is 768 wide"
+  bool is_base_certain = false;              // by keys and shapes alone
   std::vector<LoraEntry> entries;
   std::vector<BundledEmbedding> embeddings;
   std::vector<SkippedKeys> skipped;  // incomplete sets, kinds not supported …

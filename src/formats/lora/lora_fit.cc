@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/error.h"
+#include "formats/checkpoint/single_file.h"
 #include "formats/digest.h"
 #include "formats/lora/kind_table.h"
 #include "formats/lora/lora_summary.h"
@@ -14,7 +16,7 @@ namespace lowrank::formats {
 namespace {
 
 // Half of a LoRA would be silent nonsense, so nothing of it acts.
-constexpr std::string_view kForeign = "the text-dependent layers do not fit this model";
+constexpr std::string_view kForeign = "the LoRA is made for another family, so nothing of it is applied";
 
 // The layers of one component of a checkpoint, with their form told by name and shape.
 LayerTable table_of(const ParameterViews& views) {
@@ -31,11 +33,47 @@ LayerTable table_of(const ParameterViews& views) {
   return layers;
 }
 
-// Under every name that files use → path.
-ModelLayers::Names names_of(Component component, const LayerTable& layers) {
-  std::vector<std::string> paths;
-  for (const auto& [path, layer] : layers) paths.push_back(path);
-  return layer_names(component, paths);
+// Of those that LoRAs change.
+constexpr std::array kAdaptable = {Component::kTextEncoder, Component::kTextEncoder2, Component::kUnet};
+
+const LayerSizes* layer_at(const ModelLayers& model, Component component, std::string_view path) {
+  const auto part = model.parts.find(component);
+  if (part == model.parts.end()) return nullptr;
+  const auto layer = part->second.layers.find(path);
+  return layer == part->second.layers.end() ? nullptr : &layer->second;
+}
+
+EntryPlace place_in(const ModelLayers& model, Component component, const LoraEntry& entry) {
+  EntryPlace place{.component = component, .path = {}, .reason = {}};
+  const auto part = model.parts.find(component);
+  if (part == model.parts.end()) return place;
+  const auto name = part->second.names.find(entry.name);
+  if (name != part->second.names.end()) place.path = name->second;
+  return place;
+}
+
+// Names without a number ("lora_te_") may mean either of two text encoders: the one that more of them fit, the first where
+// they are even.
+Component unnumbered_encoder(const LoraFile& lora, const ModelLayers& model) {
+  if (!model.parts.contains(Component::kTextEncoder2)) return Component::kTextEncoder;
+  std::map<Component, std::pair<int, int>> fitting;  // by shape, by name
+  for (const LoraEntry& entry : lora.entries) {
+    if (entry.number != EncoderNumber::kNone || !is_text_encoder(entry.component)) continue;
+    for (const Component component : {Component::kTextEncoder, Component::kTextEncoder2}) {
+      const auto* layer = layer_at(model, component, place_in(model, component, entry).path);
+      if (layer == nullptr) continue;
+      ++fitting[component].second;
+      if (fit_shapes(shapes_of(entry), *layer).fits()) ++fitting[component].first;
+    }
+  }
+  return fitting[Component::kTextEncoder2] > fitting[Component::kTextEncoder] ? Component::kTextEncoder2
+                                                                              : Component::kTextEncoder;
+}
+
+std::string no_layer(const ModelLayers& model, const EntryPlace& place) {
+  if (!model.parts.contains(place.component))
+    return fmt::format("this model has no {}", component_name(place.component));
+  return fmt::format("this model's {} has no such layer", component_name(place.component));
 }
 
 // Keys and values of cross-attention see the text's width, which tells the families apart.
@@ -51,19 +89,19 @@ void measure_shared(const LoraFile& lora, const ModelLayers& model, LoraMatch& m
   for (std::size_t i = 0; i < lora.entries.size(); ++i) {
     const LoraEntry& entry = lora.entries[i];
     if (!draws_shared(entry)) continue;
-    SharedSpan& span = match.spans[entry.component];
+    const Component component = match.places[i].component;
+    SharedSpan& span = match.spans[component];
     if (!match.places[i].acts()) {
-      missing.emplace(entry.component, entry.module);
+      missing.emplace(component, entry.module);
       continue;
     }
-    const LayerTable& layers = entry.component == Component::kUnet ? model.unet : model.text_encoder;
-    const LayerSizes& layer = layers.find(match.places[i].path)->second;
+    const LayerSizes& layer = *layer_at(model, component, match.places[i].path);
     span.out = std::max(span.out, layer.out());
     span.in = std::max(span.in, layer.columns());
   }
   for (std::size_t i = 0; i < lora.entries.size() && !missing.empty(); ++i) {
     const LoraEntry& entry = lora.entries[i];
-    const auto lacking = missing.find(entry.component);
+    const auto lacking = missing.find(match.places[i].component);
     if (lacking == missing.end() || !draws_shared(entry) || !match.places[i].acts()) continue;
     match.places[i].reason = fmt::format(
         "the matrices shared by its modules are sized for the largest of its layers, and '{}' has no match "
@@ -81,89 +119,104 @@ bool draws_shared(const LoraEntry& entry) {
 
 LoraMatch match_lora(const LoraFile& lora, const ModelLayers& model) {
   LoraMatch match;
+  const Component unnumbered = unnumbered_encoder(lora, model);
   std::map<std::pair<Component, std::string>, int> addressed;
   for (const LoraEntry& entry : lora.entries) {
-    const auto& names = entry.component == Component::kUnet ? model.unet_names : model.text_names;
-    const auto name = names.find(entry.name);
-    match.places.push_back({.path = name == names.end() ? std::string() : name->second, .reason = {}});
-    if (name != names.end()) ++addressed[{entry.component, name->second}];
+    const bool is_open = entry.number == EncoderNumber::kNone && is_text_encoder(entry.component);
+    match.places.push_back(place_in(model, is_open ? unnumbered : entry.component, entry));
+    const EntryPlace& place = match.places.back();
+    if (!place.path.empty()) ++addressed[{place.component, place.path}];
   }
-  int fitting = 0, misfitting = 0;  // of those that see the text
+  int fitting = 0, misfitting = 0;   // of those that see the text
+  int in_unet = 0, out_of_unet = 0;  // of the U-Net's
   for (std::size_t i = 0; i < lora.entries.size(); ++i) {
     const LoraEntry& entry = lora.entries[i];
     EntryPlace& place = match.places[i];
     if (place.path.empty()) {
-      place.reason = fmt::format("this model's {} has no such layer", component_name(entry.component));
-    } else if (addressed[{entry.component, place.path}] > 1) {
+      place.reason = no_layer(model, place);
+    } else if (addressed[{place.component, place.path}] > 1) {
       place.reason = fmt::format("the layer '{}' is addressed twice under different names", place.path);
     } else {
-      const LayerTable& layers = entry.component == Component::kUnet ? model.unet : model.text_encoder;
-      ShapeFit fit = fit_shapes(shapes_of(entry), layers.find(place.path)->second);
+      ShapeFit fit = fit_shapes(shapes_of(entry), *layer_at(model, place.component, place.path));
       if (sees_text_width(entry)) ++(fit.fits() ? fitting : misfitting);
       place.reason = std::move(fit.reason);
       place.is_narrow = fit.is_narrow;
     }
+    if (entry.component == Component::kUnet) ++(place.acts() ? in_unet : out_of_unet);
   }
   measure_shared(lora, model, match);
-  match.is_foreign = misfitting > 0 && fitting == 0;
+  // Some layers of another family have the same names and sizes; what a part of a LoRA does there is nonsense.
+  const bool is_other_family = !family_conflict(lora, model.base_model).empty();
+  match.is_foreign = (misfitting > 0 && fitting == 0) || (is_other_family && out_of_unet > 0);
   return match;
 }
 
-ModelLayers layers_of(LayerTable unet, LayerTable text_encoder) {
-  ModelLayers model{
-      .unet = std::move(unet), .text_encoder = std::move(text_encoder), .unet_names = {}, .text_names = {}};
-  model.unet_names = names_of(Component::kUnet, model.unet);
-  model.text_names = names_of(Component::kTextEncoder, model.text_encoder);
+ModelLayers layers_of(std::map<Component, LayerTable> tables, BaseModel base_model) {
+  ModelLayers model{.parts = {}, .text_widths = {}, .base_model = base_model};
+  for (auto& [component, layers] : tables) {
+    std::vector<std::string> paths;
+    for (const auto& [path, layer] : layers) paths.push_back(path);
+    auto names = layer_names(component, paths);
+    if (const auto words = layers.find("embeddings.token_embedding");
+        is_text_encoder(component) && words != layers.end())
+      model.text_widths.emplace(component, words->second.in());
+    model.parts.emplace(component, ModelLayers::Part{std::move(layers), std::move(names)});
+  }
   return model;
 }
 
 ModelLayers layers_of(const Checkpoint& checkpoint) {
-  ModelLayers model = layers_of(table_of(checkpoint.unet), table_of(checkpoint.text_encoder));
-  const auto words = checkpoint.text_encoder.find("embeddings.token_embedding.weight");
-  if (words != checkpoint.text_encoder.end() && words->second.shape.size() >= 2)
-    model.text_width = words->second.shape[1];
-  model.base_model = checkpoint.base_model;
-  return model;
+  std::map<Component, LayerTable> tables;
+  for (const Component component : kAdaptable)
+    if (const auto& views = views_of(checkpoint, component); !views.empty())
+      tables.emplace(component, table_of(views));
+  return layers_of(std::move(tables), checkpoint.base_model);
 }
 
 std::int64_t layout_digest(const Checkpoint& checkpoint) {
   std::string text(architecture_name(checkpoint.base_model));
-  for (const auto* views : {&checkpoint.unet, &checkpoint.text_encoder})
-    for (const auto& [name, view] : *views)
-      text += fmt::format("{}{}{}\n", views == &checkpoint.unet ? "u " : "t ", name,
-                          weights::shape_text(view.shape));
+  for (const Component component : kAdaptable)
+    for (const auto& [name, view] : views_of(checkpoint, component))
+      text += fmt::format("{} {}{}\n", component_name(component), name, weights::shape_text(view.shape));
   return digest(text);
 }
 
 std::int64_t layout_digest(const LoraFile& lora) {
-  std::string text = fmt::format("{} {}\n", lora.entries.size(), unusable_reason(lora).empty());
+  std::string text = fmt::format("{} {} {}\n", lora.entries.size(), unusable_reason(lora).empty(),
+                                 architecture_name(lora.base_model));
   for (const LoraEntry& entry : lora.entries) {
     const ModuleShapes shapes = shapes_of(entry);
-    text += fmt::format("{} {} {} {} {} {} {} {}", component_name(entry.component), entry.name,
-                        static_cast<int>(entry.kind), shapes.facts.on_input, shapes.facts.rows,
-                        shapes.facts.columns, shapes.facts.is_magnitude_of_outputs, draws_shared(entry));
+    text += fmt::format("{} {} {} {} {} {} {} {} {}", component_name(entry.component),
+                        static_cast<int>(entry.number), entry.name, static_cast<int>(entry.kind),
+                        shapes.facts.on_input, shapes.facts.rows, shapes.facts.columns,
+                        shapes.facts.is_magnitude_of_outputs, draws_shared(entry));
     for (const auto& [part, shape] : shapes.parts)
       text += fmt::format(" {}{}", part, weights::shape_text(shape));
     text += '\n';
   }
   for (const BundledEmbedding& embedding : lora.embeddings)
-    text += fmt::format("{}\n", weights::shape_text(embedding.vectors.shape));
+    for (const auto& [component, view] : embedding.vectors.of)
+      text += fmt::format("{} {}\n", component_name(component), weights::shape_text(view.shape));
   return digest(text);
+}
+
+std::string family_conflict(const LoraFile& lora, BaseModel model) {
+  const FamilyRow *own = family(lora.base_model), *other = family(model);
+  if (own == nullptr || other == nullptr || own == other) return "";
+  return fmt::format("made for {} ({}); this is {} {} checkpoint", own->name, lora.base_model_reason,
+                     other->article, other->name);
 }
 
 LoraFit fit_lora(const LoraFile& lora, const ModelLayers& model) {
   LoraFit fit;
-  if (lora.base_model != BaseModel::kOther && lora.base_model != model.base_model)
-    fit.family =
-        fmt::format("the file is {} ({}), but the checkpoint is {}", architecture_name(lora.base_model),
-                    lora.base_model_reason, architecture_name(model.base_model));
+  fit.family = family_conflict(lora, model.base_model);
   const LoraMatch match = match_lora(lora, model);
   fit.unusable = unusable_reason(lora);
   fit.keys_unknown = static_cast<std::int64_t>(lora.unknown.size());
   for (std::size_t i = 0; i < lora.entries.size(); ++i) {
     const LoraEntry& entry = lora.entries[i];
     const EntryPlace& place = match.places[i];
-    const auto keys = static_cast<std::int64_t>(entry.parts.size());
+    const auto keys = static_cast<std::int64_t>(entry.counts_keys ? entry.parts.size() : 0);
     if (place.acts() && !match.is_foreign) {
       ++(entry.component == Component::kUnet ? fit.applied_unet : fit.applied_text);
       fit.keys_applied += keys;
@@ -174,8 +227,9 @@ LoraFit fit_lora(const LoraFile& lora, const ModelLayers& model) {
   }
   for (const BundledEmbedding& embedding : lora.embeddings) {
     std::string reason =
-        match.is_foreign ? std::string(kForeign) : embedding_misfit(embedding, model.text_width);
-    ++(reason.empty() ? fit.keys_applied : fit.keys_skipped);
+        match.is_foreign ? std::string(kForeign) : embedding_misfit(embedding, model.text_widths);
+    (reason.empty() ? fit.keys_applied : fit.keys_skipped) +=
+        static_cast<std::int64_t>(embedding.vectors.of.size());
     if (reason.empty()) {
       ++fit.embeddings;
     } else {
@@ -190,13 +244,12 @@ LoraFit fit_lora(const LoraFile& lora, const ModelLayers& model) {
 }
 
 std::string module_of(const BundledEmbedding& embedding) {
-  return embedding.vectors.name.substr(0, embedding.vectors.name.rfind('.'));
+  return "bundle_emb." + embedding.name;
 }
 
-std::string embedding_misfit(const BundledEmbedding& embedding, std::int64_t width) {
-  if (embedding.vectors.shape[1] == width) return "";
-  return fmt::format("the embedding '{}' has width {}, but this model's text encoder has {}", embedding.name,
-                     embedding.vectors.shape[1], width);
+std::string embedding_misfit(const BundledEmbedding& embedding, const TextWidths& widths) {
+  const auto reason = vectors_misfit(embedding.vectors, widths);
+  return reason.empty() ? "" : fmt::format("the embedding '{}': {}", embedding.name, reason);
 }
 
 std::string fit_verdict(const LoraFit& fit) {

@@ -18,16 +18,21 @@ using LayerTable = std::map<std::string, LayerSizes, std::less<>>;  // by canoni
 // What a checkpoint offers to a LoRA, taken apart once for many of them.
 struct ModelLayers {
   using Names = std::map<std::string, std::string, std::less<>>;  // every name that files use → path
-  LayerTable unet, text_encoder;
-  Names unet_names, text_names;
-  std::int64_t text_width = 0;  // 0: there are no words
+  struct Part {
+    LayerTable layers;
+    Names names;
+  };
+  std::map<Component, Part> parts;  // those that a LoRA can change
+  TextWidths text_widths;           // empty: there are no words
   BaseModel base_model = BaseModel::kOther;
 };
-ModelLayers layers_of(LayerTable unet, LayerTable text_encoder);
+// Text widths are those of the token embeddings among the layers.
+ModelLayers layers_of(std::map<Component, LayerTable> tables, BaseModel base_model);
 
 // Where one module of the file belongs.
 struct EntryPlace {
-  std::string path;        // of the layer; "" when there is none
+  Component component = Component::kUnet;  // the entry's, or the second text encoder where only that fits
+  std::string path;                        // of the layer; "" when there is none
   std::string reason;      // why it cannot act there: "this model's U-Net has no such layer"; "": it acts
   bool is_narrow = false;  // see ShapeFit
   bool acts() const { return reason.empty(); }
@@ -41,7 +46,8 @@ struct SharedSpan {
 struct LoraMatch {
   std::vector<EntryPlace> places;         // one per entry, in the file's order
   std::map<Component, SharedSpan> spans;  // where a component has modules whose shared matrices are drawn
-  // The file is made for another family: what sees the text fits nowhere, so nothing is applied.
+  // The file is made for another family, so nothing is applied: what sees the text fits nowhere, or its layers tell another
+  // family and are not all here.
   bool is_foreign = false;
 };
 // Whether the matrices that its module shares with others are in no file, but drawn from a seed.
@@ -50,7 +56,7 @@ LoraMatch match_lora(const LoraFile& lora, const ModelLayers& model);
 
 // Why an embedding inside the file cannot be used with a text encoder of that width; "" when it can.
 std::string module_of(const BundledEmbedding& embedding);
-std::string embedding_misfit(const BundledEmbedding& embedding, std::int64_t width);
+std::string embedding_misfit(const BundledEmbedding& embedding, const TextWidths& widths);
 
 struct UnmetModule {
   std::string module;
@@ -61,12 +67,16 @@ struct LoraFit {
   int applied_unet = 0, applied_text = 0, embeddings = 0;
   std::int64_t keys_applied = 0, keys_skipped = 0, keys_unknown = 0;  // all keys of the file
   std::vector<UnmetModule> unmet;  // modules without a place, and those that the file itself spoils
-  std::string family;              // of LoRA and checkpoint when they differ: "the file is SDXL …"; else ""
+  std::string family;              // when they differ, as family_conflict(); else ""
   std::string unusable;            // why no model could use it; else ""
   bool applies() const { return applied_unet + applied_text + embeddings > 0; }
 };
 
 ModelLayers layers_of(const Checkpoint& checkpoint);
+
+// "made for SDXL (cross-attention width is 2048); this is an SD 1.x checkpoint"; "" where both are of one family or one's is
+// unknown.
+std::string family_conflict(const LoraFile& lora, BaseModel model);
 
 LoraFit fit_lora(const LoraFile& lora, const ModelLayers& model);
 inline LoraFit fit_lora(const LoraFile& lora, const Checkpoint& checkpoint) {

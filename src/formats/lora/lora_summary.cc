@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bitset>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -36,8 +37,10 @@ struct KeyMeaning {
 };
 
 struct ModuleMeaning {
-  ModuleTarget target = ModuleTarget::kUnet;
+  Component component = Component::kUnet;
+  EncoderNumber number = EncoderNumber::kImplied;
   std::string flat;
+  bool is_fused = false;      // three layers' matrix in one
   bool tells_family = false;  // lora_family.cc looks at it
 };
 
@@ -46,11 +49,6 @@ struct ModuleState {
   PartBits parts;
   int first = kUnknown;  // of its tensors; they are chained
 };
-
-bool tells_family(std::string_view flat) {
-  return flat.ends_with("attn2_to_k") || flat.ends_with("attn2_to_v") || flat.ends_with("self_attn_q_proj") ||
-         flat.find("transformer_blocks_1") != std::string_view::npos;
-}
 
 }  // namespace
 
@@ -108,9 +106,12 @@ struct LoraSummariser::Memory {
     if (key.starts_with("bundle_emb.") || !split) return meaning;
     const auto name = name_of_module(split->module);
     if (!name) return meaning;
-    const std::string place = fmt::format("{} {}", static_cast<int>(name->target), name->flat);
+    const std::string place = fmt::format("{} {} {}", static_cast<int>(name->component),
+                                          static_cast<int>(name->number), name->flat);
     const auto [at, is_new] = module_places.emplace(place, static_cast<int>(modules.size()));
-    if (is_new) modules.push_back({name->target, name->flat, tells_family(name->flat)});
+    if (is_new)
+      modules.push_back(
+          {name->component, name->number, name->flat, !name->fused.empty(), tells_family(name->flat)});
     meaning.module = at->second;
     meaning.part = part_place(split->part);
     return meaning;
@@ -151,7 +152,7 @@ void widen_ranks(LoraSummary& summary, std::int64_t rank) {
 void record_widths(LoraSummary& summary, const LoraEntry& entry) {
   if (entry.name.ends_with("attn2_to_k") && summary.cross_width == 0)
     summary.cross_width = input_width(entry);
-  if (entry.name.ends_with("self_attn_q_proj") && summary.text_width == 0)
+  if (is_text_encoder(entry.component) && tells_family(entry.name) && summary.text_width == 0)
     summary.text_width = input_width(entry);
 }
 
@@ -199,9 +200,10 @@ class Glance {
       if (!meaning.foreign.empty()) return meaning.foreign;
       add_to_layout(meaning, header_.tensors[i]);
       if (meaning.module == kUnknown) {
-        auto name = bundled_embedding_name(header_.tensors[i].key);
-        is_plain_ = is_plain_ && name;
-        if (name) embeddings.push_back(std::move(*name));
+        auto key = bundled_embedding_key(header_.tensors[i].key);
+        is_plain_ = is_plain_ && key;
+        if (key && std::ranges::find(embeddings, key->name) == embeddings.end())
+          embeddings.push_back(std::move(key->name));
         continue;
       }
       is_plain_ =
@@ -225,19 +227,19 @@ class Glance {
       const ModuleMeaning& module = memory_.modules[static_cast<std::size_t>(place)];
       const ModuleState& state = memory_.states[static_cast<std::size_t>(place)];
       if ((state.parts & ~plain).none()) continue;  // parameters of a model, no adapter
-      if (module.target == ModuleTarget::kSecondTextEncoder) {
-        has_second_encoder_ = true;
-      } else {
-        const auto kind = kind_of(state);
-        const auto rank = kind ? rank_of(*kind, module, state) : std::nullopt;
-        if (!rank) return false;
-        kinds_ |= std::uint64_t{1} << static_cast<int>(*kind);
-        ++(module.target == ModuleTarget::kUnet ? summary.unet_modules : summary.text_modules);
-        widen_ranks(summary, *rank);
-        if (!module.tells_family) continue;
-        telling_.entries.push_back(entry_of(module, state, *kind));
-        record_widths(summary, telling_.entries.back());
-      }
+      const auto kind = kind_of(state);
+      const auto rank = kind && !module.is_fused ? rank_of(*kind, module, state) : std::nullopt;
+      if (!rank) return false;
+      if (module.component == Component::kTextEncoder2) has_second_encoder_ = true;
+      kinds_ |= std::uint64_t{1} << static_cast<int>(*kind);
+      ++(module.component == Component::kUnet ? summary.unet_modules : summary.text_modules);
+      widen_ranks(summary, *rank);
+      // One layer of each text encoder is enough.
+      if (!module.tells_family ||
+          (is_text_encoder(module.component) && !told_.insert(module.component).second))
+        continue;
+      telling_.entries.push_back(entry_of(module, state, *kind));
+      record_widths(summary, telling_.entries.back());
     }
     for (const auto& row : memory_.kinds)
       if ((kinds_ >> static_cast<int>(row.kind) & 1) != 0) summary.kinds.push_back(row.kind);
@@ -310,7 +312,8 @@ class Glance {
 
   LoraEntry entry_of(const ModuleMeaning& module, const ModuleState& state, AdapterKind kind) const {
     LoraEntry entry;
-    entry.component = module.target == ModuleTarget::kUnet ? Component::kUnet : Component::kTextEncoder;
+    entry.component = module.component;
+    entry.number = module.number;
     entry.name = module.flat;
     entry.kind = kind;
     for (int i = state.first; i != kUnknown; i = memory_.next[static_cast<std::size_t>(i)]) {
@@ -329,6 +332,7 @@ class Glance {
   LoraFile telling_;      // only the entries that tell the family
   std::uint64_t kinds_ = 0;
   bool has_second_encoder_ = false;
+  std::set<Component> told_;  // text encoders of which `telling_` has a layer
 };
 
 }  // namespace
@@ -348,15 +352,17 @@ LoraSummary LoraSummariser::read(const fs::path& path) {
     summary.problem = error.what();
     return summary;
   }
-  // Beside a PEFT file, or in its metadata, stand settings that may change everything.
-  if (skimmed && path.stem() != kPeftStem && !skimmed->metadata.contains("lora_adapter_metadata")) {
+  if (skimmed) {
     Glance glance(*memory_, *skimmed);
     summary.architecture = glance.sort_tensors();
-    if (summary.architecture.empty()) {
+    // Beside a PEFT file, or in its metadata, stand settings that may change everything.
+    const bool has_settings = path.stem() == kPeftStem || skimmed->metadata.contains("lora_adapter_metadata");
+    if (summary.architecture.empty() && !has_settings) {
       summary.metadata = skimmed->metadata;
       if (!memory_->touched.empty() && glance.read_modules(summary)) {
         summary.embeddings = std::move(glance.embeddings);
-        summary.layout = glance.layout;
+        // Which family it is decides too, and may stand in the metadata.
+        summary.layout = glance.layout ^ digest(summary.architecture);
         return summary;
       }
       summary = {};

@@ -6,12 +6,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "formats/layer_address.h"
 
 namespace lowrank::formats {
-
-enum class ModuleTarget { kUnet, kTextEncoder, kSecondTextEncoder };
 
 // A key cut into the module's path and the part of the adapter it holds.
 struct KeySplit {
@@ -22,9 +21,14 @@ struct KeySplit {
 std::optional<KeySplit> split_key(std::string_view key);
 
 struct ModuleName {
-  ModuleTarget target = ModuleTarget::kUnet;
+  Component component = Component::kUnet;
+  EncoderNumber number = EncoderNumber::kImplied;
+  // Of the one matrix of query, key and value in OpenCLIP's naming: the three layers that are meant, each as `flat`.
+  std::vector<std::string> fused;
   std::string path;  // after the prefix, in its writer's form: dots or underscores
-  std::string flat;  // `path` with every dot an underscore: the name to look up
+  // `path` with every dot an underscore: the name to look up. Of a text encoder without `text_model`, and in transformers'
+  // naming where the writer used OpenCLIP's.
+  std::string flat;
 };
 // nullopt: no known prefix.
 std::optional<ModuleName> name_of_module(std::string_view module);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/embedding_file.h"
 #include "library/index/record.h"
 
 namespace lowrank::library {
@@ -18,7 +19,7 @@ enum class SortBy { kName, kPath, kRelevance, kAdded, kChanged, kSize, kRating }
 // A checkpoint, for "which LoRAs fit it": its layout, for which the table `fit` has every LoRA's verdict.
 struct Fit {
   std::int64_t model = 0;
-  std::int64_t text_width = 0;  // of its text encoder
+  formats::TextWidths text_widths = {};  // of its text encoders
 };
 
 struct Query {

@@ -104,7 +104,9 @@ void read_checkpoint_record(const fs::path& path, Record& record,
   const formats::Checkpoint checkpoint = formats::open_checkpoint(path);
   record.architecture = formats::architecture_name(checkpoint.base_model);
   record.cross_width = width_of(checkpoint.unet, "attn2.to_k.weight");
+  const auto& encoder_2 = formats::views_of(checkpoint, formats::Component::kTextEncoder2);
   record.text_width = width_of(checkpoint.text_encoder, "token_embedding.weight");
+  record.text_width_2 = width_of(encoder_2, "token_embedding.weight");
   record.layout = formats::layout_digest(checkpoint);
   record.kinds = checkpoint.prediction == formats::PredictionType::kV ? "v prediction" : "";
   metadata = checkpoint.metadata;
@@ -140,8 +142,13 @@ void read_record(const PlaceRow& place, const fs::path& path, const CardSources&
       read_checkpoint_record(path, record, metadata);
     } else if (place.kind == "embedding") {
       const auto embedding = formats::open_embedding(path);
-      record.text_width = embedding.vectors.shape.empty() ? 0 : embedding.vectors.shape.back();
-      record.kinds = fmt::format("{} vectors", embedding.vectors.shape.front());
+      const auto width_for = [&](formats::Component component) {
+        const auto* view = embedding.vectors.find(component);
+        return view == nullptr ? 0 : view->shape.back();
+      };
+      record.text_width = width_for(formats::Component::kTextEncoder);
+      record.text_width_2 = width_for(formats::Component::kTextEncoder2);
+      record.kinds = fmt::format("{} vectors", embedding.vectors.count());
     }
   } catch (const Error& error) {
     record.problem = error.what();

@@ -117,6 +117,7 @@ std::span<const ColumnRow> record_columns() {
       {"rank_high", &R::rank_high},
       {"cross_width", &R::cross_width},
       {"text_width", &R::text_width},
+      {"text_width_2", &R::text_width_2},
       {"unet_modules", &R::unet_modules},
       {"text_modules", &R::text_modules},
       {"base_model", &R::base_model},

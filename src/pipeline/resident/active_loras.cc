@@ -87,7 +87,10 @@ std::vector<Embedding> embeddings_of(const ActiveLoras::Loaded& lora, const std:
   for (const auto& bundled : lora.adapter->embeddings()) {
     const auto& file = lora.adapter->file();
     found.push_back({bundled.name, file.path,
-                     tensor::as_tensor(bundled.vectors, file.file).to(at::kFloat).clone(), version});
+                     tensor::as_tensor(*bundled.vectors.find(formats::Component::kTextEncoder), file.file)
+                         .to(at::kFloat)
+                         .clone(),
+                     version});
   }
   return found;
 }

@@ -21,14 +21,17 @@ std::vector<prompt::EmbeddingName> names_of(std::span<const Embedding> embedding
 }
 
 EmbeddingFolder read_embeddings(const std::filesystem::path& folder, std::int64_t width) {
-  auto found = formats::read_embedding_folder(folder, width);
+  auto found =
+      formats::read_embedding_folder(folder, formats::TextWidths{{formats::Component::kTextEncoder, width}});
   EmbeddingFolder result;
   for (auto& [name, reason] : found.unusable) result.skipped.push_back({std::move(name), std::move(reason)});
   for (const formats::EmbeddingFile& file : found.usable)
     result.embeddings.push_back(
         {.name = file.name,
          .path = file.path,
-         .vectors = tensor::as_tensor(file.vectors, file.file).to(at::kFloat).clone()});
+         .vectors = tensor::as_tensor(*file.vectors.find(formats::Component::kTextEncoder), file.file)
+                        .to(at::kFloat)
+                        .clone()});
   return result;
 }
 

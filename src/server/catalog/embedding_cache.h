@@ -17,14 +17,14 @@ class EmbeddingCache {
  public:
   explicit EmbeddingCache(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  // Those that fit a text encoder of that width, and the others with the reason; without a width all that can be read.
-  std::shared_ptr<const formats::EmbeddingFolder> fitting(std::optional<std::int64_t> width);
+  // Those that fit text encoders of those widths, and the others with the reason; without widths all that can be read.
+  std::shared_ptr<const formats::EmbeddingFolder> fitting(const std::optional<formats::TextWidths>& widths);
 
  private:
   const std::filesystem::path folder_;
   std::mutex mutex_;  // guards everything below
   std::string state_;
-  std::optional<std::int64_t> width_;
+  std::optional<formats::TextWidths> widths_;
   std::shared_ptr<const formats::EmbeddingFolder> read_;
 };
 

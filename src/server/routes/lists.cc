@@ -25,14 +25,14 @@ bool needs_inner_model(std::string_view name) {
 
 }  // namespace
 
-std::optional<std::int64_t> text_encoder_width(Services& services) {
+std::optional<formats::TextWidths> text_encoder_widths(Services& services) {
   const auto chosen = services.catalog.find_checkpoint(services.settings.text("sd_model_checkpoint"));
   const auto checkpoint = chosen ? chosen : services.catalog.default_checkpoint();
   if (!checkpoint) return std::nullopt;
   try {
     const auto fit = services.library_service.with(
         [&](const library::Library& library) { return library.fit_of(checkpoint->path); });
-    return fit.text_width > 0 ? std::optional(fit.text_width) : std::nullopt;
+    return fit.text_widths.empty() ? std::nullopt : std::optional(fit.text_widths);
   } catch (const Error&) {
     return std::nullopt;  // whoever draws with it is told why
   }
@@ -134,9 +134,12 @@ Reply embeddings(Services& services, const Call&) {
                 {"vectors", vectors}};
   };
   Json loaded = Json::object(), skipped = Json::object();
-  const auto folder = services.embeddings.fitting(text_encoder_width(services));
-  for (const auto& file : folder->usable)
-    loaded[file.name] = entry(file.vectors.shape.at(1), file.vectors.shape.at(0));
+  const auto folder = services.embeddings.fitting(text_encoder_widths(services));
+  for (const auto& file : folder->usable) {
+    std::int64_t width = 0;  // of SDXL's both, as A1111 counts
+    for (const auto& [component, view] : file.vectors.of) width += view.shape.at(1);
+    loaded[file.name] = entry(width, file.vectors.count());
+  }
   for (const auto& [name, reason] : folder->unusable) {
     skipped[name] = entry(0, 0);
     skipped[name]["reason"] = reason;

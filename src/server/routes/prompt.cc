@@ -40,9 +40,9 @@ Reply prompt_tokens(Services& services, const Call& call) {
                                   ? emphasis.value_or(prompt::Emphasis::kOriginal)
                                   : prompt::Emphasis::kNone;
   request.settings.comma_backtrack = services.settings.get("comma_padding_backtrack").get<int>();
-  const auto width = text_encoder_width(services);
+  const auto widths = text_encoder_widths(services);
   auto names =
-      library::prompt_names(*services.embeddings.fitting(width), request.prompt, width,
+      library::prompt_names(*services.embeddings.fitting(widths), request.prompt, widths,
                             request.settings.comments, [&](const std::string& name) {
                               return services.library_service.with([&](const library::Library& library) {
                                 return library.path_of(library.resolve(name).record);

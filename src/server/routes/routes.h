@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "formats/embedding_file.h"
 #include "server/fields/parameter.h"
 #include "server/http/call.h"
 #include "server/http/reply.h"
@@ -48,7 +49,7 @@ Reply empty_list(Services& services, const Call& call);
 Reply prompt_styles(Services& services, const Call& call);
 Reply embeddings(Services& services, const Call& call);
 // Of the checkpoint that the options choose; nullopt where none can be read.
-std::optional<std::int64_t> text_encoder_width(Services& services);
+std::optional<formats::TextWidths> text_encoder_widths(Services& services);
 Reply scripts(Services& services, const Call& call);
 Reply script_infos(Services& services, const Call& call);
 Reply refresh(Services& services, const Call& call);
