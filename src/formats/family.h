@@ -6,10 +6,11 @@
 #include <span>
 #include <string_view>
 
+#include "formats/prediction.h"
+
 namespace lowrank::formats {
 
 enum class BaseModel { kSd1, kSd2, kSdxl, kOther };
-enum class PredictionType { kEpsilon, kV };
 
 // How a text encoder's tensors are named and run.
 enum class TextEncoderKind {

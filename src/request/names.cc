@@ -44,7 +44,7 @@ std::span<const std::string_view> schedule_names() {
   static const auto names = [] {
     std::vector<std::string_view> labels;
     for (const ScheduleTraits& schedule : kSchedules)
-      if (schedule.in_a1111) labels.push_back(schedule.label);
+      if (schedule.is_offered) labels.push_back(schedule.label);
     return labels;
   }();
   return names;

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "sampling/prediction_watch.h"
 
 namespace lowrank::sampling {
 
@@ -72,6 +73,9 @@ at::Tensor Denoiser::run_model(const at::Tensor& x, float c_in, float timestep, 
   const auto timesteps = at::full({count}, timestep, x.options());
   const at::Tensor out = model_.predict(c_in == 1 ? x : x * c_in, timesteps, plan.rows, call_++);
   LOWRANK_CHECK(out.sizes() == x.sizes());
+  const bool is_first = call_ == 1;
+  if (is_first && timestep >= kNoiseAloneFrom)
+    likelier_ = likelier_prediction(c_in == 1 ? x : x * c_in, out, prediction_);
   return out.to(x.options());
 }
 
@@ -92,15 +96,32 @@ Denoiser::GuidedEps Denoiser::combine(const at::Tensor& predictions, const Plan&
   return {.guided = at::stack(guided), .uncond = at::stack(uncond)};
 }
 
+// What a prediction says at a level: the network sees x·in, and D = x·skip + out·prediction.
+struct Denoiser::Scaling {
+  float in, skip, out;
+};
+
+Denoiser::Scaling Denoiser::scaling(float sigma) const {
+  const float variance = sigma * sigma + 1;
+  switch (prediction_) {
+    case Prediction::kEpsilon:
+      return {1 / std::sqrt(variance), 1, -sigma};
+    case Prediction::kV:
+      return {1 / std::sqrt(variance), 1 / variance, -(sigma / std::sqrt(variance))};
+    case Prediction::kFlow:
+      if (table_.is_in_flow_times()) return {1, 1, -sigma};
+      break;
+  }
+  return {1 / (1 + sigma), 1 / (1 + sigma), -(sigma / (1 + sigma))};
+}
+
 at::Tensor Denoiser::denoise(const at::Tensor& x, float sigma) {
   const Plan plan = plan_call(sigma, 1, Need::kGuided);
   const at::Tensor rows = spread(x, plan);
   const float timestep = table_.timestep_of(sigma);
-  const float variance = sigma * sigma + 1;
-  const at::Tensor out = run_model(rows, 1 / std::sqrt(variance), timestep, plan);
-  at::Tensor denoised = prediction_ == Prediction::kEpsilon
-                            ? rows - out * sigma
-                            : rows * (1 / variance) - out * (sigma / std::sqrt(variance));
+  const auto [in, skip, scale] = scaling(sigma);
+  const at::Tensor out = run_model(rows, in, timestep, plan);
+  at::Tensor denoised = (skip == 1 ? rows : rows * skip) + out * scale;
   if (table_.is_lcm()) {
     const float s = 10 * timestep;
     denoised = denoised * (s / std::sqrt(s * s + 0.25F)) + rows * (0.25F / (s * s + 0.25F));
@@ -121,13 +142,14 @@ Denoiser::GuidedEps Denoiser::predict_eps(const at::Tensor& x, float timestep, d
                                           Need need) {
   const Plan plan = plan_call(timestep, scale_factor, need);
   const at::Tensor rows = spread(with_kept(x), plan);
-  at::Tensor out = run_model(rows, 1, timestep, plan);
-  if (prediction_ == Prediction::kV) {
-    const auto last = static_cast<float>(table_.alphas_cumprod().size() - 1);
-    const auto index = static_cast<std::size_t>(std::clamp(timestep, 0.0F, last));
-    const float alpha = table_.alphas_cumprod()[index];
-    out = out * std::sqrt(alpha) + rows * std::sqrt(1 - alpha);
-  }
+  const auto last = static_cast<float>(table_.alphas_cumprod().size() - 1);
+  const auto index = static_cast<std::size_t>(std::clamp(timestep, 0.0F, last));
+  const float alpha = table_.alphas_cumprod()[index], sigma = table_.sigmas()[index];
+  const bool is_flow = prediction_ == Prediction::kFlow;
+  const float in = is_flow ? std::sqrt(1 + sigma * sigma) / (1 + sigma) : 1;
+  at::Tensor out = run_model(rows, in, is_flow ? table_.timestep_of(sigma) : timestep, plan);
+  if (prediction_ == Prediction::kV) out = out * std::sqrt(alpha) + rows * std::sqrt(1 - alpha);
+  if (is_flow) out = rows * in + out * (1 / (1 + sigma));
   return combine(out, plan);
 }
 

@@ -1,11 +1,12 @@
 // What a sampler asks at every level: "how would this latent look without its noise?" The Denoiser hides
-// everything behind that question: eps or v prediction, scaling, LCM's boundary terms, classifier-free
+// everything behind that question: eps, v or flow prediction, scaling, LCM's boundary terms, classifier-free
 // guidance with several AND pieces, and the calls in which the negative prompt is left out. The network
 // itself is a NoiseModel, given from above; nothing here knows a U-Net or a prompt.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <vector>
@@ -27,7 +28,7 @@ struct BranchRow {
 class NoiseModel {
  public:
   virtual ~NoiseModel() = default;
-  // The raw prediction (eps or v) for each row.
+  // The raw prediction (eps, v or flow) for each row.
   //   x          [rows, 4, h, w] float32, already scaled by c_in: the network's own input
   //   timesteps  [rows] float32, all equal, may be fractional
   //   rows       image 0's pieces, image 1's pieces, …, then (unless left out) one kUncond row per image in order
@@ -61,6 +62,7 @@ class Denoiser {
   //   c_in = 1/√(sigma²+1)
   //   eps:        D = x − sigma·eps(x·c_in, t)
   //   v:          D = x/(sigma²+1) − v·sigma/√(sigma²+1)
+  //   flow:       D = (x − sigma·v)/(1 + sigma),  c_in = 1/(1 + sigma);  in its times: D = x − t·v,  c_in = 1
   //   LCM table:  D ← c_skip·x + c_out·D,  s = 10·t,  c_skip = 0.25/(s²+0.25),  c_out = s/√(s²+0.25)
   // Throws Error(kCancelled) on a stop request, before the network runs.
   at::Tensor denoise(const at::Tensor& x, float sigma);
@@ -75,6 +77,7 @@ class Denoiser {
   // eps after guidance on eps, for samplers that walk in timesteps.
   //   x is scaled as in training:  x = √ᾱ·x₀ + √(1−ᾱ)·ξ
   //   v prediction:                eps = √ᾱ[t]·v + √(1−ᾱ[t])·x
+  //   flow:                        eps = (x/√ᾱ[t] + v)/(1 + sigma[t])
   struct GuidedEps {
     at::Tensor guided;
     at::Tensor uncond;  // of the negative prompt; the first piece's where that was left out
@@ -88,6 +91,8 @@ class Denoiser {
   // Whether the settings had an effect so far; infotext names them only then.
   bool skipped_early() const { return skipped_early_; }
   bool skipped_by_sigma() const { return skipped_by_sigma_; }
+  // What the first answer looked like instead of the prediction type that it was taken for (prediction_watch.h).
+  std::optional<Prediction> likelier_prediction_seen() const { return likelier_; }
   const NoiseTable& table() const { return table_; }
 
  private:
@@ -96,6 +101,8 @@ class Denoiser {
   at::Tensor run_model(const at::Tensor& x, float c_in, float timestep, const Plan& plan);
   GuidedEps combine(const at::Tensor& predictions, const Plan& plan) const;
   at::Tensor spread(const at::Tensor& x, const Plan& plan) const;
+  struct Scaling;
+  Scaling scaling(float sigma) const;
 
   NoiseModel& model_;
   NoiseTable table_;
@@ -105,6 +112,7 @@ class Denoiser {
   at::Tensor kept_, repaint_;  // kept_ already multiplied by 1 − repaint_; undefined: nothing is kept
   int call_ = 0;
   bool skipped_early_ = false, skipped_by_sigma_ = false;
+  std::optional<Prediction> likelier_;
 };
 
 }  // namespace lowrank::sampling

@@ -14,6 +14,11 @@ namespace {
 constexpr int kTimesteps = formats::kNoiseLaw.steps;
 constexpr int kLcmStride = 20;  // 50 of the 1000 timesteps were distilled
 constexpr double kTerminalAlphaCumprod = 4.8973451890853435e-08;
+constexpr float kLargestFlowSigma = 10000;
+
+double shifted(double u, double shift) {
+  return shift * u / (1 + (shift - 1) * u);
+}
 
 }  // namespace
 
@@ -50,6 +55,40 @@ NoiseTable NoiseTable::from_alphas_cumprod(std::vector<float> alphas_cumprod) {
   return NoiseTable(std::move(alphas_cumprod), 1, false);
 }
 
+NoiseTable NoiseTable::rectified_flow(double shift) {
+  if (!(shift > 0 && std::isfinite(shift)))
+    throw Error(kBadInput, "the shift of the rectified flow is {}, but must be a positive number.", shift);
+  NoiseTable table;
+  table.flow_ = Flow::kSigmas;
+  table.shift_ = shift;
+  for (int i = 1; i <= kTimesteps; ++i) {
+    const float sigma =
+        sigma_of_flow_time(static_cast<float>(shifted(static_cast<double>(i) / kTimesteps, shift)));
+    const double square = static_cast<double>(sigma) * sigma;
+    table.sigmas_.push_back(sigma);
+    table.log_sigmas_.push_back(std::log(sigma));
+    table.alphas_cumprod_.push_back(static_cast<float>(1 / (1 + square)));
+  }
+  return table;
+}
+
+NoiseTable NoiseTable::as_flow_times() const {
+  LOWRANK_CHECK(is_flow());
+  NoiseTable times = *this;
+  times.flow_ = Flow::kTimes;
+  for (int i = 1; i <= kTimesteps; ++i) {
+    const auto at = static_cast<std::size_t>(i - 1);
+    times.sigmas_[at] = static_cast<float>(shifted(static_cast<double>(i) / kTimesteps, shift_));
+    times.log_sigmas_[at] = std::log(times.sigmas_[at]);
+  }
+  return times;
+}
+
+float NoiseTable::sigma_of_flow_time(float t) {
+  constexpr float kLatest = kLargestFlowSigma / (1 + kLargestFlowSigma);
+  return t >= kLatest ? kLargestFlowSigma : t / (1 - t);
+}
+
 NoiseTable NoiseTable::downcast() const {
   std::vector<float> rounded;
   for (const float alpha : alphas_cumprod_) rounded.push_back(static_cast<float>(c10::Half(alpha)));
@@ -80,6 +119,8 @@ NoiseTable NoiseTable::quantized() const {
 }
 
 float NoiseTable::timestep_of(float sigma) const {
+  if (flow_ == Flow::kTimes) return kTimesteps * sigma;
+  if (flow_ == Flow::kSigmas) return sigma >= sigma_max() ? kTimesteps : kTimesteps * (sigma / (1 + sigma));
   const float log_sigma = std::log(sigma);
   const auto above = std::upper_bound(log_sigmas_.begin(), log_sigmas_.end(), log_sigma);
   const auto last_low = static_cast<std::ptrdiff_t>(log_sigmas_.size()) - 2;
@@ -95,6 +136,11 @@ float NoiseTable::timestep_of(float sigma) const {
 }
 
 float NoiseTable::sigma_at(float timestep) const {
+  if (is_flow()) {
+    const double u = std::clamp(static_cast<double>(timestep) / kTimesteps, 1e-6, 1.0);
+    const auto t = static_cast<float>(shifted(u, shift_));
+    return flow_ == Flow::kTimes ? t : sigma_of_flow_time(t);
+  }
   const float last = static_cast<float>(sigmas_.size() - 1);
   const float position =
       std::clamp((timestep - static_cast<float>(stride_ - 1)) / static_cast<float>(stride_), 0.0F, last);

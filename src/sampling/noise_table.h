@@ -1,6 +1,6 @@
 // The training noise of a model as a table: for each of its 1000 timesteps the kept signal ᾱ and the noise
 // level sigma, and the two-way interpolation between sigma and timestep that all samplers share. Immutable
-// once made.
+// once made. Sigma is the noise beside a latent of unit weight: the model's own input is x₀ + sigma·ξ, scaled.
 #pragma once
 
 #include <span>
@@ -16,6 +16,13 @@ class NoiseTable {
 
   // From any ᾱ, one per timestep, falling inside (0, 1). Throws Error(kBadInput) naming the first bad entry.
   static NoiseTable from_alphas_cumprod(std::vector<float> alphas_cumprod);
+
+  // Rectified flow: the model's own input is (1 − t)·x₀ + t·ξ, so sigma = t/(1 − t), and it is told the time 1000·t. The table
+  // holds u = 1/1000 … 1 as t = shift·u/(1 + (shift − 1)·u); the level of t = 1, noise alone, is infinite and stands as 10000.
+  // Throws Error(kBadInput) for a shift that is not positive.
+  // Source: arXiv:2403.03206 section 5.3.2; times and levels as diffusers' FlowMatchEulerDiscreteScheduler and ComfyUI's
+  // ModelSamplingDiscreteFlow have them.
+  static NoiseTable rectified_flow(double shift);
 
   // "Downcast alphas_cumprod": ᾱ rounded to half precision, the rest as usual. Applied before
   // zero_terminal_snr().
@@ -33,10 +40,16 @@ class NoiseTable {
   // With it, sigma → timestep gives the nearest whole timestep ("enable quantization in K samplers").
   NoiseTable quantized() const;
 
+  // The table of a rectified flow with its levels as times t in (0, 1]: sigma means t then.
+  NoiseTable as_flow_times() const;
+  // t → sigma, at most 10000.
+  static float sigma_of_flow_time(float t);
+
   // Timestep of a noise level, float, fractional: linear in ln sigma between neighbours, clamped to the
-  // table.
+  // table. Of a rectified flow: 1000·t.
   float timestep_of(float sigma) const;
-  // Noise level at a fractional timestep inside the table: exp of the linear interpolation of ln sigma.
+  // Noise level at a fractional timestep inside the table: exp of the linear interpolation of ln sigma. Of a rectified flow: that
+  // of u = timestep/1000, shifted.
   float sigma_at(float timestep) const;
 
   float sigma_min() const { return sigmas_.front(); }
@@ -45,12 +58,18 @@ class NoiseTable {
   std::span<const float> sigmas() const { return sigmas_; }  // rising with the index; √((1−ᾱ)/ᾱ) in float32
   std::span<const float> log_sigmas() const { return log_sigmas_; }
   bool is_lcm() const { return stride_ != 1; }
+  bool is_flow() const { return flow_ != Flow::kNone; }
+  bool is_in_flow_times() const { return flow_ == Flow::kTimes; }
 
  private:
+  enum class Flow { kNone, kSigmas, kTimes };  // what sigmas_ holds of a rectified flow
+  NoiseTable() = default;
   NoiseTable(std::vector<float> alphas_cumprod, int stride, bool nearest);
   std::vector<float> alphas_cumprod_, sigmas_, log_sigmas_;
   int stride_ = 1;  // training timesteps per entry; entry i is timestep i·stride + stride − 1
   bool nearest_ = false;
+  Flow flow_ = Flow::kNone;
+  double shift_ = 1;
 };
 
 }  // namespace lowrank::sampling

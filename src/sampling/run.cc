@@ -14,13 +14,14 @@ namespace {
 
 constexpr int kTrainingTimesteps = 1000;
 
-std::vector<float> sampler_schedule(const SamplerRow& sampler, const SampleRequest& request,
-                                    const NoiseTable& table, int steps) {
+const ScheduleRow& sampler_schedule(const SamplerRow& sampler, const SampleRequest& request) {
   const ScheduleRow* schedule = request.schedule;
-  if (schedule == nullptr || schedule->make == nullptr) {
+  // TCD has no list of A1111's to fall back on.
+  const bool fits = schedule != nullptr &&
+                    (!sampler.is_timestep || (schedule->is_of_timesteps && !sampler.has_own_spacing));
+  if (!fits || schedule->make == nullptr)
     schedule = find_schedule(sampler.schedule.empty() ? "uniform" : sampler.schedule);
-  }
-  return make_schedule(*schedule, table, steps, request.schedule_settings);
+  return *schedule;
 }
 
 // 0, k, 2k … < 1000 with k = 1000 div steps, each + 1, at most 999.
@@ -54,30 +55,62 @@ SamplerSettings settings_for(const SamplerRow& sampler, SamplerSettings settings
   return settings;
 }
 
+// The whole timesteps of a schedule that has such, as a rising list with the target of the last step, 0, in front.
+std::vector<int> timesteps_of(std::span<const float> sigmas, const NoiseTable& table) {
+  std::vector<int> timesteps = {0};
+  const auto levels = table.sigmas();
+  for (std::size_t i = sigmas.size() - 1; i-- > 0;)
+    timesteps.push_back(static_cast<int>(std::ranges::find(levels, sigmas[i]) - levels.begin()));
+  return timesteps;
+}
+
+void check_flow(const SamplerRow& sampler, const SampleRequest& request) {
+  if (!request.table.is_flow()) return;
+  if (sampler.flow == request::FlowWalk::kNone)
+    throw Error(
+        kUnsupported,
+        "the sampler {} does not work with rectified flow; choose another one, such as Euler or DPM++ 2M.",
+        sampler.label);
+  if (sampler.has_churn && request.sampler_settings.s_churn > 0)
+    throw Error(kUnsupported,
+                "sigma churn does not work with rectified flow; set it to 0, or choose Euler a.");
+}
+
 }  // namespace
 
 NoiseTable sampler_noise_table(const SamplerRow& sampler, const SampleRequest& request) {
+  // The times of a flow lie between the entries of any list.
+  if (request.table.is_flow())
+    return sampler.flow == request::FlowWalk::kTimes ? request.table.as_flow_times() : request.table;
   if (sampler.is_lcm) return request.table.lcm();
   return request.quantize_timesteps && !sampler.is_timestep ? request.table.quantized() : request.table;
 }
 
 Walk plan_walk(const SamplerRow& sampler, const SampleRequest& request) {
   if (request.steps < 1) throw Error(kBadInput, "steps is {}, but at least 1 is needed.", request.steps);
+  check_flow(sampler, request);
   const bool discards = sampler.discard_next_to_last_sigma || request.always_discard_next_to_last_sigma;
   const int steps = request.steps + (discards ? 1 : 0);
   const NoiseTable table = sampler_noise_table(sampler, request);
   Walk walk{.sigmas = {},
             .timesteps = {},
+            .stride = 0,
+            .is_scheduled = false,
             .sigma_min = table.sigma_min(),
             .sigma_max = table.sigma_max(),
             .steps = request.steps,
             .from_image = false};
-  if (sampler.is_timestep) {
+  const ScheduleRow& schedule = sampler_schedule(sampler, request);
+  if (sampler.is_timestep && !schedule.is_of_timesteps) {
     walk.timesteps = timestep_list(steps);
     return walk;
   }
-  walk.sigmas = sampler_schedule(sampler, request, table, steps);
+  walk.sigmas = make_schedule(schedule, table, steps, request.schedule_settings);
   if (discards) walk.sigmas.erase(walk.sigmas.end() - 2);
+  if (!sampler.is_timestep) return walk;
+  walk.is_scheduled = true;
+  walk.timesteps = timesteps_of(std::exchange(walk.sigmas, {}), table);
+  walk.stride = schedule.has_even_targets ? kTrainingTimesteps / steps : 0;
   return walk;
 }
 
@@ -120,7 +153,7 @@ Walk cut_walk(const SamplerRow& sampler, const Walk& whole, const ImageSteps& st
   Walk cut = whole;
   cut.from_image = true;
   if (sampler.is_timestep) {
-    cut.timesteps.resize(static_cast<std::size_t>(steps.made - 1));
+    cut.timesteps.resize(static_cast<std::size_t>(steps.made - (whole.is_scheduled ? -1 : 1)));
     return cut;
   }
   cut.sigmas.erase(cut.sigmas.begin(), cut.sigmas.begin() + (steps.schedule - steps.made));
@@ -136,10 +169,14 @@ at::Tensor start_from_image(const SamplerRow& sampler, const Walk& whole, const 
                             const at::Tensor& unit_noise) {
   const at::Tensor noise = start.noise_multiplier == 1 ? unit_noise : unit_noise * start.noise_multiplier;
   if (!sampler.is_timestep) {
-    const at::Tensor x = start.latent + noise * cut.sigmas.front();
+    const float sigma = cut.sigmas.front();
+    if (table.is_in_flow_times())
+      return (start.latent + noise * start.extra_noise) * (1 - sigma) + noise * sigma;
+    const at::Tensor x = start.latent + noise * sigma;
     return start.extra_noise > 0 ? x + noise * start.extra_noise : x;
   }
-  const int timestep = whole.timesteps[static_cast<std::size_t>(steps.made - 1)];
+  // A1111's list is cut one step below the level where it begins; a schedule begins at its own.
+  const int timestep = whole.timesteps[static_cast<std::size_t>(steps.made - (whole.is_scheduled ? 0 : 1))];
   const float alpha = table.alphas_cumprod()[static_cast<std::size_t>(timestep)];
   const at::Tensor x = start.latent * std::sqrt(alpha) + noise * std::sqrt(1 - alpha);
   return start.extra_noise > 0 ? x + noise * (start.extra_noise * std::sqrt(alpha)) : x;
@@ -167,14 +204,16 @@ SampleResult run_sampler(const SamplerRow& sampler, const SampleRequest& asked, 
     x = start_from_image(sampler, whole, way, steps, denoiser.table(), *request.image, x);
     if (request.image->repaint.defined()) denoiser.keep(request.image->latent, request.image->repaint);
   } else {
-    x = start_latent(sampler, way, x, request.sgm_noise_multiplier);
+    // A rectified flow begins with noise alone as it is.
+    x = start_latent(sampler, way, x, request.sgm_noise_multiplier && !denoiser.table().is_flow());
   }
   at::Tensor latent = walk(sampler, denoiser, std::move(x), way, whole.sigmas, noise,
                            request.sampler_settings, listener, stop);
   return {.latent = denoiser.with_kept(latent),
           .calls = denoiser.calls(),
           .skipped_early = denoiser.skipped_early(),
-          .skipped_by_sigma = denoiser.skipped_by_sigma()};
+          .skipped_by_sigma = denoiser.skipped_by_sigma(),
+          .likelier_prediction = denoiser.likelier_prediction_seen()};
 }
 
 }  // namespace lowrank::sampling

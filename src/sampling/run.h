@@ -42,10 +42,11 @@ struct SampleRequest {
 };
 
 struct SampleResult {
-  at::Tensor latent;              // [n, 4, h, w] float32, in the model's latent units
-  int calls = 0;                  // of the model
-  bool skipped_early = false;     // Skip Early CFG had an effect
-  bool skipped_by_sigma = false;  // NGMS had an effect
+  at::Tensor latent;                                   // [n, 4, h, w] float32, in the model's latent units
+  int calls = 0;                                       // of the model
+  bool skipped_early = false;                          // Skip Early CFG had an effect
+  bool skipped_by_sigma = false;                       // NGMS had an effect
+  std::optional<Prediction> likelier_prediction = {};  // the first answer looked like this one instead
 };
 
 // Draws the start noise from `noise` and runs `sampler` from there, or from request.image with that noise on
@@ -57,7 +58,8 @@ SampleResult run_sampler(const SamplerRow& sampler, const SampleRequest& request
 // The noise table this sampler works with (LCM and quantization change it).
 NoiseTable sampler_noise_table(const SamplerRow& sampler, const SampleRequest& request);
 
-// The levels for request.steps steps. Throws Error(kBadInput) when the sampler cannot make that many.
+// The levels for request.steps steps. Throws Error(kBadInput) when the sampler cannot make that many,
+// kUnsupported for a sampler or setting that does not go with a rectified flow.
 Walk plan_walk(const SamplerRow& sampler, const SampleRequest& request);
 
 // The steps of img2img: `schedule` steps are planned, of which the last `made` run.
@@ -73,8 +75,8 @@ ImageSteps image_steps(int steps, double strength, bool makes_all_steps);
 Walk cut_walk(const SamplerRow& sampler, const Walk& whole, const ImageSteps& steps);
 
 // z with unit noise on it at the first level of a walk cut from `whole`:
-//   sigma samplers      z + ξ·(sigma + extra)
-//   timestep samplers   √ᾱ·(z + ξ·extra) + √(1−ᾱ)·ξ,  ᾱ at T[made − 1]
+//   sigma samplers      z + ξ·(sigma + extra), in a flow's times (z + ξ·extra)·(1 − t) + ξ·t
+//   timestep samplers   √ᾱ·(z + ξ·extra) + √(1−ᾱ)·ξ,  ᾱ at T[made − 1], of a schedule's timesteps at T[made]
 at::Tensor start_from_image(const SamplerRow& sampler, const Walk& whole, const Walk& cut,
                             const ImageSteps& steps, const NoiseTable& table, const ImageStart& start,
                             const at::Tensor& unit_noise);

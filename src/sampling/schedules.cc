@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "base/error.h"
+#include "formats/family.h"
 #include "sampling/beta_quantile.h"
 
 namespace lowrank::sampling {
@@ -103,6 +105,42 @@ std::vector<float> beta(const ScheduleArguments& a) {
   return with_zero(std::move(sigmas));
 }
 
+// The level of a whole timestep of training, 0 … 999.
+float level_of(const NoiseTable& table, int timestep) {
+  if (table.is_lcm()) return table.sigma_at(static_cast<float>(timestep));
+  return table.sigmas()[static_cast<std::size_t>(timestep)];
+}
+
+// ⌊½ up to even⌋ of 1000, 1000 − 1000/n … above 0, less one. Source: diffusers' "trailing" spacing (arXiv:2305.08891, table 2),
+// without the timestep −1 that its floating-point range adds for some n.
+std::vector<float> trailing(const ScheduleArguments& a) {
+  if (a.steps > formats::kNoiseLaw.steps)
+    throw Error(kBadInput, "steps is {}, but the schedule Trailing has at most {}.", a.steps,
+                formats::kNoiseLaw.steps);
+  const double stride = static_cast<double>(formats::kNoiseLaw.steps) / a.steps;
+  std::vector<float> sigmas;
+  for (int i = 0; i < a.steps; ++i) {
+    const auto timestep = static_cast<int>(std::nearbyint(formats::kNoiseLaw.steps - i * stride)) - 1;
+    sigmas.push_back(level_of(a.table, timestep));
+  }
+  return with_zero(std::move(sigmas));
+}
+
+// Of the 50 timesteps that latent consistency models are distilled for, every so many from the last on. Source: diffusers'
+// LCMScheduler and TCDScheduler.
+std::vector<float> consistency(const ScheduleArguments& a) {
+  constexpr int kDistilled = 50, kStride = formats::kNoiseLaw.steps / kDistilled;
+  if (a.steps > kDistilled)
+    throw Error(kBadInput,
+                "steps is {}, but the schedule LCM has at most {}, those that consistency models are made "
+                "for; take fewer steps or another schedule.",
+                a.steps, kDistilled);
+  std::vector<float> sigmas;
+  for (int i = 0; i < a.steps; ++i)
+    sigmas.push_back(level_of(a.table, (kDistilled - i * kDistilled / a.steps) * kStride - 1));
+  return with_zero(std::move(sigmas));
+}
+
 std::vector<float> turbo(const ScheduleArguments& a) {
   const auto stride = static_cast<float>(1000.0 / a.steps);
   std::vector<float> timesteps;
@@ -135,6 +173,11 @@ constexpr auto kAys32Sdxl = std::to_array(
 
 std::vector<float> tabulated(const ScheduleArguments& a, std::span<const double> plain,
                              std::span<const double> sdxl) {
+  if (a.table.is_flow())
+    throw Error(
+        kBadInput,
+        "the schedule Align Your Steps holds noise levels of Stable Diffusion, which a rectified flow "
+        "does not have; choose another one.");
   const auto optima = a.settings.sdxl ? sdxl : plain;
   std::vector<float> sigmas;
   if (static_cast<std::size_t>(a.steps) == optima.size()) {
@@ -210,15 +253,19 @@ const ScheduleRow& automatic_schedule() {
 std::vector<float> make_schedule(const ScheduleRow& schedule, const NoiseTable& table, int steps,
                                  const ScheduleSettings& settings) {
   LOWRANK_CHECK(schedule.make != nullptr);
+  std::optional<NoiseTable> times;
   if (steps < 1) throw Error(kBadInput, "steps is {}, but a schedule needs at least 1.", steps);
   const auto pick = [](double asked, double own) { return asked != 0 ? asked : own; };
-  const double own_min = settings.old_karras_range ? 0.1 : table.sigma_min();
-  const double own_max = settings.old_karras_range ? 10.0 : table.sigma_max();
+  // The steps of a rectified flow are spread over its times, 0 … 1.
+  const bool is_flow = table.is_flow(), old_range = settings.old_karras_range && !is_flow;
+  const NoiseTable& levels = is_flow ? times.emplace(table.as_flow_times()) : table;
+  const double own_min = old_range ? 0.1 : levels.sigma_min();
+  const double own_max = old_range ? 10.0 : levels.sigma_max();
   const ScheduleArguments arguments{.steps = steps,
                                     .sigma_min = pick(settings.sigma_min, own_min),
                                     .sigma_max = pick(settings.sigma_max, own_max),
                                     .rho = pick(settings.rho, schedule.default_rho),
-                                    .table = table,
+                                    .table = levels,
                                     .settings = settings};
   if (!(arguments.sigma_min > 0 && arguments.sigma_min < arguments.sigma_max &&
         std::isfinite(arguments.sigma_max))) {
@@ -226,6 +273,9 @@ std::vector<float> make_schedule(const ScheduleRow& schedule, const NoiseTable& 
                 "sigma min is {} and sigma max is {}, but a schedule needs 0 < sigma min < sigma max.",
                 arguments.sigma_min, arguments.sigma_max);
   }
+  if (is_flow && arguments.sigma_max > 1)
+    throw Error(kBadInput, "sigma max is {}, but the times of a rectified flow end at 1.",
+                arguments.sigma_max);
   if (schedule.default_rho != 0 && !(std::isfinite(arguments.rho) && arguments.rho > 0)) {
     throw Error(kBadInput, "rho is {}, but it must be a positive number.", arguments.rho);
   }
@@ -233,7 +283,10 @@ std::vector<float> make_schedule(const ScheduleRow& schedule, const NoiseTable& 
     throw Error(kBadInput, "the Beta schedule's alpha and beta are {} and {}, but they must be positive.",
                 settings.beta_alpha, settings.beta_beta);
   }
-  return schedule.make(arguments);
+  std::vector<float> sigmas = schedule.make(arguments);
+  if (is_flow && !table.is_in_flow_times())
+    for (float& sigma : sigmas) sigma = NoiseTable::sigma_of_flow_time(sigma);
+  return sigmas;
 }
 
 }  // namespace lowrank::sampling

@@ -25,7 +25,7 @@ struct ScheduleSettings {
 struct ScheduleArguments {
   int steps;
   double sigma_min, sigma_max, rho;
-  const NoiseTable& table;
+  const NoiseTable& table;  // of a rectified flow: as_flow_times(), whose sigmas are times
   const ScheduleSettings& settings;
 };
 
@@ -42,8 +42,10 @@ std::span<const ScheduleRow> schedule_table();
 const ScheduleRow* find_schedule(std::string_view name_or_label);
 const ScheduleRow& automatic_schedule();
 
-// The sigmas of `schedule` for `steps` steps. Throws Error(kBadInput) for steps < 1, for a range that is not
-// 0 < sigma_min < sigma_max and for an impossible Beta shape. `schedule` must not be "Automatic": the sampler
+// The sigmas of `schedule` for `steps` steps. Those of a rectified flow are of its table's kind, the settings' sigmas
+// always its times t, 0 … 1. Throws Error(kBadInput)
+// for steps < 1 or more than the schedule has, for a range that is not 0 < sigma_min < sigma_max, for an impossible Beta shape
+// and for a rectified flow where the schedule is a list of Stable Diffusion's levels. `schedule` must not be "Automatic": the sampler
 // decides what that means (see run.h).
 std::vector<float> make_schedule(const ScheduleRow& schedule, const NoiseTable& table, int steps,
                                  const ScheduleSettings& settings = {});

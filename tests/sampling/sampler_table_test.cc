@@ -18,9 +18,10 @@ void expect_resolution(const Resolution& r, AutomaticSchedule automatic) {
   EXPECT_EQ(choice.schedule_known, r.schedule_known) << r.schedule;
 }
 
-TEST(SamplerTable, KeepsA1111sOrderAndFindsEveryNameAndAliasWithoutCase) {
+TEST(SamplerTable, KeepsA1111sOrderBeforeOurOwnAndFindsEveryNameAndAliasWithoutCase) {
   EXPECT_EQ(sampler_table().front().label, "DPM++ 2M");
-  EXPECT_EQ(sampler_table().size(), 20U);
+  EXPECT_EQ(sampler_table()[19].label, "LCM");  // the last of A1111's
+  EXPECT_EQ(sampler_table().size(), 21U);
   for (const auto& row : sampler_table()) {
     EXPECT_EQ(find_sampler(row.label), &row);
     EXPECT_FALSE(row.aliases[0].empty()) << row.label;
@@ -85,7 +86,7 @@ TEST(SamplerTable, FlagsAreA1111s) {
   EXPECT_EQ(labels([](const auto& r) { return r.uses_ensd; }),
             (Labels{"DPM++ 2S a", "Euler a", "DPM2 a", "DPM fast", "DPM adaptive"}));
   EXPECT_EQ(labels([](const auto& r) { return r.is_timestep; }),
-            (Labels{"DDIM", "DDIM CFG++", "PLMS", "UniPC"}));
+            (Labels{"DDIM", "DDIM CFG++", "PLMS", "UniPC", "TCD"}));
   EXPECT_EQ(labels([](const auto& r) { return r.has_churn; }), (Labels{"Euler", "Heun", "DPM2"}));
 }
 

@@ -108,7 +108,8 @@ void read_checkpoint_record(const fs::path& path, Record& record,
   record.text_width = width_of(checkpoint.text_encoder, "token_embedding.weight");
   record.text_width_2 = width_of(encoder_2, "token_embedding.weight");
   record.layout = formats::layout_digest(checkpoint);
-  record.kinds = checkpoint.prediction == formats::PredictionType::kV ? "v prediction" : "";
+  if (checkpoint.prediction == formats::PredictionType::kV) record.kinds = "v prediction";
+  if (checkpoint.prediction == formats::PredictionType::kFlow) record.kinds = "rectified flow";
   metadata = checkpoint.metadata;
 }
 

@@ -27,6 +27,7 @@ at::Tensor sample_lcm(Denoiser&, at::Tensor x, const Walk&, StepContext&);
 // Walk in timesteps.
 at::Tensor sample_ddim(Denoiser&, at::Tensor x, const Walk&, StepContext&);
 at::Tensor sample_ddim_cfgpp(Denoiser&, at::Tensor x, const Walk&, StepContext&);
+at::Tensor sample_tcd(Denoiser&, at::Tensor x, const Walk&, StepContext&);
 at::Tensor sample_plms(Denoiser&, at::Tensor x, const Walk&, StepContext&);
 at::Tensor sample_unipc(Denoiser&, at::Tensor x, const Walk&, StepContext&);
 

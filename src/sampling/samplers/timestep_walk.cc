@@ -1,5 +1,6 @@
 #include "sampling/samplers/timestep_walk.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -13,7 +14,8 @@ std::vector<TimestepStep> timestep_steps(const Walk& walk, const NoiseTable& tab
   }
   std::vector<TimestepStep> steps;
   for (std::size_t i = walk.timesteps.size(); i-- > 1;) {
-    const int timestep = walk.timesteps[i], next = walk.timesteps[i - 1];
+    const int timestep = walk.timesteps[i],
+              next = walk.stride > 0 ? std::max(timestep - walk.stride, 0) : walk.timesteps[i - 1];
     steps.push_back({.timestep = static_cast<float>(timestep),
                      .next_timestep = static_cast<float>(next),
                      .alpha = alphas[static_cast<std::size_t>(timestep)],

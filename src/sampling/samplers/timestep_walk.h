@@ -9,8 +9,8 @@
 
 namespace lowrank::sampling {
 
-// One step, from ᾱ at T[i] to ᾱ at T[i−1]. The list's first entry is only a target: a list of N makes N − 1
-// steps.
+// One step, from ᾱ at T[i] to ᾱ at T[i−1], or a stride below T[i] where the walk has one. The list's first entry is only a
+// target: a list of N makes N − 1 steps.
 struct TimestepStep {
   float timestep, next_timestep;
   float alpha, alpha_prev;  // ᾱ

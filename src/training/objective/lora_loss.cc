@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "base/error.h"
 #include "training/objective/diffusion_loss.h"
 
 namespace lowrank::training {
@@ -13,6 +14,10 @@ at::Tensor target_of(const NoisedBatch& batch, formats::PredictionType predictio
       return batch.noise;
     case formats::PredictionType::kV:
       break;
+    case formats::PredictionType::kFlow:
+      throw Error(kUnsupported,
+                  "training on a checkpoint of rectified flow is not supported; take one that predicts "
+                  "epsilon or v.");
   }
   const at::Tensor a = alphas.index_select(0, batch.timesteps).view({-1, 1, 1, 1});
   return a.sqrt() * batch.noise - (1 - a).sqrt() * batch.latents;
