@@ -32,6 +32,7 @@ constexpr double kMaxSeed = static_cast<double>(prompt::kLargestSeed);
 constexpr std::string_view kEmphasis[] = {"Original", "No norm", "Ignore", "None"};
 constexpr std::string_view kNoiseSources[] = {"GPU", "NV", "CPU"};
 constexpr std::string_view kNoiseSchedules[] = {"Default", "Zero Terminal SNR"};
+constexpr std::string_view kPredictions[] = {"Automatic", "epsilon", "v", "flow"};
 constexpr std::string_view kRefinerPasses[] = {"first pass", "second pass", "both passes"};
 using Names = std::span<const std::string_view>;
 
@@ -79,6 +80,8 @@ constexpr FieldRow kFields[] = {
     {"skip_early_cond", "skip-early-cfg", "Skip Early CFG", &R::skip_early_cfg, 0, 1, "fraction of the steps, from the start, that ignore the negative prompt"},
     {"sd_noise_schedule", "noise-schedule", "Noise Schedule", &R::noise_schedule, {}, {}, "Default or Zero Terminal SNR", {}, {.choices = [] { return Names(kNoiseSchedules); }, .only_choices = true}},
     {"use_downcasted_alpha_bar", "downcast-alphas", "Downcast alphas_cumprod", &R::downcast_alphas, {}, {}, "round the noise table to half precision, as A1111 did before 1.7"},
+    {"prediction_type", "prediction", "Prediction type", &R::prediction, {}, {}, "what the checkpoint predicts: epsilon, v or flow (default: what its file states)", {}, {.choices = [] { return Names(kPredictions); }, .only_choices = true}},
+    {"flow_shift", "flow-shift", "Shift", &R::flow_shift, 0, 100, "of a rectified-flow checkpoint: how far the steps move towards noise; 0: the checkpoint's own, else 3"},
     {"pad_cond_uncond", "pad-conds", "Pad conds", &R::pad_conds, {}, {}, "pad the shorter of prompt and negative prompt to the same length"},
     {"use_old_scheduling", "old-prompt-editing", "Old prompt editing timelines", &R::old_prompt_editing, {}, {}, "read [a:b:when] as A1111 did before 1.6"},
     {"token_merging_ratio", "token-merging", "Token merging ratio", &R::token_merging_ratio, 0, 1, "speed-up: share of tokens to merge in the highest-resolution self-attention layers"},
@@ -123,6 +126,7 @@ constexpr FieldRow kFields[] = {
     {"batch_size", "batch-size", "", &R::batch_size, 1, 64, "pictures generated together"},
     {"n_iter", "batch-count", "", &R::batch_count, 1, 1000, "batches generated one after another"},
     {"comma_padding_backtrack", "comma-backtrack", "Prompt word wrap length limit", &R::comma_backtrack, 0, 74, "how many tokens back to look for a comma when a chunk is full"},
+    {"auto_few_steps", "auto", "", &R::auto_few_steps, {}, {}, "with a LoRA or checkpoint for few steps (LCM, Lightning …), use the steps, CFG scale, sampler and schedule it was made for"},
     {"allow_missing_loras", "allow-missing-loras", "", &R::allow_missing_loras, {}, {}, "continue without LoRAs that are missing or do not fit, with a warning"},
     {"disable_extra_networks", "disable-extra-networks", "", &R::disable_extra_networks, {}, {}, "ignore <lora:...> tags"},
 };

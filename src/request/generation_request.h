@@ -59,7 +59,10 @@ struct GenerationRequest {
   Decimal skip_early_cfg = 0;              // fraction of the steps without the negative prompt
   std::string noise_schedule = "Default";  // Default, Zero Terminal SNR
   bool downcast_alphas = false;
-  bool pad_conds = false;           // equalise prompt and negative prompt with empty chunks
+  std::string prediction = "Automatic";  // epsilon, v, flow; Automatic: as the checkpoint states
+  Decimal flow_shift = 0;                // of a rectified flow, 0: the checkpoint's
+  bool auto_few_steps = false;  // steps, scale, sampler and schedule that a model for few steps is made for
+  bool pad_conds = false;       // equalise prompt and negative prompt with empty chunks
   bool old_prompt_editing = false;  // "Old prompt editing timelines"
   int comma_backtrack = 20;         // "Prompt word wrap length limit", tokens
 

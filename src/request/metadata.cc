@@ -189,17 +189,19 @@ std::string picture_metadata(const PictureFacts& facts) {
   for (const auto api : {"sigma_min", "sigma_max", "rho", "beta_dist_alpha", "beta_dist_beta"})
     w.unless_default(api);
   w.when(r.sgm_noise_multiplier, {"sgm_noise_multiplier"});
-  if (facts.uses_eta && facts.is_timestep_sampler) {
+  if (facts.uses_eta && facts.default_eta == 0) {
     const Decimal eta = r.eta.value_or(r.eta_ddim);
     if (eta.value != 0) w.text(field_by_api("eta_ddim")->infotext, eta.text());
   } else if (facts.uses_eta) {
-    w.when(r.eta && r.eta->value != 1, {"eta"});
+    w.when(r.eta && r.eta->value != facts.default_eta, {"eta"});
   }
   if (facts.uses_churn)
     for (const auto api : {"s_churn", "s_tmin", "s_tmax"}) w.unless_default(api);
   if (facts.uses_noise_scale) w.unless_default("s_noise");
   w.when(facts.skipped_early, {"skip_early_cond"});
   w.when(r.noise_schedule != "Default", {"sd_noise_schedule"});
+  w.unless_default("prediction_type");
+  w.unless_default("flow_shift");
   w.when(r.downcast_alphas, {"use_downcasted_alpha_bar"});
   w.when(facts.padded, {"pad_cond_uncond"});
   w.when(r.old_prompt_editing, {"use_old_scheduling"});

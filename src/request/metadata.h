@@ -30,8 +30,8 @@ struct PictureFacts {
   bool has_mask = false;       // it was inpainting
   bool is_inpainting_model = false, refined = false;
   // Which settings of the sampler took effect.
-  bool uses_eta = false, is_timestep_sampler = false, uses_churn = false, uses_noise_scale = false,
-       uses_ensd = false;
+  bool uses_eta = false, uses_churn = false, uses_noise_scale = false, uses_ensd = false;
+  double default_eta = 1;  // of the sampler; 0: the DDIM family, which takes eta_ddim
   bool uses_emphasis = false, padded = false, skipped_early = false, skipped_by_sigma = false;
 };
 

@@ -103,6 +103,43 @@ TEST(SingleFile, VPredMarkIsSeen) {
   EXPECT_EQ(open_crafted(tensors).prediction, PredictionType::kV);
 }
 
+// As NoobAI's files hold them: no numbers at all.
+TEST(SingleFile, EmptyTensorsStateVPredictionAndZeroTerminalSnr) {
+  auto tensors = least();
+  tensors.push_back({"v_pred", {0}});
+  EXPECT_FALSE(open_crafted(tensors).prediction_details.zero_terminal_snr);
+  tensors.push_back({"ztsnr", {0}});
+  const auto checkpoint = open_crafted(tensors);
+  EXPECT_EQ(checkpoint.prediction, PredictionType::kV);
+  EXPECT_TRUE(checkpoint.prediction_details.zero_terminal_snr);
+  EXPECT_EQ(checkpoint.prediction_details.rule, "the key v_pred");
+}
+
+TEST(SingleFile, TheMoreTrustedStatementDecidesAndTheOtherIsTold) {
+  auto tensors = least();
+  tensors.push_back({"v_pred", {0}});
+  const auto keyed = open_crafted(tensors, {{"modelspec.prediction_type", "epsilon"}});
+  EXPECT_EQ(keyed.prediction, PredictionType::kV);
+  EXPECT_EQ(keyed.prediction_details.rule, "the key v_pred, though modelspec.prediction_type says epsilon");
+  const auto own = open_crafted(tensors, {{"lowrank.prediction_type", "epsilon"}});
+  EXPECT_EQ(own.prediction, PredictionType::kEpsilon);
+  EXPECT_EQ(own.prediction_details.rule, "lowrank.prediction_type, though the key v_pred says v");
+  EXPECT_EQ(open_crafted(least()).prediction_details.rule, "");
+}
+
+TEST(SingleFile, RectifiedFlowIsStatedByMetadata) {
+  for (const char* word : {"flow", "rectified_flow", "Flow_Matching"})
+    EXPECT_EQ(open_crafted(least(), {{"modelspec.prediction_type", word}}).prediction, PredictionType::kFlow);
+}
+
+TEST(SingleFile, EdmModelsAreRefused) {
+  for (const char* key : {"edm_mean", "edm_vpred.sigma_max"}) {
+    auto tensors = least();
+    tensors.push_back({key, {1}});
+    EXPECT_THAT(error_of([&] { open_crafted(tensors); }), HasSubstr(key));
+  }
+}
+
 TEST(SingleFile, MissingComponentsAreNamed) {
   const char* kNames[] = {"U-Net", "text encoder", "VAE"};
   for (std::size_t i = 0; i < 3; ++i) {
@@ -335,6 +372,27 @@ TEST_F(DiffusersFolder, PredictionTypeIsReadFromTheScheduler) {
   EXPECT_THAT(refusal(), HasSubstr("'sample'"));
   folder_.write("scheduler/scheduler_config.json", "[1");
   EXPECT_THAT(refusal(), HasSubstr("scheduler_config.json: is not a JSON object"));
+}
+
+TEST_F(DiffusersFolder, TheSchedulerStatesZeroTerminalSnrAndRectifiedFlow) {
+  write_all();
+  folder_.write("scheduler/scheduler_config.json",
+                R"({"prediction_type": "v_prediction", "rescale_betas_zero_snr": true})");
+  EXPECT_TRUE(open_checkpoint(folder_.path()).prediction_details.zero_terminal_snr);
+  folder_.write("scheduler/scheduler_config.json",
+                R"({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 6.0})");
+  const auto flow = open_checkpoint(folder_.path());
+  EXPECT_EQ(flow.prediction, PredictionType::kFlow);
+  EXPECT_EQ(flow.prediction_details.flow_shift, 6);
+  EXPECT_EQ(flow.prediction_details.rule, "FlowMatchEulerDiscreteScheduler in scheduler_config.json");
+  // diffusers' constructor has 1 where the file has none.
+  folder_.write("scheduler/scheduler_config.json", R"({"_class_name": "FlowMatchHeunDiscreteScheduler"})");
+  EXPECT_EQ(open_checkpoint(folder_.path()).prediction_details.flow_shift, 1);
+  folder_.write("scheduler/scheduler_config.json",
+                R"({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": -1})");
+  EXPECT_THAT(refusal(), HasSubstr("shift"));
+  folder_.write("scheduler/scheduler_config.json", R"({"_class_name": "EDMEulerScheduler"})");
+  EXPECT_THAT(refusal(), HasSubstr("EDMEulerScheduler"));
 }
 
 TEST_F(DiffusersFolder, TheScaleOfLatentsIsReadFromTheVae) {

@@ -126,7 +126,8 @@ int model_inspect(const Invocation& invocation) {
   const auto checkpoint = formats::open_checkpoint(file);
   const std::int64_t width = width_of(checkpoint.unet, "input_blocks.0.0.weight", 0);
   const std::int64_t text_width = width_of(checkpoint.text_encoder, "embeddings.token_embedding.weight", 1);
-  const bool is_v = checkpoint.prediction == formats::PredictionType::kV;
+  const auto& [zero_terminal_snr, flow_shift, rule] = checkpoint.prediction_details;
+  const std::string_view prediction = formats::prediction_name(checkpoint.prediction);
   const std::string layout =
       checkpoint.layout == formats::Layout::kSingleFile ? "single file" : "diffusers folder";
   if (invocation.has("json")) {
@@ -139,7 +140,9 @@ int model_inspect(const Invocation& invocation) {
                 {"base_model", formats::family_name(checkpoint.base_model)},
                 {"layout", layout},
                 {"bytes", bytes_of(checkpoint)},
-                {"prediction", is_v ? "v" : "epsilon"},
+                {"prediction", prediction},
+                {"prediction_rule", rule},
+                {"zero_terminal_snr", zero_terminal_snr},
                 {"unet_width", width},
                 {"text_width", text_width},
                 {"parts", parts},
@@ -148,8 +151,10 @@ int model_inspect(const Invocation& invocation) {
                 {"metadata", checkpoint.metadata}});
     return 0;
   }
-  fmt::print("{}\n{}, {}, {}, {} prediction\n", file.string(), formats::family_name(checkpoint.base_model),
-             layout, size_text(bytes_of(checkpoint)), is_v ? "v" : "epsilon");
+  fmt::print("{}\n{}, {}, {}, {} prediction{}{}\n", file.string(),
+             formats::family_name(checkpoint.base_model), layout, size_text(bytes_of(checkpoint)), prediction,
+             zero_terminal_snr ? " with zero terminal SNR" : "",
+             rule.empty() ? "" : fmt::format(" (by {})", printable(rule)));
   if (width > 0 && text_width > 0)
     fmt::print("U-Net width {} at the top level, text encoder width {}\n", width, text_width);
   std::vector<std::vector<std::string>> rows;

@@ -34,6 +34,7 @@ struct Checkpoint {
   std::optional<int> unet_heads;  // attention heads per layer
   std::optional<int> text_heads;  // CLIP: width / 64 unless stated
   PredictionType prediction = PredictionType::kEpsilon;
+  PredictionDetails prediction_details;  // and which statement decided (stated_prediction.h)
   std::map<std::string, std::string> metadata;
   std::vector<std::string> unused;  // keys of the file that belong to no parameter (model_ema.*, schedules …)
   std::vector<std::shared_ptr<const weights::TensorFile>> files;  // owners of the bytes

@@ -11,6 +11,7 @@
 #include "base/file_identity.h"
 #include "formats/checkpoint/diffusers_names.h"
 #include "formats/checkpoint/single_file.h"
+#include "formats/checkpoint/stated_prediction.h"
 #include "formats/quantised_form.h"
 
 namespace lowrank::formats {
@@ -249,15 +250,7 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
     checkpoint.text_heads = checked_heads(folder / "text_encoder" / "config.json", *heads);
 
   const json scheduler = config("scheduler", "scheduler_config.json"), vae = config("vae", "config.json");
-  const std::string prediction = text_of(scheduler, "prediction_type");
-  if (prediction == "v_prediction") {
-    checkpoint.prediction = PredictionType::kV;
-  } else if (!prediction.empty() && prediction != "epsilon") {
-    throw Error(
-        kUnsupported,
-        "{}: prediction_type is '{}' in scheduler_config.json; LowRank supports epsilon and v_prediction.",
-        folder.string(), prediction);
-  }
+  const auto stated_prediction = scheduler_statement(scheduler, checkpoint);
 
   for (const Component component : {Component::kUnet, Component::kVae, Component::kTextEncoder}) {
     const char* name = component == Component::kUnet  ? "unet"
@@ -292,6 +285,7 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
       scale->get<double>() != family(BaseModel::kSd1)->latent_scale)
     checkpoint.metadata.emplace("lowrank.latent_scale", fmt::format("{}", scale->get<double>()));
   apply_metadata(checkpoint);
+  apply_stated_prediction(checkpoint, stated_prediction);
   return checkpoint;
 }
 

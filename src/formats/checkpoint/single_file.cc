@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "formats/checkpoint/diffusers_folder.h"
+#include "formats/checkpoint/stated_prediction.h"
 
 namespace lowrank::formats {
 namespace {
@@ -101,8 +102,6 @@ Checkpoint read_single_file(std::shared_ptr<const weights::TensorFile> file) {
                                    [&](const Root& row) { return view.name.starts_with(row.prefix); });
     std::string name = root == kRoots.end() ? "" : view.name.substr(root->prefix.size());
     if (root == kRoots.end() || !is_parameter(root->component, name)) {
-      // A1111 takes this key, whatever its value, for the mark of a v-prediction model.
-      if (view.name == "v_pred") checkpoint.prediction = PredictionType::kV;
       checkpoint.unused.push_back(view.name);
       continue;
     }
@@ -114,6 +113,7 @@ Checkpoint read_single_file(std::shared_ptr<const weights::TensorFile> file) {
   }
   checkpoint.files.push_back(std::move(file));
   apply_metadata(checkpoint);
+  apply_stated_prediction(checkpoint);
   return checkpoint;
 }
 
@@ -159,15 +159,6 @@ void apply_metadata(Checkpoint& checkpoint) {
   for (const auto& [key, value] : checkpoint.metadata) {
     if (key == "lowrank.unet_heads") checkpoint.unet_heads = positive_number(checkpoint, key, value);
     if (key == "lowrank.text_heads") checkpoint.text_heads = positive_number(checkpoint, key, value);
-    if (key != "lowrank.prediction_type" && key != "modelspec.prediction_type") continue;
-    if (value == "epsilon") {
-      checkpoint.prediction = PredictionType::kEpsilon;
-    } else if (value == "v" || value == "v_prediction") {
-      checkpoint.prediction = PredictionType::kV;
-    } else {
-      throw Error(kUnsupported, "{}: metadata {} is '{}'; LowRank supports 'epsilon' and 'v'.",
-                  checkpoint.path.string(), key, value);
-    }
   }
 }
 

@@ -1,6 +1,7 @@
 #include "pipeline/generate/active_pass.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
@@ -131,6 +132,21 @@ StepEvent ActivePass::event(const sampling::StepReport& report, int batch, doubl
   return event;
 }
 
+void ActivePass::warn_of_prediction(formats::PredictionType likelier) {
+  const LoadedModel& model = pass_.model->loaded;
+  const std::string& rule = model.prediction_details.rule;
+  const bool is_stated = pass_.plan.sample.prediction == model.prediction && !rule.empty();
+  std::string warning = fmt::format(
+      "{} was drawn as a checkpoint that predicts {}{}, but its first answer looks like {}; if the picture "
+      "is noise, try "
+      "--prediction {}.",
+      model.name(), formats::prediction_name(pass_.plan.sample.prediction),
+      is_stated ? fmt::format(" (by {})", rule) : "", formats::prediction_name(likelier),
+      formats::prediction_name(likelier));
+  if (std::ranges::find(result_.warnings, warning) == result_.warnings.end())
+    result_.warnings.push_back(std::move(warning));
+}
+
 PassOutput ActivePass::sample(int batch, std::optional<sampling::ImageStart> start, const at::Tensor& extra) {
   const Stopwatch watch(result_.seconds_sample);
   const request::GenerationRequest& asked = generation_.request;
@@ -172,7 +188,7 @@ PassOutput ActivePass::sample(int batch, std::optional<sampling::ImageStart> sta
     refined.emplace(network, *refiner,
                     RefinerRule{.switch_at = asked.refiner_switch_at.value,
                                 .by_steps = asked.refiner_switch_by_steps,
-                                .is_timestep_sampler = pass_.plan.sampler->is_timestep,
+                                .is_timestep_sampler = pass_.plan.sampler->is_timestep || table.is_flow(),
                                 .total_calls = sampling::planned_calls(*pass_.plan.sampler, steps),
                                 .table = &table},
                     [&] { pass_.model->loaded.make_room_for(formats::Component::kVae); });
@@ -193,6 +209,7 @@ PassOutput ActivePass::sample(int batch, std::optional<sampling::ImageStart> sta
     output.latents = std::move(sampled.latent);
     output.skipped_early = sampled.skipped_early;
     output.skipped_by_sigma = sampled.skipped_by_sigma;
+    if (sampled.likelier_prediction) warn_of_prediction(*sampled.likelier_prediction);
   } catch (EndedEarly& early) {
     output.latents = std::move(early.latent);
     output.ended_early = true;

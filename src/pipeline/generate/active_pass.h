@@ -39,6 +39,7 @@ class ActivePass {
  private:
   void prepare(ResidentModel& model, PromptConditioning& prompts);
   prompt::ParsedPrompt parse(const ResidentModel& model) const;
+  void warn_of_prediction(formats::PredictionType likelier);
   StepEvent event(const sampling::StepReport& report, int batch, double seconds) const;
 
   const Pass& pass_;

@@ -77,7 +77,7 @@ request::PictureFacts facts_of(const Batch& batch, const PassPlans& passes, cons
   if (request.is_img2img()) facts.init_hash = init_picture_hash(request.init_images.back());
   facts.has_mask = init.mask.has_value();
   facts.uses_eta = sampler.has_eta;
-  facts.is_timestep_sampler = sampler.is_timestep;
+  facts.default_eta = sampler.default_eta;
   facts.uses_churn = sampler.has_churn;
   facts.uses_noise_scale = sampler.has_s_noise;
   facts.uses_ensd = sampler.uses_ensd && first.plan.sample.sampler_settings.eta != 0;

@@ -11,7 +11,7 @@
 namespace lowrank::pipeline {
 
 // When the refiner takes over: at the first call whose share of the way done is at least `switch_at`.
-//   by timesteps   (999 − t) / 1000, t the table's entry nearest to the noise level (timestep samplers: t itself)
+//   by timesteps   (999 − t) / 1000, t the table's entry nearest to the noise level (timestep samplers and rectified flow: t itself)
 //   by steps       call / total_calls
 // Source: A1111's apply_refiner.
 struct RefinerRule {

@@ -14,8 +14,10 @@ struct SamplingPlan {
   sampling::SampleRequest sample;  // guidance is left to the prompts, but for scale and skipping
 };
 
-// Throws Error(kBadInput) naming the choices for an unknown sampler, schedule, RNG source or noise schedule.
-SamplingPlan plan_sampling(const request::GenerationRequest& request, formats::PredictionType prediction);
+// `prediction` and `details` are the checkpoint's; the request may have another type, which then brings its own. Throws
+// Error(kBadInput) naming the choices for an unknown sampler, schedule, RNG source, noise schedule or prediction type.
+SamplingPlan plan_sampling(const request::GenerationRequest& request, formats::PredictionType prediction,
+                           const formats::PredictionDetails& details = {});
 
 // What the metadata calls the schedule: the one really used where Automatic stands for a named one.
 std::string_view schedule_label(const SamplingPlan& plan);

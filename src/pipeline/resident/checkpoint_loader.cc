@@ -173,6 +173,9 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
   loaded.path = path;
   loaded.hashes = std::move(hashes);
   loaded.prediction = checkpoint.prediction;
+  loaded.prediction_details = checkpoint.prediction_details;
+  loaded.metadata = checkpoint.metadata;
+  loaded.has_guidance_input = checkpoint.unet.contains("time_embed.cond_proj.weight");
   const formats::FamilyRow& family = *formats::family(checkpoint.base_model);
   const auto own_scale = metadata_number(checkpoint, "lowrank.latent_scale", 1e-6, 1e6);
   loaded.has_sd1_latents = !own_scale && !checkpoint.metadata.contains("lowrank.default_size");

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,9 @@ namespace lowrank::pipeline {
 struct LoadedModel {
   std::filesystem::path path, vae_path;  // vae_path empty: the checkpoint's own VAE
   formats::PredictionType prediction = formats::PredictionType::kEpsilon;
+  formats::PredictionDetails prediction_details;
+  std::map<std::string, std::string> metadata;  // of the file
+  bool has_guidance_input = false;              // a network distilled with guidance as an input
   double latent_scale = 1;      // decode(latent / scale): the family's, or metadata `lowrank.latent_scale`
   bool has_sd1_latents = true;  // false for a model with an autoencoder of its own, by its metadata
   int native_size = 0;          // pixels: the family's, or metadata `lowrank.default_size`

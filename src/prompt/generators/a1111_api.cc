@@ -44,6 +44,8 @@ constexpr KeyMeaning kFields[] = {
     {"s_noise", "Sigma noise"},
     {"skip_early_cond", "Skip Early CFG"},
     {"sd_noise_schedule", "Noise Schedule"},
+    {"prediction_type", "Prediction type"},
+    {"flow_shift", "Shift"},
     {"use_downcasted_alpha_bar", "Downcast alphas_cumprod"},
     {"pad_cond_uncond", "Pad conds"},
     {"use_old_scheduling", "Old prompt editing timelines"},

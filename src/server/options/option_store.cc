@@ -33,6 +33,7 @@ void check_choice(const std::string& name, const Json& value, Faults& faults) {
   if (name == "live_previews_image_format") is_one_of({"png", "jpg", "jpeg", "webp"});
   if (name == "randn_source") is_one_of({"GPU", "CPU", "NV"});
   if (name == "emphasis") is_one_of({"Original", "No norm", "Ignore", "None"});
+  if (name == "prediction_type") is_one_of({"Automatic", "epsilon", "v", "flow"});
   if (name == "sd_noise_schedule") is_one_of({"Default", "Zero Terminal SNR"});
 }
 

@@ -1351,6 +1351,12 @@ export interface Routes {
       sd_noise_schedule?: string | null;
       /** round the noise table to half precision, as A1111 did before 1.7 */
       use_downcasted_alpha_bar?: boolean | null;
+      /** what the checkpoint predicts: epsilon, v or flow (default: what its file states) */
+      prediction_type?: string | null;
+      /** of a rectified-flow checkpoint: how far the steps move towards noise; 0: the checkpoint's own, else 3 */
+      flow_shift?: number | null;
+      /** with a LoRA or checkpoint for few steps (LCM, Lightning …), use the steps, CFG scale, sampler and schedule it was made for */
+      auto_few_steps?: boolean | null;
       /** pad the shorter of prompt and negative prompt to the same length */
       pad_cond_uncond?: boolean | null;
       /** source of noise: GPU, NV (the same numbers) or CPU */
