@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "pipeline/generate/active_pass.h"
 #include "pipeline/generate/complete_request.h"
+#include "pipeline/generate/few_steps.h"
 #include "pipeline/generate/finish.h"
 #include "pipeline/generate/hires.h"
 #include "pipeline/generate/lora_account.h"
@@ -63,15 +64,17 @@ GenerationResult Session::generate(const request::GenerationRequest& asked, cons
     const Stopwatch watch(result.seconds_load);
     return bring_models(residents_, asked);
   }();
-  Generation generation{
-      .request = complete_request(asked, models.first->loaded, resources_.styles, result.warnings),
-      .seeds = {},
-      .passes = models.second == nullptr ? 1 : 2,
-      .encode_settings = {},
-      .tokenizer = tokenizer_,
-      .limits = options_.prompt_limits,
-      .listener = listener,
-      .stop = std::move(stop)};
+  request::GenerationRequest complete =
+      complete_request(asked, models.first->loaded, resources_.styles, result.warnings);
+  fit_few_steps(complete, *models.first, result.warnings);
+  Generation generation{.request = std::move(complete),
+                        .seeds = {},
+                        .passes = models.second == nullptr ? 1 : 2,
+                        .encode_settings = {},
+                        .tokenizer = tokenizer_,
+                        .limits = options_.prompt_limits,
+                        .listener = listener,
+                        .stop = std::move(stop)};
   const request::GenerationRequest& request = generation.request;
   generation.encode_settings = {.clip_skip = request.clip_skip, .emphasis = emphasis_of(request)};
   const PassPlans passes = plan_passes(request, models);

@@ -20,7 +20,7 @@ using ::testing::IsEmpty;
 TEST(PictureMetadata, APictureRepeatsFromItsOwnText) {
   pipeline::Session session = testing::tiny_session();
   std::vector<GenerationRequest> requests(
-      6, testing::tiny_request("a (red:1.2) fox, [day:night:2] <lora:lora_attn:0.8>"));
+      9, testing::tiny_request("a (red:1.2) fox, [day:night:2] <lora:lora_attn:0.8>"));
   requests[1].sampler = "Euler a";
   requests[1].eta = Decimal(0.5);
   requests[1].ensd = 31337;
@@ -50,6 +50,13 @@ TEST(PictureMetadata, APictureRepeatsFromItsOwnText) {
   requests[5].old_prompt_editing = true;
   requests[5].downcast_alphas = true;
   requests[5].pad_conds = true;
+  requests[6].sampler = "TCD";
+  requests[6].eta = Decimal(0.6);
+  requests[7].prediction = "flow";
+  requests[7].flow_shift = Decimal(4.5);
+  requests[8].sampler = "DDIM";
+  requests[8].scheduler = "Trailing";
+  requests[8].prediction = "v";
   for (const GenerationRequest& request : requests) {
     const auto first = session.generate(request).pictures.at(0);
     GenerationRequest again;

@@ -133,6 +133,11 @@ ActiveLoras::Loaded ActiveLoras::load(const std::string& name, const fs::path& p
   return {name, known.hash, known.adapter};
 }
 
+ActiveLoras::Loaded ActiveLoras::look(const std::string& name, const LoadedModel& model) {
+  std::string version;
+  return load(name, find_(name), model, version);
+}
+
 void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, OnMissing on_missing,
                            const Watcher& watcher, const std::stop_token& stop) {
   std::vector<Loaded> loaded;

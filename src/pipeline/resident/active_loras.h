@@ -46,6 +46,9 @@ class ActiveLoras {
   void activate(std::span<const prompt::LoraTag> tags, LoadedModel& model, OnMissing on_missing,
                 const Watcher& watcher = {}, const std::stop_token& stop = {});
 
+  // What is in the LoRA's file, which is opened as activate() opens it and not made to act. Throws what that throws.
+  Loaded look(const std::string& name, const LoadedModel& model);
+
   // Before sampling step `step` of `steps`, from 1: LoRAs with start= or stop= are switched.
   void set_step(int step, int steps) { stack_.set_step(step, steps); }
 
