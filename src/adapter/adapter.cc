@@ -26,15 +26,14 @@ formats::LayerTable table_of(const model::LayerMap& layers) {
   return table;
 }
 
-[[noreturn]] void throw_wrong_base(const LoraFile& file, const model::UNet& unet) {
-  const BaseModel model = base_model_of(unet);
-  std::string conflict = formats::family_conflict(file, model);
+[[noreturn]] void throw_wrong_base(const LoraFile& file, const ModelParts& model) {
+  std::string conflict = formats::family_conflict(file, model.base_model);
   if (conflict.empty())
-    conflict = fmt::format(
-        "made for {} ({}); this is a checkpoint of {} (cross-attention width {})",
-        base_model_name(file.base_model), file.base_model_reason,
-        model == BaseModel::kOther ? "a model with non-standard dimensions" : base_model_name(model),
-        unet.context_width());
+    conflict = fmt::format("made for {} ({}); this is a checkpoint of {} (cross-attention width {})",
+                           base_model_name(file.base_model), file.base_model_reason,
+                           model.base_model == BaseModel::kOther ? "a model with non-standard dimensions"
+                                                                 : base_model_name(model.base_model),
+                           model.context_width);
   throw Error(kUnsupported,
               "{}: {}; choose a LoRA for the checkpoint's family, or load a checkpoint of the LoRA's family.",
               file.path.string(), conflict);
@@ -46,24 +45,18 @@ std::string_view base_model_name(BaseModel model) {
   return model == BaseModel::kOther ? "an unknown base model" : formats::family_name(model);
 }
 
-BaseModel base_model_of(const model::UNet& unet) {
-  const formats::FamilyRow* row = formats::family_of_context(unet.context_width());
-  return row == nullptr ? BaseModel::kOther : row->model;
-}
-
 std::int64_t Adapter::modules(Component component) const {
   return std::count_if(file_.entries.begin(), file_.entries.end(),
                        [&](const LoraEntry& entry) { return entry.component == component; });
 }
 
-std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& unet,
-                                              const model::TextEncoder& text_encoder) {
+std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const ModelParts& model) {
   std::shared_ptr<Adapter> adapter(new Adapter(std::move(file)));
   const LoraFile& lora = adapter->file_;
   adapter->skipped_ = lora.skipped;
-  const auto layers = formats::layers_of({{Component::kTextEncoder, table_of(text_encoder.layers())},
-                                          {Component::kUnet, table_of(unet.layers())}},
-                                         base_model_of(unet));
+  std::map<Component, formats::LayerTable> tables;
+  for (const ModelPart& part : model.parts) tables.emplace(part.component, table_of(*part.layers));
+  const auto layers = formats::layers_of(std::move(tables), model.base_model);
   for (const auto& embedding : lora.embeddings) {
     std::string reason = formats::embedding_misfit(embedding, layers.text_widths);
     if (reason.empty()) {
@@ -75,7 +68,7 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
     }
   }
   const auto match = formats::match_lora(lora, layers);
-  if (match.is_foreign) throw_wrong_base(lora, unet);
+  if (match.is_foreign) throw_wrong_base(lora, model);
   std::map<Component, kinds::SharedMatrices> drawn;
   for (std::size_t i = 0; i < lora.entries.size(); ++i) {
     const LoraEntry& entry = lora.entries[i];
@@ -87,8 +80,7 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
       continue;
     }
     const Component component = match.places[i].component;
-    const auto& model_layers = component == Component::kUnet ? unet.layers() : text_encoder.layers();
-    const model::Layer& layer = *model_layers.at(match.places[i].path);
+    const model::Layer& layer = *model.layers(component)->at(match.places[i].path);
     Module module = as_module(entry, lora.file);
     if (formats::draws_shared(entry)) {
       auto& matrices = drawn[component];
@@ -110,9 +102,9 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const model::UNet& 
   if (adapter->targets_.empty() && adapter->embeddings_.empty()) {
     if (const auto reason = formats::unusable_reason(lora); !reason.empty())
       throw Error(kBadInput, "{}: {}.", lora.path.string(), reason);
-    const BaseModel model = base_model_of(unet);
-    if (lora.base_model != BaseModel::kOther && model != BaseModel::kOther && lora.base_model != model)
-      throw_wrong_base(lora, unet);
+    if (lora.base_model != BaseModel::kOther && model.base_model != BaseModel::kOther &&
+        lora.base_model != model.base_model)
+      throw_wrong_base(lora, model);
     throw Error(
         kBadInput,
         "{}: no module of the LoRA fits this checkpoint; the first of its {} modules, '{}', was skipped: {}.",

@@ -11,9 +11,8 @@
 #include <vector>
 
 #include "adapter/formula.h"
+#include "adapter/model_parts.h"
 #include "formats/lora/lora_file.h"
-#include "model/text_encoder.h"
-#include "model/unet.h"
 
 namespace lowrank::adapter {
 
@@ -33,8 +32,7 @@ class Adapter {
  public:
   // Throws Error(kUnsupported) when the file was made for another family of models, saying which and what to
   // do, and Error(kBadInput) when nothing in it fits. Parts that do not fit are skipped with their reason.
-  static std::shared_ptr<const Adapter> match(formats::LoraFile file, const model::UNet& unet,
-                                              const model::TextEncoder& text_encoder);
+  static std::shared_ptr<const Adapter> match(formats::LoraFile file, const ModelParts& model);
 
   const formats::LoraFile& file() const { return file_; }
   const std::vector<Target>& targets() const { return targets_; }  // in file order
@@ -59,8 +57,5 @@ class Adapter {
 
 // "SD 1.x", "SDXL" …; kOther: "an unknown base model".
 std::string_view base_model_name(formats::BaseModel model);
-
-// The family of a U-Net by the width of its cross-attention (formats/family.h); else kOther.
-formats::BaseModel base_model_of(const model::UNet& unet);
 
 }  // namespace lowrank::adapter

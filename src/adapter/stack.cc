@@ -118,26 +118,26 @@ double AdapterStack::weight_of(const Change& change) const {
   return weight * active.blocks.at(address);
 }
 
-void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& unet,
-                         model::TextEncoder& text_encoder) {
+void AdapterStack::apply(std::span<const ActiveAdapter> active, const ModelParts& model) {
   // Everything that can be refused is looked at before anything changes.
   Plan unet_plan, text_plan;
   for (std::size_t i = 0; i < active.size(); ++i) {
     for (const Target& target : active[i].adapter->targets()) {
-      const bool is_text = formats::is_text_encoder(target.component);
-      auto& layers = is_text ? text_encoder.layers() : unet.layers();
-      const auto layer = layers.find(target.path);
-      if (layer == layers.end() || layer->second->weight().sizes() != at::IntArrayRef(target.sizes)) {
+      const model::LayerMap* const layers = model.layers(target.component);
+      const auto layer = layers == nullptr ? model::LayerMap::const_iterator() : layers->find(target.path);
+      if (layers == nullptr || layer == layers->end() ||
+          layer->second->weight().sizes() != at::IntArrayRef(target.sizes)) {
         throw Error(kConflict,
                     "the LoRA '{}' was matched against a model with a different layer '{}'; match it again.",
                     active[i].adapter->file().name, target.path);
       }
-      (is_text ? text_plan : unet_plan)[layer->second.get()].push_back({&target, i});
+      Plan& plan = formats::is_text_encoder(target.component) ? text_plan : unet_plan;
+      plan[layer->second.get()].push_back({&target, i});
     }
   }
-  if (unet_ != &unet || text_encoder_ != &text_encoder) base_norms_.clear();
-  unet_ = &unet;
-  text_encoder_ = &text_encoder;
+  if (!std::ranges::equal(model_.parts, model.parts, {}, &ModelPart::layers, &ModelPart::layers))
+    base_norms_.clear();
+  model_ = model;
   active_.assign(active.begin(), active.end());
   factors_.assign(active_.size(), 1.0);
   for (std::size_t i = 0; i < active_.size(); ++i)
@@ -149,8 +149,7 @@ void AdapterStack::apply(std::span<const ActiveAdapter> active, model::UNet& une
   unet_plan_ = std::move(unet_plan);
   text_plan_ = std::move(text_plan);
   copied_ = affordable_copies();
-  empty_slots(text_encoder.layers());
-  empty_slots(unet.layers());
+  for (const ModelPart& part : model_.parts) empty_slots(*part.layers);
   summary_ = {};
   fill(text_plan_);
   fill(unet_plan_);
@@ -245,8 +244,7 @@ void AdapterStack::fill(const Plan& plan) {
 }
 
 void AdapterStack::clear() {
-  if (unet_ != nullptr) empty_slots(unet_->layers());
-  if (text_encoder_ != nullptr) empty_slots(text_encoder_->layers());
+  for (const ModelPart& part : model_.parts) empty_slots(*part.layers);
   active_.clear();
   factors_.clear();
   acts_.clear();
@@ -255,8 +253,7 @@ void AdapterStack::clear() {
   text_plan_.clear();
   base_norms_.clear();
   summary_ = {};
-  unet_ = nullptr;
-  text_encoder_ = nullptr;
+  model_ = {};
 }
 
 void AdapterStack::set_step(int step, int steps) {
@@ -321,7 +318,7 @@ void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report) {
   std::int64_t not_finite = 0;
   for (const Target& target : active.adapter->targets()) {
     const bool is_text = formats::is_text_encoder(target.component);
-    const Layer& layer = *(is_text ? text_encoder_->layers() : unet_->layers()).at(target.path);
+    const Layer& layer = *model_.layers(target.component)->at(target.path);
     const double weight = (is_text ? active.te : active.unet) * active.blocks.at(layer.address());
     if (!target.formula.weight) continue;
     at::Tensor base;

@@ -16,8 +16,6 @@
 #include "adapter/adapter.h"
 #include "adapter/block_weights.h"
 #include "adapter/report.h"
-#include "model/text_encoder.h"
-#include "model/unet.h"
 
 namespace lowrank::adapter {
 
@@ -63,10 +61,10 @@ class AdapterStack {
   explicit AdapterStack(StackOptions options = {}) : options_(options) {}
 
   // Replaces whatever set was on. Additive kinds are summed first, weight-dependent ones follow in the list's
-  // order, each on the result so far. Both models must live until the next apply() or clear(). Patches of
+  // order, each on the result so far. The model must live until the next apply() or clear(). Patches of
   // others in the slots (training) are left alone. Throws Error when an adapter was matched with a model of
   // another shape.
-  void apply(std::span<const ActiveAdapter> active, model::UNet& unet, model::TextEncoder& text_encoder);
+  void apply(std::span<const ActiveAdapter> active, const ModelParts& model);
 
   // After apply(): what takes long the first time (the decompositions of PiSSA and KaSA), on all cores, so that it is seen
   // and can be stopped: `report(done, total)` in layers, on the caller's thread. Nothing is done twice. Throws
@@ -114,9 +112,8 @@ class AdapterStack {
   std::vector<ActiveAdapter> active_;
   std::vector<double> factors_;         // unet_factor of each active adapter at the current step
   std::vector<bool> acts_, text_acts_;  // acts_at of each at the current call, and at that of the texts
-  model::UNet* unet_ = nullptr;
-  model::TextEncoder* text_encoder_ = nullptr;
-  Plan unet_plan_, text_plan_;
+  ModelParts model_;
+  Plan unet_plan_, text_plan_;            // of all text encoders
   std::set<const model::Layer*> copied_;  // the outcome of Note [derived or beside]
   Summary summary_;
 

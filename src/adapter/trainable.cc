@@ -49,15 +49,21 @@ bool is_lora_target(const model::Layer& layer, Convolutions convolutions) {
   return false;
 }
 
-std::map<std::string, std::string, std::less<>> kohya_names(Component component,
+std::map<std::string, std::string, std::less<>> kohya_names(const formats::FamilyRow& family,
+                                                            Component component,
                                                             const model::LayerMap& layers) {
   std::vector<std::string> paths;
   for (const auto& [path, layer] : layers) paths.push_back(path);
   const auto unet = formats::UnetNames::from_canonical(paths);
   std::map<std::string, std::string, std::less<>> names;
   for (const std::string& path : paths) {
-    std::string name = component == Component::kUnet ? "lora_unet_" + unet.to_diffusers(path).value_or(path)
-                                                     : "lora_te_text_model." + path;
+    std::string name;
+    if (const formats::TextEncoderRow* encoder = formats::text_encoder(family, component)) {
+      name = fmt::format("{}text_model.{}", encoder->kohya_prefix, path);
+    } else {
+      const bool is_as_stored = family.kohya_unet == formats::KohyaUnetNames::kCheckpoint;
+      name = "lora_unet_" + (is_as_stored ? path : unet.to_diffusers(path).value_or(path));
+    }
     std::replace(name.begin(), name.end(), '.', '_');
     names.emplace(path, std::move(name));
   }
@@ -83,7 +89,7 @@ struct TrainableLora::Pair : model::LayerPatch {
   }
 };
 
-TrainableLora::TrainableLora(model::UNet* unet, model::TextEncoder* text_encoder,
+TrainableLora::TrainableLora(const formats::FamilyRow& family, std::span<const ModelPart> parts,
                              const TrainableOptions& options) {
   const bool convolutions = options.conv_rank > 0;
   if (options.rank < 1 || options.conv_rank < 0)
@@ -93,17 +99,16 @@ TrainableLora::TrainableLora(model::UNet* unet, model::TextEncoder* text_encoder
     throw Error(kBadInput, "a LoRA's alpha must be above 0; got {} (convolutions: {}).", options.alpha,
                 options.conv_alpha);
   const at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(options.seed);
-  if (text_encoder != nullptr) hang(Component::kTextEncoder, text_encoder->layers(), options, generator);
-  if (unet != nullptr) hang(Component::kUnet, unet->layers(), options, generator);
+  for (const ModelPart& part : parts) hang(family, part, options, generator);
   if (pairs_.empty())
     throw Error(kBadInput, "the LoRA would change no layer; train the U-Net, the text encoder or both.");
 }
 
-void TrainableLora::hang(Component component, model::LayerMap& layers, const TrainableOptions& options,
-                         const at::Generator& generator) {
-  const auto names = kohya_names(component, layers);
+void TrainableLora::hang(const formats::FamilyRow& family, const ModelPart& part,
+                         const TrainableOptions& options, const at::Generator& generator) {
+  const auto names = kohya_names(family, part.component, *part.layers);
   const auto convolutions = options.conv_rank > 0 ? Convolutions::kYes : Convolutions::kNo;
-  for (auto& [path, layer] : layers) {
+  for (auto& [path, layer] : *part.layers) {
     if (!is_lora_target(*layer, convolutions)) continue;
     const bool wide = is_wide_kernel(*layer);
     const std::int64_t rank = wide ? options.conv_rank : options.rank;
@@ -122,8 +127,8 @@ void TrainableLora::hang(Component component, model::LayerMap& layers, const Tra
     const double bound = 1.0 / std::sqrt(static_cast<double>(fan_in));
     pair->down = at::empty(down, at::kFloat).uniform_(-bound, bound, generator).requires_grad_(true);
     pair->up = at::zeros(up, at::kFloat).requires_grad_(true);
-    parameters_.push_back({pair->name + ".lora_down.weight", pair->down, component});
-    parameters_.push_back({pair->name + ".lora_up.weight", pair->up, component});
+    parameters_.push_back({pair->name + ".lora_down.weight", pair->down, part.component});
+    parameters_.push_back({pair->name + ".lora_up.weight", pair->up, part.component});
     model::Layer::Slot slot = layer->slot();
     slot.patches.push_back(pair);
     layer->set_slot(std::move(slot));

@@ -8,13 +8,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "formats/layer_address.h"
-#include "model/text_encoder.h"
-#include "model/unet.h"
 #include "tensor/state_dict.h"
+
+#include "adapter/model_parts.h"
 
 namespace lowrank::adapter {
 
@@ -40,21 +41,23 @@ enum class Convolutions { kNo, kYes };
 bool is_lora_target(const model::Layer& layer, Convolutions convolutions);
 
 // The module name under which kohya's files address each layer: prefix and flattened diffusers path.
-std::map<std::string, std::string, std::less<>> kohya_names(formats::Component component,
+std::map<std::string, std::string, std::less<>> kohya_names(const formats::FamilyRow& family,
+                                                            formats::Component component,
                                                             const model::LayerMap& layers);
 
 class TrainableLora {
  public:
-  // Hangs a pair into every target of the given components; null: that component is not trained. The models
-  // must outlive this object. lora_down is uniform in ±1/√fan_in (Kaiming with a = √5), drawn from one
+  // Hangs a pair into every target of the given parts of a model of `family`, in their order. The layers must outlive this
+  // object. lora_down is uniform in ±1/√fan_in (Kaiming with a = √5), drawn from one
   // generator in the order of parameters(); lora_up is zero, so the model computes what it did before. Throws
   // Error(kBadInput) for a rank or alpha that is not positive, or when no layer is a target.
-  TrainableLora(model::UNet* unet, model::TextEncoder* text_encoder, const TrainableOptions& options);
+  TrainableLora(const formats::FamilyRow& family, std::span<const ModelPart> parts,
+                const TrainableOptions& options);
   ~TrainableLora();  // takes the pairs out of the slots
   TrainableLora(const TrainableLora&) = delete;
   TrainableLora& operator=(const TrainableLora&) = delete;
 
-  // Down and up of each module, text encoder first, by canonical path.
+  // Down and up of each module, part after part, by canonical path.
   const std::vector<TrainableParameter>& parameters() const { return parameters_; }
   std::size_t modules() const { return pairs_.size(); }
 
@@ -69,7 +72,7 @@ class TrainableLora {
 
  private:
   struct Pair;
-  void hang(formats::Component component, model::LayerMap& layers, const TrainableOptions& options,
+  void hang(const formats::FamilyRow& family, const ModelPart& part, const TrainableOptions& options,
             const at::Generator& generator);
 
   std::shared_ptr<double> weight_ = std::make_shared<double>(1.0);

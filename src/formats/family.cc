@@ -5,13 +5,51 @@
 namespace lowrank::formats {
 namespace {
 
-constexpr TextEncoderRow kSd1Text[] = {
-    {"cond_stage_model.transformer.text_model.", "text_encoder", TextEncoderKind::kClip, 768}};
-constexpr TextEncoderRow kSd2Text[] = {
-    {"cond_stage_model.model.", "text_encoder", TextEncoderKind::kOpenClip, 1024}};
-constexpr TextEncoderRow kSdxlText[] = {
-    {"conditioner.embedders.0.transformer.text_model.", "text_encoder", TextEncoderKind::kClip, 768},
-    {"conditioner.embedders.1.model.", "text_encoder_2", TextEncoderKind::kOpenClip, 1280}};
+constexpr TextEncoderRow kSd1Text[] = {{.component = Component::kTextEncoder,
+                                        .root = "cond_stage_model.transformer.",
+                                        .folder = "text_encoder",
+                                        .kind = TextEncoderKind::kClip,
+                                        .width = 768,
+                                        .layer = TextLayer::kLast,
+                                        .pads_with_zero = false,
+                                        .gives_pooled = false,
+                                        .kohya_prefix = "lora_te_"}};
+constexpr TextEncoderRow kSd2Text[] = {{.component = Component::kTextEncoder,
+                                        .root = "cond_stage_model.model.",
+                                        .folder = "text_encoder",
+                                        .kind = TextEncoderKind::kOpenClip,
+                                        .width = 1024,
+                                        .layer = TextLayer::kPenultimateNormed,
+                                        .pads_with_zero = true,
+                                        .gives_pooled = false,
+                                        .kohya_prefix = "lora_te_"}};
+constexpr TextEncoderRow kSdxlText[] = {{.component = Component::kTextEncoder,
+                                         .root = "conditioner.embedders.0.transformer.",
+                                         .folder = "text_encoder",
+                                         .kind = TextEncoderKind::kClip,
+                                         .width = 768,
+                                         .layer = TextLayer::kPenultimate,
+                                         .pads_with_zero = false,
+                                         .gives_pooled = false,
+                                         .kohya_prefix = "lora_te1_"},
+                                        {.component = Component::kTextEncoder2,
+                                         .root = "conditioner.embedders.1.model.",
+                                         .folder = "text_encoder_2",
+                                         .kind = TextEncoderKind::kOpenClip,
+                                         .width = 1280,
+                                         .layer = TextLayer::kPenultimate,
+                                         .pads_with_zero = true,
+                                         .gives_pooled = true,
+                                         .kohya_prefix = "lora_te2_"}};
+constexpr TextEncoderRow kRefinerText[] = {{.component = Component::kTextEncoder2,
+                                            .root = "conditioner.embedders.0.model.",
+                                            .folder = "text_encoder_2",
+                                            .kind = TextEncoderKind::kOpenClip,
+                                            .width = 1280,
+                                            .layer = TextLayer::kPenultimate,
+                                            .pads_with_zero = true,
+                                            .gives_pooled = true,
+                                            .kohya_prefix = "lora_te2_"}};
 
 // Source: the configuration files of the models' publishers (CompVis, Stability AI).
 constexpr FamilyRow kFamilies[] = {
@@ -19,56 +57,70 @@ constexpr FamilyRow kFamilies[] = {
      .name = "SD 1.x",
      .label = "SD1",
      .article = "an",
-     .is_drawn = true,
      .mark = "cond_stage_model.transformer.",
      .text_encoders = kSd1Text,
      .context_width = 768,
      .has_deep_transformers = false,
-     .unet_heads = 8,
-     .unet_head_width = 0,
+     .unet_heads = {.count = 8},
      .latent_channels = 4,
      .latent_scale = 0.18215,
      .prediction = PredictionType::kEpsilon,
      .native_size = 512,
-     .has_size_conditioning = false,
+     .size_conditioning = SizeConditioning::kNone,
      .kohya_version = "sd_v1",
-     .modelspec = "stable-diffusion-v1"},
+     .modelspec = "stable-diffusion-v1",
+     .kohya_unet = KohyaUnetNames::kDiffusers},
     {.model = BaseModel::kSd2,
      .name = "SD 2.x",
      .label = "SD2",
      .article = "an",
-     .is_drawn = false,
      .mark = "cond_stage_model.model.",
      .text_encoders = kSd2Text,
      .context_width = 1024,
      .has_deep_transformers = false,
-     .unet_heads = 0,
-     .unet_head_width = 64,
+     .unet_heads = {.width = 64},
      .latent_channels = 4,
      .latent_scale = 0.18215,
      .prediction = PredictionType::kV,
      .native_size = 768,
-     .has_size_conditioning = false,
+     .size_conditioning = SizeConditioning::kNone,
      .kohya_version = "sd_v2",
-     .modelspec = "stable-diffusion-v2"},
+     .modelspec = "stable-diffusion-v2",
+     .kohya_unet = KohyaUnetNames::kDiffusers},
     {.model = BaseModel::kSdxl,
      .name = "SDXL",
      .label = "SDXL",
      .article = "an",
-     .is_drawn = false,
-     .mark = "conditioner.embedders.",
+     .mark = "conditioner.embedders.1.",
      .text_encoders = kSdxlText,
      .context_width = 2048,
      .has_deep_transformers = true,
-     .unet_heads = 0,
-     .unet_head_width = 64,
+     .unet_heads = {.width = 64},
      .latent_channels = 4,
      .latent_scale = 0.13025,
      .prediction = PredictionType::kEpsilon,
      .native_size = 1024,
-     .has_size_conditioning = true,
+     .size_conditioning = SizeConditioning::kTarget,
      .kohya_version = "sdxl_",
-     .modelspec = "stable-diffusion-xl"},
+     .modelspec = "stable-diffusion-xl",
+     .kohya_unet = KohyaUnetNames::kCheckpoint},
+    {.model = BaseModel::kSdxlRefiner,
+     .name = "SDXL refiner",
+     .label = "SDXL-Refiner",
+     .article = "an",
+     .mark = "conditioner.embedders.0.model.",
+     .text_encoders = kRefinerText,
+     .context_width = 1280,
+     .has_deep_transformers = true,
+     .unet_heads = {.width = 64},
+     .latent_channels = 4,
+     .latent_scale = 0.13025,
+     .prediction = PredictionType::kEpsilon,
+     .native_size = 1024,
+     .size_conditioning = SizeConditioning::kAesthetic,
+     .kohya_version = "sdxl_refiner",
+     .modelspec = "stable-diffusion-xl-v1-refiner",
+     .kohya_unet = KohyaUnetNames::kCheckpoint},
 };
 
 template <typename Predicate>
@@ -96,6 +148,11 @@ const FamilyRow* family_of_text(std::int64_t width) {
     return std::ranges::any_of(row.text_encoders,
                                [&](const TextEncoderRow& encoder) { return encoder.width == width; });
   });
+}
+
+const TextEncoderRow* text_encoder(const FamilyRow& family, Component component) {
+  const auto found = std::ranges::find(family.text_encoders, component, &TextEncoderRow::component);
+  return found == family.text_encoders.end() ? nullptr : &*found;
 }
 
 const FamilyRow* family_labelled(std::string_view label) {

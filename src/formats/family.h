@@ -6,11 +6,12 @@
 #include <span>
 #include <string_view>
 
+#include "formats/layer_address.h"
 #include "formats/prediction.h"
 
 namespace lowrank::formats {
 
-enum class BaseModel { kSd1, kSd2, kSdxl, kOther };
+enum class BaseModel { kSd1, kSd2, kSdxl, kSdxlRefiner, kOther };
 
 // How a text encoder's tensors are named and run.
 enum class TextEncoderKind {
@@ -18,32 +19,69 @@ enum class TextEncoderKind {
   kOpenClip,  // open_clip's names with one matrix for query, key and value; GELU
 };
 
+// What the U-Net reads of a text encoder.
+enum class TextLayer {
+  kLast,               // the last layer, or with CLIP skip an earlier one, through the final norm
+  kPenultimateNormed,  // the last but one, through the final norm
+  kPenultimate,        // the last but one as it is
+};
+
 struct TextEncoderRow {
+  Component component;
   std::string_view root;    // in a single file
   std::string_view folder;  // of a diffusers folder
   TextEncoderKind kind;
   std::int64_t width;
+  TextLayer layer;
+  bool pads_with_zero;            // what follows the end of a text: id 0; else the end's own id
+  bool gives_pooled;              // one vector for the whole text, from the last layer
+  std::string_view kohya_prefix;  // of its modules in kohya's LoRA files
 };
+
+// The attention heads of a U-Net: as many in every layer, or as wide. Shapes do not tell.
+struct AttentionHeads {
+  std::int64_t count = 0;  // 0: the width is fixed
+  std::int64_t width = 0;  // 0: the count is fixed
+  // In a layer `inner` wide; 0 when they do not divide it.
+  std::int64_t in(std::int64_t inner) const {
+    const std::int64_t heads = count > 0 ? count : width > 0 ? inner / width : 0;
+    return heads > 0 && inner % heads == 0 && (count > 0 || heads * width == inner) ? heads : 0;
+  }
+};
+
+// The numbers that the U-Net is told of the picture, each as a vector behind the pooled text.
+enum class SizeConditioning {
+  kNone,
+  kTarget,     // original height and width, crop's top and left, target height and width
+  kAesthetic,  // original height and width, crop's top and left, aesthetic score
+};
+
+constexpr std::int64_t kSizeNumberWidth = 256;  // of one number's vector
+constexpr std::int64_t size_numbers(SizeConditioning kind) {
+  return kind == SizeConditioning::kTarget ? 6 : kind == SizeConditioning::kAesthetic ? 5 : 0;
+}
+
+// How kohya's LoRA files name the U-Net's layers.
+enum class KohyaUnetNames { kDiffusers, kCheckpoint };
 
 struct FamilyRow {
   BaseModel model;
   std::string_view name;                          // as people write it: "SD 1.x"
   std::string_view label;                         // in lists and filters: "SD1"
   std::string_view article;                       // of the name in a sentence: "an"
-  bool is_drawn;                                  // LowRank runs checkpoints of this family
   std::string_view mark;                          // how names of a single file begin in this family alone
-  std::span<const TextEncoderRow> text_encoders;  // in order
+  std::span<const TextEncoderRow> text_encoders;  // in order; their outputs lie side by side
   std::int64_t context_width;                     // input of cross-attention
   bool has_deep_transformers;                     // several blocks in one attention
-  int unet_heads;                                 // of every layer; 0: the width of a head is fixed instead
-  int unet_head_width;                            // 0: the number of heads is fixed
+  AttentionHeads unet_heads;
   std::int64_t latent_channels;
   double latent_scale;  // decode(latent / scale)
   PredictionType prediction;
-  int native_size;             // pixels
-  bool has_size_conditioning;  // original size and crop are inputs of the U-Net
+  int native_size;  // pixels
+  SizeConditioning size_conditioning;
   // What training programs write: kohya's ss_base_model_version and modelspec.architecture begin so.
   std::string_view kohya_version, modelspec;
+  KohyaUnetNames kohya_unet;
 };
 
 std::span<const FamilyRow> family_table();
@@ -55,6 +93,8 @@ const FamilyRow* family_of_context(std::int64_t width);
 const FamilyRow* family_of_text(std::int64_t width);
 // By its label; nullptr: none.
 const FamilyRow* family_labelled(std::string_view label);
+// The row of the encoder that is this component; nullptr: the family has none.
+const TextEncoderRow* text_encoder(const FamilyRow& family, Component component);
 
 // The noise that all of them learn with: β from linspace(√first, √last, steps)².
 struct NoiseLaw {

@@ -104,6 +104,11 @@ std::string describe_file(const weights::TensorFile& file) {
   if (const FamilyRow* row = family(recognise_checkpoint(file)))
     return fmt::format("{} {} checkpoint", row->article, row->name);
   if (const auto kind = first_kind(file, kBehindCheckpoints); !kind.empty()) return std::string(kind);
+  for (const FamilyRow& row : family_table()) {
+    for (const TextEncoderRow& encoder : row.text_encoders)
+      if (std::ranges::any_of(tensors, [&](const auto& view) { return view.name.starts_with(encoder.root); }))
+        return fmt::format("the text encoder of {} {} checkpoint", row.article, row.name);
+  }
   // diffusers keeps a textual inversion as one tensor under its token.
   if (tensors.size() == 1 && tensors[0].shape.size() <= 2 && tensors[0].name.starts_with('<'))
     return "a textual inversion";

@@ -9,8 +9,15 @@
 
 namespace lowrank::model {
 
-TextEncoder::TextEncoder(const tensor::StateDict& state, std::optional<int> heads) {
-  LayerBuilder build(formats::Component::kTextEncoder, state, layers_, policy_);
+using formats::TextLayer;
+
+TextEncoder::TextEncoder(const tensor::StateDict& state, std::optional<int> heads)
+    : TextEncoder(state, formats::family(formats::BaseModel::kSd1)->text_encoders.front(), heads) {}
+
+TextEncoder::TextEncoder(const tensor::StateDict& state, const formats::TextEncoderRow& row,
+                         std::optional<int> heads, int unread_layers)
+    : row_(row), unread_layers_(unread_layers) {
+  LayerBuilder build(row.component, state, layers_, policy_);
   token_embedding_ = build.embedding("embeddings.token_embedding");
   position_embedding_ = build.embedding("embeddings.position_embedding");
   const std::int64_t depth = build.count("encoder.layers.");
@@ -22,37 +29,68 @@ TextEncoder::TextEncoder(const tensor::StateDict& state, std::optional<int> head
                        build.linear(p + "mlp.fc1"), build.linear(p + "mlp.fc2")});
   }
   final_norm_ = build.layer_norm("final_layer_norm");
+  if (row.gives_pooled) projection_ = build.linear("text_projection");
   width_ = token_embedding_->weight().size(1);
   positions_ = position_embedding_->weight().size(0);
   heads_ = heads.value_or(static_cast<int>(std::max<std::int64_t>(1, width_ / 64)));
   if (heads_ < 1 || width_ % heads_ != 0)
-    throw Error(kBadInput, "the text encoder's width {} is not a multiple of its {} heads.", width_, heads_);
+    throw Error(kBadInput, "the {}'s width {} is not a multiple of its {} heads.",
+                formats::component_name(row.component), width_, heads_);
 }
 
-at::Tensor TextEncoder::hidden(const at::Tensor& ids, std::int64_t layers,
-                               const std::vector<Replacement>& replacements) const {
+at::Tensor TextEncoder::embed(const at::Tensor& ids, const std::vector<Replacement>& replacements) const {
   LOWRANK_CHECK(ids.dim() == 2 && ids.size(1) <= positions_);
-  at::Tensor x = (*token_embedding_)(ids);
+  const at::Tensor x = (*token_embedding_)(ids);
   for (const auto& r : replacements)
     x.select(0, r.chunk).narrow(0, r.position, r.vectors.size(0)).copy_(r.vectors);
-  x = x + (*position_embedding_)(at::arange(ids.size(1), at::kLong));
-  for (std::int64_t n = 0; n < layers; ++n) {
+  return x + (*position_embedding_)(at::arange(ids.size(1), at::kLong));
+}
+
+at::Tensor TextEncoder::walk(at::Tensor x, std::int64_t from, std::int64_t to) const {
+  const auto activation =
+      row_.kind == formats::TextEncoderKind::kOpenClip ? ops::Activation::kGelu : ops::Activation::kQuickGelu;
+  for (std::int64_t n = from; n < to; ++n) {
     const Block& b = blocks_[static_cast<std::size_t>(n)];
     const at::Tensor h = (*b.norm1)(x);
     const at::Tensor attended = ops::attention((*b.q)(h), (*b.k)(h), (*b.v)(h), heads_, ops::Mask::kCausal);
     x = (*b.out)(attended, {.residual = x});
-    x = (*b.fc2)((*b.fc1)((*b.norm2)(x), {.activation = ops::Activation::kQuickGelu}), {.residual = x});
+    x = (*b.fc2)((*b.fc1)((*b.norm2)(x), {.activation = activation}), {.residual = x});
   }
   return x;
 }
 
-at::Tensor TextEncoder::encode(const at::Tensor& ids, int clip_skip,
+at::Tensor TextEncoder::hidden(const at::Tensor& ids, std::int64_t layers,
                                const std::vector<Replacement>& replacements) const {
+  return walk(embed(ids, replacements), 0, layers);
+}
+
+std::int64_t TextEncoder::layers_read(int clip_skip) const {
+  switch (row_.layer) {
+    case TextLayer::kPenultimateNormed:
+      return depth() - unread_layers_;
+    case TextLayer::kPenultimate:
+      return depth() - 1;
+    case TextLayer::kLast:
+      break;
+  }
   const std::int64_t layers = depth() - (clip_skip - 1);
   if (clip_skip < 1 || layers < 1)
     throw Error(kBadInput, "clip skip {} is out of range: this text encoder has {} layers.", clip_skip,
                 depth());
-  return (*final_norm_)(hidden(ids, layers, replacements));
+  return layers;
+}
+
+TextEncoder::Output TextEncoder::read(const at::Tensor& ids, int clip_skip,
+                                      const std::vector<Replacement>& replacements) const {
+  const std::int64_t layers = layers_read(clip_skip);
+  const at::Tensor at_layer = walk(embed(ids, replacements), 0, layers);
+  Output output{.hidden = row_.layer == TextLayer::kPenultimate ? at_layer : normed(at_layer)};
+  if (projection_ == nullptr) return output;
+  const at::Tensor last = normed(walk(at_layer, layers, depth()));
+  // The end token has the highest id of all; what follows it is padding.
+  const at::Tensor ends = ids.argmax(1);
+  output.pooled = (*projection_)(last.index({at::arange(ids.size(0), at::kLong), ends}));
+  return output;
 }
 
 }  // namespace lowrank::model

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
 #include <functional>
 #include <string>
 #include <utility>
@@ -10,6 +9,7 @@
 #include "base/error.h"
 #include "formats/family.h"
 #include "model/ops/ops.h"
+#include "model/timestep_embedding.h"
 #include "model/token_merging.h"
 
 namespace lowrank::model {
@@ -127,21 +127,25 @@ struct TransformerBlock {
 struct SpatialTransformer : UNet::Part {
   Layer *norm, *proj_in, *proj_out;
   std::vector<TransformerBlock> blocks;
-  std::int64_t heads;
-  SpatialTransformer(LayerBuilder& build, const std::string& p, std::int64_t h)
+  std::int64_t heads = 0;
+  SpatialTransformer(LayerBuilder& build, const std::string& p, const formats::AttentionHeads& rule)
       : norm(build.group_norm(p + "norm", 1e-6)),
         proj_in(build.conv_or_linear(p + "proj_in")),
-        proj_out(build.conv_or_linear(p + "proj_out")),
-        heads(h) {
+        proj_out(build.conv_or_linear(p + "proj_out")) {
     const std::int64_t depth = build.count(p + "transformer_blocks.");
     for (std::int64_t t = 0; t < depth; ++t)
       blocks.emplace_back(build, p + "transformer_blocks." + std::to_string(t) + ".");
     const std::int64_t inner = proj_in->weight().size(0);
-    if (inner % heads != 0) {
-      throw Error(kUnsupported,
-                  "the U-Net block '{}' has width {}, which its {} attention heads do not divide; state the "
-                  "head count in the checkpoint's metadata as lowrank.unet_heads.",
-                  p, inner, heads);
+    heads = rule.in(inner);
+    if (heads == 0) {
+      const std::string stated = rule.count > 0
+                                     ? fmt::format("its {} attention heads do not divide", rule.count)
+                                     : fmt::format("heads {} wide do not divide", rule.width);
+      throw Error(
+          kUnsupported,
+          "the U-Net block '{}' has width {}, which {}; state the heads in the checkpoint's metadata as "
+          "lowrank.unet_heads (their number) or lowrank.unet_head_width.",
+          p, inner, stated);
     }
   }
   at::Tensor forward(const at::Tensor& x, const Inputs& in, at::IntArrayRef) const override {
@@ -184,18 +188,21 @@ UNet::Stage UNet::build_stage(LayerBuilder& build, const std::string& prefix) {
     } else if (build.has(prefix + std::to_string(k))) {
       stage.parts.push_back(std::make_unique<PlainConv>(build.conv(prefix + std::to_string(k))));
     } else {
-      throw Error(kUnsupported, "the U-Net block '{}' is of a kind that Stable Diffusion 1.x does not have.",
-                  p);
+      throw Error(kUnsupported, "the U-Net block '{}' is of a kind that Stable Diffusion does not have.", p);
     }
   }
   return stage;
 }
 
-UNet::UNet(const tensor::StateDict& state, std::optional<int> heads)
+UNet::UNet(const tensor::StateDict& state, std::optional<formats::AttentionHeads> heads)
     : heads_(heads.value_or(formats::family(formats::BaseModel::kSd1)->unet_heads)) {
   LayerBuilder build(formats::Component::kUnet, state, layers_, policy_);
   time1_ = build.linear("time_embed.0");
   time2_ = build.linear("time_embed.2");
+  if (build.any("label_emb.")) {
+    label1_ = build.linear("label_emb.0.0");
+    label2_ = build.linear("label_emb.0.2");
+  }
   const std::int64_t inputs = build.count("input_blocks."), outputs = build.count("output_blocks.");
   for (std::int64_t n = 0; n < inputs; ++n)
     input_.push_back(build_stage(build, "input_blocks." + std::to_string(n) + "."));
@@ -213,30 +220,14 @@ UNet::UNet(const tensor::StateDict& state, std::optional<int> heads)
     if (path.ends_with("attn2.to_k")) context_width_ = layer->weight().size(1);
 }
 
-at::Tensor timestep_embedding(const at::Tensor& timesteps, std::int64_t width) {
-  const std::int64_t half = width / 2;
-  const at::Tensor frequencies = at::exp(at::arange(half, timesteps.options().dtype(at::kFloat)) *
-                                         (-std::log(10000.0) / static_cast<double>(half)));
-  // Row by row: libtorch's vectorised cosine and the one for what is left over differ in the last bit, and which of them
-  // serves a row of a batch would follow from its place.
-  std::vector<at::Tensor> rows;
-  for (const at::Tensor& timestep : timesteps.to(at::kFloat).unbind()) {
-    const at::Tensor angles = timestep * frequencies;
-    rows.push_back(at::cat({at::cos(angles), at::sin(angles)}));
-  }
-  at::Tensor embedding = at::stack(rows);
-  if (width % 2 != 0) embedding = at::constant_pad_nd(embedding, {0, 1});
-  return embedding;
-}
-
-at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
+at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, const Conditioning& conditioning,
                          const Observer& observer) const {
-  return run(x, timesteps, context, nullptr, observer, nullptr);
+  return run(x, timesteps, conditioning, nullptr, observer, nullptr);
 }
 
 // All of them now, one beside the other: made in the midst of a step they would lie scattered between its maps.
-PromptMemory UNet::remember(at::Tensor context) const {
-  PromptMemory prompt(std::move(context));
+PromptMemory UNet::remember(Conditioning conditioning) const {
+  PromptMemory prompt(std::move(conditioning));
   for (const auto& [path, layer] : layers_)
     if (path.ends_with("attn2.to_k") || path.ends_with("attn2.to_v")) prompt.project(*layer);
   return prompt;
@@ -250,16 +241,24 @@ std::uint64_t UNet::revision() const {
 
 at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& timesteps, PromptMemory& prompt,
                          const Observer& observer, StepCache* cache) const {
-  return run(x, timesteps, prompt.context(), &prompt, observer, cache);
+  return run(x, timesteps, prompt.conditioning(), &prompt, observer, cache);
 }
 
-at::Tensor UNet::run(const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
-                     PromptMemory* prompt, const Observer& observer, StepCache* cache) const {
-  LOWRANK_CHECK(x.dim() == 4 && x.size(1) == in_channels_ && context.size(2) == context_width_);
+// SiLU of the embedding of time and, where the model takes one, the vector.
+at::Tensor UNet::embedding(const at::Tensor& timesteps, const at::Tensor& vector) const {
   const ops::Fused silu{.activation = ops::Activation::kSilu};
-  const at::Tensor embedding =
-      (*time2_)((*time1_)(timestep_embedding(timesteps, model_channels_), silu), silu);
-  const Inputs in{embedding, context, prompt, policy_->merged_tokens};
+  const at::Tensor time = (*time1_)(timestep_embedding(timesteps, model_channels_), silu);
+  if (label1_ == nullptr) return (*time2_)(time, silu);
+  return at::silu((*label2_)((*label1_)(vector, silu), {.residual = (*time2_)(time)}));
+}
+
+at::Tensor UNet::run(const at::Tensor& x, const at::Tensor& timesteps, const Conditioning& conditioning,
+                     PromptMemory* prompt, const Observer& observer, StepCache* cache) const {
+  LOWRANK_CHECK(x.dim() == 4 && x.size(1) == in_channels_ && conditioning.text.size(2) == context_width_);
+  LOWRANK_CHECK(label1_ == nullptr ||
+                (conditioning.vector.defined() && conditioning.vector.size(1) == vector_width()));
+  const at::Tensor added = embedding(timesteps, conditioning.vector);
+  const Inputs in{added, conditioning.text, prompt, policy_->merged_tokens};
   std::vector<at::Tensor> skips;
   at::Tensor h = x.to(at::kFloat);
   const auto pass = [&](const Stage& stage, at::IntArrayRef size) {

@@ -22,7 +22,7 @@ using testing::write_and_open;
 
 std::string error_of(const formats::LoraFile& file, const TinyModel& model) {
   try {
-    Adapter::match(file, model.unet, model.text_encoder);
+    Adapter::match(file, testing::parts_of(model.unet, model.text_encoder));
   } catch (const Error& error) {
     return error.what();
   }
@@ -52,7 +52,8 @@ TEST(AdapterMatch, FindsLayersUnderDiffusersAndCheckpointNames) {
   for (const auto& [module, path] : cases) state[module + ".diff"] = diff(Component::kUnet, path);
   state["lora_te_text_model_encoder_layers_1_mlp_fc2.diff"] =
       diff(Component::kTextEncoder, "encoder.layers.1.mlp.fc2");
-  const auto adapter = Adapter::match(write_and_open("names", state), model.unet, model.text_encoder);
+  const auto adapter =
+      Adapter::match(write_and_open("names", state), testing::parts_of(model.unet, model.text_encoder));
   EXPECT_TRUE(adapter->skipped().empty());
   for (const auto& [module, path] : cases) {
     const Target* target = find(*adapter, module);
@@ -78,7 +79,8 @@ TEST(AdapterMatch, EveryKeyIsAppliedSkippedOrUnknownExactlyOnce) {
   state["lora_unet_mid_block_resnets_0_norm1.lora_down.weight"] = at::zeros({3, 64});       // LoRA on a norm
   state["lora_unet_mid_block_resnets_0_norm1.lora_up.weight"] = at::zeros({64, 3});
   TinyModel other;
-  const auto adapter = Adapter::match(write_and_open("mixed", state), model.unet, model.text_encoder);
+  const auto adapter =
+      Adapter::match(write_and_open("mixed", state), testing::parts_of(model.unet, model.text_encoder));
   std::multiset<std::string> seen(adapter->file().unknown.begin(), adapter->file().unknown.end());
   for (const Target& target : adapter->targets()) seen.insert(target.keys.begin(), target.keys.end());
   for (const auto& skipped : adapter->skipped()) {
@@ -92,7 +94,7 @@ TEST(AdapterMatch, EveryKeyIsAppliedSkippedOrUnknownExactlyOnce) {
 
   AdapterStack stack;
   const ActiveAdapter active{.adapter = adapter};
-  stack.apply({&active, 1}, other.unet, other.text_encoder);
+  stack.apply({&active, 1}, testing::parts_of(other.unet, other.text_encoder));
   const ApplyReport report = stack.reports().front();
   EXPECT_EQ(report.keys_applied + report.keys_skipped + report.keys_unknown, report.keys_total);
   EXPECT_EQ(report.keys_total, static_cast<std::int64_t>(state.size()));
@@ -106,7 +108,8 @@ TEST(AdapterMatch, LayerAddressedTwiceIsSkipped) {
   tensor::StateDict state = testing::random_lora(model, RandomKind::kFull, 5);
   state["lora_unet_input_blocks_1_1_proj_in.diff"] =
       at::zeros_like(model.unet.layers().at("input_blocks.1.1.proj_in")->weight());
-  const auto adapter = Adapter::match(write_and_open("twice", state), model.unet, model.text_encoder);
+  const auto adapter =
+      Adapter::match(write_and_open("twice", state), testing::parts_of(model.unet, model.text_encoder));
   EXPECT_EQ(find(*adapter, "lora_unet_input_blocks_1_1_proj_in"), nullptr);
   EXPECT_EQ(find(*adapter, "lora_unet_down_blocks_0_attentions_0_proj_in"), nullptr);
   int twice = 0;
@@ -158,7 +161,7 @@ TEST(AdapterMatch, DiffusersAndPeftNamesReachTheSameLayers) {
     const auto bar = prefix.find('|');
     const auto adapter =
         Adapter::match(write_and_open("names", {{prefix.substr(0, bar), down}, {prefix.substr(bar + 1), up}}),
-                       model.unet, model.text_encoder);
+                       testing::parts_of(model.unet, model.text_encoder));
     ASSERT_EQ(adapter->targets().size(), 1u) << prefix;
     EXPECT_EQ(adapter->targets()[0].path, "input_blocks.1.1.transformer_blocks.0.attn1.to_q");
     EXPECT_TRUE(at::allclose(adapter->targets()[0].formula.weight({}, {}), at::matmul(up, down)));

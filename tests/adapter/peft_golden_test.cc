@@ -146,13 +146,13 @@ TEST(AdapterStack, AStartIsTakenFromTheCheckpointsWeightBesideOtherLoras) {
       Adapter::match(testing::write_and_open(
                          "pissa", testing::random_lora(model, testing::RandomKind::kLora, 5),
                          {{"lora_adapter_metadata", R"({"init_lora_weights": "pissa", "lora_alpha": 2})"}}),
-                     model.unet, model.text_encoder);
+                     testing::parts_of(model.unet, model.text_encoder));
   const auto other = testing::random_adapter(model, testing::RandomKind::kLora, 6, 2);
   const std::string path = "input_blocks.1.1.transformer_blocks.0.attn1.to_q";
   const auto& layer = *model.unet.layers().at(path);
   const auto weight_with = [&](std::vector<ActiveAdapter> active) {
     AdapterStack stack;
-    stack.apply(active, model.unet, model.text_encoder);
+    stack.apply(active, testing::parts_of(model.unet, model.text_encoder));
     const at::Tensor weight = layer.slot().derived_weight.make().to(at::kFloat).clone();
     stack.clear();
     return weight;
@@ -174,10 +174,10 @@ TEST(AdapterStack, AWholeBiasTakesThePlaceOfTheCheckpoints) {
   const auto& layer = *model.unet.layers().at("input_blocks.1.1.transformer_blocks.0.attn1.to_out.0");
   const at::Tensor own = at::rand({layer.weight().size(0)});
   const auto adapter = Adapter::match(testing::write_and_open("bias", {{module + ".base_layer.bias", own}}),
-                                      model.unet, model.text_encoder);
+                                      testing::parts_of(model.unet, model.text_encoder));
   AdapterStack stack;
   const ActiveAdapter active{.adapter = adapter, .unet = 0.25};
-  stack.apply({&active, 1}, model.unet, model.text_encoder);
+  stack.apply({&active, 1}, testing::parts_of(model.unet, model.text_encoder));
   const at::Tensor base = layer.bias().to(at::kFloat);
   EXPECT_TRUE(at::allclose(layer.slot().derived_bias, base + 0.25 * (own - base)));
   EXPECT_FALSE(layer.slot().derived_weight.defined());
@@ -190,10 +190,10 @@ TEST(AdapterStack, DecompositionsAreToldAndCanBeStopped) {
       Adapter::match(testing::write_and_open(
                          "pissa", testing::random_lora(model, testing::RandomKind::kLora, 5),
                          {{"lora_adapter_metadata", R"({"init_lora_weights": "pissa", "lora_alpha": 2})"}}),
-                     model.unet, model.text_encoder);
+                     testing::parts_of(model.unet, model.text_encoder));
   AdapterStack stack;
   const ActiveAdapter active{.adapter = pissa};
-  stack.apply({&active, 1}, model.unet, model.text_encoder);
+  stack.apply({&active, 1}, testing::parts_of(model.unet, model.text_encoder));
   std::stop_source stopped;
   stopped.request_stop();
   EXPECT_THROW(stack.prepare({}, stopped.get_token()), Error);
@@ -214,13 +214,14 @@ TEST(AdapterStack, DecompositionsAreToldAndCanBeStopped) {
 TEST(AdapterMatch, AgreesWithTheVerdictFromHeaders) {
   const fs::path path = fs::path(LOWRANK_TEST_FIXTURES) / "sd15-tiny" / "sd15-tiny.safetensors";
   const auto checkpoint = formats::open_checkpoint(path);
-  const model::UNet unet(tensor::as_state_dict(checkpoint.unet, checkpoint.files[0]));
-  const model::TextEncoder text_encoder(tensor::as_state_dict(checkpoint.text_encoder, checkpoint.files[0]));
+  const model::UNet unet(tensor::as_state_dict(checkpoint[formats::Component::kUnet], checkpoint.files[0]));
+  const model::TextEncoder text_encoder(
+      tensor::as_state_dict(checkpoint[formats::Component::kTextEncoder], checkpoint.files[0]));
   for (const std::string& name : case_names()) {
     const auto lora = formats::open_lora(file_of(name));
     bool acts = true;
     try {
-      Adapter::match(lora, unet, text_encoder);
+      Adapter::match(lora, testing::parts_of(unet, text_encoder));
     } catch (const Error&) {
       acts = false;
     }
@@ -257,7 +258,7 @@ TEST(AdapterMatch, AgreesWithTheVerdictFromHeaders) {
                   {"lora_unet_input_blocks_1_1_proj_out.diff", at::rand({out, in})},  // twice
                   {block + "proj_out.diff", at::rand({out, in})}});
   const auto fit = formats::fit_lora(file, checkpoint);
-  const auto adapter = Adapter::match(file, unet, text_encoder);
+  const auto adapter = Adapter::match(file, testing::parts_of(unet, text_encoder));
   EXPECT_EQ(static_cast<std::size_t>(fit.applied_unet + fit.applied_text), adapter->targets().size());
   std::multiset<std::string> told, done;
   for (const auto& unmet : fit.unmet) told.insert(unmet.module + ": " + unmet.reason);

@@ -31,7 +31,7 @@ constexpr std::array kKinds = {RandomKind::kLora, RandomKind::kLocon, RandomKind
 class Stack : public ::testing::Test {
  protected:
   void apply(AdapterStack& stack, const std::vector<ActiveAdapter>& active) {
-    stack.apply(active, model_.unet, model_.text_encoder);
+    stack.apply(active, testing::parts_of(model_.unet, model_.text_encoder));
   }
   at::NoGradGuard no_grad_;
   TinyModel model_;
@@ -249,8 +249,8 @@ TEST_F(Stack, NormsEmbeddingsAndPositionsCanBeChanged) {
   };
   const auto changes = [&](const tensor::StateDict& state) {
     AdapterStack stack;
-    apply(stack, {{.adapter = Adapter::match(testing::write_and_open("one", state), model_.unet,
-                                             model_.text_encoder)}});
+    apply(stack, {{.adapter = Adapter::match(testing::write_and_open("one", state),
+                                             testing::parts_of(model_.unet, model_.text_encoder))}});
     const bool differs = !at::equal(model_.run_text_encoder(), text) || !at::equal(model_.run_unet(), unet);
     stack.clear();
     return differs;
@@ -302,9 +302,8 @@ TEST_F(Stack, ValuesThatAreNotFiniteAreNoted) {
   for (auto& [key, tensor] : state)
     if (key == "lora_unet_mid_block_attentions_0_proj_in.lora_up.weight") tensor[0][0] = std::nan("");
   AdapterStack stack;
-  apply(
-      stack,
-      {{.adapter = Adapter::match(testing::write_and_open("nan", state), model_.unet, model_.text_encoder)}});
+  apply(stack, {{.adapter = Adapter::match(testing::write_and_open("nan", state),
+                                           testing::parts_of(model_.unet, model_.text_encoder))}});
   EXPECT_THAT(stack.reports()[0].notes, Contains(HasSubstr("NaN or infinite values")));
 }
 
@@ -325,7 +324,7 @@ TEST_F(Stack, BigModelKeepsDerivedWeightsInItsOwnType) {
   TinyModel half(at::kHalf);
   AdapterStack stack(kBeside);
   const ActiveAdapter active{.adapter = random_adapter(half, RandomKind::kLoha, 3)};
-  stack.apply({&active, 1}, half.unet, half.text_encoder);
+  stack.apply({&active, 1}, testing::parts_of(half.unet, half.text_encoder));
   EXPECT_EQ(stack.summary().branch_layers, 0);
   std::int64_t bytes = 0;
   for (const auto* layers : {&half.unet.layers(), &half.text_encoder.layers()}) {
@@ -340,7 +339,8 @@ TEST_F(Stack, BigModelKeepsDerivedWeightsInItsOwnType) {
 }
 
 TEST_F(Stack, PatchesOfOthersStayInTheSlots) {
-  TrainableLora trained(&model_.unet, &model_.text_encoder, {.rank = 2, .seed = 5});
+  TrainableLora trained(testing::sd1(), testing::trained(&model_.unet, &model_.text_encoder),
+                        {.rank = 2, .seed = 5});
   for (const auto& parameter : trained.parameters()) at::Tensor(parameter.tensor).add_(0.1);
   const at::Tensor with_training = model_.run_unet();
   for (const StackOptions& options : {StackOptions{}, kBeside}) {
@@ -361,7 +361,7 @@ TEST_F(Stack, AdapterOfAnotherModelIsRefused) {
   apply(stack, {{.adapter = lora}});
   const at::Tensor before = model_.run_unet();
   const ActiveAdapter active{.adapter = lora, .unet = 2};
-  EXPECT_THROW(stack.apply({&active, 1}, model_.unet, text_encoder), Error);
+  EXPECT_THROW(stack.apply({&active, 1}, testing::parts_of(model_.unet, text_encoder)), Error);
   EXPECT_TRUE(at::equal(model_.run_unet(), before)) << "a refused set must leave the old one on";
 }
 

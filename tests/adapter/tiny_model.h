@@ -49,12 +49,35 @@ struct TinyModel {
     context = at::empty({2, 7, unet.context_width()}).normal_(0, 1, generator);
     ids = at::randint(0, 49408, {1, 77}, generator, at::kLong);
   }
-  at::Tensor run_unet() const { return unet.forward(x, timesteps, context); }
+  at::Tensor run_unet() const { return unet.forward(x, timesteps, {context}); }
   at::Tensor run_text_encoder() const { return text_encoder.encode(ids); }
   const model::LayerMap& layers(formats::Component component) const {
     return component == formats::Component::kUnet ? unet.layers() : text_encoder.layers();
   }
 };
+
+// What adapters change of a model of SD 1.x's kind; of which family its width tells.
+inline ModelParts parts_of(const model::UNet& unet, const model::TextEncoder& text_encoder) {
+  const formats::FamilyRow* row = formats::family_of_context(unet.context_width());
+  return {
+      .base_model = row == nullptr ? formats::BaseModel::kOther : row->model,
+      .context_width = unet.context_width(),
+      .text_widths = {{formats::Component::kTextEncoder, text_encoder.width()}},
+      .parts = {{formats::Component::kTextEncoder, &const_cast<model::TextEncoder&>(text_encoder).layers()},
+                {formats::Component::kUnet, &const_cast<model::UNet&>(unet).layers()}}};
+}
+
+inline const formats::FamilyRow& sd1() {
+  return *formats::family(formats::BaseModel::kSd1);
+}
+
+// The parts that a LoRA is trained for; null: not that one.
+inline std::vector<ModelPart> trained(model::UNet* unet, model::TextEncoder* text_encoder) {
+  std::vector<ModelPart> parts;
+  if (text_encoder != nullptr) parts.push_back({formats::Component::kTextEncoder, &text_encoder->layers()});
+  if (unet != nullptr) parts.push_back({formats::Component::kUnet, &unet->layers()});
+  return parts;
+}
 
 // A file in the tests' folder, removed at the end.
 class TemporaryFile {
@@ -95,7 +118,7 @@ inline tensor::StateDict random_lora(const TinyModel& model, RandomKind kind, st
   const auto random = [&](at::IntArrayRef sizes) { return at::empty(sizes).normal_(0, size, generator); };
   tensor::StateDict state;
   for (const auto component : {formats::Component::kTextEncoder, formats::Component::kUnet}) {
-    const auto names = kohya_names(component, model.layers(component));
+    const auto names = kohya_names(sd1(), component, model.layers(component));
     for (const auto& [path, layer] : model.layers(component)) {
       if (!is_lora_target(*layer, kind == RandomKind::kLocon ? Convolutions::kYes : Convolutions::kNo))
         continue;
@@ -147,8 +170,8 @@ inline tensor::StateDict random_lora(const TinyModel& model, RandomKind kind, st
 
 inline std::shared_ptr<const Adapter> random_adapter(const TinyModel& model, RandomKind kind,
                                                      std::uint64_t seed, std::int64_t rank = 3) {
-  return Adapter::match(write_and_open("random", random_lora(model, kind, seed, rank)), model.unet,
-                        model.text_encoder);
+  return Adapter::match(write_and_open("random", random_lora(model, kind, seed, rank)),
+                        testing::parts_of(model.unet, model.text_encoder));
 }
 
 }  // namespace lowrank::adapter::testing

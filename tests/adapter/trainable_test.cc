@@ -40,12 +40,13 @@ TEST(LoraTargets, AreKohyasForStableDiffusion1) {
   // 22 residual blocks with two convolutions and a time projection, 14 shortcuts, 3 samplers each way.
   EXPECT_EQ(count(unet.layers(), Convolutions::kYes), 192 + 22 * 3 + 14 + 6);
   EXPECT_EQ(count(text.layers(), Convolutions::kYes), 72);
-  const auto names = kohya_names(Component::kUnet, unet.layers());
+  const auto names = kohya_names(testing::sd1(), Component::kUnet, unet.layers());
   EXPECT_EQ(names.at("input_blocks.5.1.transformer_blocks.0.attn2.to_k"),
             "lora_unet_down_blocks_1_attentions_1_transformer_blocks_0_attn2_to_k");
   EXPECT_EQ(names.at("input_blocks.9.0.op"), "lora_unet_down_blocks_2_downsamplers_0_conv");
   EXPECT_EQ(names.at("output_blocks.2.1.conv"), "lora_unet_up_blocks_0_upsamplers_0_conv");
-  EXPECT_EQ(kohya_names(Component::kTextEncoder, text.layers()).at("encoder.layers.11.self_attn.out_proj"),
+  EXPECT_EQ(kohya_names(testing::sd1(), Component::kTextEncoder, text.layers())
+                .at("encoder.layers.11.self_attn.out_proj"),
             "lora_te_text_model_encoder_layers_11_self_attn_out_proj");
 }
 
@@ -53,12 +54,15 @@ TEST(TrainableLora, StartsWithoutEffectAndIsReproducible) {
   TinyModel model;
   const at::NoGradGuard no_grad;
   const at::Tensor before = model.run_unet();
-  TrainableLora one(&model.unet, &model.text_encoder, {.rank = 4, .conv_rank = 2, .seed = 9});
+  TrainableLora one(testing::sd1(), testing::trained(&model.unet, &model.text_encoder),
+                    {.rank = 4, .conv_rank = 2, .seed = 9});
   // The pairs add nothing, but what follows a layer is then rounded on its own.
   EXPECT_TRUE(lowrank::testing::expect_close(model.run_unet(), before, {.rel = 1e-5}));
   TinyModel twin;
-  const TrainableLora two(&twin.unet, &twin.text_encoder, {.rank = 4, .conv_rank = 2, .seed = 9});
-  const TrainableLora other(&twin.unet, &twin.text_encoder, {.rank = 4, .conv_rank = 2, .seed = 10});
+  const TrainableLora two(testing::sd1(), testing::trained(&twin.unet, &twin.text_encoder),
+                          {.rank = 4, .conv_rank = 2, .seed = 9});
+  const TrainableLora other(testing::sd1(), testing::trained(&twin.unet, &twin.text_encoder),
+                            {.rank = 4, .conv_rank = 2, .seed = 10});
   ASSERT_EQ(one.parameters().size(), two.parameters().size());
   for (std::size_t i = 0; i < one.parameters().size(); ++i) {
     const auto& parameter = one.parameters()[i];
@@ -79,7 +83,7 @@ TEST(TrainableLora, StartsWithoutEffectAndIsReproducible) {
 
 TEST(TrainableLora, GradientsAgreeWithDifferences) {
   TinyModel model;
-  TrainableLora lora(&model.unet, &model.text_encoder,
+  TrainableLora lora(testing::sd1(), testing::trained(&model.unet, &model.text_encoder),
                      {.rank = 2, .alpha = 2, .conv_rank = 2, .conv_alpha = 2, .seed = 1});
   {
     const at::NoGradGuard no_grad;
@@ -89,7 +93,7 @@ TEST(TrainableLora, GradientsAgreeWithDifferences) {
   const at::Tensor probe = at::randn_like(model.x);
   const auto loss = [&] {
     const at::Tensor context = model.text_encoder.encode(model.ids).expand({2, 77, -1});
-    return (model.unet.forward(model.x, model.timesteps, context) * probe).sum();
+    return (model.unet.forward(model.x, model.timesteps, {context}) * probe).sum();
   };
   loss().backward();
   for (const auto& parameter : lora.parameters()) {
@@ -119,7 +123,7 @@ TEST(TrainableLora, SavedFileActsAsTheTrainedPairsDid) {
   tensor::StateDict state;
   at::Tensor trained, trained_text;
   {
-    TrainableLora lora(&model.unet, &model.text_encoder,
+    TrainableLora lora(testing::sd1(), testing::trained(&model.unet, &model.text_encoder),
                        {.rank = 3, .alpha = 1.5, .conv_rank = 2, .conv_alpha = 1, .seed = 1});
     for (const auto& parameter : lora.parameters())
       at::Tensor(parameter.tensor).add_(at::randn_like(parameter.tensor) * 0.1);
@@ -134,17 +138,17 @@ TEST(TrainableLora, SavedFileActsAsTheTrainedPairsDid) {
     EXPECT_TRUE(at::equal(model.run_unet(), trained));
   }
   EXPECT_TRUE(at::equal(model.run_unet(), base)) << "the pairs must leave the slots";
-  const auto adapter =
-      Adapter::match(testing::write_and_open("trained", state), model.unet, model.text_encoder);
+  const auto adapter = Adapter::match(testing::write_and_open("trained", state),
+                                      testing::parts_of(model.unet, model.text_encoder));
   EXPECT_TRUE(adapter->skipped().empty());
   const ActiveAdapter active{.adapter = adapter};
   AdapterStack stack;
-  stack.apply({&active, 1}, model.unet, model.text_encoder);
+  stack.apply({&active, 1}, testing::parts_of(model.unet, model.text_encoder));
   EXPECT_TRUE(lowrank::testing::expect_close(model.run_unet(), trained, {.rel = 1e-4}));
   EXPECT_TRUE(lowrank::testing::expect_close(model.run_text_encoder(), trained_text, {.rel = 1e-4}));
   stack.clear();
 
-  TrainableLora resumed(&model.unet, &model.text_encoder,
+  TrainableLora resumed(testing::sd1(), testing::trained(&model.unet, &model.text_encoder),
                         {.rank = 3, .alpha = 1.5, .conv_rank = 2, .conv_alpha = 1, .seed = 2});
   resumed.load(state);
   EXPECT_TRUE(at::equal(model.run_unet(), trained));
@@ -152,22 +156,26 @@ TEST(TrainableLora, SavedFileActsAsTheTrainedPairsDid) {
 
 TEST(TrainableLora, BadOptionsAndForeignStatesAreErrors) {
   TinyModel model;
-  EXPECT_THROW(TrainableLora(&model.unet, nullptr, {.rank = 0}), Error);
-  EXPECT_THROW(TrainableLora(&model.unet, nullptr, {.rank = 1, .alpha = 0}), Error);
-  EXPECT_THROW(TrainableLora(nullptr, nullptr, {}), Error);
-  TrainableLora lora(&model.unet, nullptr, {.rank = 2});
+  EXPECT_THROW(TrainableLora(testing::sd1(), testing::trained(&model.unet, nullptr), {.rank = 0}), Error);
+  EXPECT_THROW(TrainableLora(testing::sd1(), testing::trained(&model.unet, nullptr), {.rank = 1, .alpha = 0}),
+               Error);
+  EXPECT_THROW(TrainableLora(testing::sd1(), testing::trained(nullptr, nullptr), {}), Error);
+  TrainableLora lora(testing::sd1(), testing::trained(&model.unet, nullptr), {.rank = 2});
   auto state = lora.state();
   state.begin()->second = at::scalar_tensor(1.0);
   state.erase(std::next(state.begin()));
   EXPECT_THROW(lora.load(state), Error);
   TinyModel twin;
-  EXPECT_THROW(lora.load(TrainableLora(&twin.unet, nullptr, {.rank = 3}).state()), Error);
+  EXPECT_THROW(
+      lora.load(TrainableLora(testing::sd1(), testing::trained(&twin.unet, nullptr), {.rank = 3}).state()),
+      Error);
 }
 
 TEST(TrainableLora, TrainsInMixedPrecision) {
   TinyModel model;
   model.unet.policy()->compute = at::kBFloat16;
-  TrainableLora lora(&model.unet, nullptr, {.rank = 2, .conv_rank = 2, .seed = 1});
+  TrainableLora lora(testing::sd1(), testing::trained(&model.unet, nullptr),
+                     {.rank = 2, .conv_rank = 2, .seed = 1});
   model.run_unet().square().mean().backward();
   double total = 0;
   for (const auto& parameter : lora.parameters()) {

@@ -37,15 +37,15 @@ TEST(SingleFile, TinyModelIsSplitWithoutRest) {
   EXPECT_EQ(checkpoint.layout, Layout::kSingleFile);
   EXPECT_EQ(checkpoint.base_model, BaseModel::kSd1);
   EXPECT_EQ(checkpoint.prediction, PredictionType::kEpsilon);
-  EXPECT_EQ(checkpoint.text_encoder.size() + checkpoint.unet.size() + checkpoint.vae.size() +
-                checkpoint.unused.size(),
+  EXPECT_EQ(checkpoint[Component::kTextEncoder].size() + checkpoint[Component::kUnet].size() +
+                checkpoint[Component::kVae].size() + checkpoint.unused.size(),
             checkpoint.files[0]->tensors().size());
   EXPECT_THAT(checkpoint.unused, ::testing::UnorderedElementsAre(
                                      "cond_stage_model.transformer.text_model.embeddings.position_ids",
                                      "alphas_cumprod", "betas"));
-  EXPECT_EQ(checkpoint.unet.at("input_blocks.0.0.weight").shape, (Shape{32, 4, 3, 3}));
-  EXPECT_EQ(checkpoint.vae.at("decoder.mid.attn_1.q.weight").shape.size(), 4u);
-  EXPECT_TRUE(checkpoint.text_encoder.contains("encoder.layers.2.mlp.fc1.bias"));
+  EXPECT_EQ(checkpoint[Component::kUnet].at("input_blocks.0.0.weight").shape, (Shape{32, 4, 3, 3}));
+  EXPECT_EQ(checkpoint[Component::kVae].at("decoder.mid.attn_1.q.weight").shape.size(), 4u);
+  EXPECT_TRUE(checkpoint[Component::kTextEncoder].contains("encoder.layers.2.mlp.fc1.bias"));
   EXPECT_FALSE(checkpoint.unet_heads);
 }
 
@@ -56,8 +56,8 @@ TEST(SingleFile, OldTextEncoderRootIsTheSame) {
   tensors.push_back({"cond_stage_model.transformer.encoder.layers.0.mlp.fc1.bias", {4}});
   tensors.push_back({"cond_stage_model.transformer.embeddings.position_ids", {1, 77}});
   const auto checkpoint = open_crafted(tensors);
-  EXPECT_TRUE(checkpoint.text_encoder.contains("embeddings.token_embedding.weight"));
-  EXPECT_TRUE(checkpoint.text_encoder.contains("encoder.layers.0.mlp.fc1.weight"));
+  EXPECT_TRUE(checkpoint[Component::kTextEncoder].contains("embeddings.token_embedding.weight"));
+  EXPECT_TRUE(checkpoint[Component::kTextEncoder].contains("encoder.layers.0.mlp.fc1.weight"));
   EXPECT_EQ(checkpoint.unused,
             std::vector<std::string>{"cond_stage_model.transformer.embeddings.position_ids"});
 }
@@ -81,8 +81,9 @@ TEST(SingleFile, AveragesSchedulesAndLossesAreUnused) {
 TEST(SingleFile, FactsComeFromMetadata) {
   const auto checkpoint = open_crafted(
       least(), {{"lowrank.unet_heads", "4"}, {"lowrank.text_heads", "2"}, {"lowrank.prediction_type", "v"}});
-  EXPECT_EQ(checkpoint.unet_heads, 4);
-  EXPECT_EQ(checkpoint.text_heads, 2);
+  ASSERT_TRUE(checkpoint.unet_heads);
+  EXPECT_EQ(checkpoint.unet_heads->count, 4);
+  EXPECT_EQ(checkpoint.text_heads.at(Component::kTextEncoder), 2);
   EXPECT_EQ(checkpoint.prediction, PredictionType::kV);
   EXPECT_EQ(open_crafted(least(), {{"modelspec.prediction_type", "epsilon"}}).prediction,
             PredictionType::kEpsilon);
@@ -159,8 +160,9 @@ TEST(SingleFile, OtherFilesAreCalledByName) {
               HasSubstr("a LoRA"));
   EXPECT_THAT(refusal({{"decoder.conv_in.weight", {1}}}), HasSubstr("a VAE"));
   EXPECT_THAT(refusal({{"conditioner.embedders.0.transformer.text_model.x", {1}}}),
-              HasSubstr("an SDXL checkpoint"));
-  EXPECT_THAT(refusal({{"cond_stage_model.model.ln_final.weight", {1}}}), HasSubstr("an SD 2.x checkpoint"));
+              HasSubstr("the text encoder of an SDXL checkpoint"));
+  EXPECT_THAT(refusal({{"cond_stage_model.model.ln_final.weight", {1}}}),
+              HasSubstr("the text encoder of an SD 2.x checkpoint"));
   EXPECT_THAT(refusal({{"double_blocks.0.img_attn.qkv.weight", {1}}}), HasSubstr("a FLUX model"));
   EXPECT_THAT(refusal({{"emb_params", {1, 768}}}), HasSubstr("textual inversion"));
   EXPECT_THAT(refusal({{"down_blocks.0.resnets.0.conv1.weight", {1}}}), HasSubstr("diffusers"));
@@ -188,9 +190,9 @@ class DiffusersFolder : public ::testing::Test {
  protected:
   DiffusersFolder() : single_(open_checkpoint(tiny_model())) {
     const auto names = nlohmann::json::parse(weights::contents_of(fixture("names/diffusers.json")));
-    collect(unet_, single_.unet, names["unet"]);
-    collect(vae_, single_.vae, names["vae"]);
-    for (const auto& [name, view] : single_.text_encoder) add(text_, "text_model." + name, view);
+    collect(unet_, single_[Component::kUnet], names["unet"]);
+    collect(vae_, single_[Component::kVae], names["vae"]);
+    for (const auto& [name, view] : single_[Component::kTextEncoder]) add(text_, "text_model." + name, view);
     for (auto& view : vae_) {  // diffusers keeps the attention's weights as matrices
       if (view.name.find(".attentions.0.") != std::string::npos && view.shape.size() == 4)
         view.shape.resize(2);
@@ -236,9 +238,9 @@ class DiffusersFolder : public ::testing::Test {
   void expect_whole() const {
     const auto checkpoint = open_checkpoint(folder_.path());
     EXPECT_EQ(checkpoint.layout, Layout::kDiffusersFolder);
-    expect_same(checkpoint.unet, single_.unet);
-    expect_same(checkpoint.vae, single_.vae);
-    expect_same(checkpoint.text_encoder, single_.text_encoder);
+    expect_same(checkpoint[Component::kUnet], single_[Component::kUnet]);
+    expect_same(checkpoint[Component::kVae], single_[Component::kVae]);
+    expect_same(checkpoint[Component::kTextEncoder], single_[Component::kTextEncoder]);
   }
 
   Checkpoint single_;
@@ -250,8 +252,9 @@ TEST_F(DiffusersFolder, EqualsTheSingleFile) {
   write_all();
   expect_whole();
   const auto checkpoint = open_checkpoint(folder_.path());
-  EXPECT_EQ(checkpoint.unet_heads, 8);
-  EXPECT_EQ(checkpoint.text_heads, 1);
+  ASSERT_TRUE(checkpoint.unet_heads);
+  EXPECT_EQ(checkpoint.unet_heads->count, 8);
+  EXPECT_EQ(checkpoint.text_heads.at(Component::kTextEncoder), 1);
   EXPECT_EQ(checkpoint.prediction, PredictionType::kEpsilon);
   EXPECT_TRUE(checkpoint.unused.empty());
   EXPECT_EQ(checkpoint.files.size(), 3u);
@@ -307,7 +310,7 @@ TEST_F(DiffusersFolder, ScaledFloat8IsReadAndOtherFormsAreNamed) {
   const std::string config = R"({"attention_head_dim": 8, "quantization_config": {"quant_method": "sdnq")";
   folder_.write("unet/config.json", config + "}}");
   const auto checkpoint = open_checkpoint(folder_.path());
-  const auto values = weights::to_floats(checkpoint.unet.at("input_blocks.0.0.weight"));
+  const auto values = weights::to_floats(checkpoint[Component::kUnet].at("input_blocks.0.0.weight"));
   const std::size_t row = values.size() / out;
   EXPECT_EQ(values[0], 0.5f);
   EXPECT_EQ(values[row], 0.25f);
@@ -321,7 +324,7 @@ TEST_F(DiffusersFolder, ScaledFloat8IsReadAndOtherFormsAreNamed) {
   write_safetensors(folder_.path() / "unet/diffusion_pytorch_model.safetensors", unet_);
   // int8 is the same product: 0x38 is 56.
   const auto integers = open_checkpoint(folder_.path());
-  EXPECT_EQ(weights::to_floats(integers.unet.at("input_blocks.0.0.weight"))[row], 56 * 0.25f);
+  EXPECT_EQ(weights::to_floats(integers[Component::kUnet].at("input_blocks.0.0.weight"))[row], 56 * 0.25f);
   EXPECT_TRUE(integers.unused.empty());
   folder_.write("unet/config.json", config + R"(, "use_hadamard": true}})");
   EXPECT_THAT(refusal(), HasSubstr("use_hadamard"));
@@ -406,18 +409,24 @@ TEST_F(DiffusersFolder, TheScaleOfLatentsIsReadFromTheVae) {
 TEST_F(DiffusersFolder, HeadsAndFamilyAreReadFromTheConfiguration) {
   write_all();
   folder_.write("unet/config.json", R"({"attention_head_dim": [8, 8], "num_attention_heads": null})");
-  EXPECT_EQ(open_checkpoint(folder_.path()).unet_heads, 8);
+  EXPECT_EQ(open_checkpoint(folder_.path()).unet_heads.value().count, 8);
   folder_.write("unet/config.json", R"({"attention_head_dim": 8, "num_attention_heads": 4})");
-  EXPECT_EQ(open_checkpoint(folder_.path()).unet_heads, 4);
+  EXPECT_EQ(open_checkpoint(folder_.path()).unet_heads.value().count, 4);
   folder_.write("unet/config.json", R"({"attention_head_dim": [5, 10, 20, 20]})");
   EXPECT_THAT(refusal(), HasSubstr("differs between levels"));
+  // As Stability AI's own folders state it: heads 64 wide.
+  folder_.write("unet/config.json",
+                R"({"attention_head_dim": [5, 10, 20, 20], "block_out_channels": [320, 640, 1280, 1280]})");
+  EXPECT_EQ(open_checkpoint(folder_.path()).unet_heads.value().width, 64);
   folder_.write("unet/config.json", R"({"attention_head_dim": -8})");
   EXPECT_THAT(refusal(), HasSubstr("not a valid number of attention heads"));
   folder_.write("unet/config.json", R"({"addition_embed_type": "text_time"})");
-  EXPECT_THAT(refusal(), HasSubstr("an SDXL model"));
+  EXPECT_THAT(refusal(), HasSubstr("text_encoder_2"));
   folder_.write("unet/config.json", "{}");
   folder_.write("text_encoder/config.json", R"({"hidden_act": "gelu", "hidden_size": 1024})");
-  EXPECT_THAT(refusal(), HasSubstr("an SD 2.x model"));
+  EXPECT_EQ(open_checkpoint(folder_.path()).base_model, BaseModel::kSd2);
+  std::filesystem::create_directory(folder_.path() / "transformer");
+  EXPECT_THAT(refusal(), HasSubstr("a transformer model"));
 }
 
 TEST_F(DiffusersFolder, MissingWeightsAndUnknownKeysAreTold) {
@@ -434,19 +443,20 @@ TEST_F(DiffusersFolder, MissingWeightsAndUnknownKeysAreTold) {
 
 TEST_F(DiffusersFolder, VaeAloneIsReadInEveryNaming) {
   write_all();
-  expect_same(open_vae(folder_.path()).vae, single_.vae);
-  expect_same(open_vae(folder_.path() / "vae").vae, single_.vae);
-  expect_same(open_vae(folder_.path() / "vae/diffusion_pytorch_model.safetensors").vae, single_.vae);
+  expect_same(open_vae(folder_.path())[Component::kVae], single_[Component::kVae]);
+  expect_same(open_vae(folder_.path() / "vae")[Component::kVae], single_[Component::kVae]);
+  expect_same(open_vae(folder_.path() / "vae/diffusion_pytorch_model.safetensors")[Component::kVae],
+              single_[Component::kVae]);
   std::vector<weights::TensorView> rooted, bare;
-  for (const auto& [name, view] : single_.vae) {
+  for (const auto& [name, view] : single_[Component::kVae]) {
     add(rooted, "first_stage_model." + name, view);
     add(bare, name, view);
   }
   write_safetensors(folder_.path() / "rooted.safetensors", rooted);
   write_safetensors(folder_.path() / "bare.safetensors", bare);
-  expect_same(open_vae(folder_.path() / "rooted.safetensors").vae, single_.vae);
-  expect_same(open_vae(folder_.path() / "bare.safetensors").vae, single_.vae);
-  expect_same(open_vae(tiny_model()).vae, single_.vae);
+  expect_same(open_vae(folder_.path() / "rooted.safetensors")[Component::kVae], single_[Component::kVae]);
+  expect_same(open_vae(folder_.path() / "bare.safetensors")[Component::kVae], single_[Component::kVae]);
+  expect_same(open_vae(tiny_model())[Component::kVae], single_[Component::kVae]);
   EXPECT_THAT(error_of([] { open_vae(fixture("sd15-tiny/sd15-tiny-lora_attn.safetensors")); }),
               HasSubstr("is not a VAE"));
 }
@@ -463,12 +473,12 @@ TEST(Vae, PicklesAreRead) {
       "x.vae.pt", weights::archive(kProto + kEmptyDict + text("state_dict") + state + kSetItem + kStop,
                                    std::string(16, '\0')));
   const auto checkpoint = open_vae(path);
-  EXPECT_EQ(checkpoint.vae.at("decoder.conv_in.weight").shape, (Shape{2, 2, 1, 1}));
+  EXPECT_EQ(checkpoint[Component::kVae].at("decoder.conv_in.weight").shape, (Shape{2, 2, 1, 1}));
   EXPECT_EQ(checkpoint.unused, std::vector<std::string>{"loss.logvar"});
   std::filesystem::create_directories(folder.path() / "vae");
   std::filesystem::rename(path, folder.path() / "vae/diffusion_pytorch_model.bin");
-  EXPECT_TRUE(
-      open_vae(folder.path()).vae.contains("decoder.conv_in.weight"));  // the same name in both namings
+  EXPECT_TRUE(open_vae(folder.path())[Component::kVae].contains(
+      "decoder.conv_in.weight"));  // the same name in both namings
 }
 
 // ── finding ──

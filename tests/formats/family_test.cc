@@ -20,7 +20,7 @@ TEST(Family, EachIsFoundByItsNamesAndWidths) {
     EXPECT_EQ(family(row.model), &row);
     EXPECT_EQ(family_labelled(row.label), &row);
     EXPECT_EQ(family_of_context(row.context_width), &row);
-    EXPECT_NE(row.unet_heads > 0, row.unet_head_width > 0) << row.name;
+    EXPECT_NE(row.unet_heads.count > 0, row.unet_heads.width > 0) << row.name;
     EXPECT_EQ(architecture_name(row.model), row.label);
     EXPECT_EQ(family_name(row.label), row.name);
     ASSERT_FALSE(row.text_encoders.empty());

@@ -12,8 +12,9 @@ namespace {
 // none.
 std::string layer(const std::string& module) {
   static const Checkpoint checkpoint = open_checkpoint(tiny_model());
-  static const auto unet = layer_names(Component::kUnet, layers_of(checkpoint.unet));
-  static const auto text = layer_names(Component::kTextEncoder, layers_of(checkpoint.text_encoder));
+  static const auto unet = layer_names(Component::kUnet, layers_of(checkpoint[Component::kUnet]));
+  static const auto text =
+      layer_names(Component::kTextEncoder, layers_of(checkpoint[Component::kTextEncoder]));
   const auto name = name_of_module(module);
   if (!name || name->component == Component::kTextEncoder2) return "";
   const auto& names = name->component == Component::kUnet ? unet : text;
@@ -102,9 +103,10 @@ TEST(LayerNames, EveryWritersNameReachesTheSameLayer) {
 
 TEST(LayerNames, EveryLayerHasItsNamesAndNoTwoShareOne) {
   const Checkpoint checkpoint = open_checkpoint(tiny_model());
-  for (const auto& [component, views] : {std::pair(Component::kUnet, &checkpoint.unet),
-                                         std::pair(Component::kTextEncoder, &checkpoint.text_encoder),
-                                         std::pair(Component::kVae, &checkpoint.vae)}) {
+  for (const auto& [component, views] :
+       {std::pair(Component::kUnet, &checkpoint[Component::kUnet]),
+        std::pair(Component::kTextEncoder, &checkpoint[Component::kTextEncoder]),
+        std::pair(Component::kVae, &checkpoint[Component::kVae])}) {
     const auto layers = layers_of(*views);
     const auto names = layer_names(component, layers);
     std::map<std::string, int> count;

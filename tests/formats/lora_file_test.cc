@@ -73,8 +73,8 @@ TEST_P(ReferenceFile, HasItsKindRankAndAlpha) {
   EXPECT_TRUE(lora.unknown.empty());
   expect_all_counted(lora);
   const auto checkpoint = open_checkpoint(tiny_model());
-  const auto unet = layer_names(Component::kUnet, layers_of(checkpoint.unet));
-  const auto text = layer_names(Component::kTextEncoder, layers_of(checkpoint.text_encoder));
+  const auto unet = layer_names(Component::kUnet, layers_of(checkpoint[Component::kUnet]));
+  const auto text = layer_names(Component::kTextEncoder, layers_of(checkpoint[Component::kTextEncoder]));
   for (const auto& entry : lora.entries) {
     EXPECT_THAT(facts.kinds, ::testing::Contains(entry.kind)) << entry.module;
     EXPECT_TRUE((entry.component == Component::kUnet ? unet : text).contains(entry.name)) << entry.module;

@@ -253,7 +253,8 @@ TEST(LoraFit, TheReferenceAdaptersFitTheTinyModelInFull) {
 TEST(LoraFit, CountsTheEmbeddingsInsideTheFile) {
   const TemporaryFolder folder;
   const auto checkpoint = open_checkpoint(tiny_model());
-  const auto width = checkpoint.text_encoder.find("embeddings.token_embedding.weight")->second.shape[1];
+  const auto width =
+      checkpoint[Component::kTextEncoder].find("embeddings.token_embedding.weight")->second.shape[1];
   const auto verdict = [&](std::int64_t wide) {
     write_named(folder.path() / "a.safetensors",
                 {{"lora_unet_conv_in.diff", {32, 4, 3, 3}}, {"bundle_emb.fox.clip_l", {2, wide}}});

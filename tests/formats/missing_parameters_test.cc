@@ -18,17 +18,18 @@ void remove_all(ParameterViews& views, std::string_view prefix) {
 
 TEST(MissingParameters, AWholeModelLacksNone) {
   const auto checkpoint = open_checkpoint(tiny_model());
-  EXPECT_THAT(missing_parameters(Component::kUnet, checkpoint.unet), IsEmpty());
-  EXPECT_THAT(missing_parameters(Component::kTextEncoder, checkpoint.text_encoder), IsEmpty());
-  EXPECT_THAT(missing_parameters(Component::kVae, checkpoint.vae), IsEmpty());
+  EXPECT_THAT(missing_parameters(Component::kUnet, checkpoint[Component::kUnet]), IsEmpty());
+  EXPECT_THAT(missing_parameters(Component::kTextEncoder, checkpoint[Component::kTextEncoder]), IsEmpty());
+  EXPECT_THAT(missing_parameters(Component::kVae, checkpoint[Component::kVae]), IsEmpty());
 }
 
 // Each parameter of the network alone, except the ends of lists that may be shorter.
 TEST(MissingParameters, EveryMissingBiasAndWeightIsNoticed) {
   const auto checkpoint = open_checkpoint(tiny_model());
-  for (const auto& [component, views] : {std::pair(Component::kUnet, &checkpoint.unet),
-                                         std::pair(Component::kTextEncoder, &checkpoint.text_encoder),
-                                         std::pair(Component::kVae, &checkpoint.vae)}) {
+  for (const auto& [component, views] :
+       {std::pair(Component::kUnet, &checkpoint[Component::kUnet]),
+        std::pair(Component::kTextEncoder, &checkpoint[Component::kTextEncoder]),
+        std::pair(Component::kVae, &checkpoint[Component::kVae])}) {
     for (const auto& [name, view] : *views) {
       const bool has_partner = !name.starts_with("embeddings.") && name.find(".to_q.") == std::string::npos &&
                                name.find(".to_k.") == std::string::npos &&
@@ -46,12 +47,12 @@ TEST(MissingParameters, BlocksThatAreMissingAreNoticed) {
   const auto checkpoint = open_checkpoint(tiny_model());
   for (const char* part : {"input_blocks.1.0.", "input_blocks.1.1.", "output_blocks.1.1.", "middle_block.0.",
                            "middle_block.1.", "middle_block.2.", "input_blocks.2."}) {
-    auto rest = checkpoint.unet;
+    auto rest = checkpoint[Component::kUnet];
     remove_all(rest, part);
-    if (rest.size() == checkpoint.unet.size()) continue;  // the tiny model has no such block
+    if (rest.size() == checkpoint[Component::kUnet].size()) continue;  // the tiny model has no such block
     EXPECT_FALSE(missing_parameters(Component::kUnet, rest).empty()) << part;
   }
-  auto text = checkpoint.text_encoder;
+  auto text = checkpoint[Component::kTextEncoder];
   remove_all(text, "encoder.layers.1.");
   EXPECT_THAT(missing_parameters(Component::kTextEncoder, text), ElementsAre("encoder.layers.1.*"));
 }

@@ -42,13 +42,15 @@ class ConditioningTest : public ::testing::Test {
   }
   static at::Tensor encode(const std::string& text, const pipeline::EncodeSettings& settings = {}) {
     const auto parsed = parse(text, {}, settings.emphasis);
-    return pipeline::encode_prompt(*model->text_encoder, parsed.pieces.at(0), {}, settings).texts.at(0);
+    return pipeline::encode_prompt(model->text_encoders, parsed.pieces.at(0), {}, settings)
+        .texts.at(0)
+        .context;
   }
   // The encoder's output for one chunk of ids, straight from the model.
   static at::Tensor plain(const prompt::TokenChunk& chunk, int clip_skip = 1) {
     at::Tensor ids = at::empty({1, prompt::kChunkRows}, at::kLong);
     std::ranges::copy(chunk.ids, ids.data_ptr<std::int64_t>());
-    return model->text_encoder->encode(ids, clip_skip).select(0, 0);
+    return model->text_encoders.front()->encode(ids, clip_skip).select(0, 0);
   }
 
   const at::NoGradGuard no_grad_;
@@ -104,7 +106,7 @@ TEST_F(ConditioningTest, VariantsOfAnEditShareOneMean) {
   const auto parsed = parse("a (fox:1.4) [:(red:0.5):10]");
   const auto& piece = parsed.pieces.at(0);
   ASSERT_EQ(piece.texts.size(), 2u);
-  const auto encoded = pipeline::encode_prompt(*model->text_encoder, piece, {}, {});
+  const auto encoded = pipeline::encode_prompt(model->text_encoders, piece, {}, {});
   std::vector<at::Tensor> z, weighted;
   for (const auto& text : piece.texts) {
     z.push_back(plain(text.chunks.at(0)));
@@ -115,7 +117,7 @@ TEST_F(ConditioningTest, VariantsOfAnEditShareOneMean) {
   const double factor =
       at::stack(z).mean(at::kDouble).item<double>() / at::stack(weighted).mean(at::kDouble).item<double>();
   for (std::size_t i = 0; i < 2; ++i)
-    EXPECT_TRUE(expect_close(encoded.texts[i], weighted[i] * factor, {.rel = 1e-6}));
+    EXPECT_TRUE(expect_close(encoded.texts[i].context, weighted[i] * factor, {.rel = 1e-6}));
 }
 
 // More texts than one pass of the encoder takes: the mean runs over all of them, as over a few.
@@ -125,7 +127,7 @@ TEST_F(ConditioningTest, ManyVariantsOfAnEditShareOneMean) {
   const auto parsed = prompt::parse({.prompt = text, .steps = 60}, prompt::Tokenizer());
   const auto& piece = parsed.pieces.at(0);
   ASSERT_EQ(piece.texts.size(), 40u);
-  const auto encoded = pipeline::encode_prompt(*model->text_encoder, piece, {}, {});
+  const auto encoded = pipeline::encode_prompt(model->text_encoders, piece, {}, {});
   const std::size_t chunks = piece.chunk_count();
   for (std::size_t c = 0; c < chunks; ++c) {
     std::vector<at::Tensor> z, weighted;
@@ -138,7 +140,7 @@ TEST_F(ConditioningTest, ManyVariantsOfAnEditShareOneMean) {
     const double factor =
         at::stack(z).mean(at::kDouble).item<double>() / at::stack(weighted).mean(at::kDouble).item<double>();
     for (const std::size_t i : {std::size_t{0}, std::size_t{31}, std::size_t{32}, std::size_t{39}})
-      EXPECT_TRUE(expect_close(encoded.texts[i].narrow(0, static_cast<std::int64_t>(77 * c), 77),
+      EXPECT_TRUE(expect_close(encoded.texts[i].context.narrow(0, static_cast<std::int64_t>(77 * c), 77),
                                weighted[i] * factor, {.rel = 1e-5}));
   }
 }
@@ -148,7 +150,7 @@ TEST_F(ConditioningTest, EncodingEndsWhenItIsToStop) {
   stop.request_stop();
   const auto parsed = parse("a BREAK b BREAK c");
   try {
-    pipeline::encode_prompt(*model->text_encoder, parsed.pieces.at(0), {}, {}, stop.get_token());
+    pipeline::encode_prompt(model->text_encoders, parsed.pieces.at(0), {}, {}, stop.get_token());
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), kCancelled);
@@ -158,38 +160,41 @@ TEST_F(ConditioningTest, EncodingEndsWhenItIsToStop) {
 // What a further piece adds is a row of the batch and its text.
 TEST_F(ConditioningTest, MemoryOfAPromptGrowsWithWhatItAsksFor) {
   const auto memory = [&](const std::string& text, std::int64_t pictures = 1, std::int64_t cells = 64) {
-    return pipeline::prompt_memory(parse(text), *model->unet, {.pictures = pictures, .cells = cells});
+    return pipeline::prompt_memory(parse(text), *model->network, {.pictures = pictures, .cells = cells});
   };
   const std::int64_t three = memory("a AND b AND c"), five = memory("a AND b AND c AND d AND e");
   EXPECT_GT(three, 0);
   EXPECT_GT(five, three);
   EXPECT_GT(memory("a AND b AND c", 4), 3 * three);
   EXPECT_GE(memory("a AND b", 1, 4096) - memory("a AND b", 1, 64),
-            (4096 - 64) * model->unet->model_channels() * 4);
+            (4096 - 64) * model->network->model_channels() * 4);
   EXPECT_GT(memory("a BREAK b BREAK c BREAK d"), memory("a BREAK b"));
   EXPECT_LT(memory("a"), 1 << 20);
   // A short negative prompt stays short unless it is filled up.
   const std::string four = "a BREAK b BREAK c BREAK d";
-  EXPECT_GT(pipeline::prompt_memory(parse(four), *model->unet, {.pictures = 1, .cells = 64, .pads = true}),
+  EXPECT_GT(pipeline::prompt_memory(parse(four), *model->network, {.pictures = 1, .cells = 64, .pads = true}),
             1.5 * static_cast<double>(memory(four)));
   EXPECT_NO_THROW(
-      pipeline::check_prompt_memory(parse("a"), *model->unet, {.pictures = 1, .cells = 4096}, {}));
-  EXPECT_THROW(pipeline::check_prompt_memory(parse("a AND b AND c"), *model->unet,
+      pipeline::check_prompt_memory(parse("a"), *model->network, {.pictures = 1, .cells = 4096}, {}));
+  EXPECT_THROW(pipeline::check_prompt_memory(parse("a AND b AND c"), *model->network,
                                              {.pictures = 64, .cells = 65536}, {.memory_mb = 1}),
                Error);
 }
 
 TEST_F(ConditioningTest, AnEmbeddingReplacesTokenVectors) {
   // The embedding holds the token vectors of "red fox": the prompt must encode as if the words stood there.
-  const at::Tensor table = model->text_encoder->layers().at("embeddings.token_embedding")->weight();
+  const at::Tensor table = model->text_encoders.front()->layers().at("embeddings.token_embedding")->weight();
   const auto ids = prompt::Tokenizer().encode("red fox");
   ASSERT_EQ(ids.size(), 2u);
-  const pipeline::Embedding embedding{"mything", "mything.pt", at::stack({table[ids[0]], table[ids[1]]})};
+  const pipeline::Embedding embedding{
+      "mything",
+      "mything.pt",
+      {{formats::Component::kTextEncoder, at::stack({table[ids[0]], table[ids[1]]})}}};
   const auto parsed = parse("a mything, sitting", {{"mything", 2}});
   EXPECT_THAT(parsed.used_embeddings, ::testing::ElementsAre(0));
   const std::vector<pipeline::Embedding> embeddings = {embedding};
   const auto ours =
-      pipeline::encode_prompt(*model->text_encoder, parsed.pieces.at(0), embeddings, {}).texts.at(0);
+      pipeline::encode_prompt(model->text_encoders, parsed.pieces.at(0), embeddings, {}).texts.at(0).context;
   EXPECT_TRUE(expect_close(ours, encode("a red fox, sitting"), {.rel = 1e-6}));
 }
 
@@ -202,13 +207,14 @@ TEST(Embeddings, FilesAreReadAndMisfitsNamed) {
                           {{"clip_l", at::ones({2, 64})}, {"clip_g", at::ones({2, 128})}});
   tensor::save_state_dict(folder / "wide.safetensors", {{"emb_params", at::ones({3, 768})}});
   std::ofstream(folder / "broken.pt") << "nothing of the kind";
-  const auto read = pipeline::read_embeddings(folder, 64);
+  const formats::TextWidths widths = {{formats::Component::kTextEncoder, 64}};
+  const auto read = pipeline::read_embeddings(folder, widths);
   ASSERT_EQ(read.embeddings.size(), 1u);  // A1111 skips SDXL's pair on a model with one encoder
   EXPECT_EQ(read.embeddings[0].name, "good");
-  EXPECT_EQ(read.embeddings[0].vectors.size(0), 3);
+  EXPECT_EQ(read.embeddings[0].count(), 3);
   EXPECT_EQ(read.embeddings[0].short_hash().size(), 10u);
   EXPECT_EQ(read.skipped.size(), 3u);
-  EXPECT_TRUE(pipeline::read_embeddings(folder / "none", 64).embeddings.empty());
+  EXPECT_TRUE(pipeline::read_embeddings(folder / "none", widths).embeddings.empty());
   fs::remove_all(folder);
 }
 

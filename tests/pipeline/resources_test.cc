@@ -137,7 +137,7 @@ TEST_F(ResourcesTest, TheCheckpointStatesItsSizeAndLatentScale) {
 TEST_F(ResourcesTest, WeightsKeepTheirStoredTypeAndNumbers) {
   const auto model = pipeline::load_model(testing::tiny_folder() / "sd15-tiny.safetensors");
   const auto stored = tensors("model.diffusion_model.");
-  for (const auto& parameter : model::parameters(model.unet->layers())) {
+  for (const auto& parameter : model::parameters(model.network->layers())) {
     EXPECT_EQ(parameter.tensor.scalar_type(), at::kHalf) << parameter.name;
     EXPECT_TRUE(at::equal(parameter.tensor, stored.at("model.diffusion_model." + parameter.name)))
         << parameter.name;

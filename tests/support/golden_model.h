@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -12,6 +13,7 @@
 #include "formats/checkpoint/checkpoint.h"
 #include "tensor/state_dict.h"
 #include "weights/tensor_file.h"
+#include "weights/tensor_writer.h"
 
 namespace lowrank::testing {
 
@@ -20,10 +22,20 @@ struct GoldenModel {
   std::string name;
   std::shared_ptr<const weights::TensorFile> goldens;
 
-  static GoldenModel open() {
+  // The folder that LOWRANK_GOLDENS names, or those of the fixtures, one of each family.
+  static std::vector<std::filesystem::path> folders() {
+    const char* named = std::getenv("LOWRANK_GOLDENS");
+    if (named != nullptr && *named != '\0') return {named};
+    std::vector<std::filesystem::path> all;
+    for (const char* set : {"sd15-tiny", "sd2-tiny", "sdxl-tiny", "sdxl-refiner-tiny"})
+      all.push_back(std::filesystem::path(LOWRANK_TEST_FIXTURES) / set);
+    return all;
+  }
+  static GoldenModel open() { return open(folders().front()); }
+
+  static GoldenModel open(const std::filesystem::path& folder) {
     GoldenModel model;
-    const char* folder = std::getenv("LOWRANK_GOLDENS");
-    model.folder = folder != nullptr && *folder != '\0' ? folder : LOWRANK_TEST_FIXTURES "/sd15-tiny";
+    model.folder = folder;
     const std::string ending = "-goldens.safetensors";
     for (const auto& entry : std::filesystem::directory_iterator(model.folder)) {
       const std::string file = entry.path().filename().string();
@@ -35,6 +47,28 @@ struct GoldenModel {
     if (!model.goldens)
       throw std::runtime_error(model.folder.string() + " holds no NAME-goldens.safetensors");
     return model;
+  }
+
+  // What shapes do not tell stands in the goldens (config.*): as the metadata in which a checkpoint may state it.
+  std::map<std::string, std::string> stated() const {
+    std::map<std::string, std::string> metadata;
+    const bool has_two = has("config.clip_l_heads") || !has("open_clip.penultimate_normed");
+    for (const auto& [key, fact] :
+         {std::pair("config.unet_head_width", "lowrank.unet_head_width"),
+          std::pair("config.unet_heads", "lowrank.unet_heads"),
+          std::pair("config.clip_l_heads", "lowrank.text_heads"),
+          std::pair("config.open_clip_heads", has_two ? "lowrank.text2_heads" : "lowrank.text_heads")})
+      if (has(key)) metadata[fact] = std::to_string((*this)[key].item<std::int64_t>());
+    if (has("config.v_prediction"))
+      metadata["lowrank.prediction_type"] =
+          (*this)["config.v_prediction"].item<std::int64_t>() != 0 ? "v" : "epsilon";
+    return metadata;
+  }
+  // A copy of the checkpoint that states it.
+  void write_stated(const std::filesystem::path& to) const {
+    const auto file = weights::TensorFile::open(checkpoint_path());
+    const std::vector<weights::TensorView> views(file->tensors().begin(), file->tensors().end());
+    weights::write_safetensors(to, views, stated());
   }
 
   std::filesystem::path checkpoint_path() const { return folder / (name + ".safetensors"); }

@@ -92,7 +92,7 @@ class LoraStep : public ::testing::Test {
   }
 
   NoisedBatch batch(const at::Tensor& context) const {
-    return {golden("latents"), golden("noise"), golden("timesteps"), context};
+    return {golden("latents"), golden("noise"), golden("timesteps"), {context}};
   }
 
   std::shared_ptr<const weights::TensorFile> file_;
@@ -101,20 +101,21 @@ class LoraStep : public ::testing::Test {
 };
 
 TEST_F(LoraStep, LossGradientsAndUpdateEqualPyTorchInUnetAndTextEncoder) {
-  adapter::TrainableLora lora(model_.unet.get(), model_.text_encoder.get(), {.rank = 4, .alpha = 2});
+  adapter::TrainableLora lora(model_.family(), model_.adaptable().parts, {.rank = 4, .alpha = 2});
   fill(lora);
-  const at::Tensor context = model_.text_encoder->encode(golden("ids"), 1);
+  const at::Tensor context = model_.text_encoders.front()->encode(golden("ids"), 1);
   expect_step("lora", lora,
-              diffusion_loss(*model_.unet, batch(context), PredictionType::kEpsilon, 5, alphas_cumprod()));
+              diffusion_loss(*model_.network, batch(context), PredictionType::kEpsilon, 5, alphas_cumprod()));
 }
 
 TEST_F(LoraStep, LossGradientsAndUpdateEqualPyTorchForConvolutionsAndVPrediction) {
-  const at::Tensor context = model_.text_encoder->encode(golden("ids"), 2);
-  adapter::TrainableLora lora(model_.unet.get(), nullptr,
+  const at::Tensor context = model_.text_encoders.front()->encode(golden("ids"), 2);
+  const std::vector<adapter::ModelPart> unet = {{formats::Component::kUnet, &model_.network->layers()}};
+  adapter::TrainableLora lora(model_.family(), unet,
                               {.rank = 4, .alpha = 2, .conv_rank = 2, .conv_alpha = 1});
   fill(lora);
   expect_step("locon_v", lora,
-              diffusion_loss(*model_.unet, batch(context), PredictionType::kV, 5, alphas_cumprod()));
+              diffusion_loss(*model_.network, batch(context), PredictionType::kV, 5, alphas_cumprod()));
 }
 
 }  // namespace

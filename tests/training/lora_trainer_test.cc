@@ -116,16 +116,16 @@ TEST_F(LoraTrainer, TheFileReadsAsALoraOfThisModelAndChangesItsOutput) {
   auto model = pipeline::load_model(folder_.path() / "tiny.safetensors");
   const at::NoGradGuard no_grad;
   const at::Tensor x = at::ones({1, 4, 8, 8}), t = at::full({1}, 500.0),
-                   context = at::ones({1, 77, model.text_encoder->width()});
-  const at::Tensor before = model.unet->forward(x, t, context);
-  adapter::TrainableLora lora(model.unet.get(), model.text_encoder.get(), {.rank = 4, .alpha = 2});
+                   context = at::ones({1, 77, model.text_encoders.front()->width()});
+  const at::Tensor before = model.network->forward(x, t, {context});
+  adapter::TrainableLora lora(model.family(), model.adaptable().parts, {.rank = 4, .alpha = 2});
   tensor::StateDict state;
   for (const auto& view : file.file->tensors()) state.emplace(view.name, tensor::as_tensor(view, file.file));
   lora.load(state);
-  const at::Tensor after = model.unet->forward(x, t, context);
+  const at::Tensor after = model.network->forward(x, t, {context});
   EXPECT_GT((after - before).norm().item<double>(), 1e-3 * before.norm().item<double>());
   lora.set_weight(0);
-  EXPECT_TRUE(testing::expect_close(model.unet->forward(x, t, context), before, {.rel = 1e-5}));
+  EXPECT_TRUE(testing::expect_close(model.network->forward(x, t, {context}), before, {.rel = 1e-5}));
 }
 
 TEST_F(LoraTrainer, MetadataIsComplete) {
@@ -263,14 +263,14 @@ TEST_F(LoraTrainer, MixedPrecisionStaysNearFullPrecision) {
 TEST_F(LoraTrainer, CaptionsAreEncodedAsThePromptIsAndLongOnesAreTold) {
   const auto model = pipeline::load_model(folder_.path() / "tiny.safetensors");
   const at::NoGradGuard no_grad;
-  CaptionEncoder one(*model.text_encoder, {}), two(*model.text_encoder, {.max_token_length = 150});
+  CaptionEncoder one(model, {}), two(model, {.max_token_length = 150});
   std::string text;
   for (int i = 0; i < 100; ++i) text += "fox ";
   const std::vector<std::string> captions = {"a fox", text};
   EXPECT_EQ(one.tokens_cut("a fox"), 0);
   EXPECT_EQ(one.tokens_cut(text), 25);
   EXPECT_EQ(two.tokens_cut(text), 0);
-  const at::Tensor short_one = one.encode(captions), long_one = two.encode(captions);
+  const at::Tensor short_one = one.encode(captions).text, long_one = two.encode(captions).text;
   EXPECT_EQ(short_one.size(1), 77);
   EXPECT_EQ(long_one.size(1), 154);
   // "a fox" = start, 320, 3240, end …: ids from openai/CLIP's vocabulary.
@@ -278,8 +278,9 @@ TEST_F(LoraTrainer, CaptionsAreEncodedAsThePromptIsAndLongOnesAreTold) {
   ids[0][0] = 49406;
   ids[0][1] = 320;
   ids[0][2] = 3240;
-  EXPECT_TRUE(testing::expect_close(short_one[0], model.text_encoder->encode(ids, 1)[0], {.rel = 1e-5}));
-  EXPECT_THROW(CaptionEncoder(*model.text_encoder, {.max_token_length = 80}), Error);
+  EXPECT_TRUE(
+      testing::expect_close(short_one[0], model.text_encoders.front()->encode(ids, 1)[0], {.rel = 1e-5}));
+  EXPECT_THROW(CaptionEncoder(model, {.max_token_length = 80}), Error);
 }
 
 }  // namespace

@@ -48,7 +48,10 @@ struct Part {
 };
 
 std::vector<Part> parts_of(const formats::Checkpoint& checkpoint) {
-  return {{"text encoder", &checkpoint.text_encoder}, {"U-Net", &checkpoint.unet}, {"VAE", &checkpoint.vae}};
+  std::vector<Part> parts;
+  for (const auto& [component, views] : checkpoint.parts)
+    parts.push_back({formats::component_name(component), &views});
+  return parts;
 }
 
 std::uint64_t parameters_of(const formats::ParameterViews& views) {
@@ -99,8 +102,8 @@ int model_list(const Invocation& invocation) {
                     {"bytes", bytes_of(checkpoint)}});
       rows.push_back({is_default, library::checkpoint_name(file),
                       std::string(formats::family_name(checkpoint.base_model)),
-                      size_text(bytes_of(checkpoint)), types_of(checkpoint.unet), file_date(file),
-                      file.string()});
+                      size_text(bytes_of(checkpoint)), types_of(checkpoint[formats::Component::kUnet]),
+                      file_date(file), file.string()});
     } catch (const Error& error) {
       entry["error"] = error.what();
       rows.push_back(
@@ -124,8 +127,9 @@ int model_inspect(const Invocation& invocation) {
   const auto data = library::find_data_dir(invocation.value("data-dir"));
   const fs::path file = find_model(data, invocation.positionals.front());
   const auto checkpoint = formats::open_checkpoint(file);
-  const std::int64_t width = width_of(checkpoint.unet, "input_blocks.0.0.weight", 0);
-  const std::int64_t text_width = width_of(checkpoint.text_encoder, "embeddings.token_embedding.weight", 1);
+  const std::int64_t width = width_of(checkpoint[formats::Component::kUnet], "input_blocks.0.0.weight", 0);
+  const std::int64_t text_width =
+      width_of(checkpoint[formats::Component::kTextEncoder], "embeddings.token_embedding.weight", 1);
   const auto& [zero_terminal_snr, flow_shift, rule] = checkpoint.prediction_details;
   const std::string_view prediction = formats::prediction_name(checkpoint.prediction);
   const std::string layout =

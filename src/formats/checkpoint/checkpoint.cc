@@ -24,11 +24,14 @@ struct Landmark {
   std::string_view parameter;
 };
 constexpr Landmark kVaeLandmark = {Component::kVae, "decoder.conv_in.weight"};
-constexpr Landmark kLandmarks[] = {
-    {Component::kUnet, "input_blocks.0.0.weight"},
-    {Component::kTextEncoder, "embeddings.token_embedding.weight"},
-    kVaeLandmark,
-};
+
+std::vector<Landmark> landmarks(const FamilyRow& family) {
+  std::vector<Landmark> marks = {{Component::kUnet, "input_blocks.0.0.weight"}};
+  for (const TextEncoderRow& encoder : family.text_encoders)
+    marks.push_back({encoder.component, "embeddings.token_embedding.weight"});
+  marks.push_back(kVaeLandmark);
+  return marks;
+}
 
 // What the readers left out for its type may be what is missing: "; …" of the first such, or nothing.
 std::string left_out(const Checkpoint& checkpoint) {
@@ -40,7 +43,7 @@ std::string left_out(const Checkpoint& checkpoint) {
 }
 
 void check_component(const Checkpoint& checkpoint, const Landmark& landmark) {
-  const auto& views = views_of(checkpoint, landmark.component);
+  const auto& views = checkpoint[landmark.component];
   if (views.contains(landmark.parameter)) return;
   throw Error(kBadInput, "{}: the checkpoint {} its {}{}{}; download a complete checkpoint.",
               checkpoint.path.string(), views.empty() ? "lacks" : "has only part of",
@@ -50,7 +53,7 @@ void check_component(const Checkpoint& checkpoint, const Landmark& landmark) {
 }
 
 void check_complete(const Checkpoint& checkpoint, Component component) {
-  const auto missing = missing_parameters(component, views_of(checkpoint, component));
+  const auto missing = missing_parameters(component, checkpoint[component]);
   if (missing.empty()) return;
   throw Error(kBadInput,
               "{}: the {} lacks {} of its parameters, the first is '{}'{}; download a complete checkpoint.",
@@ -61,15 +64,16 @@ void check_complete(const Checkpoint& checkpoint, Component component) {
 Checkpoint open_single_file(const fs::path& path) {
   auto file = weights::TensorFile::open(path);
   const BaseModel family = recognise_checkpoint(*file);
-  if (family == BaseModel::kSd1 || describe_file(*file).starts_with("something else"))
+  if (family != BaseModel::kOther || describe_file(*file).starts_with("something else"))
     refuse_quantised(*file, Integers::kAreNone);
-  if (family != BaseModel::kSd1) {
+  if (family == BaseModel::kOther) {
     throw Error(
-        family == BaseModel::kOther ? kBadInput : kUnsupported,
-        "{}: is not an SD 1.x checkpoint, it looks like {}; choose a checkpoint of the SD 1.x family.",
+        kBadInput,
+        "{}: is not a Stable Diffusion checkpoint, it looks like {}; choose a checkpoint of the SD 1.x, "
+        "SD 2.x or SDXL family.",
         path.string(), describe_file(*file));
   }
-  return read_single_file(std::move(file));
+  return read_single_file(std::move(file), *formats::family(family));
 }
 
 bool has_checkpoint_name(const fs::path& path) {
@@ -100,6 +104,12 @@ void collect(const fs::path& folder, std::set<fs::path>& visited, std::vector<fs
 
 }  // namespace
 
+const ParameterViews& Checkpoint::operator[](Component component) const {
+  static const ParameterViews none;
+  const auto found = parts.find(component);
+  return found == parts.end() ? none : found->second;
+}
+
 Checkpoint open_checkpoint(const fs::path& path) {
   const bool is_folder = fs::is_directory(path);
   if (is_folder && !is_diffusers_folder(path)) {
@@ -109,9 +119,9 @@ Checkpoint open_checkpoint(const fs::path& path) {
                 path.string());
   }
   Checkpoint checkpoint = is_folder ? read_diffusers_folder(path) : open_single_file(path);
-  checkpoint.base_model = BaseModel::kSd1;
-  for (const Landmark& landmark : kLandmarks) check_component(checkpoint, landmark);
-  for (const Landmark& landmark : kLandmarks) check_complete(checkpoint, landmark.component);
+  const auto marks = landmarks(*family(checkpoint.base_model));
+  for (const Landmark& landmark : marks) check_component(checkpoint, landmark);
+  for (const Landmark& landmark : marks) check_complete(checkpoint, landmark.component);
   return checkpoint;
 }
 
@@ -119,7 +129,7 @@ Checkpoint open_vae(const fs::path& path) {
   Checkpoint checkpoint =
       fs::is_directory(path) ? read_diffusers_vae(path) : read_vae_file(weights::TensorFile::open(path));
   for (const auto& file : checkpoint.files) refuse_quantised(*file, Integers::kAreNone);
-  if (!checkpoint.vae.contains(kVaeLandmark.parameter)) {
+  if (!checkpoint[Component::kVae].contains(kVaeLandmark.parameter)) {
     const std::string kind = describe_file(*checkpoint.files.front());
     if (kind == "a VAE")
       throw Error(kBadInput, "{}: is an unsupported kind of VAE, it lacks '{}'; choose another file.",

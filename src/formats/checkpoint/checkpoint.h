@@ -20,19 +20,19 @@ namespace lowrank::formats {
 
 enum class Layout { kSingleFile, kDiffusersFolder };
 
-// Canonical parameter name (LayerAddress path + ".weight"/".bias", or a bare parameter) → where its bytes
-// are.
+// Canonical parameter name (LayerAddress path + ".weight"/".bias") → where its bytes are.
 using ParameterViews = std::map<std::string, weights::TensorView, std::less<>>;
 
 struct Checkpoint {
   std::filesystem::path path;
   Layout layout = Layout::kSingleFile;
   BaseModel base_model = BaseModel::kSd1;
-  ParameterViews text_encoder, text_encoder_2, unet, vae;
+  std::map<Component, ParameterViews> parts;
   // Facts that shapes cannot tell, where the checkpoint states them (diffusers' config.json, or our own
-  // metadata `lowrank.unet_heads`, `lowrank.prediction_type`). SD 1.x has 8 heads at every width.
-  std::optional<int> unet_heads;  // attention heads per layer
-  std::optional<int> text_heads;  // CLIP: width / 64 unless stated
+  // metadata `lowrank.unet_heads`, `lowrank.prediction_type` …); else the family's.
+  std::optional<AttentionHeads> unet_heads;
+  std::map<Component, int> text_heads;  // of each encoder; width / 64 unless stated
+  int unread_text_layers = 0;           // at the end of SD 2.x's text encoder, which the U-Net does not read
   PredictionType prediction = PredictionType::kEpsilon;
   PredictionDetails prediction_details;  // and which statement decided (stated_prediction.h)
   std::map<std::string, std::string> metadata;
@@ -40,6 +40,10 @@ struct Checkpoint {
   std::vector<std::shared_ptr<const weights::TensorFile>> files;  // owners of the bytes
   // What was read of a diffusers folder beside them, as it was then; a file that was not there too.
   std::vector<std::pair<std::filesystem::path, FileIdentity>> configs;
+
+  // One component's parameters; of one that is not there none.
+  ParameterViews& operator[](Component component) { return parts[component]; }
+  const ParameterViews& operator[](Component component) const;
 };
 
 // Opens a .safetensors/.ckpt file or a diffusers folder. Throws Error naming the file when it is no SD
@@ -47,7 +51,7 @@ struct Checkpoint {
 // (missing_parameters.h), or when its weights are quantised (quantised_form.h).
 Checkpoint open_checkpoint(const std::filesystem::path& path);
 
-// Opens a stand-alone VAE (CompVis naming with or without root, or diffusers naming). Only `vae` is filled.
+// Opens a stand-alone VAE (CompVis naming with or without root, or diffusers naming). Only the VAE is filled.
 Checkpoint open_vae(const std::filesystem::path& path);
 
 // Files and folders in `folder` and below that look like checkpoints, in natural path order.

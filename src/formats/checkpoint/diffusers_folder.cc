@@ -128,7 +128,7 @@ std::vector<std::string> names_of(std::span<const TensorView> tensors) {
 }
 
 void add_view(Checkpoint& checkpoint, Component component, std::string name, TensorView view) {
-  const auto [place, is_new] = views_of(checkpoint, component).emplace(std::move(name), std::move(view));
+  const auto [place, is_new] = checkpoint[component].emplace(std::move(name), std::move(view));
   if (!is_new) {
     throw Error(kBadInput, "{}: '{}' of the {} occurs twice; download it again.", checkpoint.path.string(),
                 place->second.name, component_name(component));
@@ -146,15 +146,13 @@ void add_unet(Checkpoint& checkpoint, std::span<const TensorView> tensors) {
   }
 }
 
-void add_text_encoder(Checkpoint& checkpoint, std::span<const TensorView> tensors) {
-  constexpr std::string_view kRoot = "text_model.";
+void add_text_encoder(Checkpoint& checkpoint, const TextEncoderRow& encoder,
+                      std::span<const TensorView> tensors) {
   for (const TensorView& view : tensors) {
-    std::string name = view.name.starts_with(kRoot) ? view.name.substr(kRoot.size()) : view.name;
-    if (is_parameter(Component::kTextEncoder, name)) {
-      add_view(checkpoint, Component::kTextEncoder, std::move(name), view);
-    } else {
-      checkpoint.unused.push_back("text_encoder/" + view.name);
-    }
+    NamedViews parameters = text_parameters(encoder, view.name, view);
+    if (parameters.empty()) checkpoint.unused.push_back(fmt::format("{}/{}", encoder.folder, view.name));
+    for (auto& [name, parameter] : parameters)
+      add_view(checkpoint, encoder.component, std::move(name), std::move(parameter));
   }
 }
 
@@ -165,35 +163,52 @@ int checked_heads(const fs::path& config, std::int64_t heads) {
   return static_cast<int>(heads);
 }
 
-// diffusers calls the number of heads of SD 1.x `attention_head_dim`, and reads `num_attention_heads` first.
-std::optional<int> unet_heads(const fs::path& path, const json& config) {
+// diffusers calls the number of heads `attention_head_dim`, and reads `num_attention_heads` first: one number for all
+// levels, or one for each, where it is the width of a head that is the same everywhere.
+std::optional<AttentionHeads> unet_heads(const fs::path& path, const json& config) {
   for (const char* name : {"num_attention_heads", "attention_head_dim"}) {
     const auto place = config.find(name);
     if (place == config.end() || place->is_null()) continue;
-    if (place->is_number_integer()) return checked_heads(path, place->get<std::int64_t>());
-    if (place->is_array() && !place->empty() && (*place)[0].is_number_integer()) {
-      if (std::all_of(place->begin(), place->end(), [&](const json& item) { return item == (*place)[0]; }))
-        return checked_heads(path, (*place)[0].get<std::int64_t>());
-      throw Error(kUnsupported,
-                  "{}: {} differs between levels, as in SD 2.x; choose a model of the SD 1.x family.",
+    if (place->is_number_integer())
+      return AttentionHeads{.count = checked_heads(path, place->get<std::int64_t>())};
+    const auto is_whole = [](const json& item) { return item.is_number_integer(); };
+    if (!place->is_array() || place->empty() || !std::ranges::all_of(*place, is_whole))
+      throw Error(kBadInput, "{}: {} is neither a whole number nor a list of them; correct it.",
                   path.string(), name);
+    const auto first = checked_heads(path, place->front().get<std::int64_t>());
+    if (std::ranges::all_of(*place, [&](const json& item) { return item == place->front(); }))
+      return AttentionHeads{.count = first};
+    const auto channels = config.find("block_out_channels");
+    std::set<std::int64_t> widths;
+    if (channels != config.end() && channels->is_array() && channels->size() == place->size() &&
+        std::ranges::all_of(*channels, is_whole)) {
+      for (std::size_t level = 0; level < place->size(); ++level)
+        widths.insert((*channels)[level].get<std::int64_t>() /
+                      checked_heads(path, (*place)[level].get<std::int64_t>()));
     }
-    throw Error(kBadInput, "{}: {} is not a whole number; correct it.", path.string(), name);
+    if (widths.size() == 1 && *widths.begin() > 0) return AttentionHeads{.width = *widths.begin()};
+    throw Error(
+        kUnsupported,
+        "{}: {} differs between levels in another proportion than block_out_channels, which LowRank does "
+        "not support.",
+        path.string(), name);
   }
   return std::nullopt;
 }
 
-void refuse_other_families(const fs::path& folder, const json& unet, const json& text) {
-  const auto refuse = [&](std::string_view family) {
-    throw Error(kUnsupported, "{}: is {} model; choose a model of the SD 1.x family.", folder.string(),
-                family);
-  };
+// By the components that are there and what their config.json files say.
+const FamilyRow& family_of(const fs::path& folder, const json& unet, const json& text) {
+  if (fs::exists(folder / "transformer"))
+    throw Error(
+        kUnsupported,
+        "{}: is a transformer model (SD3, FLUX …); choose a model of the SD 1.x, SD 2.x or SDXL family.",
+        folder.string());
   if (fs::exists(folder / "text_encoder_2") || text_of(unet, "addition_embed_type") == "text_time")
-    refuse("an SDXL");
-  if (fs::exists(folder / "transformer")) refuse("a transformer (SD3, FLUX …)");
+    return *family(fs::exists(folder / "text_encoder") ? BaseModel::kSdxl : BaseModel::kSdxlRefiner);
   const std::string activation = text_of(text, "hidden_act");
-  if (whole_number(text, "hidden_size") == 1024 || (!activation.empty() && activation != "quick_gelu"))
-    refuse("an SD 2.x");
+  const bool is_open_clip = whole_number(text, "hidden_size") == family(BaseModel::kSd2)->context_width ||
+                            (!activation.empty() && activation != "quick_gelu");
+  return *family(is_open_clip ? BaseModel::kSd2 : BaseModel::kSd1);
 }
 
 // What a component's config.json says of how its weights were quantised; "" for nothing. Throws for what the weights
@@ -244,45 +259,36 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
     return read_config(file);
   };
   const json unet = config("unet", "config.json"), text = config("text_encoder", "config.json");
-  refuse_other_families(folder, unet, text);
+  const FamilyRow& family = family_of(folder, unet, text);
+  checkpoint.base_model = family.model;
   checkpoint.unet_heads = unet_heads(folder / "unet" / "config.json", unet);
-  if (const auto heads = whole_number(text, "num_attention_heads"))
-    checkpoint.text_heads = checked_heads(folder / "text_encoder" / "config.json", *heads);
 
   const json scheduler = config("scheduler", "scheduler_config.json"), vae = config("vae", "config.json");
   const auto stated_prediction = scheduler_statement(scheduler, checkpoint);
 
-  for (const Component component : {Component::kUnet, Component::kVae, Component::kTextEncoder}) {
-    const char* name = component == Component::kUnet  ? "unet"
-                       : component == Component::kVae ? "vae"
-                                                      : "text_encoder";
-    auto files = open_weights(folder / name);
-    const json& stated = component == Component::kUnet ? unet : component == Component::kVae ? vae : text;
-    const std::string quantisation = stated_quantisation(stated, folder / name);
+  const auto add = [&](std::string_view part, const json& stated, const auto& add_tensors) {
+    auto files = open_weights(folder / part);
+    const std::string quantisation = stated_quantisation(stated, folder / part);
     for (const auto& file : files) refuse_quantised(*file, Integers::kAreNone, quantisation);
-    const auto tensors = all_tensors(files);
-    switch (component) {
-      case Component::kUnet:
-        add_unet(checkpoint, tensors);
-        break;
-      case Component::kVae:
-        add_diffusers_vae(checkpoint, tensors, "vae/");
-        break;
-      case Component::kTextEncoder:
-        add_text_encoder(checkpoint, tensors);
-        break;
-      case Component::kTextEncoder2:
-        break;
-    }
+    add_tensors(all_tensors(files));
     for (auto& file : files) {
       checkpoint.metadata.insert(file->metadata().begin(), file->metadata().end());
       checkpoint.files.push_back(std::move(file));
     }
+  };
+  add("unet", unet, [&](const auto& tensors) { add_unet(checkpoint, tensors); });
+  add("vae", vae, [&](const auto& tensors) { add_diffusers_vae(checkpoint, tensors, "vae/"); });
+  for (const TextEncoderRow& encoder : family.text_encoders) {
+    const std::string part(encoder.folder);
+    const json stated =
+        encoder.component == Component::kTextEncoder ? text : config(part.c_str(), "config.json");
+    if (const auto heads = whole_number(stated, "num_attention_heads"))
+      checkpoint.text_heads[encoder.component] = checked_heads(folder / part / "config.json", *heads);
+    add(part, stated, [&](const auto& tensors) { add_text_encoder(checkpoint, encoder, tensors); });
   }
-  // Said only where it is another than SD 1.x's, whose latents have a known colour preview.
+  // Said only where it is another than the family's, whose latents have a known colour preview.
   if (const auto scale = vae.find("scaling_factor");
-      scale != vae.end() && scale->is_number() &&
-      scale->get<double>() != family(BaseModel::kSd1)->latent_scale)
+      scale != vae.end() && scale->is_number() && scale->get<double>() != family.latent_scale)
     checkpoint.metadata.emplace("lowrank.latent_scale", fmt::format("{}", scale->get<double>()));
   apply_metadata(checkpoint);
   apply_stated_prediction(checkpoint, stated_prediction);

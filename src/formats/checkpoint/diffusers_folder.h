@@ -1,4 +1,4 @@
-// A checkpoint as diffusers writes it: a folder with unet/, vae/ and text_encoder/, each a config.json beside
+// A checkpoint as diffusers writes it: a folder with unet/, vae/, text_encoder/ and text_encoder_2/, each a config.json beside
 // its weights (.safetensors, also as .fp16 variant or in shards with an index, or a PyTorch .bin). Source:
 // the files that huggingface/diffusers and huggingface/transformers save.
 #pragma once
@@ -12,12 +12,11 @@ namespace lowrank::formats {
 
 bool is_diffusers_folder(const std::filesystem::path& folder);
 
-// All three components, under canonical names. Missing parameters are not noticed here. Throws
-// Error(kNotFound) for a component without weights and Error(kUnsupported) for a model that is not of the
-// SD 1.x family.
+// All components of its family, under canonical names. Missing parameters are not noticed here. Throws
+// Error(kNotFound) for a component without weights and Error(kUnsupported) for a model of no known family.
 Checkpoint read_diffusers_folder(const std::filesystem::path& folder);
 
-// A vae/ folder alone; only `vae` is filled.
+// A vae/ folder alone; only the VAE is filled.
 Checkpoint read_diffusers_vae(const std::filesystem::path& folder);
 
 // Puts the tensors of a VAE in diffusers naming into `checkpoint` under canonical names; linear attention

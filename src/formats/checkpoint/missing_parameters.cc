@@ -19,7 +19,7 @@ constexpr std::array<std::string_view, 8> kLists = {
     "input_blocks", "output_blocks", "middle_block", "transformer_blocks", "layers", "block", "down", "up"};
 
 bool has_weights_only(Component component, std::string_view layer) {
-  if (is_text_encoder(component)) return layer.starts_with("embeddings.");
+  if (is_text_encoder(component)) return layer.starts_with("embeddings.") || layer == "text_projection";
   if (component == Component::kVae) return false;
   return layer.ends_with(".to_q") || layer.ends_with(".to_k") || layer.ends_with(".to_v");
 }

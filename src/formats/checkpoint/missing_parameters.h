@@ -9,8 +9,8 @@
 
 namespace lowrank::formats {
 
-// In a settled order; empty: nothing is known to be missing. Rules, each of Stable Diffusion's three networks:
-//   - every weight has its bias and every bias its weight, except the embeddings and the queries, keys and values of the
+// In a settled order; empty: nothing is known to be missing. Rules, each of Stable Diffusion's networks:
+//   - every weight has its bias and every bias its weight, except the embeddings, the projection of the text and the queries, keys and values of the
 //     U-Net's attention, which have weights only;
 //   - what is numbered (blocks, their parts, layers, levels) is numbered from 0 without a gap;
 //   - a U-Net has three parts in its middle, and for n blocks a level on the way down n + 1 on the way up, with attention

@@ -13,25 +13,13 @@
 namespace lowrank::formats {
 namespace {
 
-struct Root {
-  std::string_view prefix;
-  Component component;
-};
-
-// Longest first. The second form of the text encoder was written by transformers 4.30 and earlier
-// conversions.
-constexpr std::array kRoots = {
-    Root{"cond_stage_model.transformer.text_model.", Component::kTextEncoder},
-    Root{"cond_stage_model.transformer.", Component::kTextEncoder},
-    Root{"model.diffusion_model.", Component::kUnet},
-    Root{"first_stage_model.", Component::kVae},
-};
+constexpr std::string_view kUnetRoot = "model.diffusion_model.", kVaeRoot = "first_stage_model.";
 
 // What may follow a root; anything else (losses, averages, position_ids) is no parameter of the component.
-constexpr std::array<std::string_view, 3> kTextParts = {"embeddings.", "encoder.layers.",
-                                                        "final_layer_norm."};
-constexpr std::array<std::string_view, 5> kUnetParts = {"time_embed.", "input_blocks.", "middle_block.",
-                                                        "output_blocks.", "out."};
+constexpr std::array<std::string_view, 4> kTextParts = {"embeddings.", "encoder.layers.", "final_layer_norm.",
+                                                        "text_projection."};
+constexpr std::array<std::string_view, 6> kUnetParts = {"time_embed.",   "label_emb.",     "input_blocks.",
+                                                        "middle_block.", "output_blocks.", "out."};
 constexpr std::array<std::string_view, 4> kVaeParts = {"encoder.", "decoder.", "quant_conv.",
                                                        "post_quant_conv."};
 
@@ -75,42 +63,75 @@ bool is_parameter(Component component, std::string_view name) {
   return false;
 }
 
-const ParameterViews& views_of(const Checkpoint& checkpoint, Component component) {
-  switch (component) {
-    case Component::kTextEncoder:
-      return checkpoint.text_encoder;
-    case Component::kTextEncoder2:
-      return checkpoint.text_encoder_2;
-    case Component::kUnet:
-      return checkpoint.unet;
-    case Component::kVae:
-      break;
+NamedViews text_parameters(const TextEncoderRow& encoder, std::string_view name,
+                           const weights::TensorView& view) {
+  // transformers before 4.31 and since 5 leave the second part of the root out; some files hold either form.
+  constexpr std::string_view kModel = "text_model.";
+  if (name.starts_with(kModel)) name.remove_prefix(kModel.size());
+  NamedViews parts = is_parameter(encoder.component, name)        ? NamedViews{{std::string(name), view}}
+                     : encoder.kind == TextEncoderKind::kOpenClip ? open_clip_parameters(name, view)
+                                                                  : NamedViews();
+  if (!encoder.gives_pooled)
+    std::erase_if(parts, [](const auto& part) { return part.first.starts_with("text_projection."); });
+  return parts;
+}
+
+namespace {
+
+// Files that were made of a diffusers folder have 23 layers and lack the one that is not read.
+int unread_layers(const ParameterViews& encoder) {
+  return encoder.contains("encoder.layers.22.mlp.fc1.weight") &&
+                 !encoder.contains("encoder.layers.23.mlp.fc1.weight")
+             ? 0
+             : 1;
+}
+
+struct Placed {
+  Component component;
+  NamedViews parameters;
+};
+
+// Where a tensor of a single file belongs; no parameters: nowhere.
+Placed place(const weights::TensorView& view, const FamilyRow& family) {
+  const std::string_view name = view.name;
+  for (const auto& [root, component] :
+       {std::pair(kUnetRoot, Component::kUnet), std::pair(kVaeRoot, Component::kVae)}) {
+    if (!name.starts_with(root)) continue;
+    const std::string_view rest = name.substr(root.size());
+    if (!is_parameter(component, rest)) return {component, {}};
+    return {component, {{std::string(rest), view}}};
   }
-  return checkpoint.vae;
+  for (const TextEncoderRow& encoder : family.text_encoders)
+    if (name.starts_with(encoder.root))
+      return {encoder.component, text_parameters(encoder, name.substr(encoder.root.size()), view)};
+  return {};
 }
 
-ParameterViews& views_of(Checkpoint& checkpoint, Component component) {
-  return const_cast<ParameterViews&>(views_of(std::as_const(checkpoint), component));
-}
+}  // namespace
 
-Checkpoint read_single_file(std::shared_ptr<const weights::TensorFile> file) {
+Checkpoint read_single_file(std::shared_ptr<const weights::TensorFile> file, const FamilyRow& family) {
   Checkpoint checkpoint;
   checkpoint.path = file->path();
+  checkpoint.base_model = family.model;
+  checkpoint.prediction = family.prediction;
   checkpoint.metadata = file->metadata();
   for (const weights::TensorView& view : file->tensors()) {
-    const auto root = std::find_if(kRoots.begin(), kRoots.end(),
-                                   [&](const Root& row) { return view.name.starts_with(row.prefix); });
-    std::string name = root == kRoots.end() ? "" : view.name.substr(root->prefix.size());
-    if (root == kRoots.end() || !is_parameter(root->component, name)) {
+    Placed placed = place(view, family);
+    if (placed.parameters.empty()) {
       checkpoint.unused.push_back(view.name);
       continue;
     }
-    const auto [place, is_new] = views_of(checkpoint, root->component).emplace(std::move(name), view);
-    if (!is_new) {
-      throw Error(kBadInput, "{}: '{}' and '{}' are the same parameter; the file was merged incorrectly.",
-                  checkpoint.path.string(), place->second.name, view.name);
+    for (auto& [name, parameter] : placed.parameters) {
+      const auto [known, is_new] =
+          checkpoint[placed.component].emplace(std::move(name), std::move(parameter));
+      if (!is_new)
+        throw Error(kBadInput, "{}: '{}' and '{}' are the same parameter; the file was merged incorrectly.",
+                    checkpoint.path.string(), known->second.name, view.name);
     }
   }
+  for (const TextEncoderRow& encoder : family.text_encoders)
+    if (encoder.layer == TextLayer::kPenultimateNormed)
+      checkpoint.unread_text_layers = unread_layers(checkpoint[encoder.component]);
   checkpoint.files.push_back(std::move(file));
   apply_metadata(checkpoint);
   apply_stated_prediction(checkpoint);
@@ -124,12 +145,11 @@ Checkpoint read_vae_file(std::shared_ptr<const weights::TensorFile> file) {
   if (has_prefix(*file, "decoder.mid_block.")) {
     add_diffusers_vae(checkpoint, file->tensors(), "");
   } else {
-    constexpr std::string_view kRoot = "first_stage_model.";
     for (const weights::TensorView& view : file->tensors()) {
-      std::string name = view.name.starts_with(kRoot) ? view.name.substr(kRoot.size()) : view.name;
+      std::string name = view.name.starts_with(kVaeRoot) ? view.name.substr(kVaeRoot.size()) : view.name;
       if (!is_parameter(Component::kVae, name)) {
         checkpoint.unused.push_back(view.name);
-      } else if (!checkpoint.vae.emplace(name, view).second) {
+      } else if (!checkpoint[Component::kVae].emplace(name, view).second) {
         throw Error(kBadInput,
                     "{}: '{}' occurs with and without its prefix; the file was merged incorrectly.",
                     checkpoint.path.string(), name);
@@ -141,13 +161,13 @@ Checkpoint read_vae_file(std::shared_ptr<const weights::TensorFile> file) {
 }
 
 BaseModel recognise_checkpoint(const weights::TensorFile& file) {
-  constexpr std::string_view kUnet = "model.diffusion_model.";
-  // What is to be drawn with must have a U-Net; of other families the text encoder is enough to name them.
+  // A text encoder alone is no checkpoint.
   const bool has_unet = has_prefix(file, "model.diffusion_model.input_blocks.");
   for (const FamilyRow& row : family_table())
-    if (has_prefix(file, row.mark) && (has_unet || !row.is_drawn)) return row.model;
+    if (has_unet && has_prefix(file, row.mark)) return row.model;
   for (const weights::TensorView& view : file.tensors()) {
-    if (!view.name.starts_with(kUnet) || !view.name.ends_with("attn2.to_k.weight") || view.shape.size() != 2)
+    if (!view.name.starts_with(kUnetRoot) || !view.name.ends_with("attn2.to_k.weight") ||
+        view.shape.size() != 2)
       continue;
     const FamilyRow* row = family_of_context(view.shape[1]);
     return row == nullptr ? BaseModel::kOther : row->model;
@@ -157,8 +177,11 @@ BaseModel recognise_checkpoint(const weights::TensorFile& file) {
 
 void apply_metadata(Checkpoint& checkpoint) {
   for (const auto& [key, value] : checkpoint.metadata) {
-    if (key == "lowrank.unet_heads") checkpoint.unet_heads = positive_number(checkpoint, key, value);
-    if (key == "lowrank.text_heads") checkpoint.text_heads = positive_number(checkpoint, key, value);
+    const auto number = [&] { return positive_number(checkpoint, key, value); };
+    if (key == "lowrank.unet_heads") checkpoint.unet_heads = {.count = number()};
+    if (key == "lowrank.unet_head_width") checkpoint.unet_heads = {.width = number()};
+    if (key == "lowrank.text_heads") checkpoint.text_heads[Component::kTextEncoder] = number();
+    if (key == "lowrank.text2_heads") checkpoint.text_heads[Component::kTextEncoder2] = number();
   }
 }
 

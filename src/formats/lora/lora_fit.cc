@@ -168,15 +168,14 @@ ModelLayers layers_of(std::map<Component, LayerTable> tables, BaseModel base_mod
 ModelLayers layers_of(const Checkpoint& checkpoint) {
   std::map<Component, LayerTable> tables;
   for (const Component component : kAdaptable)
-    if (const auto& views = views_of(checkpoint, component); !views.empty())
-      tables.emplace(component, table_of(views));
+    if (const auto& views = checkpoint[component]; !views.empty()) tables.emplace(component, table_of(views));
   return layers_of(std::move(tables), checkpoint.base_model);
 }
 
 std::int64_t layout_digest(const Checkpoint& checkpoint) {
   std::string text(architecture_name(checkpoint.base_model));
   for (const Component component : kAdaptable)
-    for (const auto& [name, view] : views_of(checkpoint, component))
+    for (const auto& [name, view] : checkpoint[component])
       text += fmt::format("{} {}{}\n", component_name(component), name, weights::shape_text(view.shape));
   return digest(text);
 }

@@ -103,10 +103,9 @@ void read_checkpoint_record(const fs::path& path, Record& record,
                             std::map<std::string, std::string>& metadata) {
   const formats::Checkpoint checkpoint = formats::open_checkpoint(path);
   record.architecture = formats::architecture_name(checkpoint.base_model);
-  record.cross_width = width_of(checkpoint.unet, "attn2.to_k.weight");
-  const auto& encoder_2 = formats::views_of(checkpoint, formats::Component::kTextEncoder2);
-  record.text_width = width_of(checkpoint.text_encoder, "token_embedding.weight");
-  record.text_width_2 = width_of(encoder_2, "token_embedding.weight");
+  record.cross_width = width_of(checkpoint[formats::Component::kUnet], "attn2.to_k.weight");
+  record.text_width = width_of(checkpoint[formats::Component::kTextEncoder], "token_embedding.weight");
+  record.text_width_2 = width_of(checkpoint[formats::Component::kTextEncoder2], "token_embedding.weight");
   record.layout = formats::layout_digest(checkpoint);
   if (checkpoint.prediction == formats::PredictionType::kV) record.kinds = "v prediction";
   if (checkpoint.prediction == formats::PredictionType::kFlow) record.kinds = "rectified flow";

@@ -11,6 +11,7 @@
 #include "pipeline/generate/hires.h"
 #include "pipeline/generate/prompt_cost.h"
 #include "pipeline/generate/refiner.h"
+#include "pipeline/generate/size_vectors.h"
 #include "pipeline/pictures/latent_picture.h"
 #include "tensor/arena.h"
 
@@ -42,12 +43,12 @@ sampling::ImageNoiseOptions noise_options(const Generation& generation, const Pa
   return noise;
 }
 
-// The U-Net of a model with its prompts; LoRAs inside prompt editing are switched before each call.
-PromptedUNet prompted(ResidentModel& model, const PromptConditioning& prompts, const at::Tensor& extra,
-                      int step_cache, const std::function<void()>& between_blocks) {
-  return PromptedUNet(
-      *model.loaded.unet, prompts, extra, step_cache, [&model](int call) { model.loras.set_call(call); },
-      between_blocks);
+// A model with its prompts; LoRAs inside prompt editing are switched before each call.
+PromptedModel prompted(ResidentModel& model, const PromptConditioning& prompts, PromptedModelOptions options,
+                       const PictureSize& size) {
+  options.sizes = size_vectors(model.loaded.family().size_conditioning, size);
+  options.before_call = [&model](int call) { model.loras.set_call(call); };
+  return PromptedModel(*model.loaded.network, prompts, std::move(options));
 }
 
 PromptMemoryRequest memory_request(const Generation& generation, const Pass& pass) {
@@ -93,9 +94,9 @@ prompt::ParsedPrompt ActivePass::parse(const ResidentModel& model) const {
 void ActivePass::prepare(ResidentModel& model, PromptConditioning& prompts) {
   const request::GenerationRequest& request = generation_.request;
   model.loaded.set_tiling(request.tiling);
-  model.loaded.unet->policy()->merged_tokens = pass_.merged_tokens;
+  model.loaded.network->policy()->merged_tokens = pass_.merged_tokens;
   auto parsed = parse(model);
-  check_prompt_memory(parsed, *model.loaded.unet, memory_request(generation_, pass_), generation_.limits);
+  check_prompt_memory(parsed, *model.loaded.network, memory_request(generation_, pass_), generation_.limits);
   const bool had_bundled = !model.loras.embeddings().empty();
   {
     const Stopwatch watch(result_.seconds_loras);
@@ -111,7 +112,7 @@ void ActivePass::prepare(ResidentModel& model, PromptConditioning& prompts) {
   memory.chunks = model.chunks_to_encode(parsed);
   prompt::check_limit(&prompt::PromptLimits::chunks, generation_.limits, memory.chunks,
                       "with the LoRAs that switch on and off, the prompt");
-  check_prompt_memory(parsed, *model.loaded.unet, memory, generation_.limits);
+  check_prompt_memory(parsed, *model.loaded.network, memory, generation_.limits);
   const Stopwatch watch(result_.seconds_text);
   prompts = model.encode(parsed, generation_.encode_settings, request.pad_conds, generation_.stop);
 }
@@ -151,9 +152,9 @@ PassOutput ActivePass::sample(int batch, std::optional<sampling::ImageStart> sta
   const Stopwatch watch(result_.seconds_sample);
   const request::GenerationRequest& asked = generation_.request;
   const std::int64_t cell = pass_.model->loaded.vae->downscale();
-  const auto noise =
-      start ? noise_options(generation_, pass_, batch, start->latent.size(2), start->latent.size(3))
-            : noise_options(generation_, pass_, batch, asked.height / cell, asked.width / cell);
+  const std::int64_t rows = start ? start->latent.size(2) : asked.height / cell,
+                     columns = start ? start->latent.size(3) : asked.width / cell;
+  const auto noise = noise_options(generation_, pass_, batch, rows, columns);
   sampling::SampleRequest request = pass_.plan.sample;
   request.image = std::move(start);
   std::vector<double> weights;
@@ -179,23 +180,26 @@ PassOutput ActivePass::sample(int batch, std::optional<sampling::ImageStart> sta
     throw_if_stopped(generation_.stop);
     if (latest.defined()) end_if_wished();
   };
-  PromptedUNet network = prompted(*pass_.model, prompts_, extra, asked.step_cache, between_blocks);
-  std::optional<PromptedUNet> refiner;
-  std::optional<RefinedUNet> refined;
+  const PromptedModelOptions options{
+      .extra = extra, .whole_every = asked.step_cache, .between_blocks = between_blocks};
+  const PictureSize size = own_size(rows * cell, columns * cell);
+  PromptedModel network = prompted(*pass_.model, prompts_, options, size);
+  std::optional<PromptedModel> refiner;
+  std::optional<RefinedModel> refined;
   const sampling::NoiseTable table = sampling::sampler_noise_table(*pass_.plan.sampler, request);
   if (pass_.refiner != nullptr) {
-    refiner.emplace(prompted(*pass_.refiner, refined_, extra, asked.step_cache, between_blocks));
+    refiner.emplace(prompted(*pass_.refiner, refined_, options, size));
     refined.emplace(network, *refiner,
                     RefinerRule{.switch_at = asked.refiner_switch_at.value,
                                 .by_steps = asked.refiner_switch_by_steps,
                                 .is_timestep_sampler = pass_.plan.sampler->is_timestep || table.is_flow(),
                                 .total_calls = sampling::planned_calls(*pass_.plan.sampler, steps),
                                 .table = &table},
-                    [&] { pass_.model->loaded.make_room_for(formats::Component::kVae); });
+                    [&] { pass_.model->loaded.make_room_for(LoadedModel::Stage::kVae); });
   }
   sampling::NoiseModel& model = refined ? static_cast<sampling::NoiseModel&>(*refined) : network;
   set_step(1);
-  pass_.model->loaded.make_room_for(formats::Component::kUnet);
+  pass_.model->loaded.make_room_for(LoadedModel::Stage::kNetwork);
   tensor::use_arena();
   const auto on_step = [&](const sampling::StepReport& report) {
     if (report.step < steps) set_step(report.step + 1);

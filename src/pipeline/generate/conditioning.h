@@ -1,5 +1,5 @@
-// Chunks of tokens become the vectors that the U-Net attends to: each chunk is one pass of the text encoder,
-// emphasis is applied to its output, and the chunks of a text are laid end to end.
+// Chunks of tokens become the vectors that the network attends to: each chunk is one pass of each text encoder,
+// emphasis is applied to its output, the encoders' outputs are laid side by side, and the chunks of a text end to end.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -32,27 +32,33 @@ struct EncodeSettings {
   prompt::Emphasis emphasis = prompt::Emphasis::kOriginal;
 };
 
-// One piece of a prompt over time, encoded: texts[i] is [77·n, width] float32 for each distinct text of its
-// schedule.
-struct EncodedPrompt {
-  std::vector<at::Tensor> texts;
+struct TextVectors {
+  at::Tensor context;      // [77·n, width] float32
+  at::Tensor pooled = {};  // [width] float32, of the first chunk; undefined where no encoder gives one
 };
+
+// One piece of a prompt over time, encoded: one for each distinct text of its schedule.
+struct EncodedPrompt {
+  std::vector<TextVectors> texts;
+};
+
+using TextEncoders = std::vector<std::unique_ptr<model::TextEncoder>>;
 
 // All texts of `conditioning` are encoded together, chunk by chunk, as A1111 does: the means of kOriginal run
 // over the variants of one chunk. Throws Error(kBadInput) when clip skip exceeds the encoder's depth, kCancelled
 // between passes after a stop.
-EncodedPrompt encode_prompt(const model::TextEncoder& encoder, const prompt::Conditioning& conditioning,
+EncodedPrompt encode_prompt(const TextEncoders& encoders, const prompt::Conditioning& conditioning,
                             std::span<const Embedding> embeddings, const EncodeSettings& settings,
                             const std::stop_token& stop = {});
 
 // [77, width]: the encoding of a chunk without words, which "Pad conds" fills up with.
-at::Tensor encode_empty(const model::TextEncoder& encoder, const EncodeSettings& settings);
+at::Tensor encode_empty(const TextEncoders& encoders, const EncodeSettings& settings);
 
 // The last few encodings by what they depend on: tokens, weights, embeddings, settings and `state`, a text
 // that names checkpoint and active adapters. Not thread-safe.
 class ConditioningCache {
  public:
-  std::shared_ptr<const EncodedPrompt> encode(const model::TextEncoder& encoder,
+  std::shared_ptr<const EncodedPrompt> encode(const TextEncoders& encoders,
                                               const prompt::Conditioning& conditioning,
                                               std::span<const Embedding> embeddings,
                                               const EncodeSettings& settings, const std::string& state,

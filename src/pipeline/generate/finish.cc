@@ -93,7 +93,7 @@ void finish_batch(const Batch& batch, const PassPlans& passes, const Generation&
   const FinishedPass& last = batch.second ? *batch.second : batch.first;
   const request::GenerationRequest& request = generation.request;
   if (generation.listener.on_latents) generation.listener.on_latents(last.output.latents);
-  last.output.by->make_room_for(formats::Component::kVae);
+  last.output.by->make_room_for(LoadedModel::Stage::kVae);
   request::PictureFacts facts = facts_of(batch, passes, generation, init, account, notes, result);
   for (int i = 0; i < request.batch_size; ++i) {
     throw_if_stopped(generation.stop);

@@ -11,7 +11,7 @@ namespace {
 // Two models that take turns on one latent.
 void require_like(const LoadedModel& first, const LoadedModel& other) {
   if (first.prediction == other.prediction && first.latent_scale == other.latent_scale &&
-      first.unet->in_channels() == other.unet->in_channels() &&
+      first.network->in_channels() == other.network->in_channels() &&
       first.vae->downscale() == other.vae->downscale())
     return;
   throw Error(kUnsupported,

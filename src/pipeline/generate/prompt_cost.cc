@@ -15,22 +15,22 @@ constexpr std::int64_t kFloat = 4;  // bytes
 // inner maps of one transformer block. Source: measured (bench/results/2026-11-27-engine.md: 143 MB for two rows of
 // 64×64 in Stable Diffusion 1.5, 15 of them keys and values).
 constexpr std::int64_t kFloatsPerChannel = 13;
-constexpr std::int64_t kKept = 4;  // prompts whose keys and values PromptedUNet keeps
+constexpr std::int64_t kKept = 4;  // prompts whose keys and values PromptedModel keeps
 
-// Width of all keys and values that the U-Net makes of a prompt's vector.
-std::int64_t projected_width(const model::UNet& unet) {
+// Width of all keys and values that the network makes of a prompt's vector.
+std::int64_t projected_width(const model::DiffusionModel& network) {
   std::int64_t width = 0;
-  for (const auto& [path, layer] : unet.layers())
+  for (const auto& [path, layer] : network.layers())
     if (path.ends_with("attn2.to_k") || path.ends_with("attn2.to_v")) width += layer->weight().size(0);
   return width;
 }
 
 }  // namespace
 
-std::int64_t prompt_memory(const prompt::ParsedPrompt& parsed, const model::UNet& unet,
+std::int64_t prompt_memory(const prompt::ParsedPrompt& parsed, const model::DiffusionModel& network,
                            const PromptMemoryRequest& request) {
-  const std::int64_t chunk = prompt::kChunkRows * unet.context_width() * kFloat,
-                     projected = prompt::kChunkRows * projected_width(unet) * kFloat;
+  const std::int64_t chunk = prompt::kChunkRows * network.context_width() * kFloat,
+                     projected = prompt::kChunkRows * projected_width(network) * kFloat;
   std::int64_t chunks = 0, longest = 1,
                most_texts = 1;  // `longest` of the pieces: a batch's rows are as long
   const auto add = [&](const prompt::Conditioning& conditioning) {
@@ -54,12 +54,12 @@ std::int64_t prompt_memory(const prompt::ParsedPrompt& parsed, const model::UNet
   const std::int64_t texts = 2 * chunks * chunk + kept * kept_chunks * (chunk + projected) -
                              request.pictures * 2 * (chunk + projected);
   return std::max<std::int64_t>(0, texts) +
-         further_rows * request.cells * unet.model_channels() * kFloatsPerChannel * kFloat;
+         further_rows * request.cells * network.model_channels() * kFloatsPerChannel * kFloat;
 }
 
-void check_prompt_memory(const prompt::ParsedPrompt& parsed, const model::UNet& unet,
+void check_prompt_memory(const prompt::ParsedPrompt& parsed, const model::DiffusionModel& network,
                          const PromptMemoryRequest& request, const prompt::PromptLimits& limits) {
-  const std::int64_t needed = prompt_memory(parsed, unet, request);
+  const std::int64_t needed = prompt_memory(parsed, network, request);
   const bool is_set = limits.memory_mb > 0;
   const std::int64_t allowed = is_set ? limits.memory_mb << 20 : available_memory();
   if (needed <= allowed) return;

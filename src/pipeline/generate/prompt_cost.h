@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "model/unet.h"
+#include "model/diffusion_model.h"
 #include "prompt/prompt.h"
 
 namespace lowrank::pipeline {
@@ -17,12 +17,12 @@ struct PromptMemoryRequest {
 };
 
 // Bytes that `parsed` takes beyond what a prompt of one piece and one chunk takes, about: the encoded texts, their keys
-// and values in the U-Net, and the U-Net's activations for the further pieces.
-std::int64_t prompt_memory(const prompt::ParsedPrompt& parsed, const model::UNet& unet,
+// and values in the network, and the network's activations for the further pieces.
+std::int64_t prompt_memory(const prompt::ParsedPrompt& parsed, const model::DiffusionModel& network,
                            const PromptMemoryRequest& request);
 
 // Throws Error(kBadInput) when that is more than the limit, or than the system has available.
-void check_prompt_memory(const prompt::ParsedPrompt& parsed, const model::UNet& unet,
+void check_prompt_memory(const prompt::ParsedPrompt& parsed, const model::DiffusionModel& network,
                          const PromptMemoryRequest& request, const prompt::PromptLimits& limits);
 
 }  // namespace lowrank::pipeline

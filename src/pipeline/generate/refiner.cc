@@ -26,8 +26,8 @@ bool RefinerRule::is_due(float timestep, int call) const {
   return (999 - t) / 1000.0 >= switch_at;
 }
 
-at::Tensor RefinedUNet::predict(const at::Tensor& x, const at::Tensor& timesteps,
-                                std::span<const sampling::BranchRow> rows, int call) {
+at::Tensor RefinedModel::predict(const at::Tensor& x, const at::Tensor& timesteps,
+                                 std::span<const sampling::BranchRow> rows, int call) {
   if (!has_switched_ && rule_.is_due(timesteps[0].item<float>(), call)) {
     has_switched_ = true;
     if (on_switch_) on_switch_();

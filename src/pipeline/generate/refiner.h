@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "pipeline/generate/prompted_unet.h"
+#include "pipeline/generate/prompted_model.h"
 #include "sampling/noise_table.h"
 
 namespace lowrank::pipeline {
@@ -24,10 +24,10 @@ struct RefinerRule {
   bool is_due(float timestep, int call) const;
 };
 
-class RefinedUNet : public sampling::NoiseModel {
+class RefinedModel : public sampling::NoiseModel {
  public:
   // Both must outlive this object. `on_switch` is called once, before the refiner's first call.
-  RefinedUNet(PromptedUNet& base, PromptedUNet& refiner, RefinerRule rule, std::function<void()> on_switch)
+  RefinedModel(PromptedModel& base, PromptedModel& refiner, RefinerRule rule, std::function<void()> on_switch)
       : base_(base), refiner_(refiner), rule_(rule), on_switch_(std::move(on_switch)) {}
 
   at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps,
@@ -36,8 +36,8 @@ class RefinedUNet : public sampling::NoiseModel {
   bool has_switched() const { return has_switched_; }
 
  private:
-  PromptedUNet& base_;
-  PromptedUNet& refiner_;
+  PromptedModel& base_;
+  PromptedModel& refiner_;
   RefinerRule rule_;
   std::function<void()> on_switch_;
   bool has_switched_ = false;

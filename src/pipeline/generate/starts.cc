@@ -63,7 +63,7 @@ FirstStart start_first_pass(const Pass& pass, const Generation& generation, Upsc
                              generation.stop);
   });
   std::ranges::copy(first.init.warnings, std::back_inserter(result.warnings));
-  model.make_room_for(formats::Component::kVae);
+  model.make_room_for(LoadedModel::Stage::kVae);
   std::vector<std::uint64_t> seeds;
   for (int i = 0; i < request.batch_size; ++i)
     seeds.push_back(generation.seeds[static_cast<std::size_t>(i)].seed);
@@ -96,7 +96,7 @@ Start start_second_pass(const Pass& pass, const Generation& generation, const at
         request.firstpass_image ? encode_pixels(before, pixels_of({*request.firstpass_image})) : latents;
     grown = grow_latents(*mode, model, small, size, weight);
   } else {
-    model.make_room_for(formats::Component::kVae);
+    model.make_room_for(LoadedModel::Stage::kVae);
     std::vector<image::Picture> pictures;
     const auto add = [&](const image::Picture& small) {
       pictures.push_back(upscalers.enlarge(request.hr_upscaler, small, size.width, size.height,

@@ -86,11 +86,7 @@ std::vector<Embedding> embeddings_of(const ActiveLoras::Loaded& lora, const std:
   std::vector<Embedding> found;
   for (const auto& bundled : lora.adapter->embeddings()) {
     const auto& file = lora.adapter->file();
-    found.push_back({bundled.name, file.path,
-                     tensor::as_tensor(*bundled.vectors.find(formats::Component::kTextEncoder), file.file)
-                         .to(at::kFloat)
-                         .clone(),
-                     version});
+    found.push_back({bundled.name, file.path, tensors_of(bundled.vectors, file.file), version});
   }
   return found;
 }
@@ -103,7 +99,7 @@ const ActiveLoras::Known& ActiveLoras::open(const fs::path& path, const LoadedMo
   if (it != known_.end() && it->second.settings == settings && it->second.adapter->file().file->is_current())
     return it->second;
   if (known_.size() >= kKnownFiles) known_.clear();
-  auto adapter = adapter::Adapter::match(formats::open_lora(path), *model.unet, *model.text_encoder);
+  auto adapter = adapter::Adapter::match(formats::open_lora(path), model.adaptable());
   const weights::TensorFile& file = *adapter->file().file;
   std::string hash = formats::lora_short_hash(file);
   file.require_unchanged();
@@ -155,7 +151,9 @@ void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& m
       std::string version;
       loaded.push_back(load(tag.name, *path, model, version));
       active.push_back(active_adapter(tag, loaded.back().adapter, warnings));
-      if (loaded.back().adapter->modules(formats::Component::kTextEncoder) > 0)
+      if (loaded.back().adapter->modules(formats::Component::kTextEncoder) +
+              loaded.back().adapter->modules(formats::Component::kTextEncoder2) >
+          0)
         text_parts.push_back({fmt::format("{}\n{}\n", version, text_key(tag)), tag.times});
       for (Embedding& embedding : embeddings_of(loaded.back(), version))
         if (std::ranges::find(embeddings, embedding.name, &Embedding::name) == embeddings.end())
@@ -171,7 +169,7 @@ void ActiveLoras::activate(std::span<const prompt::LoraTag> tags, LoadedModel& m
   if (state != state_) {
     // Nothing may be taken for the old or the new set if apply() fails half-way.
     state_.assign(1, '?');
-    stack_.apply(active, *model.unet, *model.text_encoder);
+    stack_.apply(active, model.adaptable());
     stack_.prepare(watcher, stop);
     reports_.clear();
     state_ = std::move(state);

@@ -16,22 +16,25 @@ std::string Embedding::short_hash() const {
 
 std::vector<prompt::EmbeddingName> names_of(std::span<const Embedding> embeddings) {
   std::vector<prompt::EmbeddingName> list;
-  for (const auto& e : embeddings) list.push_back({e.name, static_cast<int>(e.vectors.size(0))});
+  for (const auto& e : embeddings) list.push_back({e.name, static_cast<int>(e.count())});
   return list;
 }
 
-EmbeddingFolder read_embeddings(const std::filesystem::path& folder, std::int64_t width) {
-  auto found =
-      formats::read_embedding_folder(folder, formats::TextWidths{{formats::Component::kTextEncoder, width}});
+std::map<formats::Component, at::Tensor> tensors_of(const formats::EmbeddingVectors& vectors,
+                                                    const std::shared_ptr<const weights::TensorFile>& file) {
+  std::map<formats::Component, at::Tensor> tensors;
+  for (const auto& [component, view] : vectors.of)
+    tensors.emplace(component, tensor::as_tensor(view, file).to(at::kFloat).clone());
+  return tensors;
+}
+
+EmbeddingFolder read_embeddings(const std::filesystem::path& folder, const formats::TextWidths& widths) {
+  auto found = formats::read_embedding_folder(folder, widths);
   EmbeddingFolder result;
   for (auto& [name, reason] : found.unusable) result.skipped.push_back({std::move(name), std::move(reason)});
   for (const formats::EmbeddingFile& file : found.usable)
     result.embeddings.push_back(
-        {.name = file.name,
-         .path = file.path,
-         .vectors = tensor::as_tensor(*file.vectors.find(formats::Component::kTextEncoder), file.file)
-                        .to(at::kFloat)
-                        .clone()});
+        {.name = file.name, .path = file.path, .vectors = tensors_of(file.vectors, file.file)});
   return result;
 }
 

@@ -42,11 +42,12 @@ Plan plan_of(const model::LayerMap& layers) {
     const std::int64_t bytes = layer->prepared_bytes();
     if (bytes == 0) continue;
     plan.places.push_back({layer.get(), at, bytes});
-    lines += fmt::format("{} {} {} {} {} {}\n", path, fmt::join(layer->weight().sizes(), "x"),
-                         at::toString(layer->weight().scalar_type()), layer->geometry().gated, at, bytes);
+    lines += fmt::format("{} {} {} {} {} {} {}\n", formats::component_name(layer->address().component), path,
+                         fmt::join(layer->weight().sizes(), "x"), at::toString(layer->weight().scalar_type()),
+                         layer->geometry().gated, at, bytes);
     at += kernels::round_up(bytes, kLine);
   }
-  plan.header = fmt::format("LowRank packed weights 2, panels of {}\n{}\n", kernels::kPanel, lines);
+  plan.header = fmt::format("LowRank packed weights 3, panels of {}\n{}\n", kernels::kPanel, lines);
   const std::int64_t start = kernels::round_up(static_cast<std::int64_t>(plan.header.size()), kPage);
   plan.header.resize(static_cast<std::size_t>(start), ' ');
   for (Place& place : plan.places) place.offset += start;

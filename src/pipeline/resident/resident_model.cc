@@ -39,12 +39,27 @@ std::shared_ptr<const EncodedPrompt> spread(const EncodedPrompt& encoded,
   return all;
 }
 
+// SDXL was trained with zeros in place of a text that was left out, and the web UI takes a negative prompt without words
+// for that (sd_models_xl.py).
+bool takes_zeros(const formats::FamilyRow& family, const prompt::Conditioning& negative) {
+  return family.size_conditioning != formats::SizeConditioning::kNone &&
+         std::ranges::all_of(negative.texts, [](const auto& text) { return text.text.empty(); });
+}
+
+std::shared_ptr<const EncodedPrompt> zeros_like(const EncodedPrompt& encoded) {
+  auto zeros = std::make_shared<EncodedPrompt>();
+  const auto zero = [](const at::Tensor& t) { return t.defined() ? at::zeros_like(t) : t; };
+  for (const TextVectors& text : encoded.texts)
+    zeros->texts.push_back({zero(text.context), zero(text.pooled)});
+  return zeros;
+}
+
 }  // namespace
 
 void ResidentModel::refresh_embeddings() {
   std::string state = formats::embedding_folder_state(embeddings_folder_);
   if (state == embeddings_state_) return;
-  embeddings = read_embeddings(embeddings_folder_, loaded.text_encoder->width());
+  embeddings = read_embeddings(embeddings_folder_, loaded.adaptable().text_widths);
   embeddings_state_ = std::move(state);
   cache.clear();  // its keys name files, not what is in them
 }
@@ -76,11 +91,11 @@ std::int64_t ResidentModel::chunks_to_encode(const prompt::ParsedPrompt& parsed)
 
 PromptConditioning ResidentModel::encode(const prompt::ParsedPrompt& parsed, const EncodeSettings& settings,
                                          bool pads, const std::stop_token& stop) {
-  const model::TextEncoder& encoder = *loaded.text_encoder;
   PromptConditioning prompts{
       .parsed = parsed, .embeddings = usable_embeddings(), .sets = {}, .set_of_call = {}};
   const auto encode_all = [&](const prompt::Conditioning& conditioning) {
-    return cache.encode(encoder, conditioning, prompts.embeddings, settings, loras.text_state(), stop);
+    return cache.encode(loaded.text_encoders, conditioning, prompts.embeddings, settings, loras.text_state(),
+                        stop);
   };
   auto [first_calls, of_call] = loras.text_sets(parsed.negative.schedule.back().end_at_step);
   prompts.set_of_call = std::move(of_call);
@@ -95,7 +110,8 @@ PromptConditioning ResidentModel::encode(const prompt::ParsedPrompt& parsed, con
     PromptEncodings& set = prompts.sets.emplace_back();
     for (const auto& piece : parsed.pieces) set.pieces.push_back(encoded(piece));
     set.negative = encoded(parsed.negative);
-    if (pads) set.empty = encode_empty(encoder, settings);
+    if (takes_zeros(loaded.family(), parsed.negative)) set.negative = zeros_like(*set.negative);
+    if (pads) set.empty = encode_empty(loaded.text_encoders, settings);
   }
   return prompts;
 }

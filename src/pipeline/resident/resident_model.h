@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "pipeline/generate/conditioning.h"
-#include "pipeline/generate/prompted_unet.h"
+#include "pipeline/generate/prompted_model.h"
 #include "pipeline/resident/active_loras.h"
 #include "pipeline/resident/checkpoint_loader.h"
 #include "pipeline/resident/embeddings.h"

@@ -29,7 +29,7 @@ ResidentModel& Residents::bring(const Place& place) {
   }
   auto made = std::make_unique<ResidentModel>(load_model(place.checkpoint, place.vae, packed_.hash_memo()),
                                               resources_.lora, resources_.embeddings);
-  if (int8_) made->loaded.hold_unet_in_int8();
+  if (int8_) made->loaded.hold_network_in_int8();
   made->loaded.prepare(packed_);
   made->loaded.require_unchanged();
   return *models_.emplace_back(std::move(made));

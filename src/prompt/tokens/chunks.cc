@@ -97,6 +97,14 @@ class Chunker {
 
 }  // namespace
 
+std::array<int, kChunkRows> padded_ids(const TokenChunk& chunk, Padding padding) {
+  std::array<int, kChunkRows> ids = chunk.ids;
+  if (padding == Padding::kEnd) return ids;
+  const auto end = std::ranges::find(ids, Tokenizer::kEnd);
+  if (end != ids.end()) std::fill(end + 1, ids.end(), 0);
+  return ids;
+}
+
 TokenChunk empty_chunk() {
   return Chunker::sealed({});
 }

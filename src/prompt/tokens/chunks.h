@@ -39,6 +39,11 @@ struct TokenChunk {
   std::vector<EmbeddingPlacement> embeddings;
 };
 
+// The chunk's ids for an encoder that pads with the end token's id, as the chunk has them, or with 0 behind the first end
+// token (OpenCLIP).
+enum class Padding { kEnd, kZero };
+std::array<int, kChunkRows> padded_ids(const TokenChunk& chunk, Padding padding);
+
 // Start and end tokens only: fills up texts that have fewer chunks than others.
 TokenChunk empty_chunk();
 

@@ -15,14 +15,19 @@ constexpr std::size_t kMaxRemembered = 4096;  // shuffled captions are nearly al
 
 }  // namespace
 
-CaptionEncoder::CaptionEncoder(const model::TextEncoder& encoder, const CaptionEncoderOptions& options)
-    : encoder_(encoder), options_(options) {
+CaptionEncoder::CaptionEncoder(const pipeline::LoadedModel& model, const CaptionEncoderOptions& options)
+    : encoders_(model.text_encoders), options_(options) {
   if (options.max_token_length != 75 && options.max_token_length != 150 && options.max_token_length != 225)
     throw Error(kBadInput, "--max-token-length {}: must be 75, 150 or 225.", options.max_token_length);
-  if (options.clip_skip < 1 || options.clip_skip > encoder.depth())
+  const int most = model.most_clip_skip();
+  if (options.clip_skip >= 1 && options.clip_skip <= most) return;
+  if (most == 1)
     throw Error(kBadInput,
-                "--clip-skip {}: must be between 1 and {}, the number of layers of this text encoder.",
-                options.clip_skip, encoder.depth());
+                "--clip-skip {}: must be 1, as {} models always read the same layer of their text encoders.",
+                options.clip_skip, model.family().name);
+  throw Error(kBadInput,
+              "--clip-skip {}: must be between 1 and {}, the number of layers of this text encoder.",
+              options.clip_skip, most);
 }
 
 std::int64_t CaptionEncoder::tokens_cut(const std::string& caption) const {
@@ -30,38 +35,50 @@ std::int64_t CaptionEncoder::tokens_cut(const std::string& caption) const {
   return std::max<std::int64_t>(0, tokens - options_.max_token_length);
 }
 
-at::Tensor CaptionEncoder::ids(const std::string& caption) const {
+std::vector<prompt::TokenChunk> CaptionEncoder::chunks_of(const std::string& caption) const {
   const prompt::WeightedPiece piece{caption, 1.0};
   // kohya cuts exactly after 75 tokens, wherever a comma stands.
   auto chunks = prompt::chunk_pieces({&piece, 1}, tokenizer_, {.comma_backtrack = 0}).chunks;
   chunks.resize(static_cast<std::size_t>(options_.max_token_length / prompt::kChunkTokens),
                 prompt::empty_chunk());
-  at::Tensor ids = at::empty({static_cast<std::int64_t>(chunks.size()), prompt::kChunkRows}, at::kLong);
-  auto* out = ids.data_ptr<std::int64_t>();
-  for (const auto& chunk : chunks) out = std::copy(chunk.ids.begin(), chunk.ids.end(), out);
-  return ids;
+  return chunks;
 }
 
-at::Tensor CaptionEncoder::run(const at::Tensor& ids) const {
-  const at::Tensor encoded = encoder_.encode(ids, options_.clip_skip).to(at::kFloat);
-  const std::int64_t chunks = options_.max_token_length / prompt::kChunkTokens;
-  return encoded.reshape({ids.size(0) / chunks, chunks * ids.size(1), encoder_.width()});
-}
-
-at::Tensor CaptionEncoder::encode(std::span<const std::string> captions) {
-  std::vector<at::Tensor> parts;
-  if (options_.is_trained) {
-    for (const auto& caption : captions) parts.push_back(ids(caption));
-    return run(at::cat(parts));
+model::Conditioning CaptionEncoder::run(std::span<const std::string> captions) const {
+  std::vector<prompt::TokenChunk> chunks;
+  for (const std::string& caption : captions)
+    for (const auto& chunk : chunks_of(caption)) chunks.push_back(chunk);
+  const auto count = static_cast<std::int64_t>(captions.size()),
+             all = static_cast<std::int64_t>(chunks.size());
+  std::vector<at::Tensor> contexts;
+  model::Conditioning encoded;
+  for (const auto& encoder : encoders_) {
+    const auto padding = encoder->row().pads_with_zero ? prompt::Padding::kZero : prompt::Padding::kEnd;
+    at::Tensor ids = at::empty({all, prompt::kChunkRows}, at::kLong);
+    auto* out = ids.data_ptr<std::int64_t>();
+    for (const auto& chunk : chunks) out = std::ranges::copy(prompt::padded_ids(chunk, padding), out).out;
+    const auto output = encoder->read(ids, options_.clip_skip);
+    contexts.push_back(
+        output.hidden.to(at::kFloat).reshape({count, all / count * prompt::kChunkRows, encoder->width()}));
+    if (output.pooled.defined())
+      encoded.vector = output.pooled.to(at::kFloat).reshape({count, all / count, -1}).select(1, 0);
   }
+  encoded.text = contexts.size() == 1 ? contexts.front() : at::cat(contexts, -1);
+  return encoded;
+}
+
+model::Conditioning CaptionEncoder::encode(std::span<const std::string> captions) {
+  if (options_.is_trained) return run(captions);
   const at::NoGradGuard no_grad;
   if (known_.size() > kMaxRemembered) known_.clear();
+  std::vector<at::Tensor> texts, vectors;
   for (const auto& caption : captions) {
     auto known = known_.find(caption);
-    if (known == known_.end()) known = known_.emplace(caption, run(ids(caption)).squeeze(0)).first;
-    parts.push_back(known->second);
+    if (known == known_.end()) known = known_.emplace(caption, run({&caption, 1})).first;
+    texts.push_back(known->second.text);
+    if (known->second.vector.defined()) vectors.push_back(known->second.vector);
   }
-  return at::stack(parts);
+  return {at::cat(texts), vectors.empty() ? at::Tensor() : at::cat(vectors)};
 }
 
 }  // namespace lowrank::training

@@ -1,4 +1,4 @@
-// Captions as the vectors that the U-Net attends to. Captions are plain text as kohya reads them: brackets
+// Captions as the vectors that the network attends to. Captions are plain text as kohya reads them: brackets
 // are not emphasis. While the text encoder is trained every caption is encoded anew, differentiably;
 // otherwise once.
 #pragma once
@@ -11,7 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "model/text_encoder.h"
+#include "model/prompt_memory.h"
+#include "pipeline/generate/conditioning.h"
+#include "pipeline/resident/checkpoint_loader.h"
+#include "prompt/tokens/chunks.h"
 #include "prompt/tokens/tokenizer.h"
 
 namespace lowrank::training {
@@ -24,24 +27,25 @@ struct CaptionEncoderOptions {
 
 class CaptionEncoder {
  public:
-  // `encoder` must outlive this object. Throws Error(kBadInput) for another max_token_length or a clip skip
-  // that the encoder lacks.
-  CaptionEncoder(const model::TextEncoder& encoder, const CaptionEncoderOptions& options);
+  // `model` must outlive this object. Throws Error(kBadInput) for another max_token_length or a clip skip
+  // that the text encoder lacks.
+  CaptionEncoder(const pipeline::LoadedModel& model, const CaptionEncoderOptions& options);
 
-  // float32 [captions, 77·n, width].
-  at::Tensor encode(std::span<const std::string> captions);
+  // text float32 [captions, 77·n, width] of all text encoders side by side; vector: the pooled text of the first chunk
+  // [captions, width], where the model has one.
+  model::Conditioning encode(std::span<const std::string> captions);
 
   // Tokens of a caption beyond what is kept; 0: it fits.
   std::int64_t tokens_cut(const std::string& caption) const;
 
  private:
-  at::Tensor ids(const std::string& caption) const;  // int64 [n, 77]
-  at::Tensor run(const at::Tensor& ids) const;       // [captions·n, 77] → [captions, 77·n, width]
+  std::vector<prompt::TokenChunk> chunks_of(const std::string& caption) const;
+  model::Conditioning run(std::span<const std::string> captions) const;
 
-  const model::TextEncoder& encoder_;
+  const pipeline::TextEncoders& encoders_;
   CaptionEncoderOptions options_;
   prompt::Tokenizer tokenizer_;
-  std::map<std::string, at::Tensor> known_;  // caption → [77·n, width]
+  std::map<std::string, model::Conditioning> known_;  // caption → [1, 77·n, width], [1, width]
 };
 
 }  // namespace lowrank::training

@@ -42,24 +42,32 @@ void freeze(model::LayerMap& layers, at::ScalarType compute) {
 // Restores the compute type of the models when training ends, however it ends.
 class ComputeGuard {
  public:
-  ComputeGuard(pipeline::LoadedModel& model, at::ScalarType compute)
-      : unet_(*model.unet->policy()),
-        text_(*model.text_encoder->policy()),
-        old_unet_(unet_.compute),
-        old_text_(text_.compute) {
-    unet_.compute = text_.compute = compute;
+  ComputeGuard(pipeline::LoadedModel& model, at::ScalarType compute) {
+    guard(*model.network->policy(), compute);
+    for (const auto& encoder : model.text_encoders) guard(*encoder->policy(), compute);
   }
   ~ComputeGuard() {
-    unet_.compute = old_unet_;
-    text_.compute = old_text_;
+    for (const auto& [policy, before] : guarded_) policy->compute = before;
   }
   ComputeGuard(const ComputeGuard&) = delete;
   ComputeGuard& operator=(const ComputeGuard&) = delete;
 
  private:
-  model::ComputePolicy &unet_, &text_;
-  at::ScalarType old_unet_, old_text_;
+  void guard(model::ComputePolicy& policy, at::ScalarType compute) {
+    guarded_.emplace_back(&policy, std::exchange(policy.compute, compute));
+  }
+  std::vector<std::pair<model::ComputePolicy*, at::ScalarType>> guarded_;
 };
+
+// Text encoders first.
+std::vector<adapter::ModelPart> trained_parts(const pipeline::LoadedModel& model,
+                                              const LoraTrainOptions& options) {
+  auto parts = model.adaptable().parts;
+  std::erase_if(parts, [&](const adapter::ModelPart& part) {
+    return formats::is_text_encoder(part.component) ? !options.train_text_encoder : !options.train_unet;
+  });
+  return parts;
+}
 
 class LoraObjective final : public Objective {
  public:
@@ -72,13 +80,10 @@ class LoraObjective final : public Objective {
         control_(control),
         latents_(encode_pictures()),
         compute_(model, compute_type()),
-        lora_(options.train_unet ? model.unet.get() : nullptr,
-              options.train_text_encoder ? model.text_encoder.get() : nullptr, network()),
-        captions_(*model.text_encoder,
-                  {options.clip_skip, options.max_token_length, options.train_text_encoder}),
+        lora_(model.family(), trained_parts(model, options), network()),
+        captions_(model, {options.clip_skip, options.max_token_length, options.train_text_encoder}),
         metadata_(run_metadata(model, dataset, options, started_at)) {
-    freeze(model.unet->layers(), compute_type());
-    freeze(model.text_encoder->layers(), compute_type());
+    for (const adapter::ModelPart& part : model.adaptable().parts) freeze(*part.layers, compute_type());
     tell_what_is_cut();
   }
 
@@ -106,7 +111,7 @@ class LoraObjective final : public Objective {
     const NoisedBatch noised =
         draw_batch(batches_of(epoch)[static_cast<std::size_t>(place)],
                    step_generator(options_.seed, epoch * plan_.batches_per_epoch + place));
-    return diffusion_loss(*model_.unet, noised, model_.prediction, options_.min_snr_gamma, alphas_);
+    return diffusion_loss(*model_.network, noised, model_.prediction, options_.min_snr_gamma, alphas_);
   }
 
   tensor::StateDict state() const override { return lora_.state(); }
@@ -174,7 +179,7 @@ class LoraObjective final : public Objective {
       batch.noise = batch.noise + options_.noise_offset * shift;
     }
     batch.timesteps = at::randint(0, 1000, {batch.latents.size(0)}, generator, at::TensorOptions(at::kLong));
-    batch.context = captions_.encode(texts);
+    batch.conditioning = captions_.encode(texts);
     return batch;
   }
 

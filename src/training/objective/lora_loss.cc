@@ -33,12 +33,12 @@ at::Tensor weight_of(const NoisedBatch& batch, formats::PredictionType predictio
 
 }  // namespace
 
-at::Tensor diffusion_loss(const model::UNet& unet, const NoisedBatch& batch,
+at::Tensor diffusion_loss(const model::DiffusionModel& network, const NoisedBatch& batch,
                           formats::PredictionType prediction, double min_snr_gamma,
                           const at::Tensor& alphas) {
   const at::Tensor noisy = add_noise(batch.latents, batch.noise, batch.timesteps, alphas);
   const at::Tensor predicted =
-      unet.forward(noisy, batch.timesteps.to(at::kFloat), batch.context).to(at::kFloat);
+      network.forward(noisy, batch.timesteps.to(at::kFloat), batch.conditioning).to(at::kFloat);
   return weighted_mse(predicted, target_of(batch, prediction, alphas),
                       weight_of(batch, prediction, min_snr_gamma, alphas));
 }

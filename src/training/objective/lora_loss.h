@@ -1,11 +1,11 @@
-// One evaluation of the training objective for a LoRA: noise is added to latents, the U-Net with its adapter
+// One evaluation of the training objective for a LoRA: noise is added to latents, the network with its adapter
 // predicts it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include "formats/checkpoint/checkpoint.h"
-#include "model/unet.h"
+#include "model/diffusion_model.h"
 
 namespace lowrank::training {
 
@@ -14,7 +14,7 @@ struct NoisedBatch {
   at::Tensor latents;    // x₀, float32 [B, 4, h, w], scaled
   at::Tensor noise;      // ε, alike
   at::Tensor timesteps;  // int64 [B], 0 … 999
-  at::Tensor context;    // [B, 77·n, width]
+  model::Conditioning conditioning;
 };
 
 // Mean over the batch of w · mean squared error between prediction and target, float32 scalar with a graph.
@@ -22,7 +22,7 @@ struct NoisedBatch {
 //   v models    target √ᾱ ε − √(1−ᾱ) x₀          w = min(SNR, γ) / (SNR + 1)
 // SNR = ᾱ / (1−ᾱ); γ ≤ 0: w = 1. `alphas` as alphas_cumprod() gives them.
 // Sources: Salimans & Ho 2022 (arXiv:2202.00512) for v; Hang et al. 2023 (arXiv:2303.09556) for w.
-at::Tensor diffusion_loss(const model::UNet& unet, const NoisedBatch& batch,
+at::Tensor diffusion_loss(const model::DiffusionModel& network, const NoisedBatch& batch,
                           formats::PredictionType prediction, double min_snr_gamma, const at::Tensor& alphas);
 
 }  // namespace lowrank::training

@@ -19,6 +19,7 @@
 #include "base/sha256.h"
 #include "image/codec/codec.h"
 #include "model/random.h"
+#include "model/unet.h"
 #include "pipeline/resident/checkpoint_loader.h"
 #include "prompt/tokens/chunks.h"
 #include "prompt/tokens/tokenizer.h"
@@ -134,7 +135,7 @@ void add_component(tensor::StateDict& all, Component component, const model::Lay
 
 struct Models {
   std::unique_ptr<model::TextEncoder> text;
-  std::unique_ptr<model::UNet> unet;
+  std::unique_ptr<model::DiffusionModel> unet;
   std::unique_ptr<model::Vae> vae;
 };
 
@@ -151,7 +152,11 @@ Models new_models(const BaseTraining& options, const model::ModelSpec& spec, con
 
 Models models_of(const fs::path& checkpoint) {
   auto loaded = pipeline::load_model(checkpoint, std::nullopt);
-  return {std::move(loaded.text_encoder), std::move(loaded.unet), std::move(loaded.vae)};
+  if (loaded.base_model != formats::BaseModel::kSd1)
+    throw Error(kUnsupported,
+                "{}: is {} {} checkpoint, but a training from scratch goes on with SD 1.x checkpoints only.",
+                checkpoint.string(), loaded.family().article, loaded.family().name);
+  return {std::move(loaded.text_encoders.front()), std::move(loaded.network), std::move(loaded.vae)};
 }
 
 // The pictures' bytes and captions, as one hash.

@@ -16,7 +16,7 @@ namespace lowrank::training {
 namespace {
 
 // Parameters of both models under one name space: "text/…" and "unet/…".
-std::vector<model::NamedParameter> all_parameters(model::TextEncoder& text, model::UNet& unet) {
+std::vector<model::NamedParameter> all_parameters(model::TextEncoder& text, model::DiffusionModel& unet) {
   std::vector<model::NamedParameter> all;
   for (auto& [name, tensor] : model::parameters(text.layers())) all.push_back({"text/" + name, tensor});
   for (auto& [name, tensor] : model::parameters(unet.layers())) all.push_back({"unet/" + name, tensor});
@@ -50,7 +50,7 @@ Batch draw_batch(const CaptionedLatents& data, const BaseTrainOptions& options, 
 
 class BaseObjective final : public Objective {
  public:
-  BaseObjective(model::TextEncoder& text, model::UNet& unet, const CaptionedLatents& data,
+  BaseObjective(model::TextEncoder& text, model::DiffusionModel& unet, const CaptionedLatents& data,
                 const BaseTrainOptions& options)
       : text_(text), unet_(unet), data_(data), options_(options), parameters_(all_parameters(text, unet)) {
     for (auto& [name, tensor] : parameters_) tensor.requires_grad_(true);
@@ -76,7 +76,7 @@ class BaseObjective final : public Objective {
   at::Tensor loss(std::int64_t step, std::int64_t /*batch*/) override {
     const Batch batch = draw_batch(data_, options_, step_generator(options_.seed, step));
     const at::Tensor noisy = add_noise(batch.latents, batch.noise, batch.timesteps, alphas_);
-    const at::Tensor eps = unet_.forward(noisy, batch.timesteps.to(at::kFloat), text_.encode(batch.ids));
+    const at::Tensor eps = unet_.forward(noisy, batch.timesteps.to(at::kFloat), {text_.encode(batch.ids)});
     return weighted_mse(eps, batch.noise,
                         truncated_snr_weight(batch.timesteps, alphas_, options_.min_snr, options_.max_snr));
   }
@@ -112,7 +112,7 @@ class BaseObjective final : public Objective {
 
  private:
   model::TextEncoder& text_;
-  model::UNet& unet_;
+  model::DiffusionModel& unet_;
   const CaptionedLatents& data_;
   const BaseTrainOptions& options_;
   std::vector<model::NamedParameter> parameters_;
@@ -122,7 +122,7 @@ class BaseObjective final : public Objective {
 
 }  // namespace
 
-RunResult train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLatents& data,
+RunResult train_base(model::TextEncoder& text, model::DiffusionModel& unet, const CaptionedLatents& data,
                      const BaseTrainOptions& options, const std::filesystem::path& state_path,
                      const RunControl& control) {
   RunState state = open_run_state(

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "model/diffusion_model.h"
 #include "model/text_encoder.h"
-#include "model/unet.h"
 #include "request/training/base_options.h"
 #include "training/run/run_control.h"
 #include "training/run/run_training.h"
@@ -27,7 +27,7 @@ struct CaptionedLatents {
 
 // Both models must be widened. On return they hold the averaged weights. State is kept in `state_path`: an interrupted
 // run goes on there exactly. Throws Error(kCancelled) after saving when stopped.
-RunResult train_base(model::TextEncoder& text, model::UNet& unet, const CaptionedLatents& data,
+RunResult train_base(model::TextEncoder& text, model::DiffusionModel& unet, const CaptionedLatents& data,
                      const BaseTrainOptions& options, const std::filesystem::path& state_path,
                      const RunControl& control);
 

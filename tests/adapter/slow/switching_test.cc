@@ -34,11 +34,11 @@ TEST(StackSlow, MemoryDoesNotGrowOverAThousandSwitches) {
     AdapterStack& stack = i % 3 == 0 ? beside : derived;
     // Files are opened anew each time, as a server does whose cache is full.
     std::vector<ActiveAdapter> active = {
-        {.adapter = Adapter::match(formats::open_lora(i % 2 == 0 ? first.path() : second.path()), model.unet,
-                                   model.text_encoder),
+        {.adapter = Adapter::match(formats::open_lora(i % 2 == 0 ? first.path() : second.path()),
+                                   testing::parts_of(model.unet, model.text_encoder)),
          .unet = 0.001 * i}};
     if (i % 5 == 0) active.clear();
-    stack.apply(active, model.unet, model.text_encoder);
+    stack.apply(active, testing::parts_of(model.unet, model.text_encoder));
     if (i % 50 == 0) stack.reports();
   };
   for (int i = 0; i < 200; ++i) change(i);

@@ -29,7 +29,8 @@ testing::GoldenModel* ModelGolden::golden_ = nullptr;
 formats::Checkpoint* ModelGolden::checkpoint_ = nullptr;
 
 TEST_F(ModelGolden, TextEncoderEqualsTheReferenceAtEveryClipSkip) {
-  const model::TextEncoder text(state(checkpoint_->text_encoder), checkpoint_->text_heads);
+  const model::TextEncoder text(state((*checkpoint_)[formats::Component::kTextEncoder]),
+                                checkpoint_->text_heads);
   const at::Tensor ids = (*golden_)["clip.input_ids"];
   EXPECT_TRUE(testing::expect_close(text.hidden(ids, 1), (*golden_)["clip.hidden_1"]));
   EXPECT_TRUE(testing::expect_close(text.encode(ids, 1), (*golden_)["clip.last_hidden_normed"]));
@@ -37,32 +38,34 @@ TEST_F(ModelGolden, TextEncoderEqualsTheReferenceAtEveryClipSkip) {
 }
 
 TEST_F(ModelGolden, UnetEqualsTheReferenceBlockByBlock) {
-  const model::UNet unet(state(checkpoint_->unet), checkpoint_->unet_heads);
+  const model::UNet unet(state((*checkpoint_)[formats::Component::kUnet]), checkpoint_->unet_heads);
   int blocks = 0;
-  const auto eps = unet.forward((*golden_)["unet.a.x"], (*golden_)["unet.a.t"], (*golden_)["unet.a.context"],
-                                [&](std::string_view name, const at::Tensor& output) {
-                                  SCOPED_TRACE(name);
-                                  const std::string key = "unet.a.block." + std::string(name);
-                                  if (!golden_->has(key)) return;
-                                  EXPECT_TRUE(testing::expect_close(output, (*golden_)[key], {}, key));
-                                  ++blocks;
-                                });
+  const auto eps =
+      unet.forward((*golden_)["unet.a.x"], (*golden_)["unet.a.t"], {(*golden_)["unet.a.context"]},
+                   [&](std::string_view name, const at::Tensor& output) {
+                     SCOPED_TRACE(name);
+                     const std::string key = "unet.a.block." + std::string(name);
+                     if (!golden_->has(key)) return;
+                     EXPECT_TRUE(testing::expect_close(output, (*golden_)[key], {}, key));
+                     ++blocks;
+                   });
   EXPECT_GT(blocks, 2);
   EXPECT_TRUE(testing::expect_close(eps, (*golden_)["unet.a.eps"]));
 }
 
 TEST_F(ModelGolden, UnetTakesLongContextsAndOtherShapes) {
-  const model::UNet unet(state(checkpoint_->unet), checkpoint_->unet_heads);
-  const auto eps = unet.forward((*golden_)["unet.b.x"], (*golden_)["unet.b.t"], (*golden_)["unet.b.context"]);
+  const model::UNet unet(state((*checkpoint_)[formats::Component::kUnet]), checkpoint_->unet_heads);
+  const auto eps =
+      unet.forward((*golden_)["unet.b.x"], (*golden_)["unet.b.t"], {(*golden_)["unet.b.context"]});
   EXPECT_TRUE(testing::expect_close(eps, (*golden_)["unet.b.eps"]));
 }
 
 TEST_F(ModelGolden, ARememberedPromptIsTheSamePrompt) {
-  model::UNet unet(state(checkpoint_->unet), checkpoint_->unet_heads);
+  model::UNet unet(state((*checkpoint_)[formats::Component::kUnet]), checkpoint_->unet_heads);
   const at::Tensor x = (*golden_)["unet.a.x"], t = (*golden_)["unet.a.t"],
                    text = (*golden_)["unet.a.context"];
-  model::PromptMemory prompt = unet.remember(text);
-  const at::Tensor exact = unet.forward(x, t, text);
+  model::PromptMemory prompt = unet.remember({text});
+  const at::Tensor exact = unet.forward(x, t, {text});
   for (int i = 0; i < 2; ++i) EXPECT_TRUE(unet.forward(x, t, prompt).equal(exact));
   // A layer that changes is asked anew.
   for (auto& [path, layer] : unet.layers())
@@ -70,19 +73,19 @@ TEST_F(ModelGolden, ARememberedPromptIsTheSamePrompt) {
       layer->set_slot({.derived_weight = {.make = [&layer = *layer] { return layer.weight() * 2; },
                                           .sizes = layer->weight().sizes().vec(),
                                           .type = layer->weight().scalar_type()}});
-  const at::Tensor changed = unet.forward(x, t, text);
+  const at::Tensor changed = unet.forward(x, t, {text});
   EXPECT_FALSE(changed.equal(exact));
   EXPECT_TRUE(unet.forward(x, t, prompt).equal(changed));
 }
 
 // A remembered pass is exact where nothing has changed since the whole one, and near where little has.
 TEST_F(ModelGolden, StepCacheRemembersTheDeepBlocks) {
-  const model::UNet unet(state(checkpoint_->unet), checkpoint_->unet_heads);
+  const model::UNet unet(state((*checkpoint_)[formats::Component::kUnet]), checkpoint_->unet_heads);
   const at::Tensor x = (*golden_)["unet.a.x"], t = (*golden_)["unet.a.t"],
                    text = (*golden_)["unet.a.context"];
-  const at::Tensor exact = unet.forward(x, t, text), moved = x * 1.02,
-                   exact_moved = unet.forward(moved, t, text);
-  model::PromptMemory prompt = unet.remember(text);
+  const at::Tensor exact = unet.forward(x, t, {text}), moved = x * 1.02,
+                   exact_moved = unet.forward(moved, t, {text});
+  model::PromptMemory prompt = unet.remember({text});
   model::StepCache cache(2);
   int blocks = 0;
   const auto count = [&](std::string_view, const at::Tensor&) { ++blocks; };
@@ -99,7 +102,7 @@ TEST_F(ModelGolden, StepCacheRemembersTheDeepBlocks) {
 }
 
 TEST_F(ModelGolden, VaeDecodesAndEncodesAsTheReference) {
-  const model::Vae vae(state(checkpoint_->vae));
+  const model::Vae vae(state((*checkpoint_)[formats::Component::kVae]));
   EXPECT_TRUE(testing::expect_close(vae.decode((*golden_)["vae.z"]), (*golden_)["vae.decoded"]));
   EXPECT_TRUE(testing::expect_close(vae.encode_moments((*golden_)["vae.image"]), (*golden_)["vae.moments"]));
 }

@@ -22,7 +22,7 @@ using testing::GoldenModel;
 // The U-Net between recorded encodings, without a prompt.
 class RecordedConditioning : public sampling::NoiseModel {
  public:
-  RecordedConditioning(const model::UNet& unet, at::Tensor cond, at::Tensor uncond)
+  RecordedConditioning(const model::DiffusionModel& unet, at::Tensor cond, at::Tensor uncond)
       : unet_(unet), cond_(std::move(cond)), uncond_(std::move(uncond)) {}
 
   at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps,
@@ -30,11 +30,11 @@ class RecordedConditioning : public sampling::NoiseModel {
     std::vector<at::Tensor> contexts;
     for (const auto& row : rows)
       contexts.push_back(row.piece == sampling::BranchRow::kUncond ? uncond_ : cond_);
-    return unet_.forward(x, timesteps, at::cat(contexts));
+    return unet_.forward(x, timesteps, {at::cat(contexts)});
   }
 
  private:
-  const model::UNet& unet_;
+  const model::DiffusionModel& unet_;
   at::Tensor cond_, uncond_;
 };
 
@@ -99,7 +99,7 @@ TEST_F(SampleGolden, SigmaSamplersEqualTheReference) {
     walk.steps = static_cast<int>(walk.sigmas.size()) - 1;
     walk.sigma_max = walk.sigmas.front();
     walk.sigma_min = walk.sigmas[walk.sigmas.size() - 2];
-    RecordedConditioning network(*model->unet, golden("sample.cond"), golden("sample.uncond"));
+    RecordedConditioning network(*model->network, golden("sample.cond"), golden("sample.uncond"));
     sampling::Denoiser denoiser(network, sampling::NoiseTable::stable_diffusion(),
                                 sampling::Prediction::kEpsilon,
                                 guidance(sampling::planned_calls(*sampler, walk.steps)));
@@ -122,7 +122,7 @@ TEST_F(SampleGolden, DdimEqualsTheReference) {
   walk.timesteps.insert(walk.timesteps.end(), timesteps.data_ptr<std::int64_t>(),
                         timesteps.data_ptr<std::int64_t>() + timesteps.numel());
   walk.steps = static_cast<int>(walk.timesteps.size());
-  RecordedConditioning network(*model->unet, golden("sample.cond"), golden("sample.uncond"));
+  RecordedConditioning network(*model->network, golden("sample.cond"), golden("sample.uncond"));
   sampling::Denoiser denoiser(network, sampling::NoiseTable::stable_diffusion(),
                               sampling::Prediction::kEpsilon, guidance(walk.steps));
   const auto noise = sampling::make_recorded_noise(golden("sample.noise"));

@@ -1,6 +1,5 @@
-// The U-Net with the prompts of one batch: what sampling calls the noise model. Which text conditions a call
-// depends on the number of the call (prompt editing); rows of equal context length go through the U-Net
-// together.
+// The diffusion model with the prompts of one batch: what sampling calls the noise model. Which text conditions a call
+// depends on the number of the call (prompt editing); rows of equal context length go through the model together.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "model/unet.h"
+#include "model/diffusion_model.h"
 #include "pipeline/generate/conditioning.h"
 #include "prompt/prompt.h"
 #include "sampling/denoiser.h"
@@ -39,30 +38,35 @@ struct PromptConditioning {
   }
 };
 
-class PromptedUNet : public sampling::NoiseModel {
+// What a model that is told the picture's size hears beside the pooled text, [numbers · 256]; undefined for others.
+struct SizeVectors {
+  at::Tensor prompt = {}, negative = {};
+};
+
+struct PromptedModelOptions {
+  at::Tensor extra = {};  // [1 or images, c, h, w]: what an inpainting model sees beside the latent
+  SizeVectors sizes = {};
+  int whole_every = 1;  // > 1: only every so many calls run the whole model (model/step_cache.h)
+  std::function<void(int call)> before_call = {};  // told of each call before it is made
+  // Called after each block, where it may end the walk by an exception: a call takes seconds.
+  std::function<void()> between_blocks = {};
+};
+
+class PromptedModel : public sampling::NoiseModel {
  public:
-  // Both must outlive this object. `extra` [1 or images, c, h, w]: what an inpainting U-Net sees beside the
-  // latent. `whole_every` > 1: only every so many calls run the whole U-Net (model/step_cache.h).
-  // `before_call`, where given, is told of each call before it is made; `between_blocks` is called after each block of
-  // the U-Net, where it may end the walk by an exception: a call takes seconds.
-  PromptedUNet(const model::UNet& unet, const PromptConditioning& prompts, at::Tensor extra = {},
-               int whole_every = 1, std::function<void(int call)> before_call = {},
-               std::function<void()> between_blocks = {})
-      : unet_(unet),
-        prompts_(prompts),
-        extra_(std::move(extra)),
-        whole_every_(whole_every),
-        before_call_(std::move(before_call)),
-        between_blocks_(std::move(between_blocks)) {}
+  // Both must outlive this object.
+  PromptedModel(const model::DiffusionModel& model, const PromptConditioning& prompts,
+                PromptedModelOptions options = {})
+      : model_(model), prompts_(prompts), options_(std::move(options)) {}
 
   at::Tensor predict(const at::Tensor& x, const at::Tensor& timesteps,
                      std::span<const sampling::BranchRow> rows, int call) override;
 
-  std::int64_t passes() const { return passes_; }  // of the U-Net so far
+  std::int64_t passes() const { return passes_; }  // of the model so far
   bool padded() const { return padded_; }          // lengths had to be equalised with `empty`
 
  private:
-  at::Tensor context(std::span<const sampling::BranchRow> rows, int call) const;  // [rows, 77·n, width]
+  model::Conditioning conditioning(std::span<const sampling::BranchRow> rows, int call) const;
   at::Tensor pad_to(const at::Tensor& context, std::int64_t length, const at::Tensor& empty);
   at::Tensor with_extra(const at::Tensor& x, std::span<const sampling::BranchRow> rows) const;
   // What is kept of a context: its keys and values, and the steps' features by first row and count.
@@ -70,14 +74,11 @@ class PromptedUNet : public sampling::NoiseModel {
     model::PromptMemory memory;
     std::map<std::pair<std::int64_t, std::int64_t>, model::StepCache> caches = {};
   };
-  Seen& remembered(const at::Tensor& context);
+  Seen& remembered(const model::Conditioning& conditioning);
 
-  const model::UNet& unet_;
+  const model::DiffusionModel& model_;
   const PromptConditioning& prompts_;
-  at::Tensor extra_;
-  int whole_every_;
-  std::function<void(int)> before_call_;
-  std::function<void()> between_blocks_;
+  PromptedModelOptions options_;
   std::list<Seen> prompts_seen_;  // the last one first
   std::int64_t passes_ = 0;
   bool padded_ = false;
