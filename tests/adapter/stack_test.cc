@@ -124,7 +124,7 @@ TEST_F(Stack, SetsAreMergedAsTheFormulasSay) {
     }
     const model::UNet merged(state);
     EXPECT_TRUE(
-        lowrank::testing::expect_close(ours, merged.forward(model_.x, model_.timesteps, model_.context),
+        lowrank::testing::expect_close(ours, merged.forward(model_.x, model_.timesteps, {model_.context}),
                                        {.rel = 1e-4}, fmt::format("kind {}", static_cast<int>(kind))));
     stack.clear();
   }

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "model/unet.h"
 #include "support/temporary_folder.h"
 #include "training/run_parts.h"
 #include "weights/tensor_file.h"
