@@ -126,6 +126,7 @@ const std::vector<OptionRow> kList = {kDataDir, kJson, {.flag = "names", .help =
 const std::vector<OptionRow> kFilters = {
     {.flag = "type", .value = "TYPE", .help = "only LoRAs of this type", .choices = {"character", "style", "concept", "pose", "clothing", "object", "none"}},
     {.flag = "base", .value = "NAME", .help = "only LoRAs for this base model, such as SD1, SDXL or Pony"},
+    {.flag = "subfamily", .value = "NAME", .help = "only LoRAs for this subfamily, such as Pony, Illustrious or NoobAI; none: those without one"},
     {.flag = "fits", .value = "MODEL", .help = "only LoRAs that fit this checkpoint; 'default': the one used without --model", .kind = kFile, .names = Names::kCheckpoint},
     {.flag = "tag", .value = "TAG", .help = "only LoRAs with this tag (your own, from Civitai or from the training captions)"},
     {.flag = "trigger", .value = "WORD", .help = "only LoRAs with this trigger word"},
@@ -312,6 +313,9 @@ std::vector<CommandRow> make_table() {
       {.name = "lora type", .summary = "set the type of a LoRA", .run = lora_type,
        .positionals = {kLoraName, {.name = "TYPE", .help = "character, style, concept, pose, clothing or object; auto: detect it from the files", .choices = {"character", "style", "concept", "pose", "clothing", "object", "auto"}}},
        .options = kCollection, .examples = {{"lora type character_zorbo character", ""}}},
+      {.name = "lora subfamily", .summary = "set the subfamily of a LoRA, such as Pony or Illustrious", .run = lora_subfamily,
+       .positionals = {kLoraName, {.name = "NAME", .help = "Pony, Illustrious, NoobAI, Animagine, SDXL Lightning …; auto: detect it from the files"}},
+       .options = kCollection, .examples = {{"lora subfamily character_zorbo Pony", ""}}},
       {.name = "lora note", .summary = "show or write notes, trigger words and the preferred weight of a LoRA", .run = lora_note,
        .positionals = {kLoraName, {.name = "TEXT", .help = "the new notes", .is_required = false}},
        .options = {{.flag = "append", .help = "add TEXT to the notes as a new line"}, {.flag = "trigger", .value = "TEXT", .help = "text to add to a prompt"},

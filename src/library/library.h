@@ -76,6 +76,8 @@ class Library {
   Facets facets(std::size_t max_tags) const { return count_facets(database_, max_tags); }
   // Judges the LoRAs that were not yet judged for this checkpoint. Throws Error when the file is none.
   Fit fit_of(const std::filesystem::path& checkpoint) const;
+  // The index's row of a checkpoint; nullopt: it is none of the collection's.
+  std::optional<Record> checkpoint_record(const std::filesystem::path& checkpoint) const;
   // Record::layout of the LoRAs that fit.
   std::set<std::int64_t> fitting_layouts(const Fit& fit) const;
   // Lets go of the memory that reading the index took; the next question takes some of it again.

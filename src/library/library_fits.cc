@@ -37,11 +37,16 @@ std::vector<Unjudged> unjudged(const Database& database, std::int64_t model) {
 
 }  // namespace
 
-Fit Library::unjudged_fit_of(const fs::path& checkpoint) const {
+std::optional<Record> Library::checkpoint_record(const fs::path& checkpoint) const {
   std::error_code failure;
-  for (const Record& record : find({.kind = "checkpoint"}))
-    if (record.layout != 0 && fs::equivalent(path_of(record), checkpoint, failure))
-      return {record.layout, text_widths_of(record)};
+  for (Record& record : find({.kind = "checkpoint"}))
+    if (fs::equivalent(path_of(record), checkpoint, failure)) return std::move(record);
+  return std::nullopt;
+}
+
+Fit Library::unjudged_fit_of(const fs::path& checkpoint) const {
+  if (const auto record = checkpoint_record(checkpoint); record && record->layout != 0)
+    return {record->layout, text_widths_of(*record)};
   // The starter, or a file from elsewhere.
   const auto opened = formats::open_checkpoint(checkpoint);
   return {formats::layout_digest(opened), formats::layers_of(opened).text_widths};

@@ -20,10 +20,13 @@ inline std::string base_text(const Record& record) {
 struct Fitting {
   std::string checkpoint;  // "" there is none: a file's family alone is looked at
   std::set<std::int64_t> layouts;
+  std::string architecture, subfamily;  // of the checkpoint; "" unknown
 };
 bool fits(const Record& record, const Fitting& fitting);
-// Why a LoRA does not work here, for people who know no layers; "" when it does. LowRank draws with SD 1.x.
+// Why a LoRA does not work here, for people who know no layers; "" when it does.
 std::string misfit_text(const Record& record, const Fitting& fitting);
+// What is to be expected of one that fits, but was made for another offspring of the family; "" nothing.
+std::string subfamily_text(const Record& record, const Fitting& fitting);
 
 std::string rank_text(std::int64_t low, std::int64_t high);  // "4", "4 to 16", ""
 // What to add to the prompt: the activation text, else the trigger words, else the most frequent tag of the captions;

@@ -506,6 +506,12 @@ TEST(LoraBaseModel, IsToldByWhereAttentionIs) {
   EXPECT_EQ(base_of(level), BaseModel::kOther);  // SD 1.x or 2.x
   EXPECT_EQ(base_of(level, {{"ss_v2", "True"}}), BaseModel::kSd2);
   EXPECT_EQ(base_of(level, {{"ss_base_model_version", "sd_v1"}}), BaseModel::kSd1);
+  // A small model of one's own has attention where it likes; its width is none of the published ones.
+  auto own = lora_at("lora_unet_up_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q");
+  for (const auto& tensor :
+       lora_at("lora_unet_up_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k", 256))
+    own.push_back(tensor);
+  EXPECT_EQ(base_of(own, {{"ss_base_model_version", "sd_v1"}}), BaseModel::kSd1);
   auto text = level;
   for (const auto& tensor : lora_at("lora_te_text_model_encoder_layers_0_mlp_fc1", 1024))
     text.push_back(tensor);

@@ -293,6 +293,32 @@ TEST_F(LibraryTest, DuplicatesAreFilesAndTensors) {
   EXPECT_THAT(names(groups[1].files), ElementsAre("a", "b", "c"));
 }
 
+// Civitai Helper's sidecars hold the site's "baseModel"; the keys of bytes() are those of SD 1.x.
+TEST_F(LibraryTest, SubfamiliesAreFilteredCountedAndSetByTheUser) {
+  put("a.safetensors", bytes());
+  put("a.civitai.info", R"({"baseModel": "SD 1.5 LCM"})");
+  put("b.safetensors", bytes());
+  put("b.civitai.info", R"({"baseModel": "Pony"})");
+  put("c.safetensors", bytes());
+  auto library = open();
+  EXPECT_THAT(names(library.find({.subfamily = "sd 1.5 lcm"})), ElementsAre("a"));
+  EXPECT_THAT(names(library.find({.subfamily = "none"})), ElementsAre("c"));
+  const Record wrong = library.resolve("b").record;
+  EXPECT_EQ(wrong.subfamily, "Pony");
+  EXPECT_EQ(wrong.subfamily_origin, "site");
+  EXPECT_EQ(wrong.subfamily_conflict, "Pony is a kind of SDXL, but its layers are those of SD 1.x");
+  EXPECT_EQ(library.facets(1).subfamilies.size(), 3u);
+  edit_card(lora("b.safetensors"), {.subfamily = "SD 1.5 Hyper"}, {});
+  library.reread(wrong);
+  const Record right = library.resolve("b").record;
+  EXPECT_EQ(right.subfamily, "SD 1.5 Hyper");
+  EXPECT_EQ(right.subfamily_origin, "user");
+  EXPECT_EQ(right.subfamily_conflict, "");
+  edit_card(lora("b.safetensors"), {.subfamily = ""}, {});
+  library.reread(right);
+  EXPECT_EQ(library.resolve("b").record.subfamily, "Pony");
+}
+
 TEST_F(LibraryTest, FitsAreTheEnginesVerdictAndAreJudgedOncePerLayout) {
   const fs::path tiny = fs::path(LOWRANK_TEST_FIXTURES) / "sd15-tiny";
   const fs::path checkpoint = tiny / "sd15-tiny.safetensors";

@@ -16,6 +16,7 @@ int lora_scan(const Invocation& invocation);
 int lora_show(const Invocation& invocation);
 int lora_tag(const Invocation& invocation);
 int lora_type(const Invocation& invocation);
+int lora_subfamily(const Invocation& invocation);
 int lora_note(const Invocation& invocation);
 int lora_rate(const Invocation& invocation);
 int lora_preview(const Invocation& invocation);

@@ -64,6 +64,7 @@ library::Query query_of(const Invocation& invocation, const library::Library& li
                   fmt::join(library::lora_types(), ", "));
   }
   query.base_model = invocation.value("base");
+  query.subfamily = invocation.value("subfamily");
   query.tag = invocation.value("tag");
   query.trigger = invocation.value("trigger");
   query.folder = invocation.value("folder");
@@ -121,6 +122,8 @@ ordered_json record_json(const library::Library& library, const Record& record) 
                {"rank", library::rank_text(record.rank_low, record.rank_high)},
                {"base_model", library::base_text(record)},
                {"architecture", record.architecture},
+               {"subfamily", record.subfamily},
+               {"subfamily_origin", record.subfamily_origin},
                {"type", record.type},
                {"type_origin", record.type_origin},
                {"trigger", library::trigger_text(record)},

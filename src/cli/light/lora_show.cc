@@ -13,6 +13,7 @@
 #include "cli/light/library_command.h"
 #include "cli/text_table.h"
 #include "formats/lora/lora_file.h"
+#include "formats/subfamily.h"
 #include "library/lora_words.h"
 #include "library/sidecar/lora_card.h"
 #include "weights/tensor_file.h"
@@ -100,6 +101,8 @@ int lora_show(const Invocation& invocation) {
                  {"found_by", found.how},
                  {"former_names", former},
                  {"base_model_reason", record.base_reason},
+                 {"subfamily_reason", record.subfamily_reason},
+                 {"subfamily_conflict", record.subfamily_conflict},
                  {"type_reason", record.type_reason},
                  {"activation_text", record.activation},
                  {"negative_text", record.negative},
@@ -132,6 +135,12 @@ int lora_show(const Invocation& invocation) {
   print_field("base model", record.base_reason.empty()
                                 ? ""
                                 : fmt::format("{} ({})", library::base_text(record), record.base_reason));
+  if (!record.subfamily.empty())
+    print_field("subfamily",
+                fmt::format("{} ({}{}{})", record.subfamily, record.subfamily_reason,
+                            record.subfamily_conflict.empty() ? "" : "; ", record.subfamily_conflict));
+  if (const auto* row = formats::subfamily_named(record.subfamily); row != nullptr)
+    print_field("usual", std::string(row->usual));
   if (reading.problem.empty())
     print_field("modules", fmt::format("{} of the U-Net, {} of the text encoder", record.unet_modules,
                                        record.text_modules));

@@ -12,6 +12,7 @@
 #include "cli/text_table.h"
 #include "formats/lora/lora_family.h"
 #include "formats/lora/lora_fit.h"
+#include "formats/subfamily.h"
 
 namespace lowrank::cli {
 namespace {
@@ -25,6 +26,22 @@ fs::path find_file(const library::Library& library, const std::string& name) {
   std::error_code failure;
   if (fs::is_regular_file(name, failure)) return name;
   return library.path_of(library.resolve(name).record);
+}
+
+// The verdict, and where the LoRA is for another family those of the user's checkpoints that it fits.
+std::string advice(const LoraFit& fit, const std::vector<std::string>& fitting) {
+  const std::string verdict = formats::fit_verdict(fit);
+  if (fit.applies() || fit.family.empty()) return verdict;
+  if (fitting.empty()) return verdict + "; none of your checkpoints fits";
+  return fmt::format("{}; these of your checkpoints fit: {}", verdict, fmt::join(fitting, ", "));
+}
+
+// What is to be expected of a LoRA for another offspring of the family; "" nothing, or the collection does not know them.
+std::string subfamily_note(const library::Library& library, const std::string& name, const fs::path& model) {
+  const auto lora = library.find_lora(name);
+  const auto checkpoint = library.checkpoint_record(model);
+  if (!lora || !checkpoint || !lora->record.subfamily_conflict.empty()) return "";
+  return formats::subfamily_hint(lora->record.subfamily, checkpoint->subfamily);
 }
 
 // How often each reason occurs.
@@ -57,6 +74,7 @@ int lora_why(const Invocation& invocation) {
 
   std::vector<std::vector<std::string>> rows;
   auto others = ordered_json::array();
+  std::vector<std::string> fitting;
   for (const fs::path& file : library::all_checkpoints(library.data())) {
     ordered_json other = {{"name", library::checkpoint_name(file)}, {"path", file.string()}};
     std::string says;
@@ -64,6 +82,7 @@ int lora_why(const Invocation& invocation) {
       const LoraFit own = formats::fit_lora(lora, formats::open_checkpoint(file));
       says = formats::fit_verdict(own);
       other["applies"] = own.applies();
+      if (own.applies()) fitting.push_back(library::checkpoint_name(file));
       other["modules"] = own.applied_unet + own.applied_text;
     } catch (const Error& error) {
       says = error.what();
@@ -73,12 +92,14 @@ int lora_why(const Invocation& invocation) {
     rows.push_back({library::checkpoint_name(file), says});
     others.push_back(std::move(other));
   }
+  const std::string hint = subfamily_note(library, invocation.positionals.front(), model);
   if (invocation.has("json")) {
     ordered_json json = {{"lora", lora.path.string()},
                          {"model", model.string()},
                          {"base_model", formats::family_name(lora.base_model)}};
     json.update(fit_json(fit));
     json["verdict"] = formats::fit_verdict(fit);
+    json["subfamily_hint"] = hint;
     json["unknown_keys"] = lora.unknown;
     json["notes"] = lora.notes;
     json["checkpoints"] = others;
@@ -86,11 +107,12 @@ int lora_why(const Invocation& invocation) {
     return 0;
   }
   fmt::print("{} on {} {}\n", printable(lora.name), printable(library::checkpoint_name(model)),
-             formats::fit_verdict(fit));
+             printable(advice(fit, fitting)));
   fmt::print("  made for         {} ({})\n", formats::family_name(lora.base_model), lora.base_model_reason);
   fmt::print("  U-Net            {} modules\n  text encoder     {} modules\n", fit.applied_unet,
              fit.applied_text);
-  if (!fit.family.empty()) fmt::print("  note             {}\n", fit.family);
+  if (!fit.family.empty() && fit.applies()) fmt::print("  note             {}\n", printable(fit.family));
+  if (!hint.empty()) fmt::print("  note             {}\n", hint);
   for (const auto& [reason, names] : reasons_of(fit))
     fmt::print("  skipped          {} {}: {} ({}{})\n", names.size(),
                names.size() == 1 ? "module" : "modules", printable(reason), printable(names.front()),

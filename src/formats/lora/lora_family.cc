@@ -104,7 +104,8 @@ Candidates by_unet(const LoraFile& lora, std::string& unknown_width) {
     if (mark == nullptr) mark = mark_of(entry.name);
   }
   if (is_deep) return {{BaseModel::kSdxl}, "its attention has several transformer blocks"};
-  if (mark == nullptr) return {};
+  // Where the published models have attention tells nothing of a model with other widths.
+  if (mark == nullptr || !unknown_width.empty()) return {};
   return {families_with(mark->may_be), std::string(mark->reason), mark->may_be == is_xl};
 }
 

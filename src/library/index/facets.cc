@@ -32,14 +32,16 @@ std::vector<ValueCount> most_frequent(const Counts& counts, std::size_t most) {
 
 Facets count_facets(const Database& database, std::size_t max_tags) {
   Facets facets;
-  Counts types, bases, tags;
+  Counts types, bases, subfamilies, tags;
   std::map<std::string, std::int64_t> folders;
   auto statement = database.prepare(fmt::format(
-      "SELECT type, architecture, base_model, tags, caption_tags, folder FROM file WHERE {}", shown_loras()));
+      "SELECT type, architecture, base_model, tags, caption_tags, folder, subfamily FROM file WHERE {}",
+      shown_loras()));
   while (statement.step()) {
     ++facets.total;
     ++types[statement.text(0)];
     ++bases[base_text(statement.text(1), statement.text(2))];
+    ++subfamilies[statement.text(6)];
     std::set<std::string> own;  // what a LoRA has twice counts once
     for (std::string& tag : list_of(statement.text(3))) own.insert(lower_ascii(std::move(tag)));
     for (const auto& [tag, count] : counts_of(statement.text(4))) own.insert(lower_ascii(tag));
@@ -52,6 +54,7 @@ Facets count_facets(const Database& database, std::size_t max_tags) {
   tags.erase("");
   facets.types = most_frequent(types, types.size());
   facets.base_models = most_frequent(bases, bases.size());
+  facets.subfamilies = most_frequent(subfamilies, subfamilies.size());
   facets.tags = most_frequent(tags, max_tags);
   for (const auto& [folder, count] : folders) facets.folders.push_back({folder, count});
   return facets;

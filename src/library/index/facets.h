@@ -20,6 +20,7 @@ struct Facets {
   std::int64_t total = 0;
   std::vector<ValueCount> types;        // "" those without a type
   std::vector<ValueCount> base_models;  // as base_text() shows them
+  std::vector<ValueCount> subfamilies;  // "" those without one
   std::vector<ValueCount> tags;         // in lower case: the makers' tags and those of the training captions
   std::vector<ValueCount> folders;      // "people/men", with all below it; by name. "" those in no folder
 };

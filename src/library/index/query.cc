@@ -1,4 +1,5 @@
 #include "library/index/query.h"
+#include "formats/subfamily.h"
 
 #include <fmt/format.h>
 
@@ -135,6 +136,12 @@ Conditions conditions_of(const Database& database, const Query& query) {
     where.add("type = ''");
   } else if (!query.type.empty()) {
     where.add("type = ?", query.type);
+  }
+  if (query.subfamily == "none") {
+    where.add("subfamily = ''");
+  } else if (!query.subfamily.empty()) {
+    const auto* row = formats::subfamily_named(query.subfamily);
+    where.add("subfamily = ?", std::string(row == nullptr ? query.subfamily : row->name));
   }
   // The full text finds candidates for a tag or trigger word; the lists themselves tell exactly.
   if (!query.tag.empty()) {

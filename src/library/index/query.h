@@ -28,6 +28,7 @@ struct Query {
   std::string match = {};       // in place of `words`: FTS5's own language, as index/spelling.h writes it
   std::string type = {};        // exactly; "none": those without a type
   std::string base_model = {};  // architecture or base model as people write it: "sd1", "SD 1.5", "pony"
+  std::string subfamily = {};   // by its name or a site's; "none": those without one
   bool base_as_shown = false;   // first of all exactly the word that base_text() shows
   std::string tag = {}, trigger = {};  // exactly, without regard to case
   std::string folder = {};             // below the place, with all below it; ".": what lies in no folder

@@ -10,6 +10,7 @@
 #include "formats/checkpoint/single_file.h"
 #include "formats/embedding_file.h"
 #include "formats/lora/lora_fit.h"
+#include "formats/subfamily.h"
 #include "library/index/metadata_text.h"
 #include "library/lora_folder.h"
 
@@ -162,6 +163,16 @@ void read_record(const PlaceRow& place, const fs::path& path, const CardSources&
     if (std::ranges::find(card.trigger_words, *name) == card.trigger_words.end())
       card.trigger_words.insert(card.trigger_words.begin(), *name);
   copy_card(card, record);
+  auto names = std::vector{record.name, record.folder, card.title};
+  const auto subfamily = formats::recognise_subfamily({.user = card.subfamily,
+                                                       .site = card.base_model,
+                                                       .metadata = formats::subfamily_metadata(metadata),
+                                                       .names = std::move(names),
+                                                       .architecture = record.architecture});
+  record.subfamily = subfamily.name;
+  record.subfamily_origin = subfamily.origin;
+  record.subfamily_reason = subfamily.reason;
+  record.subfamily_conflict = subfamily.conflict;
   record.metadata = place.kind == "lora" ? metadata_text(metadata) : "";
   if (place.kind != "lora") record.type = record.type_origin = record.type_reason = "";
 }

@@ -37,7 +37,8 @@ struct Record {
   std::int64_t text_width = 0, text_width_2 = 0;  // of the first or only text encoder, and of SDXL's second
   // what people say of it
   std::string base_model, type, type_origin, type_reason;
-  std::string triggers = "[]", tags = "[]", caption_tags = "[]";  // JSON
+  std::string subfamily, subfamily_origin, subfamily_reason, subfamily_conflict;  // formats::Subfamily's
+  std::string triggers = "[]", tags = "[]", caption_tags = "[]";                  // JSON
   std::string activation, negative, description, notes;
   double weight = 0;
   std::int64_t rating = 0;

@@ -69,7 +69,8 @@ void apply(const CardEdit& edit, ordered_json& user) {
   set("tags", edit.tags);
   set("rating", edit.rating);
   set("type", edit.type);
-  for (const char* key : {"rating", "type"})
+  set("subfamily", edit.subfamily);
+  for (const char* key : {"rating", "type", "subfamily"})
     if (user.contains(key) && is_unset(user[key])) user.erase(key);
 }
 

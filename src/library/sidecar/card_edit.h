@@ -13,8 +13,8 @@ struct CardEdit {
   std::optional<std::string> description = {}, activation_text = {}, negative_text = {}, notes = {};
   std::optional<std::string> base_model = {}, source = {};
   std::optional<double> preferred_weight = {};
-  std::optional<int> rating = {};        // 0 takes it away
-  std::optional<std::string> type = {};  // "" takes it away
+  std::optional<int> rating = {};                        // 0 takes it away
+  std::optional<std::string> type = {}, subfamily = {};  // "" takes it away
   std::optional<std::vector<std::string>> tags = {};
   bool only_missing = false;  // leave alone what NAME.json already says
 };

@@ -117,6 +117,7 @@ void read_user(const json& user, LoraCard& card) {
   set(card.negative_text, "negative text");
   set(card.user_notes, "notes");
   set(card.base_model, "sd version");
+  set(card.subfamily, "subfamily");
   if (const double weight = number_field(user, "preferred weight"); weight != 0)
     card.preferred_weight = weight;
   if (const auto rating = integer_field(user, "rating"); rating >= 1 && rating <= 5)

@@ -24,6 +24,7 @@ struct LoraCard {
   std::string activation_text;  // what to add to the prompt
   std::string negative_text;
   std::string base_model;                  // as the sidecar says, else the metadata; "" unknown
+  std::string subfamily;                   // as the user set it; "" nothing
   double preferred_weight = 0;             // 0: none stated
   std::vector<std::string> trigger_words;  // Civitai's, else modelspec's trigger phrase, else none
   std::vector<std::pair<std::string, long>>

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/text/ascii.h"
+#include "base/text/name_words.h"
 
 namespace lowrank::library {
 namespace {
@@ -40,24 +41,6 @@ constexpr std::array kNameHints = {
 
 // Tags of taggers that stand on pictures of one person.
 constexpr std::array<std::string_view, 4> kPersonTags = {"1girl", "1boy", "solo", "portrait"};
-
-// Runs of letters and digits; "3dmm_style" and "3dmmStyle" give 3dmm and style.
-std::vector<std::string> words_of(std::string_view text) {
-  std::vector<std::string> words(1);
-  char before = 0;
-  for (const char c : text) {
-    const bool is_lower = c >= 'a' && c <= 'z', is_upper = c >= 'A' && c <= 'Z',
-               is_digit = c >= '0' && c <= '9';
-    if (is_upper && before >= 'a' && before <= 'z') words.emplace_back();
-    if (is_lower || is_upper || is_digit) {
-      words.back() += is_upper ? static_cast<char>(c + 32) : c;
-    } else if (!words.back().empty()) {
-      words.emplace_back();
-    }
-    before = c;
-  }
-  return words;
-}
 
 LoraType guess(std::string_view type, std::string reason) {
   return {std::string(type), "guess", std::move(reason)};

@@ -110,6 +110,9 @@ constexpr MemberRow kLoraCardMembers[] = {
     {"type", "string?", "character, style, concept, pose, clothing, object …"}, {"type_origin", "string?"},
     {"kind", "string"}, {"rank", "string"}, {"family", "string"}, {"base_model", "string"},
     {"fits", "boolean", "the checkpoint in use"}, {"fits_reason", "string"},
+    {"subfamily", "string?", "Pony, Illustrious, NoobAI …"}, {"subfamily_origin", "string?", "user, site, metadata or name"},
+    {"subfamily_reason", "string"}, {"subfamily_conflict", "string", "where the layers tell another family"},
+    {"subfamily_hint", "string", "made for another subfamily than the checkpoint in use"},
     {"trigger_words", "string[]"}, {"trigger", "string"},
     {"labels", "string[]", "tags of its makers and of the user"},
     {"preferred_weight", "number", "0: none"},
@@ -140,8 +143,9 @@ constexpr MemberRow kLoraDetailMembers[] = {
 };
 constexpr MemberRow kTypeCountMembers[] = {{"type", "string?"}, {"count", "integer"}};
 constexpr MemberRow kBaseModelCountMembers[] = {{"base_model", "string?"}, {"count", "integer"}};
+constexpr MemberRow kSubfamilyCountMembers[] = {{"subfamily", "string?"}, {"count", "integer"}};
 constexpr MemberRow kFolderCountMembers[] = {{"folder", "string?", "null: in no folder"}, {"count", "integer"}};
-constexpr MemberRow kLoraFacetsMembers[] = {{"total", "integer"}, {"types", "TypeCount[]"}, {"base_models", "BaseModelCount[]"}, {"folders", "FolderCount[]"}, {"tags", "TagCount[]"}};
+constexpr MemberRow kLoraFacetsMembers[] = {{"total", "integer"}, {"types", "TypeCount[]"}, {"base_models", "BaseModelCount[]"}, {"subfamilies", "SubfamilyCount[]"}, {"folders", "FolderCount[]"}, {"tags", "TagCount[]"}};
 constexpr MemberRow kLoraFileMembers[] = {{"name", "string"}, {"relative", "string"}, {"kind", "string"}, {"file", "string"}, {"bytes", "integer"}, {"time", "number"}};
 constexpr MemberRow kDuplicateGroupMembers[] = {{"same", "'file'|'tensors'"}, {"hash", "string"}, {"wasted_bytes", "integer"}, {"files", "LoraFile[]"}};
 constexpr MemberRow kClaimedNameMembers[] = {{"name", "string"}, {"winner", "string?"}, {"files", "LoraFile[]"}};
@@ -245,7 +249,7 @@ constexpr AnswerRow kAnswers[] = {
     {"SkippedModule", kSkippedModuleMembers}, {"LoraReport", kLoraReportMembers}, {"MissingLora", kMissingLoraMembers},
     {"ResultFacts", kResultFactsMembers}, {"ResultInfo", kResultInfoMembers, "", "the JSON in `info` of pictures that were generated"},
     {"LoraCard", kLoraCardMembers}, {"ListedLora", kListedLoraMembers, "LoraCard"}, {"LoraCards", kLoraCardsMembers}, {"TagCount", kTagCountMembers},
-    {"LoraDetail", kLoraDetailMembers, "LoraCard"}, {"TypeCount", kTypeCountMembers}, {"BaseModelCount", kBaseModelCountMembers},
+    {"LoraDetail", kLoraDetailMembers, "LoraCard"}, {"TypeCount", kTypeCountMembers}, {"BaseModelCount", kBaseModelCountMembers}, {"SubfamilyCount", kSubfamilyCountMembers},
     {"FolderCount", kFolderCountMembers}, {"LoraFacets", kLoraFacetsMembers}, {"LoraFile", kLoraFileMembers},
     {"DuplicateGroup", kDuplicateGroupMembers}, {"ClaimedName", kClaimedNameMembers}, {"LoraDuplicates", kLoraDuplicatesMembers},
     {"MissingFile", kMissingFileMembers}, {"FoundFile", kFoundFileMembers}, {"NeededFiles", kNeededFilesMembers},

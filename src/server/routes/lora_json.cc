@@ -38,8 +38,13 @@ library::Fitting fitting_now(Services& services) {
   if (!checkpoint) return {};
   try {
     return services.library_service.with([&](const Library& library) {
-      return library::Fitting{checkpoint->model_name,
-                              library.fitting_layouts(library.fit_of(checkpoint->path))};
+      library::Fitting fitting{checkpoint->model_name,
+                               library.fitting_layouts(library.fit_of(checkpoint->path)), "", ""};
+      if (const auto record = library.checkpoint_record(checkpoint->path)) {
+        fitting.architecture = record->architecture;
+        fitting.subfamily = record->subfamily;
+      }
+      return fitting;
     });
   } catch (const Error&) {
     return {};  // whoever draws with the checkpoint is told why it cannot be read
@@ -59,6 +64,11 @@ Json lora_card(const Record& record, const library::Fitting& fitting) {
           {"base_model", library::base_text(record)},
           {"fits", library::fits(record, fitting)},
           {"fits_reason", library::misfit_text(record, fitting)},
+          {"subfamily", text_or_null(record.subfamily)},
+          {"subfamily_origin", text_or_null(record.subfamily_origin)},
+          {"subfamily_reason", record.subfamily_reason},
+          {"subfamily_conflict", record.subfamily_conflict},
+          {"subfamily_hint", library::subfamily_text(record, fitting)},
           {"trigger_words", library::list_of(record.triggers)},
           {"trigger", library::trigger_text(record)},
           {"labels", library::list_of(record.tags)},

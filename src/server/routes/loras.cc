@@ -38,6 +38,11 @@ constexpr ParameterRow kLoraQuery[] = {
      .default_value = "\"\"",
      .help = "as on a card, or abbreviated: sd1, sdxl, pony",
      .max_length = 256},
+    {.name = "subfamily",
+     .type = kString,
+     .default_value = "\"\"",
+     .help = "Pony, Illustrious, NoobAI …; none: those without one",
+     .max_length = 64},
     {.name = "tag", .type = kString, .default_value = "\"\"", .help = "an exact tag", .max_length = 256},
     {.name = "trigger",
      .type = kString,
@@ -178,6 +183,7 @@ library::Query lora_query_of(Services& services, const Json& query) {
   }
   asked.base_model = text("base_model");
   asked.base_as_shown = true;
+  asked.subfamily = text("subfamily");
   asked.tag = text("tag");
   asked.trigger = text("trigger");
   asked.folder = text("folder");
@@ -238,6 +244,7 @@ Reply lora_facets(Services& services, const Call& call) {
   return json_reply({{"total", facets.total},
                      {"types", counts_json(facets.types, "type")},
                      {"base_models", counts_json(facets.base_models, "base_model")},
+                     {"subfamilies", counts_json(facets.subfamilies, "subfamily")},
                      {"folders", counts_json(facets.folders, "folder")},
                      {"tags", counts_json(facets.tags, "tag")}});
 }

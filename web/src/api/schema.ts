@@ -586,6 +586,15 @@ export interface LoraCard {
   /** the checkpoint in use */
   fits: boolean;
   fits_reason: string;
+  /** Pony, Illustrious, NoobAI … */
+  subfamily: string | null;
+  /** user, site, metadata or name */
+  subfamily_origin: string | null;
+  subfamily_reason: string;
+  /** where the layers tell another family */
+  subfamily_conflict: string;
+  /** made for another subfamily than the checkpoint in use */
+  subfamily_hint: string;
   trigger_words: string[];
   trigger: string;
   /** tags of its makers and of the user */
@@ -654,6 +663,11 @@ export interface BaseModelCount {
   count: number;
 }
 
+export interface SubfamilyCount {
+  subfamily: string | null;
+  count: number;
+}
+
 export interface FolderCount {
   /** null: in no folder */
   folder: string | null;
@@ -664,6 +678,7 @@ export interface LoraFacets {
   total: number;
   types: TypeCount[];
   base_models: BaseModelCount[];
+  subfamilies: SubfamilyCount[];
   folders: FolderCount[];
   tags: TagCount[];
 }
@@ -1495,6 +1510,7 @@ export interface Routes {
       q?: string;
       type?: string;
       base_model?: string;
+      subfamily?: string;
       tag?: string;
       trigger?: string;
       rating?: number;
@@ -1697,6 +1713,7 @@ export interface Routes {
       q?: string;
       type?: string;
       base_model?: string;
+      subfamily?: string;
       tag?: string;
       trigger?: string;
       rating?: number;
