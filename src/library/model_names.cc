@@ -5,9 +5,11 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/file_identity.h"
 #include "base/files_below.h"
 #include "base/text/text.h"
 #include "formats/natural_order.h"
+#include "library/data_dir.h"
 #include "library/index/place_table.h"
 #include "library/index/state_dir.h"
 #include "library/near_names.h"
@@ -134,8 +136,9 @@ std::optional<fs::path> vae_of(const DataDir& data, const fs::path& checkpoint) 
 }
 
 KnownHash remembered_hashes() {
-  return [memo = weights::HashMemo(packed_folder() / "hashes.txt")](const fs::path& file) {
-    return memo.find(file);
+  return [known = weights::HashMemo(packed_folder() / "hashes.txt").all()](const fs::path& file) {
+    const auto found = known.find(identity_of(file).text());
+    return found == known.end() ? "" : found->second;
   };
 }
 

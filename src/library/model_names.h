@@ -56,7 +56,7 @@ std::filesystem::path resolve_vae(const DataDir& data, const std::string& name);
 // The VAE that belongs to a checkpoint: NAME.vae.safetensors (.pt, .ckpt) beside it or in the folders of VAEs.
 std::optional<std::filesystem::path> vae_of(const DataDir& data, const std::filesystem::path& checkpoint);
 
-// The hashes that earlier starts computed.
+// The hashes that earlier starts computed, as they are remembered now.
 KnownHash remembered_hashes();
 
 }  // namespace lowrank::library

@@ -4,8 +4,13 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <map>
+#include <stop_token>
 #include <string>
 #include <utility>
+
+#include "base/file_identity.h"
 
 namespace lowrank::weights {
 
@@ -14,6 +19,13 @@ class HashMemo {
   // `memo`: the text file, which need not exist; "": nothing is remembered.
   explicit HashMemo(std::filesystem::path memo = {}) : memo_(std::move(memo)) {}
 
+  // The file's hash, remembered or else computed, which reads it, and remembered from now on. "" when the file is not
+  // in the state `is` (any more): the hash names what was read then. Throws Error(kIo), and kCancelled within a megabyte
+  // of a stop.
+  std::string hash_of(const std::filesystem::path& file, const FileIdentity& is,
+                      const std::stop_token& stop = {}) const;
+  // All that is remembered, by FileIdentity::text(), for who asks about many files: the memo is read once.
+  std::map<std::string, std::string, std::less<>> all() const;
   // "" when it is not known.
   std::string find(const std::filesystem::path& file) const;
   // Does nothing for a small file, and where the memo cannot be written.

@@ -48,6 +48,37 @@ TEST_F(HashMemoTest, KnowsFilesUntilTheyChange) {
   EXPECT_EQ(memo.find(folder_ / "absent"), "");
 }
 
+// For who asks about many files, and for one: the same answers, from one reading.
+TEST_F(HashMemoTest, TellsAllThatItKnows) {
+  const HashMemo memo(folder_ / "hashes.txt");
+  const fs::path first = file("first"), second = file("second");
+  EXPECT_TRUE(memo.all().empty());
+  memo.keep(first, a_);
+  memo.keep(second, b_);
+  std::ofstream(folder_ / "hashes.txt", std::ios::app)
+      << "1 2 3 4 5 " << std::string(64, 'x') << "\n1 2 3 4 6 " << a_;
+  const auto all = memo.all();
+  EXPECT_EQ(all.size(), 2u) << "neither what is no hash nor a line that was cut off";
+  EXPECT_EQ(all.at(identity_of(first).text()), a_);
+  EXPECT_EQ(all.at(identity_of(second).text()), b_);
+}
+
+// FIPS 180-4: SHA-256 of "abc".
+TEST_F(HashMemoTest, ComputesWhatItDoesNotKnow) {
+  constexpr std::string_view kAbc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  const HashMemo memo(folder_ / "hashes.txt");
+  const fs::path small = folder_ / "small", large = file("large");
+  std::ofstream(small) << "abc";
+  EXPECT_EQ(memo.hash_of(small, identity_of(small)), kAbc);
+  EXPECT_FALSE(fs::exists(folder_ / "hashes.txt"));
+  memo.keep(large, a_);
+  EXPECT_EQ(memo.hash_of(large, identity_of(large)), a_) << "not read again";
+  const FileIdentity before = identity_of(small);
+  std::ofstream(small) << "changed";
+  EXPECT_EQ(memo.hash_of(small, before), "");
+  EXPECT_EQ(memo.hash_of(folder_ / "absent", identity_of(folder_ / "absent")), "");
+}
+
 TEST_F(HashMemoTest, KeepsNeitherSmallFilesNorHalfHashes) {
   const HashMemo memo(folder_ / "hashes.txt");
   memo.keep(file("small", 1000), a_);

@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/file_identity.h"
-#include "base/sha256.h"
+
 namespace lowrank::server {
 namespace fs = std::filesystem;
 
@@ -22,12 +21,12 @@ std::optional<std::string> HashCache::sha256(const fs::path& path) {
   if (!file.exists()) return std::nullopt;
   const std::lock_guard lock(mutex_);
   const auto found = known_.find(path.string());
-  if (found != known_.end() && found->second.file == file.text()) {
+  if (found != known_.end() && found->second.file == file) {
     if (found->second.hash.empty()) return std::nullopt;  // it could not be read
     return found->second.hash;
   }
   if (const std::string hash = memo_.find(path); !hash.empty()) {
-    known_[path.string()] = {.file = file.text(), .hash = hash};
+    known_[path.string()] = {.file = file, .hash = hash};
     return hash;
   }
   if (std::ranges::find(wanted_, path) == wanted_.end()) {
@@ -42,11 +41,9 @@ void HashCache::work(const std::stop_token& stop) {
   while (changed_.wait(lock, stop, [&] { return !wanted_.empty(); })) {
     const fs::path path = wanted_.front();
     lock.unlock();
-    Known known{.file = identity_of(path).text(), .hash = ""};
+    Known known{.file = identity_of(path), .hash = ""};
     try {
-      known.hash = sha256_file_hex(path, stop);
-      if (identity_of(path).text() != known.file) known.hash.clear();  // it was written to meanwhile
-      if (!known.hash.empty()) memo_.keep(path, known.hash);
+      known.hash = memo_.hash_of(path, known.file, stop);
     } catch (const Error& error) {
       if (error.code() == kCancelled) return;
     }

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "base/file_identity.h"
 #include "weights/hash_memo.h"
 
 namespace lowrank::server {
@@ -25,7 +26,7 @@ class HashCache {
 
  private:
   struct Known {
-    std::string file;  // FileIdentity::text()
+    FileIdentity file;
     std::string hash;
   };
   void work(const std::stop_token& stop);
