@@ -99,7 +99,8 @@ lowrank_room(prompt   LIGHT                                   LINKS nlohmann_jso
 lowrank_room(image    LIGHT                                   LINKS nlohmann_json::nlohmann_json PNG::PNG JPEG::JPEG PkgConfig::WEBP
   TIFF::TIFF GIF::GIF ZLIB::ZLIB)
 lowrank_room(request  LIGHT  USES prompt image)
-lowrank_room(library  LIGHT  USES weights formats image prompt request LINKS nlohmann_json::nlohmann_json SQLite::SQLite3
+lowrank_room(sqlite   LIGHT                                   LINKS SQLite::SQLite3)
+lowrank_room(library  LIGHT  USES weights formats image prompt request sqlite LINKS nlohmann_json::nlohmann_json
   ZLIB::ZLIB)
 lowrank_room(kernels  LIGHT                                   LINKS PkgConfig::HIGHWAY)
 # ── the engine line: libtorch only below ────────────────────────────────────────────────────────────────
@@ -111,8 +112,8 @@ lowrank_room(pipeline ENGINE USES request prompt image formats weights kernels t
 lowrank_room(edit     ENGINE USES weights formats tensor model adapter)
 lowrank_room(training ENGINE USES weights formats request prompt image kernels tensor model adapter sampling pipeline
              LINKS nlohmann_json::nlohmann_json)
-lowrank_room(server   ENGINE USES request prompt image formats weights library adapter sampling pipeline training
-             LINKS nlohmann_json::nlohmann_json PkgConfig::HTTPLIB SQLite::SQLite3 OpenSSL::SSL ZLIB::ZLIB)
+lowrank_room(server   ENGINE USES request prompt image formats weights sqlite library adapter sampling pipeline training
+             LINKS nlohmann_json::nlohmann_json PkgConfig::HTTPLIB OpenSSL::SSL ZLIB::ZLIB)
 # Plain loops of the kernels room are left to GCC's vectoriser: -O3, and sqrt need not set errno.
 if(TARGET lowrank_kernels)
   target_compile_options(lowrank_kernels PRIVATE -O3 -fno-math-errno)

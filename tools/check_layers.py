@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Checks that the house keeps its walls: every #include stays within what cmake/rooms.cmake allows, rooms form no
-cycle, nothing light names libtorch, the public headers use only the standard library, and every light header compiles
+cycle, nor do the files of a room or its folders among themselves, nothing light names libtorch, the public headers use only the standard library, and every light header compiles
 alone. Prints each breach as FILE:LINE: REASON; exit status 1 when there is one.
 
   check_layers.py SOURCE_FOLDER [--compiler C++] [--no-compile]
@@ -14,6 +14,9 @@ import tempfile
 
 # Includes that leave the list of a room, each with its reason.
 EXCEPTIONS = {}
+
+# Includes within a room that may close a circle: (FROM, TO) as find_circles() names them, each with its reason.
+CIRCLES_ALLOWED = {}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 LIBTORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")
@@ -41,28 +44,71 @@ def includes(path):
             yield number, match.group(1) == "<", match.group(2)
 
 
-def find_cycle(rooms):
+def find_cycle(uses):
+    """`uses`: NAME -> names it uses. A list of names that begins and ends with the same; None: there is no cycle."""
     done, path = set(), []
 
-    def visit(room):
-        if room in path:
-            return path[path.index(room):] + [room]
-        if room in done or room not in rooms:
+    def visit(name):
+        if name in path:
+            return path[path.index(name):] + [name]
+        if name in done or name not in uses:
             return None
-        path.append(room)
-        for used in sorted(rooms[room][1]):
+        path.append(name)
+        for used in sorted(uses[name]):
             cycle = visit(used)
             if cycle:
                 return cycle
         path.pop()
-        done.add(room)
+        done.add(name)
         return None
 
-    for room in rooms:
-        cycle = visit(room)
+    for name in sorted(uses):
+        cycle = visit(name)
         if cycle:
             return cycle
     return None
+
+
+def file_of(relative, owners):
+    """x.h and x.cc are one file, "x", and so is an .inc that only x includes; another .inc stands for itself."""
+    if relative.suffix != ".inc":
+        return relative.with_suffix("").as_posix()
+    owner = owners.get(relative.as_posix(), set())
+    return next(iter(owner)) if len(owner) == 1 else relative.as_posix()
+
+
+def find_circles(source):
+    """Circles of includes between the files of one room, and between the folders of one room, as lists of names. A file
+    that lies in the room itself belongs to no folder. A .cc without a header of its name stands above what it
+    implements: nothing includes it."""
+    root = source / "src"
+    paths = sorted(p for p in root.rglob("*") if p.suffix in (".h", ".cc", ".inc"))
+    inside = {}  # path in src/ -> paths in the same room that it includes
+    owners = {}
+    for path in paths:
+        relative = path.relative_to(root)
+        targets = [pathlib.PurePosixPath(target) for _, angled, target in includes(path) if not angled]
+        inside[relative] = [t for t in targets if t.parts[0] == relative.parts[0] and (root / t).is_file()]
+        for target in inside[relative]:
+            if target.suffix == ".inc":
+                owners.setdefault(target.as_posix(), set()).add(relative.with_suffix("").as_posix())
+    files, folders = {}, {}
+    for relative, targets in inside.items():
+        for target in targets:
+            user, used = file_of(relative, owners), file_of(target, owners)
+            if user != used and (user, used) not in CIRCLES_ALLOWED:
+                files.setdefault(user, set()).add(used)
+            if len(relative.parts) < 3 or len(target.parts) < 3:
+                continue
+            user, used = "/".join(relative.parts[:2]), "/".join(target.parts[:2])
+            if user != used and (user, used) not in CIRCLES_ALLOWED:
+                folders.setdefault(user, set()).add(used)
+    for graph in (files, folders):
+        cycle = find_cycle(graph)
+        while cycle:  # without its last include it is one no longer: the next one is found
+            yield cycle
+            graph[cycle[-2]].discard(cycle[-1])
+            cycle = find_cycle(graph)
 
 
 def is_light(relative, rooms):
@@ -143,9 +189,11 @@ def main():
                 breaches.append(f"cmake/rooms.cmake: '{room}' uses '{used}', which is no room")
             elif side == "LIGHT" and rooms[used][0] == "ENGINE":
                 breaches.append(f"cmake/rooms.cmake: '{room}' is light but uses '{used}'")
-    cycle = find_cycle(rooms)
+    cycle = find_cycle({room: uses for room, (_, uses) in rooms.items()})
     if cycle:
         breaches.append("cmake/rooms.cmake: the rooms form a cycle: " + " -> ".join(cycle))
+    breaches.extend("src: files or folders of a room include each other: " + " -> ".join(circle)
+                    for circle in find_circles(source))
     files = sorted(p for p in (source / "src").rglob("*") if p.suffix in (".h", ".cc") and len(p.relative_to(source / "src").parts) > 1)
     for path in files:
         breaches.extend(check_source(path, source, rooms))

@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "adapter/fit.h"
 #include "adapter/kinds/kinds.h"
 #include "base/error.h"
 #include "formats/lora/lora_family.h"

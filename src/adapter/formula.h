@@ -16,7 +16,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "formats/lora/kind_shapes.h"
@@ -84,19 +83,8 @@ struct Formula {
   std::vector<std::string> notes = {};  // odd but usable: "alpha is 0, so it has no effect"
 };
 
-struct Misfit {
-  std::string reason;  // "lora_down.weight is [4, 768], but the layer [320, 1024] needs [4, 1024]"
-};
-using Fit = std::variant<Formula, Misfit>;
-
 // The shapes of a module, as formats/kind_shapes compares them with a layer.
 formats::ModuleShapes shapes_of(const Module& module);
 formats::LayerSizes sizes_of(const LayerShape& layer);
-
-// Matches a module with a layer: formats/kind_shapes says whether, the kind's formula how. Rules common to all kinds: a weight [o, i] and one [o, i, 1, 1] are
-// interchangeable; scale = `.scale`, else alpha / rank, else 1; `.scalar` multiplies; a dense `.bias` is
-// added to the unscaled ΔW; a 4-channel change of a 9-channel (inpainting) input convolution leaves the
-// further channels alone; `dora_scale` and `lora_magnitude_vector` turn the sum into DoRA.
-Fit fit(const Module& module, const LayerShape& layer);
 
 }  // namespace lowrank::adapter

@@ -12,7 +12,7 @@
 #include "library/import/importer.h"
 #include "prompt/limits.h"
 #include "request/field_table.h"
-#include "request/serve_options.h"
+#include "request/serve_table.h"
 #include "request/training/base_table.h"
 #include "request/training/lora_table.h"
 

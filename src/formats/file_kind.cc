@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text/shortened.h"
 #include "formats/checkpoint/single_file.h"
 
 namespace lowrank::formats {
@@ -89,8 +90,7 @@ std::string_view first_kind(const weights::TensorFile& file, const Rows& rows) {
 }
 
 std::string shown_key(const weights::TensorFile& file) {
-  const std::string& key = file.tensors().front().name;
-  return key.size() <= 100 ? key : key.substr(0, 100) + "...";
+  return shortened(file.tensors().front().name, 100);
 }
 
 }  // namespace

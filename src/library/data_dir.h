@@ -18,6 +18,8 @@
 
 namespace lowrank::library {
 
+struct PlaceRow;  // index/place_table.h
+
 struct DataDir {
   std::filesystem::path root;
   std::filesystem::path starter;  // folder of the starter model; empty when it was not installed
@@ -41,6 +43,16 @@ struct DataDir {
   std::filesystem::path starter_checkpoint() const;
   std::filesystem::path starter_loras() const;
 };
+
+// Empty for the starter's places when there is no starter, and where it is the folder of another place.
+std::filesystem::path folder_of(const PlaceRow& place, const DataDir& data);
+
+// Where new files of a kind go: the main place if its folder is there, else the first other one that is, else
+// the main place. Throws Error(kBadInput) when there is no such kind.
+std::filesystem::path main_folder(std::string_view kind, const DataDir& data);
+
+// The kind's folders that are there, the main place's first.
+std::vector<std::filesystem::path> folders_of_kind(std::string_view kind, const DataDir& data);
 
 // `asked` (--data-dir) if it is not empty, else $LOWRANK_DATA_DIR, else the current folder if it holds
 // models/, else the source tree that the program was built in, else ~/lowrank (which need not exist; without a

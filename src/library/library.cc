@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text/ascii.h"
+#include "library/data_dir.h"
 #include "library/index/open_index.h"
 #include "library/index/read_record.h"
 #include "library/index/state_dir.h"
@@ -93,7 +94,7 @@ std::int64_t Library::version() const {
 }
 
 std::vector<Record> Library::select(std::string_view where,
-                                    const std::function<void(Statement&)>& bind) const {
+                                    const std::function<void(sqlite::Statement&)>& bind) const {
   auto statement =
       database_.prepare(fmt::format("SELECT {} FROM file WHERE {}", record_column_list(), where));
   if (bind) bind(statement);

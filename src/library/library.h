@@ -135,13 +135,14 @@ class Library {
 
  private:
   Fit unjudged_fit_of(const std::filesystem::path& checkpoint) const;
-  Library(DataDir data, Database database) : data_(std::move(data)), database_(std::move(database)) {}
+  Library(DataDir data, sqlite::Database database) : data_(std::move(data)), database_(std::move(database)) {}
   // In the order of scanning: places as in their table, then natural order.
   static bool scanned_before(const Record& a, const Record& b);
-  std::vector<Record> select(std::string_view where, const std::function<void(Statement&)>& bind = {}) const;
+  std::vector<Record> select(std::string_view where,
+                             const std::function<void(sqlite::Statement&)>& bind = {}) const;
 
   DataDir data_;
-  Database database_;
+  sqlite::Database database_;
   ScanReport last_scan_;
 };
 

@@ -24,7 +24,7 @@ formats::TextWidths text_widths_of(const Record& record) {
   return widths;
 }
 
-std::vector<Unjudged> unjudged(const Database& database, std::int64_t model) {
+std::vector<Unjudged> unjudged(const sqlite::Database& database, std::int64_t model) {
   auto statement = database.prepare(
       fmt::format("SELECT layout, min(id) FROM file WHERE {} AND problem = '' AND layout <> 0 AND layout NOT "
                   "IN (SELECT layout FROM fit WHERE model = ?) GROUP BY layout",
@@ -57,7 +57,7 @@ Fit Library::fit_of(const fs::path& checkpoint) const {
   const auto rest = unjudged(database_, fit.model);
   if (rest.empty()) return fit;
   const auto layers = formats::layers_of(formats::open_checkpoint(checkpoint));
-  Transaction transaction(database_);
+  sqlite::Transaction transaction(database_);
   database_.execute("DELETE FROM fit WHERE layout NOT IN (SELECT layout FROM file)");
   auto keep = database_.prepare("INSERT OR REPLACE INTO fit (layout, model, applies) VALUES (?, ?, ?)");
   for (const Unjudged& one : rest) {

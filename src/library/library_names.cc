@@ -11,6 +11,7 @@
 #include "library/lora_folder.h"
 #include "library/misplaced_models.h"
 #include "library/near_names.h"
+#include "prompt/generators/civitai_resources.h"
 #include "prompt/generators/generators.h"
 #include "prompt/grammar/extra_networks.h"
 
@@ -46,9 +47,9 @@ std::string Library::prompt_name(const Record& record) const {
 }
 
 std::optional<Record> Library::find_relative(std::string_view relative) const {
-  auto found =
-      select(fmt::format("gone IS NULL AND {} AND name = ?", places_of_kind("lora")),
-             [&](Statement& statement) { statement.bind(1, fs::path(relative).filename().string()); });
+  auto found = select(
+      fmt::format("gone IS NULL AND {} AND name = ?", places_of_kind("lora")),
+      [&](sqlite::Statement& statement) { statement.bind(1, fs::path(relative).filename().string()); });
   std::erase_if(found, [&](const Record& record) { return relative_name(record) != relative; });
   if (found.empty()) return std::nullopt;
   std::ranges::sort(found, scanned_before);
@@ -67,7 +68,7 @@ std::set<std::string, std::less<>> Library::claimed_names() const {
 
 std::optional<FoundLora> Library::find_lora(std::string_view name) const {
   if (name.empty()) return std::nullopt;
-  const auto bind_name = [&](Statement& statement) { statement.bind(1, name).bind(2, name); };
+  const auto bind_name = [&](sqlite::Statement& statement) { statement.bind(1, name).bind(2, name); };
   // Only files that bear the name in some spelling can decide what it means; A1111's rule is applied to them.
   auto candidates =
       select(fmt::format("gone IS NULL AND {} AND (name = ? COLLATE NOCASE OR alias = ? COLLATE NOCASE)",
@@ -76,10 +77,11 @@ std::optional<FoundLora> Library::find_lora(std::string_view name) const {
   const std::string stem(fs::path(name).stem().string());
   if (name.find('/') != std::string_view::npos || stem != name) {
     auto by_path = select(fmt::format("gone IS NULL AND {} AND name = ?", places_of_kind("lora")),
-                          [&](Statement& statement) { statement.bind(1, stem); });
+                          [&](sqlite::Statement& statement) { statement.bind(1, stem); });
     candidates.insert(candidates.end(), by_path.begin(), by_path.end());
-    by_path = select(fmt::format("gone IS NULL AND {} AND name = ?", places_of_kind("lora")),
-                     [&](Statement& statement) { statement.bind(1, fs::path(name).filename().string()); });
+    by_path =
+        select(fmt::format("gone IS NULL AND {} AND name = ?", places_of_kind("lora")),
+               [&](sqlite::Statement& statement) { statement.bind(1, fs::path(name).filename().string()); });
     for (Record& record : by_path)
       if (std::ranges::find(candidates, record.id, &Record::id) == candidates.end())
         candidates.push_back(std::move(record));
@@ -105,7 +107,7 @@ std::optional<FoundLora> Library::find_lora(std::string_view name) const {
   auto former =
       select(fmt::format("gone IS NULL AND {} AND id IN (SELECT file FROM former_name WHERE name = ?)",
                          places_of_kind("lora")),
-             [&](Statement& statement) { statement.bind(1, name); });
+             [&](sqlite::Statement& statement) { statement.bind(1, name); });
   if (!former.empty()) return FoundLora{former.front(), "former name"};
   if (auto record = find_hash(name)) return FoundLora{std::move(*record), "hash"};
   if (const auto version = prompt::civitai_version_of(name))
@@ -130,7 +132,7 @@ std::optional<Record> Library::find_hash(std::string_view hash, std::string_view
   for (const Try& tried : tries) {
     const std::string high = tried.wanted + 'g';  // behind all hashes that begin with it
     auto found = select(fmt::format("gone IS NULL AND {0} >= ? AND {0} < ?", tried.column),
-                        [&](Statement& statement) { statement.bind(1, tried.wanted).bind(2, high); });
+                        [&](sqlite::Statement& statement) { statement.bind(1, tried.wanted).bind(2, high); });
     std::erase_if(found, [&](const Record& record) { return place_named(record.place).kind != kind; });
     std::ranges::sort(found, scanned_before);
     if (!found.empty()) return found.back();
@@ -141,21 +143,23 @@ std::optional<Record> Library::find_hash(std::string_view hash, std::string_view
 std::optional<Record> Library::find_civitai_version(std::int64_t version) const {
   if (version == 0) return std::nullopt;
   auto found = select("gone IS NULL AND civitai_version = ?",
-                      [&](Statement& statement) { statement.bind(1, version); });
+                      [&](sqlite::Statement& statement) { statement.bind(1, version); });
   if (found.empty()) return std::nullopt;
   return std::move(found.back());
 }
 
 std::optional<Record> Library::find_id(std::int64_t id) const {
-  auto found = select("gone IS NULL AND id = ?", [&](Statement& statement) { statement.bind(1, id); });
+  auto found =
+      select("gone IS NULL AND id = ?", [&](sqlite::Statement& statement) { statement.bind(1, id); });
   if (found.empty()) return std::nullopt;
   return std::move(found.front());
 }
 
 std::optional<Record> Library::find_path(const fs::path& path) const {
   std::error_code failure;
-  for (Record& record : select("gone IS NULL AND name = ?",
-                               [&](Statement& statement) { statement.bind(1, path.stem().string()); }))
+  for (Record& record : select("gone IS NULL AND name = ?", [&](sqlite::Statement& statement) {
+         statement.bind(1, path.stem().string());
+       }))
     if (fs::equivalent(path_of(record), path, failure)) return std::move(record);
   return std::nullopt;
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text/ascii.h"
 #include "formats/natural_order.h"
+#include "library/data_dir.h"
 #include "library/index/walk.h"
 #include "library/near_names.h"
 #include "weights/safetensors_header.h"

@@ -10,6 +10,7 @@
 #include "base/files_below.h"
 #include "base/text/ascii.h"
 #include "formats/checkpoint/checkpoint.h"
+#include "library/data_dir.h"
 #include "library/index/place_table.h"
 #include "library/index/walk.h"
 

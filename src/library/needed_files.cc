@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "prompt/generators/civitai_resources.h"
 #include "prompt/generators/generators.h"
 #include "prompt/grammar/extra_networks.h"
 

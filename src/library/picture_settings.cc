@@ -10,6 +10,7 @@
 #include "base/text/text_file.h"
 #include "image/hidden_text.h"
 #include "image/picture_texts.h"
+#include "prompt/generators/civitai_resources.h"
 #include "prompt/infotext.h"
 
 namespace lowrank::library {

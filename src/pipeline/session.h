@@ -6,11 +6,11 @@
 #include <stop_token>
 #include <string>
 
-#include "pipeline/generate/result.h"
 #include "pipeline/pictures/upscalers.h"
 #include "pipeline/resident/packed_cache.h"
 #include "pipeline/resident/residents.h"
 #include "pipeline/resident/resources.h"
+#include "pipeline/result.h"
 #include "prompt/limits.h"
 #include "prompt/tokens/tokenizer.h"
 #include "request/generation_request.h"

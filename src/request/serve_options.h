@@ -1,14 +1,10 @@
-// What `lowrank serve` can be told of itself, one row an option (option.h): flag, range and help stand in the row, the
-// default in the struct. The command line and its help, and the server's own limits, are derived from them. What other
-// commands take too (folder, threads, limits of a prompt) stands in the command table.
+// What `lowrank serve` can be told of itself, with the defaults. Flags, ranges and help: serve_table.h. What other commands
+// take too (folder, threads, limits of a prompt) stands in the command table.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <span>
 #include <string>
-
-#include "request/option.h"
 
 namespace lowrank::request {
 
@@ -38,9 +34,5 @@ struct ServeOptions {
   std::size_t body_bytes() const { return static_cast<std::size_t>(max_body_mb) << 20; }
   std::int64_t keep_results_bytes() const { return keep_results_mb << 20; }
 };
-
-using ServeOption = OptionOf<ServeOptions>;
-
-std::span<const ServeOption> serve_options();
 
 }  // namespace lowrank::request

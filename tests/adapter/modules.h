@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "adapter/fit.h"
 #include "adapter/formula.h"
 
 namespace lowrank::adapter::testing {

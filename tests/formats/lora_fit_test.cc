@@ -11,6 +11,7 @@
 #include "formats/checkpoint/open_clip_names.h"
 #include "formats/checkpoint/single_file.h"
 #include "formats/crafted_models.h"
+#include "formats/lora/lora_family.h"
 #include "formats/lora/lora_summary.h"
 
 namespace lowrank::formats {

@@ -657,7 +657,7 @@ TEST_F(LibraryTest, ADamagedIndexIsMadeAnew) {
 
 TEST_F(LibraryTest, AnIndexOfTheFutureIsLeftAlone) {
   open();
-  { Database(root_ / "index.sqlite", Access::kWrite).execute("PRAGMA user_version = 999"); }
+  { sqlite::Database(root_ / "index.sqlite").execute("PRAGMA user_version = 999"); }
   EXPECT_THROW(open(), Error);
 }
 

@@ -1,5 +1,5 @@
 // From chunks to vectors: emphasis, clip skip, editing variants, textual inversion.
-#include "pipeline/generate/conditioning.h"
+#include "pipeline/resident/conditioning.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "request/field_table.h"
-#include "request/serve_options.h"
+#include "request/serve_table.h"
 #include "request/training/base_table.h"
 #include "request/training/lora_presets.h"
 #include "request/training/lora_table.h"

@@ -6,6 +6,7 @@
 #include "server/http/access.h"
 #include "server/http/base64.h"
 #include "server/http/gzip.h"
+#include "server/http/json_body.h"
 #include "server/http/refusal.h"
 #include "server/http/url.h"
 #include "server/page/embedded_files.h"

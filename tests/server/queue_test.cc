@@ -4,15 +4,19 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "server/http/refusal.h"
 #include "server/queue/job_queue.h"
+#include "server/requests/job_failure.h"
+#include "sqlite/database.h"
 
 namespace lowrank::server {
 namespace {
 
 namespace fs = std::filesystem;
+using Admission = JobQueue::Admission;
 
 class JobQueueTest : public testing::Test {
  protected:
@@ -28,7 +32,7 @@ class JobQueueTest : public testing::Test {
     return std::make_unique<JobQueue>(folder_ / "queue.sqlite", options, events_);
   }
   static JobRequest job_request(std::string request = "{}", bool is_attached = false, std::string key = "") {
-    return {.kind = "txt2img",
+    return {.kind = JobKind::kTextToImage,
             .body = std::move(request),
             .task_id = "",
             .is_attached = is_attached,
@@ -48,8 +52,11 @@ class JobQueueTest : public testing::Test {
 TEST_F(JobQueueTest, ImportsHaveALaneOfTheirOwn) {
   auto queue = open({.max_waiting = 2});
   const auto import_order = [] {
-    return JobRequest{
-        .kind = "import", .body = "{}", .task_id = "import", .is_attached = false, .idempotency_key = ""};
+    return JobRequest{.kind = JobKind::kImport,
+                      .body = "{}",
+                      .task_id = "import",
+                      .is_attached = false,
+                      .idempotency_key = ""};
   };
   const auto fetch = queue->submit(import_order()).id, fetch_too = queue->submit(import_order()).id;
   const auto draw = queue->submit(job_request()).id;
@@ -57,7 +64,7 @@ TEST_F(JobQueueTest, ImportsHaveALaneOfTheirOwn) {
   EXPECT_EQ(queue->view(fetch_too)->position, 2);
   EXPECT_EQ(queue->waiting(), 1);  // what A1111's clients count
   EXPECT_EQ(queue->pending().size(), 1u);
-  EXPECT_THROW(queue->submit(import_order()), Refusal);
+  EXPECT_EQ(queue->submit(import_order()).admission, Admission::kFull);
   const auto fetching = queue->take(Lane::kImports)->job, fetching_too = queue->take(Lane::kImports)->job;
   const auto drawing = queue->take()->job;
   EXPECT_EQ(fetching->id, fetch);
@@ -70,13 +77,118 @@ TEST_F(JobQueueTest, ImportsHaveALaneOfTheirOwn) {
   EXPECT_EQ(queue->cancel(fetch_too), Cancelled::kSoon);
   EXPECT_TRUE(fetching_too->control->stop.stop_requested());
   EXPECT_FALSE(fetching->control->stop.stop_requested());
-  queue->end(fetch_too, Outcome::of(JobState::kCancelled, 409, "cancelled"));
+  queue->end(fetch_too, Outcome::of(JobState::kCancelled, Cause::kCancelled, "cancelled"));
   queue->end(draw, done());
   EXPECT_EQ(queue->view(fetch)->state, JobState::kRunning);
   // A start after the process died: the import waits in its lane again.
   queue = open();
   EXPECT_EQ(queue->unfinished(), 0);
   EXPECT_EQ(queue->take(Lane::kImports)->job->id, fetch);
+}
+
+// The jobs of a database that a release wrote which kept an end by its HTTP status (0.1.0): what it told clients then is
+// told now.
+TEST_F(JobQueueTest, EndsThatAnEarlierReleaseStoredAreToldAsThen) {
+  fs::create_directories(folder_);
+  struct Row {
+    const char *id, *state;
+    int status;
+  };
+  constexpr Row kRows[] = {{"a", "completed", 200}, {"b", "failed", 422},    {"c", "failed", 400},
+                           {"d", "failed", 404},    {"e", "failed", 409},    {"f", "failed", 500},
+                           {"g", "cancelled", 409}, {"h", "cancelled", 503}, {"i", "cancelled", 500}};
+  {
+    const sqlite::Database old(folder_ / "queue.sqlite");
+    old.execute(
+        "CREATE TABLE jobs (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT "
+        "NOT "
+        "NULL, request TEXT NOT NULL, digest TEXT NOT NULL, task_id TEXT NOT NULL, attached INTEGER NOT "
+        "NULL, "
+        "key TEXT UNIQUE, state TEXT NOT NULL, created REAL NOT NULL, started REAL NOT NULL DEFAULT 0, "
+        "finished "
+        "REAL NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, ends INTEGER NOT NULL DEFAULT 0, "
+        "status "
+        "INTEGER NOT NULL DEFAULT 0, detail TEXT NOT NULL DEFAULT 'null', answer TEXT, bytes INTEGER NOT "
+        "NULL "
+        "DEFAULT 0)");
+    for (const Row& row : kRows)
+      old.prepare(
+             "INSERT INTO jobs (id, kind, request, digest, task_id, attached, state, created, finished, "
+             "status, "
+             "detail) VALUES (?, 'txt2img', '{}', '', 'task', 0, ?, 1, 4e9, ?, '\"why\"')")
+          .bind(1, row.id)
+          .bind(2, row.state)
+          .bind(3, row.status)
+          .run();
+    old.execute(
+        "INSERT INTO jobs (id, kind, request, digest, task_id, attached, state, created) VALUES ('waits', "
+        "'train', '{}', '', '', 0, 'queued', 1), ('late', 'extras', '{}', '', '', 0, 'running', 1), "
+        "('newer', "
+        "'dream', '{}', '', '', 0, 'queued', 1)");
+    // The journal of ends that found no room: slots of 512 bytes, 16 of them.
+    std::string journal = "late failed 500 \"the result could not be saved\"";
+    journal.resize(512 * 16, '\0');
+    std::ofstream(folder_ / "queue.sqlite-ends", std::ios::binary) << journal;
+  }
+  for (int start = 0; start < 2; ++start) {
+    auto queue = open();
+    for (const Row& row : kRows) {
+      const auto view = queue->view(row.id);
+      ASSERT_TRUE(view) << row.id;
+      EXPECT_EQ(job_state_name(view->state), row.state) << row.id;
+      EXPECT_EQ(http_status(view->cause), row.status) << row.id;
+      EXPECT_EQ(view->detail, "why") << row.id;
+    }
+    EXPECT_EQ(queue->view("late")->state, JobState::kFailed);
+    EXPECT_EQ(http_status(queue->view("late")->cause), 500);
+    EXPECT_EQ(queue->view("newer")->state, JobState::kFailed);
+    EXPECT_EQ(queue->view("newer")->kind, "dream");
+    EXPECT_EQ(queue->view("newer")->detail, "unknown kind of job 'dream'.");
+    EXPECT_EQ(queue->unfinished(), 1);
+    if (start == 1) {
+      EXPECT_EQ(queue->take()->job->request.kind, JobKind::kTrain);
+    }
+  }
+}
+
+// What a client is told of an end is the same before and after a restart, and comes from the status of what was thrown.
+TEST_F(JobQueueTest, TheStatusOfARefusalOutlivesARestart) {
+  for (const int status : {400, 404, 409, 422, 500, 503}) {
+    auto queue = open();
+    const auto id = queue->submit(job_request()).id;
+    queue->take();
+    queue->end(id, failure(std::make_exception_ptr(Refusal(status, "why"))));
+    EXPECT_EQ(http_status(queue->view(id)->cause), status);
+    queue = open();
+    EXPECT_EQ(http_status(queue->view(id)->cause), status);
+  }
+}
+
+TEST(JobKind, EachHasARowAndAName) {
+  for (const JobKindRow& row : job_kind_table()) {
+    EXPECT_EQ(job_kind_name(row.kind), row.name);
+    EXPECT_EQ(job_kind_named(row.name), row.kind);
+  }
+  EXPECT_EQ(lane_of(JobKind::kImport), Lane::kImports);
+  EXPECT_EQ(job_kind_named("dream"), std::nullopt);
+  EXPECT_EQ(job_kind_choices(),
+            "txt2img, img2img, extras, train or import");  // what the API has always answered
+}
+
+TEST_F(JobQueueTest, IsReadableByItsOwnerAloneAndSaysWhenItIsDamaged) {
+  open();
+  const auto rights = [&](const char* name) { return fs::status(folder_ / name).permissions(); };
+  EXPECT_EQ(rights("queue.sqlite"), fs::perms::owner_read | fs::perms::owner_write);
+  fs::remove(folder_ / "queue.sqlite-wal");
+  std::ofstream(folder_ / "queue.sqlite", std::ios::binary) << std::string(8192, 'x');
+  try {
+    open();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), kIo);
+    EXPECT_THAT(error.what(),
+                testing::AllOf(testing::HasSubstr("queue.sqlite"), testing::HasSubstr("damaged")));
+  }
 }
 
 TEST_F(JobQueueTest, JobsComeInOrderAndKeepTheirResults) {
@@ -136,9 +248,9 @@ TEST_F(JobQueueTest, StoppingPutsTheRunningJobBackWithoutCountingIt) {
   const auto work = queue->take();
   queue->stop();
   EXPECT_TRUE(work->job->control->stop.stop_requested());
-  queue->end(id, Outcome::of(JobState::kCancelled, 503, "cancelled"));
+  queue->end(id, Outcome::of(JobState::kCancelled, Cause::kStopped, "cancelled"));
   EXPECT_FALSE(queue->take());
-  EXPECT_THROW(queue->submit(job_request()), Refusal);
+  EXPECT_EQ(queue->submit(job_request()).admission, Admission::kStopping);
   queue = open();
   EXPECT_EQ(queue->view(id)->state, JobState::kQueued);
   EXPECT_EQ(queue->view(id)->attempts, 0);
@@ -147,26 +259,23 @@ TEST_F(JobQueueTest, StoppingPutsTheRunningJobBackWithoutCountingIt) {
 TEST_F(JobQueueTest, AKeyMeansOneJobAlsoAfterARestart) {
   auto queue = open();
   const auto first = queue->submit(job_request("{}", false, "k"));
-  EXPECT_TRUE(first.is_new);
+  EXPECT_EQ(first.admission, Admission::kNew);
   queue = open();
   const auto again = queue->submit(job_request("{}", false, "k"));
-  EXPECT_FALSE(again.is_new);
+  EXPECT_EQ(again.admission, Admission::kKnown);
   EXPECT_EQ(again.id, first.id);
-  EXPECT_THROW(queue->submit(job_request("{\"x\":1}", false, "k")), Refusal);
+  EXPECT_EQ(queue->submit(job_request("{\"x\":1}", false, "k")).admission, Admission::kKeyTaken);
   EXPECT_EQ(queue->waiting(), 1);
 }
 
 TEST_F(JobQueueTest, IsBoundedInNumberAndBytes) {
   auto queue = open({.max_waiting = 2, .max_waiting_bytes = 1000});
   queue->submit(job_request(std::string(600, ' ')));
-  EXPECT_THROW(queue->submit(job_request(std::string(600, ' '))), Refusal);
+  EXPECT_EQ(queue->submit(job_request(std::string(600, ' '))).admission, Admission::kFull);
   queue->submit(job_request());
-  try {
-    queue->submit(job_request());
-    FAIL();
-  } catch (const Refusal& refusal) {
-    EXPECT_EQ(refusal.status(), 503);
-  }
+  const auto refused = queue->submit(job_request());
+  EXPECT_EQ(refused.admission, Admission::kFull);
+  EXPECT_EQ(refused.waiting, 2);
 }
 
 TEST_F(JobQueueTest, TheNewestResultsStay) {
@@ -227,7 +336,7 @@ TEST_F(JobQueueTest, AnEndThatFindsNoRoomIsAnEndAndStaysOneAfterARestart) {
     queue->end(kept, done(100'000));
     queue->end(attached, done(100'000));
     EXPECT_EQ(queue->view(kept)->state, JobState::kFailed);
-    EXPECT_EQ(queue->view(kept)->status, 500);
+    EXPECT_EQ(queue->view(kept)->cause, Cause::kInternal);
     EXPECT_THAT(queue->view(kept)->detail.dump(), testing::HasSubstr("could not be saved"));
     EXPECT_TRUE(queue->list(JobState::kRunning, 10, "").empty());
     EXPECT_EQ(queue->list(JobState::kFailed, 10, "").size(), 1u);
@@ -292,7 +401,7 @@ TEST_F(JobQueueTest, WhatWasDrawnOfACancelledJobIsKept) {
   queue->cancel(other);
   queue->cancel(other);
   EXPECT_TRUE(other_control->stop.stop_requested());
-  queue->end(other, Outcome::of(JobState::kCancelled, 409, ""));
+  queue->end(other, Outcome::of(JobState::kCancelled, Cause::kCancelled, ""));
   const auto attached = queue->submit(job_request("{}", true)).id;
   const auto attached_control = queue->take()->job->control;
   attached_control->has_drawn = true;

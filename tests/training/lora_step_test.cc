@@ -14,6 +14,7 @@
 #include "training/objective/diffusion_loss.h"
 #include "training/objective/lora_loss.h"
 #include "training/optim/optimiser.h"
+#include "training/optim/optimiser_table.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::training {

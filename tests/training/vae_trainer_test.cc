@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "training/data/picture_file.h"
 #include "training/picture_folder.h"
 #include "training/run_parts.h"
 

@@ -1,6 +1,6 @@
 // The mathematics of each kind of adapter, one file a kind. Every function gives the unscaled formula (scale 1,
 // rank set) for a module whose shapes formats/kind_shapes has compared with the layer. What is common to the
-// kinds (scale, dense bias, a start that was taken away, DoRA) is added by adapter/formula.cc, which holds the
+// kinds (scale, dense bias, a start that was taken away, DoRA) is added by adapter/fit.cc, which holds the
 // one switch over them.
 //
 // Sources: Hu et al. 2021 (arXiv:2106.09685) LoRA; Yeh et al. 2023 (arXiv:2309.14859) LoCon, LoHa, LoKr;

@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "base/text/text.h"
 #include "cli/engine/commands.h"
+#include "cli/engine/output_options.h"
 #include "cli/engine/resources.h"
 #include "image/codec/codec.h"
 #include "library/picture_files.h"
@@ -25,13 +26,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct ExtrasArguments {
-  request::ExtrasRequest request;
-  std::vector<fs::path> pictures;
-  fs::path data_dir = ".";
-  std::string output, format;
-  int quality = image::kUsualQuality, threads = 0;
-  bool json = false, quiet = false;
+struct ExtrasArguments : OutputOptions {
+  request::ExtrasRequest request = {};
+  std::vector<fs::path> pictures = {};
 };
 
 std::optional<std::string> settings_text(const fs::path& picture) {
@@ -40,15 +37,9 @@ std::optional<std::string> settings_text(const fs::path& picture) {
 }
 
 ExtrasArguments read_extras(const Arguments& given) {
-  ExtrasArguments a{.request = {},
-                    .pictures = {given.positionals.begin(), given.positionals.end()},
-                    .data_dir = given.value("data-dir"),
-                    .output = given.value("output"),
-                    .format = given.value("format"),
-                    .quality = given.whole_number("quality"),
-                    .threads = given.whole_number("threads"),
-                    .json = given.has("json"),
-                    .quiet = given.has("quiet")};
+  ExtrasArguments a;
+  static_cast<OutputOptions&>(a) = read_output_options(given);
+  a.pictures = {given.positionals.begin(), given.positionals.end()};
   for (const auto& row : request::extras_field_table())
     for (const std::string& value : given.values(row.flag))
       request::set_field(a.request, row, value, fmt::format("--{}", row.flag));

@@ -34,33 +34,26 @@ std::string axis_text(const Arguments& given, const char* flag) {
 GenerationArguments own_options(const Arguments& given) {
   check_device(given.value("device"));
   const std::vector<std::string> init = given.values("init");
-  return {.request = {},
-          .data_dir = given.value("data-dir"),
-          .threads = given.whole_number("threads"),
-          .int8 = given.has("int8"),
-          .prompt_limits = prompt::parse_prompt_limits(given.value("prompt-limits"), "--prompt-limits"),
-          .from = given.value("from"),
-          .init_hash = {},
-          .output = given.value("output"),
-          .format = given.value("format"),
-          .quality = given.whole_number("quality"),
-          .preview = given.value("preview"),
-          .json = given.has("json"),
-          .quiet = given.has("quiet"),
-          .init = {init.begin(), init.end()},
-          .mask = given.value("mask"),
-          .x_axis = axis_text(given, "x"),
-          .y_axis = axis_text(given, "y"),
-          .z_axis = axis_text(given, "z"),
-          .no_sheet = given.has("no-sheet"),
-          .prompts_file = given.value("file"),
-          .iterate_seed = given.has("iterate-seed"),
-          .same_seed = given.has("same-seed"),
-          .matrix_at_start = given.has("parts-first"),
-          .matrix_negative = given.has("vary-negative"),
-          .matrix_blank = given.has("join-by-blank"),
-          .different_seeds = given.has("different-seeds"),
-          .notes = {}};
+  GenerationArguments arguments;
+  static_cast<OutputOptions&>(arguments) = read_output_options(given);
+  arguments.int8 = given.has("int8");
+  arguments.prompt_limits = prompt::parse_prompt_limits(given.value("prompt-limits"), "--prompt-limits");
+  arguments.from = given.value("from");
+  arguments.preview = given.value("preview");
+  arguments.init = {init.begin(), init.end()};
+  arguments.mask = given.value("mask");
+  arguments.x_axis = axis_text(given, "x");
+  arguments.y_axis = axis_text(given, "y");
+  arguments.z_axis = axis_text(given, "z");
+  arguments.no_sheet = given.has("no-sheet");
+  arguments.prompts_file = given.value("file");
+  arguments.iterate_seed = given.has("iterate-seed");
+  arguments.same_seed = given.has("same-seed");
+  arguments.matrix_at_start = given.has("parts-first");
+  arguments.matrix_negative = given.has("vary-negative");
+  arguments.matrix_blank = given.has("join-by-blank");
+  arguments.different_seeds = given.has("different-seeds");
+  return arguments;
 }
 
 // What decides the picture and the settings do not say is filled in by this program: that is told.

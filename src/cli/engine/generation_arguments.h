@@ -7,26 +7,19 @@
 #include <vector>
 
 #include "cli/arguments.h"
-#include "image/codec/codec.h"
+#include "cli/engine/output_options.h"
 #include "prompt/limits.h"
 #include "request/generation_request.h"
 
 namespace lowrank::cli {
 
-struct GenerationArguments {
+struct GenerationArguments : OutputOptions {
   request::GenerationRequest request;
-  std::filesystem::path data_dir = ".";
-  int threads = 0;                          // 0: all cores
   bool int8 = false;                        // the U-Net in 8 bits
   prompt::PromptLimits prompt_limits = {};  // how much work the prompt may ask for
   std::filesystem::path from;               // a picture to repeat; "" none
   std::string init_hash;                    // of the init picture that `from` was made from; "" unknown
-  std::string output;                       // pattern of the file name, see output_files.h; "" the default
-  std::string format;                       // png, jpg, webp; "" by the output's extension, else png
-  int quality = image::kUsualQuality;       // of jpg and webp
   std::filesystem::path preview;            // rewritten at each step; "" none
-  bool json = false;                        // the result on standard output as JSON
-  bool quiet = false;                       // no progress
   // img2img, and series that start from a picture.
   std::vector<std::filesystem::path> init;  // pictures, or folders of them
   std::filesystem::path mask;               // a picture, or a folder of pictures named alike

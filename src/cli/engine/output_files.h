@@ -7,7 +7,7 @@
 
 #include "cli/engine/generation_arguments.h"
 #include "image/codec/codec.h"
-#include "pipeline/generate/result.h"
+#include "pipeline/result.h"
 
 namespace lowrank::cli {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "pipeline/generate/result.h"
+#include "pipeline/result.h"
 
 namespace lowrank::cli {
 

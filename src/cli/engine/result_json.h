@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "pipeline/generate/result.h"
+#include "pipeline/result.h"
 
 namespace lowrank::cli {
 

@@ -16,6 +16,7 @@
 #include "library/index/state_dir.h"
 #include "library/misplaced_models.h"
 #include "prompt/limits.h"
+#include "request/serve_table.h"
 #include "server/server.h"
 
 namespace lowrank::cli {

@@ -1,9 +1,9 @@
 // The commands that need no engine. Each returns an exit status; what goes wrong is thrown as Error.
 #pragma once
 
-#include "cli/invocation.h"
-
 namespace lowrank::cli {
+
+struct Invocation;  // cli/invocation.h
 
 int png_info(const Invocation& invocation);
 int contact_sheet(const Invocation& invocation);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 
 namespace lowrank::cli {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/log_line.h"
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 #include "image/codec/codec.h"
 #include "library/picture_files.h"

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/log_line.h"
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/light/library_command.h"

@@ -7,6 +7,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/text/text.h"
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/light/library_command.h"

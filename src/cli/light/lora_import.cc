@@ -8,6 +8,7 @@
 #include "base/log_line.h"
 #include "base/parallel.h"
 #include "base/text/text.h"
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 #include "cli/light/download_board.h"
 #include "cli/light/json_text.h"

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/log_line.h"
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/light/library_command.h"

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "cli/infotext_source.h"
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/light/library_command.h"

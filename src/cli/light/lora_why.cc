@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/light/library_command.h"

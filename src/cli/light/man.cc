@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/help.h"
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 
 namespace lowrank::cli {

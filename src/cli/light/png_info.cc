@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/infotext_source.h"
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/text_table.h"

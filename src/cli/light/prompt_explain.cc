@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 #include "cli/light/library_command.h"
 #include "formats/checkpoint/checkpoint.h"

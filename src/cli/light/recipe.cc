@@ -11,6 +11,7 @@
 #include "base/log_line.h"
 #include "base/text/text_file.h"
 #include "cli/infotext_source.h"
+#include "cli/invocation.h"
 #include "cli/light/commands.h"
 #include "cli/light/json_text.h"
 #include "cli/light/library_command.h"

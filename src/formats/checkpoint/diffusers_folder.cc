@@ -9,8 +9,8 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/file_identity.h"
+#include "formats/checkpoint/component_parameters.h"
 #include "formats/checkpoint/diffusers_names.h"
-#include "formats/checkpoint/single_file.h"
 #include "formats/checkpoint/stated_prediction.h"
 #include "formats/quantised_form.h"
 

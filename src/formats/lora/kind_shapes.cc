@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "formats/lora/kind_table.h"
-#include "formats/shape_check.h"
+#include "formats/lora/shape_check.h"
 
 namespace lowrank::formats {
 namespace {
@@ -222,18 +222,6 @@ std::string reason_against(const ModuleShapes& module, const LayerSizes& layer) 
 }
 
 }  // namespace
-
-std::int64_t LayerSizes::columns() const {
-  return product(sizes, 1);
-}
-
-ModuleShapes shapes_of(const LoraEntry& entry) {
-  ModuleShapes shapes{.kind = entry.kind, .parts = {}, .facts = entry.facts};
-  for (const auto& [part, view] : entry.parts) shapes.parts.emplace(part, view.shape);
-  if (entry.shared)
-    for (const auto& [part, view] : *entry.shared) shapes.parts.emplace(part, view.shape);
-  return shapes;
-}
 
 ShapeFit fit_shapes(const ModuleShapes& module, const LayerSizes& layer) {
   if (!suits(module.kind, layer.form))

@@ -5,37 +5,13 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "formats/lora/lora_file.h"
+#include "formats/lora/module_shapes.h"
 
 namespace lowrank::formats {
-
-enum class LayerForm { kLinear, kConvolution, kNorm, kEmbedding };
-
-// The weight of a layer: linear [out, in], convolution [out, in, kh, kw], norm [c], embedding [rows, width].
-struct LayerSizes {
-  LayerForm form = LayerForm::kLinear;
-  weights::Shape sizes;
-
-  std::int64_t size(std::size_t dimension) const { return dimension < sizes.size() ? sizes[dimension] : 1; }
-  std::int64_t out() const { return size(0); }
-  std::int64_t in() const { return size(1); }
-  std::int64_t columns() const;  // in · kh · kw
-};
-
-struct ModuleShapes {
-  AdapterKind kind = AdapterKind::kLora;
-  std::map<std::string, weights::Shape, std::less<>> parts;  // those shared with other modules too
-  EntryFacts facts;
-
-  bool has(std::string_view part) const { return parts.find(part) != parts.end(); }
-};
-ModuleShapes shapes_of(const LoraEntry& entry);
 
 struct ShapeFit {
   std::string

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "formats/shape_check.h"
+#include "formats/lora/shape_check.h"
 
 namespace lowrank::formats {
 namespace {

@@ -266,4 +266,9 @@ std::string_view family_name(std::string_view architecture) {
   return architecture.empty() ? family_name(BaseModel::kOther) : architecture;
 }
 
+std::string_view architecture_name(BaseModel model) {
+  const FamilyRow* row = family(model);
+  return row == nullptr ? "" : row->label;
+}
+
 }  // namespace lowrank::formats

@@ -28,4 +28,7 @@ std::int64_t input_width(const LoraEntry& entry);
 std::string_view family_name(BaseModel model);
 std::string_view family_name(std::string_view architecture);
 
+// As lists and filters name a family: "SD1", "SD2", "SDXL"; "" for all else.
+std::string_view architecture_name(BaseModel model);
+
 }  // namespace lowrank::formats

@@ -7,10 +7,11 @@
 #include <utility>
 
 #include "base/error.h"
+#include "formats/checkpoint/component_parameters.h"
 #include "formats/checkpoint/single_file.h"
 #include "formats/digest.h"
 #include "formats/lora/kind_table.h"
-#include "formats/lora/lora_summary.h"
+#include "formats/lora/lora_family.h"
 
 namespace lowrank::formats {
 namespace {

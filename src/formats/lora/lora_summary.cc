@@ -52,11 +52,6 @@ struct ModuleState {
 
 }  // namespace
 
-std::string_view architecture_name(BaseModel model) {
-  const FamilyRow* row = family(model);
-  return row == nullptr ? "" : row->label;
-}
-
 struct LoraSummariser::Memory {
   std::unordered_map<std::string_view, KeyMeaning> keys;
   std::vector<std::unique_ptr<std::string>> owned;  // the texts behind `keys`
@@ -268,7 +263,7 @@ class Glance {
     return nullptr;
   }
 
-  // lora_file.cc's rule, on bits instead of names.
+  // open_lora.cc's rule, on bits instead of names.
   std::optional<AdapterKind> kind_of(const ModuleState& state) const {
     for (const auto& row : memory_.kinds) {
       if (!std::ranges::all_of(row.needs, [&](const PartBits& bits) { return (state.parts & bits).any(); }))

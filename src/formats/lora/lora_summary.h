@@ -30,8 +30,6 @@ struct LoraSummary {
   std::string problem;  // why LowRank cannot use the file; empty: it can
 };
 
-std::string_view architecture_name(BaseModel model);  // "SD1", "SD2", "SDXL", ""
-
 class LoraSummariser {
  public:
   LoraSummariser();

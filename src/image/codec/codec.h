@@ -17,12 +17,11 @@
 #include <utility>
 #include <vector>
 
+#include "image/codec/picture_format.h"
 #include "image/mask.h"
 #include "image/picture.h"
 
 namespace lowrank::image {
-
-enum class PictureFormat { kPng, kJpeg, kWebp };
 
 // "png", "jpg"/"jpeg" or "webp", without regard to case. Throws Error(kBadInput) naming the choices.
 PictureFormat picture_format(std::string_view name);
@@ -35,14 +34,6 @@ std::string picture_mime(const std::filesystem::path& path);
 std::string picture_ending(std::span<const std::byte> bytes, const std::string& name);
 // These endings, for messages: "png, jpg, jpeg, webp …".
 std::string picture_endings();
-
-inline constexpr int kUsualQuality = 80;  // of JPEG and WebP, where nobody chose one
-
-struct EncodeOptions {
-  PictureFormat format = PictureFormat::kPng;
-  int quality = kUsualQuality;  // 1…100, JPEG and WebP; WebP at 100 is lossless
-  std::string parameters = {};  // UTF-8; empty: no text is stored
-};
 
 // Throws Error(kUnsupported) when the format cannot hold so large a picture or so long a text.
 std::vector<std::uint8_t> encode_picture(const Picture& picture, const EncodeOptions& options);
@@ -63,12 +54,7 @@ Mask decode_mask(std::span<const std::byte> bytes, const std::string& name);
 // picture at all.
 std::optional<std::string> read_parameters(std::span<const std::byte> bytes, const std::string& name);
 
-// What else a PNG says about itself, as Pillow names it: its other texts in their order; for JPEG and WebP nothing.
-struct PictureItems {
-  std::vector<std::pair<std::string, std::string>> texts;
-  std::optional<double> gamma;
-  std::optional<std::pair<double, double>> dpi;
-};
+// See PictureItems.
 PictureItems read_items(std::span<const std::byte> bytes, const std::string& name);
 
 // Files. Saving is atomic; its errors name the file.

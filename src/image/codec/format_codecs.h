@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "image/codec/codec.h"
+#include "image/codec/picture_format.h"
 #include "image/picture.h"
 #include "image/raster.h"
 

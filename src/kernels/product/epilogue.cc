@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "kernels/product/block_kernel.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/product/epilogue.cc"
 #include "kernels/simd_targets.inc"

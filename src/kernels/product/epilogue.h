@@ -3,9 +3,21 @@
 
 #include <cstdint>
 
-#include "kernels/product/product.h"
-
 namespace lowrank::kernels {
+
+// kGated: the weights are in PanelOrder::kGated; the result has half as many columns, value · gelu(gate) each
+// (GEGLU, Shazeer 2020).
+enum class Activation { kNone, kSilu, kGelu, kQuickGelu, kGated };
+
+// result = activation(sum + bias + group_bias[row / rows_per_group]) + residual. Null pointers add nothing.
+struct Epilogue {
+  const float* bias = nullptr;        // [outputs]
+  const float* group_bias = nullptr;  // [groups][outputs]
+  std::int64_t rows_per_group = 1;
+  const float* residual = nullptr;  // [rows], residual_stride apart; may be the result itself
+  std::int64_t residual_stride = 0;
+  Activation activation = Activation::kNone;
+};
 
 struct SumBlock {
   const float* sums = nullptr;  // as BlockKernel::multiply leaves them

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "library/data_dir.h"
 #include "library/import/file_name.h"
 #include "library/import/importer.h"
 #include "library/import/placing.h"

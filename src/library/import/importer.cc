@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "library/data_dir.h"
 #include "library/import/file_name.h"
 #include "library/import/placing.h"
 #include "library/json_fields.h"

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "formats/lora/peft_config.h"
+#include "library/data_dir.h"
 #include "library/index/read_record.h"
 
 namespace lowrank::library {
@@ -49,7 +50,7 @@ std::string relative_in(const ChangedListing& changed, const ListedFile& file) {
 
 class Comparison {
  public:
-  Comparison(const Database& database, const DataDir& data, ScanReport& report)
+  Comparison(const sqlite::Database& database, const DataDir& data, ScanReport& report)
       : database_(database), data_(data), report_(report) {}
 
   Changes run() {
@@ -133,7 +134,7 @@ class Comparison {
     }
   }
 
-  const Database& database_;
+  const sqlite::Database& database_;
   const DataDir& data_;
   ScanReport& report_;
   Changes changes_;
@@ -141,7 +142,7 @@ class Comparison {
 
 }  // namespace
 
-Changes find_changes(const Database& database, const DataDir& data, ScanReport& report) {
+Changes find_changes(const sqlite::Database& database, const DataDir& data, ScanReport& report) {
   return Comparison(database, data, report).run();
 }
 

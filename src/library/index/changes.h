@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "library/data_dir.h"
-#include "library/index/scan.h"
+#include "library/index/scan_report.h"
 #include "library/index/walk.h"
+#include "sqlite/database.h"
 
 namespace lowrank::library {
 
@@ -37,7 +38,7 @@ struct Changes {
 };
 
 // Looks at every folder of the collection; opens no file. Counts folders and tells problems in `report`.
-Changes find_changes(const Database& database, const DataDir& data, ScanReport& report);
+Changes find_changes(const sqlite::Database& database, const DataDir& data, ScanReport& report);
 
 // The file's path below its place; that of a diffusers folder is the folder's.
 std::string relative_of(const ChangedFile& changed_file);

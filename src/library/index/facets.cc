@@ -30,7 +30,7 @@ std::vector<ValueCount> most_frequent(const Counts& counts, std::size_t most) {
 
 }  // namespace
 
-Facets count_facets(const Database& database, std::size_t max_tags) {
+Facets count_facets(const sqlite::Database& database, std::size_t max_tags) {
   Facets facets;
   Counts types, bases, subfamilies, tags;
   std::map<std::string, std::int64_t> folders;

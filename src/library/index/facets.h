@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "library/index/sqlite.h"
+#include "sqlite/database.h"
 
 namespace lowrank::library {
 
@@ -25,6 +25,6 @@ struct Facets {
   std::vector<ValueCount> folders;      // "people/men", with all below it; by name. "" those in no folder
 };
 
-Facets count_facets(const Database& database, std::size_t max_tags);
+Facets count_facets(const sqlite::Database& database, std::size_t max_tags);
 
 }  // namespace lowrank::library

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file_identity.h"
+#include "library/data_dir.h"
 #include "library/index/place_table.h"
 #include "weights/safetensors_header.h"
 
@@ -80,7 +81,7 @@ FileHashes hash_file(const fs::path& path, const std::stop_token& stop) {
   return {.sha256 = whole.hex(), .autov1 = part.hex().substr(0, 8), .addnet = behind_header.hex()};
 }
 
-void keep_hashes(const Database& database, const Record& record, const FileHashes& hashes) {
+void keep_hashes(const sqlite::Database& database, const Record& record, const FileHashes& hashes) {
   auto keep = database.prepare(
       "UPDATE file SET sha256 = nullif(?, ''), autov1 = nullif(?, ''), addnet = nullif(?, '') WHERE id = ? "
       "AND size = ? AND mtime = ? AND ctime = ?");
@@ -88,8 +89,8 @@ void keep_hashes(const Database& database, const Record& record, const FileHashe
   keep.bind(4, record.id).bind(5, record.size).bind(6, record.mtime_ns).bind(7, record.ctime_ns).run();
 }
 
-bool ensure_hashes(const Database& database, const DataDir& data, Record& record, std::string& problem,
-                   const std::stop_token& stop) {
+bool ensure_hashes(const sqlite::Database& database, const DataDir& data, Record& record,
+                   std::string& problem, const std::stop_token& stop) {
   if (!record.sha256.empty() && (!record.addnet.empty() || record.header == 0)) return true;
   const fs::path path = folder_of(place_named(record.place), data) / record.relative;
   std::error_code failure;

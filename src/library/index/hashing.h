@@ -26,11 +26,11 @@ struct FileHashes {
 FileHashes hash_file(const std::filesystem::path& path, const std::stop_token& stop = {});
 
 // Writes hashes into the index, unless the file has changed since the record was read.
-void keep_hashes(const Database& database, const Record& record, const FileHashes& hashes);
+void keep_hashes(const sqlite::Database& database, const Record& record, const FileHashes& hashes);
 
 // Hashes the record's file unless its hashes are known, of it or of a hard link to it, and keeps them in the
 // index. False: the file cannot be read (the reason goes to `problem`), or is a folder.
-bool ensure_hashes(const Database& database, const DataDir& data, Record& record, std::string& problem,
-                   const std::stop_token& stop = {});
+bool ensure_hashes(const sqlite::Database& database, const DataDir& data, Record& record,
+                   std::string& problem, const std::stop_token& stop = {});
 
 }  // namespace lowrank::library

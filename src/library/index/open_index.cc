@@ -20,7 +20,7 @@ constexpr Migration kMigrations[] = {
 #include "library_migrations.inc"
 };
 
-void migrate(const Database& database, const fs::path& file) {
+void migrate(const sqlite::Database& database, const fs::path& file) {
   const auto version = database.number("PRAGMA user_version");
   if (version == schema_version()) return;
   if (version > schema_version())
@@ -28,7 +28,7 @@ void migrate(const Database& database, const fs::path& file) {
                 "{}: was made by a newer LowRank (index version {}, this one supports {}); use the newer "
                 "one, or set LOWRANK_INDEX to another file.",
                 file.string(), version, schema_version());
-  Transaction transaction(database);
+  sqlite::Transaction transaction(database);
   // Another process may have been first.
   for (auto next = database.number("PRAGMA user_version"); next < schema_version(); ++next)
     database.execute(std::string(kMigrations[static_cast<std::size_t>(next)].sql));
@@ -36,8 +36,10 @@ void migrate(const Database& database, const fs::path& file) {
   transaction.commit();
 }
 
-Database open_file(const fs::path& file) {
-  Database database(file, file.empty() ? Access::kMemory : Access::kWrite);
+sqlite::Database open_file(const fs::path& file) {
+  sqlite::Database database(file, {.name = "the index",
+                                   .damaged = kConflict,  // open_index() makes a new one
+                                   .if_damaged = "rebuild it with 'lowrank lora scan --rebuild'"});
   if (!file.empty()) {
     database.execute_patiently(is_network_folder(file.parent_path()) ? "PRAGMA journal_mode = TRUNCATE"
                                                                      : "PRAGMA journal_mode = WAL");
@@ -65,7 +67,7 @@ int schema_version() {
   return static_cast<int>(std::size(kMigrations));
 }
 
-Database open_index(const fs::path& file) {
+sqlite::Database open_index(const fs::path& file) {
   try {
     return open_file(file);
   } catch (const Error& error) {
@@ -76,7 +78,7 @@ Database open_index(const fs::path& file) {
   return open_file(file);
 }
 
-Database rebuild_index(const fs::path& file) {
+sqlite::Database rebuild_index(const fs::path& file) {
   if (file.empty()) return open_file(file);
   const fs::path old = file.string() + ".old";
   std::error_code failure;
@@ -91,7 +93,7 @@ Database rebuild_index(const fs::path& file) {
     }
   }
   remove_index(file);
-  Database database = open_file(file);
+  sqlite::Database database = open_file(file);
   if (!fs::exists(old, failure)) return database;
   try {
     database.execute(fmt::format("ATTACH '{}' AS old", [&] {
@@ -111,7 +113,7 @@ Database rebuild_index(const fs::path& file) {
   return database;
 }
 
-void carry_over(const Database& database) {
+void carry_over(const sqlite::Database& database) {
   if (database.number("SELECT count(*) FROM temp.sqlite_master WHERE name = 'carried'") == 0) return;
   database.execute(
       "UPDATE file SET sha256 = c.sha256, autov1 = c.autov1, addnet = c.addnet, added = c.added FROM carried "

@@ -3,19 +3,19 @@
 
 #include <filesystem>
 
-#include "library/index/sqlite.h"
+#include "sqlite/database.h"
 
 namespace lowrank::library {
 
 // `file` "" means an index in memory. Throws Error(kUnsupported) when a newer LowRank made it.
-Database open_index(const std::filesystem::path& file);
+sqlite::Database open_index(const std::filesystem::path& file);
 
 // Throws away the index and makes an empty one; former names and hashes of files that the new one will find
 // again at the same path, size and time are carried over in the table `carried`, see carry_over().
-Database rebuild_index(const std::filesystem::path& file);
+sqlite::Database rebuild_index(const std::filesystem::path& file);
 
 // After the first scan of a rebuilt index: gives files back their former names and hashes.
-void carry_over(const Database& database);
+void carry_over(const sqlite::Database& database);
 
 // The number of the newest migration.
 int schema_version();

@@ -41,31 +41,6 @@ const PlaceRow& place_named(std::string_view name) {
               name);
 }
 
-std::filesystem::path folder_of(const PlaceRow& place, const DataDir& data) {
-  if (!place.is_starter) return data.folder(place.folder);
-  return data.starter.empty() ? data.starter : data.starter / place.folder;
-}
-
-std::filesystem::path main_folder(std::string_view kind, const DataDir& data) {
-  if (const auto there = folders_of_kind(kind, data); !there.empty()) return there.front();
-  for (const PlaceRow& place : place_table())
-    if (place.kind == kind && place.is_main) return folder_of(place, data);
-  throw Error(kBadInput,
-              "unknown kind of model '{}'; it must be lora, checkpoint, vae, embedding or upscaler.", kind);
-}
-
-std::vector<std::filesystem::path> folders_of_kind(std::string_view kind, const DataDir& data) {
-  std::vector<std::filesystem::path> folders;
-  std::error_code failure;
-  for (const PlaceRow& place : place_table()) {
-    if (place.kind != kind || place.is_starter) continue;
-    const std::filesystem::path folder = folder_of(place, data);
-    if (folder.empty() || !std::filesystem::is_directory(folder, failure)) continue;
-    folders.insert(place.is_main ? folders.begin() : folders.end(), folder);
-  }
-  return folders;
-}
-
 bool is_model_file(const PlaceRow& place, std::string_view file_name) {
   const auto dot = file_name.rfind('.');
   if (dot == std::string_view::npos || dot == 0) return false;

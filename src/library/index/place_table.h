@@ -3,12 +3,9 @@
 // (Models/StableDiffusion).
 #pragma once
 
-#include <filesystem>
 #include <span>
 #include <string_view>
 #include <vector>
-
-#include "library/data_dir.h"
 
 namespace lowrank::library {
 
@@ -25,16 +22,6 @@ struct PlaceRow {
 // LoRAs in the order in which a later one wins its name: the starter's first.
 std::span<const PlaceRow> place_table();
 const PlaceRow& place_named(std::string_view name);
-
-// Empty for the starter's places when there is no starter, and where it is the folder of another place.
-std::filesystem::path folder_of(const PlaceRow& place, const DataDir& data);
-
-// Where new files of a kind go: the main place if its folder is there, else the first other one that is, else
-// the main place. Throws Error(kBadInput) when there is no such kind.
-std::filesystem::path main_folder(std::string_view kind, const DataDir& data);
-
-// The kind's folders that are there, the main place's first.
-std::vector<std::filesystem::path> folders_of_kind(std::string_view kind, const DataDir& data);
 
 // Whether a file name's extension is one of the place's, without regard to case.
 bool is_model_file(const PlaceRow& place, std::string_view file_name);

@@ -72,7 +72,7 @@ std::string quoted(const std::string& word) {
 // SQL with the values that its question marks stand for.
 struct Conditions {
   std::string sql = "gone IS NULL";
-  std::vector<std::function<void(Statement&, int)>> binds;
+  std::vector<std::function<void(sqlite::Statement&, int)>> binds;
 
   void add(std::string_view condition) { sql += fmt::format(" AND ({})", condition); }
   template <typename T>
@@ -90,12 +90,12 @@ struct Conditions {
   }
   template <typename T>
   void bind(T value) {
-    binds.push_back([value](Statement& statement, int place) { statement.bind(place, value); });
+    binds.push_back([value](sqlite::Statement& statement, int place) { statement.bind(place, value); });
   }
 };
 
 // Base models are spelt in many ways, so the few pairs that occur are judged here and SQL is given those that pass.
-void add_base_model(const Database& database, const Query& query, Conditions& where) {
+void add_base_model(const sqlite::Database& database, const Query& query, Conditions& where) {
   using Pair = std::pair<std::string, std::string>;  // architecture, base model
   std::vector<Pair> shown, meant;
   const std::string wanted = squeezed(query.base_model);
@@ -122,7 +122,7 @@ void add_fit(const Fit& fit, Conditions& where) {
   where.add("layout IN (SELECT layout FROM fit WHERE model = ? AND applies)", fit.model);
 }
 
-Conditions conditions_of(const Database& database, const Query& query) {
+Conditions conditions_of(const sqlite::Database& database, const Query& query) {
   Conditions where;
   where.add(query.kind == "lora" ? shown_loras() : places_of_kind(query.kind));
   if (query.folder == ".") {
@@ -197,17 +197,18 @@ std::string from_where(const Query& query, const Conditions& where) {
                      found.empty() ? "" : "hit = file.id AND ", where.sql);
 }
 
-Statement prepare(const Database& database, const Query& query, const Conditions& where,
-                  const std::string& sql) {
-  Statement statement = database.prepare(sql);
+sqlite::Statement prepare(const sqlite::Database& database, const Query& query, const Conditions& where,
+                          const std::string& sql) {
+  sqlite::Statement statement = database.prepare(sql);
   int place = 1;
   if (const std::string match = full_text_of(query); !match.empty()) statement.bind(place++, match);
   for (const auto& bind : where.binds) bind(statement, place++);
   return statement;
 }
 
-std::int64_t count_where(const Database& database, const Query& query, const Conditions& where) {
-  Statement statement = prepare(database, query, where, "SELECT count(*) " + from_where(query, where));
+std::int64_t count_where(const sqlite::Database& database, const Query& query, const Conditions& where) {
+  sqlite::Statement statement =
+      prepare(database, query, where, "SELECT count(*) " + from_where(query, where));
   return statement.step() ? statement.integer(0) : 0;
 }
 
@@ -228,8 +229,8 @@ std::string shown_loras() {
 }
 
 // First which files, which the indices tell (migrations/003_filters.sql), then the rows to be shown.
-void run_query(const Database& database, const Query& query, const std::function<void(Record&&)>& take,
-               std::int64_t* total) {
+void run_query(const sqlite::Database& database, const Query& query,
+               const std::function<void(Record&&)>& take, std::int64_t* total) {
   const Conditions where = conditions_of(database, query);
   const bool is_scored = query.sort == SortBy::kRelevance && !full_text_of(query).empty();
   const bool by_name = query.sort == SortBy::kName;
@@ -238,10 +239,11 @@ void run_query(const Database& database, const Query& query, const std::function
   std::string limit;
   if (!count_here && (query.limit > 0 || query.offset > 0))
     limit = fmt::format(" LIMIT {} OFFSET {}", query.limit > 0 ? query.limit : -1, query.offset);
-  Statement which = prepare(database, query, where,
-                            fmt::format("SELECT file.id, {} AS relevance, {}{} {} ORDER BY {}{}",
-                                        is_scored ? "score" : "0", place_rank(), by_name ? ", name" : "",
-                                        from_where(query, where), order_of(query.sort), limit));
+  sqlite::Statement which =
+      prepare(database, query, where,
+              fmt::format("SELECT file.id, {} AS relevance, {}{} {} ORDER BY {}{}", is_scored ? "score" : "0",
+                          place_rank(), by_name ? ", name" : "", from_where(query, where),
+                          order_of(query.sort), limit));
   std::vector<std::int64_t> ids;
   std::vector<std::pair<std::string, std::int64_t>> named;
   while (which.step())
@@ -259,8 +261,9 @@ void run_query(const Database& database, const Query& query, const std::function
   } else if (total != nullptr) {
     *total = limit.empty() ? std::ssize(ids) : count_where(database, query, where);
   }
-  Statement row = database.prepare(fmt::format("SELECT {} FROM file WHERE id = ?", record_column_list()));
-  Statement metadata = database.prepare("SELECT packed FROM metadata WHERE file = ?");
+  sqlite::Statement row =
+      database.prepare(fmt::format("SELECT {} FROM file WHERE id = ?", record_column_list()));
+  sqlite::Statement metadata = database.prepare("SELECT packed FROM metadata WHERE file = ?");
   for (const std::int64_t id : ids) {
     row.reset();
     row.bind(1, id);
@@ -275,14 +278,14 @@ void run_query(const Database& database, const Query& query, const std::function
   }
 }
 
-std::vector<Record> run_query(const Database& database, const Query& query, std::int64_t* total) {
+std::vector<Record> run_query(const sqlite::Database& database, const Query& query, std::int64_t* total) {
   std::vector<Record> records;
   run_query(
       database, query, [&](Record&& record) { records.push_back(std::move(record)); }, total);
   return records;
 }
 
-std::int64_t count_hits(const Database& database, const Query& query) {
+std::int64_t count_hits(const sqlite::Database& database, const Query& query) {
   return count_where(database, query, conditions_of(database, query));
 }
 

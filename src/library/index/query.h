@@ -44,11 +44,12 @@ struct Query {
 
 // Gives each record to `take` and keeps none; many thousand would take much memory. `total`, where asked for: how many there
 // are, whatever limit and offset say, known before the first is given. `take` asks nothing that writes.
-void run_query(const Database& database, const Query& query, const std::function<void(Record&&)>& take,
-               std::int64_t* total = nullptr);
-std::vector<Record> run_query(const Database& database, const Query& query, std::int64_t* total = nullptr);
+void run_query(const sqlite::Database& database, const Query& query,
+               const std::function<void(Record&&)>& take, std::int64_t* total = nullptr);
+std::vector<Record> run_query(const sqlite::Database& database, const Query& query,
+                              std::int64_t* total = nullptr);
 // How many there are, whatever limit and offset say.
-std::int64_t count_hits(const Database& database, const Query& query);
+std::int64_t count_hits(const sqlite::Database& database, const Query& query);
 
 // SQL that holds for the rows of a kind: "place IN ('lora', …)".
 std::string places_of_kind(std::string_view kind);

@@ -7,8 +7,10 @@
 
 #include "base/error.h"
 #include "formats/checkpoint/checkpoint.h"
+#include "formats/checkpoint/component_parameters.h"
 #include "formats/checkpoint/single_file.h"
 #include "formats/embedding_file.h"
+#include "formats/lora/lora_family.h"
 #include "formats/lora/lora_fit.h"
 #include "formats/subfamily.h"
 #include "library/index/metadata_text.h"

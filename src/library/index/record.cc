@@ -33,7 +33,7 @@ std::string update_sql() {
   return fmt::format("UPDATE OR REPLACE file SET {}, gone = NULL WHERE id = ?", joined_columns("{0} = ?"));
 }
 
-void bind_columns(Statement& statement, const Record& record) {
+void bind_columns(sqlite::Statement& statement, const Record& record) {
   int place = 1;
   for (const ColumnRow& column : record_columns()) {
     std::visit(
@@ -151,7 +151,7 @@ const std::string& record_column_list() {
   return kList;
 }
 
-Record read_record_row(const Statement& statement) {
+Record read_record_row(const sqlite::Statement& statement) {
   Record record;
   record.id = statement.integer(0);
   int place = 1;
@@ -173,7 +173,7 @@ Record read_record_row(const Statement& statement) {
   return record;
 }
 
-RecordWriter::RecordWriter(const Database& database)
+RecordWriter::RecordWriter(const sqlite::Database& database)
     : insert_(database.prepare(insert_sql())),
       update_(database.prepare(update_sql())),
       remove_text_(database.prepare("DELETE FROM search WHERE rowid = ?")),

@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "library/index/sqlite.h"
+#include "sqlite/database.h"
 
 namespace lowrank::library {
 
@@ -61,16 +61,16 @@ std::span<const ColumnRow> record_columns();
 
 // "id, place, folder, …" for SELECT, and the row that such a statement stands on.
 const std::string& record_column_list();
-Record read_record_row(const Statement& statement);
+Record read_record_row(const sqlite::Statement& statement);
 
 // Inserts a record (id 0) or overwrites the one with its id, its full text and its metadata. Returns the id.
 class RecordWriter {
  public:
-  explicit RecordWriter(const Database& database);
+  explicit RecordWriter(const sqlite::Database& database);
   std::int64_t write(const Record& record);
 
  private:
-  Statement insert_, update_, remove_text_, insert_text_, remove_metadata_, insert_metadata_;
+  sqlite::Statement insert_, update_, remove_text_, insert_text_, remove_metadata_, insert_metadata_;
 };
 
 // Texts of a JSON list of strings; [] for anything else. And of a list of [text, count].

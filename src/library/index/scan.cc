@@ -14,6 +14,7 @@
 #include "base/parallel.h"
 #include "base/sha256.h"
 #include "formats/natural_order.h"
+#include "library/data_dir.h"
 #include "library/index/changes.h"
 #include "library/index/read_record.h"
 #include "library/index/state_dir.h"
@@ -30,7 +31,7 @@ constexpr std::size_t kRuns = 4;
 
 class Scan {
  public:
-  Scan(const Database& database, const DataDir& data, const ScanOptions& options)
+  Scan(const sqlite::Database& database, const DataDir& data, const ScanOptions& options)
       : database_(database), data_(data), options_(options), overlay_(overlay_folder(data)) {}
 
   ScanReport run() {
@@ -44,7 +45,7 @@ class Scan {
  private:
   void mark_gone() {
     if (changes_.gone.empty() && changes_.vanished_folders.empty()) return;
-    Transaction transaction(database_);
+    sqlite::Transaction transaction(database_);
     auto mark = database_.prepare("UPDATE file SET gone = ? WHERE id = ?");
     auto drop = database_.prepare("DELETE FROM metadata WHERE file = ?");
     for (const auto id : changes_.gone) {
@@ -79,7 +80,7 @@ class Scan {
       // A folder counts as seen once all its files are written.
       const ChangedListing* after =
           piece.end < changes_.changed_files.size() ? changes_.changed_files[piece.end].folder : nullptr;
-      Transaction transaction(database_);
+      sqlite::Transaction transaction(database_);
       auto remember =
           database_.prepare("INSERT OR REPLACE INTO folder (place, relative, fingerprint) VALUES (?, ?, ?)");
       for (; folder < changes_.listings.size() && changes_.listings[folder].get() != after; ++folder)
@@ -117,7 +118,7 @@ class Scan {
   }
 
   void write(Piece& piece) {
-    Transaction transaction(database_);
+    sqlite::Transaction transaction(database_);
     RecordWriter writer(database_);
     for (std::size_t i = piece.begin; i < piece.end; ++i) {
       follow_rename(changes_.changed_files[i], piece.records[i - piece.begin]);
@@ -134,7 +135,7 @@ class Scan {
   }
 
   // The row that the file has, or one that is new.
-  void prepare(const ChangedFile& changed_file, Statement& row, Record& record) {
+  void prepare(const ChangedFile& changed_file, sqlite::Statement& row, Record& record) {
     const std::string relative = relative_of(changed_file);
     row.reset();
     row.bind(1, changed_file.folder->place->name).bind(2, relative);
@@ -202,7 +203,7 @@ class Scan {
     }
   }
 
-  bool has_same_content(const Statement& gone, Record& record) {
+  bool has_same_content(const sqlite::Statement& gone, Record& record) {
     if (gone.integer(7) != record.header) return false;
     const std::string sha256 = gone.text(8);
     // Without a hash of the lost file its header and date must do; a copy tool that keeps dates keeps both.
@@ -216,7 +217,7 @@ class Scan {
     return record.sha256 == sha256;
   }
 
-  void adopt(const Statement& gone, Record& record, const ChangedFile& changed_file) {
+  void adopt(const sqlite::Statement& gone, Record& record, const ChangedFile& changed_file) {
     const std::int64_t id = gone.integer(0);
     auto before = database_.prepare(fmt::format("SELECT {} FROM file WHERE id = ?", record_column_list()));
     before.bind(1, id);
@@ -244,7 +245,7 @@ class Scan {
     read_record(place, folder / record.relative, sources, renamed_, record);
   }
 
-  const Database& database_;
+  const sqlite::Database& database_;
   const DataDir& data_;
   const ScanOptions& options_;
   const fs::path overlay_;
@@ -258,7 +259,7 @@ class Scan {
 
 }  // namespace
 
-ScanReport scan(const Database& database, const DataDir& data, const ScanOptions& options) {
+ScanReport scan(const sqlite::Database& database, const DataDir& data, const ScanOptions& options) {
   return Scan(database, data, options).run();
 }
 

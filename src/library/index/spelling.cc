@@ -57,7 +57,7 @@ std::string as_beginning(const std::string& word) {
 
 }  // namespace
 
-NearWords near_words(const Database& database, std::string_view words) {
+NearWords near_words(const sqlite::Database& database, std::string_view words) {
   NearWords near;
   const auto written = spelt_words(words);
   if (written.empty()) return near;

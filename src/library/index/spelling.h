@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "library/index/sqlite.h"
+#include "sqlite/database.h"
 
 namespace lowrank::library {
 
@@ -16,6 +16,6 @@ struct NearWords {
 
 // For words that find nothing. A word that occurs, be it as the beginning of one, stays as it is; another becomes those of
 // the index that hold it or are one or two typing mistakes away: one in words of four letters, two from seven on.
-NearWords near_words(const Database& database, std::string_view words);
+NearWords near_words(const sqlite::Database& database, std::string_view words);
 
 }  // namespace lowrank::library

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "library/data_dir.h"
 #include "library/index/network_folder.h"
 #include "library/index/walk.h"
 

@@ -11,7 +11,7 @@
 // arXiv:2205.14135, algorithm 4).
 #pragma once
 
-#include "model/ops/ops.h"
+#include "model/ops/operands.h"
 
 namespace lowrank::model::gradient_ops {
 

@@ -2,8 +2,11 @@
 // [B, H, W, C] (ops.h Note [channels last]); results are equal bit for bit on any number of threads.
 #pragma once
 
+#include <cstdint>
+#include <span>
+
 #include "kernels/product/packed_weights.h"
-#include "model/ops/ops.h"
+#include "model/ops/operands.h"
 
 namespace lowrank::model::kernel_ops {
 

@@ -3,10 +3,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <memory>
-
-#include "tensor/state_dict.h"
-
 namespace lowrank::model {
 
 class Upscaler {
@@ -18,9 +14,5 @@ class Upscaler {
   virtual at::Tensor forward(const at::Tensor& picture) const = 0;
   virtual int scale() const = 0;
 };
-
-// The two forms that there are, told apart by their parameters' names; widths, depth and scale are read from the
-// shapes. `state` in the naming of formats/upscaler_file.h. Throws Error naming a missing or misshapen parameter.
-std::unique_ptr<Upscaler> make_upscaler(const tensor::StateDict& state);
 
 }  // namespace lowrank::model

@@ -7,6 +7,7 @@
 
 #include "model/ops/ops.h"
 #include "model/upscaler/upscaler.h"
+#include "tensor/state_dict.h"
 
 namespace lowrank::model {
 

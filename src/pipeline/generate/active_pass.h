@@ -7,7 +7,7 @@
 
 #include "pipeline/generate/generation.h"
 #include "pipeline/generate/pass.h"
-#include "pipeline/generate/prompted_model.h"
+#include "pipeline/resident/prompted_model.h"
 #include "sampling/run.h"
 
 namespace lowrank::pipeline {

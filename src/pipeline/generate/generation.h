@@ -5,9 +5,9 @@
 #include <stop_token>
 #include <vector>
 
-#include "pipeline/generate/conditioning.h"
-#include "pipeline/generate/result.h"
 #include "pipeline/pictures/upscalers.h"
+#include "pipeline/resident/conditioning.h"
+#include "pipeline/result.h"
 #include "prompt/limits.h"
 #include "prompt/tokens/tokenizer.h"
 #include "request/generation_request.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "pipeline/generate/active_pass.h"
-#include "pipeline/generate/result.h"
+#include "pipeline/result.h"
 
 namespace lowrank::pipeline {
 

@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "pipeline/generate/prompted_model.h"
+#include "pipeline/resident/prompted_model.h"
 #include "sampling/noise_table.h"
 
 namespace lowrank::pipeline {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "formats/family.h"
-#include "pipeline/generate/prompted_model.h"
+#include "pipeline/resident/prompted_model.h"
 
 namespace lowrank::pipeline {
 

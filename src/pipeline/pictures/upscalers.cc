@@ -11,6 +11,7 @@
 #include "formats/upscaler_file.h"
 #include "image/resample.h"
 #include "image/tiles.h"
+#include "model/upscaler/make_upscaler.h"
 #include "pipeline/pictures/latent_picture.h"
 
 namespace lowrank::pipeline {

@@ -14,6 +14,7 @@
 
 #include "image/picture.h"
 #include "model/upscaler/upscaler.h"
+#include "weights/tensor_file.h"
 
 namespace lowrank::pipeline {
 

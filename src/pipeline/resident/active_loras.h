@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "adapter/stack.h"
-#include "pipeline/generate/result.h"
 #include "pipeline/resident/checkpoint_loader.h"
 #include "pipeline/resident/embeddings.h"
+#include "pipeline/result.h"
 #include "prompt/grammar/extra_networks.h"
 
 namespace lowrank::pipeline {

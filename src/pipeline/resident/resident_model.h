@@ -8,11 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "pipeline/generate/conditioning.h"
-#include "pipeline/generate/prompted_model.h"
 #include "pipeline/resident/active_loras.h"
 #include "pipeline/resident/checkpoint_loader.h"
+#include "pipeline/resident/conditioning.h"
 #include "pipeline/resident/embeddings.h"
+#include "pipeline/resident/prompted_model.h"
 
 namespace lowrank::pipeline {
 

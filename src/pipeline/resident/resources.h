@@ -6,8 +6,8 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "pipeline/pictures/upscalers.h"
 #include "pipeline/resident/active_loras.h"
 
 namespace lowrank::pipeline {
@@ -23,7 +23,8 @@ struct Resources {
       vae;
   std::filesystem::path embeddings;  // folder; may be missing
   std::filesystem::path styles;      // styles.csv; may be missing
-  UpscalerFiles upscalers = {};      // files of upscaler models; may be empty
+  // Files of upscaler models, asked for at each use; may be empty.
+  std::function<std::vector<std::filesystem::path>()> upscalers = {};
 };
 
 }  // namespace lowrank::pipeline

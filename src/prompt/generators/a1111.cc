@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/text/text.h"
+#include "prompt/generators/civitai_resources.h"
 #include "prompt/generators/draft.h"
 #include "prompt/generators/readers.h"
 #include "prompt/grammar/extra_networks.h"

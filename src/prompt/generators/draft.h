@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "prompt/generators/generators.h"
+#include "prompt/generators/picture_settings.h"
 
 namespace lowrank::prompt {
 

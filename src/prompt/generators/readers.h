@@ -1,7 +1,13 @@
 // One reader a program, for the table. Each answers nullopt when the picture is not from it.
 #pragma once
 
-#include "prompt/generators/generators.h"
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "prompt/generators/picture_settings.h"
 
 namespace lowrank::prompt {
 

@@ -1,6 +1,7 @@
 #include "sampling/samplers/dpm_solver.h"
 #include "sampling/samplers/samplers.h"
 #include "sampling/samplers/steps.h"
+#include "sampling/schedules.h"
 
 namespace lowrank::sampling {
 

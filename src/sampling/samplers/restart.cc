@@ -2,6 +2,7 @@
 
 #include "sampling/samplers/samplers.h"
 #include "sampling/samplers/steps.h"
+#include "sampling/schedules.h"
 
 namespace lowrank::sampling {
 

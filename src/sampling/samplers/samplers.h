@@ -1,8 +1,8 @@
-// All samplers, one function each; see sampler_table.h for the shape of a SamplerFunction. Formulas: sampler
+// All samplers, one function each; see walk.h for the shape of a SamplerFunction. Formulas: sampler
 // by sampler in their files. x is [n, 4, h, w] float32; sigmas are float32 as in the reference.
 #pragma once
 
-#include "sampling/sampler_table.h"
+#include "sampling/walk.h"
 
 namespace lowrank::sampling {
 

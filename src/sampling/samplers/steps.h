@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "sampling/sampler_table.h"
+#include "sampling/walk.h"
 
 namespace lowrank::sampling {
 

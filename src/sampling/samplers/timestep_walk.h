@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "sampling/sampler_table.h"
+#include "sampling/walk.h"
 
 namespace lowrank::sampling {
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "sampling/samplers/samplers.h"
+#include "sampling/schedules.h"
 
 namespace lowrank::sampling {
 namespace {

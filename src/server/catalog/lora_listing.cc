@@ -5,7 +5,7 @@
 #include "base/freed_memory.h"
 #include "formats/lora/lora_family.h"
 #include "library/lora_words.h"
-#include "server/routes/lora_json.h"
+#include "server/catalog/lora_json.h"
 
 namespace lowrank::server {
 namespace {

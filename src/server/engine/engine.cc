@@ -1,12 +1,10 @@
 #include "server/engine/engine.h"
 
-#include <fmt/format.h>
-
 #include "base/error.h"
 #include "base/freed_memory.h"
 #include "base/log_line.h"
 #include "server/http/refusal.h"
-#include "server/queue/failure.h"
+#include "server/requests/job_failure.h"
 
 namespace lowrank::server {
 
@@ -56,7 +54,7 @@ void Engine::run_job(const RunningJob& job) {
     outcome = outcome_of(job);
     if (job.control->cancelled && outcome->state == JobState::kCompleted) {
       outcome->state = JobState::kCancelled;
-      outcome->status = 409;
+      outcome->cause = Cause::kCancelled;
       outcome->detail = "cancelled; the partial result is kept";
     }
   } catch (...) {
@@ -75,11 +73,19 @@ void Engine::run_job(const RunningJob& job) {
 }
 
 std::shared_ptr<Outcome> Engine::outcome_of(const RunningJob& job) {
-  if (job.request.kind == "txt2img") return generate(job, GenerationKind::kText);
-  if (job.request.kind == "img2img") return generate(job, GenerationKind::kImage);
-  if (job.request.kind == "extras") return extras(job);
-  if (job.request.kind == "train") return train(job);
-  throw Refusal(422, fmt::format("unknown kind of job '{}'.", job.request.kind));
+  switch (job.request.kind) {
+    case JobKind::kTextToImage:
+      return generate(job, GenerationKind::kText);
+    case JobKind::kImageToImage:
+      return generate(job, GenerationKind::kImage);
+    case JobKind::kExtras:
+      return extras(job);
+    case JobKind::kTrain:
+      return train(job);
+    case JobKind::kImport:
+      break;  // in a lane of its own
+  }
+  LOWRANK_CHECK(false);
 }
 
 void Engine::run_task(std::function<void(pipeline::Session&)> task,

@@ -6,6 +6,7 @@
 
 #include "server/engine/engine.h"
 #include "server/engine/generation_answer.h"
+#include "server/http/json_body.h"
 #include "server/page/html.h"
 #include "server/requests/extras_task.h"
 
@@ -14,7 +15,8 @@ namespace lowrank::server {
 std::shared_ptr<Outcome> Engine::extras(const RunningJob& job) {
   const ExtrasTask task =
       read_extras(parse_json(job.request.body), parts_.options, session().upscalers().names(), parts_.limits);
-  board_.begin(job.id, job.request.task_id, job.request.kind, static_cast<int>(task.pictures.size()));
+  board_.begin(job.id, job.request.task_id, job_kind_name(job.request.kind),
+               static_cast<int>(task.pictures.size()));
   auto outcome = std::make_shared<Outcome>();
   std::string html;
   for (std::size_t i = 0; i < task.pictures.size(); ++i) {

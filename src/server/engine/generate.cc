@@ -9,6 +9,7 @@
 #include "server/engine/engine.h"
 #include "server/engine/generation_answer.h"
 #include "server/engine/job_generator.h"
+#include "server/http/json_body.h"
 
 namespace lowrank::server {
 namespace {
@@ -151,7 +152,7 @@ std::shared_ptr<Outcome> Engine::generate(const RunningJob& job, GenerationKind 
   if (task.keeps_overrides) parts_.options.set(RequestJson(task.overrides));
   if (task.script)
     pipeline::check_requests(task.script->series.requests, parts_.resources, {}, task.compares);
-  board_.begin(job.id, job.request.task_id, job.request.kind, jobs_of(task));
+  board_.begin(job.id, job.request.task_id, job_kind_name(job.request.kind), jobs_of(task));
   JobGenerator generator({board_, parts_.events, parts_.outputs}, job, task);
   const auto make = [&](const request::GenerationRequest& request) {
     auto made = generator.make(session(), request);

@@ -1,7 +1,7 @@
 // Finished pictures in A1111's form.
 #pragma once
 
-#include "pipeline/generate/result.h"
+#include "pipeline/result.h"
 #include "server/queue/job.h"
 #include "server/requests/generation_task.h"
 

@@ -35,7 +35,7 @@ double ProgressSnapshot::eta() const {
   return done > 0.0101 ? std::max(0.0, seconds / done - seconds) : 0;
 }
 
-void ProgressBoard::begin(const std::string& job_id, const std::string& task_id, const std::string& kind,
+void ProgressBoard::begin(const std::string& job_id, const std::string& task_id, std::string_view kind,
                           int job_count) {
   const std::lock_guard lock(mutex_);
   const auto preview_id = now_.preview_id;
@@ -43,7 +43,7 @@ void ProgressBoard::begin(const std::string& job_id, const std::string& task_id,
   now_.job_id = job_id;
   now_.task_id = task_id;
   now_.kind = kind;
-  now_.job = "scripts_" + kind;
+  now_.job = "scripts_" + now_.kind;
   now_.job_count = job_count;
   now_.job_timestamp = fmt::format("{:%Y%m%d%H%M%S}", fmt::localtime(std::time(nullptr)));
   now_.preview_id = preview_id;

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "image/picture.h"
 
@@ -42,7 +43,7 @@ struct ProgressStep {
 
 class ProgressBoard {
  public:
-  void begin(const std::string& job_id, const std::string& task_id, const std::string& kind, int job_count);
+  void begin(const std::string& job_id, const std::string& task_id, std::string_view kind, int job_count);
   void step(const ProgressStep& step);
   void say(const std::string& text);
   void learn(const std::string& phase, double loss);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/engine/engine.h"
+#include "server/http/json_body.h"
 #include "server/requests/training_task.h"
 #include "training/lora/lora_job.h"
 
@@ -29,7 +30,7 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
   const auto earlier = parts_.trainings.open(name);
   if (task.resumes || (earlier && earlier->job == job.id)) resume_state(task.job.options);
   TrainingRuns::Recorder recorder(parts_.trainings, name, job.id, job.request.body);
-  board_.begin(job.id, job.request.task_id, job.request.kind, 1);
+  board_.begin(job.id, job.request.task_id, job_kind_name(job.request.kind), 1);
   // Training leaves its marks on the model: it gets one of its own, and memory holds only one at a time.
   session_.reset();
   {

@@ -12,6 +12,7 @@
 #include "base/text/text.h"
 #include "prompt/infotext.h"
 #include "server/fields/type_text.h"
+#include "server/http/json_body.h"
 
 namespace lowrank::server {
 namespace {

@@ -11,8 +11,9 @@
 #include "library/import/importer.h"
 #include "library/library.h"
 #include "library/lora_words.h"
+#include "server/http/json_body.h"
 #include "server/imports/import_task.h"
-#include "server/queue/failure.h"
+#include "server/requests/job_failure.h"
 
 namespace lowrank::server {
 namespace {

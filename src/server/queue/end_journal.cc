@@ -6,13 +6,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
+#include <string_view>
+
+#include "server/queue/job_store.h"
 
 namespace lowrank::server {
 namespace {
 
-// One slot holds "ID STATE STATUS DETAIL" with zeros behind it. The engine takes no further job that it cannot note,
-// so that a few are enough.
+// One slot holds "ID STATE CAUSE DETAIL" with zeros behind it; earlier releases wrote the HTTP status of the end in the
+// cause's place. The engine takes no further job that it cannot note, so that a few are enough.
 constexpr std::size_t kSlotBytes = 512, kSlots = 16, kBytes = kSlotBytes * kSlots;
 
 bool write_all(int descriptor, const std::string& bytes) {
@@ -22,11 +26,18 @@ bool write_all(int descriptor, const std::string& bytes) {
 std::string slot_of(const LateEnd& end) {
   std::string detail = json_text(end.outcome->detail);
   const std::string head =
-      fmt::format("{} {} {} ", end.id, job_state_name(end.outcome->state), end.outcome->status);
+      fmt::format("{} {} {} ", end.id, job_state_name(end.outcome->state), cause_name(end.outcome->cause));
   if (head.size() + detail.size() >= kSlotBytes) detail = "\"its end could not be saved\"";
   std::string slot = head + detail;
   slot.resize(kSlotBytes, '\0');
   return slot;
+}
+
+std::optional<Cause> cause_in(JobState state, std::string_view word) {
+  int status = 0;
+  const auto [end, problem] = std::from_chars(word.data(), word.data() + word.size(), status);
+  if (problem == std::errc{} && end == word.data() + word.size()) return cause_of_status(state, status);
+  return cause_named(word);
 }
 
 // nullopt: an empty slot, or one that was cut off.
@@ -36,10 +47,11 @@ std::optional<LateEnd> end_in(const std::string& slot) {
   if (first == std::string::npos || second == std::string::npos || third == std::string::npos)
     return std::nullopt;
   const auto state = job_state_from_name(text.substr(first + 1, second - first - 1));
-  const Json status = Json::parse(text.substr(second + 1, third - second - 1), nullptr, false),
-             detail = Json::parse(text.substr(third + 1), nullptr, false);
-  if (!state || !is_end(*state) || !status.is_number_integer() || detail.is_discarded()) return std::nullopt;
-  return LateEnd{text.substr(0, first), Outcome::of(*state, status.get<int>(), detail)};
+  const Json detail = Json::parse(text.substr(third + 1), nullptr, false);
+  if (!state || !is_end(*state) || detail.is_discarded()) return std::nullopt;
+  const auto cause = cause_in(*state, text.substr(second + 1, third - second - 1));
+  if (!cause) return std::nullopt;
+  return LateEnd{text.substr(0, first), Outcome::of(*state, *cause, detail)};
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "server/json.h"
+#include "server/queue/job_kind.h"
 
 namespace lowrank::server {
 
@@ -20,15 +21,13 @@ inline bool is_end(JobState state) {
   return state != JobState::kQueued && state != JobState::kRunning;
 }
 
-// Who works on a job: the engine on one after the other, the imports beside it.
-enum class Lane { kEngine, kImports };
-inline Lane lane_of(std::string_view kind) {
-  return kind == "import" ? Lane::kImports : Lane::kEngine;
-}
+// Why a job has not come to what was asked for. kCancelled: its client wanted it no longer; kStopped: the server ended.
+// kUnknownName and kNotFound: the request names a sampler, or a picture, that does not exist.
+enum class Cause { kNone, kCancelled, kStopped, kBadInput, kUnknownName, kNotFound, kConflict, kInternal };
 
 // What is asked for. The request is A1111's JSON, as it came.
 struct JobRequest {
-  std::string kind;     // "txt2img", "img2img", "extras", "train", "import"
+  JobKind kind = JobKind::kTextToImage;
   std::string body;     // JSON text
   std::string task_id;  // A1111's force_task_id; "" none
   // A client waits on its connection for the result: without it the job has no purpose, also after a restart.
@@ -44,15 +43,15 @@ struct EncodedPicture {
 // How a job ended.
 struct Outcome {
   JobState state = JobState::kCompleted;
-  int status = 200;  // HTTP status that tells it
+  Cause cause = Cause::kNone;
   Json detail = "";  // of a failure: a sentence or a list of faults
   std::vector<EncodedPicture> pictures;
   Json answer = Json::object();  // without the pictures: A1111's `parameters` and `info` …
 
-  static std::shared_ptr<Outcome> of(JobState state, int status, Json detail) {
+  static std::shared_ptr<Outcome> of(JobState state, Cause cause, Json detail) {
     auto outcome = std::make_shared<Outcome>();
     outcome->state = state;
-    outcome->status = status;
+    outcome->cause = cause;
     outcome->detail = std::move(detail);
     return outcome;
   }
@@ -60,13 +59,15 @@ struct Outcome {
 
 // A job as others see it.
 struct JobView {
-  std::string id, kind, task_id;
+  std::string id;
+  std::string kind;  // a JobKind's name, or what another release wrote
+  std::string task_id;
   JobState state = JobState::kQueued;
   bool is_attached = false;
   int position = 0;                               // of those that wait, from 1; 0: it does not wait
   double created = 0, started = 0, finished = 0;  // Unix seconds; 0: not yet
   int attempts = 0;                               // how often it was begun
-  int status = 0;
+  Cause cause = Cause::kNone;
   Json detail = nullptr;
   int pictures = 0;
   bool has_result = false;  // false after the result has been dropped for its age or the room it took

@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/log_line.h"
-#include "server/http/refusal.h"
 
 namespace lowrank::server {
 namespace {
@@ -37,7 +36,7 @@ JobQueue::JobQueue(const std::filesystem::path& file, const QueueOptions& option
                         .task_id = job_request.task_id,
                         .bytes = job_request.body.size(),
                         .is_attached = false,
-                        .lane = lane_of(job_request.kind)});
+                        .kind = job_request.kind});
     waiting_bytes_ += job_request.body.size();
   }
   store_.drop_old(options_.retention, now());
@@ -52,18 +51,17 @@ JobQueue::Ticket JobQueue::submit(const JobRequest& job_request) {
   const std::lock_guard store_lock(store_mutex_);
   if (!job_request.idempotency_key.empty()) {
     if (const auto known = store_.find_key(job_request.idempotency_key, job_request)) {
-      if (!known->same_request)
-        throw Refusal(409, "this idempotency key was used for another request; use a new one.");
-      return {.id = known->id, .is_new = false};
+      if (!known->same_request) return {.admission = Admission::kKeyTaken};
+      return {.admission = Admission::kKnown, .id = known->id};
     }
   }
   {
     const std::lock_guard lock(mutex_);
-    if (is_stopping_) throw Refusal(503, "the server is shutting down.");
+    if (is_stopping_) return {.admission = Admission::kStopping};
     const auto waiting = std::ranges::count(waiting_, lane_of(job_request.kind), &Waiting::lane);
     if (waiting >= options_.max_waiting ||
         waiting_bytes_ + job_request.body.size() > options_.max_waiting_bytes)
-      throw Refusal(503, fmt::format("the queue is full: {} jobs are waiting; try again later.", waiting));
+      return {.admission = Admission::kFull, .waiting = static_cast<int>(waiting)};
   }
   store_late_ends();
   const std::string id = new_id();
@@ -73,12 +71,12 @@ JobQueue::Ticket JobQueue::submit(const JobRequest& job_request) {
                       .task_id = job_request.task_id,
                       .bytes = job_request.body.size(),
                       .is_attached = job_request.is_attached,
-                      .lane = lane_of(job_request.kind)});
+                      .kind = job_request.kind});
   waiting_bytes_ += job_request.body.size();
   if (job_request.is_attached) waiters_[id] = std::make_shared<Waiter>();
   tell("queued", id);
   work_came_.notify_all();
-  return {.id = id, .is_new = true};
+  return {.admission = Admission::kNew, .id = id};
 }
 
 void JobQueue::post(std::function<void()> task) {
@@ -117,7 +115,7 @@ std::optional<Work> JobQueue::take(Lane lane) {
   RunningJob job{.id = next.id, .request = {}, .control = std::make_shared<JobControl>()};
   job.request.task_id = next.task_id;
   job.request.is_attached = next.is_attached;
-  job.request.kind = next.lane == Lane::kImports ? "import" : "";
+  job.request.kind = next.kind;
   waiting_.erase(place);
   waiting_bytes_ -= next.bytes;
   running_.push_back(job);
@@ -133,7 +131,6 @@ std::optional<Work> JobQueue::take(Lane lane) {
     throw;
   }
   lock.lock();
-  running_job(job.id)->request.kind = job.request.kind;
   tell("running", job.id);
   return Work{.task = nullptr, .job = std::move(job)};
 }
@@ -161,8 +158,8 @@ void JobQueue::end_stored(const std::string& id, std::shared_ptr<const Outcome> 
   } catch (const Error& error) {
     // The disk is full, most likely. An end without a result takes little room.
     if (!is_attached && (outcome->state == JobState::kCompleted || !outcome->pictures.empty()))
-      outcome = Outcome::of(outcome->state == JobState::kCompleted ? JobState::kFailed : outcome->state, 500,
-                            fmt::format("the result could not be saved: {}", error.what()));
+      outcome = Outcome::of(outcome->state == JobState::kCompleted ? JobState::kFailed : outcome->state,
+                            Cause::kInternal, fmt::format("the result could not be saved: {}", error.what()));
     try {
       if (!store_.end(id, *outcome, now())) return;
     } catch (const Error&) {
@@ -199,7 +196,7 @@ void JobQueue::end(const std::string& id, const std::shared_ptr<const Outcome>& 
     }
     // The engine says "cancelled"; here it is known why.
     if (is_stopping_ && outcome->state == JobState::kCancelled)
-      told = Outcome::of(JobState::kCancelled, 503, "the server is shutting down.");
+      told = Outcome::of(JobState::kCancelled, Cause::kStopped, "the server is shutting down.");
   }
   const std::lock_guard store_lock(store_mutex_);
   try {
@@ -261,7 +258,8 @@ Cancelled JobQueue::cancel(const std::string& id) {
   }
   const std::lock_guard store_lock(store_mutex_);
   if (!waited) return store_.view(id) ? Cancelled::kHadEnded : Cancelled::kUnknown;
-  end_stored(id, Outcome::of(JobState::kCancelled, 409, "cancelled while queued"), waited->is_attached);
+  end_stored(id, Outcome::of(JobState::kCancelled, Cause::kCancelled, "cancelled while queued"),
+             waited->is_attached);
   return Cancelled::kAtOnce;
 }
 
@@ -292,7 +290,7 @@ void JobQueue::stop() {
     tasks_.clear();
     work_came_.notify_all();
   }
-  const auto stopped = Outcome::of(JobState::kCancelled, 503, "the server is shutting down.");
+  const auto stopped = Outcome::of(JobState::kCancelled, Cause::kStopped, "the server is shutting down.");
   for (const Waiting& waiting : left)
     if (waiting.is_attached) end_stored(waiting.id, stopped, true);
 }
@@ -305,8 +303,9 @@ std::vector<RunningJob>::iterator JobQueue::running_job(const std::string& id) {
 int JobQueue::position_of(const std::string& id) const {
   const auto waiting = std::ranges::find(waiting_, id, &Waiting::id);
   if (waiting == waiting_.end()) return 0;
-  return static_cast<int>(std::count_if(waiting_.begin(), waiting,
-                                        [&](const Waiting& other) { return other.lane == waiting->lane; })) +
+  return static_cast<int>(
+             std::count_if(waiting_.begin(), waiting,
+                           [&](const Waiting& other) { return other.lane() == waiting->lane(); })) +
          1;
 }
 
@@ -314,7 +313,7 @@ int JobQueue::position_of(const std::string& id) const {
 void JobQueue::correct(JobView& view) const {
   if (const auto late = std::ranges::find(late_ends_, view.id, &LateEnd::id); late != late_ends_.end()) {
     view.state = late->outcome->state;
-    view.status = late->outcome->status;
+    view.cause = late->outcome->cause;
     view.detail = late->outcome->detail;
   }
   if (view.state != JobState::kQueued) return;
@@ -380,7 +379,7 @@ std::vector<JobQueue::Pending> JobQueue::pending() const {
   const std::lock_guard lock(mutex_);
   std::vector<Pending> all;
   for (const Waiting& waiting : waiting_)
-    if (waiting.lane == Lane::kEngine) all.push_back({.id = waiting.id, .task_id = waiting.task_id});
+    if (waiting.lane() == Lane::kEngine) all.push_back({.id = waiting.id, .task_id = waiting.task_id});
   return all;
 }
 

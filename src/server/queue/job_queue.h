@@ -59,12 +59,19 @@ class JobQueue {
  public:
   JobQueue(const std::filesystem::path& file, const QueueOptions& options, EventLog& events);
 
-  struct Ticket {
-    std::string id;
-    bool is_new = true;  // false: the idempotency key was known
+  enum class Admission {
+    kNew,
+    kKnown,     // the idempotency key and the request came before: `id` is that job's
+    kKeyTaken,  // the key was used for another request
+    kFull,
+    kStopping,  // the server ends
   };
-  // Throws Refusal 503 when the queue is full or the server ends, 409 when the key was used for something
-  // else.
+  struct Ticket {
+    Admission admission = Admission::kNew;
+    std::string id = {};  // kNew and kKnown only
+    int waiting = 0;      // kFull: jobs before this one
+  };
+  // Throws Error(kIo) when the request cannot be stored.
   Ticket submit(const JobRequest& job_request);
   // Runs on the engine's thread before the next job. The future of a task that will never run is broken.
   void post(std::function<void()> task);
@@ -115,7 +122,8 @@ class JobQueue {
     std::string id, task_id;
     std::size_t bytes = 0;
     bool is_attached = false;
-    Lane lane = Lane::kEngine;
+    JobKind kind = JobKind::kTextToImage;
+    Lane lane() const { return lane_of(kind); }
   };
   // Jobs that are being worked on; of their requests only what is asked about here.
   std::vector<RunningJob>::iterator running_job(const std::string& id);

@@ -1,5 +1,10 @@
 #include "server/queue/job_store.h"
 
+#include <fmt/format.h>
+
+#include <chrono>
+#include <span>
+
 #include "base/error.h"
 #include "base/sha256.h"
 
@@ -22,7 +27,7 @@ constexpr const char* kSchema = R"sql(
     finished    REAL NOT NULL DEFAULT 0,
     attempts    INTEGER NOT NULL DEFAULT 0,
     ends        INTEGER NOT NULL DEFAULT 0 CHECK (ends <= 1),
-    status      INTEGER NOT NULL DEFAULT 0,
+    status      INTEGER NOT NULL DEFAULT 0,  -- of releases before `cause`: the HTTP status of the end
     detail      TEXT NOT NULL DEFAULT 'null',
     answer      TEXT,
     bytes       INTEGER NOT NULL DEFAULT 0
@@ -38,10 +43,28 @@ constexpr const char* kSchema = R"sql(
 )sql";
 
 constexpr std::string_view kViewColumns =
-    "SELECT id, kind, task_id, state, attached, created, started, finished, attempts, status, detail, "
+    "SELECT id, kind, task_id, state, attached, created, started, finished, attempts, cause, detail, "
     "(SELECT COUNT(*) FROM pictures WHERE job = jobs.id), answer IS NOT NULL FROM jobs ";
 
-std::string digest_of(const std::string& text) {
+// How the database and the journal of ends name a cause; never changed after release.
+struct CauseRow {
+  Cause cause;
+  std::string_view name;
+  int status;  // as which releases before wrote it
+};
+constexpr CauseRow kCauses[] = {
+    {Cause::kNone, "none", 200},
+    {Cause::kCancelled, "cancelled", 409},
+    {Cause::kStopped, "stopped", 503},
+    {Cause::kBadInput, "bad-input", 422},
+    {Cause::kUnknownName, "unknown-name", 400},
+    {Cause::kNotFound, "not-found", 404},
+    {Cause::kConflict, "conflict", 409},
+    {Cause::kInternal, "internal", 500},
+};
+
+std::string digest_of(const JobRequest& job_request) {
+  const std::string text = fmt::format("{}\n{}", job_kind_name(job_request.kind), job_request.body);
   return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
 }
 
@@ -70,46 +93,119 @@ std::optional<JobState> job_state_from_name(std::string_view name) {
   return std::nullopt;
 }
 
-JobStore::JobStore(const std::filesystem::path& file) : database_(file) {
+std::string_view cause_name(Cause cause) {
+  for (const CauseRow& row : kCauses)
+    if (row.cause == cause) return row.name;
+  LOWRANK_CHECK(false);
+}
+
+std::optional<Cause> cause_named(std::string_view name) {
+  for (const CauseRow& row : kCauses)
+    if (row.name == name) return row.cause;
+  return std::nullopt;
+}
+
+Cause cause_of_status(JobState state, std::int64_t status) {
+  if (status == 409) return state == JobState::kCancelled ? Cause::kCancelled : Cause::kConflict;
+  for (const CauseRow& row : kCauses)
+    if (row.status == status) return row.cause;
+  return is_end(state) && state != JobState::kCompleted ? Cause::kInternal : Cause::kNone;
+}
+
+JobStore::JobStore(const std::filesystem::path& file)
+    : database_(file, {.name = "the queue",
+                       .if_damaged = "move the file away to begin with an empty queue",
+                       .wait = std::chrono::seconds(5),
+                       .is_private = true}) {  // prompts are nobody else's business
+  database_.execute("PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;");
+  set_durable(true);  // a job that was accepted survives a power cut, too
   database_.execute(kSchema);
+  migrate();
+}
+
+void JobStore::set_durable(bool is_durable) {
+  database_.execute(is_durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+}
+
+// Databases of releases before `cause` get it, told from the HTTP status that they kept.
+void JobStore::migrate() {
+  if (database_.number("SELECT COUNT(*) FROM pragma_table_info('jobs') WHERE name = 'cause'") > 0) return;
+  sqlite::Transaction transaction(database_);
+  database_.execute("ALTER TABLE jobs ADD COLUMN cause TEXT NOT NULL DEFAULT 'none'");
+  for (const JobState state : {JobState::kCompleted, JobState::kFailed, JobState::kCancelled}) {
+    sqlite::Statement statuses = database_.prepare("SELECT DISTINCT status FROM jobs WHERE state = ?1");
+    statuses.bind(1, job_state_name(state));
+    std::vector<std::int64_t> found;
+    while (statuses.step()) found.push_back(statuses.integer(0));
+    for (const std::int64_t status : found)
+      database_.prepare("UPDATE jobs SET cause = ?1 WHERE state = ?2 AND status = ?3")
+          .bind(1, cause_name(cause_of_status(state, status)))
+          .bind(2, job_state_name(state))
+          .bind(3, status)
+          .run();
+  }
+  transaction.commit();
 }
 
 std::vector<std::string> JobStore::recover(int max_attempts, double now) {
-  Transaction transaction(database_);
-  Statement(
-      database_,
-      "UPDATE jobs SET state = 'cancelled', ends = ends + 1, finished = ?1, status = 503, request = '{}', "
-      "detail = '\"the server ended while the client was waiting\"' "
-      "WHERE attached = 1 AND state IN ('queued', 'running')")
+  sqlite::Transaction transaction(database_);
+  database_
+      .prepare(
+          "UPDATE jobs SET state = 'cancelled', ends = ends + 1, finished = ?1, cause = ?2, request = '{}', "
+          "detail = '\"the server ended while the client was waiting\"' "
+          "WHERE attached = 1 AND state IN ('queued', 'running')")
       .bind(1, now)
+      .bind(2, cause_name(Cause::kStopped))
       .run();
   // A job that takes the whole process down again and again must not keep the others from their turn.
-  Statement(database_,
-            "UPDATE jobs SET state = 'failed', ends = ends + 1, finished = ?1, status = 500, request = '{}', "
-            "detail = '\"the server died each time while it worked on this job\"' "
-            "WHERE state = 'running' AND attempts >= ?2")
+  database_
+      .prepare(
+          "UPDATE jobs SET state = 'failed', ends = ends + 1, finished = ?1, cause = ?3, request = '{}', "
+          "detail = '\"the server died each time while it worked on this job\"' "
+          "WHERE state = 'running' AND attempts >= ?2")
       .bind(1, now)
-      .bind(2, std::int64_t{max_attempts})
+      .bind(2, max_attempts)
+      .bind(3, cause_name(Cause::kInternal))
       .run();
   database_.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'");
+  refuse_unknown_kinds(now);
   std::vector<std::string> waiting;
   {
-    Statement rows(database_, "SELECT id FROM jobs WHERE state = 'queued' ORDER BY sequence");
+    sqlite::Statement rows =
+        database_.prepare("SELECT id FROM jobs WHERE state = 'queued' ORDER BY sequence");
     while (rows.step()) waiting.push_back(rows.text(0));
   }
   transaction.commit();
   return waiting;
 }
 
+// A newer release may have left kinds of jobs that this one does not know.
+void JobStore::refuse_unknown_kinds(double now) {
+  sqlite::Statement rows = database_.prepare("SELECT DISTINCT kind FROM jobs WHERE state = 'queued'");
+  std::vector<std::string> unknown;
+  while (rows.step())
+    if (!job_kind_named(rows.text(0))) unknown.push_back(rows.text(0));
+  for (const std::string& kind : unknown)
+    database_
+        .prepare(
+            "UPDATE jobs SET state = 'failed', ends = ends + 1, finished = ?1, cause = ?2, request = '{}', "
+            "detail = ?3 WHERE state = 'queued' AND kind = ?4")
+        .bind(1, now)
+        .bind(2, cause_name(Cause::kBadInput))
+        .bind(3, json_text(fmt::format("unknown kind of job '{}'.", kind)))
+        .bind(4, kind)
+        .run();
+}
+
 void JobStore::insert(const std::string& id, const JobRequest& job_request, double now) {
-  database_.set_durable(!job_request.is_attached);
-  Statement row(database_,
-                "INSERT INTO jobs (id, kind, request, digest, task_id, attached, key, state, created) "
-                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8)");
+  set_durable(!job_request.is_attached);
+  sqlite::Statement row = database_.prepare(
+      "INSERT INTO jobs (id, kind, request, digest, task_id, attached, key, state, created) "
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8)");
   row.bind(1, id)
-      .bind(2, job_request.kind)
+      .bind(2, job_kind_name(job_request.kind))
       .bind(3, job_request.body)
-      .bind(4, digest_of(job_request.kind + "\n" + job_request.body));
+      .bind(4, digest_of(job_request));
   row.bind(5, job_request.task_id).bind(6, std::int64_t{job_request.is_attached ? 1 : 0}).bind(8, now);
   if (job_request.idempotency_key.empty()) {
     row.bind_null(7);
@@ -120,28 +216,28 @@ void JobStore::insert(const std::string& id, const JobRequest& job_request, doub
 }
 
 std::optional<JobStore::Known> JobStore::find_key(const std::string& key, const JobRequest& job_request) {
-  Statement row(database_, "SELECT id, digest FROM jobs WHERE key = ?1");
+  sqlite::Statement row = database_.prepare("SELECT id, digest FROM jobs WHERE key = ?1");
   row.bind(1, key);
   if (!row.step()) return std::nullopt;
-  return Known{.id = row.text(0),
-               .same_request = row.text(1) == digest_of(job_request.kind + "\n" + job_request.body)};
+  return Known{.id = row.text(0), .same_request = row.text(1) == digest_of(job_request)};
 }
 
 void JobStore::begin(const std::string& id, bool is_attached, double now) {
-  database_.set_durable(!is_attached);
-  Statement(
-      database_,
-      "UPDATE jobs SET state = 'running', started = ?2, attempts = attempts + 1 WHERE id = ?1 AND state = "
-      "'queued'")
+  set_durable(!is_attached);
+  database_
+      .prepare(
+          "UPDATE jobs SET state = 'running', started = ?2, attempts = attempts + 1 WHERE id = ?1 AND state "
+          "= 'queued'")
       .bind(1, id)
       .bind(2, now)
       .run();
 }
 
 void JobStore::put_back(const std::string& id) {
-  Statement(database_,
-            "UPDATE jobs SET state = 'queued', started = 0, attempts = attempts - 1 WHERE id = ?1 AND state "
-            "= 'running'")
+  database_
+      .prepare(
+          "UPDATE jobs SET state = 'queued', started = 0, attempts = attempts - 1 WHERE id = ?1 AND state "
+          "= 'running'")
       .bind(1, id)
       .run();
 }
@@ -150,12 +246,13 @@ bool JobStore::end(const std::string& id, const Outcome& outcome, double now) {
   // A waiting client gets the result on its connection; it is not kept a second time.
   bool is_attached = false;
   {
-    Statement row(database_, "SELECT attached FROM jobs WHERE id = ?1 AND state IN ('queued', 'running')");
+    sqlite::Statement row =
+        database_.prepare("SELECT attached FROM jobs WHERE id = ?1 AND state IN ('queued', 'running')");
     if (!row.bind(1, id).step()) return false;
     is_attached = row.integer(0) != 0;
   }
-  database_.set_durable(!is_attached);
-  Transaction transaction(database_);
+  set_durable(!is_attached);
+  sqlite::Transaction transaction(database_);
   const bool keeps_result =
       !is_attached && (outcome.state == JobState::kCompleted || !outcome.pictures.empty());
   std::int64_t bytes = 0;
@@ -165,19 +262,18 @@ bool JobStore::end(const std::string& id, const Outcome& outcome, double now) {
     for (std::size_t i = 0; i < outcome.pictures.size(); ++i) {
       const EncodedPicture& picture = outcome.pictures[i];
       bytes += static_cast<std::int64_t>(picture.bytes.size());
-      Statement row(database_, "INSERT INTO pictures (job, place, mime, bytes) VALUES (?1, ?2, ?3, ?4)");
+      sqlite::Statement row =
+          database_.prepare("INSERT INTO pictures (job, place, mime, bytes) VALUES (?1, ?2, ?3, ?4)");
       row.bind(1, id).bind(2, static_cast<std::int64_t>(i)).bind(3, picture.mime);
-      row.bind_blob(
-          4, std::span(reinterpret_cast<const std::uint8_t*>(picture.bytes.data()), picture.bytes.size()));
+      row.bind_blob(4, picture.bytes);
       row.run();
     }
   }
   // The request may hold pictures; what was asked stands in the answer's `parameters`.
-  Statement row(
-      database_,
-      "UPDATE jobs SET state = ?2, ends = ends + 1, finished = ?3, status = ?4, detail = ?5, answer = ?6, "
+  sqlite::Statement row = database_.prepare(
+      "UPDATE jobs SET state = ?2, ends = ends + 1, finished = ?3, cause = ?4, detail = ?5, answer = ?6, "
       "bytes = ?7, request = '{}' WHERE id = ?1 AND state IN ('queued', 'running')");
-  row.bind(1, id).bind(2, job_state_name(outcome.state)).bind(3, now).bind(4, std::int64_t{outcome.status});
+  row.bind(1, id).bind(2, job_state_name(outcome.state)).bind(3, now).bind(4, cause_name(outcome.cause));
   row.bind(5, json_text(outcome.detail)).bind(7, bytes);
   if (keeps_result) {
     row.bind(6, answer);
@@ -189,7 +285,7 @@ bool JobStore::end(const std::string& id, const Outcome& outcome, double now) {
   return has_ended;
 }
 
-JobView JobStore::read_view(const Statement& row) const {
+JobView JobStore::read_view(const sqlite::Statement& row) const {
   return {.id = row.text(0),
           .kind = row.text(1),
           .task_id = row.text(2),
@@ -200,23 +296,23 @@ JobView JobStore::read_view(const Statement& row) const {
           .started = row.number(6),
           .finished = row.number(7),
           .attempts = static_cast<int>(row.integer(8)),
-          .status = static_cast<int>(row.integer(9)),
+          .cause = cause_named(row.text(9)).value_or(Cause::kInternal),
           .detail = Json::parse(row.text(10), nullptr, false),
           .pictures = static_cast<int>(row.integer(11)),
           .has_result = row.integer(12) != 0};
 }
 
 std::optional<JobView> JobStore::view(const std::string& id) {
-  Statement row(database_, std::string(kViewColumns) + "WHERE id = ?1");
+  sqlite::Statement row = database_.prepare(std::string(kViewColumns) + "WHERE id = ?1");
   if (!row.bind(1, id).step()) return std::nullopt;
   return read_view(row);
 }
 
 std::vector<JobView> JobStore::list(std::optional<JobState> state, int limit, const std::string& before) {
-  Statement rows(database_,
-                 std::string(kViewColumns) +
-                     "WHERE (?1 = '' OR state = ?1) AND (?2 = '' OR sequence < (SELECT sequence FROM jobs "
-                     "WHERE id = ?2)) ORDER BY sequence DESC LIMIT ?3");
+  sqlite::Statement rows =
+      database_.prepare(std::string(kViewColumns) +
+                        "WHERE (?1 = '' OR state = ?1) AND (?2 = '' OR sequence < (SELECT sequence FROM jobs "
+                        "WHERE id = ?2)) ORDER BY sequence DESC LIMIT ?3");
   rows.bind(1, state ? job_state_name(*state) : std::string_view())
       .bind(2, before)
       .bind(3, std::int64_t{limit});
@@ -226,10 +322,13 @@ std::vector<JobView> JobStore::list(std::optional<JobState> state, int limit, co
 }
 
 JobRequest JobStore::request(const std::string& id) {
-  Statement row(database_, "SELECT kind, request, task_id, attached FROM jobs WHERE id = ?1");
+  sqlite::Statement row =
+      database_.prepare("SELECT kind, request, task_id, attached FROM jobs WHERE id = ?1");
   if (!row.bind(1, id).step())
     throw Error(kInternal, "internal error: job {} has disappeared from the queue.", id);
-  return {.kind = row.text(0),
+  const auto kind = job_kind_named(row.text(0));
+  LOWRANK_CHECK(kind);  // recover() has ended the others
+  return {.kind = *kind,
           .body = row.text(1),
           .task_id = row.text(2),
           .is_attached = row.integer(3) != 0,
@@ -237,30 +336,30 @@ JobRequest JobStore::request(const std::string& id) {
 }
 
 std::optional<Json> JobStore::answer(const std::string& id) {
-  Statement row(database_, "SELECT answer FROM jobs WHERE id = ?1 AND answer IS NOT NULL");
+  sqlite::Statement row = database_.prepare("SELECT answer FROM jobs WHERE id = ?1 AND answer IS NOT NULL");
   if (!row.bind(1, id).step()) return std::nullopt;
   return Json::parse(row.text(0), nullptr, false);
 }
 
 std::optional<EncodedPicture> JobStore::picture(const std::string& id, int index) {
-  Statement row(database_, "SELECT mime, bytes FROM pictures WHERE job = ?1 AND place = ?2");
+  sqlite::Statement row = database_.prepare("SELECT mime, bytes FROM pictures WHERE job = ?1 AND place = ?2");
   if (!row.bind(1, id).bind(2, std::int64_t{index}).step()) return std::nullopt;
   return EncodedPicture{.mime = row.text(0), .bytes = row.text(1)};
 }
 
 bool JobStore::remove(const std::string& id) {
-  return Statement(database_, "DELETE FROM jobs WHERE id = ?1 AND state NOT IN ('queued', 'running')")
+  return database_.prepare("DELETE FROM jobs WHERE id = ?1 AND state NOT IN ('queued', 'running')")
              .bind(1, id)
              .run() == 1;
 }
 
 void JobStore::drop_old(const Retention& retention, double now) {
-  Transaction transaction(database_);
+  sqlite::Transaction transaction(database_);
   const auto drop_results = [&](std::string_view condition, double number) {
     const std::string ids =
         "(SELECT id FROM jobs WHERE answer IS NOT NULL AND " + std::string(condition) + ")";
-    Statement(database_, "DELETE FROM pictures WHERE job IN " + ids).bind(1, number).run();
-    Statement(database_, "UPDATE jobs SET answer = NULL, bytes = 0 WHERE id IN " + ids).bind(1, number).run();
+    database_.prepare("DELETE FROM pictures WHERE job IN " + ids).bind(1, number).run();
+    database_.prepare("UPDATE jobs SET answer = NULL, bytes = 0 WHERE id IN " + ids).bind(1, number).run();
   };
   drop_results("finished < ?1", now - retention.seconds);
   // The newest results whose sizes add up to the limit stay.
@@ -269,10 +368,11 @@ void JobStore::drop_old(const Retention& retention, double now) {
       "FROM jobs "
       "WHERE answer IS NOT NULL) WHERE total > ?1)",
       static_cast<double>(retention.bytes));
-  Statement(database_,
-            "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND sequence NOT IN (SELECT sequence "
-            "FROM jobs "
-            "ORDER BY sequence DESC LIMIT ?1)")
+  database_
+      .prepare(
+          "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND sequence NOT IN (SELECT sequence "
+          "FROM jobs "
+          "ORDER BY sequence DESC LIMIT ?1)")
       .bind(1, std::int64_t{retention.rows})
       .run();
   transaction.commit();
@@ -280,7 +380,7 @@ void JobStore::drop_old(const Retention& retention, double now) {
 
 JobStore::Counts JobStore::counts() {
   Counts counts;
-  Statement rows(database_, "SELECT state, COUNT(*), SUM(bytes) FROM jobs GROUP BY state");
+  sqlite::Statement rows = database_.prepare("SELECT state, COUNT(*), SUM(bytes) FROM jobs GROUP BY state");
   while (rows.step()) {
     const auto state = job_state_from_name(rows.text(0));
     if (state == JobState::kCompleted) counts.completed = rows.integer(1);

@@ -7,13 +7,20 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "request/serve_options.h"
-#include "server/queue/database.h"
 #include "server/queue/job.h"
+#include "sqlite/database.h"
 
 namespace lowrank::server {
+
+// How the database and the journal of ends name a cause.
+std::string_view cause_name(Cause cause);
+std::optional<Cause> cause_named(std::string_view name);
+// Of an end that a release before kept by its HTTP status.
+Cause cause_of_status(JobState state, std::int64_t status);
 
 // What is kept of jobs that have ended.
 struct Retention {
@@ -59,8 +66,13 @@ class JobStore {
   Counts counts();
 
  private:
-  JobView read_view(const Statement& row) const;
-  Database database_;
+  void migrate();
+  void refuse_unknown_kinds(double now);
+  JobView read_view(const sqlite::Statement& row) const;
+  // Whether what is committed from now on survives a power cut; if not, it survives only the end of the process.
+  void set_durable(bool is_durable);
+
+  sqlite::Database database_;
 };
 
 }  // namespace lowrank::server

@@ -189,9 +189,9 @@ Json training_schema() {
           {"x-presets", presets_json()}};
 }
 
-void refuse_finished(const TrainingTask& task, const TrainingRuns& trainings) {
+void refuse_finished(const TrainingTask& task, const fs::path& run) {
   training::LoraTrainOptions options = task.job.options;
-  options.state_dir = trainings.folder(options.output_name);
+  options.state_dir = run;
   std::error_code failure;
   const bool is_stopped = fs::exists(options.state_file(), failure);
   if (task.resumes && !is_stopped)

@@ -1,8 +1,9 @@
 // A request for a LoRA training: kohya's option names as JSON fields.
 #pragma once
 
+#include <filesystem>
+
 #include "server/catalog/model_catalog.h"
-#include "server/engine/training_runs.h"
 #include "server/json.h"
 #include "server/requests/generation_task.h"
 #include "training/lora/lora_job.h"
@@ -24,7 +25,7 @@ TrainingTask read_training(const RequestJson& body, ModelCatalog& catalog, const
 Json training_schema();
 
 // Throws Refusal 422 when a LoRA of that name is there already, no stopped run of it can go on, and `fresh` is not asked
-// for; and when `resume` finds no stopped run. The trainer looks once more when it begins.
-void refuse_finished(const TrainingTask& task, const TrainingRuns& trainings);
+// for; and when `resume` finds no stopped run in `run`, where the run of that name is kept. The trainer looks once more when it begins.
+void refuse_finished(const TrainingTask& task, const std::filesystem::path& run);
 
 }  // namespace lowrank::server

@@ -12,6 +12,7 @@
 #include "image/codec/codec.h"
 #include "request/training/lora_table.h"
 #include "server/engine/output_folder.h"
+#include "server/http/json_body.h"
 #include "server/http/refusal.h"
 #include "server/routes/routes.h"
 #include "training/data/buckets.h"

@@ -7,10 +7,12 @@
 #include "image/codec/codec.h"
 #include "library/index/metadata_text.h"
 #include "library/lora_folder.h"
+#include "server/catalog/lora_json.h"
 #include "server/http/base64.h"
 #include "server/http/refusal.h"
 #include "server/page/html.h"
-#include "server/routes/lora_json.h"
+#include "server/routes/lora_query.h"
+#include "server/routes/named_lora.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {

@@ -3,9 +3,11 @@
 #include <random>
 
 #include "server/http/base64.h"
+#include "server/http/json_body.h"
 #include "server/http/refusal.h"
 #include "server/imports/import_task.h"
 #include "server/requests/extras_task.h"
+#include "server/requests/job_failure.h"
 #include "server/requests/training_task.h"
 #include "server/routes/routes.h"
 
@@ -13,16 +15,16 @@ namespace lowrank::server {
 namespace {
 
 // A1111's form: task(txt2img-ab12cd3).
-std::string new_task_id(const std::string& kind) {
+std::string new_task_id(JobKind kind) {
   constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
   std::random_device random;
   std::string letters;
   for (int i = 0; i < 7; ++i) letters += kLetters[random() % kLetters.size()];
-  return fmt::format("task({}-{})", kind, letters);
+  return fmt::format("task({}-{})", job_kind_name(kind), letters);
 }
 
 // Puts the call's body into the queue and waits for the job's end.
-std::shared_ptr<const Outcome> run_here(Services& services, const Call& call, const std::string& kind) {
+std::shared_ptr<const Outcome> run_here(Services& services, const Call& call, JobKind kind) {
   if (call.body.empty()) refuse_field("", "field required", "value_error.missing");
   const RequestJson request = parse_json(call.body);
   JobRequest job_request{.kind = kind,
@@ -30,30 +32,54 @@ std::shared_ptr<const Outcome> run_here(Services& services, const Call& call, co
                          .task_id = check_job_request(services, kind, request),
                          .is_attached = true,
                          .idempotency_key = ""};
-  const auto ticket = services.queue.submit(job_request);
+  const auto ticket = submit_request(services, job_request);
   return wait_for_client(services, call, ticket.id);
 }
 
 }  // namespace
 
-std::string check_job_request(Services& services, const std::string& kind, const RequestJson& request) {
-  if (kind == "extras") {
-    read_extras(request, services.settings, services.catalog.upscaler_names(), services.options.limits);
-    return new_task_id(kind);
+std::string check_job_request(Services& services, JobKind kind, const RequestJson& request) {
+  switch (kind) {
+    case JobKind::kTextToImage:
+    case JobKind::kImageToImage: {
+      const auto task =
+          read_generation(kind == JobKind::kImageToImage ? GenerationKind::kImage : GenerationKind::kText,
+                          request, services.settings, services.catalog, services.options.limits,
+                          local_names_of(services.library_service));
+      const Json& forced = task.parameters.at("force_task_id");
+      if (forced.is_string() && forced != "") return forced.get<std::string>();
+      break;
+    }
+    case JobKind::kExtras:
+      read_extras(request, services.settings, services.catalog.upscaler_names(), services.options.limits);
+      break;
+    case JobKind::kTrain: {
+      const TrainingTask job_request = read_training(request, services.catalog, services.options.limits);
+      refuse_finished(job_request, services.trainings.folder(job_request.job.options.output_name));
+      break;
+    }
+    case JobKind::kImport:
+      read_import(request);
+      break;
   }
-  if (kind == "import") {
-    read_import(request);
-    return new_task_id(kind);
+  return new_task_id(kind);
+}
+
+JobQueue::Ticket submit_request(Services& services, const JobRequest& job_request) {
+  const JobQueue::Ticket ticket = services.queue.submit(job_request);
+  switch (ticket.admission) {
+    case JobQueue::Admission::kNew:
+    case JobQueue::Admission::kKnown:
+      break;
+    case JobQueue::Admission::kKeyTaken:
+      throw Refusal(409, "this idempotency key was used for another request; use a new one.");
+    case JobQueue::Admission::kFull:
+      throw Refusal(503,
+                    fmt::format("the queue is full: {} jobs are waiting; try again later.", ticket.waiting));
+    case JobQueue::Admission::kStopping:
+      throw Refusal(503, "the server is shutting down.");
   }
-  if (kind == "train") {
-    refuse_finished(read_training(request, services.catalog, services.options.limits), services.trainings);
-    return new_task_id(kind);
-  }
-  const auto task = read_generation(kind == "img2img" ? GenerationKind::kImage : GenerationKind::kText,
-                                    request, services.settings, services.catalog, services.options.limits,
-                                    local_names_of(services.library_service));
-  const Json& forced = task.parameters.at("force_task_id");
-  return forced.is_string() && forced != "" ? forced.get<std::string>() : new_task_id(kind);
+  return ticket;
 }
 
 std::shared_ptr<const Outcome> wait_for_client(Services& services, const Call& call,
@@ -74,7 +100,7 @@ std::shared_ptr<const Outcome> wait_for_client(Services& services, const Call& c
 }
 
 Reply a1111_reply(const Outcome& outcome) {
-  if (outcome.state != JobState::kCompleted) return error_reply(outcome.status, outcome.detail);
+  if (outcome.state != JobState::kCompleted) return error_reply(http_status(outcome.cause), outcome.detail);
   Json images = Json::array();
   for (const auto& picture : outcome.pictures) images.push_back(base64(picture.bytes));
   Json whole = {{"images", std::move(images)}};
@@ -83,26 +109,28 @@ Reply a1111_reply(const Outcome& outcome) {
 }
 
 Reply extra_single(Services& services, const Call& call) {
-  const auto outcome = run_here(services, call, "extras");
-  if (outcome->state != JobState::kCompleted) return error_reply(outcome->status, outcome->detail);
+  const auto outcome = run_here(services, call, JobKind::kExtras);
+  if (outcome->state != JobState::kCompleted)
+    return error_reply(http_status(outcome->cause), outcome->detail);
   const std::string image = outcome->pictures.empty() ? "" : base64(outcome->pictures.front().bytes);
   return json_reply({{"html_info", outcome->answer.at("html_info")}, {"image", image}});
 }
 
 Reply extra_batch(Services& services, const Call& call) {
-  const auto outcome = run_here(services, call, "extras");
-  if (outcome->state != JobState::kCompleted) return error_reply(outcome->status, outcome->detail);
+  const auto outcome = run_here(services, call, JobKind::kExtras);
+  if (outcome->state != JobState::kCompleted)
+    return error_reply(http_status(outcome->cause), outcome->detail);
   Json images = Json::array();
   for (const auto& picture : outcome->pictures) images.push_back(base64(picture.bytes));
   return json_reply({{"html_info", outcome->answer.at("html_info")}, {"images", images}});
 }
 
 Reply txt2img(Services& services, const Call& call) {
-  return a1111_reply(*run_here(services, call, "txt2img"));
+  return a1111_reply(*run_here(services, call, JobKind::kTextToImage));
 }
 
 Reply img2img(Services& services, const Call& call) {
-  return a1111_reply(*run_here(services, call, "img2img"));
+  return a1111_reply(*run_here(services, call, JobKind::kImageToImage));
 }
 
 }  // namespace lowrank::server

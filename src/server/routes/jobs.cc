@@ -4,8 +4,10 @@
 
 #include "image/codec/codec.h"
 #include "server/http/base64.h"
+#include "server/http/json_body.h"
 #include "server/http/refusal.h"
 #include "server/imports/import_task.h"
+#include "server/requests/job_failure.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {
@@ -13,23 +15,6 @@ namespace {
 
 using enum ParameterType;
 
-constexpr ParameterRow kSubmit[] = {
-    {.name = "kind",
-     .type = kString,
-     .default_value = "\"txt2img\"",
-     .help = "txt2img, img2img, extras, train or import",
-     .max_length = 32},
-    {.name = "request",
-     .type = kObject,
-     .help = "as for /sdapi/v1/txt2img or img2img; for train: kohya's option names; for import: source, "
-             "type, kind, name, preview, force",
-     .is_required = true,
-     .schema = "Txt2imgRequest|Img2imgRequest|ExtrasRequest|TrainingRequest|ImportRequest"},
-    {.name = "idempotency_key",
-     .type = kString,
-     .help = "resubmitting the same key and request returns the existing job; also as header Idempotency-Key",
-     .max_length = 256},
-};
 constexpr int kMostListed = 500;
 constexpr ParameterRow kJobList[] = {
     {.name = "state",
@@ -75,7 +60,7 @@ Json job_json(Services& services, const JobView& job) {
         {"result", "/v1/jobs/" + job.id + "/result"},
         {"events", "/v1/jobs/" + job.id + "/events"},
         {"preview", "/v1/jobs/" + job.id + "/preview"}}}};
-  if (job.state == JobState::kRunning && lane_of(job.kind) == Lane::kImports) {
+  if (job.state == JobState::kRunning && job.kind == job_kind_name(JobKind::kImport)) {
     out["progress"] = services.imports.board().find(job.id).value_or(ImportProgress()).json();
   } else if (job.state == JobState::kRunning) {
     const ProgressSnapshot now = services.engine.board().snapshot();
@@ -137,6 +122,21 @@ Reply event_reply(Services& services, const Call& call, const std::string& job,
 }  // namespace
 
 ParameterRows job_parameters() {
+  static const std::string kinds = job_kind_choices();
+  static const ParameterRow kSubmit[] = {
+      {.name = "kind", .type = kString, .default_value = "\"txt2img\"", .help = kinds, .max_length = 32},
+      {.name = "request",
+       .type = kObject,
+       .help = "as for /sdapi/v1/txt2img or img2img; for train: kohya's option names; for import: source, "
+               "type, kind, name, preview, force",
+       .is_required = true,
+       .schema = "Txt2imgRequest|Img2imgRequest|ExtrasRequest|TrainingRequest|ImportRequest"},
+      {.name = "idempotency_key",
+       .type = kString,
+       .help =
+           "resubmitting the same key and request returns the existing job; also as header Idempotency-Key",
+       .max_length = 256},
+  };
   return kSubmit;
 }
 ParameterRows cancel_jobs_parameters() {
@@ -153,26 +153,25 @@ Reply submit_job(Services& services, const Call& call) {
   if (call.body.empty()) refuse_field("request", "field required", "value_error.missing");
   const RequestJson whole = parse_json(call.body);
   Faults faults;
-  const Json body = read_parameters(kSubmit, whole, faults);
+  const Json body = read_parameters(job_parameters(), whole, faults);
   faults.throw_if_any();
-  const std::string kind = body["kind"].get<std::string>();
-  constexpr std::string_view kKinds[] = {"txt2img", "img2img", "extras", "train", "import"};
-  if (std::ranges::find(kKinds, kind) == std::end(kKinds))
-    refuse_field("kind", "must be txt2img, img2img, extras, train or import", "value_error.const");
+  const auto kind = job_kind_named(body["kind"].get<std::string>());
+  if (!kind) refuse_field("kind", "must be " + job_kind_choices(), "value_error.const");
   const RequestJson& request = whole["request"];
-  JobRequest job_request{.kind = kind,
-                         .body = kind == "import" ? import_request(request) : request.dump(),
+  JobRequest job_request{.kind = *kind,
+                         .body = kind == JobKind::kImport ? import_request(request) : request.dump(),
                          .task_id = "",
                          .is_attached = false,
                          .idempotency_key = ""};
   job_request.idempotency_key = body["idempotency_key"].is_string()
                                     ? body["idempotency_key"].get<std::string>()
                                     : call.header("idempotency-key").substr(0, 256);
-  job_request.task_id = check_job_request(services, kind, request);
-  const auto ticket = services.queue.submit(job_request);
+  job_request.task_id = check_job_request(services, *kind, request);
+  const auto ticket = submit_request(services, job_request);
   const auto view = services.queue.view(ticket.id);
   if (!view) throw Refusal(410, "the job has been deleted already.");
-  Reply reply = json_reply(job_json(services, *view), ticket.is_new ? 202 : 200);
+  Reply reply =
+      json_reply(job_json(services, *view), ticket.admission == JobQueue::Admission::kNew ? 202 : 200);
   reply.headers.emplace_back("Location", "/v1/jobs/" + ticket.id);
   return reply;
 }
@@ -206,7 +205,8 @@ Reply job_result(Services& services, const Call& call) {
   if (!is_end(job.state))
     throw Refusal(409, fmt::format("the job is {}; it has no result yet.", job_state_name(job.state)));
   // A cancelled picture's job may hold what was drawn.
-  if (job.state != JobState::kCompleted && !job.has_result) return error_reply(job.status, job.detail);
+  if (job.state != JobState::kCompleted && !job.has_result)
+    return error_reply(http_status(job.cause), job.detail);
   const auto answer = services.queue.answer(job.id);
   if (!answer) throw Refusal(410, "the result is no longer kept.");
   Json images = Json::array();

@@ -9,9 +9,10 @@
 #include "library/lora_words.h"
 #include "library/sidecar/card_edit.h"
 #include "library/sidecar/preview.h"
+#include "server/catalog/lora_json.h"
 #include "server/http/refusal.h"
 #include "server/requests/request_picture.h"
-#include "server/routes/lora_json.h"
+#include "server/routes/named_lora.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {

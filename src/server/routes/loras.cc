@@ -9,8 +9,10 @@
 #include "base/text/text.h"
 #include "library/needed_files.h"
 #include "prompt/grammar/extra_networks.h"
+#include "server/catalog/lora_json.h"
 #include "server/http/refusal.h"
-#include "server/routes/lora_json.h"
+#include "server/routes/lora_query.h"
+#include "server/routes/named_lora.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {

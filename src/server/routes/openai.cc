@@ -6,7 +6,9 @@
 
 #include "image/codec/codec.h"
 #include "server/http/base64.h"
+#include "server/http/json_body.h"
 #include "server/http/refusal.h"
+#include "server/requests/job_failure.h"
 #include "server/requests/request_picture.h"
 #include "server/routes/routes.h"
 
@@ -79,16 +81,17 @@ void merge_extra_arguments(RequestJson& request) {
 }
 
 // Runs an A1111 request and answers in OpenAI's form.
-Reply run(Services& services, const Call& call, const std::string& kind, const RequestJson& request,
+Reply run(Services& services, const Call& call, JobKind kind, const RequestJson& request,
           const std::string& format) {
   JobRequest job_request{.kind = kind,
                          .body = request.dump(),
                          .task_id = check_job_request(services, kind, request),
                          .is_attached = true,
                          .idempotency_key = ""};
-  const auto ticket = services.queue.submit(job_request);
+  const auto ticket = submit_request(services, job_request);
   const auto outcome = wait_for_client(services, call, ticket.id);
-  if (outcome->state != JobState::kCompleted) return openai_error_reply(outcome->status, outcome->detail);
+  if (outcome->state != JobState::kCompleted)
+    return openai_error_reply(http_status(outcome->cause), outcome->detail);
   Json data = Json::array();
   for (const auto& picture : outcome->pictures) data.push_back({{"b64_json", base64(picture.bytes)}});
   const auto created =
@@ -126,7 +129,7 @@ ParameterRows openai_parameters() {
 Reply openai_generations(Services& services, const Call& call) {
   if (call.body.empty()) refuse_field("prompt", "field required", "value_error.missing");
   const Json body = read_body(kGeneration, call.body);
-  return run(services, call, "txt2img", a1111_request(services, body), body["output_format"]);
+  return run(services, call, JobKind::kTextToImage, a1111_request(services, body), body["output_format"]);
 }
 
 Reply openai_edits(Services& services, const Call& call) {
@@ -153,7 +156,7 @@ Reply openai_edits(Services& services, const Call& call) {
     request["inpainting_mask_invert"] = request_mask(mask, "mask").from_alpha ? 1 : 0;
     request["inpainting_fill"] = 1;
   }
-  return run(services, call, "img2img", request, body["output_format"]);
+  return run(services, call, JobKind::kImageToImage, request, body["output_format"]);
 }
 
 Reply openai_models(Services& services, const Call&) {

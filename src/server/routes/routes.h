@@ -23,7 +23,10 @@ std::shared_ptr<const Outcome> wait_for_client(Services& services, const Call& c
 // A finished job in A1111's form: images, parameters, info.
 Reply a1111_reply(const Outcome& outcome);
 // Throws what the engine would refuse, before the job waits in the queue. Returns its task id.
-std::string check_job_request(Services& services, const std::string& kind, const RequestJson& request);
+std::string check_job_request(Services& services, JobKind kind, const RequestJson& request);
+// Puts a request into the queue. Throws Refusal 503 when the queue is full or the server ends, 409 when its idempotency
+// key was used for something else.
+JobQueue::Ticket submit_request(Services& services, const JobRequest& order);
 
 // progress.cc
 Reply progress(Services& services, const Call& call);

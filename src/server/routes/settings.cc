@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/loopback.h"
+#include "server/http/json_body.h"
 #include "server/http/refusal.h"
 #include "server/options/option_table.h"
 #include "server/routes/routes.h"

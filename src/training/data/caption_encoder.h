@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "model/prompt_memory.h"
-#include "pipeline/generate/conditioning.h"
 #include "pipeline/resident/checkpoint_loader.h"
+#include "pipeline/resident/conditioning.h"
 #include "prompt/tokens/chunks.h"
 #include "prompt/tokens/tokenizer.h"
 

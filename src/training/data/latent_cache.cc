@@ -13,7 +13,6 @@
 #include "tensor/state_dict.h"
 #include "training/data/picture_file.h"
 #include "training/run/train_state.h"
-#include "training/scratch/vae_trainer.h"
 #include "weights/tensor_file.h"
 
 namespace lowrank::training {

@@ -27,4 +27,8 @@ at::Tensor load_picture(const std::filesystem::path& path, const BucketChoice& p
   return rows.permute({2, 0, 1}).contiguous();
 }
 
+at::Tensor to_signed(const at::Tensor& pictures) {
+  return pictures.to(at::kFloat).div(127.5).sub(1.0);
+}
+
 }  // namespace lowrank::training

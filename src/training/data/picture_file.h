@@ -16,4 +16,7 @@ PixelSize picture_size(const std::filesystem::path& path);
 // above.
 at::Tensor load_picture(const std::filesystem::path& path, const BucketChoice& place);
 
+// uint8 [.., 3, H, W] → float32 in −1…1.
+at::Tensor to_signed(const at::Tensor& pictures);
+
 }  // namespace lowrank::training

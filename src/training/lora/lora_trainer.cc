@@ -15,6 +15,7 @@
 #include "training/lora/lora_run_start.h"
 #include "training/objective/diffusion_loss.h"
 #include "training/objective/lora_loss.h"
+#include "training/optim/optimiser_table.h"
 #include "training/run/loss_meter.h"
 #include "training/run/objective.h"
 #include "training/run/train_state.h"

@@ -4,9 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "tensor/state_dict.h"
@@ -46,9 +44,5 @@ class Optimiser {
  protected:
   std::vector<TrainedParameter> parameters_;
 };
-
-// `name` as in request/training/optimiser_rows.inc. Throws Error(kBadInput) naming the choices.
-std::unique_ptr<Optimiser> make_optimiser(std::string_view name, std::vector<TrainedParameter> parameters,
-                                          const OptimiserOptions& options);
 
 }  // namespace lowrank::training

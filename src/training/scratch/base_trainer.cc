@@ -9,6 +9,7 @@
 
 #include "kernels/adamw.h"
 #include "training/objective/diffusion_loss.h"
+#include "training/optim/optimiser_table.h"
 #include "training/run/objective.h"
 #include "training/run/train_state.h"
 

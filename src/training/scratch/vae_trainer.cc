@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "formats/family.h"
+#include "training/data/picture_file.h"
+#include "training/optim/optimiser_table.h"
 #include "training/run/objective.h"
 #include "training/run/train_state.h"
 
@@ -110,10 +112,6 @@ class VaeObjective final : public Objective {
 };
 
 }  // namespace
-
-at::Tensor to_signed(const at::Tensor& pictures) {
-  return pictures.to(at::kFloat).div(127.5).sub(1.0);
-}
 
 RunResult train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainOptions& options,
                     const std::filesystem::path& state_path, const RunControl& control) {

@@ -28,7 +28,4 @@ double normalise_latents(model::Vae& vae, const at::Tensor& pictures);
 // Latents of pictures, times that scale: the mean of the posterior, [N, 4, H/8, W/8] float32.
 at::Tensor encode_latents(const model::Vae& vae, const at::Tensor& pictures, std::int64_t batch = 16);
 
-// uint8 [.., 3, H, W] → float32 in −1…1.
-at::Tensor to_signed(const at::Tensor& pictures);
-
 }  // namespace lowrank::training

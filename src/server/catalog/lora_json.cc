@@ -1,18 +1,14 @@
-#include "server/routes/lora_json.h"
+#include "server/catalog/lora_json.h"
 
 #include <fmt/format.h>
 
-#include "base/atomic_file.h"
 #include "base/text/percent.h"
 #include "formats/lora/lora_family.h"
-#include "image/codec/codec.h"
 #include "library/lora_words.h"
-#include "server/http/refusal.h"
 
 namespace lowrank::server {
 namespace {
 
-namespace fs = std::filesystem;
 using library::Library;
 using library::Record;
 
@@ -30,25 +26,6 @@ Json lora_preview_url(const Record& record) {
 
 double modified_seconds(const Record& record) {
   return static_cast<double>(record.mtime_ns) / 1e9;
-}
-
-library::Fitting fitting_now(Services& services) {
-  const auto chosen = services.catalog.find_checkpoint(services.settings.text("sd_model_checkpoint"));
-  const auto checkpoint = chosen ? chosen : services.catalog.default_checkpoint();
-  if (!checkpoint) return {};
-  try {
-    return services.library_service.with([&](const Library& library) {
-      library::Fitting fitting{checkpoint->model_name,
-                               library.fitting_layouts(library.fit_of(checkpoint->path)), "", ""};
-      if (const auto record = library.checkpoint_record(checkpoint->path)) {
-        fitting.architecture = record->architecture;
-        fitting.subfamily = record->subfamily;
-      }
-      return fitting;
-    });
-  } catch (const Error&) {
-    return {};  // whoever draws with the checkpoint is told why it cannot be read
-  }
 }
 
 Json lora_card(const Record& record, const library::Fitting& fitting) {
@@ -82,26 +59,6 @@ Json lora_card(const Record& record, const library::Fitting& fitting) {
           {"source", record.source},
           {"hash", text_or_null(library::lora_hash(record))},
           {"error", text_or_null(record.problem)}};
-}
-
-Record named_lora(Services& services, const Call& call) {
-  // The page names a file by its place; clients may use any name that a prompt may.
-  return services.library_service.with([&](const Library& library) {
-    const std::string& name = call.at("name");
-    if (auto record = library.find_relative(name)) return std::move(*record);
-    auto found = library.find_lora(name);
-    if (!found) throw Refusal(404, fmt::format("no LoRA named '{}'.", name.substr(0, 200)));
-    return std::move(found->record);
-  });
-}
-
-Reply picture_reply(const fs::path& path) {
-  std::error_code failure;
-  if (!fs::is_regular_file(path, failure)) throw Refusal(404, "File not found");
-  Reply reply = bytes_reply(read_file(path), image::picture_mime(path));
-  reply.headers.emplace_back("Cache-Control", "private, max-age=300");
-  reply.headers.emplace_back("X-Content-Type-Options", "nosniff");
-  return reply;
 }
 
 bool is_field_kept(std::string_view key, const std::string& fields) {

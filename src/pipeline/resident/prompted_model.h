@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "model/diffusion_model.h"
-#include "pipeline/generate/conditioning.h"
+#include "pipeline/resident/conditioning.h"
 #include "prompt/prompt.h"
 #include "sampling/denoiser.h"
 

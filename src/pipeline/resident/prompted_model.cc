@@ -1,4 +1,4 @@
-#include "pipeline/generate/prompted_model.h"
+#include "pipeline/resident/prompted_model.h"
 
 #include <ATen/ATen.h>
 

@@ -1,4 +1,4 @@
-#include "request/serve_options.h"
+#include "request/serve_table.h"
 
 namespace lowrank::request {
 namespace {

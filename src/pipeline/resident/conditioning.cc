@@ -1,4 +1,4 @@
-#include "pipeline/generate/conditioning.h"
+#include "pipeline/resident/conditioning.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "formats/lora/kind_shapes.h"
+#include "formats/lora/module_shapes.h"
 
 namespace lowrank::formats {
 
@@ -16,13 +16,6 @@ namespace lowrank::formats {
 inline weights::Shape without_trailing_ones(weights::Shape shape) {
   while (shape.size() > 2 && shape.back() == 1) shape.pop_back();
   return shape;
-}
-
-// Of the dimensions from `first` on; they come from a checked header, so it does not overflow.
-inline std::int64_t product(const weights::Shape& shape, std::size_t first = 0) {
-  std::int64_t value = 1;
-  for (std::size_t i = first; i < shape.size(); ++i) value *= shape[i];
-  return value;
 }
 
 // Collects the first mismatch.

@@ -31,7 +31,7 @@ struct StepEvent {
 
 enum class Preview { kNone, kEachStep, kOnDemand };
 
-// What a listener wants a running generation to do.
+// What someone watching wants of a running generation.
 enum class StepDecision {
   kContinue,
   kSkip,    // end this batch with what is there, and go on with the next

@@ -1,21 +1,39 @@
-// SQLite behind three handles that clean up after themselves: a database, a statement, a transaction.
-// SQLite's error codes end here, as Error naming the file.
+// SQLite behind three handles that clean up after themselves: a database, a statement, a transaction. SQLite's error
+// codes end here, as Error naming the file and what can be done. What is stored, and its migrations, are the matter of
+// who opens it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
+
 struct sqlite3;
 struct sqlite3_stmt;
 
-namespace lowrank::library {
+namespace lowrank::sqlite {
 
+struct OpenOptions {
+  std::string name = "the database";  // in errors: "the index"
+  // What is thrown where the file is damaged, and what its user can do then: "rebuild it with …".
+  ErrorCode damaged = kIo;
+  std::string if_damaged = "restore it from a copy, or delete it";
+  // How long another process' writing is waited for.
+  std::chrono::seconds wait = std::chrono::seconds(10);
+  // The file, and what SQLite writes beside it, can be read by its owner alone; a missing folder is made.
+  bool is_private = false;
+};
+
+struct Connection;
+
+// One prepared statement. Must not outlive its database, which may be moved.
 class Statement {
  public:
-  Statement(sqlite3* database, std::string_view sql);
+  Statement(const Connection& connection, std::string_view sql);
   ~Statement();
   Statement(Statement&& other) noexcept;
   Statement& operator=(Statement&&) = delete;
@@ -31,7 +49,7 @@ class Statement {
   Statement& bind_null(int place);
 
   bool step();  // true: there is a row
-  void run();   // to the end, then ready to be bound anew
+  int run();    // to the end, then ready to be bound anew; how many rows were changed
   void reset();
 
   // Columns of the row, from 0. NULL reads as 0 or "".
@@ -41,31 +59,32 @@ class Statement {
   bool is_null(int column) const;
 
  private:
-  sqlite3* database_;
+  void check(int code) const;
+
+  const Connection& connection_;
   sqlite3_stmt* statement_ = nullptr;
 };
 
-enum class Access { kWrite, kMemory };
-
+// One connection; not for several threads at once.
 class Database {
  public:
-  // Opens or creates the file; kMemory ignores the path. Waits up to ten seconds for another process'
-  // writing. Throws Error(kIo), and Error(kConflict) when what it finds is damaged; so do all statements.
-  Database(const std::filesystem::path& path, Access access);
+  // Opens or creates the file; an empty path is a database in memory. Throws Error(kIo), and Error(options.damaged)
+  // when what it finds is damaged; so do all statements.
+  explicit Database(const std::filesystem::path& path, OpenOptions options = {});
   ~Database();
   Database(Database&& other) noexcept;
   Database& operator=(Database&&) = delete;
 
-  Statement prepare(std::string_view sql) const { return Statement(handle_, sql); }
+  Statement prepare(std::string_view sql) const { return Statement(*connection_, sql); }
   void execute(const std::string& sql) const;  // several statements, no results
-  // One statement, tried again for ten seconds where SQLite gives up at once instead of waiting for another process: a
-  // change of the journal's mode.
+  // One statement, tried again as long as options.wait where SQLite gives up at once instead of waiting for another
+  // process: a change of the journal's mode.
   void execute_patiently(const std::string& sql) const;
   // Of "SELECT one number".
   std::int64_t number(std::string_view sql) const;
 
  private:
-  sqlite3* handle_ = nullptr;
+  std::unique_ptr<Connection> connection_;
 };
 
 // Writes made while it lives are undone unless commit() was called. Takes the write lock at once.
@@ -82,4 +101,4 @@ class Transaction {
   bool is_open_ = true;
 };
 
-}  // namespace lowrank::library
+}  // namespace lowrank::sqlite

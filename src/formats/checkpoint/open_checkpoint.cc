@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files_below.h"
+#include "formats/checkpoint/component_parameters.h"
 #include "formats/checkpoint/diffusers_folder.h"
 #include "formats/checkpoint/missing_parameters.h"
 #include "formats/checkpoint/single_file.h"

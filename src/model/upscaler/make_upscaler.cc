@@ -1,4 +1,4 @@
-#include "model/upscaler/upscaler.h"
+#include "model/upscaler/make_upscaler.h"
 
 #include <ATen/ATen.h>
 
