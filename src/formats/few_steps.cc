@@ -94,7 +94,7 @@ struct FewStepRow {
 constexpr std::array<std::string_view, 4> kTrailing = {"Trailing", "SGM Uniform"},
                                           kConsistency = {"LCM", "Trailing", "SGM Uniform", "Uniform"};
 
-// The first row that matches counts, so the special ones come first. Sources: the model cards of latent-consistency/lcm-lora-*,
+// The first row that matches counts, so the special ones come first. What fits was written from memory of the cards of latent-consistency/lcm-lora-*,
 // h1t/TCD-*-LoRA, ByteDance/Hyper-SD, ByteDance/SDXL-Lightning, wangfuyun/PCM_Weights, tianweiy/DMD2, stabilityai/sdxl-turbo and
 // sd-turbo; hashes as SD.Next lists them. A guidance of 0 there is a CFG scale of 1 here.
 constexpr FewStepRow kRows[] = {

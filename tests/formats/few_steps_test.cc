@@ -19,7 +19,7 @@ struct Published {
   std::string_view sampler, schedule;
 };
 
-// Files as their publishers name them, with what their model cards run them with.
+// Files as their publishers name them, and what fits them.
 TEST(FewStepModels, PublishedLorasAreKnownByTheirNames) {
   for (const Published& file : std::initializer_list<Published>{
            {"lcm-lora-sdv1-5", "LCM", 4, 1, "LCM", "LCM"},

@@ -1,5 +1,6 @@
 // Residual blocks made strip by strip are, bit for bit, what the layers make one after the other.
 #include "model/ops/strip_ops.h"
+#include "model/ops/ops.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -245,7 +245,7 @@ TEST(EmbeddingsInPrompts, OneInsideALoraOfAnotherWidthIsSkippedWithTheReason) {
   const auto& report = result.loras.at(0);
   EXPECT_EQ(report.keys_skipped, 1);
   EXPECT_EQ(report.keys_applied + report.keys_skipped + report.keys_unknown, report.keys_total);
-  EXPECT_THAT(report.skipped.at(0).reason, HasSubstr("has width 768"));
+  EXPECT_THAT(report.skipped.at(0).reason, HasSubstr("vectors 768 wide"));
 }
 
 }  // namespace

@@ -55,8 +55,9 @@ std::string bucket_info(const Dataset& dataset) {
 }
 
 void add_model(Metadata& m, const pipeline::LoadedModel& model) {
-  m["ss_v2"] = "False";
-  m["ss_base_model_version"] = model.prediction == formats::PredictionType::kV ? "sd_v1_v" : "sd_v1";
+  const bool is_v = model.prediction == formats::PredictionType::kV;
+  m["ss_v2"] = model.base_model == formats::BaseModel::kSd2 ? "True" : "False";
+  m["ss_base_model_version"] = fmt::format("{}{}", model.family().kohya_version, is_v ? "_v" : "");
   m["ss_sd_model_name"] = model.path.filename().string();
   if (fs::is_regular_file(model.path)) {
     m["ss_sd_model_hash"] = formats::auto_v1(MappedFile::open(model.path)->bytes());
@@ -118,14 +119,19 @@ void add_data(Metadata& m, const Dataset& dataset, const LoraTrainOptions& o) {
 void add_model_spec(Metadata& m, const pipeline::LoadedModel& model, const Dataset& dataset,
                     const LoraTrainOptions& o, std::int64_t started_at) {
   m["modelspec.sai_model_spec"] = "1.0.1";
-  m["modelspec.architecture"] = "stable-diffusion-v1/lora";
+  const bool is_sd2 = model.base_model == formats::BaseModel::kSd2,
+             is_v = model.prediction == formats::PredictionType::kV;
+  m["modelspec.architecture"] = fmt::format("{}{}/lora", model.family().modelspec,
+                                            !is_sd2 ? ""
+                                            : is_v  ? "-768-v"
+                                                    : "-512");
   m["modelspec.implementation"] = "diffusers";
   m["modelspec.title"] = o.output_name;
   m["modelspec.date"] =
       fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(static_cast<std::time_t>(started_at)));
   m["modelspec.resolution"] =
       fmt::format("{}x{}", o.data.buckets.resolution.width, o.data.buckets.resolution.height);
-  m["modelspec.prediction_type"] = model.prediction == formats::PredictionType::kV ? "v" : "epsilon";
+  m["modelspec.prediction_type"] = is_v ? "v" : "epsilon";
   m["modelspec.timestep_range"] = "0,1000";
   if (o.clip_skip > 1) m["modelspec.encoder_layer"] = std::to_string(o.clip_skip);
   if (const std::string trigger = dataset.trigger_phrase(); !trigger.empty())

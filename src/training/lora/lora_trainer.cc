@@ -10,6 +10,7 @@
 #include <map>
 
 #include "adapter/trainable.h"
+#include "base/error.h"
 #include "training/data/caption_encoder.h"
 #include "training/data/latent_cache.h"
 #include "training/lora/lora_run_start.h"
@@ -216,6 +217,19 @@ class LoraObjective final : public Objective {
   std::int64_t epoch_ = -1;
 };
 
+// Before anything is spent on it.
+void require_trainable(const pipeline::LoadedModel& model) {
+  if (model.network->vector_width() > 0)
+    throw Error(kUnsupported,
+                "{}: LoRAs cannot be trained on {} checkpoints yet; choose an SD 1.x or SD 2.x checkpoint.",
+                model.path.string(), model.family().name);
+  if (model.prediction == formats::PredictionType::kFlow)
+    throw Error(
+        kUnsupported,
+        "{}: LoRAs cannot be trained on rectified-flow checkpoints; choose one that predicts epsilon or v.",
+        model.path.string());
+}
+
 // Unix seconds: when the run began, which a resumed run remembers.
 std::int64_t started_at(const RunState& run) {
   std::int64_t seconds =
@@ -232,6 +246,7 @@ std::int64_t started_at(const RunState& run) {
 LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
                            const LoraTrainOptions& options, const RunControl& control) {
   request::check_options({.options = options});
+  require_trainable(model);
   const LoraPlan plan = plan_run(options, dataset);
   LoraRunStart start = begin_lora_run(model, dataset, options, plan);
   const std::int64_t began = started_at(start.run);
