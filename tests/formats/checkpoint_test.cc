@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/checkpoint/single_file.h"
+#include "formats/checkpoint/stated_prediction.h"
 #include "formats/crafted_models.h"
 #include "formats/natural_order.h"
 #include "weights/pickle_builder.h"
@@ -114,6 +115,28 @@ TEST(SingleFile, EmptyTensorsStateVPredictionAndZeroTerminalSnr) {
   EXPECT_EQ(checkpoint.prediction, PredictionType::kV);
   EXPECT_TRUE(checkpoint.prediction_details.zero_terminal_snr);
   EXPECT_EQ(checkpoint.prediction_details.rule, "the key v_pred");
+}
+
+// sd2-tiny is a v model that says nothing; its config.v_prediction stands in the goldens (tests/fixtures/README.md).
+TEST(SingleFile, AnSd2FileThatSaysNothingIsJudgedByItsNorm) {
+  auto checkpoint = open_checkpoint(fixture("sd2-tiny/sd2-tiny.safetensors"));
+  EXPECT_EQ(checkpoint.base_model, BaseModel::kSd2);
+  EXPECT_EQ(checkpoint.prediction, PredictionType::kV);
+  EXPECT_THAT(checkpoint.prediction_details.rule, HasSubstr("ComfyUI"));
+
+  checkpoint.metadata["lowrank.prediction_type"] = "epsilon";
+  apply_stated_prediction(checkpoint);
+  EXPECT_EQ(checkpoint.prediction, PredictionType::kEpsilon);
+  EXPECT_THAT(checkpoint.prediction_details.rule, HasSubstr("says v"));
+
+  // A bias without any spread, as of a model of the other type.
+  checkpoint.metadata.clear();
+  const std::vector<float> flat(32, 0.5F);
+  auto& bias = checkpoint[Component::kUnet].at("output_blocks.11.1.transformer_blocks.0.norm1.bias");
+  bias.dtype = DType::kF32;
+  bias.bytes = std::as_bytes(std::span(flat));
+  apply_stated_prediction(checkpoint);
+  EXPECT_EQ(checkpoint.prediction, PredictionType::kEpsilon);
 }
 
 TEST(SingleFile, TheMoreTrustedStatementDecidesAndTheOtherIsTold) {

@@ -261,6 +261,7 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
   const json unet = config("unet", "config.json"), text = config("text_encoder", "config.json");
   const FamilyRow& family = family_of(folder, unet, text);
   checkpoint.base_model = family.model;
+  checkpoint.prediction = family.prediction;
   checkpoint.unet_heads = unet_heads(folder / "unet" / "config.json", unet);
 
   const json scheduler = config("scheduler", "scheduler_config.json"), vae = config("vae", "config.json");

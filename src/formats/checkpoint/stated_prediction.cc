@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -47,6 +48,27 @@ void refuse_edm(const Checkpoint& checkpoint) {
   for (const std::string_view key : {"edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_eps.sigma_max"})
     if (has_key(checkpoint, key))
       refuse(checkpoint, fmt::format("the key {} says that it is an EDM model", key));
+}
+
+// SD 2.x comes as v (768 pixels) and as epsilon (512), and most files say nothing. In v models a norm's bias is spread
+// wider; inpainting models are all of the other type. Source: ComfyUI's model_base for SD20.
+std::optional<PredictionStatement> sd2_mark(const Checkpoint& checkpoint) {
+  const ParameterViews& unet = checkpoint[Component::kUnet];
+  const auto bias = unet.find("output_blocks.11.1.transformer_blocks.0.norm1.bias");
+  const auto first = unet.find("input_blocks.0.0.weight");
+  if (checkpoint.base_model != BaseModel::kSd2 || bias == unet.end() || first == unet.end()) return std::nullopt;
+  const bool is_plain = first->second.shape.size() == 4 && first->second.shape[1] == 4;
+  const std::vector<float> values = weights::to_floats(bias->second);
+  double sum = 0, squares = 0;
+  for (const float value : values) {
+    sum += value;
+    squares += static_cast<double>(value) * value;
+  }
+  const auto count = static_cast<double>(values.size());
+  const double variance = count > 0 ? squares / count - sum / count * (sum / count) : 0;
+  const bool is_v = is_plain && std::sqrt(std::max(0.0, variance)) > 0.09;
+  return PredictionStatement{is_v ? PredictionType::kV : PredictionType::kEpsilon,
+                             {.rule = "the spread of a norm's bias, ComfyUI's mark for SD 2.x"}};
 }
 
 }  // namespace
@@ -95,6 +117,7 @@ void apply_stated_prediction(Checkpoint& checkpoint, const std::optional<Predict
   if (scheduler) statements.push_back(*scheduler);
   if (!spec.empty())
     add(known_type(checkpoint, "metadata modelspec.prediction_type", spec), "modelspec.prediction_type");
+  if (auto mark = sd2_mark(checkpoint)) statements.push_back(std::move(*mark));
   PredictionDetails& details = checkpoint.prediction_details;
   if (!statements.empty()) {
     checkpoint.prediction = statements.front().type;

@@ -20,7 +20,7 @@ std::optional<PredictionStatement> scheduler_statement(const nlohmann::json& sch
 
 // Sets the prediction and its details by the first of these that says something, and names in the rule those that say another:
 //   1. metadata lowrank.prediction_type    2. the key v_pred, whatever it holds (A1111's rule)    3. `scheduler`
-//   4. metadata modelspec.prediction_type
+//   4. metadata modelspec.prediction_type    5. of SD 2.x the spread of a norm's bias (ComfyUI's mark)
 // The key ztsnr says that the signal ends in nothing. Without any of them the prediction stays what it is. Throws
 // Error(kUnsupported) naming the checkpoint for an unknown type and for keys of EDM models.
 void apply_stated_prediction(Checkpoint& checkpoint,
