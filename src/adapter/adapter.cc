@@ -28,6 +28,12 @@ formats::LayerTable table_of(const model::LayerMap& layers) {
 }
 
 [[noreturn]] void throw_wrong_base(const LoraFile& file, const ModelParts& model) {
+  if (file.base_model == model.base_model)
+    throw Error(
+        kUnsupported,
+        "{}: made for {} ({}), but this checkpoint has other dimensions (cross-attention width {}); choose a "
+        "LoRA made for it.",
+        file.path.string(), base_model_name(file.base_model), file.base_model_reason, model.context_width);
   std::string conflict = formats::family_conflict(file, model.base_model);
   if (conflict.empty())
     conflict = fmt::format("made for {} ({}); this is a checkpoint of {} (cross-attention width {})",

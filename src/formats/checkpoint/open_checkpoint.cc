@@ -112,7 +112,8 @@ const ParameterViews& Checkpoint::operator[](Component component) const {
 }
 
 Checkpoint open_checkpoint(const fs::path& path) {
-  const bool is_folder = fs::is_directory(path);
+  std::error_code failure;  // of a path that leads nowhere, which opening the file tells
+  const bool is_folder = fs::is_directory(path, failure);
   if (is_folder && !is_diffusers_folder(path)) {
     throw Error(kBadInput,
                 "{}: is a folder without unet/ and vae/, so not a diffusers checkpoint; give a checkpoint "
@@ -127,8 +128,9 @@ Checkpoint open_checkpoint(const fs::path& path) {
 }
 
 Checkpoint open_vae(const fs::path& path) {
-  Checkpoint checkpoint =
-      fs::is_directory(path) ? read_diffusers_vae(path) : read_vae_file(weights::TensorFile::open(path));
+  std::error_code failure;
+  Checkpoint checkpoint = fs::is_directory(path, failure) ? read_diffusers_vae(path)
+                                                          : read_vae_file(weights::TensorFile::open(path));
   for (const auto& file : checkpoint.files) refuse_quantised(*file, Integers::kAreNone);
   if (!checkpoint[Component::kVae].contains(kVaeLandmark.parameter)) {
     const std::string kind = describe_file(*checkpoint.files.front());

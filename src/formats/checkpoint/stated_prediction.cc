@@ -56,7 +56,8 @@ std::optional<PredictionStatement> sd2_mark(const Checkpoint& checkpoint) {
   const ParameterViews& unet = checkpoint[Component::kUnet];
   const auto bias = unet.find("output_blocks.11.1.transformer_blocks.0.norm1.bias");
   const auto first = unet.find("input_blocks.0.0.weight");
-  if (checkpoint.base_model != BaseModel::kSd2 || bias == unet.end() || first == unet.end()) return std::nullopt;
+  if (checkpoint.base_model != BaseModel::kSd2 || bias == unet.end() || first == unet.end())
+    return std::nullopt;
   const bool is_plain = first->second.shape.size() == 4 && first->second.shape[1] == 4;
   const std::vector<float> values = weights::to_floats(bias->second);
   double sum = 0, squares = 0;
