@@ -33,7 +33,7 @@ fs::path find_checkpoint(const library::DataDir& data, const std::string& asked,
   told = true;
   if (!file.empty()) return file;
   throw Error(kNotFound,
-              "no checkpoint in {}; put a Stable Diffusion 1.x file there, or choose one with --model.",
+              "no checkpoint in {}; put a Stable Diffusion checkpoint there, or choose one with --model.",
               data.checkpoints().string());
 }
 
@@ -46,7 +46,8 @@ pipeline::LoraFinder lora_finder(const library::DataDir& data) {
     } else {
       if (const auto known = (*library)->find_lora(name)) {
         const fs::path path = (*library)->path_of(known->record);
-        if (fs::exists(path)) return path;
+        std::error_code failure;  // what cannot be reached is looked for again, and then told
+        if (fs::exists(path, failure)) return path;
       }
       (*library)->rescan();
     }

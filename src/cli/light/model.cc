@@ -117,7 +117,8 @@ int model_list(const Invocation& invocation) {
   if (invocation.has("json")) {
     print_json({{"data_dir", data.root.string()}, {"models", list}});
   } else if (rows.empty()) {
-    fmt::print("No checkpoint in {}; put a Stable Diffusion 1.x file there.\n", data.checkpoints().string());
+    fmt::print("No checkpoint in {}; put a Stable Diffusion checkpoint there.\n",
+               data.checkpoints().string());
   } else {
     fmt::print("{}", text_table({"", "NAME", "BASE", "SIZE", "TYPE", "DATE", "FILE"}, std::move(rows)));
   }
