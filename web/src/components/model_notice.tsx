@@ -22,7 +22,7 @@ export function ModelNotice({ all, form }: { all: Choices; form: Form }) {
       {!taken && (
         <div class="notice notice-bad" role="alert">
           <Icon name="warning" />
-          <p>No checkpoint found, so no images can be generated. Import one below, or copy a Stable Diffusion 1.x file (.safetensors) to <code>{model.folder}</code>.</p>
+          <p>No checkpoint found, so no images can be generated. Import one below, or copy a Stable Diffusion checkpoint (.safetensors) to <code>{model.folder}</code>.</p>
         </div>
       )}
       {taken && !model.is_chosen_there && (
