@@ -124,8 +124,8 @@ Candidates by_text(const LoraFile& lora, std::string& unknown_width) {
     }
     // Only where there are two encoders do writers give the first a number.
     if (entry.number != EncoderNumber::kStated) return {std::move(families), reason, true};
-    std::ranges::stable_partition(families,
-                                  [](BaseModel model) { return family(model)->text_encoders.size() > 1; });
+    std::stable_partition(families.begin(), families.end(),
+                          [](BaseModel model) { return family(model)->text_encoders.size() > 1; });
     return {std::move(families), reason + ", and its name says that there are two", true};
   }
   return {};
