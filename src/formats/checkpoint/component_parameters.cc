@@ -64,7 +64,8 @@ NamedViews text_parameters(const TextEncoderRow& encoder, std::string_view name,
 }
 
 void apply_metadata(Checkpoint& checkpoint) {
-  for (const auto& [key, value] : checkpoint.metadata) {
+  for (const auto& entry : checkpoint.metadata) {
+    const std::string &key = entry.first, &value = entry.second;
     const auto number = [&] { return positive_number(checkpoint, key, value); };
     if (key == "lowrank.unet_heads") checkpoint.unet_heads = {.count = number()};
     if (key == "lowrank.unet_head_width") checkpoint.unet_heads = {.width = number()};
