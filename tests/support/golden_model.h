@@ -2,6 +2,7 @@
 // fixtures) holds NAME.safetensors, NAME-goldens.safetensors and NAME-<adapter>.safetensors.
 #pragma once
 
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -32,6 +33,12 @@ struct GoldenModel {
     return all;
   }
   static GoldenModel open() { return open(folders().front()); }
+  // Of a folder, as what a parameterised test is called.
+  static std::string test_name(const std::filesystem::path& folder) {
+    std::string letters = folder.filename().string();
+    std::erase_if(letters, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); });
+    return letters;
+  }
 
   static GoldenModel open(const std::filesystem::path& folder) {
     GoldenModel model;

@@ -47,14 +47,6 @@ std::string block_path(std::string_view number, std::string_view layer) {
   return fmt::format("encoder.layers.{}.{}", number, layer);
 }
 
-weights::TensorView third(const weights::TensorView& view, std::size_t part) {
-  weights::TensorView rows = view;
-  rows.shape[0] /= 3;
-  const std::size_t bytes = view.bytes.size() / 3;
-  rows.bytes = view.bytes.subspan(part * bytes, bytes);
-  return rows;
-}
-
 void require_plain(const weights::TensorView& view) {
   if (view.scaling != nullptr)
     throw Error(
@@ -78,6 +70,14 @@ weights::TensorView transposed(const weights::TensorView& view) {
 
 }  // namespace
 
+weights::TensorView third_of_rows(const weights::TensorView& view, std::size_t place) {
+  weights::TensorView rows = view;
+  rows.shape[0] /= 3;
+  const std::size_t bytes = view.bytes.size() / 3;
+  rows.bytes = view.bytes.subspan(place * bytes, bytes);
+  return rows;
+}
+
 NamedViews open_clip_parameters(std::string_view name, const weights::TensorView& view) {
   if (name == "positional_embedding") return {{"embeddings.position_embedding.weight", view}};
   if (name == "text_projection") return {{"text_projection.weight", transposed(view)}};
@@ -93,7 +93,7 @@ NamedViews open_clip_parameters(std::string_view name, const weights::TensorView
     NamedViews parts;
     for (std::size_t part = 0; part < kFused.size(); ++part)
       parts.emplace_back(block_path(block->number, fmt::format("self_attn.{}{}", kFused[part], ending)),
-                         third(view, part));
+                         third_of_rows(view, part));
     return parts;
   }
   const std::size_t dot = name.rfind('.');

@@ -6,6 +6,7 @@
 // Source: the module lists of mlfoundations/open_clip and huggingface/transformers.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,10 @@ using NamedViews = std::vector<std::pair<std::string, weights::TensorView>>;
 // Throws Error(kBadInput) for a fused matrix whose rows are not three equal parts, kUnsupported for one whose numbers have
 // scales.
 NamedViews open_clip_parameters(std::string_view name, const weights::TensorView& view);
+
+// The rows of query (place 0), key (1) or value (2) of a tensor that holds all three below one another; `view` has a number of
+// rows that 3 divides, and no scales.
+weights::TensorView third_of_rows(const weights::TensorView& view, std::size_t place);
 
 // Which canonical layers a layer of open_clip's naming stands for, flattened or not: one, or the three of `in_proj`.
 std::vector<std::string> open_clip_layers(std::string_view layer);

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "formats/checkpoint/open_clip_names.h"
+
 namespace lowrank::formats {
 namespace {
-
-using weights::TensorView;
 
 // The parts whose first dimension is the layer's rows, or the outer factor of them; empty: the change of one row depends on
 // others, so that it cannot be cut.
@@ -35,14 +35,6 @@ std::vector<std::string_view> row_parts(AdapterKind kind, const PartViews& parts
     default:
       return {};
   }
-}
-
-TensorView third_of(const TensorView& view, std::size_t place) {
-  TensorView rows = view;
-  rows.shape[0] /= 3;
-  const std::size_t bytes = view.bytes.size() / 3;
-  rows.bytes = view.bytes.subspan(place * bytes, bytes);
-  return rows;
 }
 
 }  // namespace
@@ -74,7 +66,7 @@ CutRows cut_in_three(AdapterKind kind, const PartViews& parts) {
       return cut;
     }
     for (std::size_t i = 0; i < cut.parts.size(); ++i)
-      cut.parts[i].emplace(part, is_by_rows ? third_of(view, i) : view);
+      cut.parts[i].emplace(part, is_by_rows ? third_of_rows(view, i) : view);
   }
   return cut;
 }

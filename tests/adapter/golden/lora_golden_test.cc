@@ -172,12 +172,7 @@ TEST_P(LoraGolden, RemovingTheAdaptersRestoresTheModelBitForBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, LoraGolden, ::testing::ValuesIn(testing::GoldenModel::folders()),
-                         [](const auto& set) {
-                           std::string name = set.param.filename().string();
-                           std::erase_if(name,
-                                         [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); });
-                           return name;
-                         });
+                         [](const auto& set) { return testing::GoldenModel::test_name(set.param); });
 
 }  // namespace
 }  // namespace lowrank::adapter

@@ -210,12 +210,7 @@ TEST_P(FamilyGolden, EqualsItsReferencesInEveryPart) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, FamilyGolden, ::testing::ValuesIn(GoldenModel::folders()),
-                         [](const auto& set) {
-                           std::string name = set.param.filename().string();
-                           std::erase_if(name,
-                                         [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); });
-                           return name;
-                         });
+                         [](const auto& set) { return GoldenModel::test_name(set.param); });
 
 }  // namespace
 }  // namespace lowrank
