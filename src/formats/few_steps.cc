@@ -285,18 +285,26 @@ std::string advised(const FewStepAdvice& advice) {
   return text;
 }
 
+FewStepMisfits misfits_of(const FewStepAdvice& advice, const FewStepSettings& settings) {
+  FewStepMisfits misfits{
+      .steps = settings.steps < advice.least_steps || settings.steps > advice.most_steps,
+      .cfg = settings.cfg < advice.least_cfg || settings.cfg > advice.most_cfg,
+      .sampler = !advice.samplers[0].empty() && !contains(advice.samplers, settings.sampler)};
+  misfits.schedule =
+      !misfits.sampler && !advice.schedules[0].empty() && !contains(advice.schedules, settings.schedule);
+  return misfits;
+}
+
 std::string misfits(const FewStepAdvice& advice, const FewStepSettings& settings) {
+  const FewStepMisfits misfits = misfits_of(advice, settings);
   std::string text;
-  const auto add = [&](std::string one) { text += (text.empty() ? "" : ", ") + one; };
-  if (settings.steps < advice.least_steps || settings.steps > advice.most_steps)
-    add(fmt::format("{} step{}", settings.steps, settings.steps == 1 ? "" : "s"));
-  if (settings.cfg < advice.least_cfg || settings.cfg > advice.most_cfg)
-    add(fmt::format("CFG scale {}", settings.cfg));
-  const bool fits = advice.samplers[0].empty() || contains(advice.samplers, settings.sampler);
-  if (!fits) add(fmt::format("sampler {}", settings.sampler));
-  // A sampler that does not fit has a schedule of its own anyway.
-  if (fits && !advice.schedules[0].empty() && !contains(advice.schedules, settings.schedule))
-    add(fmt::format("schedule {}", settings.schedule));
+  const auto add = [&](bool is_misfit, const std::string& one) {
+    if (is_misfit) text += (text.empty() ? "" : ", ") + one;
+  };
+  add(misfits.steps, fmt::format("{} step{}", settings.steps, settings.steps == 1 ? "" : "s"));
+  add(misfits.cfg, fmt::format("CFG scale {}", settings.cfg));
+  add(misfits.sampler, fmt::format("sampler {}", settings.sampler));
+  add(misfits.schedule, fmt::format("schedule {}", settings.schedule));
   return text;
 }
 

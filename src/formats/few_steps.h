@@ -52,7 +52,12 @@ struct FewStepSettings {
 
 // "4 steps, CFG scale 1, sampler Euler, schedule Trailing".
 std::string advised(const FewStepAdvice& advice);
-// What of `settings` does not fit, as "20 steps, CFG scale 7"; "" when all does.
+// What of `settings` does not fit. A sampler that does not fit has a schedule of its own, which is not judged.
+struct FewStepMisfits {
+  bool steps = false, cfg = false, sampler = false, schedule = false;
+};
+FewStepMisfits misfits_of(const FewStepAdvice& advice, const FewStepSettings& settings);
+// The same as "20 steps, CFG scale 7"; "" when all fits.
 std::string misfits(const FewStepAdvice& advice, const FewStepSettings& settings);
 
 }  // namespace lowrank::formats

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -59,10 +58,6 @@ formats::FewStepSettings settings_of(const request::GenerationRequest& request, 
           .schedule = schedule};
 }
 
-bool has(std::span<const std::string_view> all, std::string_view one) {
-  return std::ranges::find(all, one) != all.end();
-}
-
 // As a person would write it: 1, not 1.0.
 request::Decimal decimal(double value) {
   request::Decimal number(value);
@@ -73,14 +68,13 @@ request::Decimal decimal(double value) {
 // Only what does not fit changes.
 void take(request::GenerationRequest& request, const formats::FewStepAdvice& advice,
           const formats::FewStepSettings& now) {
-  if (now.steps < advice.least_steps || now.steps > advice.most_steps) request.steps = advice.steps;
-  if (now.cfg < advice.least_cfg || now.cfg > advice.most_cfg) request.cfg_scale = decimal(advice.cfg);
-  const bool fits_sampler = advice.samplers[0].empty() || has(advice.samplers, now.sampler);
-  const bool fits_schedule = advice.schedules[0].empty() || has(advice.schedules, now.schedule);
-  if (!fits_sampler) request.sampler = advice.samplers[0];
-  if (!fits_sampler || !fits_schedule) {
+  const formats::FewStepMisfits misfits = formats::misfits_of(advice, now);
+  if (misfits.steps) request.steps = advice.steps;
+  if (misfits.cfg) request.cfg_scale = decimal(advice.cfg);
+  if (misfits.sampler) request.sampler = advice.samplers[0];
+  if (misfits.sampler || misfits.schedule) {
     // A name such as "DPM++ 2M Karras" brings its schedule.
-    if (fits_sampler) request.sampler = now.sampler;
+    if (!misfits.sampler) request.sampler = now.sampler;
     request.scheduler = advice.schedules[0].empty() ? "Automatic" : advice.schedules[0];
   }
   if (advice.eta && !request.eta && request.sampler == advice.samplers[0]) request.eta = decimal(*advice.eta);
