@@ -2,6 +2,7 @@
 // in family.cc. Head counts and prediction may also be stated by the file itself (checkpoint.h), which then wins.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -64,6 +65,22 @@ constexpr std::int64_t size_numbers(SizeConditioning kind) {
 // How kohya's LoRA files name the U-Net's layers.
 enum class KohyaUnetNames { kDiffusers, kCheckpoint };
 
+// The U-Net of the published models: its levels, those with attention, and how many transformer blocks its deepest attention has.
+struct UnetShape {
+  int levels, first_attention, last_attention, transformer_blocks;
+};
+
+// What training programs call the family: how the name begins, and the whole names that are written of each prediction.
+struct TrainerNames {
+  std::string_view begins, of_epsilon, of_v;
+  std::string_view of(PredictionType prediction) const {
+    return prediction == PredictionType::kV ? of_v : of_epsilon;
+  }
+};
+
+// Red, green and blue of a cheap preview as weights of the latent's channels.
+using LatentColours = std::array<std::array<float, 3>, 4>;
+
 struct FamilyRow {
   BaseModel model;
   std::string_view name;                          // as people write it: "SD 1.x"
@@ -72,16 +89,17 @@ struct FamilyRow {
   std::string_view mark;                          // how names of a single file begin in this family alone
   std::span<const TextEncoderRow> text_encoders;  // in order; their outputs lie side by side
   std::int64_t context_width;                     // input of cross-attention
-  bool has_deep_transformers;                     // several blocks in one attention
+  UnetShape unet;
   AttentionHeads unet_heads;
   std::int64_t latent_channels;
   double latent_scale;  // decode(latent / scale)
   PredictionType prediction;
   int native_size;  // pixels
   SizeConditioning size_conditioning;
-  // What training programs write: kohya's ss_base_model_version and modelspec.architecture begin so.
-  std::string_view kohya_version, modelspec;
+  TrainerNames kohya_version, modelspec;  // in ss_base_model_version and modelspec.architecture
+  bool is_kohya_v2;                       // ss_v2
   KohyaUnetNames kohya_unet;
+  const LatentColours& colours;
 };
 
 std::span<const FamilyRow> family_table();
@@ -91,6 +109,8 @@ const FamilyRow* family(BaseModel model);
 // The first family with that width of cross-attention, or with a text encoder of that width; nullptr: none.
 const FamilyRow* family_of_context(std::int64_t width);
 const FamilyRow* family_of_text(std::int64_t width);
+// The one whose name, as training programs write it in `member` of the row, is the longest that `text` begins with; nullptr: none.
+const FamilyRow* family_by_trainer(TrainerNames FamilyRow::*member, std::string_view text);
 // By its label; nullptr: none.
 const FamilyRow* family_labelled(std::string_view label);
 // The row of the encoder that is this component; nullptr: the family has none.

@@ -49,5 +49,28 @@ TEST(Family, CheckpointsAreRecognisedByTheirTextEncodersAndByCrossAttention) {
   EXPECT_EQ(recognised("", 4096), BaseModel::kOther);
 }
 
+// Names as kohya's and Stability AI's own tools write them; the refiner's begin as SDXL's do.
+TEST(Family, TrainersNamesTellEachFamily) {
+  const auto by_version = [](std::string_view text) {
+    const FamilyRow* row = family_by_trainer(&FamilyRow::kohya_version, text);
+    return row == nullptr ? BaseModel::kOther : row->model;
+  };
+  EXPECT_EQ(by_version("sd_v1_v"), BaseModel::kSd1);
+  EXPECT_EQ(by_version("sdxl_base_v0-9"), BaseModel::kSdxl);
+  EXPECT_EQ(by_version("sdxl_refiner_v1-0"), BaseModel::kSdxlRefiner);
+  EXPECT_EQ(by_version("flux1"), BaseModel::kOther);
+  EXPECT_EQ(family_by_trainer(&FamilyRow::modelspec, "stable-diffusion-xl-v1-refiner/lora")->model,
+            BaseModel::kSdxlRefiner);
+  EXPECT_EQ(family_by_trainer(&FamilyRow::modelspec, "stable-diffusion-xl-v1-base/lora")->model,
+            BaseModel::kSdxl);
+  EXPECT_EQ(family(BaseModel::kSd2)->modelspec.of(PredictionType::kV), "stable-diffusion-v2-768-v");
+  EXPECT_EQ(family(BaseModel::kSd2)->modelspec.of(PredictionType::kEpsilon), "stable-diffusion-v2-512");
+  EXPECT_EQ(family(BaseModel::kSd1)->kohya_version.of(PredictionType::kV), "sd_v1_v");
+  EXPECT_EQ(family(BaseModel::kSdxl)->kohya_version.of(PredictionType::kEpsilon), "sdxl_base_v1-0");
+  for (const FamilyRow& row : family_table())
+    for (const PredictionType type : {PredictionType::kEpsilon, PredictionType::kV})
+      EXPECT_EQ(by_version(row.kohya_version.of(type)), row.model) << row.name;
+}
+
 }  // namespace
 }  // namespace lowrank::formats

@@ -518,6 +518,17 @@ TEST(LoraBaseModel, IsToldByWhereAttentionIs) {
   EXPECT_EQ(base_of(text), BaseModel::kSd2);
 }
 
+// SDXL's deepest attention has ten blocks, the refiner's four.
+TEST(LoraBaseModel, IsToldByTheNumberOfTransformerBlocks) {
+  const auto ninth = lora_at("lora_unet_middle_block_1_transformer_blocks_9_attn1_to_q");
+  EXPECT_EQ(base_of(ninth), BaseModel::kSdxl);
+  EXPECT_TRUE(open_crafted(ninth).is_base_certain);
+  const auto third = lora_at("lora_unet_middle_block_1_transformer_blocks_3_attn1_to_q");
+  EXPECT_EQ(base_of(third), BaseModel::kSdxl);
+  EXPECT_FALSE(open_crafted(third).is_base_certain);
+  EXPECT_EQ(base_of(third, {{"ss_base_model_version", "sdxl_refiner_v1-0"}}), BaseModel::kSdxlRefiner);
+}
+
 // SDXL's first text encoder is as wide as SD 1.x's: its number in the name or the metadata tell.
 TEST(LoraBaseModel, TextEncoderOfTwoFamiliesIsToldByNumberAndMetadata) {
   EXPECT_EQ(base_of(lora_at("lora_te1_text_model_encoder_layers_0_mlp_fc1", 768)), BaseModel::kSdxl);

@@ -203,12 +203,19 @@ const FamilyRow& family_of(const fs::path& folder, const json& unet, const json&
         kUnsupported,
         "{}: is a transformer model (SD3, FLUX …); choose a model of the SD 1.x, SD 2.x or SDXL family.",
         folder.string());
-  if (fs::exists(folder / "text_encoder_2") || text_of(unet, "addition_embed_type") == "text_time")
-    return *family(fs::exists(folder / "text_encoder") ? BaseModel::kSdxl : BaseModel::kSdxlRefiner);
+  const bool is_told_size =
+      fs::exists(folder / "text_encoder_2") || text_of(unet, "addition_embed_type") == "text_time";
   const std::string activation = text_of(text, "hidden_act");
-  const bool is_open_clip = whole_number(text, "hidden_size") == family(BaseModel::kSd2)->context_width ||
-                            (!activation.empty() && activation != "quick_gelu");
-  return *family(is_open_clip ? BaseModel::kSd2 : BaseModel::kSd1);
+  const auto is_like = [&](const FamilyRow& row) {
+    const TextEncoderRow& first = row.text_encoders.front();
+    if ((row.size_conditioning != SizeConditioning::kNone) != is_told_size) return false;
+    if (is_told_size) return fs::exists(folder / first.folder);
+    return first.kind == TextEncoderKind::kOpenClip && (whole_number(text, "hidden_size") == first.width ||
+                                                        (!activation.empty() && activation != "quick_gelu"));
+  };
+  const auto found = std::ranges::find_if(family_table(), is_like);
+  if (found != family_table().end()) return *found;
+  return *family(is_told_size ? BaseModel::kSdxl : BaseModel::kSd1);
 }
 
 // What a component's config.json says of how its weights were quantised; "" for nothing. Throws for what the weights

@@ -20,17 +20,17 @@ std::int64_t dimension(const LoraEntry& entry, std::string_view part, std::size_
   return place->second.shape[index];
 }
 
-// Only SDXL stacks several transformer blocks in one attention.
-bool is_deep_transformer(std::string_view name) {
+// The number of a transformer block within its attention; only SDXL stacks several. 0 for other layers.
+int block_within_attention(std::string_view name) {
   constexpr std::string_view kWord = "transformer_blocks_";
   const auto at = name.find(kWord);
-  if (at == std::string_view::npos) return false;
-  const std::string_view number = name.substr(at + kWord.size());
-  return !number.empty() && number[0] >= '1' && number[0] <= '9';
-}
-
-bool is_xl(const FamilyRow& row) {
-  return row.has_deep_transformers;
+  if (at == std::string_view::npos) return 0;
+  int number = 0;
+  for (const char c : name.substr(at + kWord.size())) {
+    if (c < '0' || c > '9' || number > 99) break;
+    number = number * 10 + (c - '0');
+  }
+  return number;
 }
 
 // Layers that only some families have, by a part of the flattened name of a U-Net's layer.
@@ -43,16 +43,21 @@ constexpr std::string_view kSizeEmbedding = "it changes the embedding of the pic
                            kDeepestLevel = "its deepest level has attention",
                            kFirstLevel = "its first level has attention",
                            kFourthLevel = "it has a fourth level";
-constexpr auto kIsBaseXl = [](const FamilyRow& row) { return row.model == BaseModel::kSdxl; };
-constexpr auto kHasFourLevels = [](const FamilyRow& row) { return row.model != BaseModel::kSdxl; };
-constexpr auto kIsNotXl = [](const FamilyRow& row) { return !is_xl(row); };
+constexpr auto kToldSize = [](const FamilyRow& row) {
+  return row.size_conditioning != SizeConditioning::kNone;
+};
+constexpr auto kDeepestAttends = [](const FamilyRow& row) {
+  return row.unet.last_attention == row.unet.levels - 1;
+};
+constexpr auto kFirstAttends = [](const FamilyRow& row) { return row.unet.first_attention == 0; };
+constexpr auto kHasFourLevels = [](const FamilyRow& row) { return row.unet.levels > 3; };
 constexpr LayerMark kMarks[] = {
-    {"add_embedding_", is_xl, kSizeEmbedding},
-    {"label_emb_", is_xl, kSizeEmbedding},
-    {"up_blocks_0_attentions_", kIsBaseXl, kDeepestLevel},
-    {"output_blocks_0_1_", kIsBaseXl, kDeepestLevel},
-    {"down_blocks_0_attentions_", kIsNotXl, kFirstLevel},
-    {"input_blocks_1_1_", kIsNotXl, kFirstLevel},
+    {"add_embedding_", kToldSize, kSizeEmbedding},
+    {"label_emb_", kToldSize, kSizeEmbedding},
+    {"up_blocks_0_attentions_", kDeepestAttends, kDeepestLevel},
+    {"output_blocks_0_1_", kDeepestAttends, kDeepestLevel},
+    {"down_blocks_0_attentions_", kFirstAttends, kFirstLevel},
+    {"input_blocks_1_1_", kFirstAttends, kFirstLevel},
     {"down_blocks_3_", kHasFourLevels, kFourthLevel},
     {"up_blocks_3_", kHasFourLevels, kFourthLevel},
     {"input_blocks_10_", kHasFourLevels, kFourthLevel},
@@ -91,7 +96,7 @@ struct Candidates {
 
 Candidates by_unet(const LoraFile& lora, std::string& unknown_width) {
   const LayerMark* mark = nullptr;
-  bool is_deep = false;
+  int last_block = 0;
   for (const LoraEntry& entry : lora.entries) {
     if (entry.component != Component::kUnet) continue;
     if (sees_text(entry.name)) {
@@ -100,13 +105,18 @@ Candidates by_unet(const LoraFile& lora, std::string& unknown_width) {
       if (const FamilyRow* row = family_of_context(width)) return {{row->model}, reason};
       if (width > 0) unknown_width = reason;
     }
-    is_deep = is_deep || is_deep_transformer(entry.name);
+    last_block = std::max(last_block, block_within_attention(entry.name));
     if (mark == nullptr) mark = mark_of(entry.name);
   }
-  if (is_deep) return {{BaseModel::kSdxl}, "its attention has several transformer blocks"};
+  // A model whose attention is deeper than any is one of those that stack blocks.
+  const auto stacks = [&](const FamilyRow& row) { return row.unet.transformer_blocks > last_block; };
+  if (last_block > 0)
+    if (auto families = families_with(stacks); !families.empty())
+      return {std::move(families),
+              fmt::format("its attention has {} transformer blocks or more", last_block + 1), true};
   // Where the published models have attention tells nothing of a model with other widths.
   if (mark == nullptr || !unknown_width.empty()) return {};
-  return {families_with(mark->may_be), std::string(mark->reason), mark->may_be == is_xl};
+  return {families_with(mark->may_be), std::string(mark->reason), mark->reason == kSizeEmbedding};
 }
 
 Candidates by_text(const LoraFile& lora, std::string& unknown_width) {
@@ -135,7 +145,9 @@ Candidates by_keys(const LoraFile& lora, bool has_second_encoder) {
   std::string unknown_width;
   Candidates found = by_unet(lora, unknown_width);
   if (found.families.size() == 1) return found;
-  if (has_second_encoder) return {{BaseModel::kSdxl}, "it changes a second text encoder"};
+  if (has_second_encoder)
+    return {families_with([](const FamilyRow& row) { return row.text_encoders.size() > 1; }),
+            "it changes a second text encoder"};
   Candidates text = by_text(lora, unknown_width);
   if (!found.families.empty() && !text.families.empty()) {
     std::erase_if(text.families, [&](BaseModel model) {
@@ -154,15 +166,15 @@ Verdict by_metadata(const std::map<std::string, std::string>& metadata) {
     return place == metadata.end() ? std::string() : place->second;
   };
   const std::string version = value("ss_base_model_version");
-  if (value("ss_v2") == "True" && !version.starts_with(family(BaseModel::kSdxl)->kohya_version))
-    return {BaseModel::kSd2, "metadata ss_v2 is True"};
-  for (const FamilyRow& row : family_table())
-    if (version.starts_with(row.kohya_version))
-      return {row.model, "metadata ss_base_model_version is " + version};
-  if (!version.empty()) return {BaseModel::kOther, "metadata ss_base_model_version is " + version};
-  for (const FamilyRow& row : family_table())
-    if (value("modelspec.architecture").starts_with(row.modelspec))
-      return {row.model, "metadata modelspec.architecture"};
+  const FamilyRow* const named = family_by_trainer(&FamilyRow::kohya_version, version);
+  // A family that is told the picture's size is never a "v2", whatever a run's settings say beside it.
+  if (value("ss_v2") == "True" && (named == nullptr || !kToldSize(*named)))
+    return {std::ranges::find_if(family_table(), &FamilyRow::is_kohya_v2)->model, "metadata ss_v2 is True"};
+  if (!version.empty())
+    return {named == nullptr ? BaseModel::kOther : named->model,
+            "metadata ss_base_model_version is " + version};
+  if (const FamilyRow* row = family_by_trainer(&FamilyRow::modelspec, value("modelspec.architecture")))
+    return {row->model, "metadata modelspec.architecture"};
   const auto first = metadata.lower_bound("ss_");
   if (first != metadata.end() && first->first.starts_with("ss_"))
     return {BaseModel::kSd1, "kohya metadata without a base model version"};

@@ -9,18 +9,6 @@
 namespace lowrank::pipeline {
 namespace {
 
-// Red, green and blue as weights of the four latent channels. Source: the fits published by Keturn and others in the
-// Hugging Face forum (2022, 2023), which A1111 uses as its "Approx cheap" preview.
-using Colours = float[4][3];
-constexpr Colours kColours = {{0.298f, 0.207f, 0.208f},
-                              {0.187f, 0.286f, 0.173f},
-                              {-0.158f, 0.189f, 0.264f},
-                              {-0.184f, -0.271f, -0.473f}};
-constexpr Colours kXlColours = {{0.3448f, 0.4168f, 0.4395f},
-                                {-0.1953f, -0.0290f, 0.0250f},
-                                {0.1074f, 0.0886f, -0.0163f},
-                                {-0.3730f, -0.2499f, -0.2088f}};
-
 // [3, H, W] bytes.
 image::Picture picture_of_bytes(const at::Tensor& channels) {
   const at::Tensor bytes = channels.permute({1, 2, 0}).contiguous();
@@ -68,8 +56,7 @@ image::Picture decode_latent(const LoadedModel& model, const at::Tensor& latent)
 image::Picture preview_latent(const LoadedModel& model, const at::Tensor& latent) {
   if (!model.has_family_latents || latent.size(0) != 4)
     return to_picture(model.vae->decode(latent.unsqueeze(0) / model.latent_scale).select(0, 0));
-  const bool is_xl = model.family().size_conditioning != formats::SizeConditioning::kNone;
-  const Colours& weights = is_xl ? kXlColours : kColours;
+  const formats::LatentColours& weights = model.family().colours;
   const at::Tensor colours = at::from_blob(const_cast<float*>(&weights[0][0]), {4, 3}, at::kFloat);
   return to_picture(at::tensordot(colours, latent.to(at::kFloat), {0}, {0}));
 }

@@ -55,9 +55,8 @@ std::string bucket_info(const Dataset& dataset) {
 }
 
 void add_model(Metadata& m, const pipeline::LoadedModel& model) {
-  const bool is_v = model.prediction == formats::PredictionType::kV;
-  m["ss_v2"] = model.base_model == formats::BaseModel::kSd2 ? "True" : "False";
-  m["ss_base_model_version"] = fmt::format("{}{}", model.family().kohya_version, is_v ? "_v" : "");
+  m["ss_v2"] = model.family().is_kohya_v2 ? "True" : "False";
+  m["ss_base_model_version"] = model.family().kohya_version.of(model.prediction);
   m["ss_sd_model_name"] = model.path.filename().string();
   if (fs::is_regular_file(model.path)) {
     m["ss_sd_model_hash"] = formats::auto_v1(MappedFile::open(model.path)->bytes());
@@ -119,12 +118,8 @@ void add_data(Metadata& m, const Dataset& dataset, const LoraTrainOptions& o) {
 void add_model_spec(Metadata& m, const pipeline::LoadedModel& model, const Dataset& dataset,
                     const LoraTrainOptions& o, std::int64_t started_at) {
   m["modelspec.sai_model_spec"] = "1.0.1";
-  const bool is_sd2 = model.base_model == formats::BaseModel::kSd2,
-             is_v = model.prediction == formats::PredictionType::kV;
-  m["modelspec.architecture"] = fmt::format("{}{}/lora", model.family().modelspec,
-                                            !is_sd2 ? ""
-                                            : is_v  ? "-768-v"
-                                                    : "-512");
+  const bool is_v = model.prediction == formats::PredictionType::kV;
+  m["modelspec.architecture"] = fmt::format("{}/lora", model.family().modelspec.of(model.prediction));
   m["modelspec.implementation"] = "diffusers";
   m["modelspec.title"] = o.output_name;
   m["modelspec.date"] =
