@@ -3,13 +3,17 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/error.h"
+#include "formats/checkpoint/open_clip_names.h"
 
 namespace lowrank::model {
 namespace {
 
+using formats::BaseModel;
 using formats::Component;
 using Init = ParameterSpec::Init;
 
@@ -23,8 +27,9 @@ class Collector {
     add(path + ".weight", {channels}, Init::kOnes, 0);
     add(path + ".bias", {channels}, Init::kZeros, 0);
   }
-  void linear(const std::string& path, std::int64_t out, std::int64_t in, bool bias = true) {
-    weights(path, {out, in}, in, out, bias, false);
+  void linear(const std::string& path, std::int64_t out, std::int64_t in, bool bias = true,
+              bool zero = false) {
+    weights(path, {out, in}, in, out, bias, zero);
   }
   void conv(const std::string& path, std::int64_t out, std::int64_t in, std::int64_t kernel,
             bool zero = false) {
@@ -48,19 +53,20 @@ class Collector {
   std::vector<ParameterSpec>& out_;
 };
 
-void collect_text(const ModelSpec& s, Collector c) {
-  c.embedding("embeddings.token_embedding", s.vocabulary, s.text_width);
-  c.embedding("embeddings.position_embedding", s.positions, s.text_width);
-  for (std::int64_t n = 0; n < s.text_layers; ++n) {
+void collect_text(const ModelSpec& s, const ModelSpec::Text& text, bool projects, Collector c) {
+  c.embedding("embeddings.token_embedding", s.vocabulary, text.width);
+  c.embedding("embeddings.position_embedding", s.positions, text.width);
+  for (std::int64_t n = 0; n < text.layers; ++n) {
     const std::string p = fmt::format("encoder.layers.{}.", n);
     for (const char* name : {"q_proj", "k_proj", "v_proj", "out_proj"})
-      c.linear(p + "self_attn." + name, s.text_width, s.text_width);
-    c.norm(p + "layer_norm1", s.text_width);
-    c.norm(p + "layer_norm2", s.text_width);
-    c.linear(p + "mlp.fc1", 4 * s.text_width, s.text_width);
-    c.linear(p + "mlp.fc2", s.text_width, 4 * s.text_width);
+      c.linear(p + "self_attn." + name, text.width, text.width);
+    c.norm(p + "layer_norm1", text.width);
+    c.norm(p + "layer_norm2", text.width);
+    c.linear(p + "mlp.fc1", 4 * text.width, text.width);
+    c.linear(p + "mlp.fc2", text.width, 4 * text.width);
   }
-  c.norm("final_layer_norm", s.text_width);
+  c.norm("final_layer_norm", text.width);
+  if (projects) c.linear("text_projection", text.width, text.width, false);
 }
 
 void collect_unet_res(Collector& c, const std::string& p, std::int64_t in, std::int64_t out,
@@ -73,10 +79,7 @@ void collect_unet_res(Collector& c, const std::string& p, std::int64_t in, std::
   if (in != out) c.conv(p + "skip_connection", out, in, 1);
 }
 
-void collect_transformer(Collector& c, const std::string& p, std::int64_t width, std::int64_t context) {
-  c.norm(p + "norm", width);
-  c.conv(p + "proj_in", width, width, 1);
-  const std::string b = p + "transformer_blocks.0.";
+void collect_transformer_block(Collector& c, const std::string& b, std::int64_t width, std::int64_t context) {
   for (const char* which : {"attn1.", "attn2."}) {
     const std::int64_t source = std::string_view(which) == "attn1." ? width : context;
     c.linear(b + which + "to_q", width, width, false);
@@ -87,7 +90,38 @@ void collect_transformer(Collector& c, const std::string& p, std::int64_t width,
   c.linear(b + "ff.net.0.proj", 8 * width, width);
   c.linear(b + "ff.net.2", width, 4 * width);
   for (const char* norm : {"norm1", "norm2", "norm3"}) c.norm(b + norm, width);
-  c.conv(p + "proj_out", width, width, 1, /*zero=*/true);
+}
+
+std::int64_t context_width(const ModelSpec& s) {
+  std::int64_t width = 0;
+  for (const ModelSpec::Text& text : s.texts) width += text.width;
+  return width;
+}
+
+void collect_transformer(const ModelSpec& s, Collector& c, const std::string& p, std::int64_t width,
+                         int depth) {
+  c.norm(p + "norm", width);
+  if (s.linear_projections)
+    c.linear(p + "proj_in", width, width);
+  else
+    c.conv(p + "proj_in", width, width, 1);
+  for (int n = 0; n < depth; ++n)
+    collect_transformer_block(c, fmt::format("{}transformer_blocks.{}.", p, n), width, context_width(s));
+  if (s.linear_projections)
+    c.linear(p + "proj_out", width, width, true, /*zero=*/true);
+  else
+    c.conv(p + "proj_out", width, width, 1, /*zero=*/true);
+}
+
+// The pooled text and the numbers of the picture's size, of the families that are told them.
+void collect_label(const ModelSpec& s, Collector& c, std::int64_t time) {
+  const formats::FamilyRow& family = *formats::family(s.family);
+  if (family.size_conditioning == formats::SizeConditioning::kNone) return;
+  std::int64_t width = formats::size_numbers(family.size_conditioning) * formats::kSizeNumberWidth;
+  for (std::size_t i = 0; i < s.texts.size(); ++i)
+    if (family.text_encoders[i].gives_pooled) width += s.texts[i].width;
+  c.linear("label_emb.0.0", time, width);
+  c.linear("label_emb.0.2", time, time);
 }
 
 void collect_unet(const ModelSpec& s, Collector c) {
@@ -95,8 +129,10 @@ void collect_unet(const ModelSpec& s, Collector c) {
   const auto width = [&](std::int64_t level) {
     return s.unet_channels * s.unet_mult[static_cast<std::size_t>(level)];
   };
+  const auto depth = [&](std::int64_t level) { return s.unet_depth[static_cast<std::size_t>(level)]; };
   c.linear("time_embed.0", time, s.unet_channels);
   c.linear("time_embed.2", time, time);
+  collect_label(s, c, time);
   c.conv("input_blocks.0.0", s.unet_channels, s.in_channels, 3);
   std::vector<std::int64_t> skips = {s.unet_channels};
   std::int64_t channels = s.unet_channels, block = 1;
@@ -104,8 +140,8 @@ void collect_unet(const ModelSpec& s, Collector c) {
     for (std::int64_t j = 0; j < s.unet_blocks; ++j, ++block) {
       collect_unet_res(c, fmt::format("input_blocks.{}.0.", block), channels, width(level), time);
       channels = width(level);
-      if (s.unet_attention[static_cast<std::size_t>(level)])
-        collect_transformer(c, fmt::format("input_blocks.{}.1.", block), channels, s.text_width);
+      if (depth(level) > 0)
+        collect_transformer(s, c, fmt::format("input_blocks.{}.1.", block), channels, depth(level));
       skips.push_back(channels);
     }
     if (level + 1 < levels) {
@@ -114,7 +150,7 @@ void collect_unet(const ModelSpec& s, Collector c) {
     }
   }
   collect_unet_res(c, "middle_block.0.", channels, channels, time);
-  collect_transformer(c, "middle_block.1.", channels, s.text_width);
+  collect_transformer(s, c, "middle_block.1.", channels, s.middle_depth);
   collect_unet_res(c, "middle_block.2.", channels, channels, time);
   block = 0;
   for (std::int64_t level = levels - 1; level >= 0; --level) {
@@ -124,8 +160,8 @@ void collect_unet(const ModelSpec& s, Collector c) {
       skips.pop_back();
       channels = width(level);
       int part = 1;
-      if (s.unet_attention[static_cast<std::size_t>(level)])
-        collect_transformer(c, fmt::format("output_blocks.{}.{}.", block, part++), channels, s.text_width);
+      if (depth(level) > 0)
+        collect_transformer(s, c, fmt::format("output_blocks.{}.{}.", block, part++), channels, depth(level));
       if (level > 0 && j == s.unet_blocks)
         c.conv(fmt::format("output_blocks.{}.{}.conv", block, part), channels, channels, 3);
     }
@@ -181,6 +217,75 @@ void collect_vae(const ModelSpec& s, Collector c) {
   c.conv("decoder.conv_out", 3, channels, 3);
 }
 
+ModelSpec sd15() {
+  return {};
+}
+
+ModelSpec sd2() {
+  return {.family = BaseModel::kSd2, .texts = {{1024, 24}}, .linear_projections = true};
+}
+
+ModelSpec sdxl() {
+  return {.family = BaseModel::kSdxl,
+          .texts = {{768, 12}, {1280, 32}},
+          .unet_mult = {1, 2, 4},
+          .unet_depth = {0, 2, 10},
+          .middle_depth = 10,
+          .linear_projections = true};
+}
+
+ModelSpec sdxl_refiner() {
+  return {.family = BaseModel::kSdxlRefiner,
+          .texts = {{1280, 32}},
+          .unet_channels = 384,
+          .unet_depth = {0, 4, 4, 0},
+          .middle_depth = 4,
+          .linear_projections = true};
+}
+
+ModelSpec starter() {
+  return {
+      .texts = {{128, 4}},
+      .unet_channels = 64,
+      .unet_mult = {1, 2, 2},
+      .unet_depth = {0, 1, 1},
+      // GroupNorm always has 32 groups: with 32 channels at full size it would be an instance norm before the
+      // last convolution and erase flat colours, so there are 64.
+      .vae_channels = 32,
+      .vae_blocks = 1,
+      .vae_mult = {2, 2, 3, 3}};
+}
+
+ModelSpec tiny() {
+  return {.texts = {{64, 2}},
+          .unet_channels = 32,
+          .unet_blocks = 1,
+          .unet_mult = {1, 2},
+          .unet_depth = {1, 0},
+          .vae_channels = 32,
+          .vae_blocks = 1,
+          .vae_mult = {1, 1, 1, 1}};
+}
+
+struct NamedSpec {
+  std::string_view name;
+  ModelSpec (*spec)();
+};
+
+// Source: the configuration files that Stability AI publishes with its models.
+constexpr NamedSpec kSpecs[] = {{"sd15", sd15},       {"sd2", sd2},
+                                {"sdxl", sdxl},       {"sdxl-refiner", sdxl_refiner},
+                                {"starter", starter}, {"tiny", tiny}};
+
+// The name in a file of the family, and for query, key and value one name.
+std::string file_name(const formats::FamilyRow& family, const ParameterSpec& parameter) {
+  const formats::TextEncoderRow* encoder = formats::text_encoder(family, parameter.component);
+  if (encoder == nullptr) return std::string(checkpoint_root(parameter.component)) + parameter.name;
+  const bool is_open_clip = encoder->kind == formats::TextEncoderKind::kOpenClip;
+  return fmt::format("{}{}", encoder->root,
+                     is_open_clip ? formats::open_clip_name(parameter.name) : "text_model." + parameter.name);
+}
+
 // FNV-1a, so that each parameter has its own stream of random numbers.
 std::uint64_t name_hash(std::string_view name) {
   std::uint64_t hash = 14695981039346656037ull;
@@ -191,37 +296,27 @@ std::uint64_t name_hash(std::string_view name) {
 }  // namespace
 
 ModelSpec model_spec(std::string_view name) {
-  if (name == "sd15") return {};
-  if (name == "starter") {
-    return {
-        .text_width = 128,
-        .text_layers = 4,
-        .unet_channels = 64,
-        .unet_mult = {1, 2, 2},
-        .unet_attention = {false, true, true},
-        // GroupNorm always has 32 groups: with 32 channels at full size it would be an instance norm before the
-        // last convolution and erase flat colours, so there are 64.
-        .vae_channels = 32,
-        .vae_blocks = 1,
-        .vae_mult = {2, 2, 3, 3}};
-  }
-  if (name == "tiny") {
-    return {.text_width = 64,
-            .text_layers = 2,
-            .unet_channels = 32,
-            .unet_blocks = 1,
-            .unet_mult = {1, 2},
-            .unet_attention = {true, false},
-            .vae_channels = 32,
-            .vae_blocks = 1,
-            .vae_mult = {1, 1, 1, 1}};
-  }
-  throw Error(kBadInput, "unknown model shape '{}'; choose sd15, starter or tiny.", name);
+  const auto found = std::ranges::find(kSpecs, name, &NamedSpec::name);
+  if (found == std::end(kSpecs))
+    throw Error(kBadInput, "unknown model shape '{}'; choose one of {}.", name,
+                fmt::join(model_spec_names(), ", "));
+  return found->spec();
+}
+
+std::vector<std::string> model_spec_names() {
+  std::vector<std::string> names;
+  for (const NamedSpec& row : kSpecs) names.emplace_back(row.name);
+  return names;
 }
 
 std::vector<ParameterSpec> parameter_specs(const ModelSpec& spec) {
   std::vector<ParameterSpec> all;
-  collect_text(spec, Collector(Component::kTextEncoder, all));
+  const formats::FamilyRow& family = *formats::family(spec.family);
+  for (std::size_t i = 0; i < spec.texts.size(); ++i) {
+    const formats::TextEncoderRow& row = family.text_encoders[i];
+    collect_text(spec, spec.texts[i], row.kind == formats::TextEncoderKind::kOpenClip,
+                 Collector(row.component, all));
+  }
   collect_unet(spec, Collector(Component::kUnet, all));
   collect_vae(spec, Collector(Component::kVae, all));
   return all;
@@ -261,6 +356,22 @@ std::string_view checkpoint_root(Component component) {
       return "first_stage_model.";
   }
   return "";
+}
+
+std::vector<ParameterSpec> file_parameters(const ModelSpec& spec) {
+  const formats::FamilyRow& family = *formats::family(spec.family);
+  std::map<std::string, ParameterSpec> by_name;
+  for (ParameterSpec& parameter : parameter_specs(spec)) {
+    std::string name = file_name(family, parameter);
+    const auto [entry, is_new] = by_name.try_emplace(name, parameter);
+    if (is_new)
+      entry->second.name = std::move(name);
+    else
+      entry->second.shape[0] += parameter.shape[0];
+  }
+  std::vector<ParameterSpec> all;
+  for (auto& [name, parameter] : by_name) all.push_back(std::move(parameter));
+  return all;
 }
 
 }  // namespace lowrank::model

@@ -34,7 +34,7 @@ QUICKER = [
     (r"--size 512x512", "--size 64x64"),
     (r"^(lowrank train lora\b.*?)(?=$| #)", r"\1 --max-train-steps 2"),
     (r"^(lowrank train base\b.*?)(?=$| #)", r"\1 --vae-steps 1 --steps 1 --batch 2"),
-    (r"^(lowrank model random) --like sd15", r"\1 --like tiny"),
+    (r"^(lowrank model random) --like \S+", r"\1 --like tiny"),
     (r"^(lowrank serve\b.*?)(?=$| #)", r"\1 --port 0 --access-log none"),
     (r" --open\b", ""),
     (r"--learning-rate 1e-3", "--learning-rate 1e-4"),

@@ -8,13 +8,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <map>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/engine/commands.h"
+#include "formats/family.h"
 #include "model/random.h"
 
 namespace lowrank::cli {
@@ -55,14 +56,18 @@ std::int64_t bytes_of(const ParameterSpec& parameter) {
   return elements * 2;
 }
 
-std::string header(const std::map<std::string, ParameterSpec>& parameters, const Options& options) {
+std::string header(const std::vector<ParameterSpec>& parameters, const formats::FamilyRow& family,
+                   const Options& options) {
   nlohmann::ordered_json json;
-  json["__metadata__"] = {{"lowrank.random", fmt::format("like {}, seed {}", options.like, options.seed)}};
-  if (options.like != "sd15")
+  // Of SD 2.x some models predict v and others epsilon, so that the file says which.
+  json["__metadata__"] = {{"lowrank.random", fmt::format("like {}, seed {}", options.like, options.seed)},
+                          {"modelspec.architecture", family.modelspec},
+                          {"modelspec.prediction_type", formats::prediction_name(family.prediction)}};
+  if (options.like == "tiny" || options.like == "starter")
     json["__metadata__"]["lowrank.default_size"] = options.like == "tiny" ? "64" : "128";
   std::int64_t at = 0;
-  for (const auto& [name, parameter] : parameters) {
-    json[name] = {
+  for (const ParameterSpec& parameter : parameters) {
+    json[parameter.name] = {
         {"dtype", "F16"}, {"shape", parameter.shape}, {"data_offsets", {at, at + bytes_of(parameter)}}};
     at += bytes_of(parameter);
   }
@@ -76,17 +81,16 @@ std::string header(const std::map<std::string, ParameterSpec>& parameters, const
 int model_random(const CommandCall& call) {
   const at::NoGradGuard no_grad;
   const Options options = read_options(call.arguments);
-  std::map<std::string, ParameterSpec> parameters;  // in the order of the file
-  for (const auto& parameter : model::parameter_specs(model::model_spec(options.like)))
-    parameters.emplace(std::string(model::checkpoint_root(parameter.component)) + parameter.name,
-                       lively(parameter));
-  const std::string head = header(parameters, options);
+  const model::ModelSpec spec = model::model_spec(options.like);
+  std::vector<ParameterSpec> parameters = model::file_parameters(spec);
+  std::ranges::transform(parameters, parameters.begin(), lively);
+  const std::string head = header(parameters, *formats::family(spec.family), options);
   const std::uint64_t length = head.size();
   AtomicFile file(options.out);
   file.write(std::string_view(reinterpret_cast<const char*>(&length), sizeof(length)));
   file.write(head);
   std::uint64_t total = 0;
-  for (const auto& [name, parameter] : parameters) {
+  for (const ParameterSpec& parameter : parameters) {
     throw_if_stopped(call.stop);
     const at::Tensor value = model::initial_value(parameter, options.seed).to(at::kHalf).contiguous();
     file.write(std::string_view(static_cast<const char*>(value.data_ptr()), value.nbytes()));

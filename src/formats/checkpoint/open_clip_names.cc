@@ -121,4 +121,20 @@ std::vector<std::string> open_clip_layers(std::string_view layer) {
   return parts;
 }
 
+std::string open_clip_name(std::string_view parameter) {
+  if (parameter == "embeddings.position_embedding.weight") return "positional_embedding";
+  if (parameter == "text_projection.weight") return "text_projection";
+  const std::size_t dot = parameter.rfind('.');
+  const std::string_view layer = parameter.substr(0, dot), ending = parameter.substr(dot + 1);
+  for (const NamePair& row : kTop)
+    if (layer == row.canonical) return fmt::format("{}.{}", row.open_clip, ending);
+  constexpr std::string_view kLayers = "encoder.layers.";
+  const std::string_view in_layers = layer.substr(kLayers.size());
+  const std::string_view number = in_layers.substr(0, in_layers.find('.'));
+  const std::string_view rest = in_layers.substr(number.size() + 1);
+  for (const NamePair& row : kBlock)
+    if (rest == row.canonical) return fmt::format("{}{}.{}.{}", kBlocks, number, row.open_clip, ending);
+  return fmt::format("{}{}.attn.in_proj_{}", kBlocks, number, ending);
+}
+
 }  // namespace lowrank::formats

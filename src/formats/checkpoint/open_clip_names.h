@@ -30,4 +30,8 @@ weights::TensorView third_of_rows(const weights::TensorView& view, std::size_t p
 // Which canonical layers a layer of open_clip's naming stands for, flattened or not: one, or the three of `in_proj`.
 std::vector<std::string> open_clip_layers(std::string_view layer);
 
+// open_clip's name of a canonical parameter; the same one for query, key and value of a layer. The name must be of a parameter
+// that the encoder has.
+std::string open_clip_name(std::string_view parameter);
+
 }  // namespace lowrank::formats
