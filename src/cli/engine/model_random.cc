@@ -61,7 +61,7 @@ std::string header(const std::vector<ParameterSpec>& parameters, const formats::
   nlohmann::ordered_json json;
   // Of SD 2.x some models predict v and others epsilon, so that the file says which.
   json["__metadata__"] = {{"lowrank.random", fmt::format("like {}, seed {}", options.like, options.seed)},
-                          {"modelspec.architecture", family.modelspec},
+                          {"modelspec.architecture", family.modelspec.of(family.prediction)},
                           {"modelspec.prediction_type", formats::prediction_name(family.prediction)}};
   if (options.like == "tiny" || options.like == "starter")
     json["__metadata__"]["lowrank.default_size"] = options.like == "tiny" ? "64" : "128";
