@@ -12,8 +12,9 @@
 namespace lowrank::formats {
 namespace {
 
-// A name's parts in lower case: split at all but letters and digits, and where a capital follows a small letter or a digit. A step
-// count, "4step" or "8-steps", becomes "#step" and a number.
+// A name's parts in lower case: split at all but letters and digits, where a capital follows a small letter or a digit, and before
+// the last of several capitals that a small letter follows ("XILightning"). A step count, "4step" or "8-steps", becomes "#step"
+// and a number.
 struct NameParts {
   std::vector<std::string> words;
   std::optional<int> steps;
@@ -23,8 +24,11 @@ struct NameParts {
   }
 };
 
+bool is_small(char c) {
+  return c >= 'a' && c <= 'z';
+}
 bool is_alpha(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  return is_small(c) || (c >= 'A' && c <= 'Z');
 }
 bool is_capital(char c) {
   return c >= 'A' && c <= 'Z';
@@ -47,9 +51,11 @@ NameParts parts_of(std::string_view name) {
     if (!word.empty()) parts.words.push_back(lowrank::lower(word));
     word.clear();
   };
-  for (const char c : name) {
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const char c = name[i];
     const bool is_part = is_alpha(c) || is_numeral(c);
-    const bool turns = !word.empty() && is_capital(c) && !is_capital(word.back());
+    const bool begins = i + 2 < name.size() && is_small(name[i + 1]) && is_small(name[i + 2]);
+    const bool turns = !word.empty() && is_capital(c) && (!is_capital(word.back()) || begins);
     if (!is_part || turns) finish();
     if (is_part) word += c;
   }
@@ -88,20 +94,32 @@ struct FewStepRow {
   std::string_view checkpoint_names;  // further ones that mean it in a checkpoint's name alone
   FewStepAdvice advice;
   bool counts_steps = false;                    // a number of steps in the name is the advised one
+  bool only_counted = false;                    // and no other fits
   std::array<std::string_view, 6> hashes = {};  // AutoV3 of published LoRAs whose files may have any name
+  std::string_view caution = {};
 };
 
 constexpr std::array<std::string_view, 4> kTrailing = {"Trailing", "SGM Uniform"},
                                           kConsistency = {"LCM", "Trailing", "SGM Uniform", "Uniform"};
 
-// The first row that matches counts, so the special ones come first. What fits was written from memory of the cards of latent-consistency/lcm-lora-*,
-// h1t/TCD-*-LoRA, ByteDance/Hyper-SD, ByteDance/SDXL-Lightning, wangfuyun/PCM_Weights, tianweiy/DMD2, stabilityai/sdxl-turbo and
-// sd-turbo; hashes as SD.Next lists them. A guidance of 0 there is a CFG scale of 1 here.
+// The first row that matches counts, so the special ones come first. What fits is what the publishers write, on huggingface.co
+// unless said otherwise; a guidance of 0 there is a CFG scale of 1 here.
+//   latent-consistency/lcm-lora-sdv1-5, -sdxl, -ssd-1b   2 to 8 steps, guidance off or 1 to 2
+//   h1t/TCD-SD15-LoRA, -SD21-base-, -SDXL-   any number of steps, guidance 0, eta 0.3, which is the sampler's default
+//   ByteDance/Hyper-SD   N steps with DDIM and trailing spacing, guidance 0; the 1-step LoRA with TCD and eta 1 at any number; CFG
+//                        LoRAs at guidance 5 to 8; the 1-step U-Net at timestep 800 alone
+//   ByteDance/SDXL-Lightning   Euler, trailing (ComfyUI: sgm_uniform), guidance 0, and always the number of steps in the name; the
+//                              1-step checkpoint predicts the picture itself
+//   wangfuyun/PCM_Weights   steps and guidance of each file in the demo that its page links to, radames/Phased-Consistency-Model-PCM,
+//                           which takes TCD; the training code of G-U-N/Phased-Consistency-Model on GitHub samples with DDIM
+//   tianweiy/DMD2   LCM at the timesteps 999, 749, 499 and 249 (trailing), guidance 0; the 1-step U-Net at 399 alone
+//   stabilityai/sdxl-turbo, sd-turbo   1 to 4 steps, guidance 0; diffusers' page on them: trailing, Euler a
+// Hashes as SD.Next lists them. What merges need, and how many steps more than N do no harm, is what their makers report.
 constexpr FewStepRow kRows[] = {
     {.method = "PCM",
      .names = "pcm lcmlike",
      .checkpoint_names = "",
-     .advice = {.steps = 8,
+     .advice = {.steps = 4,
                 .least_steps = 2,
                 .most_steps = 16,
                 .samplers = {"LCM", "TCD"},
@@ -132,7 +150,7 @@ constexpr FewStepRow kRows[] = {
      .checkpoint_names = "",
      .advice = {.steps = 4,
                 .least_steps = 2,
-                .most_steps = 12,
+                .most_steps = 8,
                 .samplers = {"LCM", "TCD"},
                 .schedules = kConsistency},
      .counts_steps = true,
@@ -154,12 +172,18 @@ constexpr FewStepRow kRows[] = {
                 .least_steps = 6,
                 .most_steps = 20,
                 .cfg = 5,
-                .least_cfg = 3,
+                .least_cfg = 5,
                 .most_cfg = 8,
                 .samplers = {"DDIM", "Euler", "TCD"},
                 .schedules = {"Trailing", "SGM Uniform", "LCM"}},
      .counts_steps = true,
      .hashes = {"1ab289133ebb", "ca14a8c621f8"}},
+    {.method = "Hyper-SD's 1-step U-Net",
+     .names = "",
+     .checkpoint_names = "hyper 1step unet",
+     .advice = {.steps = 1, .least_steps = 1, .most_steps = 1, .samplers = {"LCM"}, .schedules = {}},
+     .caution = "it is trained for timestep 800 alone, where no schedule here begins; take the LoRA "
+                "Hyper-SDXL-1step-lora instead"},
     {.method = "Hyper-SD for any number of steps",
      .names = "hyper 1step|hyper 1 step|hypersd 1step",
      .checkpoint_names = "",
@@ -182,6 +206,12 @@ constexpr FewStepRow kRows[] = {
      .hashes = {"ee0ff23dcc42", "e476eb1da5df", "ecb844c3f3b0", "4f494295edb1", "1c88f7295856",
                 "fdd5dcd1d88a"}},
     {.method = "SDXL Lightning",
+     .names = "",
+     .checkpoint_names = "lightning x0",
+     .advice = {.steps = 1, .least_steps = 1, .most_steps = 1, .samplers = {"Euler"}, .schedules = {}},
+     .caution = "it predicts the picture itself (x0), which LowRank does not draw; take sdxl_lightning_2step "
+                "instead"},
+    {.method = "SDXL Lightning",
      .names = "lightning #step|lightning sdxl|lightning xl lora",
      .checkpoint_names = "",
      .advice = {.steps = 4,
@@ -189,10 +219,17 @@ constexpr FewStepRow kRows[] = {
                 .most_steps = 12,
                 .samplers = {"Euler", "DDIM", "Euler a"},
                 .schedules = kTrailing},
-     .counts_steps = true},
+     .counts_steps = true,
+     .only_counted = true},
+    {.method = "DMD2's 1-step U-Net",
+     .names = "",
+     .checkpoint_names = "dmd2 1step",
+     .advice = {.steps = 1, .least_steps = 1, .most_steps = 1, .samplers = {"LCM"}, .schedules = {}},
+     .caution =
+         "it is trained for timestep 399 alone, where no schedule here begins; take dmd2_sdxl_4step instead"},
     {.method = "DMD2",
      .names = "dmd2|dmd #step",
-     .checkpoint_names = "",
+     .checkpoint_names = "dmd",
      .advice = {.steps = 4,
                 .least_steps = 4,
                 .most_steps = 8,
@@ -214,9 +251,9 @@ constexpr FewStepRow kRows[] = {
      .checkpoint_names = "sd turbo|sdxl turbo|sd xl turbo 0|sd xl turbo fp16",
      .advice = {.steps = 1,
                 .least_steps = 1,
-                .most_steps = 8,
+                .most_steps = 4,
                 .samplers = {"Euler a", "Euler", "LCM", "DPM++ SDE"},
-                .schedules = {}},
+                .schedules = {"Trailing", "SGM Uniform", "Turbo"}},
      .counts_steps = true},
     // Merges, which bear the method in their names and are drawn with samplers of all kinds.
     {.method = "Turbo",
@@ -231,12 +268,13 @@ constexpr FewStepRow kRows[] = {
 };
 
 FewStepModel found(const FewStepRow& row, const NameParts& parts, std::string_view known_by) {
-  FewStepModel model{.method = row.method, .known_by = known_by, .advice = row.advice};
+  FewStepModel model{
+      .method = row.method, .known_by = known_by, .advice = row.advice, .caution = row.caution};
   if (row.counts_steps && parts.steps) {
     FewStepAdvice& advice = model.advice;
     advice.steps = *parts.steps;
-    advice.least_steps = std::min(advice.least_steps, *parts.steps);
-    advice.most_steps = std::max(advice.most_steps, *parts.steps);
+    advice.least_steps = row.only_counted ? *parts.steps : std::min(advice.least_steps, *parts.steps);
+    advice.most_steps = row.only_counted ? *parts.steps : std::max(advice.most_steps, *parts.steps);
   }
   return model;
 }
@@ -290,8 +328,9 @@ FewStepMisfits misfits_of(const FewStepAdvice& advice, const FewStepSettings& se
       .steps = settings.steps < advice.least_steps || settings.steps > advice.most_steps,
       .cfg = settings.cfg < advice.least_cfg || settings.cfg > advice.most_cfg,
       .sampler = !advice.samplers[0].empty() && !contains(advice.samplers, settings.sampler)};
-  misfits.schedule =
-      !misfits.sampler && !advice.schedules[0].empty() && !contains(advice.schedules, settings.schedule);
+  // One step begins at the largest sigma whatever the schedule.
+  misfits.schedule = settings.steps > 1 && !misfits.sampler && !advice.schedules[0].empty() &&
+                     !contains(advice.schedules, settings.schedule);
   return misfits;
 }
 

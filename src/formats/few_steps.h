@@ -26,6 +26,7 @@ struct FewStepModel {
   std::string_view method = {};    // "LCM", "Hyper-SD" …
   std::string_view known_by = {};  // "its name", "its metadata", "its hash" or "its keys"
   FewStepAdvice advice;            // the number of steps that stands in the name included
+  std::string_view caution = {};   // why no settings fit it, and what to take instead; "" mostly
 };
 
 enum class FewStepFile { kLora, kCheckpoint };

@@ -34,7 +34,13 @@ TEST(FewStepModels, PublishedLorasAreKnownByTheirNames) {
            {"sdxl_lightning_2step_lora", "SDXL Lightning", 2, 1, "Euler", "Trailing"},
            {"pcm_sd15_smallcfg_4step_converted", "PCM", 4, 1, "DDIM", "Trailing"},
            {"pcm_sdxl_normalcfg_8step_converted_fp16", "PCM", 8, 7.5, "DDIM", "Trailing"},
-           {"pcm_sdxl_lcmlike_lora_converted_fp16", "PCM", 8, 1, "LCM", "LCM"},
+           {"pcm_sdxl_lcmlike_lora_converted", "PCM", 4, 1, "LCM", "LCM"},
+           {"pcm_sd15_smallcfg_16step_converted", "PCM", 16, 1, "DDIM", "Trailing"},
+           {"lcm-lora-ssd-1b", "LCM", 4, 1, "LCM", "LCM"},
+           {"TCD-SD21-base-LoRA", "TCD", 4, 1, "TCD", "LCM"},
+           {"sdxl_lcm_lora", "LCM", 4, 1, "LCM", "LCM"},
+           {"sdxl_hyper_sd_4step_lora", "Hyper-SD", 4, 1, "DDIM", "Trailing"},
+           {"dmd2_sdxl_4step_lora", "DMD2", 4, 1, "LCM", "Trailing"},
            {"dmd2_sdxl_4step_lora_fp16", "DMD2", 4, 1, "LCM", "Trailing"},
            {"sd_xl_turbo_lora_v1", "Turbo", 4, 1, "Euler a", "Trailing"}}) {
     const auto model = lora(file.name);
@@ -62,6 +68,13 @@ TEST(FewStepModels, CheckpointsAreKnownByTheirNames) {
            {"sdxl_lightning_8step", "SDXL Lightning"},
            {"dreamshaper_8LCM", "LCM"},
            {"dmd2_sdxl_4step_unet_fp16", "DMD2"},
+           {"juggernautXL_juggXILightningByRD", "SDXL Lightning"},
+           {"sd_xl_turbo_1.0", "Turbo"},
+           {"DreamShaperXL_Turbo_v2_1", "Turbo"},
+           {"dreamshaperXL_sfwV2TurboDPMPPSDE", "Turbo"},
+           {"LCM_Dreamshaper_v7_4k", "LCM"},
+           {"LCMTurboMix_LCM_Sampler", "LCM"},
+           {"lustifySDXLNSFW_endgameDMD2", "DMD2"},
            {"RealVisXL_V4.0_HyperSDXL", "Hyper-SD"}}) {
     const auto model = checkpoint(name);
     ASSERT_TRUE(model) << name;
@@ -113,9 +126,49 @@ TEST(FewStepModels, MisfitsNameWhatDoesNotFit) {
             "20 steps, CFG scale 7, sampler DPM++ 2M");
   EXPECT_EQ(misfits(advice, {.steps = 4, .cfg = 1, .sampler = "Euler", .schedule = "Karras"}),
             "schedule Karras");
-  EXPECT_EQ(misfits(advice, {.steps = 8, .cfg = 1.5, .sampler = "Euler", .schedule = "SGM Uniform"}), "");
+  EXPECT_EQ(misfits(advice, {.steps = 4, .cfg = 1.5, .sampler = "Euler", .schedule = "SGM Uniform"}), "");
+  // "Always use the correct checkpoint for the corresponding inference steps", as the publisher has it.
+  EXPECT_EQ(misfits(advice, {.steps = 8, .cfg = 1, .sampler = "Euler", .schedule = "Trailing"}), "8 steps");
   EXPECT_EQ(misfits(advice, {.steps = 1, .cfg = 0.5, .sampler = "Euler", .schedule = "Trailing"}),
             "1 step, CFG scale 0.5");
+}
+
+// The publishers' ranges: Hyper-SD's CFG LoRAs 5 to 8, LCM 2 to 8 steps and guidance up to 2, SDXL Turbo 1 to 4 steps.
+TEST(FewStepModels, RangesAreThePublishers) {
+  const auto fits = [](const FewStepAdvice& advice, int steps, double cfg) {
+    return misfits(
+               advice,
+               {.steps = steps, .cfg = cfg, .sampler = advice.samplers[0], .schedule = advice.schedules[0]})
+        .empty();
+  };
+  const FewStepAdvice hyper = lora("Hyper-SDXL-8steps-CFG-lora")->advice;
+  EXPECT_TRUE(fits(hyper, 8, 5) && fits(hyper, 8, 8));
+  EXPECT_FALSE(fits(hyper, 8, 4) || fits(hyper, 8, 9) || fits(hyper, 8, 1));
+  const FewStepAdvice lcm = lora("lcm-lora-sdxl")->advice;
+  EXPECT_TRUE(fits(lcm, 2, 1) && fits(lcm, 8, 2));
+  EXPECT_FALSE(fits(lcm, 1, 1) || fits(lcm, 9, 1) || fits(lcm, 4, 2.5));
+  const FewStepAdvice turbo = checkpoint("sd_xl_turbo_1.0_fp16")->advice;
+  EXPECT_TRUE(fits(turbo, 1, 1) && fits(turbo, 4, 1));
+  EXPECT_FALSE(fits(turbo, 5, 1));
+  // Where there is one step there is nothing to space.
+  EXPECT_EQ(misfits(turbo, {.steps = 1, .cfg = 1, .sampler = "Euler a", .schedule = "Karras"}), "");
+  EXPECT_EQ(misfits(turbo, {.steps = 4, .cfg = 1, .sampler = "Euler a", .schedule = "Karras"}),
+            "schedule Karras");
+}
+
+// Files that no settings here fit: the 1-step U-Nets, which begin at a timestep of their own, and one that predicts the picture.
+TEST(FewStepModels, WhatCannotBeDrawnSaysWhatToTake) {
+  for (const auto& [name, instead] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+           {"sdxl_lightning_1step_x0", "sdxl_lightning_2step"},
+           {"sdxl_lightning_1step_unet_x0", "sdxl_lightning_2step"},
+           {"Hyper-SDXL-1step-Unet-Comfyui.fp16", "Hyper-SDXL-1step-lora"},
+           {"dmd2_sdxl_1step_unet_fp16", "dmd2_sdxl_4step"}}) {
+    const auto model = checkpoint(name);
+    ASSERT_TRUE(model) << name;
+    EXPECT_NE(model->caution.find(instead), std::string_view::npos) << name;
+  }
+  EXPECT_EQ(lora("Hyper-SDXL-1step-lora")->caution, "");
+  EXPECT_EQ(checkpoint("sdxl_lightning_4step")->caution, "");
 }
 
 }  // namespace

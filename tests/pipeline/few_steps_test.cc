@@ -40,7 +40,6 @@ class FewSteps : public ::testing::Test {
     return lowrank::testing::tiny_request("a fox <lora:" + lora + ":1>");
   }
 
- private:
   std::filesystem::path folder_;
 };
 
@@ -72,7 +71,7 @@ TEST_F(FewSteps, AutoTakesWhatFits) {
 
 TEST_F(FewSteps, SettingsThatFitAreKeptWithoutAWord) {
   auto request = with("sdxl_lightning_4step_lora");
-  request.steps = 6;
+  request.steps = 4;
   request.cfg_scale = request::Decimal(1.5);
   request.sampler = "Euler";
   request.scheduler = "SGM Uniform";
@@ -80,7 +79,26 @@ TEST_F(FewSteps, SettingsThatFitAreKeptWithoutAWord) {
   const auto result = session().generate(request);
   EXPECT_THAT(result.warnings, IsEmpty());
   EXPECT_THAT(result.pictures.at(0).metadata,
-              HasSubstr("Steps: 6, Sampler: Euler, Schedule type: SGM Uniform, CFG scale: 1.5,"));
+              HasSubstr("Steps: 4, Sampler: Euler, Schedule type: SGM Uniform, CFG scale: 1.5,"));
+}
+
+// No settings fit: told instead of advised, and --auto leaves what was asked for.
+TEST_F(FewSteps, ACheckpointThatCannotBeDrawnSaysWhatToTake) {
+  Resources resources = lowrank::testing::tiny_resources();
+  resources.checkpoint = [this](const std::string&) {
+    const auto file = folder_ / "sdxl_lightning_1step_x0.safetensors";
+    std::filesystem::copy_file(lowrank::testing::tiny_folder() / "sd15-tiny.safetensors", file,
+                               std::filesystem::copy_options::skip_existing);
+    return file;
+  };
+  Session drawing(std::move(resources), {.threads = 1, .version = "LowRank test"});
+  auto request = lowrank::testing::tiny_request();
+  request.auto_few_steps = true;
+  const auto result = drawing.generate(request);
+  ASSERT_EQ(result.warnings.size(), 1U);
+  EXPECT_THAT(result.warnings[0], HasSubstr("predicts the picture itself (x0)"));
+  EXPECT_THAT(result.warnings[0], HasSubstr("take sdxl_lightning_2step instead"));
+  EXPECT_THAT(result.pictures.at(0).metadata, HasSubstr("Steps: 3,"));
 }
 
 TEST_F(FewSteps, OtherLorasChangeNothing) {

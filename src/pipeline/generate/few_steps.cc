@@ -88,6 +88,10 @@ void fit_few_steps(request::GenerationRequest& request, ResidentModel& model,
   if (!request.disable_extra_networks) found = few_step_lora(request.prompt, model);
   if (!found) found = few_step_checkpoint(model.loaded);
   if (!found) return;
+  if (!found->model.caution.empty()) {
+    warnings.push_back(fmt::format("{} is {}: {}.", found->what, found->model.method, found->model.caution));
+    return;
+  }
   const formats::FewStepAdvice& advice = found->model.advice;
   const auto settings =
       settings_of(request, plan_sampling(request, model.loaded.prediction, model.loaded.prediction_details));
