@@ -24,6 +24,12 @@ constexpr std::string_view kLora = "a LoRA", kOrderedLora = "a LoRA without laye
 // The first row that any key meets decides.
 constexpr std::array kBeforeCheckpoints = {
     MarkRow{"lllite_", Where::kBegins, "a ControlNet-LLLite"},
+    MarkRow{"3.conv.0.", Where::kBegins, kTinyAutoencoderKind},
+    MarkRow{"1.conv.0.", Where::kBegins, kTinyAutoencoderKind},
+    MarkRow{"taesd_decoder.", Where::kBegins, kTinyAutoencoderKind},
+    MarkRow{"taesd_encoder.", Where::kBegins, kTinyAutoencoderKind},
+    MarkRow{"decoder.layers.2.conv.0.", Where::kBegins, kTinyAutoencoderKind},
+    MarkRow{"encoder.layers.1.conv.0.", Where::kBegins, kTinyAutoencoderKind},
     MarkRow{".motion_modules.", Where::kAnywhere, "an AnimateDiff motion module or motion LoRA"},
     MarkRow{"ip_adapter.", Where::kBegins, "an IP-Adapter"},
     MarkRow{"image_proj.", Where::kBegins, "an IP-Adapter"},

@@ -9,6 +9,9 @@
 
 namespace lowrank::formats {
 
+// What describe_file() says of TAESD and its like (tiny_autoencoder.h).
+inline constexpr std::string_view kTinyAutoencoderKind = "a tiny autoencoder (TAESD)";
+
 // With article: "a LoRA", "an SDXL checkpoint", "a ControlNet"; for what is not recognised the first key's name.
 std::string describe_file(const weights::TensorFile& file);
 

@@ -137,7 +137,10 @@ Checkpoint open_vae(const fs::path& path) {
     if (kind == "a VAE")
       throw Error(kBadInput, "{}: is an unsupported kind of VAE, it lacks '{}'; choose another file.",
                   path.string(), kVaeLandmark.parameter);
-    throw Error(kBadInput, "{}: is not a VAE, it looks like {}; choose another file.", path.string(), kind);
+    throw Error(kBadInput, "{}: is not a VAE, it looks like {}; {}.", path.string(), kind,
+                kind == kTinyAutoencoderKind
+                    ? "put it into models/VAE-approx and choose it with --vae-decoder TAESD"
+                    : "choose another file");
   }
   check_complete(checkpoint, Component::kVae);
   return checkpoint;
