@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "base/error.h"
+#include "base/text/text.h"
 #include "formats/checkpoint/diffusers_names.h"
 
 namespace lowrank::adapter {
@@ -23,6 +25,21 @@ bool ends_residual_or_sampler_layer(std::string_view path) {
        {".in_layers.2", ".out_layers.3", ".emb_layers.1", ".skip_connection", ".op", ".conv"})
     if (path.ends_with(end)) return true;
   return false;
+}
+
+// "encoder.layers.11.mlp.fc1" → 11; nullopt: it lies in no such layer.
+std::optional<std::int64_t> text_layer(std::string_view path) {
+  constexpr std::string_view kRoot = "encoder.layers.";
+  if (!path.starts_with(kRoot)) return std::nullopt;
+  path.remove_prefix(kRoot.size());
+  return parse_integer(path.substr(0, path.find('.')));
+}
+
+// How many layers of a text encoder are run; a U-Net has none of these.
+std::int64_t text_layers_run(const model::LayerMap& layers, std::int64_t unread) {
+  std::int64_t depth = 0;
+  for (const auto& [path, layer] : layers) depth = std::max(depth, text_layer(path).value_or(-1) + 1);
+  return depth - unread;
 }
 
 // Rank 1×1 convolutions and linear layers share; k×k convolutions have their own.
@@ -108,8 +125,10 @@ void TrainableLora::hang(const formats::FamilyRow& family, const ModelPart& part
                          const TrainableOptions& options, const at::Generator& generator) {
   const auto names = kohya_names(family, part.component, *part.layers);
   const auto convolutions = options.conv_rank > 0 ? Convolutions::kYes : Convolutions::kNo;
+  const std::int64_t text_layers = text_layers_run(*part.layers, options.unread_text_layers);
   for (auto& [path, layer] : *part.layers) {
     if (!is_lora_target(*layer, convolutions)) continue;
+    if (const auto number = text_layer(path); number && *number >= text_layers) continue;
     const bool wide = is_wide_kernel(*layer);
     const std::int64_t rank = wide ? options.conv_rank : options.rank;
     auto pair = std::make_shared<Pair>();

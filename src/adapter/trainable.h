@@ -26,6 +26,8 @@ struct TrainableOptions {
   std::int64_t conv_rank = 0;
   double conv_alpha = 1.0;
   std::uint64_t seed = 0;  // of the first values of lora_down
+  // Layers at the end of a text encoder that are never run, such as SD 2.x's last, and get no pair.
+  std::int64_t unread_text_layers = 0;
 };
 
 struct TrainableParameter {
@@ -36,7 +38,7 @@ struct TrainableParameter {
 
 // Which layers a LoRA changes: in the U-Net proj_in, proj_out and every linear layer of the transformer
 // blocks, and with convolutions also those of residual blocks and samplers and the blocks' time projections;
-// in the text encoder attention and MLP. SD 1.x: 192 and 72 layers. Source: kohya's networks.lora.
+// in a text encoder attention and MLP. SD 1.x: 192 and 72 layers; SDXL: 722, 72 and 192. Source: kohya's networks.lora.
 enum class Convolutions { kNo, kYes };
 bool is_lora_target(const model::Layer& layer, Convolutions convolutions);
 

@@ -36,6 +36,7 @@ OptionRow row_of(const request::OptionOf<Job>& row) {
                    .min = row.min,
                    .max = row.max,
                    .only_choices = row.only_choices,
+                   .most_words = row.most_words,
                    .check =
                        [&row](const std::string& text) {
                          Job scratch;

@@ -34,6 +34,7 @@ struct OptionRow {
   bool only_choices = false;              // nothing else is taken
   std::vector<std::string> aliases = {};  // other long names, A1111's API's for example
   bool is_repeatable = false;             // each time adds a value; otherwise the last one counts
+  int most_words = 1;                     // the value may be that many words, up to the next option
   std::function<void(const std::string& text)> check =
       {};  // throws what is wrong with a value; else the kind's rule
   Names names = Names::kNone;

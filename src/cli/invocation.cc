@@ -182,6 +182,8 @@ Invocation parse_words(const CommandRow& command, std::span<const std::string> w
                     written.spelling, words[i + 1], written.spelling, word.starts_with("--") ? "=" : "",
                     words[i + 1]);
       written.value = words[++i];
+      for (int n = 1; n < option.most_words && i + 1 < words.size() && !words[i + 1].starts_with('-'); ++n)
+        *written.value += " " + words[++i];
     }
     check_value(option, *written.value);
     auto& values = invocation.options[option.flag];

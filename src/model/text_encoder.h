@@ -57,6 +57,7 @@ class TextEncoder {
   }
 
   const formats::TextEncoderRow& row() const { return row_; }
+  int unread_layers() const { return unread_layers_; }
   std::int64_t width() const { return width_; }
   std::int64_t pooled_width() const { return projection_ == nullptr ? 0 : projection_->weight().size(0); }
   std::int64_t depth() const { return static_cast<std::int64_t>(blocks_.size()); }

@@ -61,6 +61,7 @@ struct OptionOf {
   bool only_choices = false;
   std::array<std::string_view, 2> aliases = {};  // other names, with hyphens
   char letter = 0;                               // "-o"; 0: none
+  int most_words = 1;                            // on the command line its value may be that many words
   Place place = Place::kNone;
   std::string_view not_in_api = {};              // why a request cannot set it; empty: it can
   std::string (*key)(const Job& job) = nullptr;  // value in the resume key, where it is not the field's text

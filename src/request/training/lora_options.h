@@ -51,6 +51,7 @@ struct LoraTrainOptions {
   std::string optimiser = "AdamW";  // of request/training/optimiser_rows.inc
   double learning_rate = 1e-4;
   std::optional<double> unet_learning_rate, text_encoder_learning_rate;  // unset: learning_rate
+  std::optional<double> text_encoder2_learning_rate;                     // unset: that of the first encoder
   std::string scheduler = "constant";                                    // of request/training/schedules.cc
   std::int64_t warmup_steps = 0;
   double weight_decay = 0.01;
@@ -62,7 +63,8 @@ struct LoraTrainOptions {
   std::int64_t gradient_accumulation = 1;
 
   // The objective.
-  double min_snr_gamma = 0;  // 0: off
+  double min_snr_gamma = 0;        // 0: off
+  bool zero_terminal_snr = false;  // also where a v-prediction checkpoint states it
   double noise_offset = 0;
   int clip_skip = 1;
   int max_token_length = 75;
@@ -89,6 +91,7 @@ struct LoraTrainOptions {
   }
   double unet_rate() const { return unet_learning_rate.value_or(learning_rate); }
   double text_encoder_rate() const { return text_encoder_learning_rate.value_or(learning_rate); }
+  double text_encoder2_rate() const { return text_encoder2_learning_rate.value_or(text_encoder_rate()); }
 };
 
 // A whole training as a user asks for it: checkpoint by name, folder of pictures, options, sample pictures on the way.

@@ -132,6 +132,35 @@ constexpr TextField<J> kTextEncoderOnly = {
     [](const J& j) { return std::string(j.options.train_unet ? "false" : "true"); },
     [](J& j, Text text, Text) { j.options.train_unet = text == "false"; }};
 
+// "5e-5", or "5e-5 1e-5" for the two encoders of SDXL.
+std::string text_encoder_rates(const J& j) {
+  const auto& o = j.options;
+  return o.text_encoder2_learning_rate ? fmt::format("{} {}", o.text_encoder_rate(), o.text_encoder2_rate())
+                                       : fmt::format("{}", o.text_encoder_rate());
+}
+
+constexpr TextField<J> kTextEncoderRates = {
+    [](const J& j) { return j.options.text_encoder_learning_rate ? text_encoder_rates(j) : std::string(); },
+    [](J& j, Text text, Text name) {
+      std::vector<double> rates;
+      for (Text rest = trim(text); !rest.empty();) {
+        const std::size_t end = std::min(rest.find_first_of(" ,\t\n"), rest.size());
+        const auto rate = parse_number(rest.substr(0, end));
+        if (!rate || rates.size() == 2)
+          throw Error(kBadInput,
+                      "{} is '{}', but must be a number, or two: one for each text encoder of SDXL.", name,
+                      text);
+        if (*rate < 0 || *rate > 10)
+          throw Error(kBadInput, "{} is {}, but must be between 0 and 10.", name, text);
+        rates.push_back(*rate);
+        rest = trim(rest.substr(std::min(end + 1, rest.size())));
+      }
+      if (rates.empty()) throw Error(kBadInput, "{} is '{}', but must be a number.", name, text);
+      j.options.text_encoder_learning_rate = rates.front();
+      j.options.text_encoder2_learning_rate = std::nullopt;
+      if (rates.size() == 2) j.options.text_encoder2_learning_rate = rates.back();
+    }};
+
 constexpr TextField<J> kScheduler = {
     [](const J& j) { return j.options.scheduler; },
     [](J& j, Text text, Text) { j.options.scheduler = std::string(schedule(text).name); }};
@@ -185,6 +214,13 @@ std::string network_args_note(const J& j) {
                      python_text(j.options.conv_alpha));
 }
 
+std::string text_encoder_rates_note(const J& j) {
+  const auto& o = j.options;
+  if (o.train_text_encoder && o.text_encoder2_learning_rate)
+    return fmt::format("[{}, {}]", python_text(o.text_encoder_rate()), python_text(o.text_encoder2_rate()));
+  return number_or_none(o.text_encoder_rate(), o.train_text_encoder);
+}
+
 std::string optimiser_note(const J& j) {
   return fmt::format("{}(weight_decay={})", j.options.optimiser, python_text(j.options.weight_decay));
 }
@@ -205,7 +241,7 @@ constexpr LoraOption kLoraOptions[] = {
     {.flag = "train-data-dir", .value = "DIR", .help = "folder that contains N_TRIGGER folders with pictures and .txt captions", .field = FIELD(options.data.folder), .on_resume = kByEffect, .metadata = "ss_dataset_dirs", .place = Place::kFolder, .is_noted_by_run = true},
     {.flag = "output-dir", .value = "DIR", .help = "folder for the LoRA (default: models/Lora of the data folder)", .field = FIELD(options.output_dir), .on_resume = kFree, .metadata = kNoMetadata, .place = Place::kFolder, .not_in_api = kServersPaths},
     {.flag = "output-name", .value = "NAME", .help = "file name without extension, and the name used in prompts", .field = kOutputName, .on_resume = kFree, .metadata = "ss_output_name"},
-    {.flag = "resolution", .value = "W[,H]", .help = "training size in pixels (default: the model's native size)", .field = kResolution, .on_resume = kByEffect, .metadata = "ss_resolution", .is_noted_by_run = true, .form = {.first_value = "512", .min = 64, .max = 2048, .step = 8}},
+    {.flag = "resolution", .value = "W[,H]", .help = "training size in pixels (default: the model's native size, such as 512 for SD 1.x and 1024 for SDXL)", .field = kResolution, .on_resume = kByEffect, .metadata = "ss_resolution", .is_noted_by_run = true, .form = {.first_value = "512", .min = 64, .max = 2048, .step = 8}},
     {.flag = "train-batch-size", .value = "N", .help = "pictures per batch", .field = FIELD(options.data.batch_size), .on_resume = kSame, .metadata = "ss_batch_size_per_device", .min = 1, .max = 4096},
     {.flag = "max-train-steps", .value = "N", .help = "steps to train", .field = FIELD(options.max_steps), .on_resume = kLength, .metadata = "ss_max_train_steps", .min = 1, .max = kMaxSteps, .is_noted_by_run = true},
     {.flag = "max-train-epochs", .value = "N", .help = "epochs to train, instead of steps", .field = FIELD(options.max_epochs), .on_resume = kLength, .metadata = "ss_num_epochs", .min = 1, .max = 1e6, .is_noted_by_run = true},
@@ -214,16 +250,14 @@ constexpr LoraOption kLoraOptions[] = {
     {.flag = "network-dim", .value = "N", .help = "rank of the LoRA", .field = FIELD(options.network_rank), .on_resume = kSame, .metadata = "ss_network_dim", .min = 1, .max = 4096, .aliases = {"network-rank"}},
     {.flag = "network-alpha", .value = "A", .help = "alpha of the LoRA; its change is scaled by alpha / rank", .field = FIELD(options.network_alpha), .on_resume = kSame, .metadata = "ss_network_alpha", .min = 1e-6, .max = 65504, .form = {.step = 0.1}},
     {.flag = "network-args", .value = "ARGS", .help = "\"conv_dim=N conv_alpha=A\": train convolutions too", .field = kNetworkArgs, .on_resume = kSame, .metadata = "ss_network_args", .key = network_args_text, .note = network_args_note},
-    {.flag = "network-train-unet-only", .help = "do not train the text encoder", .field = kUnetOnly, .on_resume = kSame, .metadata = kNoMetadata},
+    {.flag = "network-train-unet-only", .help = "do not train the text encoder; of SDXL, neither of the two", .field = kUnetOnly, .on_resume = kSame, .metadata = kNoMetadata},
     {.flag = "network-train-text-encoder-only", .help = "do not train the U-Net", .field = kTextEncoderOnly, .on_resume = kSame, .metadata = kNoMetadata},
     // The optimiser.
     {.flag = "learning-rate", .value = "RATE", .help = "learning rate", .field = FIELD(options.learning_rate), .on_resume = kByEffect, .metadata = "ss_learning_rate", .min = 0, .max = 10, .form = {.step = 0.0001}},
     {.flag = "unet-lr", .value = "RATE", .help = "learning rate of the U-Net (default: --learning-rate)", .field = FIELD(options.unet_learning_rate), .on_resume = kSame, .metadata = "ss_unet_lr", .min = 0, .max = 10,
      .key = [](const J& j) { return fmt::format("{}", j.options.unet_rate()); },
      .note = [](const J& j) { return number_or_none(j.options.unet_rate(), j.options.train_unet); }},
-    {.flag = "text-encoder-lr", .value = "RATE", .help = "learning rate of the text encoder (default: --learning-rate)", .field = FIELD(options.text_encoder_learning_rate), .on_resume = kSame, .metadata = "ss_text_encoder_lr", .min = 0, .max = 10,
-     .key = [](const J& j) { return fmt::format("{}", j.options.text_encoder_rate()); },
-     .note = [](const J& j) { return number_or_none(j.options.text_encoder_rate(), j.options.train_text_encoder); }},
+    {.flag = "text-encoder-lr", .value = "RATE", .help = "learning rate of the text encoder (default: --learning-rate); SDXL has two encoders and takes a rate for each: 5e-5 1e-5", .field = kTextEncoderRates, .on_resume = kSame, .metadata = "ss_text_encoder_lr", .most_words = 2, .key = text_encoder_rates, .note = text_encoder_rates_note},
     {.flag = "lr-scheduler", .value = "NAME", .help = "learning-rate schedule", .field = kScheduler, .on_resume = kSame, .metadata = "ss_lr_scheduler", .choices = lr_schedule_names, .only_choices = true},
     {.flag = "lr-warmup-steps", .value = "N", .help = "warm-up steps of the learning rate", .field = FIELD(options.warmup_steps), .on_resume = kSame, .metadata = "ss_lr_warmup_steps", .min = 0, .max = kMaxSteps},
     {.flag = "optimizer-type", .value = "NAME", .help = "optimiser", .field = kOptimiser, .on_resume = kSame, .metadata = "ss_optimizer", .choices = optimiser_names, .note = optimiser_note},
@@ -232,6 +266,7 @@ constexpr LoraOption kLoraOptions[] = {
     // The objective.
     {.flag = "min-snr-gamma", .value = "G", .help = "down-weight low-noise steps (min-SNR), usually 5; 0: off", .field = FIELD(options.min_snr_gamma), .on_resume = kSame, .metadata = "ss_min_snr_gamma", .min = 0, .max = 1e6,
      .note = [](const J& j) { return number_or_none(j.options.min_snr_gamma, j.options.min_snr_gamma > 0); }},
+    {.flag = "zero-terminal-snr", .help = "let the last timestep be noise alone, for v-prediction checkpoints (default: as the checkpoint states)", .field = FIELD(options.zero_terminal_snr), .on_resume = kSame, .metadata = "ss_zero_terminal_snr", .is_noted_by_run = true},
     {.flag = "noise-offset", .value = "X", .help = "add noise per channel, for darker and brighter pictures", .field = FIELD(options.noise_offset), .on_resume = kSame, .metadata = "ss_noise_offset", .min = 0, .max = 1,
      .note = [](const J& j) { return number_or_none(j.options.noise_offset, j.options.noise_offset > 0); }},
     // Pictures and captions.
@@ -247,7 +282,7 @@ constexpr LoraOption kLoraOptions[] = {
     {.flag = "caption-dropout-rate", .value = "P", .help = "share of pictures trained without their caption", .field = FIELD(options.captions.dropout_rate), .on_resume = kSame, .metadata = "ss_caption_dropout_rate", .min = 0, .max = 1},
     {.flag = "max-token-length", .value = "N", .help = "maximum caption length in tokens", .field = FIELD(options.max_token_length), .on_resume = kSame, .metadata = "ss_max_token_length", .choices = [] { return list("75", "150", "225"); }, .only_choices = true,
      .note = [](const J& j) { return j.options.max_token_length > 75 ? std::to_string(j.options.max_token_length) : "None"; }},
-    {.flag = "clip-skip", .value = "N", .help = "text encoder layer to use, counted from the end", .field = FIELD(options.clip_skip), .on_resume = kSame, .metadata = "ss_clip_skip", .min = 1, .max = 24,
+    {.flag = "clip-skip", .value = "N", .help = "text encoder layer to use, counted from the end; SD 2.x and SDXL always use the last but one", .field = FIELD(options.clip_skip), .on_resume = kSame, .metadata = "ss_clip_skip", .min = 1, .max = 24,
      .note = [](const J& j) { return j.options.clip_skip > 1 ? std::to_string(j.options.clip_skip) : "None"; }},
     {.flag = "seed", .value = "N", .help = "random seed", .field = FIELD(options.seed), .on_resume = kSame, .metadata = "ss_seed", .min = 0},
     // How it is computed.

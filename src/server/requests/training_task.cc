@@ -74,6 +74,14 @@ class TrainingReader {
     if (value.is_boolean() && row.is_switch()) return value == true ? "true" : "false";
     if (value.is_number_float()) return prompt::number_text(value.get<double>());
     if (value.is_number()) return value.dump();
+    if (value.is_array() && row.most_words > 1) {
+      std::string all;
+      for (const RequestJson& part : value) {
+        if (!part.is_number()) throw Error(kBadInput, "{} must be a number or a list of numbers", name);
+        all += (all.empty() ? "" : " ") + text_of(row, name, part);
+      }
+      return all;
+    }
     throw Error(kBadInput, "{} must be {}", name, row.is_switch() ? "true or false" : "text or a number");
   }
 

@@ -6,12 +6,18 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "prompt/tokens/chunks.h"
 
 namespace lowrank::training {
 namespace {
 
-constexpr std::size_t kMaxRemembered = 4096;  // shuffled captions are nearly all different
+// Shuffled captions are nearly all different. One of SDXL takes 0.6 MB.
+constexpr std::size_t kMaxRememberedBytes = std::size_t{1} << 30;
+
+std::size_t bytes_of(const model::Conditioning& conditioning) {
+  return conditioning.text.nbytes() + (conditioning.vector.defined() ? conditioning.vector.nbytes() : 0);
+}
 
 }  // namespace
 
@@ -67,14 +73,29 @@ model::Conditioning CaptionEncoder::run(std::span<const std::string> captions) c
   return encoded;
 }
 
+void CaptionEncoder::remember(const std::vector<std::string>& captions, const std::stop_token& stop) {
+  if (options_.is_trained) return;
+  for (const std::string& caption : captions) {
+    throw_if_stopped(stop);
+    if (known_bytes_ > kMaxRememberedBytes) return;
+    encode({&caption, 1});
+  }
+}
+
 model::Conditioning CaptionEncoder::encode(std::span<const std::string> captions) {
   if (options_.is_trained) return run(captions);
   const at::NoGradGuard no_grad;
-  if (known_.size() > kMaxRemembered) known_.clear();
+  if (known_bytes_ > kMaxRememberedBytes) {
+    known_.clear();
+    known_bytes_ = 0;
+  }
   std::vector<at::Tensor> texts, vectors;
   for (const auto& caption : captions) {
     auto known = known_.find(caption);
-    if (known == known_.end()) known = known_.emplace(caption, run({&caption, 1})).first;
+    if (known == known_.end()) {
+      known = known_.emplace(caption, run({&caption, 1})).first;
+      known_bytes_ += bytes_of(known->second);
+    }
     texts.push_back(known->second.text);
     if (known->second.vector.defined()) vectors.push_back(known->second.vector);
   }

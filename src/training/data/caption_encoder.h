@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ class CaptionEncoder {
   // [captions, width], where the model has one.
   model::Conditioning encode(std::span<const std::string> captions);
 
+  // Encodes captions that will be asked for again. Does nothing while the text encoders are trained.
+  void remember(const std::vector<std::string>& captions, const std::stop_token& stop);
+
   // Tokens of a caption beyond what is kept; 0: it fits.
   std::int64_t tokens_cut(const std::string& caption) const;
 
@@ -46,6 +50,7 @@ class CaptionEncoder {
   CaptionEncoderOptions options_;
   prompt::Tokenizer tokenizer_;
   std::map<std::string, model::Conditioning> known_;  // caption → [1, 77·n, width], [1, width]
+  std::size_t known_bytes_ = 0;
 };
 
 }  // namespace lowrank::training

@@ -20,7 +20,9 @@ std::string plural(std::int64_t count, const char* one, const char* many) {
 
 void tell_plan(const pipeline::LoadedModel& model, const Dataset& data, const LoraTrainOptions& o,
                const RunControl& control) {
-  control.say(fmt::format("Model: {}", model.path.string()));
+  control.say(fmt::format("Model: {} ({}, predicts {}{})", model.path.string(), model.family().name,
+                          formats::prediction_name(model.prediction),
+                          has_zero_terminal_snr(model, o) ? ", zero terminal SNR" : ""));
   for (const auto& subset : data.subsets())
     control.say(fmt::format("{}: {}, each used {} per epoch, trigger words: {}", subset.folder,
                             plural(subset.pictures, "picture", "pictures"),
@@ -33,9 +35,10 @@ void tell_plan(const pipeline::LoadedModel& model, const Dataset& data, const Lo
   control.say(fmt::format("Bucket sizes (with repeats): {}", buckets));
   for (const auto& note : data.notes()) control.say("Note: " + note);
   const LoraPlan plan = plan_run(o, data);
-  const char* parts = !o.train_text_encoder ? "U-Net"
-                      : !o.train_unet       ? "text encoder"
-                                            : "U-Net and text encoder";
+  const std::string encoders = model.text_encoders.size() > 1 ? "text encoders" : "text encoder";
+  const std::string parts = !o.train_text_encoder ? "U-Net"
+                            : !o.train_unet       ? encoders
+                                                  : "U-Net and " + encoders;
   control.say(
       fmt::format("Rank {}, alpha {}{}, {}; {} in {} of {}", o.network_rank, o.network_alpha,
                   o.conv_rank > 0 ? fmt::format(", convolutions {}/{}", o.conv_rank, o.conv_alpha) : "",

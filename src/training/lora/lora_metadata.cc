@@ -90,7 +90,6 @@ void add_fixed(Metadata& m) {
   m["ss_network_module"] = "networks.lora";
   m["ss_network_dropout"] = "None";
   m["ss_scale_weight_norms"] = "None";
-  m["ss_zero_terminal_snr"] = "False";
   m["ss_loss_type"] = "l2";
   m["ss_prior_loss_weight"] = "1.0";
   m["ss_full_fp16"] = "False";
@@ -120,7 +119,10 @@ void add_model_spec(Metadata& m, const pipeline::LoadedModel& model, const Datas
   m["modelspec.sai_model_spec"] = "1.0.1";
   const bool is_v = model.prediction == formats::PredictionType::kV;
   m["modelspec.architecture"] = fmt::format("{}/lora", model.family().modelspec.of(model.prediction));
-  m["modelspec.implementation"] = "diffusers";
+  // Whose names the keys are.
+  m["modelspec.implementation"] = model.family().kohya_unet == formats::KohyaUnetNames::kCheckpoint
+                                      ? "https://github.com/Stability-AI/generative-models"
+                                      : "diffusers";
   m["modelspec.title"] = o.output_name;
   m["modelspec.date"] =
       fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(static_cast<std::time_t>(started_at)));
@@ -159,12 +161,18 @@ LoraPlan plan_run(const LoraTrainOptions& options, const Dataset& dataset) {
   return plan;
 }
 
+bool has_zero_terminal_snr(const pipeline::LoadedModel& model, const LoraTrainOptions& options) {
+  return options.zero_terminal_snr ||
+         (model.prediction == formats::PredictionType::kV && model.prediction_details.zero_terminal_snr);
+}
+
 Metadata run_metadata(const pipeline::LoadedModel& model, const Dataset& dataset,
                       const LoraTrainOptions& options, std::int64_t started_at) {
   Metadata m;
   m["ss_session_id"] = std::to_string(options.seed);
   m["ss_training_started_at"] = request::python_text(static_cast<double>(started_at));
   add_model(m, model);
+  m["ss_zero_terminal_snr"] = request::python_text(has_zero_terminal_snr(model, options));
   add_fixed(m);
   add_options(m, options);
   add_plan(m, options, plan_run(options, dataset));

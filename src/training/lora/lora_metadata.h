@@ -25,6 +25,9 @@ struct LoraPlan {
 // steps_per_epoch = ⌈batches / accumulation⌉; with max_epochs the steps follow from it, else the epochs.
 LoraPlan plan_run(const LoraTrainOptions& options, const Dataset& dataset);
 
+// Whether the last timestep is noise alone: asked for, or stated by a checkpoint that predicts v.
+bool has_zero_terminal_snr(const pipeline::LoadedModel& model, const LoraTrainOptions& options);
+
 // What holds for the whole run. `started_at`: Unix seconds.
 std::map<std::string, std::string> run_metadata(const pipeline::LoadedModel& model, const Dataset& dataset,
                                                 const LoraTrainOptions& options, std::int64_t started_at);

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "training/data/caption_encoder.h"
 #include "training/data/latent_cache.h"
+#include "training/data/told_size.h"
 #include "training/lora/lora_run_start.h"
 #include "training/objective/diffusion_loss.h"
 #include "training/objective/lora_loss.h"
@@ -82,11 +83,13 @@ class LoraObjective final : public Objective {
         control_(control),
         latents_(encode_pictures()),
         compute_(model, compute_type()),
-        lora_(model.family(), trained_parts(model, options), network()),
+        lora_(model.family(), trained_parts(model, options), network(model, options)),
         captions_(model, {options.clip_skip, options.max_token_length, options.train_text_encoder}),
-        metadata_(run_metadata(model, dataset, options, started_at)) {
+        metadata_(run_metadata(model, dataset, options, started_at)),
+        noise_(noise_schedule(has_zero_terminal_snr(model, options))) {
     for (const adapter::ModelPart& part : model.adaptable().parts) freeze(*part.layers, compute_type());
     tell_what_is_cut();
+    encode_captions();
   }
 
   std::int64_t modules() const { return static_cast<std::int64_t>(lora_.modules()); }
@@ -98,9 +101,7 @@ class LoraObjective final : public Objective {
   std::vector<TrainedParameter> parameters() const override {
     std::vector<TrainedParameter> all;
     for (const auto& parameter : lora_.parameters())
-      all.push_back({parameter.name, parameter.tensor,
-                     parameter.component == formats::Component::kUnet ? options_.unet_rate()
-                                                                      : options_.text_encoder_rate()});
+      all.push_back({parameter.name, parameter.tensor, rate_of(parameter.component)});
     return all;
   }
 
@@ -113,7 +114,7 @@ class LoraObjective final : public Objective {
     const NoisedBatch noised =
         draw_batch(batches_of(epoch)[static_cast<std::size_t>(place)],
                    step_generator(options_.seed, epoch * plan_.batches_per_epoch + place));
-    return diffusion_loss(*model_.network, noised, model_.prediction, options_.min_snr_gamma, alphas_);
+    return diffusion_loss(*model_.network, noised, model_.prediction, options_.min_snr_gamma, noise_);
   }
 
   tensor::StateDict state() const override { return lora_.state(); }
@@ -135,9 +136,18 @@ class LoraObjective final : public Objective {
  private:
   at::ScalarType compute_type() const { return options_.bf16 ? at::kBFloat16 : at::kFloat; }
 
-  adapter::TrainableOptions network() const {
-    return {options_.network_rank, options_.network_alpha, options_.conv_rank, options_.conv_alpha,
-            options_.seed};
+  static adapter::TrainableOptions network(const pipeline::LoadedModel& model,
+                                           const LoraTrainOptions& options) {
+    adapter::TrainableOptions network = {options.network_rank, options.network_alpha, options.conv_rank,
+                                         options.conv_alpha, options.seed};
+    for (const auto& encoder : model.text_encoders) network.unread_text_layers = encoder->unread_layers();
+    return network;
+  }
+
+  double rate_of(formats::Component component) const {
+    return component == formats::Component::kTextEncoder    ? options_.text_encoder_rate()
+           : component == formats::Component::kTextEncoder2 ? options_.text_encoder2_rate()
+                                                            : options_.unet_rate();
   }
 
   LatentCache encode_pictures() const {
@@ -161,15 +171,34 @@ class LoraObjective final : public Objective {
                         example.picture.string(), cut, options_.max_token_length));
   }
 
+  // Where captions are always the same, their text encoders are needed no more. Shuffled ones are encoded when they come.
+  void encode_captions() {
+    if (!options_.train_text_encoder && !options_.captions.shuffle) {
+      std::vector<std::string> captions;
+      for (const auto& example : dataset_.examples()) captions.push_back(example.caption);
+      if (options_.captions.dropout_rate > 0) captions.emplace_back();
+      captions_.remember(captions, control_.stop);
+    }
+    model_.make_room_for(pipeline::LoadedModel::Stage::kNetwork);
+  }
+
+  // What SDXL is told of the picture, behind the pooled text; undefined for other families.
+  at::Tensor told_vector(std::size_t example, bool is_mirrored) const {
+    const Example& e = dataset_.examples()[example];
+    const auto size = told_size(e.size, e.place.bucket, is_mirrored ? Mirrored::kYes : Mirrored::kNo);
+    return pipeline::size_vectors(model_.family().size_conditioning, size).prompt;
+  }
+
   // All randomness of one batch comes from the generator of its number in the run.
   NoisedBatch draw_batch(const ExampleBatch& examples, at::Generator generator) {
-    std::vector<at::Tensor> latents;
+    std::vector<at::Tensor> latents, sizes;
     std::vector<std::string> texts;
     for (const std::size_t i : examples) {
       const bool flip =
           options_.flip_aug &&
           at::randint(0, 2, {1}, generator, at::TensorOptions(at::kLong)).item<std::int64_t>() == 1;
       latents.push_back(flip ? latents_.mirrored(i) : latents_.plain(i));
+      sizes.push_back(told_vector(i, flip));
       texts.push_back(draw_caption(dataset_.examples()[i].caption, options_.captions, generator));
     }
     NoisedBatch batch;
@@ -182,6 +211,8 @@ class LoraObjective final : public Objective {
     }
     batch.timesteps = at::randint(0, 1000, {batch.latents.size(0)}, generator, at::TensorOptions(at::kLong));
     batch.conditioning = captions_.encode(texts);
+    at::Tensor& vector = batch.conditioning.vector;
+    if (vector.defined()) vector = at::cat({vector, at::stack(sizes)}, 1);
     return batch;
   }
 
@@ -211,23 +242,45 @@ class LoraObjective final : public Objective {
   ComputeGuard compute_;
   adapter::TrainableLora lora_;
   CaptionEncoder captions_;
-  at::Tensor alphas_ = alphas_cumprod();
   std::map<std::string, std::string> metadata_;
+  NoiseSchedule noise_;
   std::vector<ExampleBatch> batches_;
   std::int64_t epoch_ = -1;
 };
 
 // Before anything is spent on it.
-void require_trainable(const pipeline::LoadedModel& model) {
-  if (model.network->vector_width() > 0)
-    throw Error(kUnsupported,
-                "{}: LoRAs cannot be trained on {} checkpoints yet; choose an SD 1.x or SD 2.x checkpoint.",
-                model.path.string(), model.family().name);
+void require_trainable(const pipeline::LoadedModel& model, const LoraTrainOptions& options) {
+  const auto refuse = [&](std::string_view why) {
+    throw Error(kUnsupported, "{}: {}.", model.path.string(), why);
+  };
+  if (model.base_model == formats::BaseModel::kSdxlRefiner)
+    refuse(
+        "LoRAs cannot be trained on the SDXL refiner; train on an SDXL base checkpoint, which draws what the "
+        "refiner only finishes");
+  if (model.is_inpainting())
+    refuse(
+        "LoRAs cannot be trained on inpainting checkpoints; train on the checkpoint it was made from, and "
+        "use "
+        "the LoRA with both");
+  if (model.has_guidance_input)
+    refuse(
+        "LoRAs cannot be trained on a checkpoint that was distilled with the CFG scale as an input; train on "
+        "the checkpoint it was made from");
   if (model.prediction == formats::PredictionType::kFlow)
     throw Error(
         kUnsupported,
         "{}: LoRAs cannot be trained on rectified-flow checkpoints; choose one that predicts epsilon or v.",
         model.path.string());
+  if (options.zero_terminal_snr && model.prediction != formats::PredictionType::kV)
+    throw Error(
+        kBadInput,
+        "--zero-terminal-snr: needs a checkpoint that predicts v, as pure noise tells one that predicts "
+        "epsilon nothing; {} predicts epsilon.",
+        model.path.string());
+  if (options.text_encoder2_learning_rate && model.text_encoders.size() < 2)
+    throw Error(kBadInput,
+                "--text-encoder-lr: has two rates, but {} checkpoints have one text encoder; give one rate.",
+                model.family().name);
 }
 
 // Unix seconds: when the run began, which a resumed run remembers.
@@ -246,7 +299,7 @@ std::int64_t started_at(const RunState& run) {
 LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
                            const LoraTrainOptions& options, const RunControl& control) {
   request::check_options({.options = options});
-  require_trainable(model);
+  require_trainable(model, options);
   const LoraPlan plan = plan_run(options, dataset);
   LoraRunStart start = begin_lora_run(model, dataset, options, plan);
   const std::int64_t began = started_at(start.run);

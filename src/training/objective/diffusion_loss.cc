@@ -15,15 +15,16 @@ at::Tensor alphas_cumprod() {
   return at::cumprod(1 - betas, 0).to(at::kFloat);
 }
 
+at::Tensor zero_terminal_snr(const at::Tensor& alphas) {
+  const at::Tensor roots = alphas.to(at::kDouble).sqrt();
+  const at::Tensor first = roots[0], last = roots[-1];
+  return ((roots - last) * (first / (first - last))).square().to(at::kFloat);
+}
+
 at::Tensor add_noise(const at::Tensor& latents, const at::Tensor& noise, const at::Tensor& timesteps,
                      const at::Tensor& alphas) {
   const at::Tensor a = alphas.index_select(0, timesteps).view({-1, 1, 1, 1});
   return a.sqrt() * latents + (1 - a).sqrt() * noise;
-}
-
-at::Tensor min_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double gamma) {
-  if (gamma <= 0) return at::ones({timesteps.size(0)});
-  return truncated_snr_weight(timesteps, alphas, 0, gamma);
 }
 
 at::Tensor truncated_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double low,

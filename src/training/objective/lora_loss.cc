@@ -24,23 +24,27 @@ at::Tensor target_of(const NoisedBatch& batch, formats::PredictionType predictio
 }
 
 at::Tensor weight_of(const NoisedBatch& batch, formats::PredictionType prediction, double gamma,
-                     const at::Tensor& alphas) {
-  const at::Tensor weight = min_snr_weight(batch.timesteps, alphas, gamma);
-  if (prediction == formats::PredictionType::kEpsilon || gamma <= 0) return weight;
-  // min(SNR, γ) / (SNR + 1) = min(SNR, γ) / SNR · ᾱ, as SNR / (SNR + 1) = ᾱ.
-  return weight * alphas.index_select(0, batch.timesteps);
+                     const at::Tensor& all_snr) {
+  if (gamma <= 0) return at::ones({batch.timesteps.size(0)});
+  const at::Tensor snr = all_snr.index_select(0, batch.timesteps);
+  return snr.clamp_max(gamma) / (prediction == formats::PredictionType::kV ? snr + 1 : snr);
 }
 
 }  // namespace
 
+NoiseSchedule noise_schedule(bool has_zero_terminal_snr) {
+  const at::Tensor alphas = alphas_cumprod();
+  return {has_zero_terminal_snr ? zero_terminal_snr(alphas) : alphas, alphas / (1 - alphas)};
+}
+
 at::Tensor diffusion_loss(const model::DiffusionModel& network, const NoisedBatch& batch,
                           formats::PredictionType prediction, double min_snr_gamma,
-                          const at::Tensor& alphas) {
-  const at::Tensor noisy = add_noise(batch.latents, batch.noise, batch.timesteps, alphas);
+                          const NoiseSchedule& schedule) {
+  const at::Tensor noisy = add_noise(batch.latents, batch.noise, batch.timesteps, schedule.alphas);
   const at::Tensor predicted =
       network.forward(noisy, batch.timesteps.to(at::kFloat), batch.conditioning).to(at::kFloat);
-  return weighted_mse(predicted, target_of(batch, prediction, alphas),
-                      weight_of(batch, prediction, min_snr_gamma, alphas));
+  return weighted_mse(predicted, target_of(batch, prediction, schedule.alphas),
+                      weight_of(batch, prediction, min_snr_gamma, schedule.snr));
 }
 
 }  // namespace lowrank::training

@@ -17,12 +17,22 @@ struct NoisedBatch {
   model::Conditioning conditioning;
 };
 
+// How noise is added, and how its error is weighed.
+struct NoiseSchedule {
+  at::Tensor alphas;  // ᾱ, float32 [1000]
+  at::Tensor
+      snr;  // ᾱ / (1 − ᾱ) of the noise law, float32 [1000]: also of a schedule with zero terminal SNR, as
+            // kohya's trainer takes it before it changes the schedule
+};
+NoiseSchedule noise_schedule(bool has_zero_terminal_snr);
+
 // Mean over the batch of w · mean squared error between prediction and target, float32 scalar with a graph.
 //   eps models  target ε                          w = min(SNR, γ) / SNR
 //   v models    target √ᾱ ε − √(1−ᾱ) x₀          w = min(SNR, γ) / (SNR + 1)
-// SNR = ᾱ / (1−ᾱ); γ ≤ 0: w = 1. `alphas` as alphas_cumprod() gives them.
+// γ ≤ 0: w = 1.
 // Sources: Salimans & Ho 2022 (arXiv:2202.00512) for v; Hang et al. 2023 (arXiv:2303.09556) for w.
 at::Tensor diffusion_loss(const model::DiffusionModel& network, const NoisedBatch& batch,
-                          formats::PredictionType prediction, double min_snr_gamma, const at::Tensor& alphas);
+                          formats::PredictionType prediction, double min_snr_gamma,
+                          const NoiseSchedule& schedule);
 
 }  // namespace lowrank::training
