@@ -267,7 +267,7 @@ std::vector<CommandRow> make_table() {
       {.name = "train lora", .summary = "train a LoRA on a folder of pictures", .side = Side::kEngine, .options = kTrainLora,
        .needs = {{{"train-data-dir"}, "the folder that contains the N_TRIGGER folders with pictures: --train-data-dir DIR"}},
        .examples = {{"train lora --train-data-dir pictures --output-name fox --network-dim 8 --max-train-steps 400", "trains <lora:fox:1> on pictures/10_foxy/*.png and their captions"}},
-       .more = "Options have kohya's names, with hyphens or underscores. To resume a stopped run from its last saved state, run the same command again."},
+       .more = "Options have kohya's names, with hyphens or underscores. To resume a stopped run from its last saved state, run the same command again. Checkpoints of SD 1.x, SD 2.x and SDXL can be trained on, whether they predict epsilon or v; inpainting, rectified-flow and refiner checkpoints cannot. SDXL learns each picture's original size and crop as kohya's trainer tells them; its resolution is usually 1024, with --max-bucket-reso 2048 where pictures are far from square."},
       {.name = "train base", .summary = "train a small model from scratch", .side = Side::kEngine, .options = kTrainBase,
        .needs = {{{"data"}, "a folder of captioned pictures: --data DIR"}, {{"out"}, "an output file: --out FILE.safetensors"}},
        .examples = {{"train base --data drawings --state work --out starter.safetensors", "VAE, text encoder and U-Net; run the same command to resume"}}},

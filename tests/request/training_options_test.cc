@@ -80,6 +80,27 @@ TEST(TrainingOptions, KohyasCommandLineIsUnderstood) {
   EXPECT_TRUE(with({{"network_train_unet_only", "false"}}).options.train_text_encoder);
 }
 
+// kohya's --text_encoder_lr takes several.
+TEST(TrainingOptions, EachTextEncoderOfSdxlHasItsRate) {
+  const auto one = with({{"learning_rate", "1e-4"}, {"text_encoder_lr", "5e-5"}}).options;
+  EXPECT_EQ(one.text_encoder_rate(), 5e-5);
+  EXPECT_EQ(one.text_encoder2_rate(), 5e-5);
+  for (const char* text : {"5e-5 0", "5e-5,0", " 5e-5 , 0 "}) {
+    const auto two = with({{"learning_rate", "1e-4"}, {"text_encoder_lr", text}});
+    EXPECT_EQ(two.options.text_encoder_rate(), 5e-5) << text;
+    EXPECT_EQ(two.options.text_encoder2_rate(), 0) << text;
+    const auto& row = *find_lora_option("text-encoder-lr");
+    EXPECT_EQ(with({{"text_encoder_lr", option_text(row, two)}}).options.text_encoder2_rate(), 0);
+    EXPECT_EQ(option_note(row, two), "[5e-05, 0.0]") << "as Python writes a list";
+  }
+  // What is said later counts.
+  const auto again = with({{"text_encoder_lr", "5e-5 1e-5"}, {"text_encoder_lr", "2e-5"}}).options;
+  EXPECT_EQ(again.text_encoder2_rate(), 2e-5);
+  EXPECT_EQ(with({{"learning_rate", "1e-4"}}).options.text_encoder2_rate(), 1e-4);
+  for (const char* text : {"1e-4 1e-5 1e-6", "fast", "1e-4 fast", "-1", "1e-4 11", "nan", ","})
+    EXPECT_THAT(error_of("text-encoder-lr", text), HasSubstr("--text-encoder-lr is '")) << text;
+}
+
 TEST(TrainingOptions, BadTextNamesItsOption) {
   EXPECT_THAT(error_of("network-dim", "many"), HasSubstr("--network-dim is 'many'"));
   EXPECT_THAT(error_of("network-dim", "4.5"), HasSubstr("whole number"));

@@ -21,6 +21,9 @@ using ::testing::HasSubstr;
 std::string other_value(const LoraOption& row, const LoraTraining& job) {
   const std::string now = request::option_text(row, job);
   if (row.flag == "network-args") return "conv_dim=3 conv_alpha=2";
+  if (row.flag == "text-encoder-lr") return "0.25";
+  if (row.flag == "zero-terminal-snr")
+    return "";  // this checkpoint predicts epsilon, and cannot be trained with it
   if (row.is_switch()) return now == "true" ? "false" : "true";
   if (row.choices != nullptr) {
     for (const auto& choice : row.choices())

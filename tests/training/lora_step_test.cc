@@ -48,8 +48,9 @@ TEST_F(LoraStep, LossGradientsAndUpdateEqualPyTorchForConvolutionsAndVPrediction
   adapter::TrainableLora lora(model_.family(), unet,
                               {.rank = 4, .alpha = 2, .conv_rank = 2, .conv_alpha = 1});
   StepGolden::fill(lora);
-  golden_.expect_step("locon_v", lora,
-              diffusion_loss(*model_.network, batch(context), PredictionType::kV, 5, noise_schedule(false)));
+  golden_.expect_step(
+      "locon_v", lora,
+      diffusion_loss(*model_.network, batch(context), PredictionType::kV, 5, noise_schedule(false)));
 }
 
 // SDXL and SD 2.x, whose number of heads stands in their goldens.
@@ -80,7 +81,8 @@ class FamilyStep : public ::testing::Test {
     std::vector<at::Tensor> all;
     for (std::int64_t i = 0; i < pictures.size(0); ++i) {
       const auto at = [&](std::int64_t column) { return pictures[i][column].item<std::int64_t>(); };
-      const auto size = told_size({at(0), at(1)}, {at(2), at(3)}, at(4) == 1 ? Mirrored::kYes : Mirrored::kNo);
+      const auto size =
+          told_size({at(0), at(1)}, {at(2), at(3)}, at(4) == 1 ? Mirrored::kYes : Mirrored::kNo);
       all.push_back(pipeline::size_vectors(model_.family().size_conditioning, size).prompt);
     }
     return at::stack(all);
@@ -145,7 +147,8 @@ TEST_F(SdxlStep, ToldSizesAreKohyas) {
     const std::vector<double> ours = {size.original_height, size.original_width, size.crop_top,
                                       size.crop_left,       size.target_height,  size.target_width};
     for (std::int64_t k = 0; k < 6; ++k)
-      EXPECT_EQ(ours[static_cast<std::size_t>(k)], sizes[i][k].item<double>()) << "picture " << i << ", " << k;
+      EXPECT_EQ(ours[static_cast<std::size_t>(k)], sizes[i][k].item<double>())
+          << "picture " << i << ", " << k;
   }
 }
 

@@ -70,7 +70,7 @@ class StepGolden {
         continue;
       }
       ASSERT_TRUE(tensor.grad().defined()) << parameter;
-      EXPECT_NEAR(tensor.grad().norm().item<double>(), expected, 1e-3 * expected + 1e-9) << parameter;
+      EXPECT_NEAR(tensor.grad().norm().item<double>(), expected, 1e-3 * expected + 1e-8) << parameter;
     }
     const auto optimiser = make_optimiser("AdamW", trained, {.weight_decay = 0.01});
     optimiser->clip_gradients(1.0);
@@ -90,7 +90,7 @@ class StepGolden {
         }
         ++compared;
       }
-      EXPECT_GE(compared, 14);
+      EXPECT_GE(compared, 13);
     };
     compare("clipped_gradient", true);
     optimiser->step(1);

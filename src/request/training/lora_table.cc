@@ -151,7 +151,7 @@ constexpr TextField<J> kTextEncoderRates = {
                       "{} is '{}', but must be a number, or two: one for each text encoder of SDXL.", name,
                       text);
         if (*rate < 0 || *rate > 10)
-          throw Error(kBadInput, "{} is {}, but must be between 0 and 10.", name, text);
+          throw Error(kBadInput, "{} is '{}', but must be between 0 and 10.", name, text);
         rates.push_back(*rate);
         rest = trim(rest.substr(std::min(end + 1, rest.size())));
       }
