@@ -116,6 +116,7 @@ class FamilyTraining(unittest.TestCase):
         self.assertGreaterEqual(steps, 4)
         said = self.run_lowrank(*self.command(model, "parts", steps, *words)).stdout
         self.assertIn(f"after step {steps - 2} of {steps}", said)
+        self.assertIn("--resolution " + {"sdxl-tiny": "1024", "sd2-tiny": "768"}[model], said)
         self.run_lowrank(*self.command(model, "whole", steps, *words))
         whole, metadata = tensors(self.lora("whole"))
         self.assertEqual(whole, tensors(self.lora("parts"))[0])

@@ -85,7 +85,7 @@ TEST(TrainingOptions, EachTextEncoderOfSdxlHasItsRate) {
   const auto one = with({{"learning_rate", "1e-4"}, {"text_encoder_lr", "5e-5"}}).options;
   EXPECT_EQ(one.text_encoder_rate(), 5e-5);
   EXPECT_EQ(one.text_encoder2_rate(), 5e-5);
-  for (const char* text : {"5e-5 0", "5e-5,0", " 5e-5 , 0 "}) {
+  for (const char* text : {"5e-5 0", "5e-5,0", "5e-5, 0"}) {
     const auto two = with({{"learning_rate", "1e-4"}, {"text_encoder_lr", text}});
     EXPECT_EQ(two.options.text_encoder_rate(), 5e-5) << text;
     EXPECT_EQ(two.options.text_encoder2_rate(), 0) << text;

@@ -34,6 +34,13 @@ void tell_plan(const pipeline::LoadedModel& model, const Dataset& data, const Lo
                            bucket.examples.size());
   control.say(fmt::format("Bucket sizes (with repeats): {}", buckets));
   for (const auto& note : data.notes()) control.say("Note: " + note);
+  const auto& size = o.data.buckets.resolution;
+  if (4 * size.width * size.height <= std::int64_t{model.native_size} * model.native_size)
+    control.say(
+        fmt::format("Note: the resolution of {}x{} is far below the {}x{} that this checkpoint is made for, "
+                    "where the LoRA will draw "
+                    "less well than one trained with --resolution {}.",
+                    size.width, size.height, model.native_size, model.native_size, model.native_size));
   const LoraPlan plan = plan_run(o, data);
   const std::string encoders = model.text_encoders.size() > 1 ? "text encoders" : "text encoder";
   const std::string parts = !o.train_text_encoder ? "U-Net"

@@ -81,10 +81,10 @@ class LoraObjective final : public Objective {
         options_(options),
         plan_(plan),
         control_(control),
+        captions_(model, {options.clip_skip, options.max_token_length, options.train_text_encoder}),
         latents_(encode_pictures()),
         compute_(model, compute_type()),
         lora_(model.family(), trained_parts(model, options), network(model, options)),
-        captions_(model, {options.clip_skip, options.max_token_length, options.train_text_encoder}),
         metadata_(run_metadata(model, dataset, options, started_at)),
         noise_(noise_schedule(has_zero_terminal_snr(model, options))) {
     for (const adapter::ModelPart& part : model.adaptable().parts) freeze(*part.layers, compute_type());
@@ -238,10 +238,10 @@ class LoraObjective final : public Objective {
   const LoraTrainOptions& options_;
   const LoraPlan plan_;
   const RunControl& control_;
+  CaptionEncoder captions_;  // first: its options are checked before a picture is encoded
   LatentCache latents_;
   ComputeGuard compute_;
   adapter::TrainableLora lora_;
-  CaptionEncoder captions_;
   std::map<std::string, std::string> metadata_;
   NoiseSchedule noise_;
   std::vector<ExampleBatch> batches_;

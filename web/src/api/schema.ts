@@ -265,7 +265,7 @@ export interface TrainingRequest {
   train_data_dir: string | null;
   /** file name without extension, and the name used in prompts */
   output_name?: string | null;
-  /** training size in pixels (default: the model's native size) */
+  /** training size in pixels (default: the model's native size, such as 512 for SD 1.x and 1024 for SDXL) */
   resolution?: string | null;
   /** pictures per batch */
   train_batch_size?: number | null;
@@ -281,7 +281,7 @@ export interface TrainingRequest {
   network_alpha?: number | null;
   /** "conv_dim=N conv_alpha=A": train convolutions too */
   network_args?: string | null;
-  /** do not train the text encoder */
+  /** do not train the text encoder; of SDXL, neither of the two */
   network_train_unet_only?: boolean | null;
   /** do not train the U-Net */
   network_train_text_encoder_only?: boolean | null;
@@ -289,8 +289,8 @@ export interface TrainingRequest {
   learning_rate?: number | null;
   /** learning rate of the U-Net (default: --learning-rate) */
   unet_lr?: number | null;
-  /** learning rate of the text encoder (default: --learning-rate) */
-  text_encoder_lr?: number | null;
+  /** learning rate of the text encoder (default: --learning-rate); SDXL has two encoders and takes a rate for each: 5e-5 1e-5 */
+  text_encoder_lr?: string | null;
   /** learning-rate schedule */
   lr_scheduler?: "constant" | "constant_with_warmup" | "linear" | "cosine" | null;
   /** warm-up steps of the learning rate */
@@ -303,6 +303,8 @@ export interface TrainingRequest {
   max_grad_norm?: number | null;
   /** down-weight low-noise steps (min-SNR), usually 5; 0: off */
   min_snr_gamma?: number | null;
+  /** let the last timestep be noise alone, for v-prediction checkpoints (default: as the checkpoint states) */
+  zero_terminal_snr?: boolean | null;
   /** add noise per channel, for darker and brighter pictures */
   noise_offset?: number | null;
   /** keep aspect ratios: sort pictures into buckets of similar area */
@@ -327,7 +329,7 @@ export interface TrainingRequest {
   caption_dropout_rate?: number | null;
   /** maximum caption length in tokens */
   max_token_length?: 75 | 150 | 225 | null;
-  /** text encoder layer to use, counted from the end */
+  /** text encoder layer to use, counted from the end; SD 2.x and SDXL always use the last but one */
   clip_skip?: number | null;
   /** random seed */
   seed?: number | null;
