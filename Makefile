@@ -32,7 +32,7 @@ build: page  ## build the program in build/release
 demo: build  ## generate pictures with and without LoRAs in outputs/demo, using the bundled models
 	@tools/demo.sh
 
-bench: build  ## benchmarks: a 512x512 picture and each layer, compared with other programs if installed; 10,000 LoRAs
+bench: build  ## benchmarks: a picture (LIKE=sdxl: 1024x1024 with SDXL) and each layer, compared with other programs if installed; 10,000 LoRAs
 	@bench/run.sh
 	@bench/collection.sh
 

@@ -1,5 +1,5 @@
 // How near the kernels come to the limit of this machine: GFLOP/s for each kind of layer of Stable
-// Diffusion 1.5 at 512×512 with guidance, as a share of the peak of float32 multiply-add, measured in the
+// Diffusion 1.5 at 512×512 and of SDXL at 1024×1024, with guidance, as a share of the peak of float32 multiply-add, measured in the
 // same run.
 //
 //   [LOWRANK_SIMD=AVX2] kernel_bench [THREADS] [REPETITIONS] [wall|cpu] [PART OF A NAME]
@@ -104,6 +104,20 @@ constexpr LayerSize kLayers[] = {
     {"linear, 16x16, 1280 to 1280", 16, 1280, 1280, 1},
     {"linear GEGLU, 16x16, 1280 to 10240", 16, 1280, 10240, 1, true},
     {"linear, 16x16, 1280 to 1280, int8", 16, 1280, 1280, 1, false, 1, 2, Number::kInt8},
+    {"SDXL convolution 3x3, 128x128, 320 to 320", 128, 320, 320, 3},
+    {"SDXL convolution 3x3, 128x128, 960 to 320", 128, 960, 320, 3},
+    {"SDXL convolution 3x3, 64x64, 640 to 640", 64, 640, 640, 3},
+    {"SDXL convolution 3x3, 32x32, 1280 to 1280", 32, 1280, 1280, 3},
+    {"SDXL convolution 3x3, 32x32, 2560 to 1280", 32, 2560, 1280, 3},
+    {"SDXL convolution 3x3, 32x32 to 64x64, 1280", 32, 1280, 1280, 3, false, 2},
+    {"SDXL convolution 3x3, 64x64 to 128x128, 640", 64, 640, 640, 3, false, 2},
+    {"SDXL linear, 64x64, 640 to 640", 64, 640, 640, 1},
+    {"SDXL linear GEGLU, 64x64, 640 to 5120", 64, 640, 5120, 1, true},
+    {"SDXL linear, 64x64, 2560 to 640", 64, 2560, 640, 1},
+    {"SDXL linear, 32x32, 1280 to 1280", 32, 1280, 1280, 1},
+    {"SDXL linear GEGLU, 32x32, 1280 to 10240", 32, 1280, 10240, 1, true},
+    {"SDXL linear, 32x32, 5120 to 1280", 32, 5120, 1280, 1},
+    {"SDXL linear, 32x32, 5120 to 1280, int8", 32, 5120, 1280, 1, false, 1, 2, Number::kInt8},
 };
 
 void bench_layers(const Run& run) {
@@ -173,7 +187,12 @@ void bench_attention(const Run& run) {
   for (const Case& each : {Case{"attention, 64x64, 8 heads of 40", {2, 8, 4096, 4096, 40}},
                            {"attention, 64x64 to 77, 8 heads of 40", {2, 8, 4096, 77, 40}},
                            {"attention, 32x32, 8 heads of 80", {2, 8, 1024, 1024, 80}},
-                           {"attention, 64x64, 1 head of 512", {1, 1, 4096, 4096, 512}}}) {
+                           {"attention, 64x64, 1 head of 512", {1, 1, 4096, 4096, 512}},
+                           {"SDXL attention, 64x64, 10 heads of 64", {2, 10, 4096, 4096, 64}},
+                           {"SDXL attention, 64x64 to 77, 10 heads of 64", {2, 10, 4096, 77, 64}},
+                           {"SDXL attention, 32x32, 20 heads of 64", {2, 20, 1024, 1024, 64}},
+                           {"SDXL attention, 32x32 to 77, 20 heads of 64", {2, 20, 1024, 77, 64}}}) {
+    if (std::string_view(each.name).find(run.only) == std::string_view::npos) continue;
     const AttentionShape& s = each.shape;
     const std::int64_t width = s.heads * s.head;
     const auto q = numbers(s.batch * s.queries * width), k = numbers(s.batch * s.keys * width);
@@ -237,9 +256,9 @@ int main(int argc, char** argv) {
   }
   fmt::print("float32 multiply-add peak {:.1f} GFLOP/s on {} threads\n", run.peak, run.threads);
   bench_layers(run);
+  bench_attention(run);
   if (!run.only.empty()) return 0;
   bench_strided_gradient(run);
-  bench_attention(run);
   bench_passes(run);
   return 0;
 }

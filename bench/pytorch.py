@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
 """One picture's parts with diffusers in PyTorch, float32, on the CPU: what bench/run.sh prints beside LowRank.
 
-  pytorch.py SIZE STEPS THREADS [eager|channels-last|compile|openvino]
+  pytorch.py SIZE STEPS THREADS [eager|channels-last|compile|openvino] [sd15|sdxl]
 
-The shapes are those of Stable Diffusion 1.5; only time and memory are of interest, so the weights are random.
+The shapes are those of Stable Diffusion 1.5 or SDXL; only time and memory are of interest, so the weights are random.
+OpenVINO runs SDXL as its users do: converted first, by a process of its own, into a file of 16-bit weights in
+$TMPDIR, which is read for the measurement. A part that needs more memory than there is is said not to fit.
 """
+import gc
+import pathlib
 import resource
+import subprocess
 import sys
+import tempfile
 import time
 
 import torch
@@ -14,8 +20,16 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 size, steps, threads = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 mode = sys.argv[4] if len(sys.argv) > 4 else "eager"
+like = sys.argv[5] if len(sys.argv) > 5 else "sd15"
 torch.set_num_threads(threads)
 torch.manual_seed(0)
+
+SDXL = dict(sample_size=128, cross_attention_dim=2048, attention_head_dim=(5, 10, 20), block_out_channels=(320, 640, 1280),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            transformer_layers_per_block=(1, 2, 10), projection_class_embeddings_input_dim=2816,
+            addition_embed_type="text_time", addition_time_embed_dim=256, use_linear_projection=True)
+SD15 = dict(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
 
 
 class Decoder(torch.nn.Module):
@@ -32,48 +46,125 @@ class Noise(torch.nn.Module):
         super().__init__()
         self.unet = unet
 
-    def forward(self, latents, timestep, text):
-        return self.unet(latents, timestep, text, return_dict=False)[0]
+    def forward(self, latents, timestep, text, pooled=None, numbers=None):
+        added = None if pooled is None else {"text_embeds": pooled, "time_ids": numbers}
+        return self.unet(latents, timestep, text, added_cond_kwargs=added, return_dict=False)[0]
 
 
-def prepared(module, example):
-    """The module as `mode` runs it, called once."""
-    module = module.eval()
+def filled(make):
+    """A module of random weights: what PyTorch draws for each layer on its own takes minutes at SDXL's size."""
+    with torch.device("meta"):
+        module = make()
+    module = module.to_empty(device="cpu")
+    for name, parameter in module.named_parameters():
+        if parameter.dim() > 1:
+            bound = parameter[0].numel() ** -0.5
+            torch.nn.init.uniform_(parameter, -bound, bound)
+        else:
+            torch.nn.init.constant_(parameter, 1.0 if name.endswith("weight") else 0.0)
+    return module.eval()
+
+
+def unet():
+    return Noise(filled(lambda: UNet2DConditionModel(**(SDXL if like == "sdxl" else SD15))))
+
+
+def unet_inputs(side):
+    text = torch.randn(2, 77, 2048 if like == "sdxl" else 768)
+    inputs = (torch.randn(2, 4, side, side), torch.tensor([500]), text)
+    return inputs + (torch.randn(2, 1280), torch.full((2, 6), 8.0 * side)) if like == "sdxl" else inputs
+
+
+def vae():
+    return Decoder(filled(lambda: AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4)))
+
+
+def vae_inputs(side):
+    return (torch.randn(1, 4, side, side),)
+
+
+PARTS = {"unet": (unet, unet_inputs), "vae": (vae, vae_inputs)}
+
+
+def convert(part, file):
+    """In a process of its own: what PyTorch took is then given back."""
+    import openvino
+    make, inputs = PARTS[part]
+    openvino.save_model(openvino.convert_model(make(), example_input=inputs(32)), file, compress_to_fp16=True)
+
+
+def openvino_program(part, example):
+    import openvino
+    core = openvino.Core()
+    core.set_property("CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
+    if like != "sdxl":
+        model = openvino.convert_model(PARTS[part][0](), example_input=example)
+    else:
+        file = pathlib.Path(tempfile.gettempdir()) / f"openvino-{like}-{part}.xml"
+        if not file.exists():
+            subprocess.run([sys.executable, __file__, *sys.argv[1:4], f"convert:{part}:{file}", like], check=True)
+        model = core.read_model(file)
+        model.reshape({i: list(x.shape) for i, x in enumerate(example)})
+    compiled = core.compile_model(model, "CPU")
+    return lambda *inputs: compiled([x.numpy() for x in inputs])
+
+
+def prepared(part, example):
+    """The part as `mode` runs it, called once."""
+    if mode == "openvino":
+        run = openvino_program(part, example)
+        run(*example)
+        return run
+    module = PARTS[part][0]()
     if mode in ("channels-last", "compile"):
         module = module.to(memory_format=torch.channels_last)
     if mode == "compile":
         module = torch.compile(module)
-    if mode == "openvino":
-        import openvino
-        core = openvino.Core()
-        core.set_property("CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
-        compiled = core.compile_model(openvino.convert_model(module, example_input=example), "CPU")
-        return lambda *inputs: compiled([x.numpy() for x in inputs])
-    if mode != "eager":
-        module(*example)
+    module(*example)
     return module
 
 
-def fastest(function, example, repetitions):
+def measured(part, repetitions):
+    """Fastest and mean, and the processor time of both of the last call."""
+    example = PARTS[part][1](size // 8)
+    run = prepared(part, example)
     times = []
     for _ in range(repetitions):
-        start = time.perf_counter()
-        function(*example)
+        start, start_cpu = time.perf_counter(), time.process_time()
+        run(*example)
         times.append(time.perf_counter() - start)
-    return min(times), sum(times) / len(times)
+        processor = time.process_time() - start_cpu
+    return min(times), sum(times) / len(times), processor
 
 
-print(f"torch             {torch.__version__}, {mode}, {threads} threads", flush=True)
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def available():
+    with open("/proc/meminfo") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
+
+
+if mode.startswith("convert:"):
+    with torch.no_grad():
+        convert(*mode.split(":", 2)[1:])
+    sys.exit(0)
+
+print(f"torch             {torch.__version__}, {mode}, {like}, {threads} threads", flush=True)
+# What does not fit fails by itself, before the system ends other programs.
+limit = int(available() - 0.7e9)
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 with torch.no_grad():
-    unet = Noise(UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8))
-    example = (torch.randn(2, 4, size // 8, size // 8), torch.tensor([500]), torch.randn(2, 77, 768))
-    best, mean = fastest(prepared(unet, example), example, steps)
-    print(f"CFG step          {best:8.3f} s fastest, {mean:.3f} s mean of {steps}", flush=True)
-    del unet
-    vae = Decoder(AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=4,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4))
-    example = (torch.randn(1, 4, size // 8, size // 8),)
-    best, _ = fastest(prepared(vae, example), example, 1)
-    print(f"VAE decode        {best:8.3f} s", flush=True)
-print(f"peak memory       {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:8.3f} GB")
+    for part, label, repetitions in (("unet", "CFG step          ", steps), ("vae", "VAE decode        ", 1)):
+        try:
+            best, mean, processor = measured(part, repetitions)
+            print(f"{label}{best:8.3f} s fastest, {mean:.3f} s mean of {repetitions}, {processor:.3f} s of processor time; "
+                  f"peak {peak():.2f} GB", flush=True)
+        except (MemoryError, RuntimeError) as error:
+            print(f"{label}does not fit into {limit / 1e9:.1f} GB (peak {peak():.2f} GB): {str(error).splitlines()[0][:120]}",
+                  flush=True)
+        gc.collect()
+print(f"peak memory       {peak():8.3f} GB")

@@ -64,6 +64,7 @@ GenerationResult Session::generate(const request::GenerationRequest& asked, cons
     const Stopwatch watch(result.seconds_load);
     return bring_models(residents_, asked);
   }();
+  result.warnings = residents_.take_notes();
   request::GenerationRequest complete =
       complete_request(asked, models.first->loaded, resources_.styles, result.warnings);
   fit_few_steps(complete, *models.first, result.warnings);
@@ -74,7 +75,8 @@ GenerationResult Session::generate(const request::GenerationRequest& asked, cons
                         .tokenizer = tokenizer_,
                         .limits = options_.prompt_limits,
                         .listener = listener,
-                        .stop = std::move(stop)};
+                        .stop = std::move(stop),
+                        .available_memory = options_.available_memory};
   const request::GenerationRequest& request = generation.request;
   generation.encode_settings = {.clip_skip = request.clip_skip, .emphasis = emphasis_of(request)};
   const PassPlans passes = plan_passes(request, models);

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <stop_token>
 #include <string>
 
+#include "base/available_memory.h"
 #include "pipeline/pictures/upscalers.h"
 #include "pipeline/resident/packed_cache.h"
 #include "pipeline/resident/residents.h"
@@ -23,6 +25,8 @@ struct SessionOptions {
   PackedCacheOptions packed_cache = {};
   bool int8 = false;  // U-Nets are held in 8 bits
   prompt::PromptLimits prompt_limits = {};
+  // Bytes that may still be taken. Where a step needs more, its batch goes through the U-Net in parts.
+  std::function<std::int64_t()> available_memory = [] { return lowrank::available_memory(); };
 };
 
 class Session {

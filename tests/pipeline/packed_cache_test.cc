@@ -1,11 +1,14 @@
 // Packed weights kept on disk: found again, refused when they are not what they must be, bounded.
 #include "pipeline/resident/packed_cache.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <vector>
 
 #include "pipeline/tiny_session.h"
 #include "support/temporary_folder.h"
@@ -98,6 +101,93 @@ TEST_F(PackedCache, TheLeastRecentlyUsedGoes) {
   EXPECT_FALSE(fs::exists(old));
   EXPECT_TRUE(fs::exists(young));
   EXPECT_TRUE(fs::exists(real));
+}
+
+// Of the packed files that this process has mapped, in kilobytes.
+std::int64_t resident_kilobytes(const fs::path& folder) {
+  std::ifstream maps("/proc/self/smaps");
+  std::int64_t sum = 0;
+  bool is_ours = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(" r") != std::string::npos && line.find('-') < line.find(' '))
+      is_ours = line.find(folder.string() + "/") != std::string::npos;
+    else if (is_ours && line.starts_with("Rss:"))
+      sum += std::stoll(line.substr(4));
+  }
+  return sum;
+}
+
+// Else the components packed before the U-Net would lie in memory beside it.
+TEST_F(PackedCache, WhatWasPackedLeavesTheProcessUntilItIsUsed) {
+  pipeline::PackedCache cache({.folder = folder_, .least_bytes = 0});
+  auto loaded = pipeline::load_model(testing::tiny_folder() / "sd15-tiny.safetensors");
+  loaded.prepare(cache);
+  ASSERT_EQ(loaded.kept.size(), kFiles);
+  EXPECT_EQ(resident_kilobytes(folder_), 0);
+  const at::NoGradGuard no_grad;
+  loaded.text_encoders.front()->encode(at::zeros({1, 77}, at::kLong));
+  EXPECT_GT(resident_kilobytes(folder_), 0);
+}
+
+std::vector<std::string> notes_of(pipeline::PackedFolder& folder, std::string_view model, std::int64_t wanted,
+                                  bool fits) {
+  folder.begin_model(model);
+  EXPECT_EQ(folder.make_room(wanted), fits);
+  return folder.take_notes();
+}
+
+// Sparse: as long as a checkpoint's, and without blocks.
+void write_old(const fs::path& file, std::int64_t bytes) {
+  fs::create_directories(file.parent_path());
+  { std::ofstream(file) << "x"; }
+  fs::resize_file(file, static_cast<std::uintmax_t>(bytes));
+  fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(1));
+}
+
+TEST_F(PackedCache, HoldsHalfOfWhatTheDiskHasFreeUnlessToldOtherwise) {
+  fs::create_directories(folder_);
+  const auto quarter = static_cast<std::int64_t>(fs::space(folder_).available / 4);
+  write_old(folder_ / "1234-first.packed", quarter);
+  pipeline::PackedFolder folder(folder_, std::nullopt);
+  EXPECT_TRUE(notes_of(folder, "second", quarter, true).empty());  // both have room
+  EXPECT_TRUE(fs::exists(folder_ / "1234-first.packed"));
+  const auto notes = notes_of(folder, "second", 2 * quarter, true);
+  EXPECT_FALSE(fs::exists(folder_ / "1234-first.packed"));
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find("of first ("), std::string::npos) << notes[0];
+  EXPECT_NE(notes[0].find("half of what its disk has free"), std::string::npos) << notes[0];
+}
+
+TEST_F(PackedCache, AModelsOwnFilesDoNotGoForOneAnother) {
+  pipeline::PackedFolder folder(folder_, 100);
+  folder.begin_model("large");
+  write_old(folder_ / "1-old.packed", 30);
+  write_old(folder_ / "2-large.packed", 60);
+  folder.touch(folder_ / "2-large.packed");
+  EXPECT_FALSE(folder.make_room(50));
+  EXPECT_TRUE(fs::exists(folder_ / "2-large.packed"));
+  EXPECT_TRUE(fs::exists(folder_ / "1-old.packed"));
+  const auto notes = folder.take_notes();
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find("of large are not kept"), std::string::npos) << notes[0];
+  EXPECT_TRUE(folder.make_room(40));
+  EXPECT_FALSE(fs::exists(folder_ / "1-old.packed"));
+}
+
+TEST_F(PackedCache, WhatWasDroppedIsToldWithThePicture) {
+  picture();
+  std::int64_t all = 0;
+  for (const auto& file : files()) {
+    all += static_cast<std::int64_t>(fs::file_size(file));
+    fs::remove(file);
+  }
+  write_old(folder_ / "0-unused checkpoint.packed", 1000);
+  pipeline::Session session =
+      testing::tiny_session(2, {.folder = folder_, .limit_bytes = all, .least_bytes = 0});
+  const auto warnings = session.generate(testing::tiny_request()).warnings;
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("of unused checkpoint ("), std::string::npos) << warnings[0];
+  EXPECT_TRUE(session.generate(testing::tiny_request()).warnings.empty());
 }
 
 TEST_F(PackedCache, EightBitsHaveFilesOfTheirOwnAndAreNamedInThePicture) {

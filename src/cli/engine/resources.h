@@ -14,8 +14,8 @@ pipeline::Resources resources(const std::filesystem::path& data_dir);
 // Warns of folders of models that cannot be read and of links that lead nowhere.
 void warn_unreadable_folders(const std::filesystem::path& data_dir);
 
-// Of every session of the program. $LOWRANK_PACKED_CACHE_GB bounds the packed weights that are kept (8); 0 keeps
-// none. Throws Error(kBadInput) when it is no number.
+// Of every session of the program. $LOWRANK_PACKED_CACHE_GB bounds the packed weights that are kept (half of what
+// the disk has free); 0 keeps none. Throws Error(kBadInput) when it is no number.
 pipeline::SessionOptions session_options(int threads, bool int8 = false,
                                          const prompt::PromptLimits& prompt_limits = {});
 

@@ -12,6 +12,7 @@
 #include "pipeline/generate/prompt_cost.h"
 #include "pipeline/generate/refiner.h"
 #include "pipeline/generate/size_vectors.h"
+#include "pipeline/generate/step_memory.h"
 #include "pipeline/pictures/latent_picture.h"
 #include "tensor/arena.h"
 
@@ -133,19 +134,31 @@ StepEvent ActivePass::event(const sampling::StepReport& report, int batch, doubl
   return event;
 }
 
+void ActivePass::warn(std::string warning) {
+  if (std::ranges::find(result_.warnings, warning) == result_.warnings.end())
+    result_.warnings.push_back(std::move(warning));
+}
+
+std::int64_t ActivePass::rows_at_once(std::int64_t cells) {
+  const std::size_t prompts = prompts_.parsed.composition.size() + 1;  // and the negative one
+  const StepMemory needed = step_memory(
+      pass_.model->loaded, generation_.request.batch_size * static_cast<std::int64_t>(prompts), cells);
+  StepPlan plan = plan_step(needed, generation_.available_memory());
+  if (!plan.warning.empty()) warn(std::move(plan.warning));
+  return plan.rows_at_once;
+}
+
 void ActivePass::warn_of_prediction(formats::PredictionType likelier) {
   const LoadedModel& model = pass_.model->loaded;
   const std::string& rule = model.prediction_details.rule;
   const bool is_stated = pass_.plan.sample.prediction == model.prediction && !rule.empty();
-  std::string warning = fmt::format(
+  warn(fmt::format(
       "{} was drawn as a checkpoint that predicts {}{}, but its first answer looks like {}; if the picture "
       "is noise, try "
       "--prediction {}.",
       model.name(), formats::prediction_name(pass_.plan.sample.prediction),
       is_stated ? fmt::format(" (by {})", rule) : "", formats::prediction_name(likelier),
-      formats::prediction_name(likelier));
-  if (std::ranges::find(result_.warnings, warning) == result_.warnings.end())
-    result_.warnings.push_back(std::move(warning));
+      formats::prediction_name(likelier)));
 }
 
 PassOutput ActivePass::sample(int batch, std::optional<sampling::ImageStart> start, const at::Tensor& extra) {
@@ -180,8 +193,11 @@ PassOutput ActivePass::sample(int batch, std::optional<sampling::ImageStart> sta
     throw_if_stopped(generation_.stop);
     if (latest.defined()) end_if_wished();
   };
-  const PromptedModelOptions options{
-      .extra = extra, .whole_every = asked.step_cache, .between_blocks = between_blocks};
+  pass_.model->loaded.make_room_for(LoadedModel::Stage::kNetwork);
+  const PromptedModelOptions options{.extra = extra,
+                                     .rows_at_once = rows_at_once(rows * columns),
+                                     .whole_every = asked.step_cache,
+                                     .between_blocks = between_blocks};
   const PictureSize size = own_size(rows * cell, columns * cell);
   PromptedModel network = prompted(*pass_.model, prompts_, options, size);
   std::optional<PromptedModel> refiner;
@@ -199,7 +215,6 @@ PassOutput ActivePass::sample(int batch, std::optional<sampling::ImageStart> sta
   }
   sampling::NoiseModel& model = refined ? static_cast<sampling::NoiseModel&>(*refined) : network;
   set_step(1);
-  pass_.model->loaded.make_room_for(LoadedModel::Stage::kNetwork);
   tensor::use_arena();
   const auto on_step = [&](const sampling::StepReport& report) {
     if (report.step < steps) set_step(report.step + 1);

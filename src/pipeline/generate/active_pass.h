@@ -39,7 +39,10 @@ class ActivePass {
  private:
   void prepare(ResidentModel& model, PromptConditioning& prompts);
   prompt::ParsedPrompt parse(const ResidentModel& model) const;
+  void warn(std::string warning);  // once
   void warn_of_prediction(formats::PredictionType likelier);
+  // Of a step's batch, each row with `cells` places: as many as memory allows, and a warning where these are not all.
+  std::int64_t rows_at_once(std::int64_t cells);
   StepEvent event(const sampling::StepReport& report, int batch, double seconds) const;
 
   const Pass& pass_;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <stop_token>
 #include <vector>
 
@@ -40,6 +42,7 @@ struct Generation {
   const prompt::PromptLimits& limits;
   const Listener& listener;
   std::stop_token stop;
+  const std::function<std::int64_t()>& available_memory;
 
   UpscalerTiles tiles() const { return {request.esrgan_tile, request.esrgan_tile_overlap}; }
 };

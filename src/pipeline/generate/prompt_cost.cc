@@ -6,16 +6,13 @@
 
 #include "base/available_memory.h"
 #include "base/error.h"
+#include "pipeline/generate/step_memory.h"
 
 namespace lowrank::pipeline {
 namespace {
 
 constexpr std::int64_t kFloat = 4;  // bytes
-// Floats that a latent's cell holds at the peak of a step, per channel of the finest level: skip connections and the
-// inner maps of one transformer block. Source: measured (bench/results/2026-11-27-engine.md: 143 MB for two rows of
-// 64×64 in Stable Diffusion 1.5, 15 of them keys and values).
-constexpr std::int64_t kFloatsPerChannel = 13;
-constexpr std::int64_t kKept = 4;  // prompts whose keys and values PromptedModel keeps
+constexpr std::int64_t kKept = 4;   // prompts whose keys and values PromptedModel keeps
 
 // Width of all keys and values that the network makes of a prompt's vector.
 std::int64_t projected_width(const model::DiffusionModel& network) {
@@ -53,8 +50,7 @@ std::int64_t prompt_memory(const prompt::ParsedPrompt& parsed, const model::Diff
   // Encoded once column by column and once whole, then laid together row by row for each step.
   const std::int64_t texts = 2 * chunks * chunk + kept * kept_chunks * (chunk + projected) -
                              request.pictures * 2 * (chunk + projected);
-  return std::max<std::int64_t>(0, texts) +
-         further_rows * request.cells * network.model_channels() * kFloatsPerChannel * kFloat;
+  return std::max<std::int64_t>(0, texts) + further_rows * row_memory(network, request.cells);
 }
 
 void check_prompt_memory(const prompt::ParsedPrompt& parsed, const model::DiffusionModel& network,

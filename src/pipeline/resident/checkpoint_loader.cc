@@ -184,6 +184,7 @@ void LoadedModel::hold_network_in_int8() {
 
 void LoadedModel::prepare(PackedCache& cache) {
   const auto release = [this] { release_mapped_weights(); };
+  cache.begin_model(name());
   for (const adapter::ModelPart& part : adaptable().parts) {
     if (auto weights = cache.keep(*part.layers, files, release)) {
       kept.insert_or_assign(part.component, std::move(*weights));
@@ -191,10 +192,15 @@ void LoadedModel::prepare(PackedCache& cache) {
       pack(*part.layers, release);
     }
   }
-  prepare_vae(cache);
+  keep_vae(cache);
 }
 
 void LoadedModel::prepare_vae(PackedCache& cache) {
+  cache.begin_model(vae_path.empty() ? name() : vae_path.stem().string());
+  keep_vae(cache);
+}
+
+void LoadedModel::keep_vae(PackedCache& cache) {
   if (auto weights = cache.keep(vae->layers(), vae_files, [this] { release_mapped_weights(); }))
     kept.insert_or_assign(formats::Component::kVae, std::move(*weights));
 }

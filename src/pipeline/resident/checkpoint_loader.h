@@ -78,6 +78,9 @@ struct LoadedModel {
   void make_room_for(Stage next) const;
   // Of all weights as they are held, mapped ones included.
   std::uint64_t parameter_bytes() const;
+
+ private:
+  void keep_vae(PackedCache& cache);
 };
 
 // Opens, checks and builds. `vae`: a stand-alone VAE instead of the checkpoint's. `hashes`: those known already. Throws Error naming the

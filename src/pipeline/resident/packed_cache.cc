@@ -83,39 +83,6 @@ std::shared_ptr<const MappedFile> valid(const fs::path& path, const Plan& plan) 
   }
 }
 
-// Files that were used longest ago go until `wanted` more bytes find room. What a program that died left
-// half-written goes too, after a day.
-void make_room(const fs::path& folder, std::int64_t limit, std::int64_t wanted) {
-  struct Kept {
-    fs::file_time_type used;
-    fs::path path;
-    std::int64_t bytes;
-  };
-  std::vector<Kept> kept;
-  std::int64_t all = wanted;
-  std::error_code failure;
-  for (fs::directory_iterator it(folder, failure), end; !failure && it != end; it.increment(failure)) {
-    std::error_code ignored;
-    const auto used = it->last_write_time(ignored);
-    const auto bytes = static_cast<std::int64_t>(it->file_size(ignored));
-    if (ignored) continue;
-    const std::string name = it->path().filename().string();
-    if (name.find(".part") != std::string::npos) {
-      if (fs::file_time_type::clock::now() - used > std::chrono::hours(24)) fs::remove(it->path(), ignored);
-    } else if (name.ends_with(".packed")) {
-      kept.push_back({used, it->path(), bytes});
-      all += bytes;
-    }
-  }
-  std::ranges::sort(kept, {}, &Kept::used);
-  for (const Kept& file : kept) {
-    if (all <= limit) return;
-    std::error_code ignored;
-    fs::remove(file.path, ignored);
-    all -= file.bytes;
-  }
-}
-
 // A file of a given size that is not there yet, mapped for writing.
 class NewFile {
  public:
@@ -182,26 +149,23 @@ void KeptWeights::release() const {
 PackedCache::~PackedCache() = default;
 
 weights::HashMemo PackedCache::hash_memo() const {
-  return weights::HashMemo(
-      options_.folder.empty() || options_.limit_bytes <= 0 ? "" : options_.folder / "hashes.txt");
+  return weights::HashMemo(is_off() ? "" : options_.folder / "hashes.txt");
 }
 
 std::optional<KeptWeights> PackedCache::keep(
     const model::LayerMap& layers, std::span<const std::shared_ptr<const weights::TensorFile>> files,
     const std::function<void()>& between) {
   const Plan plan = plan_of(layers);
-  if (options_.folder.empty() || plan.bytes < options_.least_bytes || plan.bytes > options_.limit_bytes)
-    return std::nullopt;
+  if (is_off() || plan.bytes < options_.least_bytes) return std::nullopt;
   const auto key = key_of(files, plan.header);
   if (!key) return std::nullopt;
   const auto part = [](const auto& bytes, const Place& place) {
     return bytes.subspan(static_cast<std::size_t>(place.offset), static_cast<std::size_t>(place.bytes));
   };
-  const fs::path path = options_.folder / (*key + ".packed");
-  std::error_code ignored;
+  const fs::path path = folder_.path_of(*key);
   if (const auto found = valid(path, plan)) {
     for (const Place& place : plan.places) place.layer->adopt_prepared({part(found->bytes(), place), found});
-    fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
+    folder_.touch(path);
     return KeptWeights{.bytes = found->bytes(), .owner = found, .require_unchanged = [found] {
                          if (found->is_damaged())
                            throw Error(kConflict,
@@ -209,22 +173,27 @@ std::optional<KeptWeights> PackedCache::keep(
                                        found->path().string());
                        }};
   }
-  fs::create_directories(options_.folder, ignored);
-  make_room(options_.folder, options_.limit_bytes, plan.bytes);
+  if (!folder_.make_room(plan.bytes)) return std::nullopt;
   const auto made = NewFile::make(path, plan.bytes);
-  if (!made) return std::nullopt;
+  if (!made) {
+    folder_.note_unwritable(plan.bytes);
+    return std::nullopt;
+  }
   std::ranges::copy(std::as_bytes(std::span(plan.header)), made->bytes().begin());
-  Pauses pauses(between);
+  const std::function<void()> release = [&] {
+    between();
+    release_pages(made->bytes());
+  };
+  Pauses pauses(release);
   for (const Place& place : plan.places) {
     place.layer->prepare_in({part(made->bytes(), place), made});
     pauses.after(place.bytes);
   }
-  between();
+  release();
   for (const auto& file : files) file->require_unchanged();
   writers_.emplace_back([made] { made->put_in_place(); });
-  return KeptWeights{.bytes = made->bytes(), .owner = made, .is_new = true, .require_unchanged = [made] {
-                       made->require_unchanged();
-                     }};
+  return KeptWeights{
+      .bytes = made->bytes(), .owner = made, .require_unchanged = [made] { made->require_unchanged(); }};
 }
 
 }  // namespace lowrank::pipeline

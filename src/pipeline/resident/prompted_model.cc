@@ -82,7 +82,8 @@ at::Tensor PromptedModel::predict(const at::Tensor& latent, const at::Tensor& ti
   if (options_.before_call) options_.before_call(call);
   const at::Tensor x = with_extra(latent, rows);
   const auto first_uncond = std::ranges::find(rows, BranchRow::kUncond, &BranchRow::piece) - rows.begin();
-  const auto run = [&](std::int64_t from, std::int64_t count, const model::Conditioning& conditioning) {
+  const auto run_at_once = [&](std::int64_t from, std::int64_t count,
+                               const model::Conditioning& conditioning) {
     ++passes_;
     Seen& seen = remembered(conditioning);
     const int whole_every = options_.whole_every;
@@ -93,6 +94,18 @@ at::Tensor PromptedModel::predict(const at::Tensor& latent, const at::Tensor& ti
       observer = [this](std::string_view, const at::Tensor&) { options_.between_blocks(); };
     return model_.forward(x.narrow(0, from, count), timesteps.narrow(0, from, count), seen.memory, observer,
                           cache);
+  };
+  const auto run = [&](std::int64_t from, std::int64_t count, const model::Conditioning& conditioning) {
+    const std::int64_t most = options_.rows_at_once > 0 ? options_.rows_at_once : count;
+    if (count <= most) return run_at_once(from, count, conditioning);
+    std::vector<at::Tensor> parts;
+    for (std::int64_t first = 0; first < count; first += most) {
+      const std::int64_t some = std::min(most, count - first);
+      const auto of_these = [&](const at::Tensor& t) { return t.defined() ? t.narrow(0, first, some) : t; };
+      parts.push_back(
+          run_at_once(from + first, some, {of_these(conditioning.text), of_these(conditioning.vector)}));
+    }
+    return at::cat(parts);
   };
   const auto conds = static_cast<std::int64_t>(first_uncond), all = x.size(0);
   if (conds == 0 || conds == all) return run(0, all, conditioning(rows, call));

@@ -46,7 +46,8 @@ struct SizeVectors {
 struct PromptedModelOptions {
   at::Tensor extra = {};  // [1 or images, c, h, w]: what an inpainting model sees beside the latent
   SizeVectors sizes = {};
-  int whole_every = 1;  // > 1: only every so many calls run the whole model (model/step_cache.h)
+  std::int64_t rows_at_once = 0;  // through the model, where memory is scarce; 0: all
+  int whole_every = 1;            // > 1: only every so many calls run the whole model (model/step_cache.h)
   std::function<void(int call)> before_call = {};  // told of each call before it is made
   // Called after each block, where it may end the walk by an exception: a call takes seconds.
   std::function<void()> between_blocks = {};

@@ -41,6 +41,9 @@ class Residents {
     Residents& residents_;
   };
 
+  // What loading had to drop or could not keep since the last call, one sentence each.
+  std::vector<std::string> take_notes() { return packed_.take_notes(); }
+
   void refresh_embeddings();
   // Texts are encoded anew.
   void forget_encodings();
