@@ -12,6 +12,7 @@
 #include "library/import/importer.h"
 #include "prompt/limits.h"
 #include "request/field_table.h"
+#include "request/preview_types.h"
 #include "request/serve_table.h"
 #include "request/training/base_table.h"
 #include "request/training/lora_table.h"
@@ -77,6 +78,7 @@ const std::vector<OptionRow> kGeneration = {
     kFormat,
     kQuality,
     {.flag = "preview", .value = "FILE", .help = "write a live preview to this file at each step", .kind = kFile},
+    {.flag = "preview-type", .value = "NAME", .help = "what --preview shows: Approx NN (TAESD where its file lies in models/VAE-approx, else Approx cheap), Approx cheap, TAESD or Full", .default_value = std::string(request::kPreviewTypes[0]), .choices = {request::kPreviewTypes.begin(), request::kPreviewTypes.end()}, .only_choices = true},
     kDataDir,
     kThreads,
     kInt8,

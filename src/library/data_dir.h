@@ -4,7 +4,7 @@
 //   ROOT/models/Stable-diffusion   checkpoints        ROOT/embeddings   textual inversions
 //   ROOT/models/Lora               LoRAs              ROOT/styles.csv   styles
 //   ROOT/models/VAE                VAEs               ROOT/outputs      pictures
-//   ROOT/models/ESRGAN, RealESRGAN upscalers
+//   ROOT/models/ESRGAN, RealESRGAN upscalers          ROOT/models/VAE-approx, VAE-taesd   tiny autoencoders
 //
 // Folders as ComfyUI and others name them (models/loras, models/checkpoints …) are found too, and capitals do
 // not count: index/place_table.h.

@@ -9,6 +9,7 @@
 
 #include "adapter/report.h"
 #include "image/picture.h"
+#include "request/preview_types.h"
 #include "tensor/tensor_fwd.h"
 
 namespace lowrank::pipeline {
@@ -45,6 +46,7 @@ struct Listener {
   // Before the first step, where a LoRA needs decompositions of the weights that it changes: layers done and all.
   std::function<void(std::int64_t done, std::int64_t total)> on_prepare = {};
   Preview preview = Preview::kNone;
+  request::PreviewType preview_type = request::PreviewType::kBest;
   std::function<bool(int step)> wants_preview = {};  // kOnDemand: asked after each step
   std::function<StepDecision()> decide = {};  // asked after each step, and after each block of later ones
   std::function<void(const at::Tensor&)> on_latents =

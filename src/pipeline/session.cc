@@ -43,7 +43,8 @@ Session::Session(Resources resources, SessionOptions options)
     : resources_(std::move(resources)),
       options_(std::move(options)),
       residents_(resources_, options_.packed_cache, options_.int8),
-      upscalers_(resources_.upscalers) {
+      upscalers_(resources_.upscalers),
+      tiny_(resources_.tiny_autoencoders) {
   const auto cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   at::set_num_threads(options_.threads > 0 ? options_.threads : cores);
 }
@@ -62,7 +63,7 @@ GenerationResult Session::generate(const request::GenerationRequest& asked, cons
   GenerationResult result;
   const PassModels models = [&] {
     const Stopwatch watch(result.seconds_load);
-    return bring_models(residents_, asked);
+    return bring_models(residents_, tiny_, asked);
   }();
   result.warnings = residents_.take_notes();
   request::GenerationRequest complete =
@@ -74,6 +75,7 @@ GenerationResult Session::generate(const request::GenerationRequest& asked, cons
                         .encode_settings = {},
                         .tokenizer = tokenizer_,
                         .limits = options_.prompt_limits,
+                        .tiny = tiny_,
                         .listener = listener,
                         .stop = std::move(stop),
                         .available_memory = options_.available_memory};

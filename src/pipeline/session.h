@@ -12,6 +12,7 @@
 #include "pipeline/resident/packed_cache.h"
 #include "pipeline/resident/residents.h"
 #include "pipeline/resident/resources.h"
+#include "pipeline/resident/tiny_autoencoders.h"
 #include "pipeline/result.h"
 #include "prompt/limits.h"
 #include "prompt/tokens/tokenizer.h"
@@ -52,6 +53,7 @@ class Session {
   SessionOptions options_;
   Residents residents_;
   Upscalers upscalers_;
+  TinyAutoencoders tiny_;
   prompt::Tokenizer tokenizer_;
 };
 

@@ -34,6 +34,7 @@ constexpr std::string_view kNoiseSources[] = {"GPU", "NV", "CPU"};
 constexpr std::string_view kNoiseSchedules[] = {"Default", "Zero Terminal SNR"};
 constexpr std::string_view kPredictions[] = {"Automatic", "epsilon", "v", "flow"};
 constexpr std::string_view kRefinerPasses[] = {"first pass", "second pass", "both passes"};
+constexpr std::string_view kVaeMethods[] = {"Full", "TAESD"};
 using Names = std::span<const std::string_view>;
 
 constexpr FieldTraits kTxt2imgOnly{.read_by = ReadBy::kTxt2img}, kImg2imgOnly{.read_by = ReadBy::kImg2img},
@@ -54,6 +55,8 @@ constexpr FieldRow kFields[] = {
     {"height", "height", "Size-2", &R::height, 0, 4096, "height in pixels, a multiple of 8; 0: the checkpoint's native size", {}, {.letter = 'H', .form = {.first_value = "512", .min = 64, .step = 8}}},
     {"sd_model_checkpoint", "model", "Model", &R::checkpoint, {}, {}, "checkpoint by name or path (default: the newest)", {}, kCheckpointName},
     {"sd_vae", "vae", "VAE", &R::vae, {}, {}, "VAE by name or path, Automatic or None"},
+    {"sd_vae_encode_method", "vae-encoder", "VAE Encoder", &R::vae_encoder, {}, {}, "what makes latents of pictures: Full (the VAE) or TAESD (quick, less exact; a file in models/VAE-approx)", {}, {.choices = [] { return Names(kVaeMethods); }}},
+    {"sd_vae_decode_method", "vae-decoder", "VAE Decoder", &R::vae_decoder, {}, {}, "what makes pictures of latents: Full (the VAE) or TAESD (quick, less exact; a file in models/VAE-approx)", {}, {.choices = [] { return Names(kVaeMethods); }}},
     {"subseed", "subseed", "Variation seed", &R::subseed, -1, kMaxSeed, "variation seed; -1: random"},
     {"subseed_strength", "subseed-strength", "Variation seed strength", &R::subseed_strength, 0, 1, "how far to move towards the variation seed, 0 to 1", {}, {.form = {.step = 0.05}}},
     {"seed_resize_from_w", "seed-resize-width", "Seed resize from-1", &R::seed_resize_width, -1, 4096, "width at which the seed was originally used"},

@@ -36,6 +36,8 @@ struct GenerationRequest {
   // Which files.
   std::string checkpoint;         // empty: the resident one, else the newest
   std::string vae = "Automatic";  // a file in models/VAE, "Automatic" or "None": the checkpoint's own
+  std::string vae_decoder = "Full",
+              vae_encoder = "Full";  // Full: that VAE; TAESD: the tiny one of its family
 
   // Variations of a seed.
   std::int64_t subseed = -1;

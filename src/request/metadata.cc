@@ -168,6 +168,8 @@ std::string picture_metadata(const PictureFacts& facts) {
   w.always("sd_model_checkpoint");
   w.text("VAE hash", facts.vae_hash);
   w.when(facts.has_vae_file, {"sd_vae"});
+  if (facts.encodes_pictures) w.unless_default("sd_vae_encode_method");
+  w.unless_default("sd_vae_decode_method");
   w.when(r.subseed_strength.value != 0, {"subseed", "subseed_strength"});
   if (r.seed_resize_width > 0 && r.seed_resize_height > 0)
     w.text("Seed resize from", fmt::format("{}x{}", r.seed_resize_width, r.seed_resize_height));

@@ -64,6 +64,7 @@ SavedGeneration CliGenerator::make(const request::GenerationRequest& request, co
   SavedGeneration made;
   pipeline::Listener listener;
   listener.preview = arguments_.preview.empty() ? pipeline::Preview::kNone : pipeline::Preview::kEachStep;
+  listener.preview_type = arguments_.preview_type;
   listener.on_step = [&](const pipeline::StepEvent& event) {
     if (!arguments_.quiet) bar_.show(event);
     if (event.preview) show_preview(event);

@@ -8,6 +8,7 @@
 #include "prompt/infotext.h"
 #include "request/field_table.h"
 #include "request/metadata.h"
+#include "request/preview_types.h"
 
 namespace lowrank::cli {
 namespace {
@@ -40,6 +41,8 @@ GenerationArguments own_options(const Arguments& given) {
   arguments.prompt_limits = prompt::parse_prompt_limits(given.value("prompt-limits"), "--prompt-limits");
   arguments.from = given.value("from");
   arguments.preview = given.value("preview");
+  arguments.preview_type =
+      request::find_preview_type(given.value("preview-type")).value_or(request::PreviewType::kBest);
   arguments.init = {init.begin(), init.end()};
   arguments.mask = given.value("mask");
   arguments.x_axis = axis_text(given, "x");

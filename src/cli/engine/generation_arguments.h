@@ -10,6 +10,7 @@
 #include "cli/engine/output_options.h"
 #include "prompt/limits.h"
 #include "request/generation_request.h"
+#include "request/preview_types.h"
 
 namespace lowrank::cli {
 
@@ -20,6 +21,7 @@ struct GenerationArguments : OutputOptions {
   std::filesystem::path from;               // a picture to repeat; "" none
   std::string init_hash;                    // of the init picture that `from` was made from; "" unknown
   std::filesystem::path preview;            // rewritten at each step; "" none
+  request::PreviewType preview_type = request::PreviewType::kBest;
   // img2img, and series that start from a picture.
   std::vector<std::filesystem::path> init;  // pictures, or folders of them
   std::filesystem::path mask;               // a picture, or a folder of pictures named alike

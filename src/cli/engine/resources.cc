@@ -86,6 +86,7 @@ pipeline::Resources resources(const fs::path& data_dir) {
     return find_vae(data, name, checkpoint);
   };
   found.upscalers = [data] { return library::files_of_kind("upscaler", data); };
+  found.tiny_autoencoders = [data] { return library::files_of_kind("tiny-autoencoder", data); };
   found.embeddings = data.embeddings();
   found.styles = data.styles();
   return found;

@@ -7,7 +7,7 @@
 
 namespace lowrank::cli {
 
-// models/Stable-diffusion, models/Lora, models/VAE, embeddings and styles.csv below `data_dir`, and the starter model that ships with the program. Names may
+// models/Stable-diffusion, models/Lora, models/VAE, models/VAE-approx, embeddings and styles.csv below `data_dir`, and the starter model that ships with the program. Names may
 // also be paths.
 pipeline::Resources resources(const std::filesystem::path& data_dir);
 

@@ -12,6 +12,7 @@ std::span<const PlaceRow> place_table() {
   static const std::vector<std::string_view> kCheckpoint = {".safetensors", ".ckpt"};
   static const std::vector<std::string_view> kEmbedding = {".safetensors", ".pt", ".bin"};
   static const std::vector<std::string_view> kUpscaler = {".pth", ".pt", ".safetensors"};
+  static const std::vector<std::string_view> kTiny = {".pth", ".pt", ".safetensors", ".bin"};
   static const std::vector<PlaceRow> kRows = {
       {"starter-lora", "lora", "lora", true, false, kLora},
       // The starter's LoRAs lie in a folder below.
@@ -30,6 +31,9 @@ std::span<const PlaceRow> place_table() {
       {"upscale-models", "upscaler", "models/upscale_models", false, false, kUpscaler},
       {"swinir", "upscaler", "models/SwinIR", false, false, kUpscaler},
       {"dat", "upscaler", "models/DAT", false, false, kUpscaler},
+      {"vae-approx", "tiny-autoencoder", "models/VAE-approx", false, true, kTiny},
+      {"vae-taesd", "tiny-autoencoder", "models/VAE-taesd", false, false, kTiny},
+      {"comfy-vae-approx", "tiny-autoencoder", "models/vae_approx", false, false, kTiny},
   };
   return kRows;
 }

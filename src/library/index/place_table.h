@@ -11,7 +11,7 @@ namespace lowrank::library {
 
 struct PlaceRow {
   std::string_view name;    // in the index; never changed after release
-  std::string_view kind;    // "lora", "checkpoint", "vae", "embedding", "upscaler"
+  std::string_view kind;    // "lora", "checkpoint", "vae", "embedding", "upscaler", "tiny-autoencoder"
   std::string_view folder;  // below the data folder, or below the starter's; capitals may differ on disk
   bool is_starter;
   bool is_main;                              // of the folders of its kind the one where new files go

@@ -13,7 +13,6 @@
 #include "pipeline/generate/refiner.h"
 #include "pipeline/generate/size_vectors.h"
 #include "pipeline/generate/step_memory.h"
-#include "pipeline/pictures/latent_picture.h"
 #include "tensor/arena.h"
 
 namespace lowrank::pipeline {
@@ -118,7 +117,7 @@ void ActivePass::prepare(ResidentModel& model, PromptConditioning& prompts) {
   prompts = model.encode(parsed, generation_.encode_settings, request.pad_conds, generation_.stop);
 }
 
-StepEvent ActivePass::event(const sampling::StepReport& report, int batch, double seconds) const {
+StepEvent ActivePass::event(const sampling::StepReport& report, int batch, double seconds) {
   const Listener& listener = generation_.listener;
   StepEvent event{.step = report.step,
                   .steps = report.steps,
@@ -129,8 +128,11 @@ StepEvent ActivePass::event(const sampling::StepReport& report, int batch, doubl
                   .seconds = seconds,
                   .preview = std::nullopt};
   if (listener.preview == Preview::kEachStep ||
-      (listener.preview == Preview::kOnDemand && listener.wants_preview(report.step)))
-    event.preview = preview_latent(pass_.model->loaded, report.denoised.select(0, 0));
+      (listener.preview == Preview::kOnDemand && listener.wants_preview(report.step))) {
+    if (!previewer_)
+      previewer_.emplace(pass_.model->loaded, listener.preview_type, generation_.tiny, result_.warnings);
+    event.preview = previewer_->picture(report.denoised.select(0, 0));
+  }
   return event;
 }
 

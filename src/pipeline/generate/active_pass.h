@@ -7,6 +7,7 @@
 
 #include "pipeline/generate/generation.h"
 #include "pipeline/generate/pass.h"
+#include "pipeline/pictures/previewer.h"
 #include "pipeline/resident/prompted_model.h"
 #include "sampling/run.h"
 
@@ -43,12 +44,13 @@ class ActivePass {
   void warn_of_prediction(formats::PredictionType likelier);
   // Of a step's batch, each row with `cells` places: as many as memory allows, and a warning where these are not all.
   std::int64_t rows_at_once(std::int64_t cells);
-  StepEvent event(const sampling::StepReport& report, int batch, double seconds) const;
+  StepEvent event(const sampling::StepReport& report, int batch, double seconds);
 
   const Pass& pass_;
   const Generation& generation_;
   GenerationResult& result_;
   PromptConditioning prompts_, refined_;
+  std::optional<Previewer> previewer_;  // from the first preview on
 };
 
 }  // namespace lowrank::pipeline

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "pipeline/generate/hires.h"
+#include "pipeline/resident/tiny_autoencoders.h"
 #include "prompt/styles.h"
 #include "request/fault_list.h"
 
@@ -82,6 +83,7 @@ request::GenerationRequest complete_request(const request::GenerationRequest& as
   choose_batch(request);
   request.checkpoint = model.name();
   request.vae = model.vae_path.filename().string();
+  name_vae_methods(request);
   apply_styles(request, styles, warnings);
   return request;
 }

@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "image/colour_correction.h"
 #include "pipeline/pictures/latent_picture.h"
+#include "pipeline/resident/tiny_autoencoders.h"
 #include "request/metadata.h"
 
 namespace lowrank::pipeline {
@@ -74,6 +75,7 @@ request::PictureFacts facts_of(const Batch& batch, const PassPlans& passes, cons
     facts.skipped_by_sigma |= output.skipped_by_sigma;
   }
   facts.is_inpainting_model = model.is_inpainting();
+  facts.encodes_pictures = encodes_pictures(request, model);
   if (request.is_img2img()) facts.init_hash = init_picture_hash(request.init_images.back());
   facts.has_mask = init.mask.has_value();
   facts.uses_eta = sampler.has_eta;

@@ -9,6 +9,7 @@
 
 #include "pipeline/pictures/upscalers.h"
 #include "pipeline/resident/conditioning.h"
+#include "pipeline/resident/tiny_autoencoders.h"
 #include "pipeline/result.h"
 #include "prompt/limits.h"
 #include "prompt/tokens/tokenizer.h"
@@ -40,6 +41,7 @@ struct Generation {
   EncodeSettings encode_settings;
   const prompt::Tokenizer& tokenizer;
   const prompt::PromptLimits& limits;
+  TinyAutoencoders& tiny;
   const Listener& listener;
   std::stop_token stop;
   const std::function<std::int64_t()>& available_memory;

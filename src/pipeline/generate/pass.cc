@@ -22,7 +22,9 @@ void require_like(const LoadedModel& first, const LoadedModel& other) {
 
 }  // namespace
 
-PassModels bring_models(Residents& residents, const request::GenerationRequest& request) {
+PassModels bring_models(Residents& residents, TinyAutoencoders& tiny,
+                        const request::GenerationRequest& request) {
+  check_vae_methods(request);
   PassModels models{.first = &residents.base(request.checkpoint, request.vae)};
   std::vector<const ResidentModel*> used = {models.first};
   if (request.enable_hr && !request.is_img2img()) {
@@ -43,6 +45,8 @@ PassModels bring_models(Residents& residents, const request::GenerationRequest& 
        {std::pair(models.first, models.first_refiner), std::pair(models.second, models.second_refiner),
         std::pair(models.first, models.second)})
     if (model != nullptr && other != nullptr) require_like(model->loaded, other->loaded);
+  for (ResidentModel* model : {models.first, models.second, models.first_refiner, models.second_refiner})
+    if (model != nullptr) tiny.choose(model->loaded, request);
   return models;
 }
 

@@ -6,6 +6,7 @@
 
 #include "pipeline/generate/sampling_plan.h"
 #include "pipeline/resident/residents.h"
+#include "pipeline/resident/tiny_autoencoders.h"
 #include "request/generation_request.h"
 
 namespace lowrank::pipeline {
@@ -30,7 +31,8 @@ struct PassModels {
 
 // Loads what the request names, unless it is resident; all others go. Throws Error(kUnsupported) for models that cannot
 // work on one picture.
-PassModels bring_models(Residents& residents, const request::GenerationRequest& request);
+PassModels bring_models(Residents& residents, TinyAutoencoders& tiny,
+                        const request::GenerationRequest& request);
 
 struct PassPlans {
   Pass first;

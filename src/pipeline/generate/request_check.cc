@@ -11,6 +11,7 @@
 #include "pipeline/generate/complete_request.h"
 #include "pipeline/generate/hires.h"
 #include "pipeline/generate/sampling_plan.h"
+#include "pipeline/resident/tiny_autoencoders.h"
 #include "prompt/grammar/extra_networks.h"
 #include "prompt/prompt.h"
 #include "prompt/styles.h"
@@ -31,6 +32,7 @@ class RequestCheck {
     faults.add_from([&] { plan_sampling(request, formats::PredictionType::kEpsilon); });
     if (request.enable_hr)
       faults.add_from([&] { plan_sampling(second_request(request), formats::PredictionType::kEpsilon); });
+    faults.add_from([&] { check_vae_methods(request); });
     if (!prompt::emphasis_from_label(request.emphasis))
       faults.add(fmt::format("unknown emphasis mode '{}'; choose Original, No norm, Ignore or None.",
                              request.emphasis));

@@ -37,11 +37,13 @@ at::Tensor picture_tensor(const image::Picture& picture) {
 }
 
 at::Tensor encode_pixels(const LoadedModel& model, const at::Tensor& pixels) {
+  if (model.tiny_encoder) return model.tiny_encoder->encode(pixels);
   return model.vae->encode_moments(pixels).narrow(1, 0, model.vae->latent_channels()) * model.latent_scale;
 }
 
 at::Tensor decode_pixels(const LoadedModel& model, const at::Tensor& latent) {
-  const at::Tensor pixels = model.vae->decode(latent / model.latent_scale);
+  const at::Tensor pixels = model.tiny_decoder ? model.tiny_decoder->decode(latent)
+                                               : model.vae->decode(latent / model.latent_scale);
   if (!pixels.isfinite().all().item<bool>())
     throw Error(kUnsupported,
                 "the picture contains NaN or infinite values; try smaller LoRA weights, a smaller CFG scale "

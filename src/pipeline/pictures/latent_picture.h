@@ -19,7 +19,7 @@ at::Tensor picture_tensor(const image::Picture& picture);
 
 // pixels [1, 3, H, W] in −1…1 → latent [1, 4, H/8, W/8] in the sampler's units. The mean of the autoencoder's
 // answer: A1111 adds its very small deviation times noise from a generator that nobody seeds, so that its
-// pictures never repeat exactly; ours do.
+// pictures never repeat exactly; ours do. A model's tiny autoencoder stands in for the VAE, here and below.
 at::Tensor encode_pixels(const LoadedModel& model, const at::Tensor& pixels);
 
 // latent [1, 4, h, w] → pixels [3, 8h, 8w], nominally −1…1. Throws as decode_latent().

@@ -171,6 +171,8 @@ void LoadedModel::require_unchanged() const {
 void LoadedModel::set_tiling(bool is_on) {
   network->policy()->wraps_around = is_on;
   vae->policy()->wraps_around = is_on;
+  if (tiny_decoder) tiny_decoder->chain.policy().wraps_around = is_on;
+  if (tiny_encoder) tiny_encoder->chain.policy().wraps_around = is_on;
 }
 
 void LoadedModel::release_mapped_weights() const {
@@ -221,7 +223,7 @@ void LoadedModel::make_room_for(Stage next) const {
     if (is_network && available_memory() < kScarce)
       for (const auto& [name_of_layer, layer] : *part.layers) layer->forget_derived();
   }
-  if (next == Stage::kVae && !kept.contains(formats::Component::kVae)) {
+  if (next == Stage::kVae && !tiny_decoder && !kept.contains(formats::Component::kVae)) {
     for (const auto& [name_of_layer, layer] : vae->layers())
       if (!name_of_layer.starts_with("encoder.")) layer->prepare();
   }

@@ -15,6 +15,7 @@
 #include "formats/checkpoint/checkpoint.h"
 #include "model/diffusion_model.h"
 #include "model/text_encoder.h"
+#include "model/tiny_autoencoder.h"
 #include "model/vae.h"
 #include "pipeline/resident/file_hash.h"
 #include "pipeline/resident/packed_cache.h"
@@ -35,6 +36,9 @@ struct LoadedModel {
   std::vector<std::unique_ptr<model::TextEncoder>> text_encoders;  // as the family's row has them
   std::unique_ptr<model::DiffusionModel> network;
   std::unique_ptr<model::Vae> vae;
+  // What does the VAE's work in the running request; null: the VAE itself.
+  std::shared_ptr<model::TinyDecoder> tiny_decoder;
+  std::shared_ptr<model::TinyEncoder> tiny_encoder;
 
   std::vector<std::shared_ptr<const weights::TensorFile>> files, vae_files;
   std::vector<std::pair<std::filesystem::path, FileIdentity>>

@@ -25,6 +25,8 @@ struct Resources {
   std::filesystem::path styles;      // styles.csv; may be missing
   // Files of upscaler models, asked for at each use; may be empty.
   std::function<std::vector<std::filesystem::path>()> upscalers = {};
+  // The same of tiny autoencoders, among which other files may lie.
+  std::function<std::vector<std::filesystem::path>()> tiny_autoencoders = {};
 };
 
 }  // namespace lowrank::pipeline

@@ -23,6 +23,9 @@ pipeline::GenerationResult JobGenerator::make(pipeline::Session& session,
   const bool previews = task_.options.at("live_previews_enable").get<bool>();
   const int every = std::max(1, task_.options.at("show_progress_every_n_steps").get<int>());
   listener.preview = previews ? pipeline::Preview::kOnDemand : pipeline::Preview::kNone;
+  listener.preview_type =
+      request::find_preview_type(task_.options.at("show_progress_type").get<std::string>())
+          .value_or(request::PreviewType::kBest);
   listener.wants_preview = [&](int step) {
     return watchers_.board.is_preview_wanted() && (step % every == 0 || watchers_.board.preview() == nullptr);
   };

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <vector>
+
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log_line.h"
+#include "request/preview_types.h"
 #include "server/http/refusal.h"
 #include "server/options/option_table.h"
 
@@ -22,15 +25,18 @@ Json defaults() {
 }
 
 void check_choice(const std::string& name, const Json& value, Faults& faults) {
-  const auto is_one_of = [&](std::initializer_list<const char*> choices) {
-    for (const char* choice : choices)
+  const auto is_one_of = [&](const std::vector<std::string_view>& choices) {
+    for (const std::string_view choice : choices)
       if (value == choice) return;
     std::string list;
-    for (const char* choice : choices) list += fmt::format("{}{}", list.empty() ? "" : ", ", choice);
+    for (const std::string_view choice : choices)
+      list += fmt::format("{}{}", list.empty() ? "" : ", ", choice);
     faults.add("body", name, fmt::format("value is not one of {}", list), "value_error.const");
   };
   if (name == "samples_format" || name == "grid_format") is_one_of({"png", "jpg", "jpeg", "webp"});
   if (name == "live_previews_image_format") is_one_of({"png", "jpg", "jpeg", "webp"});
+  if (name == "show_progress_type") is_one_of({request::kPreviewTypes.begin(), request::kPreviewTypes.end()});
+  if (name == "sd_vae_encode_method" || name == "sd_vae_decode_method") is_one_of({"Full", "TAESD"});
   if (name == "randn_source") is_one_of({"GPU", "CPU", "NV"});
   if (name == "emphasis") is_one_of({"Original", "No norm", "Ignore", "None"});
   if (name == "prediction_type") is_one_of({"Automatic", "epsilon", "v", "flow"});

@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 import unittest
 import zlib
 
@@ -39,6 +40,11 @@ class Pictures(unittest.TestCase):
         folder.mkdir()
         (folder / "4x-tiny.pth").symlink_to((FIXTURES / "upscalers/old-4x.pth").resolve())
         (folder / "4x-compact.pth").symlink_to((FIXTURES / "upscalers/compact-4x.pth").resolve())
+
+        folder = cls.server.data / "models/VAE-approx"
+        folder.mkdir()
+        for half in ("decoder", "encoder"):
+            (folder / f"taesd_{half}.pth").symlink_to((FIXTURES / f"tiny-autoencoder/taesd_{half}.pth").resolve())
 
     @classmethod
     def tearDownClass(cls):
@@ -87,6 +93,41 @@ class Pictures(unittest.TestCase):
         self.assertNotEqual(Pixels(ours).rows, Pixels(plain).rows)
         self.assertIn("Color correction: True", info["infotexts"][0])
         self.assertEqual(ours, self.cli("img2img", "-i", str(SOURCE), "--size", "64x64", "--denoising", "0.9", "--color-correction"))
+
+    def test_taesd_in_place_of_the_vae(self):
+        size = {"width": 64, "height": 64}
+        full, info = self.draw("txt2img", **size)
+        self.assertNotIn("VAE Decoder", info["infotexts"][0])
+        ours, info = self.draw("txt2img", override_settings={"sd_vae_decode_method": "TAESD"}, **size)
+        self.assertIn("VAE Decoder: TAESD", info["infotexts"][0])
+        self.assertNotEqual(Pixels(ours).rows, Pixels(full).rows)
+        self.assertEqual(ours, self.cli("txt2img", "--size", "64x64", "--vae-decoder", "TAESD"))
+        status, again = self.server.post("/sdapi/v1/txt2img", {"infotext": info["infotexts"][0]})
+        self.assertEqual((status, picture(again["images"][0])), (200, ours))
+        both = {"sd_vae_decode_method": "TAESD", "sd_vae_encode_method": "TAESD"}
+        ours, info = self.draw("img2img", init_images=[encoded(SOURCE)], denoising_strength=0.6, override_settings=both, **size)
+        self.assertIn("VAE Encoder: TAESD, VAE Decoder: TAESD", info["infotexts"][0])
+        self.assertEqual(ours, self.cli("img2img", "-i", str(SOURCE), "--size", "64x64", "--denoising", "0.6", "--vae-encoder", "TAESD", "--vae-decoder", "taesd"))
+        for name in both:
+            status, answer = self.server.post("/sdapi/v1/options", {name: "Quick"})
+            self.assertEqual((status, answer["detail"][0]["loc"]), (422, ["body", name]))
+
+    def test_previews_are_of_the_kind_asked_for(self):
+        shown = self.server.data / "preview.png"
+        for kind, side in (("TAESD", 64), ("Approx NN", 64), ("Full", 64), ("Approx cheap", 8)):
+            self.cli("txt2img", "--size", "64x64", "--preview", str(shown), "--preview-type", kind)
+            self.assertEqual(Pixels(shown.read_bytes()).width, side, kind)
+            self.assertEqual(self.server.post("/sdapi/v1/options", {"show_progress_type": kind})[0], 200)
+            worker = threading.Thread(target=self.server.post, args=("/sdapi/v1/txt2img", {"prompt": "a fox", "steps": 150, "width": 64, "height": 64}))
+            worker.start()
+            seen = None
+            while worker.is_alive() and not seen:
+                seen = self.server.get("/sdapi/v1/progress")[1]["current_image"]
+            self.server.post("/sdapi/v1/interrupt")
+            worker.join(60)
+            self.assertTrue(seen, kind)
+            self.assertEqual(Pixels(picture(seen)).width, side, kind)
+        self.assertEqual(self.server.post("/sdapi/v1/options", {"show_progress_type": "Best"})[0], 422)
 
     def test_an_infotext_brings_back_other_checkpoints(self):
         first, info = self.draw("txt2img", width=64, height=64, enable_hr=True, hr_scale=1.5, denoising_strength=0.6, hr_checkpoint_name="second",

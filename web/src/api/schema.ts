@@ -1313,6 +1313,10 @@ export interface Routes {
       sd_checkpoint_hash?: string | null;
       /** VAE by name or path, Automatic or None */
       sd_vae?: string | null;
+      /** what makes latents of pictures: Full (the VAE) or TAESD (quick, less exact; a file in models/VAE-approx) */
+      sd_vae_encode_method?: string | null;
+      /** what makes pictures of latents: Full (the VAE) or TAESD (quick, less exact; a file in models/VAE-approx) */
+      sd_vae_decode_method?: string | null;
       /** 1: use the text encoder's last layer, 2: the one before it … */
       CLIP_stop_at_last_layers?: number | null;
       /** png, jpg or webp */
@@ -1410,6 +1414,7 @@ export interface Routes {
       tiling?: boolean | null;
       live_previews_enable?: boolean | null;
       show_progress_every_n_steps?: number | null;
+      /** Approx NN (TAESD where its file lies in models/VAE-approx, else Approx cheap), Approx cheap, TAESD or Full */
       show_progress_type?: string | null;
       /** png, jpeg or webp */
       live_previews_image_format?: string | null;

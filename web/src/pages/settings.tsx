@@ -69,7 +69,12 @@ export function SettingsPage() {
             </div>
             <Check label="Save generation parameters in the image metadata" value={flag('enable_pnginfo')} onChange={(v) => void set({ enable_pnginfo: v })} />
             <Check label="Save generation parameters in a text file as well" value={flag('save_txt')} onChange={(v) => void set({ save_txt: v })} />
+            <div class="pair">
+              <Select label="VAE decoder" value={text('sd_vae_decode_method')} choices={['Full', 'TAESD']} onChange={(v) => void set({ sd_vae_decode_method: v })} />
+              <Select label="VAE encoder" value={text('sd_vae_encode_method')} choices={['Full', 'TAESD']} onChange={(v) => void set({ sd_vae_encode_method: v })} />
+            </div>
             <Check label="Show live previews" value={flag('live_previews_enable')} onChange={(v) => void set({ live_previews_enable: v })} />
+            <Select label="Preview method" value={text('show_progress_type')} choices={['Approx NN', 'Approx cheap', 'TAESD', 'Full']} onChange={(v) => void set({ show_progress_type: v })} />
             <Check label="Show a grid for batches" value={flag('return_grid')} onChange={(v) => void set({ return_grid: v })} />
             {says('pictures')}
           </section>
