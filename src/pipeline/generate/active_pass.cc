@@ -66,8 +66,20 @@ PromptMemoryRequest memory_request(const Generation& generation, const Pass& pas
 ActivePass::ActivePass(const Pass& pass, const Generation& generation, GenerationResult& result)
     : pass_(pass), generation_(generation), result_(result) {
   throw_if_stopped(generation.stop);
-  prepare(*pass.model, prompts_);
-  if (pass.refiner != nullptr) prepare(*pass.refiner, refined_);
+  prepare(*pass.model, prompts_,
+          generation.request.allow_missing_loras ? OnMissing::kReport : OnMissing::kFail);
+  if (pass.refiner == nullptr) return;
+  // LoRAs are made for the base: what there is none of for the refiner ends no request.
+  prepare(*pass.refiner, refined_, OnMissing::kReport);
+  for (const MissingLora& missing : pass.refiner->loras.missing()) {
+    if (std::ranges::find(loras().loaded(), missing.name, &ActiveLoras::Loaded::name) ==
+        loras().loaded().end())
+      continue;
+    std::string warning = fmt::format("<lora:{}> acts on the base alone: it does not fit the refiner {}.",
+                                      missing.name, pass.refiner->loaded.name());
+    if (std::ranges::find(result.warnings, warning) == result.warnings.end())
+      result.warnings.push_back(std::move(warning));
+  }
 }
 
 prompt::ParsedPrompt ActivePass::parse(const ResidentModel& model) const {
@@ -91,7 +103,7 @@ prompt::ParsedPrompt ActivePass::parse(const ResidentModel& model) const {
   return prompt::parse(asked, generation_.tokenizer);
 }
 
-void ActivePass::prepare(ResidentModel& model, PromptConditioning& prompts) {
+void ActivePass::prepare(ResidentModel& model, PromptConditioning& prompts, OnMissing on_missing) {
   const request::GenerationRequest& request = generation_.request;
   model.loaded.set_tiling(request.tiling);
   model.loaded.network->policy()->merged_tokens = pass_.merged_tokens;
@@ -101,9 +113,7 @@ void ActivePass::prepare(ResidentModel& model, PromptConditioning& prompts) {
   {
     const Stopwatch watch(result_.seconds_loras);
     const auto tags = request.disable_extra_networks ? std::vector<prompt::LoraTag>() : parsed.networks.loras;
-    model.loras.activate(tags, model.loaded,
-                         request.allow_missing_loras ? OnMissing::kReport : OnMissing::kFail,
-                         generation_.listener.on_prepare, generation_.stop);
+    model.loras.activate(tags, model.loaded, on_missing, generation_.listener.on_prepare, generation_.stop);
   }
   // The tags tell which LoRAs act, and these may bring embeddings, which change how the words are read.
   if (had_bundled || !model.loras.embeddings().empty()) parsed = parse(model);

@@ -38,7 +38,7 @@ class ActivePass {
   ActiveLoras& loras() const { return pass_.model->loras; }
 
  private:
-  void prepare(ResidentModel& model, PromptConditioning& prompts);
+  void prepare(ResidentModel& model, PromptConditioning& prompts, OnMissing on_missing);
   prompt::ParsedPrompt parse(const ResidentModel& model) const;
   void warn(std::string warning);  // once
   void warn_of_prediction(formats::PredictionType likelier);
