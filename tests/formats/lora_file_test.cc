@@ -408,6 +408,21 @@ TEST(LoraRefuses, OtherArchitecturesByName) {
   EXPECT_THAT(refusal(lora_at("transformer.single_transformer_blocks.0.attn.to_q")), HasSubstr("FLUX"));
   EXPECT_THAT(refusal(lora_at("diffusion_model.double_blocks.0.img_attn.qkv")), HasSubstr("FLUX"));
   EXPECT_THAT(refusal(lora_at("lora_unet_joint_blocks_0_x")), HasSubstr("SD3"));
+  // As the models' own code, diffusers and the trainers name the layers of newer ones.
+  for (const auto& [module, architecture] :
+       {std::pair("diffusion_model.blocks.0.self_attn.q", "LoRA for Wan ("),
+        {"lora_unet_blocks_0_cross_attn_k", "LoRA for Wan ("},
+        {"transformer.blocks.0.ffn.net.0.proj", "LoRA for Wan ("},
+        {"lora_unet_blocks_0_cross_attn_k_proj", "LoRA for Anima or Cosmos"},
+        {"diffusion_model.double_blocks.0.img_attn_qkv", "LoRA for HunyuanVideo"},
+        {"lora_unet_double_blocks_0_img_mlp_fc1", "LoRA for HunyuanVideo"},
+        {"transformer.transformer_blocks.0.img_mlp.net.0.proj", "LoRA for Qwen-Image"},
+        {"diffusion_model.layers.0.attention.qkv", "LoRA for Lumina or Z-Image"},
+        {"lora_unet_layers_0_feed_forward_w1", "LoRA for Lumina or Z-Image"},
+        {"transformer.transformer_blocks.0.attn1.to_q", "LoRA for PixArt, LTX or another"},
+        {"joint_transformer_blocks.0.attn.to_q", "LoRA for AuraFlow"},
+        {"transformer.x_embedder", "LoRA for FLUX, SD3 or another"}})
+    EXPECT_THAT(refusal(lora_at(module)), HasSubstr(architecture)) << module;
   EXPECT_THAT(refusal(lora_at("lora_te3_encoder_block_0")), HasSubstr("SD3"));
   EXPECT_THAT(refusal(lora_at("text_encoders.t5xxl.transformer.x")), HasSubstr("SD3"));
   EXPECT_THAT(refusal(lora_at("lora_prior_unet_down_blocks_0")), HasSubstr("Stable Cascade"));

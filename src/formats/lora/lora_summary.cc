@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "formats/checkpoint/single_file.h"
 #include "formats/digest.h"
+#include "formats/lora/foreign_architecture.h"
 #include "formats/lora/kind_shapes.h"
 #include "formats/lora/kind_table.h"
 #include "formats/lora/lora_family.h"
@@ -190,9 +191,14 @@ class Glance {
     memory_.touched.clear();
     memory_.next.assign(header_.tensors.size(), kUnknown);
     memory_.part_of.assign(header_.tensors.size(), kUnknown);
+    std::string foreign;
+    for (const auto& tensor : header_.tensors)
+      if (const std::string& told = memory_.meaning_of(tensor.key).foreign;
+          !told.empty() && tells_more(told, foreign))
+        foreign = told;
+    if (!foreign.empty()) return foreign;
     for (std::size_t i = 0; i < header_.tensors.size(); ++i) {
       const KeyMeaning& meaning = memory_.meaning_of(header_.tensors[i].key);
-      if (!meaning.foreign.empty()) return meaning.foreign;
       add_to_layout(meaning, header_.tensors[i]);
       if (meaning.module == kUnknown) {
         auto key = bundled_embedding_key(header_.tensors[i].key);

@@ -95,47 +95,6 @@ constexpr std::string_view kPeftRoot = "base_model.model.";
 // What PyTorch's wrappers put before the names of the module they hold: DataParallel and torch.compile.
 constexpr std::array<std::string_view, 3> kWrappers = {"module.", "_orig_mod.", "_orig_mod_"};
 
-struct ForeignRow {
-  std::string_view prefix, architecture;
-};
-constexpr std::array kForeignPrefixes = {
-    ForeignRow{"lora_prior_", "Stable Cascade"},
-    ForeignRow{"prior.", "Stable Cascade"},
-    ForeignRow{"lora_te3_", "SD3"},
-    ForeignRow{"text_encoder_3.", "SD3"},
-    // T5, which FLUX has as its second text encoder.
-    ForeignRow{"lora_te2_encoder_block_", "FLUX"},
-    ForeignRow{"text_encoder_2.encoder.block.", "FLUX"},
-    ForeignRow{"lora_te_encoder_block_", "a model with a T5 text encoder"},
-    ForeignRow{"text_encoder.encoder.block.", "a model with a T5 text encoder"},
-    ForeignRow{"lora_unet_double_blocks", "FLUX"},
-    ForeignRow{"lora_unet_single_blocks", "FLUX"},
-    ForeignRow{"lora_unet_joint_blocks", "SD3"},
-    ForeignRow{"lora_transformer_single_transformer_blocks", "FLUX"},
-    ForeignRow{"lora_transformer_", "FLUX or SD3"},
-    ForeignRow{"lycoris_single_transformer_blocks", "FLUX"},
-    ForeignRow{"lycoris_double_blocks", "FLUX"},
-    ForeignRow{"lycoris_single_blocks", "FLUX"},
-    ForeignRow{"lycoris_joint_blocks", "SD3"},
-    ForeignRow{"lycoris_transformer_blocks", "FLUX or SD3"},
-    ForeignRow{"transformer.single_transformer_blocks.", "FLUX"},
-    ForeignRow{"single_transformer_blocks.", "FLUX"},
-    ForeignRow{"transformer_blocks.", "FLUX or SD3"},
-    ForeignRow{"transformer.", "FLUX or SD3"},
-    ForeignRow{"double_blocks", "FLUX"},
-    ForeignRow{"single_blocks", "FLUX"},
-    ForeignRow{"joint_blocks", "SD3"},
-    ForeignRow{"text_encoders.", "SD3 or FLUX"},
-    ForeignRow{"t5.", "SD3 or FLUX"},
-};
-
-// The same by a part of the key: Stable Cascade's U-Net has blocks under names that begin like Stable Diffusion's.
-constexpr std::array kForeignParts = {
-    ForeignRow{"attention_to_", "Stable Cascade"},
-    ForeignRow{"_kv_mapper", "Stable Cascade"},
-    ForeignRow{"clip_txt_", "Stable Cascade"},
-};
-
 bool cut_front(std::string_view& text, std::string_view head) {
   if (!text.starts_with(head)) return false;
   text.remove_prefix(head.size());
@@ -297,20 +256,15 @@ std::optional<ModuleName> name_of_module(std::string_view module) {
   return std::nullopt;
 }
 
-std::optional<std::string_view> foreign_architecture(std::string_view key) {
+std::string_view foreign_key(std::string_view key) {
   cut_wrappers(key);
   cut_front(key, kPeftRoot);
   const auto is_ours = [&](const PrefixRow& row) { return key.starts_with(row.prefix); };
   if ((key.starts_with("text_encoders.") || key.starts_with("transformer.resblocks.")) &&
       std::any_of(kDottedPrefixes.begin(), kDottedPrefixes.end(), is_ours))
-    return std::nullopt;
+    return "";
   if (!cut_front(key, "model.diffusion_model.")) cut_front(key, "diffusion_model.");
-  for (const ForeignRow& row : kForeignPrefixes)
-    if (key.starts_with(row.prefix)) return row.architecture;
-  const std::string flat = flattened(key);
-  for (const ForeignRow& row : kForeignParts)
-    if (flat.find(row.prefix) != std::string::npos) return row.architecture;
-  return std::nullopt;
+  return key;
 }
 
 }  // namespace lowrank::formats

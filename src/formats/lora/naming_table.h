@@ -33,8 +33,8 @@ struct ModuleName {
 // nullopt: no known prefix.
 std::optional<ModuleName> name_of_module(std::string_view module);
 
-// The architecture whose LoRAs carry this key, when it is not Stable Diffusion 1, 2 or XL: "FLUX".
-std::optional<std::string_view> foreign_architecture(std::string_view key);
+// The key without what stands before it in Stable Diffusion's files too; "" when it can only be Stable Diffusion's.
+std::string_view foreign_key(std::string_view key);
 
 // Every dot an underscore.
 std::string flattened(std::string_view path);

@@ -13,6 +13,7 @@
 #include "formats/entry_settings.h"
 #include "formats/file_kind.h"
 #include "formats/hashes.h"
+#include "formats/lora/foreign_architecture.h"
 #include "formats/lora/fused_matrix.h"
 #include "formats/lora/kind_shapes.h"
 #include "formats/lora/kind_table.h"
@@ -372,12 +373,16 @@ void sort_group(Sorting& sorting, Group& group, PeftConfig& config) {
 }
 
 void refuse_other_architectures(const weights::TensorFile& file) {
+  std::string_view told, key;
   for (const TensorView& view : file.tensors()) {
     const auto architecture = foreign_architecture(view.name);
-    if (!architecture || !split_key(view.name)) continue;
-    throw Error(kUnsupported, "{}: is a LoRA for {} (key '{}'); LowRank supports LoRAs for Stable Diffusion.",
-                file.path().string(), *architecture, view.name);
+    if (!architecture || !tells_more(*architecture, told) || !split_key(view.name)) continue;
+    told = *architecture;
+    key = view.name;
   }
+  if (!told.empty())
+    throw Error(kUnsupported, "{}: is a LoRA for {} (key '{}'); LowRank supports LoRAs for Stable Diffusion.",
+                file.path().string(), told, key);
 }
 
 // A file whose tensors are all of a kind that only PEFT makes is named, not called broken.
