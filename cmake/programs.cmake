@@ -65,7 +65,7 @@ if(LOWRANK_TESTS AND TARGET lowrank AND TARGET lowrank_engine)
   add_test(NAME family_training_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/family_training_test.py $<TARGET_FILE:lowrank>
     ${CMAKE_SOURCE_DIR})
   set_tests_properties(family_training_tests PROPERTIES LABELS e2e)
-  foreach(part answers api changing fields hostile memory pictures queue safety scripts collection imports training page page_types storage load work)
+  foreach(part answers api changing families fields hostile memory pictures queue safety scripts collection imports training page page_types storage load work)
     add_test(NAME serve_${part}_test COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/server/program/${part}_test.py $<TARGET_FILE:lowrank>
       ${CMAKE_SOURCE_DIR}/tests/fixtures)
     set_tests_properties(serve_${part}_test PROPERTIES LABELS e2e)

@@ -27,13 +27,22 @@ formats::LayerTable table_of(const model::LayerMap& layers) {
   return table;
 }
 
-[[noreturn]] void throw_wrong_base(const LoraFile& file, const ModelParts& model) {
+// What to do with a file that does not fit: which of the checkpoints do, and where none does or nobody knows, `otherwise`.
+std::string remedy(const LoraFile& file, const FittingCheckpoints& others, std::string_view otherwise) {
+  if (!others) return std::string(otherwise);
+  const std::vector<std::string> fitting = others(file);
+  const std::string text = formats::fitting_text(fitting);
+  return fitting.empty() ? fmt::format("{}: {}", text, otherwise) : text;
+}
+
+[[noreturn]] void throw_wrong_base(const LoraFile& file, const ModelParts& model,
+                                   const FittingCheckpoints& others) {
   if (file.base_model == model.base_model)
     throw Error(
         kUnsupported,
-        "{}: made for {} ({}), but this checkpoint has other dimensions (cross-attention width {}); choose a "
-        "LoRA made for it.",
-        file.path.string(), base_model_name(file.base_model), file.base_model_reason, model.context_width);
+        "{}: made for {} ({}), but this checkpoint has other dimensions (cross-attention width {}); {}.",
+        file.path.string(), base_model_name(file.base_model), file.base_model_reason, model.context_width,
+        remedy(file, others, "choose a LoRA made for it"));
   std::string conflict = formats::family_conflict(file, model.base_model);
   if (conflict.empty())
     conflict = fmt::format("made for {} ({}); this is a checkpoint of {} (cross-attention width {})",
@@ -41,9 +50,9 @@ formats::LayerTable table_of(const model::LayerMap& layers) {
                            model.base_model == BaseModel::kOther ? "a model with non-standard dimensions"
                                                                  : base_model_name(model.base_model),
                            model.context_width);
-  throw Error(kUnsupported,
-              "{}: {}; choose a LoRA for the checkpoint's family, or load a checkpoint of the LoRA's family.",
-              file.path.string(), conflict);
+  throw Error(kUnsupported, "{}: {}; {}.", file.path.string(), conflict,
+              remedy(file, others,
+                     "choose a LoRA for the checkpoint's family, or load a checkpoint of the LoRA's family"));
 }
 
 }  // namespace
@@ -57,7 +66,8 @@ std::int64_t Adapter::modules(Component component) const {
                        [&](const LoraEntry& entry) { return entry.component == component; });
 }
 
-std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const ModelParts& model) {
+std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const ModelParts& model,
+                                              const FittingCheckpoints& others) {
   std::shared_ptr<Adapter> adapter(new Adapter(std::move(file)));
   const LoraFile& lora = adapter->file_;
   adapter->skipped_ = lora.skipped;
@@ -75,7 +85,7 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const ModelParts& m
     }
   }
   const auto match = formats::match_lora(lora, layers);
-  if (match.is_foreign) throw_wrong_base(lora, model);
+  if (match.is_foreign) throw_wrong_base(lora, model, others);
   std::map<Component, kinds::SharedMatrices> drawn;
   for (std::size_t i = 0; i < lora.entries.size(); ++i) {
     const LoraEntry& entry = lora.entries[i];
@@ -111,13 +121,14 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const ModelParts& m
       throw Error(kBadInput, "{}: {}.", lora.path.string(), reason);
     if (lora.base_model != BaseModel::kOther && model.base_model != BaseModel::kOther &&
         lora.base_model != model.base_model)
-      throw_wrong_base(lora, model);
-    throw Error(
-        kBadInput,
-        "{}: no module of the LoRA fits this checkpoint; the first of its {} modules, '{}', was skipped: {}.",
-        lora.path.string(), adapter->skipped_.size(),
-        adapter->skipped_.empty() ? "" : adapter->skipped_.front().module,
-        adapter->skipped_.empty() ? "it has none" : adapter->skipped_.front().reason);
+      throw_wrong_base(lora, model, others);
+    throw Error(kBadInput,
+                "{}: no module of the LoRA fits this checkpoint; the first of its {} modules, '{}', was "
+                "skipped: {}{}.",
+                lora.path.string(), adapter->skipped_.size(),
+                adapter->skipped_.empty() ? "" : adapter->skipped_.front().module,
+                adapter->skipped_.empty() ? "it has none" : adapter->skipped_.front().reason,
+                others ? "; " + formats::fitting_text(others(lora)) : "");
   }
   return adapter;
 }

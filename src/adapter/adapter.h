@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,11 +29,16 @@ struct Target {
   Formula formula;
 };
 
+// The names of the user's checkpoints that a file fits, asked for only where it is refused.
+using FittingCheckpoints = std::function<std::vector<std::string>(const formats::LoraFile&)>;
+
 class Adapter {
  public:
   // Throws Error(kUnsupported) when the file was made for another family of models, saying which and what to
-  // do, and Error(kBadInput) when nothing in it fits. Parts that do not fit are skipped with their reason.
-  static std::shared_ptr<const Adapter> match(formats::LoraFile file, const ModelParts& model);
+  // do, and Error(kBadInput) when nothing in it fits; with `others` both name the checkpoints that it fits. Parts that do
+  // not fit are skipped with their reason.
+  static std::shared_ptr<const Adapter> match(formats::LoraFile file, const ModelParts& model,
+                                              const FittingCheckpoints& others = {});
 
   const formats::LoraFile& file() const { return file_; }
   const std::vector<Target>& targets() const { return targets_; }  // in file order

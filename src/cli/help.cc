@@ -117,7 +117,7 @@ std::string command_help(const CommandRow& command) {
 
 std::string program_help() {
   std::string text =
-      "lowrank: generate pictures with Stable Diffusion 1.x and LoRA models, and train both\n\n"
+      "lowrank: generate pictures with Stable Diffusion and SDXL models and LoRAs, and train both\n\n"
       "Usage: lowrank COMMAND [OPTIONS]\n\nCommands:\n";
   for (const auto& command : command_table())
     text += fmt::format("  {:<16} {}\n", command.name, command.summary);

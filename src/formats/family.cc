@@ -96,6 +96,7 @@ constexpr FamilyRow kFamilies[] = {
      .latent_scale = 0.18215,
      .prediction = PredictionType::kV,
      .native_size = 768,
+     .epsilon_size = 512,
      .size_conditioning = SizeConditioning::kNone,
      .kohya_version = {"sd_v2", "sd_v2", "sd_v2_v"},
      .modelspec = {"stable-diffusion-v2", "stable-diffusion-v2-512", "stable-diffusion-v2-768-v"},

@@ -94,7 +94,8 @@ struct FamilyRow {
   std::int64_t latent_channels;
   double latent_scale;  // decode(latent / scale)
   PredictionType prediction;
-  int native_size;  // pixels
+  int native_size;       // pixels
+  int epsilon_size = 0;  // of the family's files with epsilon prediction, where these learned another size
   SizeConditioning size_conditioning;
   TrainerNames kohya_version, modelspec;  // in ss_base_model_version and modelspec.architecture
   bool is_kohya_v2;                       // ss_v2

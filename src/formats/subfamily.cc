@@ -67,14 +67,14 @@ constexpr SubfamilyRow kRows[] = {
     {"Segmind Vega", BaseModel::kSdxl, kVegaSites, kVega,
      "a third of SDXL's layers: a LoRA for SDXL fits in part"},
     {"Kolors", BaseModel::kSdxl, kKolorsSites, kKolors, "SDXL's U-Net with another text encoder"},
-    {"SDXL Turbo", BaseModel::kSdxl, kTurboSites, kTurbo, kFew},
-    {"SDXL Lightning", BaseModel::kSdxl, kLightningSites, kLightning, kFew},
-    {"SDXL DMD2", BaseModel::kSdxl, kDmdSites, kDmd, kFew},
-    {"SDXL LCM", BaseModel::kSdxl, kLcmSites, kLcm, kFew},
-    {"SDXL Hyper", BaseModel::kSdxl, kHyperSites, kHyper, kFew},
-    {"SD 1.5 LCM", BaseModel::kSd1, kLcm15Sites, kLcm15, kFew},
-    {"SD 1.5 Hyper", BaseModel::kSd1, kHyper15Sites, kHyper15, kFew},
-    {"SD Turbo", BaseModel::kSd2, kSdTurboSites, kSdTurbo, kFew},
+    {"SDXL Turbo", BaseModel::kSdxl, kTurboSites, kTurbo, kFew, true},
+    {"SDXL Lightning", BaseModel::kSdxl, kLightningSites, kLightning, kFew, true},
+    {"SDXL DMD2", BaseModel::kSdxl, kDmdSites, kDmd, kFew, true},
+    {"SDXL LCM", BaseModel::kSdxl, kLcmSites, kLcm, kFew, true},
+    {"SDXL Hyper", BaseModel::kSdxl, kHyperSites, kHyper, kFew, true},
+    {"SD 1.5 LCM", BaseModel::kSd1, kLcm15Sites, kLcm15, kFew, true},
+    {"SD 1.5 Hyper", BaseModel::kSd1, kHyper15Sites, kHyper15, kFew, true},
+    {"SD Turbo", BaseModel::kSd2, kSdTurboSites, kSdTurbo, kFew, true},
 };
 
 std::string squeezed(std::string_view text) {
@@ -113,10 +113,57 @@ Subfamily verdict(const SubfamilyRow& row, std::string origin, std::string reaso
   return found;
 }
 
+constexpr std::string_view kNone = "none";
+
+// The family that a page's word for a base model begins with: "SDXL 1.0", "SD 1.5", "Stable Diffusion 2.1".
+const FamilyRow* family_said(std::string_view site) {
+  const std::string word = squeezed(site);
+  for (const auto& [beginning, label] : {std::pair{"sdxl", "SDXL"},
+                                         {"stablediffusionxl", "SDXL"},
+                                         {"sd1", "SD1"},
+                                         {"stablediffusion1", "SD1"},
+                                         {"stablediffusionv1", "SD1"},
+                                         {"sd2", "SD2"},
+                                         {"stablediffusion2", "SD2"},
+                                         {"stablediffusionv2", "SD2"}})
+    if (word.starts_with(beginning)) return family_labelled(label);
+  return nullptr;
+}
+
+std::string site_conflict(const SubfamilyHints& hints) {
+  const FamilyRow* said = family_said(hints.site);
+  if (said == nullptr || hints.architecture.empty() || said->label == hints.architecture) return "";
+  return fmt::format("its page says '{}', but its layers are those of {}", hints.site,
+                     family_name(hints.architecture));
+}
+
+Subfamily by_words(const SubfamilyHints& hints) {
+  for (const auto& [field, value] : hints.metadata)
+    if (const auto* row = row_in(value, hints.architecture))
+      return verdict(*row, "metadata", fmt::format("metadata {} says '{}'", field, value.substr(0, 80)),
+                     hints.architecture);
+  for (const std::string& name : hints.names)
+    if (const auto* row = row_in(name, hints.architecture))
+      return verdict(*row, "name", fmt::format("its name says '{}'", name.substr(0, 80)), hints.architecture);
+  return {};
+}
+
 }  // namespace
 
 std::span<const SubfamilyRow> subfamily_table() {
   return kRows;
+}
+
+std::string subfamily_names() {
+  std::string names;
+  for (const SubfamilyRow& row : kRows) names += fmt::format("{}{}", names.empty() ? "" : ", ", row.name);
+  return names;
+}
+
+std::optional<std::string> subfamily_meant(std::string_view asked) {
+  if (squeezed(asked) == kNone) return std::string(kNone);
+  const auto* row = subfamily_named(asked);
+  return row == nullptr ? std::nullopt : std::optional<std::string>(row->name);
 }
 
 const SubfamilyRow* subfamily_named(std::string_view name) {
@@ -129,22 +176,21 @@ const SubfamilyRow* subfamily_named(std::string_view name) {
 }
 
 Subfamily recognise_subfamily(const SubfamilyHints& hints) {
+  if (squeezed(hints.user) == kNone)
+    return {.name = "", .origin = "user", .reason = "you set it", .conflict = ""};
   if (const auto* row = subfamily_named(hints.user))
     return verdict(*row, "user", "you set it", hints.architecture);
   if (const auto* row = subfamily_named(hints.site))
     return verdict(*row, "site", fmt::format("its page says '{}'", hints.site), hints.architecture);
-  for (const auto& [field, value] : hints.metadata)
-    if (const auto* row = row_in(value, hints.architecture))
-      return verdict(*row, "metadata", fmt::format("metadata {} says '{}'", field, value.substr(0, 80)),
-                     hints.architecture);
-  for (const std::string& name : hints.names)
-    if (const auto* row = row_in(name, hints.architecture))
-      return verdict(*row, "name", fmt::format("its name says '{}'", name.substr(0, 80)), hints.architecture);
-  return {};
+  Subfamily found = by_words(hints);
+  found.conflict = site_conflict(hints);
+  return found;
 }
 
 std::string subfamily_hint(std::string_view lora, std::string_view checkpoint) {
   if (lora.empty() || checkpoint.empty() || lora == checkpoint) return "";
+  for (const std::string_view name : {lora, checkpoint})
+    if (const auto* row = subfamily_named(name); row != nullptr && row->is_method) return "";
   return fmt::format("made for {}; this checkpoint is {}: it may look different", lora, checkpoint);
 }
 

@@ -3,6 +3,7 @@
 // that people's words do, and these can be wrong: a hint, never a gate.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,15 +21,21 @@ struct SubfamilyRow {
   // make one: "ssd-1b".
   std::span<const std::string_view> site_names, words;
   std::string_view usual;  // how it is used: "1024 x 1024 …"; "" as its family
+  bool is_method = false;  // of drawing in few steps: what was made for it acts on any other, and the reverse
 };
 std::span<const SubfamilyRow> subfamily_table();
 
 // By its name or a site's, in whatever case and spacing; nullptr: none.
 const SubfamilyRow* subfamily_named(std::string_view name);
 
+// All names of the table, as a sentence lists them.
+std::string subfamily_names();
+// What a user may set: a name of the table, in its spelling, or "none" for one that is plainly its family's; nullopt: neither.
+std::optional<std::string> subfamily_meant(std::string_view asked);
+
 // Where a file's subfamily is looked for, the surest first.
 struct SubfamilyHints {
-  std::string user;  // what the user set
+  std::string user;  // what the user set; "none": that it has none, whatever else says
   std::string site;  // a page's "base model"
   std::vector<std::pair<std::string, std::string>>
       metadata;                    // field → what it says: {"ss_sd_model_name", "ponyDiffusionV6XL"}
@@ -40,7 +47,8 @@ struct Subfamily {
   std::string name;    // of the table; "" nothing tells
   std::string origin;  // "user", "site", "metadata" or "name"
   std::string reason;  // "ss_sd_model_name is ponyDiffusionV6XL"
-  // Its family is another than that of the keys: "Pony is a kind of SDXL, but its layers are those of SD 1.x"; "" they agree.
+  // Its family, or that of its page, is another than that of the keys: "Pony is a kind of SDXL, but its layers are those of
+  // SD 1.x"; "" they agree.
   std::string conflict;
 };
 // A name in conflict with the keys is passed over, as names mean many things; what somebody stated is told with its conflict.
@@ -57,7 +65,8 @@ std::vector<std::pair<std::string, std::string>> subfamily_metadata(const Metada
   return found;
 }
 
-// "made for Pony; this checkpoint is Illustrious: it may look different"; "" where one is unknown or both are the same.
+// "made for Pony; this checkpoint is Illustrious: it may look different"; "" where one is unknown or a method, or both are the
+// same.
 std::string subfamily_hint(std::string_view lora, std::string_view checkpoint);
 
 }  // namespace lowrank::formats

@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -48,6 +49,9 @@ struct NameConflict {
   std::optional<std::int64_t> winner;  // id of the one that <lora:NAME:1> takes; nullopt: none of them
 };
 
+// A path in the one form in which two that are written alike from different folders are equal.
+std::filesystem::path where_is(const std::filesystem::path& path);
+
 class Library {
  public:
   // Opens the index of the data folder and scans. A damaged index is made anew; kYes makes it anew in any
@@ -76,6 +80,8 @@ class Library {
   Facets facets(std::size_t max_tags) const { return count_facets(database_, max_tags); }
   // Judges the LoRAs that were not yet judged for this checkpoint. Throws Error when the file is none.
   Fit fit_of(const std::filesystem::path& checkpoint) const;
+  // The index's rows of all checkpoints, by where_is() of their files.
+  std::map<std::filesystem::path, Record> checkpoint_records() const;
   // The index's row of a checkpoint; nullopt: it is none of the collection's.
   std::optional<Record> checkpoint_record(const std::filesystem::path& checkpoint) const;
   // Record::layout of the LoRAs that fit.

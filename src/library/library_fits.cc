@@ -37,6 +37,19 @@ std::vector<Unjudged> unjudged(const sqlite::Database& database, std::int64_t mo
 
 }  // namespace
 
+fs::path where_is(const fs::path& path) {
+  return fs::absolute(path).lexically_normal();
+}
+
+std::map<fs::path, Record> Library::checkpoint_records() const {
+  std::map<fs::path, Record> records;
+  for (Record& record : find({.kind = "checkpoint"})) {
+    fs::path place = where_is(path_of(record));
+    records.emplace(std::move(place), std::move(record));
+  }
+  return records;
+}
+
 std::optional<Record> Library::checkpoint_record(const fs::path& checkpoint) const {
   std::error_code failure;
   for (Record& record : find({.kind = "checkpoint"}))

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
 #include <string>
 #include <string_view>
 
@@ -15,18 +14,6 @@ std::string base_text(const std::string& architecture, const std::string& said);
 inline std::string base_text(const Record& record) {
   return base_text(record.architecture, record.base_model);
 }
-
-// The checkpoint that is drawn with, and the layouts of the LoRAs that fit it.
-struct Fitting {
-  std::string checkpoint;  // "" there is none: a file's family alone is looked at
-  std::set<std::int64_t> layouts;
-  std::string architecture, subfamily;  // of the checkpoint; "" unknown
-};
-bool fits(const Record& record, const Fitting& fitting);
-// Why a LoRA does not work here, for people who know no layers; "" when it does.
-std::string misfit_text(const Record& record, const Fitting& fitting);
-// What is to be expected of one that fits, but was made for another offspring of the family; "" nothing.
-std::string subfamily_text(const Record& record, const Fitting& fitting);
 
 std::string rank_text(std::int64_t low, std::int64_t high);  // "4", "4 to 16", ""
 // What to add to the prompt: the activation text, else the trigger words, else the most frequent tag of the captions;

@@ -133,6 +133,31 @@ TEST(AdapterMatch, LoraOfAnotherFamilyIsRefusedWithOneSentence) {
   }
 }
 
+TEST(AdapterMatch, ARefusalNamesTheCheckpointsThatFit) {
+  const TinyModel model;
+  tensor::StateDict state = testing::random_lora(model, RandomKind::kLora, 5);
+  for (auto& [key, tensor] : state)
+    if (key.find("attn2_to_k.lora_down") != key.npos || key.find("attn2_to_v.lora_down") != key.npos)
+      tensor = at::zeros({3, 2048});
+  const auto refusal = [&](const formats::LoraFile& file, std::vector<std::string> names) {
+    try {
+      Adapter::match(file, testing::parts_of(model.unet, model.text_encoder),
+                     [&](const formats::LoraFile&) { return names; });
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const auto foreign = write_and_open("foreign", state);
+  EXPECT_THAT(refusal(foreign, {"sdxl", "pony"}),
+              AllOf(HasSubstr("made for SDXL"), HasSubstr("; these of your checkpoints fit: sdxl, pony.")));
+  EXPECT_THAT(refusal(foreign, {}), HasSubstr("; none of your checkpoints fits: choose a LoRA"));
+  const auto nothing =
+      write_and_open("nothing", {{"lora_unet_mid_block_attentions_7_proj_in.diff", at::zeros({4, 4})}});
+  EXPECT_THAT(refusal(nothing, {"sdxl"}),
+              AllOf(HasSubstr("no such layer"), HasSubstr("; these of your checkpoints fit: sdxl.")));
+}
+
 TEST(AdapterMatch, LoraThatFitsNothingIsAnError) {
   const TinyModel model;
   EXPECT_THAT(error_of(write_and_open("nothing",

@@ -78,6 +78,8 @@ class Scratch:
         (here / "prompts.txt").write_text("fox, noto style\n--prompt \"star\" --steps 1\n")
         (here / "password.txt").write_text("ann:secret\n")
         shutil.copy(STARTER / "lora/character_zorbo.safetensors", here / "fox.safetensors")
+        (here / "models/Stable-diffusion").mkdir()
+        (here / "models/Stable-diffusion/ponyFox.safetensors").symlink_to(STARTER / "starter.safetensors")
         (here / "models/ESRGAN").mkdir()
         shutil.copy(SOURCE / "tests/fixtures/upscalers/old-4x.pth", here / "models/ESRGAN/4x-UltraSharp.pth")
 

@@ -74,6 +74,44 @@ TEST(Subfamily, TheSurerWordCountsAndAConflictWithTheKeysIsTold) {
   EXPECT_EQ(wrong.conflict, "Pony is a kind of SDXL, but its layers are those of SD 1.x");
 }
 
+// A page's word for a whole family can be wrong as well, whatever else is said of the file.
+TEST(Subfamily, APageThatNamesAnotherFamilyThanTheKeysIsTold) {
+  struct Row {
+    const char *site, *architecture, *conflict;
+  };
+  for (const auto& [site, architecture, conflict] :
+       {Row{"SDXL 1.0", "SD1", "its page says 'SDXL 1.0', but its layers are those of SD 1.x"},
+        Row{"SD 1.5", "SDXL", "its page says 'SD 1.5', but its layers are those of SDXL"},
+        Row{"SD 2.1 768", "SD1", "its page says 'SD 2.1 768', but its layers are those of SD 1.x"},
+        Row{"SD 1.5", "SD1", ""}, Row{"SDXL 1.0", "SDXL", ""}, Row{"SDXL 1.0", "", ""},
+        Row{"Other", "SD1", ""}})
+    EXPECT_EQ(recognise_subfamily(
+                  {.user = "", .site = site, .metadata = {}, .names = {"fox"}, .architecture = architecture})
+                  .conflict,
+              conflict)
+        << site << " " << architecture;
+}
+
+TEST(Subfamily, TheUserCanSayThatItHasNone) {
+  const Subfamily plain = recognise_subfamily({.user = "None",
+                                               .site = "Pony",
+                                               .metadata = {{"ss_sd_model_name", "ponyDiffusionV6XL"}},
+                                               .names = {"pony"},
+                                               .architecture = "SDXL"});
+  EXPECT_EQ(plain.name, "");
+  EXPECT_EQ(plain.origin, "user");
+  EXPECT_EQ(plain.conflict, "");
+  EXPECT_EQ(subfamily_meant("NONE"), "none");
+  EXPECT_EQ(subfamily_meant("noob ai"), "NoobAI");
+  EXPECT_EQ(subfamily_meant("horse"), std::nullopt);
+}
+
+// What makes any checkpoint draw in few steps is made for no offspring.
+TEST(Subfamily, MethodsOfFewStepsFitAllOffspring) {
+  EXPECT_EQ(subfamily_hint("SDXL Lightning", "Pony"), "");
+  EXPECT_EQ(subfamily_hint("Pony", "SDXL DMD2"), "");
+}
+
 TEST(Subfamily, AnotherOffspringIsAHintOnly) {
   EXPECT_EQ(subfamily_hint("Pony", "Illustrious"),
             "made for Pony; this checkpoint is Illustrious: it may look different");

@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/text/text.h"
+#include "formats/lora/lora_file.h"
+#include "library/fit_words.h"
 #include "library/index/open_index.h"
 #include "library/index/state_dir.h"
 #include "library/lora_words.h"
@@ -317,6 +319,51 @@ TEST_F(LibraryTest, SubfamiliesAreFilteredCountedAndSetByTheUser) {
   edit_card(lora("b.safetensors"), {.subfamily = ""}, {});
   library.reread(right);
   EXPECT_EQ(library.resolve("b").record.subfamily, "Pony");
+}
+
+TEST_F(LibraryTest, ARefusedLoraNamesTheCheckpointsThatItFits) {
+  const fs::path fixtures(LOWRANK_TEST_FIXTURES), models = root_ / "data/models/Stable-diffusion";
+  fs::create_directories(models / "xl");
+  for (const auto& [name, file] : {std::pair("tiny", "sd15-tiny/sd15-tiny.safetensors"),
+                                   {"xl/one", "sdxl-tiny/sdxl-tiny.safetensors"},
+                                   {"xl/two", "sdxl-tiny/sdxl-tiny.safetensors"},
+                                   {"two", "sd2-tiny/sd2-tiny.safetensors"}})
+    fs::create_symlink(fixtures / file, models / (std::string(name) + ".safetensors"));
+  put("broken.safetensors", "");
+  fs::rename(lora("broken.safetensors"), models / "broken.safetensors");
+  const fs::path xl = fixtures / "sdxl-tiny/sdxl-tiny-lora_kohya.safetensors";
+  fs::create_symlink(xl, lora("xl.safetensors"));
+  put("wide.safetensors", bytes());  // for SD 1.x' 768, which none of them has
+  const auto library = open();
+  FittingCheckpoints others(library);
+  const Record record = library.resolve("xl").record;
+  EXPECT_THAT(others.of(record), ElementsAre("one", "two"));
+  EXPECT_THAT(others.of(formats::open_lora(xl)), ElementsAre("one", "two"));
+  EXPECT_THAT(others.of(library.resolve("wide").record), IsEmpty());
+  const fs::path tiny = models / "tiny.safetensors";
+  Fitting fitting{"tiny", library.fitting_layouts(library.fit_of(tiny)), "SD1", ""};
+  EXPECT_EQ(misfit_text(record, fitting, others),
+            "Made for SDXL; 'tiny' is an SD 1.x checkpoint. These of your checkpoints fit: one, two.");
+  fitting = {"one", library.fitting_layouts(library.fit_of(models / "xl/one.safetensors")), "SDXL", ""};
+  EXPECT_EQ(misfit_text(record, fitting, others), "");
+  EXPECT_THAT(misfit_text(library.resolve("wide").record, fitting, others),
+              HasSubstr("None of your checkpoints fits."));
+}
+
+TEST_F(LibraryTest, CheckpointsHaveASizeAndASubfamily) {
+  const fs::path fixtures(LOWRANK_TEST_FIXTURES), models = root_ / "data/models/Stable-diffusion";
+  fs::create_directories(models);
+  fs::create_symlink(fixtures / "sdxl-tiny/sdxl-tiny.safetensors", models / "ponyFoxXL.safetensors");
+  fs::create_symlink(fixtures / "sd2-tiny/sd2-tiny.safetensors", models / "two.safetensors");
+  auto library = open();
+  const Record pony = library.checkpoint_record(models / "ponyFoxXL.safetensors").value();
+  EXPECT_EQ(pony.subfamily, "Pony");
+  EXPECT_EQ(pony.native_size, 1024);
+  EXPECT_EQ(library.checkpoint_record(models / "two.safetensors").value().native_size, 768);
+  edit_card(models / "ponyFoxXL.safetensors", {.subfamily = "none"}, {});
+  library.reread(pony);
+  EXPECT_EQ(library.checkpoint_record(models / "ponyFoxXL.safetensors").value().subfamily, "");
+  EXPECT_EQ(library.checkpoint_records().size(), 2u);
 }
 
 TEST_F(LibraryTest, FitsAreTheEnginesVerdictAndAreJudgedOncePerLayout) {

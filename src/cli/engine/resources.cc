@@ -14,6 +14,7 @@
 #include "base/text/text.h"
 #include "cli/engine/commands.h"
 #include "library/data_dir.h"
+#include "library/fitting_checkpoints.h"
 #include "library/index/state_dir.h"
 #include "library/library.h"
 #include "library/misplaced_models.h"
@@ -39,8 +40,10 @@ fs::path find_checkpoint(const library::DataDir& data, const std::string& asked,
 
 // By name, alias, path, former name or hash, from the index of the collection. Looks again when a name is
 // missing or its file has gone: files may be added while a session lives.
-pipeline::LoraFinder lora_finder(const library::DataDir& data) {
-  return [data, library = std::make_shared<std::optional<library::Library>>()](const std::string& name) {
+using SharedLibrary = std::shared_ptr<std::optional<library::Library>>;
+
+pipeline::LoraFinder lora_finder(const library::DataDir& data, const SharedLibrary& library) {
+  return [data, library](const std::string& name) {
     if (!*library) {
       library->emplace(library::Library::open(data));
     } else {
@@ -81,7 +84,12 @@ pipeline::Resources resources(const fs::path& data_dir) {
   found.checkpoint = [data, told = std::make_shared<bool>()](const std::string& name) {
     return find_checkpoint(data, name, *told);
   };
-  found.lora = lora_finder(data);
+  const auto library = std::make_shared<std::optional<library::Library>>();
+  found.lora = lora_finder(data, library);
+  found.fitting_checkpoints = [data, library](const formats::LoraFile& lora) {
+    if (!*library) library->emplace(library::Library::open(data));
+    return library::FittingCheckpoints(**library).of(lora);
+  };
   found.vae = [data](const std::string& name, const fs::path& checkpoint) {
     return find_vae(data, name, checkpoint);
   };

@@ -10,6 +10,7 @@ int contact_sheet(const Invocation& invocation);
 int prompt_explain(const Invocation& invocation);
 int model_list(const Invocation& invocation);
 int model_inspect(const Invocation& invocation);
+int model_subfamily(const Invocation& invocation);
 int lora_list(const Invocation& invocation);
 int lora_find(const Invocation& invocation);
 int lora_scan(const Invocation& invocation);

@@ -1,6 +1,7 @@
 #include "cli/light/library_command.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +12,7 @@
 #include "base/log_line.h"
 #include "base/text/text.h"
 #include "cli/text_table.h"
+#include "formats/subfamily.h"
 #include "library/index/place_table.h"
 #include "library/lora_words.h"
 #include "library/misplaced_models.h"
@@ -124,6 +126,7 @@ ordered_json record_json(const library::Library& library, const Record& record) 
                {"architecture", record.architecture},
                {"subfamily", record.subfamily},
                {"subfamily_origin", record.subfamily_origin},
+               {"subfamily_conflict", record.subfamily_conflict},
                {"type", record.type},
                {"type_origin", record.type_origin},
                {"trigger", library::trigger_text(record)},
@@ -146,6 +149,23 @@ ordered_json record_json(const library::Library& library, const Record& record) 
   add("sshs_legacy", record.sshs_legacy);
   json["hashes"] = std::move(hashes);
   return json;
+}
+
+std::string asked_subfamily(const std::string& asked) {
+  if (asked == "auto") return "";
+  if (const auto meant = formats::subfamily_meant(asked)) return *meant;
+  throw Error(kBadInput,
+              "'{}' is not a subfamily; it must be one of {}, none, or auto to detect it from the files.",
+              asked, formats::subfamily_names());
+}
+
+std::string subfamily_words(const Record& record) {
+  std::vector<std::string> reasons;
+  if (!record.subfamily.empty()) reasons.push_back(record.subfamily_reason);
+  if (!record.subfamily_conflict.empty()) reasons.push_back(record.subfamily_conflict);
+  if (reasons.empty()) return "";
+  return fmt::format("{} ({})", record.subfamily.empty() ? "none" : record.subfamily,
+                     fmt::join(reasons, "; "));
 }
 
 std::int64_t bytes_of(const std::string& text, std::string_view label) {

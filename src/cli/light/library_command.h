@@ -26,6 +26,11 @@ std::string type_text(const library::Record& record);
 std::string stars(std::int64_t rating);       // "★★★", ""
 std::string date_text(std::int64_t seconds);  // "2026-11-25", local time
 
+// A subfamily as edits take it: "" for "auto". Throws Error(kBadInput) naming those that there are.
+std::string asked_subfamily(const std::string& asked);
+// "Pony (its page says 'Pony')", with what contradicts it; "" where nothing is known.
+std::string subfamily_words(const library::Record& record);
+
 nlohmann::ordered_json record_json(const library::Library& library, const library::Record& record);
 
 // A size as people write it: "200MB", "1.5 GB", "4096". Throws Error(kBadInput) naming `label`.

@@ -12,7 +12,6 @@
 #include "cli/light/json_text.h"
 #include "cli/light/library_command.h"
 #include "cli/text_table.h"
-#include "formats/subfamily.h"
 #include "library/sidecar/card_edit.h"
 #include "library/sidecar/lora_card.h"
 #include "library/sidecar/preview.h"
@@ -46,9 +45,7 @@ int write_edit(const Invocation& invocation, Library& library, const Record& rec
     if (!value.empty()) facts += fmt::format("  {:<14} {}\n", label, printable(value));
   };
   add("type", type_text(after));
-  add("subfamily", after.subfamily_conflict.empty()
-                       ? after.subfamily
-                       : fmt::format("{} ({})", after.subfamily, after.subfamily_conflict));
+  add("subfamily", subfamily_words(after));
   add("tags", fmt::format("{}", fmt::join(library::list_of(after.tags), ", ")));
   add("rating", stars(after.rating));
   add("notes", after.notes);
@@ -108,16 +105,7 @@ int lora_subfamily(const Invocation& invocation) {
   Library library = open_library(invocation);
   const Record record = library.resolve(invocation.positionals.front()).record;
   const std::string& asked = invocation.positionals[1];
-  if (asked == "auto") return write_edit(invocation, library, record, {.subfamily = ""});
-  const auto* row = formats::subfamily_named(asked);
-  if (row == nullptr) {
-    std::vector<std::string_view> names;
-    for (const auto& known : formats::subfamily_table()) names.push_back(known.name);
-    throw Error(kBadInput,
-                "'{}' is not a subfamily; it must be one of {}, or auto to detect it from the files.", asked,
-                fmt::join(names, ", "));
-  }
-  return write_edit(invocation, library, record, {.subfamily = std::string(row->name)});
+  return write_edit(invocation, library, record, {.subfamily = asked_subfamily(asked)});
 }
 
 int lora_note(const Invocation& invocation) {

@@ -136,10 +136,7 @@ int lora_show(const Invocation& invocation) {
   print_field("base model", record.base_reason.empty()
                                 ? ""
                                 : fmt::format("{} ({})", library::base_text(record), record.base_reason));
-  if (!record.subfamily.empty())
-    print_field("subfamily",
-                fmt::format("{} ({}{}{})", record.subfamily, record.subfamily_reason,
-                            record.subfamily_conflict.empty() ? "" : "; ", record.subfamily_conflict));
+  if (const std::string words = subfamily_words(record); !words.empty()) print_field("subfamily", words);
   if (const auto* row = formats::subfamily_named(record.subfamily); row != nullptr)
     print_field("usual", std::string(row->usual));
   if (reading.problem.empty())

@@ -33,8 +33,7 @@ fs::path find_file(const library::Library& library, const std::string& name) {
 std::string advice(const LoraFit& fit, const std::vector<std::string>& fitting) {
   const std::string verdict = formats::fit_verdict(fit);
   if (fit.applies() || fit.family.empty()) return verdict;
-  if (fitting.empty()) return verdict + "; none of your checkpoints fits";
-  return fmt::format("{}; these of your checkpoints fit: {}", verdict, fmt::join(fitting, ", "));
+  return fmt::format("{}; {}", verdict, formats::fitting_text(fitting));
 }
 
 // What is to be expected of a LoRA for another offspring of the family; "" nothing, or the collection does not know them.

@@ -48,7 +48,8 @@ void print_command(const CommandRow& command) {
 int man(const Invocation&) {
   fmt::print(
       ".TH LOWRANK 1 \"\" \"LowRank {}\" \"User Commands\"\n"
-      ".SH NAME\nlowrank \\- generate pictures with Stable Diffusion 1.x and LoRA models, and train both\n"
+      ".SH NAME\nlowrank \\- generate pictures with Stable Diffusion and SDXL models and LoRAs, and train "
+      "both\n"
       ".SH SYNOPSIS\n.B lowrank\n.I COMMAND\n[\\fIOPTIONS\\fR]\n.SH COMMANDS\n",
       LOWRANK_VERSION);
   for (const auto& command : command_table()) print_command(command);

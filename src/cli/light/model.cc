@@ -1,4 +1,5 @@
-// `lowrank model list` and `model inspect`: what checkpoints are there, and what one holds.
+// `lowrank model list`, `model inspect` and `model subfamily`: what checkpoints are there, what one holds, and whose offspring it
+// is.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,8 +16,12 @@
 #include "cli/text_table.h"
 #include "formats/checkpoint/checkpoint.h"
 #include "formats/lora/lora_family.h"
+#include "formats/native_size.h"
+#include "formats/subfamily.h"
 #include "library/data_dir.h"
+#include "library/library.h"
 #include "library/misplaced_models.h"
+#include "library/sidecar/card_edit.h"
 
 namespace lowrank::cli {
 namespace {
@@ -76,6 +81,17 @@ std::int64_t width_of(const formats::ParameterViews& views, std::string_view nam
   return found == views.end() || found->second.shape.size() <= dimension ? 0 : found->second.shape[dimension];
 }
 
+// What the collection knows of its checkpoints; the starter and files from elsewhere are none of it. What stands in the files
+// themselves is shown without an index too.
+std::map<fs::path, library::Record> records_of(const Invocation& invocation) {
+  try {
+    return open_library(invocation).checkpoint_records();
+  } catch (const Error& error) {
+    log_line(stderr, "warning: subfamilies are not shown: {}\n", printable(error.what()));
+    return {};
+  }
+}
+
 }  // namespace
 
 int model_list(const Invocation& invocation) {
@@ -88,6 +104,7 @@ int model_list(const Invocation& invocation) {
   for (const std::string& problem : library::unreadable_folders(data))
     log_line(stderr, "warning: {}\n", printable(problem));
   const auto chosen = library::default_checkpoint(data);
+  const auto records = records_of(invocation);
   std::vector<std::vector<std::string>> rows;
   auto list = nlohmann::ordered_json::array();
   for (const auto& file : library::all_checkpoints(data)) {
@@ -98,11 +115,16 @@ int model_list(const Invocation& invocation) {
       const auto checkpoint = formats::open_checkpoint(file);
       const std::string layout =
           checkpoint.layout == formats::Layout::kSingleFile ? "single file" : "diffusers folder";
+      const auto record = records.find(library::where_is(file));
+      const std::string subfamily = record == records.end() ? "" : record->second.subfamily;
       entry.update({{"base_model", formats::family_name(checkpoint.base_model)},
+                    {"subfamily", subfamily},
+                    {"native_size", formats::native_size(checkpoint)},
                     {"layout", layout},
                     {"bytes", bytes_of(checkpoint)}});
+      const std::string_view family = formats::family_name(checkpoint.base_model);
       rows.push_back({is_default, library::checkpoint_name(file),
-                      std::string(formats::family_name(checkpoint.base_model)),
+                      subfamily.empty() ? std::string(family) : fmt::format("{} ({})", family, subfamily),
                       size_text(bytes_of(checkpoint)), types_of(checkpoint[formats::Component::kUnet]),
                       file_date(file), file.string()});
     } catch (const Error& error) {
@@ -136,6 +158,9 @@ int model_inspect(const Invocation& invocation) {
   const std::string_view prediction = formats::prediction_name(checkpoint.prediction);
   const std::string layout =
       checkpoint.layout == formats::Layout::kSingleFile ? "single file" : "diffusers folder";
+  const auto records = records_of(invocation);
+  const auto found = records.find(library::where_is(file));
+  const library::Record record = found == records.end() ? library::Record{} : found->second;
   if (invocation.has("json")) {
     auto parts = nlohmann::ordered_json::object();
     for (const auto& part : parts_of(checkpoint))
@@ -144,6 +169,10 @@ int model_inspect(const Invocation& invocation) {
                                        {"types", types_of(*part.views)}};
     print_json({{"path", file.string()},
                 {"base_model", formats::family_name(checkpoint.base_model)},
+                {"subfamily", record.subfamily},
+                {"subfamily_reason", record.subfamily_reason},
+                {"subfamily_conflict", record.subfamily_conflict},
+                {"native_size", formats::native_size(checkpoint)},
                 {"layout", layout},
                 {"bytes", bytes_of(checkpoint)},
                 {"prediction", prediction},
@@ -161,6 +190,11 @@ int model_inspect(const Invocation& invocation) {
              formats::family_name(checkpoint.base_model), layout, size_text(bytes_of(checkpoint)), prediction,
              zero_terminal_snr ? " with zero terminal SNR" : "",
              rule.empty() ? "" : fmt::format(" (by {})", printable(rule)));
+  if (const std::string words = subfamily_words(record); !words.empty())
+    fmt::print("subfamily: {}\n", printable(words));
+  if (const auto* row = formats::subfamily_named(record.subfamily); row != nullptr && !row->usual.empty())
+    fmt::print("usual: {}\n", row->usual);
+  fmt::print("draws {0} x {0} pixels\n", formats::native_size(checkpoint));
   if (width > 0 && text_width > 0)
     fmt::print("U-Net width {} at the top level, text encoder width {}\n", width, text_width);
   std::vector<std::vector<std::string>> rows;
@@ -175,6 +209,32 @@ int model_inspect(const Invocation& invocation) {
   if (!checkpoint.metadata.empty()) fmt::print("\nMetadata:\n");
   for (const auto& [key, value] : checkpoint.metadata)
     fmt::print("  {}: {}\n", printable(key), printable(value.substr(0, 300)));
+  return 0;
+}
+
+int model_subfamily(const Invocation& invocation) {
+  auto library = open_library(invocation);
+  const fs::path file = find_model(library.data(), invocation.positionals.front());
+  const auto record = library.checkpoint_record(file);
+  if (!record)
+    throw Error(kBadInput, "{}: is not in the collection; copy it to {} to say what it is.", file.string(),
+                library.data().checkpoints().string());
+  const fs::path written =
+      library::edit_card(library.path_of(*record), {.subfamily = asked_subfamily(invocation.positionals[1])},
+                         library.overlay_of(*record));
+  library.reread(*record);
+  const auto after = library.find_id(record->id).value_or(*record);
+  if (invocation.has("json")) {
+    print_json({{"path", file.string()},
+                {"subfamily", after.subfamily},
+                {"subfamily_reason", after.subfamily_reason},
+                {"subfamily_conflict", after.subfamily_conflict},
+                {"written", written.string()}});
+    return 0;
+  }
+  const std::string words = subfamily_words(after);
+  fmt::print("{}: written to {}\n  subfamily      {}\n", printable(library::checkpoint_name(file)),
+             written.string(), words.empty() ? "none" : printable(words));
   return 0;
 }
 

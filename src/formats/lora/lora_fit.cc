@@ -1,6 +1,7 @@
 #include "formats/lora/lora_fit.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -250,6 +251,15 @@ std::string module_of(const BundledEmbedding& embedding) {
 std::string embedding_misfit(const BundledEmbedding& embedding, const TextWidths& widths) {
   const auto reason = vectors_misfit(embedding.vectors, widths);
   return reason.empty() ? "" : fmt::format("the embedding '{}': {}", embedding.name, reason);
+}
+
+std::string fitting_text(std::span<const std::string> checkpoints) {
+  constexpr std::size_t kNamed = 3;  // enough to choose from; the sentence stays one
+  if (checkpoints.empty()) return "none of your checkpoints fits";
+  const auto named = checkpoints.first(std::min(kNamed, checkpoints.size()));
+  std::string text = fmt::format("these of your checkpoints fit: {}", fmt::join(named, ", "));
+  if (checkpoints.size() > kNamed) text += fmt::format(" and {} more", checkpoints.size() - kNamed);
+  return text;
 }
 
 std::string fit_verdict(const LoraFit& fit) {

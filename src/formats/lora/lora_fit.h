@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,9 @@ inline LoraFit fit_lora(const LoraFile& lora, const Checkpoint& checkpoint) {
 // Digests of all that the verdict depends on: same digests on both sides, same verdict.
 std::int64_t layout_digest(const LoraFile& lora);
 std::int64_t layout_digest(const Checkpoint& checkpoint);
+
+// "these of your checkpoints fit: base, fox, mix and 5 more", "none of your checkpoints fits".
+std::string fitting_text(std::span<const std::string> checkpoints);
 
 // "applies fully: 192 of 192 modules", "applies in part: …, 3 of 579 keys unknown", "does not apply: …".
 // Fully means that every module acts and no key is left over.

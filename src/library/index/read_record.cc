@@ -12,6 +12,7 @@
 #include "formats/embedding_file.h"
 #include "formats/lora/lora_family.h"
 #include "formats/lora/lora_fit.h"
+#include "formats/native_size.h"
 #include "formats/subfamily.h"
 #include "library/index/metadata_text.h"
 #include "library/lora_folder.h"
@@ -110,6 +111,7 @@ void read_checkpoint_record(const fs::path& path, Record& record,
   record.text_width = width_of(checkpoint[formats::Component::kTextEncoder], "token_embedding.weight");
   record.text_width_2 = width_of(checkpoint[formats::Component::kTextEncoder2], "token_embedding.weight");
   record.layout = formats::layout_digest(checkpoint);
+  record.native_size = formats::native_size(checkpoint);
   if (checkpoint.prediction == formats::PredictionType::kV) record.kinds = "v prediction";
   if (checkpoint.prediction == formats::PredictionType::kFlow) record.kinds = "rectified flow";
   metadata = checkpoint.metadata;

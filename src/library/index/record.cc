@@ -116,6 +116,7 @@ std::span<const ColumnRow> record_columns() {
       {"rank_low", &R::rank_low},
       {"rank_high", &R::rank_high},
       {"cross_width", &R::cross_width},
+      {"native_size", &R::native_size},
       {"text_width", &R::text_width},
       {"text_width_2", &R::text_width_2},
       {"unet_modules", &R::unet_modules},

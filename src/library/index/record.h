@@ -34,6 +34,7 @@ struct Record {
   std::int64_t layout = 0;
   std::string problem, architecture, base_reason, kinds;
   std::int64_t rank_low = 0, rank_high = 0, cross_width = 0, unet_modules = 0, text_modules = 0;
+  std::int64_t native_size = 0;                   // of a checkpoint, pixels
   std::int64_t text_width = 0, text_width_2 = 0;  // of the first or only text encoder, and of SDXL's second
   // what people say of it
   std::string base_model, type, type_origin, type_reason;

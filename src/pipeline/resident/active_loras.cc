@@ -99,7 +99,7 @@ const ActiveLoras::Known& ActiveLoras::open(const fs::path& path, const LoadedMo
   if (it != known_.end() && it->second.settings == settings && it->second.adapter->file().file->is_current())
     return it->second;
   if (known_.size() >= kKnownFiles) known_.clear();
-  auto adapter = adapter::Adapter::match(formats::open_lora(path), model.adaptable());
+  auto adapter = adapter::Adapter::match(formats::open_lora(path), model.adaptable(), others_);
   const weights::TensorFile& file = *adapter->file().file;
   std::string hash = formats::lora_short_hash(file);
   file.require_unchanged();

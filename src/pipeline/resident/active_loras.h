@@ -36,7 +36,9 @@ class ActiveLoras {
     std::shared_ptr<const adapter::Adapter> adapter;
   };
 
-  explicit ActiveLoras(LoraFinder find) : find_(std::move(find)) {}
+  // `others` as in Adapter::match(); may be empty.
+  explicit ActiveLoras(LoraFinder find, adapter::FittingCheckpoints others = {})
+      : find_(std::move(find)), others_(std::move(others)) {}
 
   // Makes exactly these tags act on `model`, in their order; nothing is done when they already do. The model
   // must live until the next activate() or forget(). Throws what the finder, the reader and the matching
@@ -99,6 +101,7 @@ class ActiveLoras {
               std::string& version);
 
   LoraFinder find_;
+  adapter::FittingCheckpoints others_;
   adapter::AdapterStack stack_;
   std::map<std::filesystem::path, Known> known_;
   int opened_ = 0;

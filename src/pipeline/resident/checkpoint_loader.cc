@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/text/text.h"
+#include "formats/native_size.h"
 #include "model/unet.h"
 #include "prompt/tokens/chunks.h"
 #include "prompt/tokens/tokenizer.h"
@@ -252,8 +253,7 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
   const auto own_scale = metadata_number(checkpoint, "lowrank.latent_scale", 1e-6, 1e6);
   loaded.has_family_latents = !own_scale && !checkpoint.metadata.contains("lowrank.default_size");
   loaded.latent_scale = own_scale.value_or(family.latent_scale);
-  loaded.native_size = static_cast<int>(
-      metadata_number(checkpoint, "lowrank.default_size", 8, 4096).value_or(family.native_size));
+  loaded.native_size = formats::native_size(checkpoint);
   try {
     for (const formats::TextEncoderRow& row : family.text_encoders) {
       const auto heads = checkpoint.text_heads.find(row.component);

@@ -13,6 +13,7 @@
 #include "pipeline/resident/conditioning.h"
 #include "pipeline/resident/embeddings.h"
 #include "pipeline/resident/prompted_model.h"
+#include "pipeline/resident/resources.h"
 
 namespace lowrank::pipeline {
 
@@ -22,8 +23,10 @@ struct ResidentModel {
   EmbeddingFolder embeddings;
   ConditioningCache cache;
 
-  ResidentModel(LoadedModel model, LoraFinder find_lora, const std::filesystem::path& embeddings_folder)
-      : loaded(std::move(model)), loras(std::move(find_lora)), embeddings_folder_(embeddings_folder) {
+  ResidentModel(LoadedModel model, const Resources& resources)
+      : loaded(std::move(model)),
+        loras(resources.lora, resources.fitting_checkpoints),
+        embeddings_folder_(resources.embeddings) {
     refresh_embeddings();
   }
   ~ResidentModel() { loras.forget(); }

@@ -28,7 +28,7 @@ ResidentModel& Residents::bring(const Place& place) {
     return *resident;
   }
   auto made = std::make_unique<ResidentModel>(load_model(place.checkpoint, place.vae, packed_.hash_memo()),
-                                              resources_.lora, resources_.embeddings);
+                                              resources_);
   if (int8_) made->loaded.hold_network_in_int8();
   made->loaded.prepare(packed_);
   made->loaded.require_unchanged();

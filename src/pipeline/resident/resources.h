@@ -17,6 +17,8 @@ struct Resources {
   std::function<std::filesystem::path(const std::string& name)>
       checkpoint;  // "": the one to take without being told
   LoraFinder lora;
+  // Of a LoRA that is refused; may be empty.
+  adapter::FittingCheckpoints fitting_checkpoints = {};
   // "Automatic": the file that belongs to the checkpoint, if there is one; "None": nullopt; else a name.
   std::function<std::optional<std::filesystem::path>(const std::string& name,
                                                      const std::filesystem::path& checkpoint)>

@@ -28,7 +28,7 @@ double modified_seconds(const Record& record) {
   return static_cast<double>(record.mtime_ns) / 1e9;
 }
 
-Json lora_card(const Record& record, const library::Fitting& fitting) {
+Json lora_card(const Record& record, const library::Fitting& fitting, library::FittingCheckpoints& others) {
   return {{"name", record.name},
           {"alias", record.alias},
           {"relative", Library::relative_name(record)},
@@ -40,7 +40,7 @@ Json lora_card(const Record& record, const library::Fitting& fitting) {
           {"family", formats::family_name(record.architecture)},
           {"base_model", library::base_text(record)},
           {"fits", library::fits(record, fitting)},
-          {"fits_reason", library::misfit_text(record, fitting)},
+          {"fits_reason", library::misfit_text(record, fitting, others)},
           {"subfamily", text_or_null(record.subfamily)},
           {"subfamily_origin", text_or_null(record.subfamily_origin)},
           {"subfamily_reason", record.subfamily_reason},

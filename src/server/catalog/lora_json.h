@@ -4,13 +4,15 @@
 #include <string>
 #include <string_view>
 
+#include "library/fit_words.h"
 #include "library/library.h"
-#include "library/lora_words.h"
 #include "server/json.h"
 
 namespace lowrank::server {
 
-Json lora_card(const library::Record& record, const library::Fitting& fitting);
+// `others` stands on the index that the record is of.
+Json lora_card(const library::Record& record, const library::Fitting& fitting,
+               library::FittingCheckpoints& others);
 // URL of the preview, which changes with it; null when there is none.
 Json lora_preview_url(const library::Record& record);
 double modified_seconds(const library::Record& record);

@@ -171,10 +171,18 @@ constexpr MemberRow kCheckpointMembers[] = {
     {"title", "string"}, {"name", "string"},
     {"is_starter", "boolean", "the small model that comes with the program"},
     {"problem", "string?", "why it cannot be used"},
+    {"family", "string", "SD 1.x, SD 2.x, SDXL …; empty: not known"},
+    {"native_size", "integer", "side of the square that it learned, pixels; 0: not known"},
+    {"sizes", "Size[]", "in which it draws well, the square first"},
+    {"subfamily", "string?", "Pony, Illustrious, NoobAI …"}, {"subfamily_origin", "string?", "user, site, metadata or name"},
+    {"subfamily_reason", "string"}, {"subfamily_conflict", "string", "where the layers tell another family"},
+    {"usual", "string", "how its subfamily is used"},
     {"card", "CheckpointCard"},
 };
+constexpr MemberRow kSubfamilyMembers[] = {{"name", "string"}, {"family", "string", "of which it is a kind"}, {"usual", "string", "how it is used"}};
 constexpr MemberRow kCheckpointListMembers[] = {
     {"checkpoints", "Checkpoint[]"},
+    {"subfamilies", "Subfamily[]", "all that a checkpoint or a LoRA can be of"},
     {"folder", "string", "where checkpoints are put"},
     {"chosen", "string?", "what the settings name; null: the newest is taken"},
     {"is_chosen_there", "boolean"},
@@ -253,7 +261,7 @@ constexpr AnswerRow kAnswers[] = {
     {"FolderCount", kFolderCountMembers}, {"LoraFacets", kLoraFacetsMembers}, {"LoraFile", kLoraFileMembers},
     {"DuplicateGroup", kDuplicateGroupMembers}, {"ClaimedName", kClaimedNameMembers}, {"LoraDuplicates", kLoraDuplicatesMembers},
     {"MissingFile", kMissingFileMembers}, {"FoundFile", kFoundFileMembers}, {"NeededFiles", kNeededFilesMembers},
-    {"CardSettings", kCardSettingsMembers}, {"CheckpointCard", kCheckpointCardMembers}, {"Checkpoint", kCheckpointMembers},
+    {"CardSettings", kCardSettingsMembers}, {"CheckpointCard", kCheckpointCardMembers}, {"Checkpoint", kCheckpointMembers}, {"Subfamily", kSubfamilyMembers},
     {"CheckpointList", kCheckpointListMembers}, {"OutputFile", kOutputFileMembers}, {"OutputList", kOutputListMembers},
     {"SettingsFacts", kSettingsFactsMembers}, {"PictureSettings", kPictureSettingsMembers}, {"PromptTokens", kPromptTokensMembers},
     {"DatasetFolder", kDatasetFolderMembers}, {"DatasetSummary", kDatasetSummaryMembers}, {"Size", kSizeMembers},

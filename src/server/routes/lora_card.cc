@@ -32,6 +32,10 @@ constexpr ParameterRow kEdit[] = {
      .type = kString,
      .help = "character, style, concept, pose, clothing or object; \"\" detects it from the files",
      .max_length = 64},
+    {.name = "subfamily",
+     .type = kString,
+     .help = "Pony, Illustrious, NoobAI …; none: plainly its family; \"\" detects it from the files",
+     .max_length = 64},
     {.name = "tags", .type = kStrings, .help = "replaces the whole list", .max_length = 200},
     {.name = "rating", .type = kInteger, .help = "0 removes it", .min = 0, .max = 5},
     {.name = "activation_text", .type = kString, .max_length = 65536},
@@ -56,6 +60,14 @@ fs::path own_path(Services& services, const Record& record) {
   return path_of(services, record);
 }
 
+Json card_of(Services& services, const Record& record) {
+  const library::Fitting fitting = fitting_now(services);
+  return services.library_service.with([&](const Library& library) {
+    library::FittingCheckpoints others(library);
+    return lora_card(record, fitting, others);
+  });
+}
+
 // The card after a change of what lies beside the file.
 Reply changed_card(Services& services, const Record& record) {
   const auto after = services.library_service.with([&](Library& library) {
@@ -63,7 +75,7 @@ Reply changed_card(Services& services, const Record& record) {
     return library.find_id(record.id);
   });
   if (!after) throw Refusal(404, "the LoRA has been removed.");
-  return json_reply(lora_card(*after, fitting_now(services)));
+  return json_reply(card_of(services, *after));
 }
 
 // Where the preview is, also when it still bears a former name of the LoRA.
@@ -96,7 +108,7 @@ ParameterRows lora_preview_parameters() {
 Reply lora_detail(Services& services, const Call& call) {
   Record record = named_lora(services, call);
   const fs::path path = path_of(services, record);
-  Json detail = lora_card(record, fitting_now(services));
+  Json detail = card_of(services, record);
   std::map<std::string, std::string> metadata;
   try {
     const auto file = formats::open_lora(path);
@@ -150,6 +162,7 @@ Reply lora_edit(Services& services, const Call& call) {
       refuse_field("type", fmt::format("must be {}, or empty", fmt::join(library::lora_types(), ", ")),
                    "value_error.const");
   }
+  if (const auto subfamily = text("subfamily")) edit.subfamily = subfamily_in(*subfamily);
   if (body["tags"].is_array()) edit.tags = body["tags"].get<std::vector<std::string>>();
   if (!body["rating"].is_null()) edit.rating = body["rating"].get<int>();
   if (!body["preferred_weight"].is_null()) edit.preferred_weight = body["preferred_weight"].get<double>();

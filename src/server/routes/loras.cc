@@ -214,8 +214,9 @@ Reply lora_cards(Services& services, const Call& call) {
   std::string list;
   services.library_service.with([&](const Library& library) {
     const TagNames names(library, asked.limit);
+    library::FittingCheckpoints others(library);
     const auto take = [&](Record&& record) {
-      Json card = lora_card(record, fitting);
+      Json card = lora_card(record, fitting, others);
       card["tag_name"] = is_field_kept("tag_name", fields) ? names.of(record) : "";
       keep_fields(card, fields);
       if (!list.empty()) list += ',';

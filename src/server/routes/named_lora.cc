@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "formats/subfamily.h"
 #include "image/codec/codec.h"
 #include "server/http/refusal.h"
 
@@ -41,6 +42,13 @@ Record named_lora(Services& services, const Call& call) {
     if (!found) throw Refusal(404, fmt::format("no LoRA named '{}'.", name.substr(0, 200)));
     return std::move(found->record);
   });
+}
+
+std::string subfamily_in(const std::string& asked) {
+  if (asked.empty()) return "";
+  if (const auto meant = formats::subfamily_meant(asked)) return *meant;
+  refuse_field("subfamily", fmt::format("must be {}, none, or empty", formats::subfamily_names()),
+               "value_error.const");
 }
 
 Reply picture_reply(const fs::path& path) {

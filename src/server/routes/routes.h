@@ -141,6 +141,8 @@ ParameterRows cancel_jobs_parameters();
 
 // checkpoints.cc: what pictures are made with.
 Reply checkpoint_list(Services& services, const Call& call);
+Reply checkpoint_edit(Services& services, const Call& call);
+ParameterRows checkpoint_edit_parameters();
 
 // datasets.cc: pictures and captions that LoRAs are trained on.
 Reply dataset_list(Services& services, const Call& call);
