@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import collection from './collection.mjs';
 import create from './create.mjs';
+import families from './families.mjs';
 import looks from './looks.mjs';
 import results from './results.mjs';
 import server from './server.mjs';
@@ -26,7 +27,7 @@ visit.pictures = pictures && resolve(pictures);
 
 let failures = 0;
 const begin = Date.now();
-for (const [name, journey] of Object.entries({ ...create, ...results, ...collection, ...train, ...server, ...looks })) {
+for (const [name, journey] of Object.entries({ ...create, ...results, ...collection, ...families, ...train, ...server, ...looks })) {
   if (only && !name.includes(only)) continue;
   const start = Date.now();
   try {

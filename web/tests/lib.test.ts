@@ -24,6 +24,8 @@ describe('filters', () => {
     expect(query({ text: 'fox', sort: 'rating', rating: 4 })).toBe('q=fox&rating=4&sort=rating');
     expect(query({ type: 'style', base_model: 'SD 1.5', tag: 'ink', onlyFitting: true })).toBe(
       'type=style&base_model=SD+1.5&tag=ink&fits=sd15+%5Babc%5D&sort=name');
+    expect(query({ subfamily: 'SDXL Turbo' })).toBe('subfamily=SDXL+Turbo&sort=name');
+    expect(isFiltered({ ...NO_FILTER, subfamily: 'none' })).toBe(true);
     expect(query({ folder: 'people/men' })).toBe('folder=people%2Fmen&sort=name');
     expect(isFiltered({ ...NO_FILTER, folder: '.' })).toBe(true);
     expect(isFiltered(NO_FILTER)).toBe(false);
@@ -105,16 +107,25 @@ describe('the form', () => {
       .toEqual({
         prompt: 'a fox', steps: 20, sampler_name: 'Euler a', cfg_scale: 7.5, seed: 42, width: 512, height: 768, enable_hr: true, hr_scale: 2,
         // What A1111 writes only when it was on.
-        tiling: false, subseed_strength: 0, styles: [],
+        tiling: false, subseed_strength: 0, styles: [], refiner_checkpoint: '',
       });
   });
+  it('hands over to the refiner that an infotext names', () => {
+    const part = formOf.fromInfotext({ Prompt: 'a fox', Refiner: 'xl/refiner.safetensors [0123456789]', 'Refiner switch at': '0.7' });
+    expect(part).toMatchObject({ refiner_checkpoint: 'xl_refiner', refiner_switch_at: 0.7 });
+    const f = { ...formOf.DEFAULTS, ...part };
+    expect(formOf.requestOf(f, { image: '', mask: '' }).request).toMatchObject({ refiner_checkpoint: 'xl_refiner', refiner_switch_at: 0.7 });
+    expect(formOf.requestOf({ ...f, refiner_checkpoint: '' }, { image: '', mask: '' }).request).not.toHaveProperty('refiner_switch_at');
+  });
   it('says which choice is no longer there, before anything is sent', () => {
-    const all = { samplers: ['DPM++ 2M'], schedulers: ['Automatic'], upscalers: ['Latent'], pictureUpscalers: ['Lanczos'], styles: [{ name: 'ink' }] };
+    const all = { samplers: ['DPM++ 2M'], schedulers: ['Automatic'], upscalers: ['Latent'], pictureUpscalers: ['Lanczos'], styles: [{ name: 'ink' }], checkpoints: [{ name: 'sdxl' }] };
     const stale = (part: object) => formOf.staleChoice({ ...formOf.DEFAULTS, ...part }, all);
     expect(stale({})).toBeNull();
     expect(stale({ sampler_name: 'Gone' })).toBe('The sampling method “Gone” is not available; choose another.');
     expect(stale({ scheduler: 'Gone' })).toContain('schedule type');
     expect(stale({ styles: ['ink', 'lost'] })).toContain('style “lost”');
+    expect(stale({ refiner_checkpoint: 'sdxl' })).toBeNull();
+    expect(stale({ refiner_checkpoint: 'lost' })).toContain('refiner “lost”');
     expect(stale({ hr_upscaler: '4x-Gone' })).toBeNull();
     expect(stale({ hr_upscaler: '4x-Gone', enable_hr: true })).toContain('upscaler “4x-Gone”');
     expect(stale({ mode: 'extras', upscaler_1: '4x-Gone', sampler_name: 'Gone' })).toContain('upscaler “4x-Gone”');
@@ -127,11 +138,19 @@ describe('the form', () => {
     expect(formOf.followsCard({ ...form, cfg_scale: 7 }, settings)).toBe(false);
     expect(formOf.fromCard({ prompt: 'a fox' }).compare).toBeUndefined();
   });
-  it('offers 512 pixels when the starter model has made way for a real one', () => {
-    const small = { ...formOf.DEFAULTS, width: 128, height: 128, cfg_scale: 5 };
-    expect(formOf.settingsFor(small, null)).toMatchObject({ width: 512, height: 512, cfg_scale: 7 });
-    expect(formOf.settingsFor({ ...small, height: 512 }, null)).toBeNull();
-    expect(formOf.settingsFor(small, { width: 128 })).toEqual({ width: 128 });
+  it('offers the size that a checkpoint learned where the form has one that it does not draw', () => {
+    const bare = (native_size: number) => ({ native_size, card: { description: null, notes: null, settings: null } });
+    const of = (width: number, height = width) => ({ ...formOf.DEFAULTS, width, height, cfg_scale: 5 });
+    // From the starter model, whose sampler and guidance go with its size.
+    expect(formOf.settingsFor(of(128), bare(512))).toMatchObject({ width: 512, height: 512, cfg_scale: 7 });
+    expect(formOf.settingsFor(of(128, 512), bare(512))).toBeNull();
+    expect(formOf.settingsFor(of(128), { native_size: 128, card: { description: null, notes: null, settings: { width: 128 } } })).toEqual({ width: 128 });
+    // From one family to another the size alone is offered.
+    expect(formOf.settingsFor(of(512), bare(1024))).toEqual({ width: 1024, height: 1024 });
+    expect(formOf.settingsFor(of(1024), bare(512))).toEqual({ width: 512, height: 512 });
+    expect(formOf.settingsFor(of(512), bare(768))).toEqual({ width: 768, height: 768 });
+    for (const [width, height, native] of [[832, 1216, 1024], [1536, 640, 1024], [512, 768, 512], [768, 768, 512]] as const)
+      expect(formOf.settingsFor(of(width, height), bare(native)), `${width} × ${height} at ${native}`).toBeNull();
   });
 });
 

@@ -129,6 +129,7 @@ export const api = {
   forgetTraining: (name: string) => call('DELETE /v1/trainings/{name}', { at: { name } }),
 
   checkpoints: () => call('GET /v1/checkpoints', {}),
+  editCheckpoint: (name: string, change: Routes['PATCH /v1/checkpoints/{name}']['body']) => call('PATCH /v1/checkpoints/{name}', { at: { name }, body: change }),
   vaes: () => call('GET /sdapi/v1/sd-vae', {}),
   samplers: () => call('GET /sdapi/v1/samplers', {}),
   schedulers: () => call('GET /sdapi/v1/schedulers', {}),

@@ -764,11 +764,36 @@ export interface Checkpoint {
   is_starter: boolean;
   /** why it cannot be used */
   problem: string | null;
+  /** SD 1.x, SD 2.x, SDXL …; empty: not known */
+  family: string;
+  /** side of the square that it learned, pixels; 0: not known */
+  native_size: number;
+  /** in which it draws well, the square first */
+  sizes: Size[];
+  /** Pony, Illustrious, NoobAI … */
+  subfamily: string | null;
+  /** user, site, metadata or name */
+  subfamily_origin: string | null;
+  subfamily_reason: string;
+  /** where the layers tell another family */
+  subfamily_conflict: string;
+  /** how its subfamily is used */
+  usual: string;
   card: CheckpointCard;
+}
+
+export interface Subfamily {
+  name: string;
+  /** of which it is a kind */
+  family: string;
+  /** how it is used */
+  usual: string;
 }
 
 export interface CheckpointList {
   checkpoints: Checkpoint[];
+  /** all that a checkpoint or a LoRA can be of */
+  subfamilies: Subfamily[];
   /** where checkpoints are put */
   folder: string;
   /** what the settings name; null: the newest is taken */
@@ -1711,6 +1736,14 @@ export interface Routes {
   "GET /v1/checkpoints": {
     answer: CheckpointList;
   };
+  /** Set a checkpoint's subfamily */
+  "PATCH /v1/checkpoints/{name}": {
+    answer: Checkpoint;
+    body: {
+      /** Pony, Illustrious, NoobAI …; none: plainly its family; "" detects it from the files */
+      subfamily?: string | null;
+    };
+  };
   /** LoRA cards */
   "GET /v1/loras": {
     answer: LoraCards;
@@ -1753,7 +1786,7 @@ export interface Routes {
   "GET /v1/loras/{name}": {
     answer: LoraDetail;
   };
-  /** Edit a LoRA's notes, type, rating and trigger words */
+  /** Edit a LoRA's notes, type, subfamily, rating and trigger words */
   "PATCH /v1/loras/{name}": {
     answer: LoraCard;
     body: {
@@ -1761,6 +1794,8 @@ export interface Routes {
       description?: string | null;
       /** character, style, concept, pose, clothing or object; "" detects it from the files */
       type?: string | null;
+      /** Pony, Illustrious, NoobAI …; none: plainly its family; "" detects it from the files */
+      subfamily?: string | null;
       /** replaces the whole list */
       tags?: string[] | null;
       /** 0 removes it */

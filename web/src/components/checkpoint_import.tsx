@@ -50,7 +50,7 @@ export function CheckpointImport({ folder, isNeeded }: { folder: string; isNeede
       </div>
       <p class="hint">
         {source === SD15.source ? `${SD15.name}, ${SD15.size}, from Hugging Face. ` : 'A Civitai or Hugging Face URL, civitai:123@456, or owner/repo:file. '}
-        It must be a Stable Diffusion 1.x checkpoint. The download resumes if it is interrupted.
+        It must be a Stable Diffusion 1.x, 2.x or SDXL checkpoint. The download resumes if it is interrupted.
       </p>
       {jobs.length > 0 && <ul class="imports" aria-label="Checkpoint imports">{jobs.map((job) => <ImportRow key={job.id} job={job} />)}</ul>}
       <p class="hint">Without internet access, copy a .safetensors file to <code>{folder}</code> and rescan.</p>

@@ -27,6 +27,7 @@ export function LoraCard({ lora, isActive, onToggle, onDetails }: Props) {
           {lora.type && <span class={`type type-${lora.type}`}>{lora.type}</span>}
           <span class={lora.fits ? 'family' : 'family family-no'}>{lora.family === 'other' ? (lora.error ? 'unreadable' : 'unknown') : lora.family}</span>
           {!lora.fits && <span class="unseen">not compatible</span>}
+          {lora.subfamily && <span class={lora.subfamily_hint || lora.subfamily_conflict ? 'subfamily subfamily-other' : 'subfamily'} title={lora.subfamily_conflict || lora.subfamily_hint || lora.subfamily_reason}>{lora.subfamily}</span>}
         </span>
         {lora.trigger_words.length > 0 && <span class="card-words">{lora.trigger_words.join(', ')}</span>}
       </button>

@@ -3,6 +3,7 @@ import type { ListedLora } from '../api/schema';
 import { findLora } from '../lib/collection';
 import { loraWeight } from '../lib/fields';
 import { loraTags, removeLora, replaceTag } from '../lib/prompt';
+import { asSentence } from '../lib/settings_text';
 import type { LoraTag } from '../lib/prompt';
 import { Slider } from './fields';
 import { Icon } from './icon';
@@ -62,6 +63,7 @@ function Chip({ tag, lora, isMissing, onChange, onRemove }: ChipProps) {
       </div>
       {isMissing && <p class="chip-wrong"><Icon name="warning" /> No LoRA with this name in the collection.</p>}
       {lora && !lora.fits && <p class="chip-wrong"><Icon name="warning" /> {lora.fits_reason}</p>}
+      {lora?.subfamily_hint && <p class="hint">{asSentence(lora.subfamily_hint)}</p>}
       {!isSplit && (
         <Slider label="Weight" value={tag.te} field={WEIGHT} onChange={(w) => onChange({ te: w, unet: w })} />
       )}

@@ -8,14 +8,16 @@ import { loraWeight } from '../lib/fields';
 import { change, form } from '../lib/form';
 import { TYPES } from '../lib/lora_filter';
 import { mentions } from '../lib/prompt';
+import { asSentence } from '../lib/settings_text';
 import { bytes } from '../lib/words';
 import { NumberField, Select } from './fields';
 import { Icon } from './icon';
 import { useLoraToggle } from './lora_sidebar';
 import { PreviewChoice } from './preview_choice';
+import { SubfamilyField } from './subfamily_field';
 import { Failed, Loading } from './states';
 
-/** Everything about one LoRA; its note, type and rating can be changed. */
+/** Everything about one LoRA; its note, type, subfamily and rating can be changed. */
 export function LoraPanel({ card, onClose }: { card: ListedLora; onClose: () => void }) {
   const [loaded, setLoaded] = useState<Loaded<LoraDetail>>({ state: 'loading' });
   const [wrong, setWrong] = useState('');
@@ -59,6 +61,7 @@ export function LoraPanel({ card, onClose }: { card: ListedLora; onClose: () => 
         {isActive(card) ? 'Remove from prompt' : 'Add to prompt'}
       </button>
       {!card.fits && <Failed sentence={card.fits_reason} />}
+      {card.subfamily_hint && <p class="hint">{asSentence(card.subfamily_hint)}</p>}
       {loaded.state === 'loading' && <Loading what="details" />}
       {loaded.state === 'failed' && <Failed sentence={loaded.sentence} onRetry={() => void load()} />}
       {detail && (
@@ -79,6 +82,10 @@ export function LoraPanel({ card, onClose }: { card: ListedLora; onClose: () => 
             <NumberField label="Preferred weight" value={detail.preferred_weight || 1} field={{ ...loraWeight(), step: 0.05 }}
               onChange={(preferred_weight) => void edit({ preferred_weight })} />
           </div>
+          <SubfamilyField
+            family={detail.family} name={detail.subfamily} origin={detail.subfamily_origin} reason={detail.subfamily_reason} conflict={detail.subfamily_conflict}
+            onChange={(subfamily) => void edit({ subfamily })}
+          />
           <Labels key={detail.labels.join()} place={card.relative} labels={detail.labels} onSave={(tags) => void edit({ tags })} />
           <Notes key={detail.notes} place={card.relative} text={detail.notes} onSave={(note) => void edit({ note })} />
           <p class="hint" role="status">{saved}</p>

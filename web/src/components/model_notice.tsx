@@ -14,7 +14,7 @@ export function ModelNotice({ all, form }: { all: Choices; form: Form }) {
   const { model } = all;
   const taken = takenCheckpoint(all);
   const keep = (title: string) => setOptions({ sd_model_checkpoint: title }).then(() => setWrong(''), (error: unknown) => setWrong(sentence(error)));
-  const settings = taken && settingsFor(form, taken.card.settings);
+  const settings = taken && settingsFor(form, taken);
   // Without a choice the newest is taken: who has just put one there would wonder.
   const passed = model.chosen === null ? all.checkpoints.filter((c) => c.problem && c.title !== model.taken) : [];
   return (
@@ -41,7 +41,7 @@ export function ModelNotice({ all, form }: { all: Choices; form: Form }) {
       ))}
       {taken?.is_starter && (
         <p class="starter-note hint">
-          <strong>Small starter model.</strong> {taken.card.description ?? ''} For other images, use Stable Diffusion 1.5 or a checkpoint based on it.
+          <strong>Small starter model.</strong> {taken.card.description ?? ''} For other images, use Stable Diffusion 1.5, SDXL or a checkpoint based on one of them.
         </p>
       )}
       {(!taken || taken.is_starter) && <CheckpointImport folder={model.folder} isNeeded={!taken} />}

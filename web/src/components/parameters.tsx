@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
-import type { Img2imgRequest } from '../api/schema';
-import { checkpointName, choices, ready, sentence, setOptions } from '../lib/collection';
+import type { Checkpoint, Img2imgRequest } from '../api/schema';
+import { api } from '../api/client';
+import { checkpointLabel, checkpointName, choices, loadChoices, loadLoras, ready, sentence, setOptions, takenCheckpoint } from '../lib/collection';
 import { imageField, textField } from '../lib/fields';
 import { DEFAULTS, change } from '../lib/form';
 import type { Form } from '../lib/form';
@@ -9,6 +10,8 @@ import { Check, NumberField, Select, Slider } from './fields';
 import type { Axis } from '../lib/plot';
 import { Icon } from './icon';
 import { PlotPanel } from './plot_panel';
+import { SizeChoice } from './size_choice';
+import { SubfamilyField } from './subfamily_field';
 import { Failed } from './states';
 
 /** The model that the next pictures are made with: options of the server, so they hold for all its clients. */
@@ -16,6 +19,7 @@ export function ModelChoice() {
   const all = ready(useStore(choices));
   const [busy, setBusy] = useState(false);
   const [wrong, setWrong] = useState('');
+  const taken = takenCheckpoint(all);
   const set = async (options: Parameters<typeof setOptions>[0]) => {
     setBusy(true);
     try {
@@ -31,7 +35,7 @@ export function ModelChoice() {
       <div class="pair">
         <Select
           label="Checkpoint" disabled={busy || !all} value={checkpointName(all)}
-          choices={(all?.checkpoints ?? []).map((c) => ({ value: c.title, label: c.problem ? `${c.name} (cannot be used)` : c.name }))}
+          choices={(all?.checkpoints ?? []).map((c) => ({ value: c.title, label: checkpointLabel(c) }))}
           onChange={(title) => void set({ sd_model_checkpoint: title })}
         />
         <Select
@@ -40,8 +44,32 @@ export function ModelChoice() {
         />
       </div>
       {busy && <p class="hint" role="status">Loading model …</p>}
+      {taken && <AboutCheckpoint checkpoint={taken} onWrong={setWrong} />}
       {wrong && <Failed sentence={wrong} />}
     </div>
+  );
+}
+
+/** Of what kind a checkpoint is, and the user's word on it. The starter model is the program's own. */
+function AboutCheckpoint({ checkpoint, onWrong }: { checkpoint: Checkpoint; onWrong: (sentence: string) => void }) {
+  if (checkpoint.is_starter || !checkpoint.family) return null;
+  const edit = async (subfamily: string) => {
+    try {
+      await api.editCheckpoint(checkpoint.name, { subfamily });
+      await Promise.all([loadChoices(), loadLoras()]);
+      onWrong('');
+    } catch (error) {
+      onWrong(sentence(error));
+    }
+  };
+  return (
+    <details>
+      <summary>{[checkpoint.family, checkpoint.subfamily].filter(Boolean).join(', ')}, draws {checkpoint.native_size} × {checkpoint.native_size}</summary>
+      <SubfamilyField
+        family={checkpoint.family} name={checkpoint.subfamily} origin={checkpoint.subfamily_origin} reason={checkpoint.subfamily_reason}
+        conflict={checkpoint.subfamily_conflict} onChange={(subfamily) => void edit(subfamily)}
+      />
+    </details>
   );
 }
 
@@ -57,6 +85,7 @@ export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: 
   return (
     <div class="parameters">
       {hasModels && <ModelChoice />}
+      <SizeChoice form={form} sizes={takenCheckpoint(all)?.sizes ?? []} />
       <div class="pair">
         <NumberField label="Width" value={form.width} field={textField('width')} onChange={(width) => change({ width })} />
         <NumberField label="Height" value={form.height} field={textField('height')} onChange={(height) => change({ height })}>
@@ -119,6 +148,17 @@ export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: 
                 onChange={(denoising_strength) => change({ denoising_strength })} />
               <p class="hint">{Math.floor((form.width * form.hr_scale) / 8) * 8} × {Math.floor((form.height * form.hr_scale) / 8) * 8} pixels</p>
             </>
+          )}
+        </details>
+      )}
+      {hasModels && (
+        <details open={form.refiner_checkpoint !== ''}>
+          <summary>Refiner {form.refiner_checkpoint && <span class="tag-on">on</span>}</summary>
+          <Select label="Refiner checkpoint" value={form.refiner_checkpoint} onChange={(refiner_checkpoint) => change({ refiner_checkpoint })}
+            choices={[{ value: '', label: 'None' }, ...(all?.checkpoints ?? []).filter((c) => !c.problem).map((c) => ({ value: c.name, label: checkpointLabel(c) }))]} />
+          {form.refiner_checkpoint && (
+            <Slider label="Switch at" value={form.refiner_switch_at} field={{ ...textField('refiner_switch_at'), from: 0, to: 1, step: 0.05 }}
+              onChange={(refiner_switch_at) => change({ refiner_switch_at })} />
           )}
         </details>
       )}

@@ -71,6 +71,13 @@ export const checkpointName = (all: Choices | null) => all?.model.taken ?? '';
 /** The checkpoint in use. */
 export const takenCheckpoint = (all: Choices | null): Checkpoint | undefined => all?.checkpoints.find((c) => c.title === all.model.taken);
 
+/** How a checkpoint stands in a list: with its family, and whose offspring it is. */
+export const checkpointLabel = ({ name, problem, family, subfamily }: Checkpoint) => {
+  if (problem) return `${name} (cannot be used)`;
+  const kind = [family, subfamily].filter(Boolean).join(', ');
+  return kind ? `${name} (${kind})` : name;
+};
+
 /** "starter.safetensors [7bee46278f]" → "starter" */
 export const shortName = (title: string) => title.replace(/( \[\w+\])?$/, '').replace(/\.(safetensors|ckpt|pt)$/, '');
 
@@ -86,7 +93,8 @@ export async function rescanModels(): Promise<string> {
 
 export async function setOptions(options: Parameters<typeof api.setOptions>[0]): Promise<void> {
   await api.setOptions(options);
-  await loadChoices();
+  // Which LoRAs fit depends on the checkpoint.
+  await Promise.all([loadChoices(), ...('sd_model_checkpoint' in options ? [loadLoras()] : [])]);
 }
 
 /** The LoRA that a tag's name means: the one whose own tag says so, else by name, alias, or folder/name. */

@@ -1,4 +1,4 @@
-import type { CardSettings, ExtrasRequest, Img2imgRequest, Txt2imgRequest } from '../api/schema';
+import type { CardSettings, Checkpoint, ExtrasRequest, Img2imgRequest, Txt2imgRequest } from '../api/schema';
 import { firstValues, imageField, textField } from './fields';
 import { keep, readKept } from './kept';
 import { createStore } from './store';
@@ -18,11 +18,16 @@ export interface Form
   mode: 'txt2img' | 'img2img' | 'inpaint' | 'extras';
   inpainting_mask_invert: boolean;
   compare: boolean;
+  /** Name of the checkpoint that takes over at `refiner_switch_at` of the steps; '' none does. */
+  refiner_checkpoint: string;
+  refiner_switch_at: number;
 }
 
 export const DEFAULTS: Form = {
   mode: 'txt2img',
   compare: false,
+  refiner_checkpoint: '',
+  refiner_switch_at: 0.8,
   ...firstValues<Txt2imgRequest, (typeof OF_TEXT)[number]>('Txt2imgRequest', OF_TEXT),
   ...firstValues<Img2imgRequest, (typeof OF_IMAGE)[number]>('Img2imgRequest', OF_IMAGE),
   ...firstValues<ExtrasRequest, (typeof OF_EXTRAS)[number]>('ExtrasRequest', OF_EXTRAS),
@@ -35,13 +40,18 @@ const SMALL = (DEFAULTS.width * 2) / 3;
  * prompt the comparison shows what it does. */
 export const fromCard = (settings: CardSettings): Partial<Form> => ({ ...settings, ...(/<lora:/i.test(settings.prompt ?? '') ? { compare: true } : {}) });
 
-/** What Stable Diffusion 1.x draws well with, for a checkpoint without a card. */
-const SD1_SETTINGS = (({ width, height, cfg_scale, sampler_name, scheduler }) => ({ width, height, cfg_scale, sampler_name, scheduler }))(DEFAULTS);
+/** What a checkpoint without a card is drawn with where the form still has the starter model's settings. */
+const USUAL = (({ cfg_scale, sampler_name, scheduler }) => ({ cfg_scale, sampler_name, scheduler }))(DEFAULTS);
 
-/** The settings that a checkpoint asks for: its card's. One without a card is Stable Diffusion 1.x, and its own are offered
- * only where the form still has the small sizes of the starter model, at which it draws nothing good. */
-export function settingsFor(f: Form, card: CardSettings | null): CardSettings | null {
-  return card ?? (Math.max(f.width, f.height) < SMALL ? SD1_SETTINGS : null);
+/** The settings that a checkpoint asks for: its card's. Of one without a card the size that it learned, where the form's is so
+ * much smaller that it draws nothing good or so much larger that it repeats what it draws. */
+export function settingsFor(f: Form, { card, native_size }: Pick<Checkpoint, 'card' | 'native_size'>): CardSettings | null {
+  if (card.settings) return card.settings;
+  const native = native_size || DEFAULTS.width;
+  const isSmall = Math.max(f.width, f.height) < native * 0.75;
+  const isLarge = Math.min(f.width, f.height) > native * 1.5;
+  if (!isSmall && !isLarge) return null;
+  return { width: native, height: native, ...(Math.max(f.width, f.height) < SMALL ? USUAL : {}) };
 }
 
 /** Whether the form already has what a card says of sampler, size and guidance. */
@@ -103,6 +113,7 @@ export function requestOf(f: Form, from: Source): Order {
     tiling: f.tiling,
     save_images: true,
     send_images: true,
+    ...(f.refiner_checkpoint ? { refiner_checkpoint: f.refiner_checkpoint, refiner_switch_at: f.refiner_switch_at } : {}),
   };
   const varied = f.subseed_strength > 0 ? { subseed: f.subseed, subseed_strength: f.subseed_strength } : {};
   if (f.mode === 'txt2img') {
@@ -134,6 +145,7 @@ export interface Named {
   upscalers: string[];
   pictureUpscalers: string[];
   styles: { name: string }[];
+  checkpoints: { name: string }[];
 }
 
 /** Choices of the form that are no longer there, as a sentence; null when all are. The form outlives files and styles. */
@@ -144,6 +156,7 @@ export function staleChoice(f: Form, all: Named): string | null {
     gone('sampling method', f.sampler_name, all.samplers) ??
     gone('schedule type', f.scheduler, all.schedulers) ??
     (f.mode === 'txt2img' && f.enable_hr ? gone('upscaler', f.hr_upscaler, all.upscalers) : null) ??
+    (f.refiner_checkpoint ? gone('refiner', f.refiner_checkpoint, all.checkpoints.map((c) => c.name)) : null) ??
     f.styles.map((style) => gone('style', style, all.styles.map((s) => s.name))).find(Boolean) ??
     null
   );
@@ -191,6 +204,9 @@ export function fromInfotext(parameters: Record<string, string>): Partial<Form> 
   put('hr_upscaler', text('Hires upscaler'));
   put('hr_second_pass_steps', value('Hires steps'));
   put('mask_blur', value('Mask blur'));
+  // "folder/name.safetensors [hash]", or a name alone.
+  part.refiner_checkpoint = (text('Refiner') ?? '').replace(/( \[\w+\])?$/, '').replace(/\.(safetensors|ckpt|pt)$/, '').replaceAll('/', '_');
+  put('refiner_switch_at', value('Refiner switch at'));
   part.tiling = text('Tiling') === 'True';
   part.subseed_strength ??= 0;
   // Styles are in the prompt as it was used.

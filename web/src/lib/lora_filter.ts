@@ -7,6 +7,8 @@ export interface LoraFilter {
   text: string;
   type: string;
   base_model: string;
+  /** 'none': those without one. */
+  subfamily: string;
   tag: string;
   /** With all below it; '.': in no folder. */
   folder: string;
@@ -16,17 +18,18 @@ export interface LoraFilter {
   sort: 'name' | 'added' | 'rating' | 'size';
 }
 
-export const NO_FILTER: LoraFilter = { text: '', type: '', base_model: '', tag: '', folder: '', rating: 0, onlyFitting: false, sort: 'name' };
+export const NO_FILTER: LoraFilter = { text: '', type: '', base_model: '', subfamily: '', tag: '', folder: '', rating: 0, onlyFitting: false, sort: 'name' };
 
-export const isFiltered = (f: LoraFilter) => Boolean(f.text.trim() || f.type || f.base_model || f.tag || f.folder || f.rating || f.onlyFitting);
+export const isFiltered = (f: LoraFilter) => Boolean(f.text.trim() || f.type || f.base_model || f.subfamily || f.tag || f.folder || f.rating || f.onlyFitting);
 
 /** The filter as the server takes it. */
 export function loraQuery(f: LoraFilter, checkpoint: string): Routes['GET /v1/loras']['query'] {
   const query: Routes['GET /v1/loras']['query'] = {};
-  const put = (name: 'q' | 'type' | 'base_model' | 'tag' | 'folder' | 'fits' | 'sort', value: string) => value && (query[name] = value);
+  const put = (name: 'q' | 'type' | 'base_model' | 'subfamily' | 'tag' | 'folder' | 'fits' | 'sort', value: string) => value && (query[name] = value);
   put('q', f.text.trim());
   put('type', f.type);
   put('base_model', f.base_model);
+  put('subfamily', f.subfamily ?? '');
   put('tag', f.tag);
   put('folder', f.folder);
   if (f.rating) query.rating = f.rating;

@@ -101,6 +101,10 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
         { value: '', label: 'All' },
         ...(facets?.base_models ?? []).filter((b) => b.base_model).map((b) => choice(b.base_model!, b.count)),
       ],
+      subfamilies: [
+        { value: '', label: 'All' },
+        ...(facets?.subfamilies ?? []).map((s) => (s.subfamily ? choice(s.subfamily, s.count) : { value: 'none', label: `None (${s.count})` })),
+      ],
       folders: [
         { value: '', label: 'All' },
         ...(facets?.folders ?? []).map((f) => (f.folder ? choice(f.folder, f.count) : { value: '.', label: `No folder (${f.count})` })),
@@ -117,6 +121,9 @@ function Filters({ filter, onChange, facets, checkpoint }: FiltersProps) {
       </label>
       <Select label="Type" value={filter.type} choices={counted.types} onChange={(type) => onChange({ type })} />
       <Select label="Base model" value={filter.base_model} choices={counted.bases} onChange={(base_model) => onChange({ base_model })} />
+      {(counted.subfamilies.length > 2 || filter.subfamily) && (
+        <Select label="Subfamily" value={filter.subfamily ?? ''} choices={counted.subfamilies} onChange={(subfamily) => onChange({ subfamily })} />
+      )}
       <Select label="Tag" value={filter.tag} choices={counted.tags} onChange={(tag) => onChange({ tag })} />
       {(counted.folders.length > 2 || filter.folder) && (
         <Select label="Folder" value={filter.folder} choices={counted.folders} onChange={(folder) => onChange({ folder })} />
