@@ -84,7 +84,9 @@ class PackedKeys {
   std::int64_t keys_in(std::int64_t block) const {
     return std::min(kKeyBlock, shape_.keys - block * kKeyBlock);
   }
-  std::int64_t block_bytes() const { return key_bytes() + panels_of(shape_.head) * panel_bytes(kKeyBlock); }
+  std::int64_t block_bytes() const {
+    return key_bytes() + panels_of(shape_.head) * kernel_.panel_bytes(kKeyBlock);
+  }
   std::int64_t bytes() const { return blocks() * block_bytes(); }
 
   // k and v point to the head's first key and value; keys are `stride` floats apart.
@@ -94,20 +96,20 @@ class PackedKeys {
       const std::int64_t depth = std::min(kBlockDepth, shape_.head - d);
       for (std::int64_t c = 0; c < count; c += kPanel) {
         kernel_.pack_transposed(k + (first + c) * stride + d, stride, depth, std::min(kPanel, count - c),
-                                to + c / kPanel * panel_bytes(depth));
+                                to + c / kPanel * kernel_.panel_bytes(depth));
       }
-      to += panels_of(kKeyBlock) * panel_bytes(depth);
+      to += panels_of(kKeyBlock) * kernel_.panel_bytes(depth);
     }
     for (std::int64_t c = 0; c < shape_.head; c += kPanel) {
       kernel_.pack_columns(v + first * stride + c, stride, count, std::min(kPanel, shape_.head - c),
-                           to + c / kPanel * panel_bytes(count));
+                           to + c / kPanel * kernel_.panel_bytes(count));
     }
   }
 
   std::int64_t key_bytes() const {
     std::int64_t bytes = 0;
     for (std::int64_t d = 0; d < shape_.head; d += kBlockDepth)
-      bytes += panels_of(kKeyBlock) * panel_bytes(std::min(kBlockDepth, shape_.head - d));
+      bytes += panels_of(kKeyBlock) * kernel_.panel_bytes(std::min(kBlockDepth, shape_.head - d));
     return bytes;
   }
 
@@ -123,17 +125,18 @@ void attend(const float* q, float* result, std::int64_t stride, std::int64_t fir
   const std::int64_t depths = (shape.head + kBlockDepth - 1) / kBlockDepth,
                      columns = round_up(shape.head, kPanel);
   const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape.head)));
-  std::byte* const left = scratch(0, (depths + 1) * kQueryRows * kRowBytes);
+  const std::int64_t block_bytes = kQueryRows * kernel.row_bytes();
+  std::byte* const left = scratch(0, (depths + 1) * block_bytes);
   // Scores lie as a left block does, and become one where that is floats.
   constexpr std::int64_t kScoreStride = kRowBytes / 4;
   std::byte* const score_block = scratch(1, kQueryRows * kRowBytes);
   float* const scores = reinterpret_cast<float*>(score_block);
-  std::byte* const weights = kernel.left_is_floats ? score_block : left + depths * kQueryRows * kRowBytes;
+  std::byte* const weights = kernel.left_is_floats ? score_block : left + depths * block_bytes;
   float* const sums = reinterpret_cast<float*>(scratch(2, kQueryRows * columns * 4));
   std::array<const float*, kQueryRows> source;
   for (std::int64_t d = 0; d < depths; ++d) {
     const std::int64_t depth = std::min(kBlockDepth, shape.head - d * kBlockDepth);
-    std::byte* const block = left + d * kQueryRows * kRowBytes;
+    std::byte* const block = left + d * block_bytes;
     for (std::int64_t r = 0; r < rows; ++r)
       source[static_cast<std::size_t>(r)] = q + r * stride + d * kBlockDepth;
     kernel.pack_rows(source.data(), rows, depth, 0, block);
@@ -149,9 +152,9 @@ void attend(const float* q, float* result, std::int64_t stride, std::int64_t fir
     const std::byte* right = keys + b * packed.block_bytes();
     for (std::int64_t d = 0; d < depths; ++d) {
       const std::int64_t depth = std::min(kBlockDepth, shape.head - d * kBlockDepth);
-      kernel.multiply(left + d * kQueryRows * kRowBytes, rows, right, width / kPanel, depth, scores,
-                      kScoreStride, d > 0);
-      right += panels_of(kKeyBlock) * panel_bytes(depth);
+      kernel.multiply(left + d * block_bytes, rows, right, width / kPanel, depth, scores, kScoreStride,
+                      d > 0);
+      right += panels_of(kKeyBlock) * kernel.panel_bytes(depth);
     }
     for (std::int64_t r = 0; r < rows; ++r) {
       const auto i = static_cast<std::size_t>(r);

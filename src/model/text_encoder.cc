@@ -52,7 +52,8 @@ at::Tensor TextEncoder::walk(at::Tensor x, std::int64_t from, std::int64_t to) c
   for (std::int64_t n = from; n < to; ++n) {
     const Block& b = blocks_[static_cast<std::size_t>(n)];
     const at::Tensor h = (*b.norm1)(x);
-    const at::Tensor attended = ops::attention((*b.q)(h), (*b.k)(h), (*b.v)(h), heads_, ops::Mask::kCausal);
+    const at::Tensor attended =
+        ops::attention((*b.q)(h), (*b.k)(h), (*b.v)(h), heads_, ops::Mask::kCausal, policy_->compute);
     x = (*b.out)(attended, {.residual = x});
     x = (*b.fc2)((*b.fc1)((*b.norm2)(x), {.activation = activation}), {.residual = x});
   }

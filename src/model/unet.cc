@@ -92,7 +92,8 @@ struct CrossAttention {
  private:
   at::Tensor attend(const at::Tensor& x, const at::Tensor& h, const at::Tensor& keys,
                     const at::Tensor& values, std::int64_t heads) const {
-    return (*out)(ops::attention((*q)(h), keys, values, heads, ops::Mask::kNone), {.residual = x});
+    return (*out)(ops::attention((*q)(h), keys, values, heads, ops::Mask::kNone, q->policy().compute),
+                  {.residual = x});
   }
 };
 

@@ -82,7 +82,7 @@ at::Tensor run(const Vae::Attention& a, const at::Tensor& x) {
   const bool linear = a.q->kind() == LayerKind::kLinear;
   const auto project = [&](const Layer& layer) { return linear ? layer(rows(h)) : rows(layer(h)); };
   const at::Tensor attended =
-      ops::attention(project(*a.q), project(*a.k), project(*a.v), 1, ops::Mask::kNone);
+      ops::attention(project(*a.q), project(*a.k), project(*a.v), 1, ops::Mask::kNone, a.q->policy().compute);
   const auto map = [&](const at::Tensor& t) { return t.transpose(1, 2).reshape_as(x); };
   return x + (linear ? map((*a.out)(attended)) : (*a.out)(map(attended)));
 }

@@ -210,6 +210,7 @@ std::string picture_metadata(const PictureFacts& facts) {
   w.unless_default("token_merging_ratio");
   if (r.enable_hr) w.unless_default("token_merging_ratio_hr");
   w.unless_default("step_cache");
+  w.unless_default("precision");
   w.text("U-Net weights", facts.int8 ? "int8" : "");
   w.unless_default("comma_padding_backtrack");
   if (r.is_img2img()) w.unless_default("initial_noise_multiplier");

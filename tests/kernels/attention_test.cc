@@ -73,6 +73,24 @@ TEST(Attention, EqualsSoftmaxOfScores) {
   });
 }
 
+// Scores of numbers that are bfloat16 already are exact; what is rounded is the weights, by 2⁻⁹ each.
+TEST(Attention, InBfloat16RoundsTheWeightsOnly) {
+  testing::for_each_bf16_kernel([](const BlockKernel& kernel) {
+    for (const AttentionShape& s : kShapes) {
+      SCOPED_TRACE(::testing::Message() << s.queries << " queries, " << s.keys << " keys, head " << s.head);
+      const std::int64_t width = s.heads * s.head;
+      const auto q = testing::in_bfloat16(random_numbers(s.batch * s.queries * width, 1)),
+                 k = testing::in_bfloat16(random_numbers(s.batch * s.keys * width, 2)),
+                 v = testing::in_bfloat16(random_numbers(s.batch * s.keys * width, 3));
+      std::vector<float> result(q.size(), NAN), again(q.size(), NAN);
+      attention(q.data(), k.data(), v.data(), s, result.data(), 2, kernel);
+      EXPECT_TRUE(close(result, naive(s, q, k, v), 4e-3));
+      attention(q.data(), k.data(), v.data(), s, again.data(), 1, kernel);
+      EXPECT_EQ(result, again);
+    }
+  });
+}
+
 TEST(Attention, HugeScoresStayFinite) {
   const AttentionShape s{.batch = 1, .heads = 1, .queries = 20, .keys = 600, .head = 32};
   auto q = random_numbers(20 * 32, 4);

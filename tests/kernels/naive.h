@@ -32,12 +32,49 @@ inline void for_each_kernel(const std::function<void(const BlockKernel&)>& body)
   }
 }
 
+// The same for those that multiply bfloat16; the emulated one is always among them.
+inline void for_each_bf16_kernel(const std::function<void(const BlockKernel&)>& body) {
+  for (const BlockKernel* kernel : block_kernels()) {
+    if (kernel->precision != Precision::kBfloat16) continue;
+    SCOPED_TRACE(std::string(kernel->name));
+    body(*kernel);
+  }
+}
+
 inline std::vector<float> random_numbers(std::int64_t count, unsigned seed) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal;
   std::vector<float> numbers(static_cast<std::size_t>(count));
   for (float& number : numbers) number = normal(random);
   return numbers;
+}
+
+// To the nearest bfloat16, ties to even: by whole multiples of the last place, not by bits.
+inline float nearest_bfloat16(float x) {
+  int exponent = 0;
+  std::frexp(x, &exponent);
+  const float last_place = std::ldexp(1.0F, exponent - 8);
+  return std::nearbyint(x / last_place) * last_place;
+}
+inline std::vector<float> in_bfloat16(std::vector<float> numbers) {
+  for (float& number : numbers) number = nearest_bfloat16(number);
+  return numbers;
+}
+
+// x · wᵀ, x [rows][depth], w [outputs][depth].
+inline std::vector<double> naive_product(const std::vector<float>& x, const std::vector<float>& w,
+                                         std::int64_t rows, std::int64_t outputs, std::int64_t depth) {
+  std::vector<double> result(static_cast<std::size_t>(rows * outputs));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t o = 0; o < outputs; ++o) {
+      double sum = 0;
+      for (std::int64_t k = 0; k < depth; ++k)
+        sum += static_cast<double>(x[static_cast<std::size_t>(r * depth + k)]) *
+               static_cast<double>(w[static_cast<std::size_t>(o * depth + k)]);
+      result[static_cast<std::size_t>(r * outputs + o)] = sum;
+    }
+  }
+  return result;
 }
 
 // Largest |ours − exact| ≤ rel · largest |exact|. 1e-4 allows for sums of some thousand float32 products, and

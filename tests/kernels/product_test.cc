@@ -17,6 +17,7 @@ namespace {
 
 using testing::close;
 using testing::for_each_kernel;
+using testing::naive_product;
 using testing::random_numbers;
 
 double gelu(double x) {
@@ -36,22 +37,6 @@ double activate(double x, Activation activation) {
       return x / (1 + std::exp(-1.702 * x));
   }
   return x;
-}
-
-// x · wᵀ, x [rows][depth], w [outputs][depth].
-std::vector<double> naive_product(const std::vector<float>& x, const std::vector<float>& w, std::int64_t rows,
-                                  std::int64_t outputs, std::int64_t depth) {
-  std::vector<double> result(static_cast<std::size_t>(rows * outputs));
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t o = 0; o < outputs; ++o) {
-      double sum = 0;
-      for (std::int64_t k = 0; k < depth; ++k)
-        sum += static_cast<double>(x[static_cast<std::size_t>(r * depth + k)]) *
-               static_cast<double>(w[static_cast<std::size_t>(o * depth + k)]);
-      result[static_cast<std::size_t>(r * outputs + o)] = sum;
-    }
-  }
-  return result;
 }
 
 struct Size {

@@ -184,7 +184,7 @@ WinogradForm cheapest_form(const Map& map, const Window& window) {
 
 std::optional<WinogradForm> winograd_form(const Map& map, const Window& window, const PackedWeights& weights,
                                           const BlockKernel& kernel) {
-  if (&kernel != &simd_block_kernel() || window.kernel_height != 3 || window.kernel_width != 3 ||
+  if (!kernel.is_slower_than_winograd || window.kernel_height != 3 || window.kernel_width != 3 ||
       window.stride != 1)
     return {};
   const std::int64_t smallest_tiles =

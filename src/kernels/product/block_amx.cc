@@ -28,8 +28,6 @@ namespace {
 constexpr std::int64_t kTile = 16;                   // rows of a tile, and columns of a result tile
 constexpr std::int64_t kTileBytes = 1024;            // 16 rows of 64 bytes
 constexpr std::int64_t kLowBytes = kBlockDepth * 2;  // in a left row: high halves, then low halves
-// Of a panel: the high and the low tile of kDepthStep depths
-constexpr std::int64_t kStepBytes = 2 * kTileBytes;
 
 // Source: Intel's programming reference; the kernel's Documentation/arch/x86/xstate.rst for the permission.
 constexpr int kArchRequestPermission = 0x1023, kTileData = 18;
@@ -50,24 +48,18 @@ void configure_tiles() {
   _tile_loadconfig(&config);
 }
 
+#include "kernels/product/bf16_pairs.inc"
+
 // The high halves of 32 floats in order, and what they leave.
 struct Split {
   __m512i high, low;
 };
 
-inline __m512 widen(__m256i halves) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
-}
-
 inline Split split(__m512 x0, __m512 x1) {
-  const auto high = std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(x1, x0));
+  const __m512i high = to_bfloat16(x0, x1);
   const __m512 rest0 = _mm512_sub_ps(x0, widen(_mm512_castsi512_si256(high)));
   const __m512 rest1 = _mm512_sub_ps(x1, widen(_mm512_extracti64x4_epi64(high, 1)));
-  return {high, std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(rest1, rest0))};
-}
-
-inline __mmask32 first(std::int64_t count) {
-  return count >= 32 ? ~__mmask32{0} : static_cast<__mmask32>((1U << count) - 1);
+  return {high, to_bfloat16(rest0, rest1)};
 }
 
 void pack_rows(const float* const* source, std::int64_t rows, std::int64_t count, std::int64_t at,
@@ -88,91 +80,44 @@ void pack_rows(const float* const* source, std::int64_t rows, std::int64_t count
 }
 
 void finish_depth(std::int64_t rows, std::int64_t depth, void* block) {
-  const std::int64_t missing = round_up(depth, kDepthStep) - depth;
-  if (missing == 0) return;
-  for (std::int64_t r = 0; r < rows; ++r) {
-    auto* const row = static_cast<std::uint16_t*>(block) + r * (kRowBytes / 2) + depth;
-    std::memset(row, 0, static_cast<std::size_t>(missing) * 2);
-    std::memset(row + kBlockDepth, 0, static_cast<std::size_t>(missing) * 2);
-  }
+  zero_to_step(rows, depth, kRowBytes, block);
+  zero_to_step(rows, depth, kRowBytes, static_cast<std::byte*>(block) + kLowBytes);
 }
 
-// Rows k and k + 1 of a panel as the matrix unit reads them: pairs, column by column.
-inline void store_pair(__m512 even, __m512 odd, std::int64_t k, void* panel) {
-  const auto interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23,
-                                           7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  const Split halves = split(even, odd);
-  char* const at = static_cast<char*>(panel) + k / kDepthStep * kStepBytes + k % kDepthStep / 2 * 64;
-  _mm512_storeu_si512(at, _mm512_permutexvar_epi16(interleave, halves.high));
-  _mm512_storeu_si512(at + kTileBytes, _mm512_permutexvar_epi16(interleave, halves.low));
-}
-
-template <typename Load>
-inline void store_pairs(std::int64_t depth, void* panel, const Load& load) {
-  std::int64_t k = 0;
-  for (; k + 2 <= depth; k += 2) store_pair(load(k), load(k + 1), k, panel);
-  if (k < depth) {
-    store_pair(load(k), _mm512_setzero_ps(), k, panel);
-    k += 2;
-  }
-  for (; k < round_up(depth, kDepthStep); k += 2)
-    store_pair(_mm512_setzero_ps(), _mm512_setzero_ps(), k, panel);
+// Of kDepthStep depths of a panel first the tile of the high halves, then that of the low ones.
+auto into_panel(void* panel) {
+  return [panel](__m512 even, __m512 odd, std::int64_t k) {
+    const Split halves = split(even, odd);
+    char* const at = static_cast<char*>(panel) + k / kDepthStep * 2 * kTileBytes + k % kDepthStep / 2 * 64;
+    _mm512_storeu_si512(at, interleave(halves.high));
+    _mm512_storeu_si512(at + kTileBytes, interleave(halves.low));
+  };
 }
 
 void pack_panel(const void* source, Number number, std::int64_t depth, void* panel) {
-  switch (number) {
-    case Number::kFloat32: {
-      const auto* in = static_cast<const float*>(source);
-      store_pairs(depth, panel, [in](std::int64_t k) { return _mm512_loadu_ps(in + k * kPanel); });
-      return;
-    }
-    case Number::kFloat16: {
-      const auto* in = static_cast<const __m256i*>(source);
-      store_pairs(depth, panel, [in](std::int64_t k) { return _mm512_cvtph_ps(_mm256_loadu_si256(in + k)); });
-      return;
-    }
-    case Number::kBfloat16: {
-      const auto* in = static_cast<const __m256i*>(source);
-      store_pairs(depth, panel, [in](std::int64_t k) { return widen(_mm256_loadu_si256(in + k)); });
-      return;
-    }
-    case Number::kInt8: {
-      const auto* in = static_cast<const char*>(source);
-      store_pairs(depth, panel, [in](std::int64_t k) {
-        const char* const run = in + k / kRun * kRunBytes;
-        const auto* whole = reinterpret_cast<const __m128i*>(run + 2 * kPanel) + k % kRun;
-        return _mm512_mul_ps(widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(run))),
-                             _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(whole))));
-      });
-      return;
-    }
-  }
+  pairs_of_panel(source, number, depth, into_panel(panel));
 }
-
 void pack_columns(const float* source, std::int64_t stride, std::int64_t depth, std::int64_t columns,
                   void* panel) {
-  const auto mask = static_cast<__mmask16>(first(columns));
-  store_pairs(depth, panel, [=](std::int64_t k) { return _mm512_maskz_loadu_ps(mask, source + k * stride); });
+  pairs_of_columns(source, stride, depth, columns, into_panel(panel));
 }
-
 void pack_transposed(const float* source, std::int64_t stride, std::int64_t depth, std::int64_t columns,
                      void* panel) {
-  const auto mask = static_cast<__mmask16>(first(columns));
-  const __m512i step =
-      _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
-                         _mm512_set1_epi32(static_cast<int>(stride)));
-  store_pairs(depth, panel, [=](std::int64_t k) {
-    return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, step, source + k, 4);
-  });
+  pairs_of_transposed(source, stride, depth, columns, into_panel(panel));
 }
 
+// How many bfloat16 a number is made of: one, or two as split numbers.
+enum class Halves { kOne = 1, kTwo = 2 };
+
 // Tiles 0–3: sums. 4, 5: two row tiles of the left block. 6, 7: two panels of the right.
-template <int kDown, int kAcross>
+template <Halves kHalves, int kDown, int kAcross>
 inline void tiles(const char* left, const char* right, std::int64_t panel_stride, std::int64_t steps,
                   float* result, std::int64_t stride, bool add) {
-  constexpr auto kLeftStride = static_cast<std::size_t>(kRowBytes);
+  constexpr std::int64_t kRow = kHalves == Halves::kTwo ? kRowBytes : kBf16RowBytes;
+  constexpr std::int64_t kStepBytes = static_cast<int>(kHalves) * kTileBytes;
+  constexpr auto kLeftStride = static_cast<std::size_t>(kRow);
   const auto result_stride = static_cast<std::size_t>(stride) * 4;
-  const char* const left1 = left + kTile * kRowBytes;
+  const char* const left1 = left + kTile * kRow;
   const char* const right1 = right + panel_stride;
   float* const result1 = result + kTile * stride;
   if (add) {
@@ -194,20 +139,22 @@ inline void tiles(const char* left, const char* right, std::int64_t panel_stride
       if constexpr (kDown > 1) _tile_dpbf16ps(2, 5, 6);
       if constexpr (kDown > 1 && kAcross > 1) _tile_dpbf16ps(3, 5, 7);
     };
-    // low · high
     _tile_loadd(6, right + r, 64);
     if constexpr (kAcross > 1) _tile_loadd(7, right1 + r, 64);
-    _tile_loadd(4, left + l + kLowBytes, kLeftStride);
-    if constexpr (kDown > 1) _tile_loadd(5, left1 + l + kLowBytes, kLeftStride);
-    multiply();
+    if constexpr (kHalves == Halves::kTwo) {  // low · high
+      _tile_loadd(4, left + l + kLowBytes, kLeftStride);
+      if constexpr (kDown > 1) _tile_loadd(5, left1 + l + kLowBytes, kLeftStride);
+      multiply();
+    }
     // high · high
     _tile_loadd(4, left + l, kLeftStride);
     if constexpr (kDown > 1) _tile_loadd(5, left1 + l, kLeftStride);
     multiply();
-    // high · low
-    _tile_loadd(6, right + r + kTileBytes, 64);
-    if constexpr (kAcross > 1) _tile_loadd(7, right1 + r + kTileBytes, 64);
-    multiply();
+    if constexpr (kHalves == Halves::kTwo) {  // high · low
+      _tile_loadd(6, right + r + kTileBytes, 64);
+      if constexpr (kAcross > 1) _tile_loadd(7, right1 + r + kTileBytes, 64);
+      multiply();
+    }
   }
   _tile_stored(0, result, result_stride);
   if constexpr (kAcross > 1) _tile_stored(1, result + kTile, result_stride);
@@ -215,29 +162,32 @@ inline void tiles(const char* left, const char* right, std::int64_t panel_stride
   if constexpr (kDown > 1 && kAcross > 1) _tile_stored(3, result1 + kTile, result_stride);
 }
 
-template <int kAcross>
+template <Halves kHalves, int kAcross>
 inline void column_of_tiles(const char* left, std::int64_t rows, const char* right, std::int64_t panel_stride,
                             std::int64_t steps, float* result, std::int64_t stride, bool add) {
   for (std::int64_t r = 0; r < rows; r += 2 * kTile) {
-    const char* const l = left + r * kRowBytes;
+    const char* const l = left + r * (kHalves == Halves::kTwo ? kRowBytes : kBf16RowBytes);
     if (rows - r > kTile) {
-      tiles<2, kAcross>(l, right, panel_stride, steps, result + r * stride, stride, add);
+      tiles<kHalves, 2, kAcross>(l, right, panel_stride, steps, result + r * stride, stride, add);
     } else {
-      tiles<1, kAcross>(l, right, panel_stride, steps, result + r * stride, stride, add);
+      tiles<kHalves, 1, kAcross>(l, right, panel_stride, steps, result + r * stride, stride, add);
     }
   }
 }
 
+template <Halves kHalves>
 void multiply(const void* left, std::int64_t rows, const void* right, std::int64_t panels, std::int64_t depth,
               float* result, std::int64_t stride, bool add) {
   configure_tiles();
-  const std::int64_t steps = round_up(depth, kDepthStep) / kDepthStep, bytes = panel_bytes(depth);
+  const std::int64_t steps = round_up(depth, kDepthStep) / kDepthStep,
+                     bytes = steps * static_cast<int>(kHalves) * kTileBytes;
   const auto* const l = static_cast<const char*>(left);
   const auto* const r = static_cast<const char*>(right);
   std::int64_t p = 0;
   for (; p + 2 <= panels; p += 2)
-    column_of_tiles<2>(l, rows, r + p * bytes, bytes, steps, result + p * kPanel, stride, add);
-  if (p < panels) column_of_tiles<1>(l, rows, r + p * bytes, bytes, steps, result + p * kPanel, stride, add);
+    column_of_tiles<kHalves, 2>(l, rows, r + p * bytes, bytes, steps, result + p * kPanel, stride, add);
+  if (p < panels)
+    column_of_tiles<kHalves, 1>(l, rows, r + p * bytes, bytes, steps, result + p * kPanel, stride, add);
   _tile_release();
 }
 
@@ -258,15 +208,31 @@ bool has_matrix_unit() {
 
 const BlockKernel* amx_block_kernel() {
   static constexpr BlockKernel kKernel = {.name = "amx",
+                                          .precision = Precision::kFloat32,
                                           .left_is_floats = false,
+                                          .number_bytes = 4,
+                                          .is_slower_than_winograd = false,
                                           .pack_rows = pack_rows,
                                           .finish_depth = finish_depth,
                                           .pack_panel = pack_panel,
                                           .pack_columns = pack_columns,
                                           .pack_transposed = pack_transposed,
-                                          .multiply = multiply};
+                                          .multiply = multiply<Halves::kTwo>};
   static const bool available = has_matrix_unit();
   return available && !is_simd_limited() ? &kKernel : nullptr;
+}
+
+// Its blocks are those of AVX-512's bfloat16, which every processor with a matrix unit has.
+const BlockKernel* amx_bf16_block_kernel() {
+  if (amx_block_kernel() == nullptr || bf16_block_kernel() == nullptr) return nullptr;
+  static const BlockKernel kernel = [] {
+    BlockKernel made = *bf16_block_kernel();
+    made.name = "amx-bf16";
+    made.is_slower_than_winograd = false;
+    made.multiply = multiply<Halves::kOne>;
+    return made;
+  }();
+  return &kernel;
 }
 
 }  // namespace lowrank::kernels
@@ -275,6 +241,9 @@ const BlockKernel* amx_block_kernel() {
 
 namespace lowrank::kernels {
 const BlockKernel* amx_block_kernel() {
+  return nullptr;
+}
+const BlockKernel* amx_bf16_block_kernel() {
   return nullptr;
 }
 }  // namespace lowrank::kernels

@@ -1,15 +1,14 @@
 // The innermost product, and the two formats that it reads: everything heavy in this room (linear layers,
 // convolutions, attention) is cut into blocks, laid into these formats, and multiplied here. There is one
-// implementation in portable SIMD and one for the matrix unit of recent Intel processors; nobody above knows
-// which one runs.
+// implementation in portable SIMD, one for the matrix unit of recent Intel processors and, where a user asks for
+// it, some that multiply bfloat16; nobody above knows which one runs.
 //
-//   left block    up to kBlockRows rows of up to kBlockDepth numbers, kRowBytes apart
+//   left block    up to kBlockRows rows of up to kBlockDepth numbers, row_bytes apart
 //   right block   panels of kPanel columns, each [depth][kPanel], depth rounded up to a multiple of kDepthStep
 //   result        float32 rows of panels · kPanel numbers
 //
-// A number takes four bytes in either format: a float, or two bfloat16 (Note [split numbers] in
-// block_amx.cc). Rows past the last and depth past the end must hold finite numbers and zeros respectively:
-// see pad_rows, finish_depth.
+// A number takes four bytes in either format, a float or two bfloat16 (Note [split numbers] in block_amx.cc), or two
+// bytes, one bfloat16 (Note [bfloat16 products] in block_bf16.cc). Depth past the end must hold zeros: finish_depth.
 #pragma once
 
 #include <cstddef>
@@ -24,13 +23,13 @@ constexpr std::int64_t kPanel = 16;
 constexpr std::int64_t kBlockDepth = 320;
 constexpr std::int64_t kDepthStep = 32;
 constexpr std::int64_t kBlockRows = 192;
-// An odd number of cache lines: rows do not share cache sets
+// From one row of numbers of four bytes to the next: an odd number of cache lines, so that rows do not share cache sets
 constexpr std::int64_t kRowBytes = kBlockDepth * 4 + 64;
 
-// Bytes of a right block, and of one of its panels.
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t step) {
   return (n + step - 1) / step * step;
 }
+// Of a panel of numbers of four bytes.
 constexpr std::int64_t panel_bytes(std::int64_t depth) {
   return round_up(depth, kDepthStep) * kPanel * 4;
 }
@@ -56,10 +55,21 @@ constexpr std::int64_t bytes_of(Number number, std::int64_t depth) {
   return 0;
 }
 
+// What numbers are multiplied as; sums are float32 in either.
+enum class Precision { kFloat32, kBfloat16 };
+
 struct BlockKernel {
   std::string_view name;
+  Precision precision;
   // A left block is rows of floats as they are: who makes them in place need not pack them.
   bool left_is_floats;
+  std::int64_t number_bytes;     // of a number in a block: 4 or 2
+  bool is_slower_than_winograd;  // for a 3×3 convolution
+
+  std::int64_t row_bytes() const { return kBlockDepth * number_bytes + 64; }
+  std::int64_t panel_bytes(std::int64_t depth) const {
+    return round_up(depth, kDepthStep) * kPanel * number_bytes;
+  }
 
   // Lays `count` floats of each of `rows` rows into a left block, at depth `at`. A null pointer means zeros.
   void (*pack_rows)(const float* const* source, std::int64_t rows, std::int64_t count, std::int64_t at,
@@ -83,8 +93,11 @@ struct BlockKernel {
                    std::int64_t depth, float* result, std::int64_t stride, bool add);
 };
 
-// The fastest one this processor has.
+// The fastest one this processor has, in float32.
 const BlockKernel& block_kernel();
+
+// The fastest one in that precision; nullptr for kBfloat16 where the processor multiplies no bfloat16.
+const BlockKernel* block_kernel(Precision precision);
 
 // All that run here, portable SIMD first: for tests and benchmarks.
 std::vector<const BlockKernel*> block_kernels();
@@ -92,5 +105,12 @@ std::vector<const BlockKernel*> block_kernels();
 // Portable SIMD on the best instruction set at hand; null when the processor or the system lacks the matrix unit.
 const BlockKernel& simd_block_kernel();
 const BlockKernel* amx_block_kernel();
+
+// Products of bfloat16: on AVX-512's (Zen 4, Cooper Lake and later), on the matrix unit, and on portable SIMD with
+// numbers rounded as the others round them, which gains nothing and shows on any processor what they compute. Null as
+// above.
+const BlockKernel* bf16_block_kernel();
+const BlockKernel* amx_bf16_block_kernel();
+const BlockKernel& emulated_bf16_block_kernel();
 
 }  // namespace lowrank::kernels

@@ -164,7 +164,10 @@ const BlockKernel& simd_block_kernel() {
   // Looked up at each call, so that a test can switch instruction sets.
   static constexpr BlockKernel kKernel = {
       .name = "simd",
+      .precision = Precision::kFloat32,
       .left_is_floats = true,
+      .number_bytes = 4,
+      .is_slower_than_winograd = true,
       .pack_rows =
           [](auto... a) {
             HWY_DYNAMIC_DISPATCH(pack_rows)

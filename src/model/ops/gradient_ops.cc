@@ -16,6 +16,7 @@
 namespace lowrank::model::gradient_ops {
 namespace {
 
+using kernels::BlockKernel;
 using kernels::PackedWeights;
 using torch::autograd::Node;
 using torch::autograd::variable_list;
@@ -35,28 +36,32 @@ at::Tensor with_origin(at::Tensor y, const std::shared_ptr<Node>& node, const In
 
 // Products of a backward pass are not learned through once more.
 struct LinearBackward : Node {
-  explicit LinearBackward(std::shared_ptr<const PackedWeights> w) : transposed(std::move(w)) {}
+  LinearBackward(std::shared_ptr<const PackedWeights> w, const BlockKernel& kernel_)
+      : transposed(std::move(w)), kernel(kernel_) {}
   std::string name() const override { return "LinearBackward"; }
   variable_list apply(variable_list&& dy) override {
     if (!dy[0].defined()) return {at::Tensor()};
     const at::NoGradGuard no_grad;
-    return {kernel_ops::linear(dy[0], *transposed, {}, {}, {})};
+    return {kernel_ops::linear(dy[0], *transposed, {}, {}, {}, kernel)};
   }
   std::shared_ptr<const PackedWeights> transposed;
+  const BlockKernel& kernel;
 };
 
 struct ConvolutionBackward : Node {
+  explicit ConvolutionBackward(const BlockKernel& kernel_) : kernel(kernel_) {}
   std::string name() const override { return "ConvolutionBackward"; }
   variable_list apply(variable_list&& dy) override {
     if (!dy[0].defined()) return {at::Tensor()};
     const at::NoGradGuard no_grad;
-    return {
-        kernel_ops::conv2d_gradient(dy[0], {*turned, kernel_height, kernel_width}, geometry, height, width)};
+    return {kernel_ops::conv2d_gradient(dy[0], {*turned, kernel_height, kernel_width}, geometry, height,
+                                        width, kernel)};
   }
   std::shared_ptr<const PackedWeights> turned;
   std::int64_t kernel_height = 0, kernel_width = 0;
   ops::ConvGeometry geometry;
   std::int64_t height = 0, width = 0;  // of the input
+  const BlockKernel& kernel;
 };
 
 // ── attention ───────────────────────────────────────────────────────────────────────────────────────────
@@ -124,25 +129,26 @@ struct AttentionBackward : Node {
 
 }  // namespace
 
-at::Tensor linear(const at::Tensor& x, const ops::Weight& w, const at::Tensor& b) {
+at::Tensor linear(const at::Tensor& x, const ops::Weight& w, const at::Tensor& b, const BlockKernel& kernel) {
   at::Tensor y;
   {
     const at::NoGradGuard no_grad;
-    y = kernel_ops::linear(x, w.packed(false), b, {}, {});
+    y = kernel_ops::linear(x, w.packed(false), b, {}, {}, kernel);
   }
-  return x.requires_grad() ? with_origin(y, make_node<LinearBackward>(w.packed_transposed()), x) : y;
+  return x.requires_grad() ? with_origin(y, make_node<LinearBackward>(w.packed_transposed(), kernel), x) : y;
 }
 
 at::Tensor conv2d(const at::Tensor& x, const ops::Weight& w, const at::Tensor& b,
-                  const ops::ConvGeometry& geometry) {
+                  const ops::ConvGeometry& geometry, const BlockKernel& kernel) {
   const std::int64_t height = w.tensor.size(2), width = w.tensor.size(3);
   at::Tensor y;
   {
     const at::NoGradGuard no_grad;
-    y = kernel_ops::conv2d(x, {w.packed(false), height, width}, b, {}, geometry, {});
+    y = kernel_ops::conv2d(x, {w.packed(false), height, width}, b, {}, geometry, {}, kernel);
   }
   if (!x.requires_grad()) return y;
-  const std::shared_ptr<ConvolutionBackward> backward(new ConvolutionBackward, torch::autograd::deleteNode);
+  const std::shared_ptr<ConvolutionBackward> backward(new ConvolutionBackward(kernel),
+                                                      torch::autograd::deleteNode);
   backward->turned = w.packed_transposed();
   backward->kernel_height = height, backward->kernel_width = width;
   backward->geometry = geometry;
@@ -151,12 +157,12 @@ at::Tensor conv2d(const at::Tensor& x, const ops::Weight& w, const at::Tensor& b
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
-                     ops::Mask mask) {
+                     ops::Mask mask, const BlockKernel& kernel) {
   at::Tensor qs, ks, vs, y;
   {
     const at::NoGradGuard no_grad;
     qs = q.detach().contiguous(), ks = k.detach().contiguous(), vs = v.detach().contiguous();
-    y = kernel_ops::attention(qs, ks, vs, heads, mask);
+    y = kernel_ops::attention(qs, ks, vs, heads, mask, kernel);
   }
   if (!torch::autograd::any_variable_requires_grad({q, k, v})) return y;
   return with_origin(y, make_node<AttentionBackward>(qs, ks, vs, y.detach(), heads, mask), q, k, v);

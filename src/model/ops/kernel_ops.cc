@@ -81,7 +81,7 @@ class Finishing {
 class Terms {
  public:
   Terms(const kernels::LeftFactor& left, std::int64_t rows, std::span<const LowRank* const> low_rank,
-        bool gated) {
+        bool gated, const kernels::BlockKernel& kernel) {
     factors_.reserve(low_rank.size());
     for (const LowRank* part : low_rank) {
       const kernels::PackedWeights& down = part->down.packed(false);
@@ -89,7 +89,7 @@ class Terms {
       inner_.push_back(at::empty({rows, rank}, at::TensorOptions(at::kFloat)));
       float* const result = inner_.back().data_ptr<float>();
       const kernels::Term term{&left, &down};
-      kernels::product({&term, 1}, rows, result, rank, {}, at::get_num_threads());
+      kernels::product({&term, 1}, rows, result, rank, {}, at::get_num_threads(), kernel);
       factors_.push_back(kernels::LeftFactor::matrix(result, rank, rank));
       terms_.push_back({&factors_.back(), &part->up.packed(gated)});
     }
@@ -108,7 +108,8 @@ class Terms {
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const kernels::PackedWeights& w, const at::Tensor& b,
-                  std::span<const LowRank* const> low_rank, const Fused& fused) {
+                  std::span<const LowRank* const> low_rank, const Fused& fused,
+                  const kernels::BlockKernel& kernel) {
   const at::Tensor in = as_rows(x);
   const std::int64_t depth = in.size(-1), rows = in.numel() / depth;
   LOWRANK_CHECK(depth == w.shape().inputs);
@@ -119,10 +120,10 @@ at::Tensor linear(const at::Tensor& x, const kernels::PackedWeights& w, const at
   const Finishing finishing(b, fused, rows / std::max<std::int64_t>(1, in.size(0)), columns);
   const auto left = kernels::LeftFactor::matrix(in.data_ptr<float>(), depth, depth);
   const bool gated = fused.activation == Activation::kGeglu;
-  Terms terms(left, rows, low_rank, gated);
+  Terms terms(left, rows, low_rank, gated, kernel);
   terms.add(left, w);
   kernels::product(terms.all(), rows, y.data_ptr<float>(), columns, finishing.epilogue(),
-                   at::get_num_threads());
+                   at::get_num_threads(), kernel);
   return y;
 }
 
@@ -131,19 +132,19 @@ namespace {
 // result = epilogue(map ⊛ w + Σ up · (down · map)).
 void convolve(const kernels::Map& map, const kernels::Convolution& convolution,
               const kernels::PackedWeights& w, std::span<const LowRank* const> low_rank,
-              const kernels::Epilogue& epilogue, float* result) {
+              const kernels::Epilogue& epilogue, float* result, const kernels::BlockKernel& kernel) {
   if (low_rank.empty()) return convolution.run(map.data, kernels::Start::kZero, epilogue, result);
   const kernels::Window& window = convolution.window();
   const auto left = kernels::Convolution::left_factor(map, window);
   const std::int64_t rows = map.batch * window.out_height * window.out_width;
   const int threads = at::get_num_threads();
-  Terms terms(left, rows, low_rank, false);
+  Terms terms(left, rows, low_rank, false, kernel);
   if (convolution.is_winograd()) {
-    kernels::product(terms.all(), rows, result, w.shape().outputs, {}, threads);
+    kernels::product(terms.all(), rows, result, w.shape().outputs, {}, threads, kernel);
     return convolution.run(map.data, kernels::Start::kResult, epilogue, result);
   }
   terms.add(left, w);
-  kernels::product(terms.all(), rows, result, w.shape().outputs, epilogue, threads);
+  kernels::product(terms.all(), rows, result, w.shape().outputs, epilogue, threads, kernel);
 }
 
 kernels::Window window_of(const at::Tensor& x, const Filter& w, const ConvGeometry& geometry,
@@ -170,8 +171,8 @@ kernels::Map map_of(const at::Tensor& x) {
 }  // namespace
 
 at::Tensor conv2d(const at::Tensor& x, const Filter& w, const at::Tensor& b,
-                  std::span<const LowRank* const> low_rank, const ConvGeometry& geometry,
-                  const Fused& fused) {
+                  std::span<const LowRank* const> low_rank, const ConvGeometry& geometry, const Fused& fused,
+                  const kernels::BlockKernel& kernel) {
   const at::Tensor in = as_map(x);
   const std::int64_t outputs = w.packed.shape().outputs;
   LOWRANK_CHECK(in.size(1) == w.packed.shape().inputs);
@@ -180,26 +181,27 @@ at::Tensor conv2d(const at::Tensor& x, const Filter& w, const at::Tensor& b,
   const at::Tensor y = result_map(in, outputs, window, low_rank.empty() ? fused : Fused{});
   const Finishing finishing(b, fused, window.out_height * window.out_width, outputs);
   const kernels::Map map = map_of(in);
-  convolve(map, kernels::Convolution(map, window, w.packed, at::get_num_threads()), w.packed, low_rank,
-           finishing.epilogue(), y.data_ptr<float>());
+  convolve(map, kernels::Convolution(map, window, w.packed, at::get_num_threads(), kernel), w.packed,
+           low_rank, finishing.epilogue(), y.data_ptr<float>(), kernel);
   return y;
 }
 
 at::Tensor conv2d_gradient(const at::Tensor& dy, const Filter& turned, const ConvGeometry& geometry,
-                           std::int64_t height, std::int64_t width) {
+                           std::int64_t height, std::int64_t width, const kernels::BlockKernel& kernel) {
   const at::Tensor in = as_map(dy);
   LOWRANK_CHECK(in.size(1) == turned.packed.shape().inputs);
   const kernels::Window window = kernels::make_gradient_window(
       turned.height, turned.width, geometry.stride, geometry.near(), in.size(2), in.size(3), height, width);
   const at::Tensor dx = empty_map({in.size(0), turned.packed.shape().outputs, height, width});
   const kernels::Map map = map_of(in);
-  convolve(map, kernels::Convolution(map, window, turned.packed, at::get_num_threads()), turned.packed, {},
-           {}, dx.data_ptr<float>());
+  convolve(map, kernels::Convolution(map, window, turned.packed, at::get_num_threads(), kernel),
+           turned.packed, {}, {}, dx.data_ptr<float>(), kernel);
   return dx;
 }
 
 at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Filter& w, const at::Tensor& b,
-                          const ConvGeometry& geometry, const Fused& fused) {
+                          const ConvGeometry& geometry, const Fused& fused,
+                          const kernels::BlockKernel& kernel) {
   constexpr std::int64_t kStripRows = 32;  // of the output, a multiple of any tile's height
   const at::Tensor in = as_map(x), scale = as_rows(norm.scale), shift = as_rows(norm.shift);
   const int threads = at::get_num_threads();
@@ -207,7 +209,7 @@ at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Filt
   const std::int64_t line = map.width * map.channels, outputs = w.packed.shape().outputs;
   const kernels::GroupFactors factors(map.data, map.batch, map.height, map.width, map.channels, norm.groups,
                                       {scale.data_ptr<float>(), shift.data_ptr<float>(), norm.eps}, threads);
-  const kernels::Convolution convolution(map, window_of(in, w, geometry, fused), w.packed, threads);
+  const kernels::Convolution convolution(map, window_of(in, w, geometry, fused), w.packed, threads, kernel);
   const kernels::Window& whole = convolution.window();
   const at::Tensor y = result_map(in, outputs, whole, fused);
   const Finishing finishing(b, fused, whole.out_height * whole.out_width, outputs);
@@ -232,7 +234,8 @@ at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Filt
 }
 
 // A row of the result ends before the input's row that comes next begins: strips are made beside and copied.
-at::Tensor conv2d_in_place(const at::Tensor& x, const kernels::PackedWeights& w, const at::Tensor& b) {
+at::Tensor conv2d_in_place(const at::Tensor& x, const kernels::PackedWeights& w, const at::Tensor& b,
+                           const kernels::BlockKernel& kernel) {
   const std::int64_t inputs = w.shape().inputs, outputs = w.shape().outputs;
   LOWRANK_CHECK(x.is_contiguous(kChannelsLast) && x.size(1) == inputs && outputs <= inputs &&
                 w.shape().taps == 1);
@@ -246,7 +249,7 @@ at::Tensor conv2d_in_place(const at::Tensor& x, const kernels::PackedWeights& w,
     const auto left = kernels::LeftFactor::matrix(map + row * inputs, inputs, inputs);
     const kernels::Term term{&left, &w};
     kernels::product({&term, 1}, count, strip.data_ptr<float>(), outputs, finishing.epilogue(),
-                     at::get_num_threads());
+                     at::get_num_threads(), kernel);
     std::copy_n(strip.data_ptr<float>(), count * outputs, map + row * outputs);
   }
   return x.as_strided({x.size(0), outputs, height, width},
@@ -281,7 +284,7 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& w, const at::Tensor
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
-                     Mask mask) {
+                     Mask mask, const kernels::BlockKernel& kernel) {
   const at::Tensor qs = as_rows(q), ks = as_rows(k), vs = as_rows(v);
   const at::Tensor y = at::empty(qs.sizes(), at::TensorOptions(at::kFloat));
   kernels::attention(
@@ -292,7 +295,7 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
        .keys = ks.size(1),
        .head = qs.size(2) / heads,
        .mask = mask == Mask::kCausal ? kernels::AttentionMask::kCausal : kernels::AttentionMask::kNone},
-      y.data_ptr<float>(), at::get_num_threads());
+      y.data_ptr<float>(), at::get_num_threads(), kernel);
   return y;
 }
 

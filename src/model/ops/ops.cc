@@ -27,11 +27,18 @@ bool is_plain(const at::Tensor& x) {
   return x.device().is_cpu() && !at::GradMode::is_enabled() && !x.is_inference() && x.numel() > 0;
 }
 
-bool use_kernels(const at::Tensor& x, const Weight& w, std::span<const LowRank* const> low_rank,
-                 at::ScalarType compute) {
-  if (!is_plain(x) || compute != at::kFloat || !is_fixed(w)) return false;
-  return std::ranges::all_of(low_rank,
-                             [](const LowRank* part) { return is_fixed(part->down) && is_fixed(part->up); });
+// Who forms products of that type; null: no kernel here.
+const kernels::BlockKernel* products_in(at::ScalarType compute) {
+  if (compute == at::kFloat) return kernels::block_kernel(kernels::Precision::kFloat32);
+  if (compute == at::kBFloat16) return kernels::block_kernel(kernels::Precision::kBfloat16);
+  return nullptr;
+}
+
+// Who forms the products of this layer without gradients; null: libtorch does.
+const kernels::BlockKernel* kernel_for(const at::Tensor& x, const Weight& w,
+                                       std::span<const LowRank* const> low_rank, at::ScalarType compute) {
+  const auto fixed = [](const LowRank* part) { return is_fixed(part->down) && is_fixed(part->up); };
+  return is_plain(x) && is_fixed(w) && std::ranges::all_of(low_rank, fixed) ? products_in(compute) : nullptr;
 }
 
 // The filter of a convolution, packed.
@@ -40,10 +47,12 @@ kernel_ops::Filter filter_of(const Weight& w) {
 }
 
 // The same for a layer that others learn through: its own numbers stay.
-bool use_gradient_kernels(const at::Tensor& x, const Weight& w, const at::Tensor& b,
-                          std::span<const LowRank* const> low_rank, at::ScalarType compute) {
-  return at::GradMode::is_enabled() && x.device().is_cpu() && x.numel() > 0 && compute == at::kFloat &&
-         is_fixed(w) && low_rank.empty() && !(b.defined() && b.requires_grad());
+const kernels::BlockKernel* gradient_kernel_for(const at::Tensor& x, const Weight& w, const at::Tensor& b,
+                                                std::span<const LowRank* const> low_rank,
+                                                at::ScalarType compute) {
+  const bool can = at::GradMode::is_enabled() && x.device().is_cpu() && x.numel() > 0 && is_fixed(w) &&
+                   low_rank.empty() && !(b.defined() && b.requires_grad());
+  return can ? products_in(compute) : nullptr;
 }
 
 // ── libtorch's side ─────────────────────────────────────────────────────────────────────────────────────
@@ -94,6 +103,10 @@ at::Tensor slow_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
 
 }  // namespace
 
+bool multiplies_bfloat16() {
+  return kernels::block_kernel(kernels::Precision::kBfloat16) != nullptr;
+}
+
 void prepare(const Weight& weight, bool gated) {
   if (is_fixed(weight)) weight.packed(gated);
 }
@@ -133,10 +146,12 @@ at::Tensor upsample(const at::Tensor& x, const Fused& fused) {
 
 at::Tensor linear(const at::Tensor& x, const Weight& w, const at::Tensor& b,
                   std::span<const LowRank* const> low_rank, const Fused& fused, at::ScalarType compute) {
-  if (use_kernels(x, w, low_rank, compute)) {
-    return kernel_ops::linear(x, w.packed(fused.activation == Activation::kGeglu), b, low_rank, fused);
+  if (const auto* kernel = kernel_for(x, w, low_rank, compute)) {
+    return kernel_ops::linear(x, w.packed(fused.activation == Activation::kGeglu), b, low_rank, fused,
+                              *kernel);
   }
-  if (use_gradient_kernels(x, w, b, low_rank, compute)) return finish(gradient_ops::linear(x, w, b), fused);
+  if (const auto* kernel = gradient_kernel_for(x, w, b, low_rank, compute))
+    return finish(gradient_ops::linear(x, w, b, *kernel), fused);
   const at::Tensor in = in_type(x, compute);
   at::Tensor y = at::linear(in, in_type(w.numbers(), compute), in_type(b, compute));
   for (const LowRank* part : low_rank)
@@ -148,12 +163,11 @@ at::Tensor linear(const at::Tensor& x, const Weight& w, const at::Tensor& b,
 at::Tensor conv2d(const at::Tensor& x, const Weight& w, const at::Tensor& b,
                   std::span<const LowRank* const> low_rank, const ConvGeometry& geometry, const Fused& fused,
                   at::ScalarType compute) {
-  if (use_kernels(x, w, low_rank, compute)) {
-    return kernel_ops::conv2d(x, filter_of(w), b, low_rank, geometry, fused);
-  }
+  if (const auto* kernel = kernel_for(x, w, low_rank, compute))
+    return kernel_ops::conv2d(x, filter_of(w), b, low_rank, geometry, fused, *kernel);
   const at::Tensor in = upsample(x, fused);
-  if (use_gradient_kernels(x, w, b, low_rank, compute))
-    return finish(gradient_ops::conv2d(in, w, b, geometry), fused);
+  if (const auto* kernel = gradient_kernel_for(x, w, b, low_rank, compute))
+    return finish(gradient_ops::conv2d(in, w, b, geometry, *kernel), fused);
   at::Tensor y = slow_conv2d(in, w, b, geometry, compute);
   for (const LowRank* part : low_rank)
     y = y + slow_conv2d(slow_conv2d(in, part->down, {}, geometry, compute), part->up, {}, {}, compute);
@@ -164,8 +178,8 @@ at::Tensor conv2d_in_place(at::Tensor x, const Weight& w, const at::Tensor& b, a
   const bool is_ours = x.use_count() == 1 && x.storage().use_count() == 1 && x.storage_offset() == 0 &&
                        x.scalar_type() == at::kFloat && x.is_contiguous(at::MemoryFormat::ChannelsLast);
   const bool fits = w.tensor.size(2) * w.tensor.size(3) == 1 && w.tensor.size(0) <= w.tensor.size(1);
-  if (is_ours && fits && use_kernels(x, w, {}, compute))
-    return kernel_ops::conv2d_in_place(x, w.packed(false), b);
+  const auto* kernel = is_ours && fits ? kernel_for(x, w, {}, compute) : nullptr;
+  if (kernel != nullptr) return kernel_ops::conv2d_in_place(x, w.packed(false), b, *kernel);
   return conv2d(x, w, b, {}, {}, {}, compute);
 }
 
@@ -184,10 +198,9 @@ constexpr std::int64_t kLargeMapBytes = 48 << 20;
 at::Tensor conv2d_of_norm(const at::Tensor& x, const GroupNorm& norm, const Weight& w, const at::Tensor& b,
                           const ConvGeometry& geometry, const Fused& fused, at::ScalarType compute) {
   const bool is_large = x.numel() * 4 / std::max<std::int64_t>(1, x.size(0)) > kLargeMapBytes;
-  if (is_large && geometry.stride == 1 && !geometry.far_side_only && !fused.upsample_to &&
-      use_kernels(x, w, {}, compute)) {
-    return kernel_ops::conv2d_of_norm(x, norm, filter_of(w), b, geometry, fused);
-  }
+  const bool fits = is_large && geometry.stride == 1 && !geometry.far_side_only && !fused.upsample_to;
+  if (const auto* kernel = fits ? kernel_for(x, w, {}, compute) : nullptr)
+    return kernel_ops::conv2d_of_norm(x, norm, filter_of(w), b, geometry, fused, *kernel);
   const at::Tensor h = group_norm(x, norm.groups, norm.scale, norm.shift, norm.eps, Activation::kSilu);
   return conv2d(h, w, b, {}, geometry, fused, compute);
 }
@@ -209,7 +222,8 @@ bool wants_strips(const at::Tensor& x, const Conv* up, const ResBlock& block, at
   constexpr double kMostBytes = 1e9,
                    kShortestRow = 256 << 10;  // a group norm sums rows of that size one by one
   const auto usable = [&](const Conv& conv) {
-    return conv.weight == nullptr || use_kernels(x, *conv.weight, {}, compute);
+    return conv.weight == nullptr ||
+           (compute == at::kFloat && kernel_for(x, *conv.weight, {}, compute) != nullptr);
   };
   if (!usable(block.conv1) || !usable(block.conv2) || !usable(block.shortcut) ||
       (up != nullptr && !usable(*up)))
@@ -246,13 +260,14 @@ at::Tensor silu(const at::Tensor& x) {
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
-                     Mask mask) {
+                     Mask mask, at::ScalarType compute) {
   const bool is_float =
       q.scalar_type() == at::kFloat && k.scalar_type() == at::kFloat && v.scalar_type() == at::kFloat;
-  if (!is_float || k.numel() == 0) return slow_attention(q, k, v, heads, mask);
-  if (is_plain(q)) return kernel_ops::attention(q, k, v, heads, mask);
+  const auto* kernel = is_float && k.numel() > 0 ? products_in(compute) : nullptr;
+  if (kernel == nullptr) return slow_attention(q, k, v, heads, mask);
+  if (is_plain(q)) return kernel_ops::attention(q, k, v, heads, mask, *kernel);
   if (at::GradMode::is_enabled() && q.device().is_cpu() && q.numel() > 0)
-    return gradient_ops::attention(q, k, v, heads, mask);
+    return gradient_ops::attention(q, k, v, heads, mask, *kernel);
   return slow_attention(q, k, v, heads, mask);
 }
 

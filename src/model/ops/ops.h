@@ -1,8 +1,9 @@
 // The tensor operations of the model, in one place: the only file that chooses between libtorch and our own
 // kernels. All take and return tensors in NCHW or [B, N, C] order. `compute` is the type in which products
-// are formed; norms and softmax always run in float32. Differentiable when gradients are on.
+// are formed, float32 or bfloat16; their sums, norms and softmax are float32. Differentiable when gradients are on.
 //
-// Note [channels last]: without gradients, on the CPU and in float32, the kernels run. Maps then lie in
+// Note [channels last]: without gradients and on the CPU the kernels run where they can form products of that type (all
+// can in float32; multiplies_bfloat16()). Maps then lie in
 // memory as [B, H, W, C] (at::MemoryFormat::ChannelsLast), so that a map and the rows [B, H·W, C] of a
 // transformer are the same bytes, and whatever follows a product (Fused) is done while its result is in the
 // cache. With gradients they run where the weights are fixed, as they are while a LoRA learns (gradient_ops.h).
@@ -20,7 +21,10 @@ namespace lowrank::model::ops {
 // Derives what a product without gradients needs, where the kernels can take this weight.
 void prepare(const Weight& weight, bool gated);
 
-// x [.., in] · wᵀ + b. Result in `compute`.
+// Whether this processor multiplies bfloat16 faster than float32: else libtorch forms such products, more slowly.
+bool multiplies_bfloat16();
+
+// x [.., in] · wᵀ + b. Result in float32 from the kernels, in `compute` from libtorch.
 at::Tensor linear(const at::Tensor& x, const Weight& w, const at::Tensor& b,
                   std::span<const LowRank* const> low_rank, const Fused& fused, at::ScalarType compute);
 
@@ -62,6 +66,6 @@ at::Tensor silu(const at::Tensor& x);
 // Scaled dot-product attention with `heads` heads: q [B, N, C], k and v [B, M, C] → [B, N, C]. Without
 // gradients the score matrix is never formed as a whole.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
-                     Mask mask);
+                     Mask mask, at::ScalarType compute);
 
 }  // namespace lowrank::model::ops

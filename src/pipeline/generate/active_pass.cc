@@ -9,6 +9,7 @@
 
 #include "base/progress.h"
 #include "pipeline/generate/hires.h"
+#include "pipeline/generate/precision.h"
 #include "pipeline/generate/prompt_cost.h"
 #include "pipeline/generate/refiner.h"
 #include "pipeline/generate/size_vectors.h"
@@ -107,6 +108,7 @@ void ActivePass::prepare(ResidentModel& model, PromptConditioning& prompts, OnMi
   const request::GenerationRequest& request = generation_.request;
   model.loaded.set_tiling(request.tiling);
   model.loaded.network->policy()->merged_tokens = pass_.merged_tokens;
+  model.loaded.network->policy()->compute = compute_type(request);
   auto parsed = parse(model);
   check_prompt_memory(parsed, *model.loaded.network, memory_request(generation_, pass_), generation_.limits);
   const bool had_bundled = !model.loras.embeddings().empty();

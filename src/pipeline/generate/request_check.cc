@@ -10,6 +10,7 @@
 #include "formats/lora/lora_file.h"
 #include "pipeline/generate/complete_request.h"
 #include "pipeline/generate/hires.h"
+#include "pipeline/generate/precision.h"
 #include "pipeline/generate/sampling_plan.h"
 #include "pipeline/resident/tiny_autoencoders.h"
 #include "prompt/grammar/extra_networks.h"
@@ -33,6 +34,7 @@ class RequestCheck {
     if (request.enable_hr)
       faults.add_from([&] { plan_sampling(second_request(request), formats::PredictionType::kEpsilon); });
     faults.add_from([&] { check_vae_methods(request); });
+    faults.add_from([&] { compute_type(request); });
     if (!prompt::emphasis_from_label(request.emphasis))
       faults.add(fmt::format("unknown emphasis mode '{}'; choose Original, No norm, Ignore or None.",
                              request.emphasis));

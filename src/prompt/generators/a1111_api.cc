@@ -52,6 +52,7 @@ constexpr KeyMeaning kFields[] = {
     {"token_merging_ratio", "Token merging ratio"},
     {"token_merging_ratio_hr", "Token merging ratio hr"},
     {"step_cache", "Step cache"},
+    {"precision", "Precision"},
     {"tiling", "Tiling"},
     {"refiner_checkpoint", "Refiner"},
     {"refiner_switch_at", "Refiner switch at"},

@@ -104,6 +104,7 @@ std::vector<OptionRow> make_options() {
       {field_parameter("token_merging_ratio")},
       {field_parameter("token_merging_ratio_hr")},
       {field_parameter("step_cache")},
+      {field_parameter("precision")},
       {{.name = "fp8_storage", .type = kString, .default_value = "\"Disable\""}},
       {{.name = "cache_fp16_weight", .type = kBoolean, .default_value = "false"}},
   };

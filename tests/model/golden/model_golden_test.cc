@@ -55,6 +55,20 @@ TEST_F(ModelGolden, UnetEqualsTheReferenceBlockByBlock) {
   EXPECT_TRUE(testing::expect_close(eps, (*golden_)["unet.a.eps"]));
 }
 
+// Its products have 8 significant bits, so the result is near the reference, and differs.
+TEST_F(ModelGolden, UnetInBfloat16IsNearTheReference) {
+  if (!model::ops::multiplies_bfloat16()) GTEST_SKIP() << "no products of bfloat16 here";
+  const model::UNet unet(state((*checkpoint_)[formats::Component::kUnet]), checkpoint_->unet_heads);
+  unet.policy()->compute = at::kBFloat16;
+  for (const std::string run : {"unet.a.", "unet.b."}) {
+    const auto eps =
+        unet.forward((*golden_)[run + "x"], (*golden_)[run + "t"], {(*golden_)[run + "context"]});
+    EXPECT_EQ(eps.scalar_type(), at::kFloat);
+    EXPECT_TRUE(testing::expect_close(eps, (*golden_)[run + "eps"], {.rel = 0.02}));
+    EXPECT_FALSE(testing::expect_close(eps, (*golden_)[run + "eps"], {.rel = 1e-5}));
+  }
+}
+
 TEST_F(ModelGolden, UnetTakesLongContextsAndOtherShapes) {
   const model::UNet unet(state((*checkpoint_)[formats::Component::kUnet]), checkpoint_->unet_heads);
   const auto eps =
