@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <stop_token>
 #include <utility>
 
+#include "model/ops/ops.h"
 #include "pipeline/tiny_session.h"
 #include "request/metadata.h"
 #include "sampling/sampler_table.h"
@@ -146,6 +148,25 @@ TEST(Session, ShortcutsChangeThePictureAndAreTold) {
   EXPECT_NE(merged.pictures[0].picture, exact);
   EXPECT_THAT(merged.pictures[0].metadata, HasSubstr("Token merging ratio: 0.5"));
   request.token_merging_ratio = 0;
+  EXPECT_EQ(only_picture(session, request), exact);
+}
+
+TEST(Session, Bfloat16ChangesLittleAndOnlyWhereItIsAsked) {
+  if (!model::ops::multiplies_bfloat16()) GTEST_SKIP() << "no products of bfloat16 here";
+  Session session = tiny_session();
+  request::GenerationRequest request = tiny_request();
+  request.prompt = "a fox <lora:lora_attn:1>";
+  const image::Picture exact = only_picture(session, request);
+  request.precision = "bf16";
+  const GenerationResult rounded = session.generate(request);
+  EXPECT_THAT(rounded.pictures[0].metadata, HasSubstr("Precision: bf16"));
+  const auto& pixels = rounded.pictures[0].picture.rgb;
+  ASSERT_EQ(pixels.size(), exact.rgb.size());
+  double sum = 0;
+  for (std::size_t i = 0; i < pixels.size(); ++i) sum += std::abs(int{pixels[i]} - int{exact.rgb[i]});
+  EXPECT_GT(sum, 0);
+  EXPECT_LT(sum / static_cast<double>(pixels.size()), 4);  // of 255 levels, with random weights
+  request.precision = "float32";
   EXPECT_EQ(only_picture(session, request), exact);
 }
 

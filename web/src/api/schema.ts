@@ -1473,6 +1473,8 @@ export interface Routes {
       token_merging_ratio_hr?: number | null;
       /** speed-up: run the whole U-Net only every N steps (DeepCache) */
       step_cache?: number | null;
+      /** speed-up: bf16 multiplies bfloat16 in the U-Net's linear layers and attention, where the processor can */
+      precision?: string | null;
       fp8_storage?: string | null;
       cache_fp16_weight?: boolean | null;
     };
