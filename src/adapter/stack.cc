@@ -298,16 +298,19 @@ void AdapterStack::refill(const Plan& plan, const std::set<std::size_t>& changed
   summary_ = before;
 }
 
-double AdapterStack::base_norm_squared(const Layer& layer) {
+double AdapterStack::base_norm_squared(const Layer& layer, const std::function<void()>& after_weight) {
   const std::string key =
       fmt::format("{} {}", formats::component_name(layer.address().component), layer.address().path);
   BaseNorm& known = base_norms_[key];
-  if (!known.weight.defined() || !known.weight.is_same(layer.weight()))
+  if (!known.weight.defined() || !known.weight.is_same(layer.weight())) {
     known = {layer.weight(), norm_squared(layer.weight())};
+    if (after_weight) after_weight();
+  }
   return known.squared;
 }
 
-void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report) {
+void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report,
+                           const std::function<void()>& after_weight) {
   const at::NoGradGuard no_grad;
   struct Sum {
     std::int64_t modules = 0;
@@ -326,6 +329,7 @@ void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report) {
     if (target.formula.depends_on_base) base = layer.weight().to(at::kFloat);
     const double change = target.formula.factors ? product_norm_squared(*target.formula.factors, active.dyn)
                                                  : norm_squared(target.formula.weight(base, active.dyn));
+    if (base.defined() && after_weight) after_weight();
     if (!std::isfinite(change)) {
       ++not_finite;
       continue;
@@ -334,7 +338,7 @@ void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report) {
     for (Sum* sum : {&all, &sums[block.empty() ? "other" : block]}) {
       ++sum->modules;
       sum->change += weight * weight * change;
-      sum->base += base_norm_squared(layer);
+      sum->base += base_norm_squared(layer, after_weight);
     }
   }
   const auto relative = [](const Sum& sum) { return sum.base > 0 ? std::sqrt(sum.change / sum.base) : 0.0; };
@@ -347,7 +351,8 @@ void AdapterStack::measure(const ActiveAdapter& active, ApplyReport& report) {
         fmt::format("{} modules contain NaN or infinite values; pictures will be corrupted", not_finite));
 }
 
-std::vector<ApplyReport> AdapterStack::reports(Measure measure_sizes) {
+std::vector<ApplyReport> AdapterStack::reports(Measure measure_sizes,
+                                               const std::function<void()>& after_weight) {
   std::vector<ApplyReport> all;
   for (std::size_t i = 0; i < active_.size(); ++i) {
     const ActiveAdapter& active = active_[i];
@@ -398,7 +403,7 @@ std::vector<ApplyReport> AdapterStack::reports(Measure measure_sizes) {
                       ordered));
     }
     if (active.te == 0 && active.unet == 0) report.notes.push_back("its weight is 0, so it has no effect");
-    if (measure_sizes == Measure::kYes) measure(active, report);
+    if (measure_sizes == Measure::kYes) measure(active, report, after_weight);
     all.push_back(std::move(report));
   }
   return all;

@@ -84,8 +84,10 @@ class AdapterStack {
   // Brings the text encoder to the adapters that act at `call`: texts for that call are encoded now.
   void set_text_call(int call);
 
-  // One report per active adapter, in order. Sizes of the change are at full weight, without step factors.
-  std::vector<ApplyReport> reports(Measure measure = Measure::kYes);
+  // One report per active adapter, in order. Sizes of the change are at full weight, without step factors. To measure reads
+  // the weights of each changed layer once; `after_weight` is called after each, so that mapped ones need not stay in memory.
+  std::vector<ApplyReport> reports(Measure measure = Measure::kYes,
+                                   const std::function<void()>& after_weight = {});
 
   struct Summary {
     std::int64_t derived_layers = 0, branch_layers = 0, derived_bytes = 0;
@@ -105,8 +107,8 @@ class AdapterStack {
   void fill(const Plan& plan);
   void refill(const Plan& plan, const std::set<std::size_t>& changed);
   std::set<std::size_t> update_activity(int call, std::vector<bool>& acts) const;
-  double base_norm_squared(const model::Layer& layer);
-  void measure(const ActiveAdapter& active, ApplyReport& report);
+  double base_norm_squared(const model::Layer& layer, const std::function<void()>& after_weight);
+  void measure(const ActiveAdapter& active, ApplyReport& report, const std::function<void()>& after_weight);
 
   StackOptions options_;
   std::vector<ActiveAdapter> active_;

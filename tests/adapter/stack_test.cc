@@ -296,6 +296,24 @@ TEST_F(Stack, ReportMeasuresTheChangeAgainstTheWeights) {
   EXPECT_THAT(text(reports[0]), HasSubstr("the first 2 rank components"));
 }
 
+// Whoever maps the weights can let each go again: all of a checkpoint need not lie in memory at once.
+TEST_F(Stack, MeasuringTellsAfterEachWeightThatItRead) {
+  const auto lora = random_adapter(model_, RandomKind::kLora, 3);
+  AdapterStack stack;
+  apply(stack, {{.adapter = lora}});
+  std::size_t read = 0;
+  const auto count = [&] { ++read; };
+  stack.reports(Measure::kNo, count);
+  EXPECT_EQ(read, 0u);
+  stack.reports(Measure::kYes, count);
+  EXPECT_EQ(read, lora->targets().size());
+  stack.reports(Measure::kYes, count);  // known by now
+  EXPECT_EQ(read, lora->targets().size());
+  apply(stack, {{.adapter = random_adapter(model_, RandomKind::kDora, 4)}});
+  stack.reports(Measure::kYes, count);
+  EXPECT_GT(read, lora->targets().size());
+}
+
 TEST_F(Stack, ValuesThatAreNotFiniteAreNoted) {
   tensor::StateDict state = testing::random_lora(model_, RandomKind::kLora, 3);
   state.begin()->second.fill_(2);

@@ -203,8 +203,11 @@ PassOutput ActivePass::sample(int batch, std::optional<sampling::ImageStart> sta
     output.is_last = output.is_last || decision == StepDecision::kFinish;
     if (decision != StepDecision::kContinue) throw EndedEarly{latest};
   };
+  // What LoRAs are made with read of the mapped weights would stay in memory beside the packed ones.
+  const bool reads_mapped = !pass_.model->loras.loaded().empty();
   const auto between_blocks = [&] {
     throw_if_stopped(generation_.stop);
+    if (reads_mapped) pass_.model->loaded.release_mapped_weights();
     if (latest.defined()) end_if_wished();
   };
   pass_.model->loaded.make_room_for(LoadedModel::Stage::kNetwork);

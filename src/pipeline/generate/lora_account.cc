@@ -48,7 +48,8 @@ void LoraAccount::note(const ActivePass& pass, GenerationResult& result) {
 void LoraAccount::report(const ActivePass& pass, GenerationResult& result) const {
   // A LoRA that two tags of one pass name stands there twice, as it acts; one that both passes have stands once.
   const auto before = result.loras;
-  for (const auto& report : pass.loras().reports(adapter::Measure::kYes)) {
+  const auto release = [&] { pass.pass().model->loaded.release_mapped_weights(); };
+  for (const auto& report : pass.loras().reports(adapter::Measure::kYes, release)) {
     // No weight makes that better, and what the latents become of it may look like a picture.
     if (report.not_finite > 0)
       throw Error(kBadInput,

@@ -220,10 +220,11 @@ void ActiveLoras::forget() {
   text_state_.clear();
 }
 
-const std::vector<adapter::ApplyReport>& ActiveLoras::reports(adapter::Measure measure) {
+const std::vector<adapter::ApplyReport>& ActiveLoras::reports(adapter::Measure measure,
+                                                              const std::function<void()>& after_weight) {
   const bool wants_sizes = measure == adapter::Measure::kYes;
   if (reports_.size() != loaded_.size() || (wants_sizes && !loaded_.empty() && !reports_.front().measured))
-    reports_ = stack_.reports(measure);
+    reports_ = stack_.reports(measure, after_weight);
   return reports_;
 }
 

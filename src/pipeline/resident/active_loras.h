@@ -81,7 +81,8 @@ class ActiveLoras {
   const std::vector<std::string>& warnings() const { return warnings_; }  // about numbers of the tags
   // One per loaded LoRA, kept until the set changes. Measuring the sizes of the changes reads all their
   // weights: a second for a large model.
-  const std::vector<adapter::ApplyReport>& reports(adapter::Measure measure);
+  const std::vector<adapter::ApplyReport>& reports(adapter::Measure measure,
+                                                   const std::function<void()>& after_weight = {});
   // Names what acts on the text encoder at the call set last: equal texts, equal encodings. LoRAs of the U-Net alone
   // are not among it.
   const std::string& text_state() const { return text_state_; }
