@@ -7,6 +7,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log_line.h"
+#include "request/field_table.h"
 #include "request/preview_types.h"
 #include "server/http/refusal.h"
 #include "server/options/option_table.h"
@@ -36,11 +37,11 @@ void check_choice(const std::string& name, const Json& value, Faults& faults) {
   if (name == "samples_format" || name == "grid_format") is_one_of({"png", "jpg", "jpeg", "webp"});
   if (name == "live_previews_image_format") is_one_of({"png", "jpg", "jpeg", "webp"});
   if (name == "show_progress_type") is_one_of({request::kPreviewTypes.begin(), request::kPreviewTypes.end()});
-  if (name == "sd_vae_encode_method" || name == "sd_vae_decode_method") is_one_of({"Full", "TAESD"});
-  if (name == "randn_source") is_one_of({"GPU", "CPU", "NV"});
-  if (name == "emphasis") is_one_of({"Original", "No norm", "Ignore", "None"});
-  if (name == "prediction_type") is_one_of({"Automatic", "epsilon", "v", "flow"});
-  if (name == "sd_noise_schedule") is_one_of({"Default", "Zero Terminal SNR"});
+  const request::FieldRow* field = request::field_by_api(name);
+  if (field != nullptr && field->traits.only_choices) {
+    const auto choices = field->traits.choices();
+    is_one_of({choices.begin(), choices.end()});
+  }
 }
 
 void apply(Json& values, const RequestJson& changes, Faults& faults) {
