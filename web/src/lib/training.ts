@@ -27,8 +27,8 @@ export const FIRST_PLAN: Plan = {
 };
 FIRST_PLAN.sample_every_n_steps = sampleSteps(FIRST_PLAN.max_train_steps);
 
-/** Whether a size is one for the starter model, on which other checkpoints learn nothing good. */
-export const isSmallSize = (resolution: number) => resolution <= FIRST_PLAN.resolution / 2;
+/** Whether pictures are so far below the size that a checkpoint learned (0: not known) that it learns nothing good of them. */
+export const isSmallSize = (resolution: number, native: number) => resolution <= native / 2;
 
 /** The preset that the plan follows, '' when it has values of its own. */
 export const presetOf = (plan: Plan): string =>

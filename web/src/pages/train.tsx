@@ -65,9 +65,9 @@ export function TrainPage() {
     void loadSet();
   }, [item, plan.resolution, jobs.isOnline]);
   useEffect(() => {
-    // The starter model draws small pictures; larger ones would only cost time.
+    // Pictures of the size that the checkpoint learned: larger ones would only cost time.
     const model = takenCheckpoint(all);
-    if (model?.is_starter && model.card.settings?.width && readKept('plan', null) === null) change({ resolution: model.card.settings.width });
+    if (model && model.native_size > 0 && readKept('plan', null) === null) change({ resolution: model.native_size });
   }, [all]);
 
   const checkpoint = checkpointName(all);
@@ -140,7 +140,7 @@ export function TrainPage() {
         {waiting.length > 0 && <p class="hint" role="status">{waiting.length === 1 ? 'One training run is' : `${waiting.length} training runs are`} queued behind other jobs.</p>}
         <TrainingForm
           plan={plan} onPlan={change} set={chosen} checkpoint={all && checkpoint} earlier={earlier}
-          isSmall={takenCheckpoint(all)?.is_starter === false && isSmallSize(plan.resolution)}
+          isSmall={isSmallSize(plan.resolution, takenCheckpoint(all)?.native_size ?? 0)}
           onStart={start}
         />
         {(wrong || lost) && <Failed sentence={wrong || lost} />}
