@@ -44,6 +44,7 @@ constexpr std::array kBeforeCheckpoints = {
     MarkRow{".oft_blocks", Where::kAnywhere, kLora},
     MarkRow{".oft_diag", Where::kAnywhere, kLora},
     MarkRow{".on_input", Where::kAnywhere, kLora},
+    MarkRow{".a1.weight", Where::kAnywhere, kLora},  // GLoRA
     MarkRow{".lambda_layer", Where::kAnywhere, kLora},
     MarkRow{"string_to_param.", Where::kAnywhere, "a textual inversion"},
     MarkRow{"emb_params", Where::kAnywhere, "a textual inversion"},
@@ -60,8 +61,6 @@ constexpr std::array kBehindCheckpoints = {
     MarkRow{"position_net.", Where::kBegins, "a GLIGEN model"},
     MarkRow{"decoder.conv_in.", Where::kBegins, "a VAE"},
     MarkRow{"first_stage_model.", Where::kBegins, "a VAE"},
-    MarkRow{"down_blocks.", Where::kBegins,
-            "a U-Net in diffusers naming; give the folder that contains model_index.json"},
     MarkRow{"vision_model.", Where::kBegins, "a CLIP image encoder"},
     MarkRow{"text_model.encoder.", Where::kBegins, "a CLIP text encoder"},
     MarkRow{"encoder.layers.", Where::kBegins, "a CLIP text encoder"},
@@ -107,6 +106,7 @@ std::string describe_file(const weights::TensorFile& file) {
   if (std::any_of(tensors.begin(), tensors.end(), [](const auto& view) { return is_numbered(view.name); }))
     return std::string(kOrderedLora);
   if (const auto kind = first_kind(file, kBeforeCheckpoints); !kind.empty()) return std::string(kind);
+  if (const auto lone = lone_unet(file)) return lone->described();
   if (const FamilyRow* row = family(recognise_checkpoint(file)))
     return fmt::format("{} {} checkpoint", row->article, row->name);
   if (const auto kind = first_kind(file, kBehindCheckpoints); !kind.empty()) return std::string(kind);

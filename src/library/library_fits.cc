@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "formats/checkpoint/partial_checkpoint.h"
 #include "formats/lora/lora_fit.h"
 #include "library/index/read_record.h"
 #include "library/library.h"
@@ -61,7 +62,7 @@ Fit Library::unjudged_fit_of(const fs::path& checkpoint) const {
   if (const auto record = checkpoint_record(checkpoint); record && record->layout != 0)
     return {record->layout, text_widths_of(*record)};
   // The starter, or a file from elsewhere.
-  const auto opened = formats::open_checkpoint(checkpoint);
+  const auto opened = formats::open_without_vae(checkpoint);
   return {formats::layout_digest(opened), formats::layers_of(opened).text_widths};
 }
 
@@ -69,7 +70,7 @@ Fit Library::fit_of(const fs::path& checkpoint) const {
   const Fit fit = unjudged_fit_of(checkpoint);
   const auto rest = unjudged(database_, fit.model);
   if (rest.empty()) return fit;
-  const auto layers = formats::layers_of(formats::open_checkpoint(checkpoint));
+  const auto layers = formats::layers_of(formats::open_without_vae(checkpoint));
   sqlite::Transaction transaction(database_);
   database_.execute("DELETE FROM fit WHERE layout NOT IN (SELECT layout FROM file)");
   auto keep = database_.prepare("INSERT OR REPLACE INTO fit (layout, model, applies) VALUES (?, ?, ?)");

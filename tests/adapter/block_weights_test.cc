@@ -1,9 +1,15 @@
 #include "adapter/block_weights.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
+#include <sstream>
+
+#include "formats/checkpoint/checkpoint.h"
+#include "weights/crafted.h"
 
 namespace lowrank::adapter {
 namespace {
@@ -85,6 +91,61 @@ TEST(BlockWeights, WhatIsNotUnderstoodStaysAtOneWithAWarning) {
   std::vector<std::string> warnings;
   BlockWeights::parse({.elements = "NOSUCHRULE"}, warnings);
   EXPECT_THAT(warnings, ::testing::ElementsAre(::testing::HasSubstr("NOSUCHRULE")));
+}
+
+// The four forms as sd-webui-lora-block-weight publishes them, on every layer of a model of each family: the block that a form
+// names has its value, a block that it does not name 0, and what lies in no block 1.
+TEST(BlockWeights, EachFormActsOnTheLayersOfEachFamilyThatItNames) {
+  const std::map<std::size_t, std::string> forms = {
+      {12, "BASE IN04 IN05 IN07 IN08 M00 OUT00 OUT01 OUT02 OUT03 OUT04 OUT05"},
+      {17, "BASE IN01 IN02 IN04 IN05 IN07 IN08 M00 OUT03 OUT04 OUT05 OUT06 OUT07 OUT08 OUT09 OUT10 OUT11"},
+      {20,
+       "BASE IN00 IN01 IN02 IN03 IN04 IN05 IN06 IN07 IN08 M00 OUT00 OUT01 OUT02 OUT03 OUT04 OUT05 OUT06 "
+       "OUT07 "
+       "OUT08"},
+      {26,
+       "BASE IN00 IN01 IN02 IN03 IN04 IN05 IN06 IN07 IN08 IN09 IN10 IN11 M00 OUT00 OUT01 OUT02 OUT03 OUT04 "
+       "OUT05 "
+       "OUT06 OUT07 OUT08 OUT09 OUT10 OUT11"}};
+  // "output_blocks.3.1.proj_in" → OUT03, by hand.
+  const auto block_in = [](Component component, const std::string& path) -> std::string {
+    if (component != Component::kUnet) return "BASE";
+    if (path.starts_with("middle_block.")) return "M00";
+    const bool is_in = path.starts_with("input_blocks."), is_out = path.starts_with("output_blocks.");
+    if (!is_in && !is_out) return "";
+    std::string number = path.substr(path.find('.') + 1);
+    number = number.substr(0, number.find('.'));
+    return (is_in ? "IN" : "OUT") + std::string(2 - number.size(), '0') + number;
+  };
+  for (const auto& [count, text] : forms) {
+    std::map<std::string, double> values;
+    std::string list;
+    std::istringstream names(text);
+    for (std::string name; names >> name;) {
+      const double value = 0.01 * static_cast<double>(values.size() + 2);
+      values[name] = value;
+      list += fmt::format("{}{}", list.empty() ? "" : ",", value);
+    }
+    ASSERT_EQ(values.size(), count);
+    const auto weights = parsed(list);
+    for (const std::string set : {"sd15-tiny", "sd2-tiny", "sdxl-tiny"}) {
+      const auto checkpoint = formats::open_checkpoint(weights::fixture(set + "/" + set + ".safetensors"));
+      std::set<std::string> met;
+      for (const auto& [component, views] : checkpoint.parts) {
+        if (component == Component::kVae) continue;
+        for (const auto& [name, view] : views) {
+          const std::string path = name.substr(0, name.rfind('.')), block = block_in(component, path);
+          const auto value = values.find(block);
+          const double expected = block.empty() ? 1 : value == values.end() ? 0 : value->second;
+          ASSERT_EQ(weights.at({component, path}), expected) << set << " " << count << " " << path;
+          met.insert(block);
+        }
+      }
+      // SDXL has three levels, and so nine blocks on either side.
+      EXPECT_EQ(met.contains("OUT08"), true) << set;
+      EXPECT_EQ(met.contains("OUT09"), set != "sdxl-tiny") << set;
+    }
+  }
 }
 
 }  // namespace

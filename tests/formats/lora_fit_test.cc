@@ -90,6 +90,37 @@ TEST(LoraFit, EveryKeyOfEveryReferenceAdapterFindsItsLayer) {
   EXPECT_EQ(files, 13);
 }
 
+// Names of the two encoders exchanged: the shapes tell, and one sentence says what to do.
+TEST(LoraFit, ModulesUnderTheOtherEncodersNameAreToldWithTheRemedy) {
+  const auto file = weights::TensorFile::open(fixture("sdxl-tiny/sdxl-tiny-lora_kohya.safetensors"));
+  std::vector<weights::TensorView> views(file->tensors().begin(), file->tensors().end());
+  std::size_t renamed = 0;
+  for (auto& view : views) {
+    if (!view.name.starts_with("lora_te1_") && !view.name.starts_with("lora_te2_")) continue;
+    view.name[7] = view.name[7] == '1' ? '2' : '1';
+    ++renamed;
+  }
+  ASSERT_GT(renamed, 10u);
+  const TemporaryFolder folder;
+  weights::write_safetensors(folder.path() / "a.safetensors", views, file->metadata());
+  const LoraFit fit = fit_lora(open_lora(folder.path() / "a.safetensors"), sdxl());
+  int first = 0, second = 0;
+  for (const auto& unmet : fit.unmet) {
+    EXPECT_THAT(unmet.reason, HasSubstr("rename its keys")) << unmet.module;
+    first +=
+        unmet.module.starts_with("lora_te1_") &&
+        unmet.reason.find("shapes of the second text encoder, although its name says the text encoder") !=
+            std::string::npos;
+    second += unmet.module.starts_with("lora_te2_") &&
+              unmet.reason.find("shapes of the text encoder, although its name says the second") !=
+                  std::string::npos;
+  }
+  EXPECT_GT(first, 0);
+  EXPECT_GT(second, 0);
+  EXPECT_GT(fit.applied_unet, 0);
+  EXPECT_EQ(fit.applied_text, 0);
+}
+
 TEST(LoraFit, TheSecondEncodersModulesAreItsOwn) {
   const LoraFile lora = open_lora(fixture("sdxl-tiny/sdxl-tiny-lora_kohya.safetensors"));
   const LoraMatch match = match_lora(lora, sdxl());

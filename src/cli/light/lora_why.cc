@@ -11,6 +11,7 @@
 #include "cli/light/json_text.h"
 #include "cli/light/library_command.h"
 #include "cli/text_table.h"
+#include "formats/checkpoint/partial_checkpoint.h"
 #include "formats/lora/lora_family.h"
 #include "formats/lora/lora_fit.h"
 #include "formats/subfamily.h"
@@ -70,7 +71,7 @@ int lora_why(const Invocation& invocation) {
   const auto library = open_library(invocation);
   const auto lora = formats::open_lora(find_file(library, invocation.positionals.front()));
   const fs::path model = find_model(library.data(), invocation.value("model"));
-  const LoraFit fit = formats::fit_lora(lora, formats::open_checkpoint(model));
+  const LoraFit fit = formats::fit_lora(lora, formats::open_without_vae(model));
 
   std::vector<std::vector<std::string>> rows;
   auto others = ordered_json::array();
@@ -79,7 +80,7 @@ int lora_why(const Invocation& invocation) {
     ordered_json other = {{"name", library::checkpoint_name(file)}, {"path", file.string()}};
     std::string says;
     try {
-      const LoraFit own = formats::fit_lora(lora, formats::open_checkpoint(file));
+      const LoraFit own = formats::fit_lora(lora, formats::open_without_vae(file));
       says = formats::fit_verdict(own);
       other["applies"] = own.applies();
       if (own.applies()) fitting.push_back(library::checkpoint_name(file));

@@ -15,6 +15,7 @@
 #include "cli/light/library_command.h"
 #include "cli/text_table.h"
 #include "formats/checkpoint/checkpoint.h"
+#include "formats/checkpoint/partial_checkpoint.h"
 #include "formats/lora/lora_family.h"
 #include "formats/native_size.h"
 #include "formats/subfamily.h"
@@ -56,7 +57,7 @@ struct Part {
 std::vector<Part> parts_of(const formats::Checkpoint& checkpoint) {
   std::vector<Part> parts;
   for (const auto& [component, views] : checkpoint.parts)
-    parts.push_back({formats::component_name(component), &views});
+    if (!views.empty()) parts.push_back({formats::component_name(component), &views});
   return parts;
 }
 
@@ -70,6 +71,12 @@ std::string types_of(const formats::ParameterViews& views) {
   std::set<std::string_view> types;
   for (const auto& [name, view] : views) types.insert(weights::dtype_name(view.dtype));
   return fmt::format("{}", fmt::join(types, ", "));
+}
+
+std::vector<std::string> names_of(std::span<const formats::Component> components) {
+  std::vector<std::string> names;
+  for (const auto component : components) names.emplace_back(formats::component_name(component));
+  return names;
 }
 
 std::string million(std::uint64_t count) {
@@ -150,7 +157,8 @@ int model_list(const Invocation& invocation) {
 int model_inspect(const Invocation& invocation) {
   const auto data = library::find_data_dir(invocation.value("data-dir"));
   const fs::path file = find_model(data, invocation.positionals.front());
-  const auto checkpoint = formats::open_checkpoint(file);
+  const auto checkpoint = formats::open_parts(file);
+  const std::vector<formats::Component> missing = formats::missing_components(checkpoint);
   const std::int64_t width = width_of(checkpoint[formats::Component::kUnet], "input_blocks.0.0.weight", 0);
   const std::int64_t text_width =
       width_of(checkpoint[formats::Component::kTextEncoder], "embeddings.token_embedding.weight", 1);
@@ -181,6 +189,7 @@ int model_inspect(const Invocation& invocation) {
                 {"unet_width", width},
                 {"text_width", text_width},
                 {"parts", parts},
+                {"missing", names_of(missing)},
                 {"unused", checkpoint.unused},
                 {"notes", notes_of(checkpoint)},
                 {"metadata", checkpoint.metadata}});
@@ -202,6 +211,11 @@ int model_inspect(const Invocation& invocation) {
     rows.push_back({std::string(part.name), std::to_string(part.views->size()),
                     million(parameters_of(*part.views)), types_of(*part.views)});
   fmt::print("\n{}", text_table({"PART", "TENSORS", "PARAMETERS", "TYPE"}, std::move(rows)));
+  if (!missing.empty())
+    fmt::print("\nMissing: {}; {}\n", fmt::join(names_of(missing), ", "),
+               missing == std::vector{formats::Component::kVae}
+                   ? "it draws with another VAE of its family (--vae)."
+                   : "it cannot draw without, choose the whole checkpoint.");
   if (!checkpoint.unused.empty())
     fmt::print("\n{} keys are unused: {}{}\n", checkpoint.unused.size(), printable(checkpoint.unused.front()),
                checkpoint.unused.size() > 1 ? " ..." : "");

@@ -11,6 +11,7 @@
 #include "cli/light/commands.h"
 #include "cli/light/library_command.h"
 #include "formats/checkpoint/checkpoint.h"
+#include "formats/checkpoint/partial_checkpoint.h"
 #include "formats/embedding_file.h"
 #include "formats/lora/lora_fit.h"
 #include "library/data_dir.h"
@@ -42,7 +43,7 @@ void apply_named_styles(const Invocation& invocation, prompt::Request& request) 
 // The text encoders' widths of the checkpoint that is taken without being told; nullopt: none is there.
 std::optional<formats::TextWidths> text_widths(const library::DataDir& data) {
   try {
-    return formats::layers_of(formats::open_checkpoint(find_model(data, ""))).text_widths;
+    return formats::layers_of(formats::open_without_vae(find_model(data, ""))).text_widths;
   } catch (const Error&) {
     // A prompt can be explained without a checkpoint; then embeddings of any width count.
     return std::nullopt;

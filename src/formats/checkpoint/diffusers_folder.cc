@@ -11,6 +11,7 @@
 #include "base/file_identity.h"
 #include "formats/checkpoint/component_parameters.h"
 #include "formats/checkpoint/diffusers_names.h"
+#include "formats/checkpoint/shard_index.h"
 #include "formats/checkpoint/stated_prediction.h"
 #include "formats/quantised_form.h"
 
@@ -67,27 +68,14 @@ void refuse_parted_scales(const std::vector<std::shared_ptr<const TensorFile>>& 
 
 // Opens the shards an index lists and proves that each holds what the index says.
 std::vector<std::shared_ptr<const TensorFile>> open_shards(const fs::path& index) {
-  const json parsed = read_json(index, kMaxIndexBytes);
-  const auto weight_map = parsed.find("weight_map");
-  if (weight_map == parsed.end() || !weight_map->is_object())
-    throw Error(kBadInput, "{}: has no weight_map; download it again.", index.string());
-  std::map<std::string, std::shared_ptr<const TensorFile>> shards;
-  for (const auto& [key, value] : weight_map->items()) {
-    const std::string name = value.is_string() ? value.get<std::string>() : "";
-    if (name.empty() || fs::path(name).filename() != name || name == "." || name == "..") {
-      throw Error(kBadInput,
-                  "{}: the shard of '{}' is not the name of a file in the same folder; download it again.",
-                  index.string(), key);
-    }
-    auto& shard = shards[name];
-    if (!shard) shard = TensorFile::open(index.parent_path() / name);
-    if (!shard->holds(key)) {
-      throw Error(kBadInput, "{}: '{}' is missing, although {} lists it; download both again.",
-                  shard->path().string(), key, index.filename().string());
-    }
-  }
   std::vector<std::shared_ptr<const TensorFile>> files;
-  for (auto& [name, shard] : shards) files.push_back(std::move(shard));
+  for (const auto& [name, keys] : read_shard_index(read_file(index, kMaxIndexBytes), index)) {
+    const auto& shard = files.emplace_back(TensorFile::open(index.parent_path() / name));
+    for (const std::string& key : keys)
+      if (!shard->holds(key))
+        throw Error(kBadInput, "{}: '{}' is missing, although {} lists it; download both again.",
+                    shard->path().string(), key, index.filename().string());
+  }
   refuse_parted_scales(files, index);
   return files;
 }
@@ -96,14 +84,16 @@ std::vector<std::shared_ptr<const TensorFile>> open_shards(const fs::path& index
 std::vector<std::shared_ptr<const TensorFile>> open_weights(const fs::path& folder) {
   static constexpr std::array<std::string_view, 3> kStems = {"diffusion_pytorch_model", "model",
                                                              "pytorch_model"};
-  static constexpr std::array<std::string_view, 2> kVariants = {"", ".fp16"};
+  static constexpr std::array<std::string_view, 3> kVariants = {"", ".fp16", ".bf16"};
   for (const std::string_view ending : {"safetensors", "bin"}) {
     for (const std::string_view variant : kVariants) {
       for (const std::string_view stem : kStems) {
         const fs::path whole = folder / fmt::format("{}{}.{}", stem, variant, ending);
         if (fs::exists(whole)) return {TensorFile::open(whole)};
-        const fs::path index = folder / fmt::format("{}.{}.index{}.json", stem, ending, variant);
-        if (fs::exists(index)) return open_shards(index);
+        // The second as diffusers wrote it before 0.28.
+        for (const std::string& name : {fmt::format("{}.{}.index{}.json", stem, ending, variant),
+                                        fmt::format("{}{}.{}.index.json", stem, variant, ending)})
+          if (fs::exists(folder / name)) return open_shards(folder / name);
       }
     }
   }
@@ -132,17 +122,6 @@ void add_view(Checkpoint& checkpoint, Component component, std::string name, Ten
   if (!is_new) {
     throw Error(kBadInput, "{}: '{}' of the {} occurs twice; download it again.", checkpoint.path.string(),
                 place->second.name, component_name(component));
-  }
-}
-
-void add_unet(Checkpoint& checkpoint, std::span<const TensorView> tensors) {
-  const auto names = UnetNames::from_diffusers(names_of(tensors));
-  for (const TensorView& view : tensors) {
-    if (auto name = names.to_canonical(view.name)) {
-      add_view(checkpoint, Component::kUnet, std::move(*name), view);
-    } else {
-      checkpoint.unused.push_back("unet/" + view.name);
-    }
   }
 }
 
@@ -241,6 +220,17 @@ bool is_diffusers_folder(const fs::path& folder) {
   return fs::is_directory(folder / "unet", failure) && fs::is_directory(folder / "vae", failure);
 }
 
+void add_diffusers_unet(Checkpoint& checkpoint, std::span<const TensorView> tensors, std::string_view place) {
+  const auto names = UnetNames::from_diffusers(names_of(tensors));
+  for (const TensorView& view : tensors) {
+    if (auto name = names.to_canonical(view.name)) {
+      add_view(checkpoint, Component::kUnet, std::move(*name), view);
+    } else {
+      checkpoint.unused.push_back(fmt::format("{}{}", place, view.name));
+    }
+  }
+}
+
 void add_diffusers_vae(Checkpoint& checkpoint, std::span<const TensorView> tensors, std::string_view place) {
   const auto names = VaeNames::from_diffusers(names_of(tensors));
   for (const TensorView& view : tensors) {
@@ -284,7 +274,7 @@ Checkpoint read_diffusers_folder(const fs::path& folder) {
       checkpoint.files.push_back(std::move(file));
     }
   };
-  add("unet", unet, [&](const auto& tensors) { add_unet(checkpoint, tensors); });
+  add("unet", unet, [&](const auto& tensors) { add_diffusers_unet(checkpoint, tensors, "unet/"); });
   add("vae", vae, [&](const auto& tensors) { add_diffusers_vae(checkpoint, tensors, "vae/"); });
   for (const TextEncoderRow& encoder : family.text_encoders) {
     const std::string part(encoder.folder);
@@ -307,7 +297,11 @@ Checkpoint read_diffusers_vae(const fs::path& folder) {
   Checkpoint checkpoint;
   checkpoint.path = folder;
   checkpoint.layout = Layout::kDiffusersFolder;
-  checkpoint.files = open_weights(fs::is_directory(folder / "vae") ? folder / "vae" : folder);
+  const fs::path part = fs::is_directory(folder / "vae") ? folder / "vae" : folder;
+  checkpoint.files = open_weights(part);
+  const json config = read_config(part / "config.json");
+  if (const auto scale = config.find("scaling_factor"); scale != config.end() && scale->is_number())
+    checkpoint.metadata.emplace("lowrank.latent_scale", fmt::format("{}", scale->get<double>()));
   add_diffusers_vae(checkpoint, all_tensors(checkpoint.files), "");
   return checkpoint;
 }

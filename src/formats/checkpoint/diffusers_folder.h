@@ -1,5 +1,5 @@
 // A checkpoint as diffusers writes it: a folder with unet/, vae/, text_encoder/ and text_encoder_2/, each a config.json beside
-// its weights (.safetensors, also as .fp16 variant or in shards with an index, or a PyTorch .bin). Source:
+// its weights (.safetensors, also as .fp16 or .bf16 variant or in shards with an index, or a PyTorch .bin). Source:
 // the files that huggingface/diffusers and huggingface/transformers save.
 #pragma once
 
@@ -18,6 +18,10 @@ Checkpoint read_diffusers_folder(const std::filesystem::path& folder);
 
 // A vae/ folder alone; only the VAE is filled.
 Checkpoint read_diffusers_vae(const std::filesystem::path& folder);
+
+// Puts the tensors of a U-Net in diffusers naming into `checkpoint` under canonical names.
+void add_diffusers_unet(Checkpoint& checkpoint, std::span<const weights::TensorView> tensors,
+                        std::string_view place);
 
 // Puts the tensors of a VAE in diffusers naming into `checkpoint` under canonical names; linear attention
 // weights [c, c] get the shape of CompVis' 1×1 convolutions [c, c, 1, 1]. Names without translation go to

@@ -9,6 +9,7 @@
 #include "formats/checkpoint/component_parameters.h"
 #include "formats/checkpoint/diffusers_folder.h"
 #include "formats/checkpoint/missing_parameters.h"
+#include "formats/checkpoint/partial_checkpoint.h"
 #include "formats/checkpoint/single_file.h"
 #include "formats/file_kind.h"
 #include "formats/natural_order.h"
@@ -46,11 +47,15 @@ std::string left_out(const Checkpoint& checkpoint) {
 void check_component(const Checkpoint& checkpoint, const Landmark& landmark) {
   const auto& views = checkpoint[landmark.component];
   if (views.contains(landmark.parameter)) return;
-  throw Error(kBadInput, "{}: the checkpoint {} its {}{}{}; download a complete checkpoint.",
+  const bool is_other_vae_enough = landmark.component == Component::kVae && views.empty();
+  throw Error(kBadInput, "{}: the checkpoint {} its {}{}{}; {}download a complete checkpoint.",
               checkpoint.path.string(), views.empty() ? "lacks" : "has only part of",
               component_name(landmark.component),
               views.empty() ? "" : fmt::format(" ('{}' is missing)", landmark.parameter),
-              left_out(checkpoint));
+              left_out(checkpoint),
+              is_other_vae_enough ? fmt::format("choose a VAE of its family ({}) for it with --vae, or ",
+                                                family(checkpoint.base_model)->name)
+                                  : "");
 }
 
 void check_complete(const Checkpoint& checkpoint, Component component) {
@@ -62,8 +67,26 @@ void check_complete(const Checkpoint& checkpoint, Component component) {
               left_out(checkpoint));
 }
 
-Checkpoint open_single_file(const fs::path& path) {
+// What has to be in a file that is opened.
+enum class Needs { kAll, kAllButVae, kUnet };
+
+[[noreturn]] void refuse_lone_unet(const fs::path& path, const LoneUnet& unet) {
+  throw Error(kBadInput,
+              "{}: is {}, and cannot draw without text encoder and VAE; {}choose the whole checkpoint.",
+              path.string(), unet.described(),
+              unet.is_diffusers ? "put it into the folder unet/ of its diffusers model and choose the folder "
+                                  "that contains model_index.json, or "
+                                : "");
+}
+
+Checkpoint open_single_file(const fs::path& path, Needs needs) {
   auto file = weights::TensorFile::open(path);
+  if (const auto lone = lone_unet(*file)) {
+    refuse_quantised(*file, Integers::kAreNone);
+    const FamilyRow* row = family(lone->model);
+    if (needs != Needs::kUnet || row == nullptr) refuse_lone_unet(path, *lone);
+    return read_unet_file(std::move(file), *lone, *row);
+  }
   const BaseModel family = recognise_checkpoint(*file);
   if (family != BaseModel::kOther || describe_file(*file).starts_with("something else"))
     refuse_quantised(*file, Integers::kAreNone);
@@ -111,7 +134,9 @@ const ParameterViews& Checkpoint::operator[](Component component) const {
   return found == parts.end() ? none : found->second;
 }
 
-Checkpoint open_checkpoint(const fs::path& path) {
+namespace {
+
+Checkpoint open_with(const fs::path& path, Needs needs) {
   std::error_code failure;  // of a path that leads nowhere, which opening the file tells
   const bool is_folder = fs::is_directory(path, failure);
   if (is_folder && !is_diffusers_folder(path)) {
@@ -120,11 +145,30 @@ Checkpoint open_checkpoint(const fs::path& path) {
                 "file or a diffusers folder.",
                 path.string());
   }
-  Checkpoint checkpoint = is_folder ? read_diffusers_folder(path) : open_single_file(path);
-  const auto marks = landmarks(*family(checkpoint.base_model));
+  Checkpoint checkpoint = is_folder ? read_diffusers_folder(path) : open_single_file(path, needs);
+  auto marks = landmarks(*family(checkpoint.base_model));
+  std::erase_if(marks, [&](const Landmark& mark) {
+    const bool may_lack =
+        needs == Needs::kUnet || (needs == Needs::kAllButVae && mark.component == Component::kVae);
+    return may_lack && std::as_const(checkpoint)[mark.component].empty();
+  });
   for (const Landmark& landmark : marks) check_component(checkpoint, landmark);
   for (const Landmark& landmark : marks) check_complete(checkpoint, landmark.component);
   return checkpoint;
+}
+
+}  // namespace
+
+Checkpoint open_checkpoint(const fs::path& path) {
+  return open_with(path, Needs::kAll);
+}
+
+Checkpoint open_without_vae(const fs::path& path) {
+  return open_with(path, Needs::kAllButVae);
+}
+
+Checkpoint open_parts(const fs::path& path) {
+  return open_with(path, Needs::kUnet);
 }
 
 Checkpoint open_vae(const fs::path& path) {

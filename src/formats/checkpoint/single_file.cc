@@ -84,6 +84,32 @@ Checkpoint read_single_file(std::shared_ptr<const weights::TensorFile> file, con
   return checkpoint;
 }
 
+Checkpoint read_unet_file(std::shared_ptr<const weights::TensorFile> file, const LoneUnet& unet,
+                          const FamilyRow& family) {
+  Checkpoint checkpoint;
+  checkpoint.path = file->path();
+  checkpoint.base_model = family.model;
+  checkpoint.prediction = family.prediction;
+  checkpoint.metadata = file->metadata();
+  if (unet.is_diffusers) {
+    add_diffusers_unet(checkpoint, file->tensors(), "");
+  } else {
+    for (const weights::TensorView& view : file->tensors()) {
+      const std::string_view name = view.name;
+      const std::string_view rest = name.starts_with(unet.root) ? name.substr(unet.root.size()) : "";
+      if (is_parameter(Component::kUnet, rest)) {
+        checkpoint[Component::kUnet].emplace(rest, view);
+      } else {
+        checkpoint.unused.push_back(view.name);
+      }
+    }
+  }
+  checkpoint.files.push_back(std::move(file));
+  apply_metadata(checkpoint);
+  apply_stated_prediction(checkpoint);
+  return checkpoint;
+}
+
 Checkpoint read_vae_file(std::shared_ptr<const weights::TensorFile> file) {
   Checkpoint checkpoint;
   checkpoint.path = file->path();

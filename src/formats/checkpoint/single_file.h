@@ -4,12 +4,17 @@
 #include <memory>
 
 #include "formats/checkpoint/checkpoint.h"
+#include "formats/checkpoint/partial_checkpoint.h"
 
 namespace lowrank::formats {
 
 // Distributes the tensors of `file` to the components of the family by their roots; what has no root goes to `unused`.
 // Missing components stay empty.
 Checkpoint read_single_file(std::shared_ptr<const weights::TensorFile> file, const FamilyRow& family);
+
+// A U-Net alone, whatever its naming (partial_checkpoint.h).
+Checkpoint read_unet_file(std::shared_ptr<const weights::TensorFile> file, const LoneUnet& unet,
+                          const FamilyRow& family);
 
 // A VAE alone, in CompVis' naming with or without its root or in diffusers naming. Only the VAE is filled.
 Checkpoint read_vae_file(std::shared_ptr<const weights::TensorFile> file);

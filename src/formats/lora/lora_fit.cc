@@ -78,6 +78,24 @@ std::string no_layer(const ModelLayers& model, const EntryPlace& place) {
   return fmt::format("this model's {} has no such layer", component_name(place.component));
 }
 
+// The other one, where there are two and the entry's name says which it is for.
+std::string mixed_up_encoder(const ModelLayers& model, const EntryPlace& place, const LoraEntry& entry) {
+  const FamilyRow* row = family(model.base_model);
+  if (row == nullptr || row->text_encoders.size() < 2 || entry.number != EncoderNumber::kStated) return "";
+  for (const TextEncoderRow& encoder : row->text_encoders) {
+    if (encoder.component == place.component) continue;
+    const auto* layer = layer_at(model, encoder.component, place_in(model, encoder.component, entry).path);
+    if (layer == nullptr || !fit_shapes(shapes_of(entry), *layer).fits()) continue;
+    const TextEncoderRow& named = *text_encoder(*row, place.component);
+    return fmt::format(
+        "it has the shapes of the {}, although its name says the {}; rename its keys in the way of {}… (not "
+        "{}…), or get the file again from its maker",
+        component_name(encoder.component), component_name(place.component), encoder.kohya_prefix,
+        named.kohya_prefix);
+  }
+  return "";
+}
+
 // Keys and values of cross-attention see the text's width, which tells the families apart.
 bool sees_text_width(const LoraEntry& entry) {
   return entry.component == Component::kUnet &&
@@ -135,13 +153,17 @@ LoraMatch match_lora(const LoraFile& lora, const ModelLayers& model) {
     const LoraEntry& entry = lora.entries[i];
     EntryPlace& place = match.places[i];
     if (place.path.empty()) {
-      place.reason = no_layer(model, place);
+      place.reason = mixed_up_encoder(model, place, entry);
+      if (place.reason.empty()) place.reason = no_layer(model, place);
     } else if (addressed[{place.component, place.path}] > 1) {
       place.reason = fmt::format("the layer '{}' is addressed twice under different names", place.path);
     } else {
       ShapeFit fit = fit_shapes(shapes_of(entry), *layer_at(model, place.component, place.path));
       if (sees_text_width(entry)) ++(fit.fits() ? fitting : misfitting);
       place.reason = std::move(fit.reason);
+      if (!place.reason.empty())
+        if (std::string mixed_up = mixed_up_encoder(model, place, entry); !mixed_up.empty())
+          place.reason = std::move(mixed_up);
       place.is_narrow = fit.is_narrow;
     }
     if (entry.component == Component::kUnet) ++(place.acts() ? in_unet : out_of_unet);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "formats/checkpoint/checkpoint.h"
 #include "formats/checkpoint/component_parameters.h"
+#include "formats/checkpoint/partial_checkpoint.h"
 #include "formats/checkpoint/single_file.h"
 #include "formats/embedding_file.h"
 #include "formats/lora/lora_family.h"
@@ -105,7 +106,7 @@ std::int64_t width_of(const formats::ParameterViews& views, std::string_view end
 
 void read_checkpoint_record(const fs::path& path, Record& record,
                             std::map<std::string, std::string>& metadata) {
-  const formats::Checkpoint checkpoint = formats::open_checkpoint(path);
+  const formats::Checkpoint checkpoint = formats::open_without_vae(path);
   record.architecture = formats::architecture_name(checkpoint.base_model);
   record.cross_width = width_of(checkpoint[formats::Component::kUnet], "attn2.to_k.weight");
   record.text_width = width_of(checkpoint[formats::Component::kTextEncoder], "token_embedding.weight");

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "formats/checkpoint/checkpoint.h"
+#include "formats/checkpoint/partial_checkpoint.h"
 #include "formats/lora/lora_file.h"
 #include "pipeline/generate/complete_request.h"
 #include "pipeline/generate/hires.h"
@@ -78,11 +79,14 @@ class RequestCheck {
     if (request.enable_hr) add(request.hr_checkpoint);
     add(request.refiner_checkpoint);
     for (const std::string& name : names) {
-      if (!is_good("checkpoint " + name, [&] { formats::open_checkpoint(resources_.checkpoint(name)); }))
-        continue;
+      const auto path = [&] { return resources_.checkpoint(name); };
+      if (!is_good("checkpoint " + name, [&] { formats::open_without_vae(path()); })) continue;
       is_good("vae " + request.vae + "\n" + name, [&] {
-        if (const auto file = resources_.vae(request.vae, resources_.checkpoint(name)))
+        if (const auto file = resources_.vae(request.vae, path())) {
           formats::open_vae(*file);
+        } else {
+          formats::open_checkpoint(path());
+        }
       });
     }
   }

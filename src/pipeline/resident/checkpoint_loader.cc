@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/text/text.h"
+#include "formats/checkpoint/partial_checkpoint.h"
 #include "formats/native_size.h"
 #include "model/unet.h"
 #include "prompt/tokens/chunks.h"
@@ -240,7 +241,8 @@ std::uint64_t LoadedModel::parameter_bytes() const {
 
 LoadedModel load_model(const std::filesystem::path& path, const std::optional<std::filesystem::path>& vae,
                        weights::HashMemo hashes) {
-  const formats::Checkpoint checkpoint = formats::open_checkpoint(path);
+  const formats::Checkpoint checkpoint =
+      vae ? formats::open_without_vae(path) : formats::open_checkpoint(path);
   LoadedModel loaded;
   loaded.path = path;
   loaded.hashes = std::move(hashes);

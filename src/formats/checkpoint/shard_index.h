@@ -1,0 +1,17 @@
+// The index beside a model in shards: which file holds which tensor. Source: huggingface_hub's split_torch_state_dict_into_shards.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lowrank::formats {
+
+// The text of the index `path` → name of the shard → its keys, in the index's order. A shard lies beside the index. Throws
+// Error(kBadInput) naming `path` for what is no index and for a shard that is not a plain file name.
+std::map<std::string, std::vector<std::string>> read_shard_index(std::string_view text,
+                                                                 const std::filesystem::path& path);
+
+}  // namespace lowrank::formats
