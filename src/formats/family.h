@@ -94,6 +94,8 @@ struct FamilyRow {
   std::int64_t latent_channels;
   double latent_scale;  // decode(latent / scale)
   PredictionType prediction;
+  // Published with both predictions: where a file says nothing, its weights and a trial run tell.
+  bool is_prediction_open;
   int native_size;       // pixels
   int epsilon_size = 0;  // of the family's files with epsilon prediction, where these learned another size
   SizeConditioning size_conditioning;

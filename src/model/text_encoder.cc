@@ -70,8 +70,10 @@ std::int64_t TextEncoder::layers_read(int clip_skip) const {
     case TextLayer::kPenultimateNormed:
       return depth() - unread_layers_;
     case TextLayer::kPenultimate:
-      return depth() - 1;
+      if (clip_skip == kOwnLayer) return depth() - 1;
+      break;
     case TextLayer::kLast:
+      if (clip_skip == kOwnLayer) return depth();
       break;
   }
   const std::int64_t layers = depth() - (clip_skip - 1);

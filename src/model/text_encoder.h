@@ -35,12 +35,14 @@ class TextEncoder {
     at::Tensor hidden;       // float32 [chunks, 77, width]
     at::Tensor pooled = {};  // float32 [chunks, projection]; undefined where the row gives none
   };
-  // ids int64 [chunks, 77] → what the row says that the U-Net reads. Clip skip counts for TextLayer::kLast alone. 1: the
-  // output of the last layer; c > 1: the hidden state c − 1 layers before it; both then pass through the final norm.
-  Output read(const at::Tensor& ids, int clip_skip = 1,
+  // ids int64 [chunks, 77] → what the row says that the U-Net reads, or with CLIP skip another layer: 1 the output of the
+  // last layer, c > 1 the hidden state c − 1 layers before it. It passes through the final norm where the row's own does.
+  // TextLayer::kPenultimateNormed knows no CLIP skip.
+  static constexpr int kOwnLayer = 0;
+  Output read(const at::Tensor& ids, int clip_skip = kOwnLayer,
               const std::vector<Replacement>& replacements = {}) const;
 
-  at::Tensor encode(const at::Tensor& ids, int clip_skip = 1,
+  at::Tensor encode(const at::Tensor& ids, int clip_skip = kOwnLayer,
                     const std::vector<Replacement>& replacements = {}) const {
     return read(ids, clip_skip, replacements).hidden;
   }

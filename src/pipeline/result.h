@@ -64,6 +64,9 @@ struct GenerationResult {
   std::vector<MissingLora> missing_loras;   // only when the request allows them
   std::vector<std::string> warnings;        // one sentence each
   std::int64_t unet_passes = 0;
+  // "v by the key v_pred": what the checkpoint predicts, and by which rule it is known; "" where the request says it or the
+  // family alone tells.
+  std::string prediction_rule;
   double seconds_load = 0, seconds_loras = 0, seconds_text = 0, seconds_encode = 0, seconds_sample = 0,
          seconds_upscale = 0, seconds_decode = 0;
 };

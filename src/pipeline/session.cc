@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "pipeline/generate/finish.h"
 #include "pipeline/generate/hires.h"
 #include "pipeline/generate/lora_account.h"
+#include "pipeline/generate/model_warnings.h"
 #include "pipeline/generate/pass.h"
 #include "pipeline/generate/starts.h"
 #include "request/names.h"
@@ -23,6 +25,13 @@
 
 namespace lowrank::pipeline {
 namespace {
+
+// "v by the key v_pred", where the request leaves it to the checkpoint and a rule is known.
+std::string rule_of_prediction(const request::GenerationRequest& request, const LoadedModel& model) {
+  const std::string& rule = model.prediction_details.rule;
+  if (rule.empty() || (!request.prediction.empty() && request.prediction != "Automatic")) return "";
+  return fmt::format("{} by {}", formats::prediction_name(model.prediction), rule);
+}
 
 prompt::Emphasis emphasis_of(const request::GenerationRequest& request) {
   const auto emphasis = prompt::emphasis_from_label(request.emphasis);
@@ -66,6 +75,7 @@ GenerationResult Session::generate(const request::GenerationRequest& asked, cons
     return bring_models(residents_, tiny_, asked);
   }();
   result.warnings = residents_.take_notes();
+  warn_of_models(models, asked, result.warnings);
   request::GenerationRequest complete =
       complete_request(asked, models.first->loaded, resources_.styles, result.warnings);
   fit_few_steps(complete, *models.first, result.warnings);
@@ -80,7 +90,10 @@ GenerationResult Session::generate(const request::GenerationRequest& asked, cons
                         .stop = std::move(stop),
                         .available_memory = options_.available_memory};
   const request::GenerationRequest& request = generation.request;
-  generation.encode_settings = {.clip_skip = request.clip_skip, .emphasis = emphasis_of(request)};
+  generation.encode_settings = {.clip_skip = request.clip_skip,
+                                .skips_in_first_of_two = request.sdxl_clip_l_skip,
+                                .emphasis = emphasis_of(request)};
+  result.prediction_rule = rule_of_prediction(request, models.first->loaded);
   const PassPlans passes = plan_passes(request, models);
   if (passes.second) upscalers_.check(request.hr_upscaler, request::latent_upscaler_names());
   generation.seeds = request::picture_seeds(request);

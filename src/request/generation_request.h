@@ -45,10 +45,14 @@ struct GenerationRequest {
   int seed_resize_width = 0, seed_resize_height = 0;
 
   // Settings that change the picture.
-  int clip_skip = 1;        // 1: the last layer's output
-  int ensd = 0;             // "Eta noise seed delta"
-  std::string rng = "GPU";  // GPU, NV (the same numbers), CPU
-  Decimal ngms = 0;         // "Negative Guidance minimum sigma", 0: off
+  int clip_skip = 1;              // 1: the last layer's output
+  bool sdxl_clip_l_skip = false;  // also of SDXL's first text encoder
+  // What SDXL's models are told of the picture beside its size: pixels cut off at top and left, and to the refiner a score.
+  int sdxl_crop_top = 0, sdxl_crop_left = 0;
+  Decimal sdxl_low_aesthetic_score = 2.5, sdxl_high_aesthetic_score = 6;  // of negative prompt and prompt
+  int ensd = 0;                                                           // "Eta noise seed delta"
+  std::string rng = "GPU";                                                // GPU, NV (the same numbers), CPU
+  Decimal ngms = 0;  // "Negative Guidance minimum sigma", 0: off
   bool ngms_all_steps = false;
   std::string emphasis = "Original";  // Original, No norm, Ignore, None
   bool discard_penultimate_sigma = false;

@@ -67,7 +67,7 @@ std::string hash_list(const std::vector<std::pair<std::string, std::string>>& ha
 
 // Entries that do not change the picture, or are read together with others.
 bool is_silent(std::string_view label) {
-  constexpr std::array<std::string_view, 33> kSilent = {"Model hash",
+  constexpr std::array<std::string_view, 34> kSilent = {"Model hash",
                                                         "VAE hash",
                                                         "Lora hashes",
                                                         "TI hashes",
@@ -92,6 +92,7 @@ bool is_silent(std::string_view label) {
                                                         "Z Values",
                                                         "Fixed Z Values",
                                                         "U-Net weights",
+                                                        "Prediction rule",
                                                         "Hashes",
                                                         "Civitai resources",
                                                         "Civitai metadata",
@@ -176,6 +177,11 @@ std::string picture_metadata(const PictureFacts& facts) {
   w.when(r.enable_hr || r.is_img2img(), {"denoising_strength"});
   w.when(facts.is_inpainting_model, {"inpainting_mask_weight"});
   w.when(r.clip_skip > 1, {"CLIP_stop_at_last_layers"});
+  if (facts.is_told_size)
+    for (const auto api : {"sdxl_clip_l_skip", "sdxl_crop_top", "sdxl_crop_left"}) w.unless_default(api);
+  if (facts.is_told_score)
+    for (const auto api : {"sdxl_refiner_low_aesthetic_score", "sdxl_refiner_high_aesthetic_score"})
+      w.unless_default(api);
   w.when(r.ensd != 0 && facts.uses_ensd, {"eta_noise_seed_delta"});
   w.text("Init image hash", facts.init_hash);
   w.when(r.rng != "GPU", {"randn_source"});
@@ -203,6 +209,7 @@ std::string picture_metadata(const PictureFacts& facts) {
   w.when(facts.skipped_early, {"skip_early_cond"});
   w.when(r.noise_schedule != "Default", {"sd_noise_schedule"});
   w.unless_default("prediction_type");
+  w.text("Prediction rule", facts.prediction_rule);
   w.unless_default("flow_shift");
   w.when(r.downcast_alphas, {"use_downcasted_alpha_bar"});
   w.when(facts.padded, {"pad_cond_uncond"});

@@ -29,7 +29,10 @@ struct PictureFacts {
   std::string init_hash = {};  // of the picture that img2img started from
   bool has_mask = false;       // it was inpainting
   bool is_inpainting_model = false, refined = false;
-  bool encodes_pictures = false;  // pictures became latents on the way
+  bool encodes_pictures = false;                     // pictures became latents on the way
+  bool is_told_size = false, is_told_score = false;  // SDXL; its refiner
+  // What the checkpoint predicts and by which statement; "" where the request says it.
+  std::string prediction_rule = {};
   // Which settings of the sampler took effect.
   bool uses_eta = false, uses_churn = false, uses_noise_scale = false, uses_ensd = false;
   double default_eta = 1;  // of the sampler; 0: the DDIM family, which takes eta_ddim

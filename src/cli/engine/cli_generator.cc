@@ -91,6 +91,7 @@ void CliGenerator::print(const SavedGeneration& made) {
     fmt::print("{}\n", result_json(made.result, made.files));
     return;
   }
+  if (!made.result.prediction_rule.empty()) fmt::print("Prediction: {}\n", made.result.prediction_rule);
   for (const auto& report : made.result.loras) fmt::print("{}", adapter::text(report));
   for (const auto& missing : made.result.missing_loras)
     fmt::print("Lora not found: {} ({})\n", missing.name, missing.reason);

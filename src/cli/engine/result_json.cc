@@ -79,7 +79,8 @@ std::string result_json(const pipeline::GenerationResult& result,
                         {"sample", result.seconds_sample},
                         {"upscale", result.seconds_upscale},
                         {"decode", result.seconds_decode}}},
-                      {"unet_passes", result.unet_passes}};
+                      {"unet_passes", result.unet_passes},
+                      {"prediction", result.prediction_rule}};
   return whole.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -35,6 +35,7 @@ struct Checkpoint {
   int unread_text_layers = 0;           // at the end of SD 2.x's text encoder, which the U-Net does not read
   PredictionType prediction = PredictionType::kEpsilon;
   PredictionDetails prediction_details;  // and which statement decided (stated_prediction.h)
+  bool is_prediction_stated = false;     // by the file itself: neither a mark nor the family's own
   std::map<std::string, std::string> metadata;
   std::vector<std::string> unused;  // keys of the file that belong to no parameter (model_ema.*, schedules …)
   std::vector<std::shared_ptr<const weights::TensorFile>> files;  // owners of the bytes

@@ -56,7 +56,7 @@ std::optional<PredictionStatement> sd2_mark(const Checkpoint& checkpoint) {
   const ParameterViews& unet = checkpoint[Component::kUnet];
   const auto bias = unet.find("output_blocks.11.1.transformer_blocks.0.norm1.bias");
   const auto first = unet.find("input_blocks.0.0.weight");
-  if (checkpoint.base_model != BaseModel::kSd2 || bias == unet.end() || first == unet.end())
+  if (!family(checkpoint.base_model)->is_prediction_open || bias == unet.end() || first == unet.end())
     return std::nullopt;
   const bool is_plain = first->second.shape.size() == 4 && first->second.shape[1] == 4;
   const std::vector<float> values = weights::to_floats(bias->second);
@@ -118,6 +118,7 @@ void apply_stated_prediction(Checkpoint& checkpoint, const std::optional<Predict
   if (scheduler) statements.push_back(*scheduler);
   if (!spec.empty())
     add(known_type(checkpoint, "metadata modelspec.prediction_type", spec), "modelspec.prediction_type");
+  checkpoint.is_prediction_stated = !statements.empty();
   if (auto mark = sd2_mark(checkpoint)) statements.push_back(std::move(*mark));
   PredictionDetails& details = checkpoint.prediction_details;
   if (!statements.empty()) {

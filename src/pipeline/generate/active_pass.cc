@@ -215,7 +215,16 @@ PassOutput ActivePass::sample(int batch, std::optional<sampling::ImageStart> sta
                                      .rows_at_once = rows_at_once(rows * columns),
                                      .whole_every = asked.step_cache,
                                      .between_blocks = between_blocks};
-  const PictureSize size = own_size(rows * cell, columns * cell);
+  PictureSize size = own_size(rows * cell, columns * cell);
+  if (pass_.calls_before) {
+    // The web UI tells hires fix the size that it grows to, of which cells and the cut may leave less.
+    const HiresSize grown = hires_size(asked, static_cast<int>(cell));
+    size = own_size(grown.height, grown.width);
+  }
+  size.crop_top = asked.sdxl_crop_top;
+  size.crop_left = asked.sdxl_crop_left;
+  size.aesthetic_score = asked.sdxl_high_aesthetic_score.value;
+  size.low_aesthetic_score = asked.sdxl_low_aesthetic_score.value;
   PromptedModel network = prompted(*pass_.model, prompts_, options, size);
   std::optional<PromptedModel> refiner;
   std::optional<RefinedModel> refined;

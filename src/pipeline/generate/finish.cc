@@ -76,6 +76,15 @@ request::PictureFacts facts_of(const Batch& batch, const PassPlans& passes, cons
   }
   facts.is_inpainting_model = model.is_inpainting();
   facts.encodes_pictures = encodes_pictures(request, model);
+  facts.prediction_rule = result.prediction_rule;
+  for (const Pass* pass : {&passes.first, passes.second ? &*passes.second : nullptr})
+    for (const ResidentModel* used :
+         {pass == nullptr ? nullptr : pass->model, pass == nullptr ? nullptr : pass->refiner}) {
+      if (used == nullptr) continue;
+      const auto kind = used->loaded.family().size_conditioning;
+      facts.is_told_size |= kind != formats::SizeConditioning::kNone;
+      facts.is_told_score |= kind == formats::SizeConditioning::kAesthetic;
+    }
   if (request.is_img2img()) facts.init_hash = init_picture_hash(request.init_images.back());
   facts.has_mask = init.mask.has_value();
   facts.uses_eta = sampler.has_eta;

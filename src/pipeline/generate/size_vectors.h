@@ -11,8 +11,7 @@ struct PictureSize {
   double original_height = 0, original_width = 0;
   double crop_top = 0, crop_left = 0;
   double target_height = 0, target_width = 0;
-  // Of the refiner alone: for the prompt and for the negative prompt. Source: A1111's defaults.
-  double aesthetic_score = 6, low_aesthetic_score = 2.5;
+  double aesthetic_score = 0, low_aesthetic_score = 0;  // of the refiner: for prompt and negative prompt
 };
 
 // What the web UI says of every picture: that it always had its own size.

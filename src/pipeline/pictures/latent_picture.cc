@@ -18,6 +18,21 @@ image::Picture picture_of_bytes(const at::Tensor& channels) {
   return picture;
 }
 
+// Names the first weight that is not a number, as programs leave it that convert what float16 cannot hold.
+void refuse_damaged_weights(const LoadedModel& model) {
+  for (const adapter::ModelPart& part : model.parts()) {
+    const bool is_other_file = part.component == formats::Component::kVae && !model.vae_path.empty();
+    for (const auto& [name, layer] : *part.layers) {
+      if (layer->is_held_in_int8() || layer->weight().isfinite().all().item<bool>()) continue;
+      throw Error(kBadInput,
+                  "{}: the weight '{}' of its {} contains NaN or infinite values, and so does the picture; "
+                  "download the file again or choose another.",
+                  (is_other_file ? model.vae_path : model.path).string(), name,
+                  formats::component_name(part.component));
+    }
+  }
+}
+
 }  // namespace
 
 image::Picture to_picture(const at::Tensor& pixels) {
@@ -44,11 +59,11 @@ at::Tensor encode_pixels(const LoadedModel& model, const at::Tensor& pixels) {
 at::Tensor decode_pixels(const LoadedModel& model, const at::Tensor& latent) {
   const at::Tensor pixels = model.tiny_decoder ? model.tiny_decoder->decode(latent)
                                                : model.vae->decode(latent / model.latent_scale);
-  if (!pixels.isfinite().all().item<bool>())
-    throw Error(kUnsupported,
-                "the picture contains NaN or infinite values; try smaller LoRA weights, a smaller CFG scale "
-                "or another VAE.");
-  return pixels.select(0, 0);
+  if (pixels.isfinite().all().item<bool>()) return pixels.select(0, 0);
+  refuse_damaged_weights(model);
+  throw Error(kUnsupported,
+              "the picture contains NaN or infinite values; try smaller LoRA weights, a smaller CFG scale "
+              "or another VAE.");
 }
 
 image::Picture decode_latent(const LoadedModel& model, const at::Tensor& latent) {

@@ -249,6 +249,7 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
   loaded.base_model = checkpoint.base_model;
   loaded.prediction = checkpoint.prediction;
   loaded.prediction_details = checkpoint.prediction_details;
+  loaded.is_prediction_stated = checkpoint.is_prediction_stated;
   loaded.metadata = checkpoint.metadata;
   loaded.has_guidance_input = checkpoint[formats::Component::kUnet].contains("time_embed.cond_proj.weight");
   const formats::FamilyRow& family = loaded.family();
@@ -294,6 +295,7 @@ void load_vae(LoadedModel& model, const std::optional<std::filesystem::path>& va
   model.vae_files = source.files;
   model.kept.erase(formats::Component::kVae);
   model.vae_path = vae.value_or(std::filesystem::path());
+  model.vae_metadata = vae ? source.metadata : std::map<std::string, std::string>();
   const bool is_file = source.layout == formats::Layout::kSingleFile;
   model.vae_hash = vae ? std::make_unique<FileHash>(
                              *vae, is_file ? source.files.front()->identity() : FileIdentity{}, model.hashes)

@@ -28,8 +28,10 @@ struct LoadedModel {
   formats::BaseModel base_model = formats::BaseModel::kSd1;  // never kOther
   formats::PredictionType prediction = formats::PredictionType::kEpsilon;
   formats::PredictionDetails prediction_details;
-  std::map<std::string, std::string> metadata;  // of the file
-  bool has_guidance_input = false;              // a network distilled with guidance as an input
+  bool is_prediction_stated = false;                // as of formats::Checkpoint
+  std::map<std::string, std::string> metadata;      // of the file
+  std::map<std::string, std::string> vae_metadata;  // of the VAE's own file, empty without vae_path
+  bool has_guidance_input = false;                  // a network distilled with guidance as an input
   double latent_scale = 1;         // decode(latent / scale): the family's, or metadata `lowrank.latent_scale`
   bool has_family_latents = true;  // false for a model with an autoencoder of its own, by its metadata
   int native_size = 0;             // pixels: the family's, or metadata `lowrank.default_size`

@@ -49,6 +49,15 @@ ChunkColumn column(std::span<const TokenChunk* const> chunks, std::span<const Em
   return result;
 }
 
+// Source: A1111's encode_with_transformers of SDXL's first encoder under sdxl_clip_l_skip.
+int skip_of(const formats::TextEncoderRow& encoder, const EncodeSettings& settings) {
+  const bool is_first_of_two = encoder.layer == formats::TextLayer::kPenultimate &&
+                               encoder.component == formats::Component::kTextEncoder;
+  return encoder.layer == formats::TextLayer::kLast || (is_first_of_two && settings.skips_in_first_of_two)
+             ? settings.clip_skip
+             : model::TextEncoder::kOwnLayer;
+}
+
 struct EncodedColumn {
   at::Tensor context;      // [texts, 77, width]
   at::Tensor pooled = {};  // [texts, width]
@@ -63,7 +72,7 @@ EncodedColumn encode_column(const model::TextEncoder& encoder, std::span<const T
     const ChunkColumn input =
         column(chunks.subspan(from, std::min<std::size_t>(kTextsAtOnce, chunks.size() - from)), embeddings,
                encoder.row());
-    const auto output = encoder.read(input.ids, settings.clip_skip, input.replacements);
+    const auto output = encoder.read(input.ids, skip_of(encoder.row(), settings), input.replacements);
     encoded.push_back(output.hidden);
     if (output.pooled.defined()) pooled.push_back(output.pooled);
     weights.push_back(input.weights);
@@ -91,8 +100,8 @@ EncodedColumn encode_column(const TextEncoders& encoders, std::span<const TokenC
 
 std::string cache_key(const prompt::Conditioning& conditioning, std::span<const Embedding> embeddings,
                       const EncodeSettings& settings, const std::string& state) {
-  std::string key =
-      fmt::format("{}\n{} {}\n", state, settings.clip_skip, static_cast<int>(settings.emphasis));
+  std::string key = fmt::format("{}\n{} {} {}\n", state, settings.clip_skip, settings.skips_in_first_of_two,
+                                static_cast<int>(settings.emphasis));
   for (const auto& text : conditioning.texts) {
     for (const auto& chunk : text.chunks) {
       key.append(reinterpret_cast<const char*>(chunk.ids.data()), sizeof(chunk.ids));

@@ -29,6 +29,7 @@ at::Tensor apply_emphasis(const at::Tensor& z, const at::Tensor& weights, prompt
 
 struct EncodeSettings {
   int clip_skip = 1;
+  bool skips_in_first_of_two = false;  // CLIP skip counts for SDXL's first encoder too
   prompt::Emphasis emphasis = prompt::Emphasis::kOriginal;
 };
 

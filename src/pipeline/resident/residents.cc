@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "pipeline/resident/trial_run.h"
+
 namespace lowrank::pipeline {
 
 Residents::Residents(const Resources& resources, PackedCacheOptions packed_cache, bool int8)
@@ -31,6 +33,7 @@ ResidentModel& Residents::bring(const Place& place) {
                                               resources_);
   if (int8_) made->loaded.hold_network_in_int8();
   made->loaded.prepare(packed_);
+  judge_prediction(made->loaded);
   made->loaded.require_unchanged();
   return *models_.emplace_back(std::move(made));
 }

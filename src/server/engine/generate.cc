@@ -63,6 +63,7 @@ void add_account(pipeline::GenerationResult& whole, const pipeline::GenerationRe
           [](const auto& a, const auto& b) { return a.name == b.name; });
   add_new(whole.warnings, part.warnings, std::equal_to<>());
   whole.unet_passes += part.unet_passes;
+  if (whole.prediction_rule.empty()) whole.prediction_rule = part.prediction_rule;
   for (double pipeline::GenerationResult::*seconds :
        {&pipeline::GenerationResult::seconds_load, &pipeline::GenerationResult::seconds_loras,
         &pipeline::GenerationResult::seconds_text, &pipeline::GenerationResult::seconds_sample,

@@ -163,6 +163,7 @@ Json generation_answer(const GenerationTask& task, const pipeline::GenerationRes
           {"sample", result.seconds_sample},
           {"decode", result.seconds_decode}}},
         {"unet_passes", result.unet_passes},
+        {"prediction", result.prediction_rule},
         {"warnings", warnings}}}};
   Json parameters = task.parameters;
   if (task.kind == GenerationKind::kImage && !task.flag("include_init_images")) {

@@ -78,6 +78,7 @@ constexpr MemberRow kResultFactsMembers[] = {
     {"missing_loras", "MissingLora[]"},
     {"timings", "number{}", "seconds"},
     {"unet_passes", "integer"},
+    {"prediction", "string", "what the checkpoint predicts and by which rule; empty where the request or the family says it"},
     {"warnings", "string[]"},
 };
 constexpr MemberRow kResultInfoMembers[] = {

@@ -63,7 +63,8 @@ model::Conditioning CaptionEncoder::run(std::span<const std::string> captions) c
     at::Tensor ids = at::empty({all, prompt::kChunkRows}, at::kLong);
     auto* out = ids.data_ptr<std::int64_t>();
     for (const auto& chunk : chunks) out = std::ranges::copy(prompt::padded_ids(chunk, padding), out).out;
-    const auto output = encoder->read(ids, options_.clip_skip);
+    const bool can_skip = encoder->most_clip_skip() > 1;
+    const auto output = encoder->read(ids, can_skip ? options_.clip_skip : model::TextEncoder::kOwnLayer);
     contexts.push_back(
         output.hidden.to(at::kFloat).reshape({count, all / count * prompt::kChunkRows, encoder->width()}));
     if (output.pooled.defined())

@@ -113,6 +113,11 @@ void FamilyGolden::check_text() {
     EXPECT_TRUE(has(name + "penultimate") || has(name + "penultimate_normed"));
     compare(read.hidden, name + (has(name + "penultimate") ? "penultimate" : "penultimate_normed"));
     compare(read.pooled, name + "pooled");
+    // With CLIP skip the layer is counted from the last one, which the web UI reads without the norm.
+    if (encoder->row().layer == formats::TextLayer::kPenultimate) {
+      compare(encoder->normed(encoder->read(ids, 1).hidden), name + "last_hidden_normed");
+      compare(encoder->read(ids, 2).hidden, name + "penultimate");
+    }
   }
   at::Tensor pooled;
   compare(contexts("", pooled), "text.context");

@@ -532,6 +532,8 @@ export interface ResultFacts {
   /** seconds */
   timings: Record<string, number>;
   unet_passes: number;
+  /** what the checkpoint predicts and by which rule; empty where the request or the family says it */
+  prediction: string;
   warnings: string[];
 }
 
@@ -1342,7 +1344,7 @@ export interface Routes {
       sd_vae_encode_method?: string | null;
       /** what makes pictures of latents: Full (the VAE) or TAESD (quick, less exact; a file in models/VAE-approx) */
       sd_vae_decode_method?: string | null;
-      /** 1: use the text encoder's last layer, 2: the one before it … */
+      /** 1: use the text encoder's last layer, 2: the one before it …; SD 2.x and SDXL already use the penultimate layer, whatever it says (but see --sdxl-clip-l-skip) */
       CLIP_stop_at_last_layers?: number | null;
       /** png, jpg or webp */
       samples_format?: string | null;
@@ -1397,6 +1399,16 @@ export interface Routes {
       sd_noise_schedule?: string | null;
       /** round the noise table to half precision, as A1111 did before 1.7 */
       use_downcasted_alpha_bar?: boolean | null;
+      /** let --clip-skip count for SDXL's first text encoder too, where 2 is what SDXL was trained with */
+      sdxl_clip_l_skip?: boolean | null;
+      /** pixels that SDXL is told were cut off the picture's top */
+      sdxl_crop_top?: number | null;
+      /** pixels that SDXL is told were cut off the picture's left */
+      sdxl_crop_left?: number | null;
+      /** aesthetic score that SDXL's refiner is told for the negative prompt */
+      sdxl_refiner_low_aesthetic_score?: number | null;
+      /** aesthetic score that SDXL's refiner is told for the prompt */
+      sdxl_refiner_high_aesthetic_score?: number | null;
       /** what the checkpoint predicts: epsilon, v or flow (default: what its file states) */
       prediction_type?: string | null;
       /** of a rectified-flow checkpoint: how far the steps move towards noise; 0: the checkpoint's own, else 3 */
