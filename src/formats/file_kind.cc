@@ -61,6 +61,8 @@ constexpr std::array kBehindCheckpoints = {
     MarkRow{"position_net.", Where::kBegins, "a GLIGEN model"},
     MarkRow{"decoder.conv_in.", Where::kBegins, "a VAE"},
     MarkRow{"first_stage_model.", Where::kBegins, "a VAE"},
+    MarkRow{"down_blocks.", Where::kBegins,
+            "part of a U-Net in diffusers naming; give the folder that contains model_index.json"},
     MarkRow{"vision_model.", Where::kBegins, "a CLIP image encoder"},
     MarkRow{"text_model.encoder.", Where::kBegins, "a CLIP text encoder"},
     MarkRow{"encoder.layers.", Where::kBegins, "a CLIP text encoder"},

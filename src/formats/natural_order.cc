@@ -9,7 +9,7 @@ bool is_digit(char letter) {
   return letter >= '0' && letter <= '9';
 }
 
-char lower(char letter) {
+char small_letter(char letter) {
   return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
 }
 
@@ -33,7 +33,7 @@ bool natural_less(std::string_view a, std::string_view b) {
     }
     // A folder's own entries come before those of a folder whose name goes on.
     const auto rank = [](char letter) {
-      return letter == '/' ? 0 : static_cast<unsigned char>(lower(letter));
+      return letter == '/' ? 0 : static_cast<unsigned char>(small_letter(letter));
     };
     if (rank(a[i]) != rank(b[j])) return rank(a[i]) < rank(b[j]);
     ++i;
@@ -64,7 +64,7 @@ std::string natural_key(std::string_view name) {
     } else if (name[i] == '\x01') {
       key += "\x01\x02";
     } else {
-      key += lower(name[i]);
+      key += small_letter(name[i]);
     }
     ++i;
   }

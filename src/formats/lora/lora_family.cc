@@ -51,7 +51,7 @@ constexpr auto kDeepestAttends = [](const FamilyRow& row) {
 };
 constexpr auto kFirstAttends = [](const FamilyRow& row) { return row.unet.first_attention == 0; };
 constexpr auto kHasFourLevels = [](const FamilyRow& row) { return row.unet.levels > 3; };
-constexpr LayerMark kMarks[] = {
+constexpr LayerMark kLayerMarks[] = {
     {"add_embedding_", kToldSize, kSizeEmbedding},
     {"label_emb_", kToldSize, kSizeEmbedding},
     {"up_blocks_0_attentions_", kDeepestAttends, kDeepestLevel},
@@ -66,8 +66,8 @@ constexpr LayerMark kMarks[] = {
 
 const LayerMark* mark_of(std::string_view name) {
   const auto found = std::ranges::find_if(
-      kMarks, [&](const LayerMark& mark) { return name.find(mark.text) != std::string_view::npos; });
-  return found == std::end(kMarks) ? nullptr : &*found;
+      kLayerMarks, [&](const LayerMark& mark) { return name.find(mark.text) != std::string_view::npos; });
+  return found == std::end(kLayerMarks) ? nullptr : &*found;
 }
 
 bool sees_text(std::string_view name) {
