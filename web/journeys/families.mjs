@@ -74,6 +74,7 @@ export default {
       await page.getByLabel('Width', { exact: true }).fill('64');
       await page.getByLabel('Height', { exact: true }).fill('64');
       await visit.setSteps(4);
+      await page.getByLabel('Compare with and without LoRA').uncheck();
       await page.getByText('Refiner', { exact: true }).click();
       await page.getByLabel('Refiner checkpoint').selectOption({ label: 'refinerXL (SDXL refiner)' });
       await page.getByLabel('Switch at', { exact: true }).fill('0.5');

@@ -80,7 +80,8 @@ class Families(unittest.TestCase):
         cls.folder.cleanup()
 
     def ask(self, model, prompt="a fox", route="txt2img", **more):
-        body = {"prompt": prompt, "steps": 2, "width": SIDE, "height": SIDE, "seed": 42, "override_settings": {"sd_model_checkpoint": model}, **more}
+        body = {"prompt": prompt, "steps": 2, "width": SIDE, "height": SIDE, "seed": 42, "sampler_name": "Euler",
+                "override_settings": {"sd_model_checkpoint": model}, **more}
         status, answer = self.server.post("/sdapi/v1/" + route, body)
         self.assertEqual(status, 200, answer)
         return [picture(image) for image in answer["images"]], json.loads(answer["info"])
@@ -93,7 +94,7 @@ class Families(unittest.TestCase):
     def command(self, model, *words, prompt="a fox", command="txt2img", steps=2):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder) / "picture.png"
-            self.server.run(command, *words, "-p", prompt, "--model", model, "--steps", str(steps), "-W", str(SIDE), "-H", str(SIDE), "--seed", "42", "-o", str(file))
+            self.server.run(command, *words, "-p", prompt, "--model", model, "--steps", str(steps), "--sampler", "Euler", "-W", str(SIDE), "-H", str(SIDE), "--seed", "42", "-o", str(file))
             return file.read_bytes()
 
     def same(self, one, other):
@@ -189,7 +190,7 @@ class Families(unittest.TestCase):
         for image, single in zip(images[1:], singles):
             self.same(image, single)
         with tempfile.TemporaryDirectory() as folder:
-            self.server.run("xyz", "-p", "a fox", "--model", "sd15-tiny", "--steps", "2", "-W", str(SIDE), "-H", str(SIDE), "--seed", "42",
+            self.server.run("xyz", "-p", "a fox", "--model", "sd15-tiny", "--steps", "2", "--sampler", "Euler", "-W", str(SIDE), "-H", str(SIDE), "--seed", "42",
                             "--x", f"Checkpoint name: {names}", "--y", "Seed: 1, 2", "-o", f"{folder}/[index]-[number]")
             (sheet,) = pathlib.Path(folder).glob("*-sheet.png")
             self.alike(images[0], sheet.read_bytes())

@@ -34,7 +34,7 @@ export function SubfamilyField({ family, name, origin, reason, conflict, onChang
       />
       {conflict && <p class="chip-wrong">{asSentence(conflict)}</p>}
       {!conflict && name && !isSet && <p class="hint">{asSentence(reason)}</p>}
-      {usual && <p class="hint">Usual: {usual}.</p>}
+      {usual && <p class="hint">Usual: {usual}</p>}
     </div>
   );
 }
