@@ -63,26 +63,29 @@ constexpr Mark kMarks[] = {
     {"", "clip_txt_", "", "Stable Cascade"},
 };
 
-// What writers put before the model's own names.
-constexpr std::string_view kRoots[] = {"lora_unet_", "lora_transformer_", "lycoris_", "transformer_"};
+// What writers put before the model's own names: diffusers with a dot, so that it is not taken for `transformer_blocks`.
+constexpr std::string_view kDottedRoot = "transformer.", kTransformerRoot = "lora_transformer_";
+constexpr std::string_view kRoots[] = {"lora_unet_", kTransformerRoot, "lycoris_"};
 
 }  // namespace
 
 std::optional<std::string_view> foreign_architecture(std::string_view key) {
-  const std::string flat = flattened(foreign_key(key));
+  std::string_view named = foreign_key(key);
+  bool is_transformer = named.starts_with(kDottedRoot);
+  if (is_transformer) named.remove_prefix(kDottedRoot.size());
+  const std::string flat = flattened(named);
   if (flat.empty()) return std::nullopt;
   // HunyuanVideo's own files write `img_attn_qkv` where FLUX' write `img_attn.qkv`.
   if (key.find("double_blocks.") != key.npos &&
       (key.find("_attn_qkv") != key.npos || key.find("_attn_proj") != key.npos))
     return "HunyuanVideo";
   std::string_view name = flat;
-  bool is_transformer = false;
-  for (const std::string_view root : kRoots)
-    if (name.starts_with(root)) {
-      is_transformer = root.find("transformer") != root.npos && !name.starts_with("transformer_blocks_");
-      if (root != "transformer_" || is_transformer) name.remove_prefix(root.size());
-      break;
-    }
+  for (const std::string_view root : kRoots) {
+    if (!name.starts_with(root)) continue;
+    is_transformer = is_transformer || root == kTransformerRoot;
+    name.remove_prefix(root.size());
+    break;
+  }
   for (const Mark& mark : kMarks) {
     if (!name.starts_with(mark.start) && !std::string_view(flat).starts_with(mark.start)) continue;
     const auto first = name.find(mark.first);

@@ -130,7 +130,8 @@ class Answers(unittest.TestCase):
         self.ask("GET /v1/loras/facets")
         self.ask("GET /v1/loras/duplicates")
         self.ask("POST /v1/loras/missing", {"text": "a fox <lora:attention:1> <lora:none:1>"})
-        self.ask("GET /v1/checkpoints")
+        (checkpoint, *_) = self.ask("GET /v1/checkpoints")["checkpoints"]
+        self.ask("PATCH /v1/checkpoints/{name}", {"subfamily": "none"}, name=checkpoint["name"])
         self.ask("POST /v1/infotext", {"text": "a fox\nSteps: 3, Sampler: Euler a, Size: 64x64"})
         self.ask("POST /v1/prompt/tokens", {"prompt": "a fox"})
         # Training
