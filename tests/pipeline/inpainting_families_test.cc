@@ -90,10 +90,11 @@ TEST_P(InpaintingFamilies, TheMaskAndThePictureAreSeen) {
   EXPECT_NE(drawn(masked(sees_outside, true)).picture, drawn(masked(blind, true)).picture);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, InpaintingFamilies, ::testing::Values("sd2-tiny", "sdxl-tiny"),
-                         [](const auto& info) {
-                           return std::string(info.param).substr(0, std::string(info.param).find('-'));
-                         });
+std::string family_of(const ::testing::TestParamInfo<const char*>& tested) {
+  const std::string set = tested.param;
+  return set.substr(0, set.find('-'));
+}
+INSTANTIATE_TEST_SUITE_P(Families, InpaintingFamilies, ::testing::Values("sd2-tiny", "sdxl-tiny"), family_of);
 
 }  // namespace
 }  // namespace lowrank
