@@ -32,7 +32,7 @@ export type Told = Pick<ResultInfo, 'prompt' | 'negative_prompt' | 'all_seeds' |
 
 const NO_INFO: Told = {
   prompt: '', negative_prompt: '', all_seeds: [], infotexts: [], index_of_first_image: 0,
-  lowrank: { loras: [], missing_loras: [], timings: {}, unet_passes: 0, warnings: [] },
+  lowrank: { loras: [], missing_loras: [], timings: {}, unet_passes: 0, prediction: '', warnings: [] },
 };
 
 /** Extras tell nothing of prompts and LoRAs. */
