@@ -29,7 +29,7 @@ struct KnownHash {
   std::string_view begins, name;  // of the SHA-256; of the file
   BaseModel family;
 };
-// Source: the publishers' pages at Hugging Face (stabilityai/sdxl-vae, madebyollin/sdxl-vae-fp16-fix,
+// Source: public lists of files and infotexts that name them (stabilityai/sdxl-vae, madebyollin/sdxl-vae-fp16-fix,
 // stabilityai/sd-vae-ft-mse-original, hakurei/waifu-diffusion-v1-4).
 constexpr std::array kHashes = {
     KnownHash{"63aeecb90f", "sdxl_vae.safetensors", BaseModel::kSdxl},

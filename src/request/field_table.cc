@@ -99,7 +99,7 @@ constexpr FieldRow kFields[] = {
     {"precision", "precision", "Precision", &R::precision, {}, {}, "speed-up: bf16 multiplies bfloat16 in the U-Net's linear layers and attention, where the processor can", {}, {.choices = [] { return Names(kPrecisions); }, .only_choices = true}},
     {"tiling", "tiling", "Tiling", &R::tiling, {}, {}, "make a seamless picture that can be tiled"},
     {"refiner_checkpoint", "refiner", "Refiner", &R::refiner_checkpoint, {}, {}, "checkpoint to switch to at --refiner-switch-at", {}, kCheckpointName},
-    {"refiner_switch_at", "refiner-switch-at", "Refiner switch at", &R::refiner_switch_at, 0, 1, "fraction of sampling at which to switch to the refiner; 0 or 1: never"},
+    {"refiner_switch_at", "refiner-switch-at", "Refiner switch at", &R::refiner_switch_at, 0, 1, "fraction of sampling at which to switch to the refiner; 0 or 1: never", {}, {.form = {.first_value = "0.8", .step = 0.05}}},
     {"refiner_switch_by_sample_steps", "refiner-switch-by-steps", "Refiner switch by sampling steps", &R::refiner_switch_by_steps, {}, {}, "measure --refiner-switch-at in steps instead of timesteps"},
     {"hires_fix_refiner_pass", "hires-refiner", "Hires refiner", &R::hires_refiner_pass, {}, {}, "pass of hires fix that uses the refiner: first pass, second pass or both passes", {}, {.choices = [] { return Names(kRefinerPasses); }, .only_choices = true, .read_by = ReadBy::kTxt2img}},
     {"enable_hr", "hires", "", &R::enable_hr, {}, {}, "hires fix: upscale the picture, then sample again to add detail", {}, kTxt2imgOnly},

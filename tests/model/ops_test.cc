@@ -158,8 +158,9 @@ TEST_F(Ops, Attention) {
   const at::Tensor q = random({2, 9, 24}), k = random({2, 11, 24}), v = random({2, 11, 24});
   for (const Mask mask : {Mask::kNone, Mask::kCausal}) {
     const at::Tensor& queries = mask == Mask::kCausal ? k : q;
-    expect_same(
-        [&](at::ScalarType type) { return attention(queries.to(type), k.to(type), v.to(type), 3, mask); });
+    expect_same([&](at::ScalarType type) {
+      return attention(queries.to(type), k.to(type), v.to(type), 3, mask, at::kFloat);
+    });
   }
 }
 
@@ -214,12 +215,12 @@ TEST_F(Ops, GradientsThroughAttention) {
                      k = random({c.batch, c.keys, c.heads * c.width}),
                      v = random({c.batch, c.keys, c.heads * c.width});
     expect_same_gradients({q, k, v}, [&](at::ScalarType type) {
-      return attention(q.to(type), k.to(type), v.to(type), c.heads, c.mask);
+      return attention(q.to(type), k.to(type), v.to(type), c.heads, c.mask, at::kFloat);
     });
     // Some inputs fixed, as the keys of a fixed text encoder are.
     const at::Tensor other = q.detach().clone();
     expect_same_gradients({other}, [&](at::ScalarType type) {
-      return attention(other.to(type), k.detach().to(type), v.detach().to(type), c.heads, c.mask);
+      return attention(other.to(type), k.detach().to(type), v.detach().to(type), c.heads, c.mask, at::kFloat);
     });
   }
 }
@@ -231,7 +232,7 @@ TEST_F(Ops, GradientsAreTheSameBytesOnAnyNumberOfThreads) {
     const at::AutoGradMode on(true);
     const at::Tensor h = conv2d(x, filters, {}, {}, {.stride = 1, .padding = 1}, {}, at::kFloat);
     const at::Tensor rows = linear(h.flatten(2).transpose(1, 2), linear_weight, {}, {}, {}, at::kFloat);
-    attention(rows, rows, rows, 4, Mask::kNone).sum().backward();
+    attention(rows, rows, rows, 4, Mask::kNone, at::kFloat).sum().backward();
     const at::Tensor result = x.grad().clone();
     const_cast<at::Tensor&>(x).mutable_grad().reset();
     return result;

@@ -90,7 +90,7 @@ std::vector<std::shared_ptr<const TensorFile>> open_weights(const fs::path& fold
       for (const std::string_view stem : kStems) {
         const fs::path whole = folder / fmt::format("{}{}.{}", stem, variant, ending);
         if (fs::exists(whole)) return {TensorFile::open(whole)};
-        // The second as diffusers wrote it before 0.28.
+        // The second is an older name.
         for (const std::string& name : {fmt::format("{}.{}.index{}.json", stem, ending, variant),
                                         fmt::format("{}{}.{}.index.json", stem, variant, ending)})
           if (fs::exists(folder / name)) return open_shards(folder / name);

@@ -1,4 +1,4 @@
-// The index beside a model in shards: which file holds which tensor. Source: huggingface_hub's split_torch_state_dict_into_shards.
+// The index beside a model in shards: which file holds which tensor, as diffusers 0.42.1 and transformers 5.24 write it.
 #pragma once
 
 #include <filesystem>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/lora/kind_shapes.h"
 #include "formats/lora/shape_check.h"
 
 namespace lowrank::formats {

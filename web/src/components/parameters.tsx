@@ -157,7 +157,7 @@ export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: 
           <Select label="Refiner checkpoint" value={form.refiner_checkpoint} onChange={(refiner_checkpoint) => change({ refiner_checkpoint })}
             choices={[{ value: '', label: 'None' }, ...(all?.checkpoints ?? []).filter((c) => !c.problem).map((c) => ({ value: c.name, label: checkpointLabel(c) }))]} />
           {form.refiner_checkpoint && (
-            <Slider label="Switch at" value={form.refiner_switch_at} field={{ ...textField('refiner_switch_at'), from: 0, to: 1, step: 0.05 }}
+            <Slider label="Switch at" value={form.refiner_switch_at} field={textField('refiner_switch_at')}
               onChange={(refiner_switch_at) => change({ refiner_switch_at })} />
           )}
         </details>

@@ -6,6 +6,7 @@ import { createStore } from './store';
 const OF_TEXT = [
   'prompt', 'negative_prompt', 'styles', 'sampler_name', 'scheduler', 'steps', 'width', 'height', 'cfg_scale', 'seed', 'subseed', 'subseed_strength',
   'n_iter', 'batch_size', 'clip_skip', 'tiling', 'enable_hr', 'hr_scale', 'hr_upscaler', 'hr_second_pass_steps', 'denoising_strength',
+  'refiner_checkpoint', 'refiner_switch_at',
 ] as const;
 const OF_IMAGE = ['resize_mode', 'mask_blur', 'inpainting_fill', 'inpaint_full_res', 'inpaint_full_res_padding'] as const;
 const OF_EXTRAS = ['upscaler_1', 'upscaling_resize', 'upscaler_2', 'extras_upscaler_2_visibility'] as const;
@@ -18,16 +19,11 @@ export interface Form
   mode: 'txt2img' | 'img2img' | 'inpaint' | 'extras';
   inpainting_mask_invert: boolean;
   compare: boolean;
-  /** Name of the checkpoint that takes over at `refiner_switch_at` of the steps; '' none does. */
-  refiner_checkpoint: string;
-  refiner_switch_at: number;
 }
 
 export const DEFAULTS: Form = {
   mode: 'txt2img',
   compare: false,
-  refiner_checkpoint: '',
-  refiner_switch_at: 0.8,
   ...firstValues<Txt2imgRequest, (typeof OF_TEXT)[number]>('Txt2imgRequest', OF_TEXT),
   ...firstValues<Img2imgRequest, (typeof OF_IMAGE)[number]>('Img2imgRequest', OF_IMAGE),
   ...firstValues<ExtrasRequest, (typeof OF_EXTRAS)[number]>('ExtrasRequest', OF_EXTRAS),
