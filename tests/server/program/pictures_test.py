@@ -107,7 +107,7 @@ class Pictures(unittest.TestCase):
         both = {"sd_vae_decode_method": "TAESD", "sd_vae_encode_method": "TAESD"}
         ours, info = self.draw("img2img", init_images=[encoded(SOURCE)], denoising_strength=0.6, override_settings=both, **size)
         self.assertIn("VAE Encoder: TAESD, VAE Decoder: TAESD", info["infotexts"][0])
-        self.assertEqual(ours, self.cli("img2img", "-i", str(SOURCE), "--size", "64x64", "--denoising", "0.6", "--vae-encoder", "TAESD", "--vae-decoder", "taesd"))
+        self.assertEqual(ours, self.cli("img2img", "-i", str(SOURCE), "--size", "64x64", "--denoising", "0.6", "--vae-encoder", "TAESD", "--vae-decoder", "TAESD"))
         for name in both:
             status, answer = self.server.post("/sdapi/v1/options", {name: "Quick"})
             self.assertEqual((status, answer["detail"][0]["loc"]), (422, ["body", name]))
