@@ -61,7 +61,9 @@ export default {
       const { sizes } = (await visit.ask('/v1/checkpoints')).checkpoints.find((c) => c.name === 'foxXL');
       assert.deepEqual(await size.locator('option').allTextContents(), sizes.map((s) => `${s.width} × ${s.height}`));
       await size.selectOption('832 × 1216');
-      assert.equal(await page.getByLabel('Height', { exact: true }).inputValue(), '1216');
+      const height = page.getByLabel('Height', { exact: true });
+      for (let tries = 0; tries < 50 && (await height.inputValue()) === '1024'; ++tries) await page.waitForTimeout(100);
+      assert.equal(await height.inputValue(), '1216');
       await shot('sizes');
       // A LoRA of the starter model does not fit, and the page says where it would.
       await visit.prompt().fill('a fox <lora:pose_lotus:1>');
