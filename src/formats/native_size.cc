@@ -1,7 +1,6 @@
 #include "formats/native_size.h"
 
-#include "base/error.h"
-#include "base/text/text.h"
+#include "formats/checkpoint/metadata_number.h"
 
 namespace lowrank::formats {
 namespace {
@@ -22,14 +21,8 @@ constexpr int step_of(int native) {
 }  // namespace
 
 int native_size(const Checkpoint& checkpoint) {
-  const auto stated = checkpoint.metadata.find(kStated);
-  if (stated != checkpoint.metadata.end()) {
-    const auto value = parse_number(stated->second);
-    if (!value || !(*value >= kLeast && *value <= kMost))
-      throw Error(kBadInput, "{}: the metadata entry '{}' is '{}', but must be a number between {} and {}.",
-                  checkpoint.path.string(), kStated, stated->second, kLeast, kMost);
-    return static_cast<int>(*value);
-  }
+  if (const auto stated = metadata_number(checkpoint, kStated, kLeast, kMost))
+    return static_cast<int>(*stated);
   const FamilyRow* row = family(checkpoint.base_model);
   if (row == nullptr) return 0;
   const bool is_small = row->epsilon_size > 0 && checkpoint.prediction == PredictionType::kEpsilon;

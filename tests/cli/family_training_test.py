@@ -17,6 +17,8 @@ import time
 import unittest
 import zlib
 
+from png_pixels import pixels
+
 LOWRANK, SOURCE = (pathlib.Path(word).resolve() for word in sys.argv[1:3])
 del sys.argv[1:3]
 FIXTURES = SOURCE / "tests" / "fixtures"
@@ -34,17 +36,6 @@ def png(width, height):
     row = b"\0" + b"".join(bytes((230, 40, 20) if x * 2 < width else (10, 60, 200)) for x in range(width))
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
             + chunk(b"IDAT", zlib.compress(row * height)) + chunk(b"IEND", b""))
-
-
-def pixels(path):
-    """What a PNG holds beside its texts."""
-    data, at, found = path.read_bytes(), 8, b""
-    while at < len(data):
-        size, kind = struct.unpack(">I4s", data[at:at + 8])
-        if kind == b"IDAT":
-            found += data[at + 8:at + 8 + size]
-        at += 12 + size
-    return zlib.decompress(found)
 
 
 def tensors(path):

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import unittest
-import zlib
+
+from png_pixels import pixels
 
 LOWRANK = pathlib.Path(sys.argv[1]).resolve()
 SOURCE = pathlib.Path(sys.argv[2]).resolve()
@@ -71,17 +72,6 @@ def renamed(tensors, rename):
         module, suffix = key.split(".", 1)
         out[rename(module) + "." + suffix] = value
     return out
-
-
-def pixels(path):
-    """The compressed picture data of a PNG, without its text chunks."""
-    data, at, out = path.read_bytes(), 8, b""
-    while at < len(data):
-        length, kind = struct.unpack(">I4s", data[at:at + 8])
-        if kind == b"IDAT":
-            out += data[at + 8:at + 8 + length]
-        at += 12 + length
-    return zlib.decompress(out)
 
 
 class NamesTest(unittest.TestCase):

@@ -22,6 +22,7 @@ using pipeline::GenerationResult;
 using pipeline::Session;
 using request::GenerationRequest;
 using ::testing::ElementsAre;
+using testing::error_of;
 using ::testing::HasSubstr;
 using testing::tiny_request;
 using testing::tiny_session;
@@ -34,15 +35,6 @@ int largest_difference(const image::Picture& a, const image::Picture& b) {
 
 image::Picture only_picture(Session& session, const request::GenerationRequest& request) {
   return session.generate(request).pictures.at(0).picture;
-}
-
-std::string error_of(Session& session, const request::GenerationRequest& request) {
-  try {
-    session.generate(request);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 TEST(Session, SameSeedTwiceGivesTheSameBytes) {

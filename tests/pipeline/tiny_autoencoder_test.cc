@@ -60,15 +60,6 @@ class TinyAutoencoderSession : public ::testing::Test {
   fs::path folder;
 };
 
-std::string refusal(Session& session, const request::GenerationRequest& request) {
-  try {
-    session.generate(request);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST_F(TinyAutoencoderSession, DecodesThePictureOnRequestAndTheTextRepeatsIt) {
   put("taesd_decoder.pth", "taesd_decoder.pth");
   Session tiny = session();
@@ -132,7 +123,7 @@ TEST_F(TinyAutoencoderSession, AnEncoderThatIsNotNeededIsNotLookedFor) {
   EXPECT_EQ(prompt::parse_infotext(result.pictures[0].metadata).find("VAE Encoder"), nullptr);
   request.enable_hr = true;
   request.hr_upscaler = "Lanczos";
-  EXPECT_THAT(refusal(tiny, request), HasSubstr("taesd_encoder.pth"));
+  EXPECT_THAT(testing::error_of(tiny, request), HasSubstr("taesd_encoder.pth"));
 }
 
 TEST_F(TinyAutoencoderSession, AMissingFileIsNamedAndAnotherFamilysIsNotTaken) {
@@ -141,10 +132,11 @@ TEST_F(TinyAutoencoderSession, AMissingFileIsNamedAndAnotherFamilysIsNotTaken) {
   Session tiny = session();
   request::GenerationRequest request = testing::tiny_request();
   request.vae_decoder = "TAESD";
-  EXPECT_THAT(refusal(tiny, request),
+  EXPECT_THAT(testing::error_of(tiny, request),
               HasSubstr("has no TAESD decoder for SD 1.x; put taesd_decoder.pth there"));
   request.vae_decoder = "nearly";
-  EXPECT_THAT(refusal(tiny, request), HasSubstr("unknown VAE decoder 'nearly'; choose Full or TAESD"));
+  EXPECT_THAT(testing::error_of(tiny, request),
+              HasSubstr("unknown VAE decoder 'nearly'; choose Full or TAESD"));
 }
 
 TEST_F(TinyAutoencoderSession, AFileThatIsReplacedIsReadAnew) {
@@ -152,10 +144,10 @@ TEST_F(TinyAutoencoderSession, AFileThatIsReplacedIsReadAnew) {
   Session tiny = session();
   request::GenerationRequest request = testing::tiny_request();
   request.vae_decoder = "TAESD";
-  EXPECT_THAT(refusal(tiny, request), HasSubstr("has no TAESD decoder"));
+  EXPECT_THAT(testing::error_of(tiny, request), HasSubstr("has no TAESD decoder"));
   fs::remove(folder / "taesd_decoder.pth");
   put("taesd_decoder.pth", "taesd_decoder.pth");
-  EXPECT_EQ(refusal(tiny, request), "");
+  EXPECT_EQ(testing::error_of(tiny, request), "");
 }
 
 class TinyPreviews : public TinyAutoencoderSession {

@@ -48,4 +48,14 @@ inline request::GenerationRequest tiny_request(std::string prompt = "a fox") {
   return request;
 }
 
+// What a request is refused with; "": it is drawn.
+inline std::string error_of(pipeline::Session& session, const request::GenerationRequest& request) {
+  try {
+    session.generate(request);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
 }  // namespace lowrank::testing

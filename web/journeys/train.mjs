@@ -169,6 +169,7 @@ export default {
     await page.locator('.create').waitFor();
     assert.match(await visit.prompt().inputValue(), /smiley face.*<lora:smiley:1>/);
     await visit.setSteps(2);
+    await page.getByLabel('Compare with and without LoRA').uncheck();
     const id = await visit.generate();
     await visit.finished();
     const { loras } = JSON.parse((await visit.ask(`/v1/jobs/${id}/result?images=false`)).info).lowrank;

@@ -194,13 +194,11 @@ void multiply(const void* left, std::int64_t rows, const void* right, std::int64
 #pragma GCC pop_options
 
 bool has_matrix_unit() {
+  if (bf16_block_kernel() == nullptr) return false;  // numbers are split with its instructions
   unsigned a = 0, b = 0, c = 0, d = 0;
   __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
-  constexpr unsigned kAmxBf16 = 1U << 22, kAmxTile = 1U << 24, kAvx512Bw = 1U << 30;
-  if ((d & kAmxBf16) == 0 || (d & kAmxTile) == 0 || (b & kAvx512Bw) == 0) return false;
-  __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(1));
-  constexpr unsigned kAvx512Bf16 = 1U << 5;
-  if ((a & kAvx512Bf16) == 0) return false;
+  constexpr unsigned kAmxBf16 = 1U << 22, kAmxTile = 1U << 24;
+  if ((d & kAmxBf16) == 0 || (d & kAmxTile) == 0) return false;
   return syscall(SYS_arch_prctl, kArchRequestPermission, kTileData) == 0;
 }
 
@@ -224,7 +222,7 @@ const BlockKernel* amx_block_kernel() {
 
 // Its blocks are those of AVX-512's bfloat16, which every processor with a matrix unit has.
 const BlockKernel* amx_bf16_block_kernel() {
-  if (amx_block_kernel() == nullptr || bf16_block_kernel() == nullptr) return nullptr;
+  if (amx_block_kernel() == nullptr) return nullptr;
   static const BlockKernel kernel = [] {
     BlockKernel made = *bf16_block_kernel();
     made.name = "amx-bf16";

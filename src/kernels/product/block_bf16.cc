@@ -73,6 +73,7 @@ void pack_transposed(const float* source, std::int64_t stride, std::int64_t dept
 
 // As Note [register tile] in block_simd.cc: 24 of 32 registers hold sums.
 constexpr int kRows = 12, kPairs = 2;
+constexpr std::int64_t kLeftRow = kBf16RowBytes;
 
 template <int kTileRows, int kTilePanels>
 inline void tile(const std::byte* left, const std::byte* right, std::int64_t panel_stride, std::int64_t pairs,
@@ -92,7 +93,7 @@ inline void tile(const std::byte* left, const std::byte* right, std::int64_t pan
 #pragma GCC unroll 16
     for (int r = 0; r < kTileRows; ++r) {
       std::int32_t pair = 0;
-      std::memcpy(&pair, left + r * kBf16RowBytes + k * 4, sizeof(pair));
+      std::memcpy(&pair, left + r * kLeftRow + k * 4, sizeof(pair));
       const auto x = std::bit_cast<__m512bh>(_mm512_set1_epi32(pair));
 #pragma GCC unroll 16
       for (int p = 0; p < kTilePanels; ++p) sums[r][p] = _mm512_dpbf16_ps(sums[r][p], x, columns[p]);
@@ -105,39 +106,12 @@ inline void tile(const std::byte* left, const std::byte* right, std::int64_t pan
   }
 }
 
-template <int kMost, int kTilePanels>
-inline void rest_of_tiles(const std::byte* left, std::int64_t rows, const std::byte* right,
-                          std::int64_t panel_stride, std::int64_t pairs, float* result, std::int64_t stride,
-                          bool add) {
-  if constexpr (kMost > 0) {
-    if (rows == kMost) return tile<kMost, kTilePanels>(left, right, panel_stride, pairs, result, stride, add);
-    rest_of_tiles<kMost - 1, kTilePanels>(left, rows, right, panel_stride, pairs, result, stride, add);
-  }
-}
-
-template <int kTilePanels>
-inline void rows_of_tiles(const std::byte* left, std::int64_t rows, const std::byte* right,
-                          std::int64_t panel_stride, std::int64_t pairs, float* result, std::int64_t stride,
-                          bool add) {
-  std::int64_t r = 0;
-  for (; r + kRows <= rows; r += kRows) {
-    tile<kRows, kTilePanels>(left + r * kBf16RowBytes, right, panel_stride, pairs, result + r * stride,
-                             stride, add);
-  }
-  rest_of_tiles<kRows - 1, kTilePanels>(left + r * kBf16RowBytes, rows - r, right, panel_stride, pairs,
-                                        result + r * stride, stride, add);
-}
+#include "kernels/product/row_tiles.inc"
 
 void multiply(const void* left, std::int64_t rows, const void* right, std::int64_t panels, std::int64_t depth,
               float* result, std::int64_t stride, bool add) {
-  const std::int64_t bytes = round_up(depth, kDepthStep) * kPanel * 2, pairs = (depth + 1) / 2;
-  const auto* const l = static_cast<const std::byte*>(left);
-  const auto* const r = static_cast<const std::byte*>(right);
-  std::int64_t p = 0;
-  for (; p + kPairs <= panels; p += kPairs)
-    rows_of_tiles<kPairs>(l, rows, r + p * bytes, bytes, pairs, result + p * kPanel, stride, add);
-  for (; p < panels; ++p)
-    rows_of_tiles<1>(l, rows, r + p * bytes, bytes, pairs, result + p * kPanel, stride, add);
+  multiply_tiles(static_cast<const std::byte*>(left), rows, static_cast<const std::byte*>(right), panels,
+                 round_up(depth, kDepthStep) * kPanel * 2, (depth + 1) / 2, result, stride, add);
 }
 
 #pragma GCC pop_options

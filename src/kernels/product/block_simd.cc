@@ -23,7 +23,7 @@ using Floats = hn::CappedTag<float, kPanel>;
 constexpr Floats kFloats;
 constexpr std::int64_t kLanes = static_cast<std::int64_t>(hn::MaxLanes(Floats()));
 constexpr std::int64_t kVectors = kPanel / kLanes;  // of a panel's row
-constexpr std::int64_t kRowFloats = kRowBytes / 4;
+constexpr std::int64_t kLeftRow = kRowBytes / 4;
 
 #include "kernels/product/stored_numbers.inc"
 
@@ -57,7 +57,7 @@ HWY_INLINE void tile(const float* HWY_RESTRICT left, const float* HWY_RESTRICT r
     }
 #pragma GCC unroll 16
     for (int r = 0; r < kTileRows; ++r) {
-      const auto x = hn::Set(kFloats, left[r * kRowFloats + k]);
+      const auto x = hn::Set(kFloats, left[r * kLeftRow + k]);
 #pragma GCC unroll 16
       for (int v = 0; v < kAcross; ++v) sums[r][v] = hn::MulAdd(x, row[v], sums[r][v]);
     }
@@ -69,48 +69,18 @@ HWY_INLINE void tile(const float* HWY_RESTRICT left, const float* HWY_RESTRICT r
   }
 }
 
-// The last rows, fewer than a tile of kMost + 1, in one tile: two of half the height would wait for their sums.
-template <int kMost, int kTilePanels>
-HWY_INLINE void rest_of_tiles(const float* left, std::int64_t rows, const float* right,
-                              std::int64_t panel_floats, std::int64_t depth, float* result,
-                              std::int64_t stride, bool add) {
-  if constexpr (kMost > 0) {
-    if (rows == kMost) return tile<kMost, kTilePanels>(left, right, panel_floats, depth, result, stride, add);
-    rest_of_tiles<kMost - 1, kTilePanels>(left, rows, right, panel_floats, depth, result, stride, add);
-  }
-}
-
-// All rows against kTilePanels panels.
-template <int kTilePanels>
-HWY_INLINE void rows_of_tiles(const float* left, std::int64_t rows, const float* right,
-                              std::int64_t panel_floats, std::int64_t depth, float* result,
-                              std::int64_t stride, bool add) {
-  std::int64_t r = 0;
-  for (; r + kRows <= rows; r += kRows) {
-    tile<kRows, kTilePanels>(left + r * kRowFloats, right, panel_floats, depth, result + r * stride, stride,
-                             add);
-  }
-  rest_of_tiles<kRows - 1, kTilePanels>(left + r * kRowFloats, rows - r, right, panel_floats, depth,
-                                        result + r * stride, stride, add);
-}
+#include "kernels/product/row_tiles.inc"
 
 void multiply(const void* left, std::int64_t rows, const void* right, std::int64_t panels, std::int64_t depth,
               float* result, std::int64_t stride, bool add) {
-  const std::int64_t panel_floats = panel_bytes(depth) / 4;
-  const auto* l = static_cast<const float*>(left);
-  const auto* r = static_cast<const float*>(right);
-  std::int64_t p = 0;
-  for (; p + kPairs <= panels; p += kPairs)
-    rows_of_tiles<kPairs>(l, rows, r + p * panel_floats, panel_floats, depth, result + p * kPanel, stride,
-                          add);
-  for (; p < panels; ++p)
-    rows_of_tiles<1>(l, rows, r + p * panel_floats, panel_floats, depth, result + p * kPanel, stride, add);
+  multiply_tiles(static_cast<const float*>(left), rows, static_cast<const float*>(right), panels,
+                 panel_bytes(depth) / 4, depth, result, stride, add);
 }
 
 void pack_rows(const float* const* source, std::int64_t rows, std::int64_t count, std::int64_t at,
                void* block) {
   for (std::int64_t r = 0; r < rows; ++r) {
-    float* const row = static_cast<float*>(block) + r * kRowFloats + at;
+    float* const row = static_cast<float*>(block) + r * kLeftRow + at;
     const auto bytes = static_cast<std::size_t>(count) * sizeof(float);
     if (source[r] == nullptr) {
       std::memset(row, 0, bytes);

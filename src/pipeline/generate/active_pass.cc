@@ -76,10 +76,8 @@ ActivePass::ActivePass(const Pass& pass, const Generation& generation, Generatio
     if (std::ranges::find(loras().loaded(), missing.name, &ActiveLoras::Loaded::name) ==
         loras().loaded().end())
       continue;
-    std::string warning = fmt::format("<lora:{}> acts on the base alone: it does not fit the refiner {}.",
-                                      missing.name, pass.refiner->loaded.name());
-    if (std::ranges::find(result.warnings, warning) == result.warnings.end())
-      result.warnings.push_back(std::move(warning));
+    warn(fmt::format("<lora:{}> acts on the base alone: it does not fit the refiner {}.", missing.name,
+                     pass.refiner->loaded.name()));
   }
 }
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/text/text.h"
+#include "formats/checkpoint/metadata_number.h"
 #include "formats/checkpoint/partial_checkpoint.h"
 #include "formats/native_size.h"
 #include "model/unet.h"
@@ -26,18 +27,6 @@ tensor::StateDict state_of(const formats::ParameterViews& views, const formats::
   const auto owners =
       std::make_shared<const std::vector<std::shared_ptr<const weights::TensorFile>>>(checkpoint.files);
   return tensor::as_state_dict(views, owners);
-}
-
-// A number of our own metadata. Hostile until checked.
-std::optional<double> metadata_number(const formats::Checkpoint& checkpoint, const std::string& key,
-                                      double low, double high) {
-  const auto it = checkpoint.metadata.find(key);
-  if (it == checkpoint.metadata.end()) return std::nullopt;
-  const auto value = parse_number(it->second);
-  if (!value || *value < low || *value > high)
-    throw Error(kBadInput, "{}: the metadata entry '{}' is '{}', but must be a number between {} and {}.",
-                checkpoint.path.string(), key, it->second, low, high);
-  return value;
 }
 
 void require_clip_vocabulary(const model::TextEncoder& encoder, const std::filesystem::path& path) {
@@ -253,7 +242,7 @@ LoadedModel load_model(const std::filesystem::path& path, const std::optional<st
   loaded.metadata = checkpoint.metadata;
   loaded.has_guidance_input = checkpoint[formats::Component::kUnet].contains("time_embed.cond_proj.weight");
   const formats::FamilyRow& family = loaded.family();
-  const auto own_scale = metadata_number(checkpoint, "lowrank.latent_scale", 1e-6, 1e6);
+  const auto own_scale = formats::metadata_number(checkpoint, "lowrank.latent_scale", 1e-6, 1e6);
   loaded.has_family_latents = !own_scale && !checkpoint.metadata.contains("lowrank.default_size");
   loaded.latent_scale = own_scale.value_or(family.latent_scale);
   loaded.native_size = formats::native_size(checkpoint);
