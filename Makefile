@@ -7,7 +7,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
 PACKAGES := build-essential cmake ninja-build ccache pkg-config git nodejs npm \
-  libtorch-dev libopenblas-dev libdnnl-dev libfmt-dev nlohmann-json3-dev libssl-dev \
+  libtorch-dev libgloo-dev libtomlplusplus-dev libopenblas-dev libdnnl-dev libfmt-dev nlohmann-json3-dev libssl-dev \
   libcpp-httplib-dev libsqlite3-dev libcurl4-openssl-dev libhwy-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libtiff-dev libgif-dev libgtest-dev \
   libgmock-dev libbenchmark-dev \
   clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 python3

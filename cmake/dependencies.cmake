@@ -15,6 +15,8 @@ find_package(SQLite3 REQUIRED)
 # Headers only: libcurl is opened when something is fetched, so that no other command pays for loading it.
 find_path(LOWRANK_CURL_INCLUDE curl/curl.h REQUIRED)
 pkg_check_modules(HIGHWAY REQUIRED IMPORTED_TARGET libhwy)
+# Headers only, too.
+find_path(LOWRANK_TOML_INCLUDE toml++/toml.h REQUIRED)
 
 if(LOWRANK_TESTS)
   find_package(GTest REQUIRED)
@@ -39,4 +41,13 @@ if(LOWRANK_ENGINE)
   endif()
   target_include_directories(lowrank_torch SYSTEM INTERFACE ${LOWRANK_TORCH_INCLUDE})
   target_link_libraries(lowrank_torch INTERFACE ${LOWRANK_TORCH_CPU} ${LOWRANK_TORCH_C10})
+  # What c10d's headers of libtorch include, to train with several processes. A libtorch from elsewhere may be without.
+  find_path(LOWRANK_GLOO_INCLUDE gloo/config.h)
+  find_library(LOWRANK_GLOO_LIBRARY gloo)
+  set(LOWRANK_GLOO 0)
+  if(LOWRANK_GLOO_INCLUDE AND LOWRANK_GLOO_LIBRARY AND EXISTS ${LOWRANK_TORCH_INCLUDE}/torch/csrc/distributed/c10d/ProcessGroupGloo.hpp)
+    set(LOWRANK_GLOO 1)
+    target_link_libraries(lowrank_torch INTERFACE ${LOWRANK_GLOO_LIBRARY})
+  endif()
+  message(STATUS "training with several processes (Gloo): ${LOWRANK_GLOO}")
 endif()

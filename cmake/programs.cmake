@@ -65,6 +65,9 @@ if(LOWRANK_TESTS AND TARGET lowrank AND TARGET lowrank_engine)
   add_test(NAME family_training_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/family_training_test.py $<TARGET_FILE:lowrank>
     ${CMAKE_SOURCE_DIR})
   set_tests_properties(family_training_tests PROPERTIES LABELS e2e)
+  add_test(NAME training_run_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/training_run_test.py $<TARGET_FILE:lowrank>
+    ${CMAKE_SOURCE_DIR})
+  set_tests_properties(training_run_tests PROPERTIES LABELS slow)
   foreach(part answers api changing families fields hostile memory pictures queue safety scripts collection imports training page page_types storage load work)
     add_test(NAME serve_${part}_test COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/server/program/${part}_test.py $<TARGET_FILE:lowrank>
       ${CMAKE_SOURCE_DIR}/tests/fixtures)

@@ -114,6 +114,11 @@ lowrank_room(training ENGINE USES weights formats request prompt image kernels t
              LINKS nlohmann_json::nlohmann_json)
 lowrank_room(server   ENGINE USES request prompt image formats weights sqlite library adapter sampling pipeline training
              LINKS nlohmann_json::nlohmann_json PkgConfig::HTTPLIB OpenSSL::SSL ZLIB::ZLIB)
+# The one source that includes torch/: for c10d. Alone, as its headers bring much.
+if(LOWRANK_ENGINE)
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/training/run/parallel/process_group.cc PROPERTIES
+    SKIP_UNITY_BUILD_INCLUSION ON COMPILE_DEFINITIONS LOWRANK_GLOO=${LOWRANK_GLOO})
+endif()
 # Plain loops of the kernels room are left to GCC's vectoriser: -O3, and sqrt need not set errno.
 if(TARGET lowrank_kernels)
   target_compile_options(lowrank_kernels PRIVATE -O3 -fno-math-errno)

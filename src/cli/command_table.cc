@@ -15,6 +15,7 @@
 #include "request/preview_types.h"
 #include "request/serve_table.h"
 #include "request/training/base_table.h"
+#include "request/training/lora_presets.h"
 #include "request/training/lora_table.h"
 
 namespace lowrank::cli {
@@ -267,9 +268,18 @@ std::vector<CommandRow> make_table() {
        .examples = {{"prompts -f prompts.txt --steps 25 -o outputs/", ""}},
        .more = "Each line is a prompt, or options in A1111's form: --prompt \"a fox\" --negative_prompt \"blurry\" --seed 7 --sampler_name \"Euler a\". Options missing from a line are taken from the command; the command's prompt is appended to each line's."},
       {.name = "train lora", .summary = "train a LoRA on a folder of pictures", .side = Side::kEngine, .options = kTrainLora,
-       .needs = {{{"train-data-dir"}, "the folder that contains the N_TRIGGER folders with pictures: --train-data-dir DIR"}},
-       .examples = {{"train lora --train-data-dir pictures --output-name fox --network-dim 8 --max-train-steps 400", "trains <lora:fox:1> on pictures/10_foxy/*.png and their captions"}},
-       .more = "Options have kohya's names, with hyphens or underscores. To resume a stopped run from its last saved state, run the same command again. Checkpoints of SD 1.x, SD 2.x and SDXL can be trained on, whether they predict epsilon or v; inpainting, rectified-flow and refiner checkpoints cannot. SDXL learns each picture's original size and crop as kohya's trainer tells them; its resolution is usually 1024, with --max-bucket-reso 2048 where pictures are far from square."},
+       .needs = {{{"train-data-dir", "config-file"}, "the folder that contains the N_TRIGGER folders with pictures: --train-data-dir DIR"}},
+       .examples = {{"train lora --train-data-dir pictures --output-name fox --network-dim 8 --max-train-steps 400", "trains <lora:fox:1> on pictures/10_foxy/*.png and their captions"},
+                    {"train lora --preset character --train-data-dir pictures --output-name foxy --max-train-steps 400", "a preset's options, but fewer steps"}},
+       .more = "Options have kohya's names, with hyphens or underscores. To resume a stopped run from its last saved state, run the same command again; after a finished one, a larger --max-train-steps trains further. Checkpoints of SD 1.x, SD 2.x and SDXL can be trained on, whether they predict epsilon or v; inpainting, rectified-flow and refiner checkpoints cannot. SDXL learns each picture's original size and crop as kohya's trainer tells them; its resolution is usually 1024, with --max-bucket-reso 2048 where pictures are far from square."},
+      {.name = "train presets", .summary = "show what the presets of train lora choose, and why", .run = train_presets,
+       .positionals = {{.name = "NAME", .help = "only this preset", .is_required = false, .choices = request::lora_preset_names()}}, .options = {kJson},
+       .examples = {{"train presets", ""}, {"train presets style", ""}}},
+      {.name = "train sheet", .summary = "draw the saved epochs of a training at several weights on one sheet, to choose the best", .side = Side::kEngine,
+       .positionals = {{.name = "NAME", .help = "--output-name of the training", .names = Names::kLora}},
+       .options = generation_options(request::ReadBy::kTxt2img, {{.flag = "weights", .value = "LIST", .help = "weights of the LoRA, separated by commas", .default_value = "0.6, 0.8, 1"}, kNoSheet}),
+       .examples = {{"train sheet fox -p \"foxy in the snow\"", "a row for each of fox-000001 … and fox, a column for each weight"}},
+       .more = "Each row names the validation loss of its file, where the training measured one (--validation-split), and the file with the lowest is proposed. Without a prompt, the trigger phrase that the file states is drawn."},
       {.name = "train base", .summary = "train a small model from scratch", .side = Side::kEngine, .options = kTrainBase,
        .needs = {{{"data"}, "a folder of captioned pictures: --data DIR"}, {{"out"}, "an output file: --out FILE.safetensors"}},
        .examples = {{"train base --data drawings --state work --out starter.safetensors", "VAE, text encoder and U-Net; run the same command to resume"}}},

@@ -47,6 +47,8 @@ class Session {
   Residents& residents() { return residents_; }
   Upscalers& upscalers() { return upscalers_; }
   const prompt::PromptLimits& prompt_limits() const { return options_.prompt_limits; }
+  const Resources& resources() const { return resources_; }
+  const SessionOptions& options() const { return options_; }
 
  private:
   Resources resources_;

@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 """Every example of the help of every command, and every block of README, run as they stand with the starter model.
 
-  examples_test.py LOWRANK_BINARY SOURCE_FOLDER [help|readme]
+  examples_test.py LOWRANK_BINARY SOURCE_FOLDER [help|readme|training]
 
 What is not run as it stands is so by a rule of this file, and printed: QUICKER makes long work short, NETWORK runs what asks
 a site against nothing (it must fail in one sentence), ENDLESS stops what goes on until Ctrl-C, BUILDS leaves out what builds
 or installs the program itself.
 """
+import json
 import os
 import pathlib
 import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -32,7 +34,12 @@ QUICKER = [
     (r"^(lowrank xyz\b.*?)(?=$| #)", r"\1 --steps 1"),
     (r"Steps: 10, 20, 30", "Steps: 1, 2, 3"),
     (r"--size 512x512", "--size 64x64"),
-    (r"^(lowrank train lora\b.*?)(?=$| #)", r"\1 --max-train-steps 2"),
+    (r"^((?:RANK=\d )?lowrank train lora\b.*?)(?=$| #| &$)", r"\1 --max-train-steps 2"),
+    (r"^(lowrank train sheet\b.*?)(?=$| #)", r"\1 --steps 1"),
+    (r"--resolution (?:512|1024)", "--resolution 64"),
+    (r"^resolution = 512", "resolution = 64"),
+    (r"^mixed_precision.*", ""),
+    (r"--save-every-n-epochs 1", "--save-every-n-steps 1"),
     (r"^(lowrank train base\b.*?)(?=$| #)", r"\1 --vae-steps 1 --steps 1 --batch 2"),
     (r"^(lowrank model random) --like \S+", r"\1 --like tiny"),
     (r"^(lowrank serve\b.*?)(?=$| #)", r"\1 --port 0 --access-log none"),
@@ -49,6 +56,17 @@ def quicker(command):
     for pattern, instead in QUICKER:
         command = re.sub(pattern, instead, command)
     return command
+
+
+def stated(path, metadata, to):
+    """A copy of a safetensors file that states something."""
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    header["__metadata__"] = header.get("__metadata__", {}) | metadata
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    to.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + size:])
 
 
 class Scratch:
@@ -181,6 +199,24 @@ class Examples(unittest.TestCase):
             elif shutil.which("node"):
                 self.run_program(scratch, ["node"], "fox.mjs", body)
         self.assertIsNotNone(server)
+
+    # Stable Diffusion 1.5 and SDXL are tiny models of their families here.
+    def test_training(self):
+        scratch = self.scratch()
+        models = scratch.here / "models/Stable-diffusion"
+        models.mkdir()
+        for name, fixture, heads in (("sd15", "sd15-tiny", {}), ("sdxl", "sdxl-tiny", {"lowrank.text_heads": "2", "lowrank.text2_heads": "3"})):
+            stated(SOURCE / f"tests/fixtures/{fixture}/{fixture}.safetensors", heads, models / f"{name}.safetensors")
+            os.utime(models / f"{name}.safetensors", (0, 0))
+        (models / "starter.safetensors").symlink_to(STARTER / "starter.safetensors")
+        text = (SOURCE / "docs/training.md").read_text()
+        blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S)
+        self.assertGreater(len(blocks), 5)
+        for kind, body in blocks:
+            self.assertEqual(kind, "bash")
+            self.paste(scratch, body)
+        loras = {path.stem for path in (scratch.here / "models/Lora").glob("*.safetensors") if not path.stem.endswith("-state")}
+        self.assertLessEqual({"foxy", "foxy15", "foxyxl", "together"}, loras)
 
     def run_program(self, scratch, command, name, body):
         (scratch.here / name).write_text(body)

@@ -158,7 +158,8 @@ TEST(LoraPresets, HoldValuesThatTheOptionsTake) {
   ASSERT_FALSE(lora_presets().empty());
   for (const LoraPreset& preset : lora_presets()) {
     for (std::size_t i = 0; i < preset.options.size(); ++i) {
-      const auto& [flag, value] = preset.options[i];
+      const auto& [flag, value, why] = preset.options[i];
+      EXPECT_FALSE(why.empty()) << preset.name << " " << flag;
       EXPECT_EQ(flag, lora_presets().front().options[i].flag) << preset.name;
       const LoraOption* row = find_lora_option(flag);
       ASSERT_NE(row, nullptr) << flag;

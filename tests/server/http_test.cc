@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "base/loopback.h"
+#include "base/text/base64.h"
 #include "server/fields/generation_parameters.h"
 #include "server/http/access.h"
-#include "server/http/base64.h"
 #include "server/http/gzip.h"
 #include "server/http/json_body.h"
 #include "server/http/refusal.h"

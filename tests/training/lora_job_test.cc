@@ -39,7 +39,7 @@ class LoraJobTest : public ::testing::Test {
     job.options.output_name = "style";
     return job;
   }
-  LoraJobResult run(const LoraJob& job, const RunControl& control = {}) const {
+  pipeline::Resources resources() const {
     pipeline::Resources resources;
     resources.checkpoint = [this](const std::string&) { return in("tiny.safetensors"); };
     resources.lora = [](const std::string& name) -> std::filesystem::path {
@@ -49,7 +49,10 @@ class LoraJobTest : public ::testing::Test {
                        const std::filesystem::path&) -> std::optional<std::filesystem::path> {
       return std::nullopt;
     };
-    pipeline::Session session(resources, {.threads = 1, .version = "test"});
+    return resources;
+  }
+  LoraJobResult run(const LoraJob& job, const RunControl& control = {}) const {
+    pipeline::Session session(resources(), {.threads = 1, .version = "test"});
     return run_lora_job(session, job, control);
   }
   TemporaryFolder folder_;
@@ -96,6 +99,57 @@ TEST_F(LoraJobTest, SamplePicturesShowTheLoraInTrainingAndDoNotDisturbIt) {
   ASSERT_TRUE(text.has_value());
   EXPECT_THAT(*text, HasSubstr("Training step: 2"));
   EXPECT_THAT(*text, HasSubstr("Seed: 5"));
+}
+
+// What one sees on the way is what the file of that step draws.
+TEST_F(LoraJobTest, SamplePicturesAreThoseThatTheSavedFileDraws) {
+  LoraJob sampled = job("sampled");
+  sampled.sample_prompts = in("prompts.txt");
+  sampled.sample_every_steps = 2;
+  sampled.options.save_every_steps = 2;
+  for (const bool bf16 : {false, true}) {
+    sampled.options.bf16 = bf16;
+    sampled.options.fresh = true;
+    std::filesystem::remove_all(in("sampled/sample"));
+    run(sampled);
+    for (const auto& [step, lora] : {std::pair{"000002", "sampled/style-step00000002.safetensors"},
+                                     {"000004", "sampled/style.safetensors"}}) {
+      pipeline::Resources resources = this->resources();
+      resources.lora = [&](const std::string&) { return in(lora); };
+      pipeline::Session session(resources, {.threads = 1, .version = "test"});
+      auto requests = read_sample_prompts(in("prompts.txt"), {64, 64});
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        requests[i].prompt += " <lora:style:1>";
+        const auto expected = session.generate(requests[i]).pictures.front().picture;
+        EXPECT_EQ(image::load_picture(
+                      in("sampled/sample/style_" + std::string(step) + "_0" + std::to_string(i) + ".png")),
+                  expected)
+            << step << " " << i << (bf16 ? " bf16" : "");
+      }
+    }
+    EXPECT_FALSE(std::filesystem::exists(in("sampled/.style-sample"))) << "nothing is left behind";
+  }
+  const auto metadata = weights::TensorFile::open(in("sampled/style.safetensors"))->metadata();
+  EXPECT_TRUE(metadata.at("modelspec.thumbnail").starts_with("data:image/jpeg;base64,/9j/"))
+      << "a JPEG's first bytes";
+}
+
+TEST_F(LoraJobTest, AResumedRunDrawsTheSamplesThatWereNotDrawnAnyMore) {
+  LoraJob sampled = job("sampled");
+  sampled.sample_prompts = in("prompts.txt");
+  sampled.sample_every_steps = 2;
+  sampled.state_every_steps = 2;
+  RunControl control;
+  int drawn = 0;
+  control.report = [&](const TrainEvent& event) {
+    if (event.phase == "samples" && ++drawn == 2) throw std::runtime_error("killed");
+  };
+  EXPECT_THROW(run(sampled, control), std::runtime_error);
+  EXPECT_FALSE(std::filesystem::exists(in("sampled/sample/style_000002_01.png")));
+  run(sampled);
+  for (const char* name : {"style_000002_00.png", "style_000002_01.png", "style_000004_01.png"})
+    EXPECT_TRUE(std::filesystem::exists(in("sampled/sample") / name)) << name;
+  EXPECT_FALSE(std::filesystem::exists(in("sampled/sample/style_000002_00-2.png")));
 }
 
 TEST_F(LoraJobTest, SamplePicturesOfAnotherRunStay) {

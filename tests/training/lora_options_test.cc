@@ -108,7 +108,7 @@ TEST_F(LoraOptionsTest, TheMetadataTellEveryOptionThatNamesAKey) {
   o.data.buckets.enable = true;
   const auto model = pipeline::load_model(folder_.path() / "tiny.safetensors");
   const Dataset data = Dataset::open(o.data);
-  const auto metadata = run_metadata(model, data, o, 0);
+  const auto metadata = run_metadata(model, data, o, plan_run(o, data), 0);
   int changes = 0;
   for (const auto& row : request::lora_options()) {
     if (row.metadata == request::kNoMetadata) continue;
@@ -117,7 +117,8 @@ TEST_F(LoraOptionsTest, TheMetadataTellEveryOptionThatNamesAKey) {
     ASSERT_TRUE(metadata.contains(key)) << row.flag << " names " << key;
     if (row.is_noted_by_run || row.flag == "gradient-checkpointing") continue;
     if (other_value(row, {.options = o}).empty()) continue;
-    const auto then = run_metadata(model, data, changed(row, o).options, 0);
+    const auto other = changed(row, o).options;
+    const auto then = run_metadata(model, data, other, plan_run(other, data), 0);
     EXPECT_NE(then.at(key), metadata.at(key)) << row.flag << " changes nothing of " << key;
     ++changes;
   }

@@ -4,6 +4,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "training/lora/run_space.h"
 #include "training/lora_runs.h"
 
 namespace lowrank::training {
@@ -44,6 +45,7 @@ class LoraRunStartTest : public LoraRuns {
 TEST_F(LoraRunStartTest, AFinishedLoraIsReplacedOnlyWhenThatIsAskedFor) {
   LoraTrainOptions o = options();
   o.max_steps = 2;
+  o.delete_state = true;
   train(o);
   const std::string before = bytes_of(o.output_file());
   o.max_steps = 4;
@@ -56,6 +58,54 @@ TEST_F(LoraRunStartTest, AFinishedLoraIsReplacedOnlyWhenThatIsAskedFor) {
   o.fresh = true;
   EXPECT_EQ(train(o).losses.size(), 4u);
   EXPECT_NE(bytes_of(o.output_file()), before);
+}
+
+// More steps replace the LoRA of the former end, but nothing that another run or a person put there.
+TEST_F(LoraRunStartTest, TrainedFurtherARunReplacesItsOwnLoraOnly) {
+  LoraTrainOptions o = options();
+  o.max_steps = 2;
+  train(o);
+  std::filesystem::rename(o.output_file(), folder_.path() / "kept.safetensors");
+  write_text(o.output_file(), "mine");
+  o.max_steps = 4;
+  EXPECT_THAT(refusal(o), AllOf(HasSubstr("style.safetensors"), HasSubstr("--fresh")));
+  EXPECT_EQ(bytes_of(o.output_file()), "mine");
+  std::filesystem::rename(folder_.path() / "kept.safetensors", o.output_file());
+  EXPECT_EQ(train(o).losses.size(), 2u);
+}
+
+TEST_F(LoraRunStartTest, ADiskThatIsTooSmallIsToldBeforeTheStart) {
+  LoraTrainOptions o = options();
+  std::filesystem::create_directories(o.output_dir);
+  o.save_every_steps = 10;
+  const LoraPlan plan = {.batches_per_epoch = 4, .steps_per_epoch = 4, .epochs = 25, .steps = 100};
+  constexpr std::int64_t kMillion = 1'000'000;
+  const auto need = [&] { return space_need(o, plan, 0, kMillion, 0); };
+  o.save_precision = SavePrecision::kFp16;
+  EXPECT_EQ(need().lora_files, 10) << "nine on the way and the last";
+  EXPECT_NEAR(static_cast<double>(need().lora_bytes), 2e6, 3e5);
+  EXPECT_NEAR(static_cast<double>(need().state_bytes), 12e6, 3e5) << "the numbers and AdamW's two moments";
+  o.save_last_steps = 20;
+  EXPECT_EQ(need().lora_files, 5) << "three are kept while the fourth is written, and the last";
+  o.save_every_epochs = 5;
+  EXPECT_EQ(need().lora_files, 9);
+  EXPECT_EQ(space_need(o, plan, 90, kMillion, 0).lora_files, 1) << "of what is left";
+  const auto with = [&](std::int64_t free, std::uint64_t state_device) -> std::string {
+    try {
+      require_space(o, need(), [&](const std::filesystem::path& folder) {
+        return FreeSpace{free, folder == o.output_dir ? 1 : state_device};
+      });
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(with(60 * kMillion, 1), "");
+  EXPECT_THAT(with(30 * kMillion, 1),
+              AllOf(HasSubstr("9 LoRA files"), HasSubstr("30 MB are free"), HasSubstr("--save-last-n-steps"),
+                    HasSubstr(o.output_dir.string())));
+  o.state_dir = folder_.path();
+  EXPECT_EQ(with(30 * kMillion, 2), "") << "each disk holds its part";
 }
 
 TEST_F(LoraRunStartTest, LorasSavedOnTheWayAreNotReplacedEither) {

@@ -6,8 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
 #include <stop_token>
 
 #include "adapter/trainable.h"
@@ -44,7 +46,140 @@ TEST_F(LoraTrainer, InterruptedAndResumedEqualsUninterruptedBitForBit) {
   EXPECT_EQ(result.losses.size(), 4u);
   EXPECT_THAT(said, ::testing::Contains(HasSubstr("after step 6 of 10")));
   EXPECT_EQ(data_hash(whole.output_file()), data_hash(parts.output_file()));
-  EXPECT_FALSE(std::filesystem::exists(parts.state_file())) << "a finished run leaves no state";
+}
+
+// Of a run whose learning rate does not depend on its length.
+TEST_F(LoraTrainer, AFinishedRunIsTrainedFurtherAsIfItHadNotEnded) {
+  LoraTrainOptions whole = options("whole"), parts = options("parts");
+  train(whole);
+  parts.max_steps = 6;
+  const auto first = train(parts);
+  EXPECT_EQ(first.state, parts.state_file());
+  EXPECT_TRUE(std::filesystem::exists(parts.state_file()));
+  parts.max_steps = 10;
+  EXPECT_EQ(train(parts).losses.size(), 4u);
+  EXPECT_EQ(data_hash(whole.output_file()), data_hash(parts.output_file()));
+  // Asked for once more there is nothing to do, and nothing is written.
+  const std::string before = testing::bytes_of(parts.output_file());
+  int encoded = 0;
+  RunControl control;
+  control.report = [&](const TrainEvent&) { ++encoded; };
+  const auto again = train(parts, control);
+  EXPECT_EQ(again.losses.size(), 0u);
+  EXPECT_EQ(again.modules, first.modules);
+  EXPECT_EQ(encoded, 0);
+  EXPECT_EQ(testing::bytes_of(parts.output_file()), before);
+  parts.max_steps = 12;
+  parts.delete_state = true;
+  EXPECT_EQ(train(parts).state, "");
+  EXPECT_FALSE(std::filesystem::exists(parts.state_file()));
+}
+
+TEST_F(LoraTrainer, OfFilesOnTheWayTheLastAreKept) {
+  LoraTrainOptions o = options();
+  o.save_every_steps = 2;
+  o.save_last_steps = 4;  // by kohya's rule those of steps 4, 6 and 8, when 8 was the last
+  o.save_every_epochs = 1;
+  o.save_last_epochs = 1;
+  train(o);
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(o.output_dir))
+    names.insert(entry.path().filename().string());
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("style-000002.safetensors", "style-state.safetensors",
+                                     "style-step00000004.safetensors", "style-step00000006.safetensors",
+                                     "style-step00000008.safetensors", "style.safetensors"));
+}
+
+TEST_F(LoraTrainer, ALossThatIsNotFiniteNamesThePictures) {
+  auto model = pipeline::load_model(folder_.path() / "tiny.safetensors");
+  tensor::StateDict weights;
+  const auto file = weights::TensorFile::open(folder_.path() / "tiny.safetensors");
+  for (const auto& view : file->tensors()) weights.emplace(view.name, tensor::as_tensor(view, file).clone());
+  for (auto& [name, value] : weights)
+    if (name == "model.diffusion_model.out.2.bias") value.fill_(std::numeric_limits<float>::quiet_NaN());
+  tensor::save_state_dict((folder_.path() / "tiny.safetensors").string(), weights);
+  LoraTrainOptions o = options();
+  try {
+    train(o);
+    FAIL() << "the run was not stopped";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("the loss of step 1 is nan"));
+    EXPECT_THAT(error.what(),
+                ::testing::ContainsRegex("2_3dmm style/[0-3]\\.png, .*2_3dmm style/[0-3]\\.png"));
+    EXPECT_THAT(error.what(), HasSubstr("style-state.safetensors"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(o.output_file()));
+}
+
+TEST_F(LoraTrainer, TheLossOfHeldOutPicturesIsMeasuredOnTheSameNoiseAndDisturbsNothing) {
+  LoraTrainOptions seldom = options("seldom"), often = options("often"), still = options("still");
+  for (auto* o : {&seldom, &often, &still}) o->validation.split = 0.25;
+  often.validation.every_steps = 2;
+  still.validation.every_steps = 5;
+  still.learning_rate = 0;
+  const auto a = train(seldom), b = train(often), c = train(still);
+  EXPECT_EQ(data_hash(seldom.output_file()), data_hash(often.output_file()));
+  // 3 pictures twice in batches of 2: 3 steps an epoch.
+  const auto steps = [](const LoraTrainResult& result) {
+    std::vector<std::int64_t> all;
+    for (const auto& [step, loss] : result.validation) all.push_back(step);
+    return all;
+  };
+  EXPECT_THAT(steps(a), ::testing::ElementsAre(3, 6, 9, 10));
+  EXPECT_THAT(steps(b), ::testing::ElementsAre(2, 4, 6, 8, 10));
+  EXPECT_EQ(a.validation.at(6), b.validation.at(6));
+  EXPECT_NE(a.validation.at(6), a.validation.at(10)) << "what was learned shows";
+  EXPECT_EQ(c.validation.at(5), c.validation.at(10)) << "nothing was learned";
+  const auto metadata = weights::TensorFile::open(seldom.output_file())->metadata();
+  EXPECT_EQ(metadata.at("ss_num_train_images"), "6");
+  EXPECT_EQ(metadata.at("ss_num_validation_images"), "2");
+  EXPECT_EQ(metadata.at("lowrank.validation_loss"), request::python_text(a.validation.at(10)));
+}
+
+TEST_F(LoraTrainer, TheChartsOfARunThatWasKilledAreThoseOfOneThatWasNot) {
+  LoraTrainOptions whole = options("whole"), killed = options("killed");
+  const auto logs = [&](const LoraTrainOptions& o) {
+    std::filesystem::path found;
+    for (const auto& entry : std::filesystem::directory_iterator(o.logging_dir)) {
+      EXPECT_TRUE(found.empty()) << "one folder for the whole run";
+      EXPECT_TRUE(entry.path().filename().string().starts_with("fox-20"));
+      found = entry.path();
+    }
+    return found;
+  };
+  // step,epoch,loss,average_loss,learning_rate: without the seconds. The average begins anew with a resume.
+  const auto lines = [](const std::filesystem::path& file, int columns) {
+    std::vector<std::string> all;
+    std::ifstream in(file);
+    for (std::string line; std::getline(in, line);) {
+      std::size_t end = 0;
+      for (int i = 0; i < columns && end != std::string::npos; ++i) end = line.find(',', end + 1);
+      all.push_back(line.substr(0, end));
+    }
+    return all;
+  };
+  for (auto* o : {&whole, &killed}) {
+    o->logging_dir = o->output_dir / "logs";
+    o->log_prefix = "fox-";
+    o->validation = {.split = 0.25, .every_steps = 2};
+  }
+  train(whole);
+  RunControl control;
+  control.save_every = 4;
+  control.after_step = [](std::int64_t done) {
+    if (done == 6) throw std::runtime_error("killed");
+  };
+  EXPECT_THROW(train(killed, control), std::runtime_error);
+  train(killed);
+  const auto steps = lines(logs(whole) / "steps.csv", 3);
+  EXPECT_EQ(steps.size(), 11u);
+  EXPECT_EQ(steps[0], "step,epoch,loss");
+  EXPECT_TRUE(steps[4].starts_with("4,2,")) << steps[4];
+  EXPECT_EQ(lines(logs(killed) / "steps.csv", 3), steps);
+  const auto validation = lines(logs(whole) / "validation.csv", 2);
+  EXPECT_EQ(validation.size(), 6u);
+  EXPECT_EQ(lines(logs(killed) / "validation.csv", 2), validation);
 }
 
 TEST_F(LoraTrainer, AKilledRunLosesAtMostOneSaveInterval) {
@@ -133,41 +268,38 @@ TEST_F(LoraTrainer, MetadataIsComplete) {
   o.save_precision = SavePrecision::kFp16;
   o.conv_rank = 2;
   o.clip_skip = 2;
+  o.card = {
+      .title = "A style", .author = "me", .description = "", .license = "CC0-1.0", .tags = "disc, flat"};
   const auto result = train(o);
   const auto file = weights::TensorFile::open(result.file);
   const auto& m = file->metadata();
   for (const auto& view : file->tensors()) EXPECT_EQ(view.dtype, weights::DType::kF16) << view.name;
-  for (const char* key : {"ss_v2",
-                          "ss_base_model_version",
-                          "ss_network_module",
-                          "ss_network_dim",
-                          "ss_network_alpha",
-                          "ss_network_args",
-                          "ss_output_name",
-                          "ss_sd_model_name",
-                          "ss_sd_model_hash",
-                          "ss_new_sd_model_hash",
-                          "ss_resolution",
-                          "ss_num_train_images",
-                          "ss_learning_rate",
-                          "ss_unet_lr",
-                          "ss_text_encoder_lr",
-                          "ss_steps",
-                          "ss_epoch",
-                          "ss_seed",
-                          "ss_tag_frequency",
-                          "ss_dataset_dirs",
-                          "ss_bucket_info",
-                          "ss_clip_skip",
-                          "ss_training_started_at",
-                          "ss_training_finished_at",
-                          "sshs_model_hash",
-                          "sshs_legacy_hash",
-                          "modelspec.architecture",
-                          "modelspec.title",
-                          "modelspec.trigger_phrase",
-                          "modelspec.date",
-                          "modelspec.hash_sha256"})
+  for (const char* key :
+       {"ss_v2", "ss_base_model_version", "ss_network_module", "ss_network_dim", "ss_network_alpha",
+        "ss_network_args", "ss_output_name", "ss_sd_model_name", "ss_sd_model_hash", "ss_new_sd_model_hash",
+        "ss_resolution", "ss_num_train_images", "ss_learning_rate", "ss_unet_lr", "ss_text_encoder_lr",
+        "ss_steps", "ss_epoch", "ss_seed", "ss_tag_frequency", "ss_dataset_dirs", "ss_bucket_info",
+        "ss_clip_skip", "ss_training_started_at", "ss_training_finished_at", "sshs_model_hash",
+        "sshs_legacy_hash", "modelspec.architecture", "modelspec.title", "modelspec.trigger_phrase",
+        "modelspec.date", "modelspec.hash_sha256",
+        // All that kohya's train_network.py writes (sd-scripts of February 2026).
+        "ss_session_id", "ss_num_validation_images", "ss_num_reg_images", "ss_num_batches_per_epoch",
+        "ss_num_epochs", "ss_gradient_checkpointing", "ss_gradient_accumulation_steps", "ss_max_train_steps",
+        "ss_lr_warmup_steps", "ss_lr_scheduler", "ss_network_dropout", "ss_mixed_precision", "ss_full_fp16",
+        "ss_max_token_length", "ss_cache_latents", "ss_lowram", "ss_noise_offset",
+        "ss_multires_noise_iterations", "ss_multires_noise_discount", "ss_adaptive_noise_scale",
+        "ss_zero_terminal_snr", "ss_training_comment", "ss_sd_scripts_commit_hash", "ss_optimizer",
+        "ss_max_grad_norm", "ss_caption_dropout_rate", "ss_caption_dropout_every_n_epochs",
+        "ss_caption_tag_dropout_rate", "ss_face_crop_aug_range", "ss_prior_loss_weight", "ss_min_snr_gamma",
+        "ss_scale_weight_norms", "ss_ip_noise_gamma", "ss_debiased_estimation",
+        "ss_noise_offset_random_strength", "ss_ip_noise_gamma_random_strength", "ss_loss_type",
+        "ss_huber_schedule", "ss_huber_scale", "ss_huber_c", "ss_fp8_base", "ss_fp8_base_unet",
+        "ss_validation_seed", "ss_validation_split", "ss_max_validation_steps", "ss_validate_every_n_epochs",
+        "ss_validate_every_n_steps", "ss_resize_interpolation", "ss_batch_size_per_device",
+        "ss_total_batch_size", "ss_color_aug", "ss_flip_aug", "ss_random_crop", "ss_shuffle_caption",
+        "ss_enable_bucket", "ss_bucket_no_upscale", "ss_min_bucket_reso", "ss_max_bucket_reso",
+        "ss_keep_tokens", "ss_reg_dataset_dirs", "modelspec.sai_model_spec", "modelspec.implementation",
+        "modelspec.resolution", "modelspec.prediction_type", "modelspec.timestep_range"})
     EXPECT_TRUE(m.contains(key)) << key;
   EXPECT_EQ(m.at("ss_network_dim"), "4");
   EXPECT_EQ(m.at("ss_network_alpha"), "2.0");
@@ -179,6 +311,12 @@ TEST_F(LoraTrainer, MetadataIsComplete) {
   EXPECT_EQ(m.at("ss_base_model_version"), "sd_v1");
   EXPECT_EQ(m.at("modelspec.architecture"), "stable-diffusion-v1/lora");
   EXPECT_EQ(m.at("modelspec.trigger_phrase"), "3dmm style");
+  EXPECT_EQ(m.at("modelspec.title"), "A style");
+  EXPECT_EQ(m.at("modelspec.author"), "me");
+  EXPECT_EQ(m.at("modelspec.license"), "CC0-1.0");
+  EXPECT_EQ(m.at("modelspec.tags"), "disc, flat");
+  EXPECT_FALSE(m.contains("modelspec.description")) << "nobody wrote one";
+  EXPECT_EQ(m.at("ss_validate_every_n_steps"), "None");
   const auto tags = nlohmann::json::parse(m.at("ss_tag_frequency"));
   EXPECT_EQ(tags["2_3dmm style"]["3dmm style"], 4);
   EXPECT_EQ(tags["2_3dmm style"]["disc 1"], 1);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Dataset, Training } from '../src/api/schema';
-import { FIRST_PLAN, lossRange, planFault, planWords, presetOf, replaceWords, resumeRequest, smoothed, ticks, trainRequest, withoutTrigger } from '../src/lib/training';
+import { FIRST_PLAN, lossRange, planFault, isChanged, planWords, replaceWords, resumeRequest, furtherRequest, smoothed, ticks, trainRequest, withPreset, withoutTrigger } from '../src/lib/training';
 import { lateCaptions, setFiles } from '../src/lib/set_files';
 import { textOf } from '../src/lib/text_file';
 import { trainingPresets } from '../src/lib/fields';
@@ -17,9 +17,18 @@ const set: Dataset = {
 
 describe('a plan', () => {
   it('knows its preset until a number is changed', () => {
-    expect(presetOf(FIRST_PLAN)).toBe('Character or object');
-    expect(presetOf({ ...FIRST_PLAN, ...(trainingPresets()[1]!.values as Partial<Plan>) })).toBe('Style');
-    expect(presetOf({ ...FIRST_PLAN, network_dim: 9 })).toBe('');
+    expect(FIRST_PLAN.preset).toBe(trainingPresets()[0]!.name);
+    expect(isChanged(FIRST_PLAN)).toBe(false);
+    const style = { ...FIRST_PLAN, ...withPreset('style') };
+    expect(isChanged(style)).toBe(false);
+    expect(style.max_train_steps).toBe(trainingPresets().find((p) => p.name === 'style')!.values.max_train_steps);
+    expect(isChanged({ ...style, network_dim: 9 })).toBe(true);
+    // The numbers of the form go along and override the preset's; its other options follow from its name.
+    expect(trainRequest({ ...style, network_dim: 9 }, set, '')).toMatchObject({ preset: 'style', network_dim: 9 });
+  });
+  it('trains a finished run further with the same options and more steps', () => {
+    const run = { request: { output_name: 'tom', max_train_steps: 100, seed: 3 } } as unknown as Training;
+    expect(furtherRequest(run, 150)).toEqual({ output_name: 'tom', max_train_steps: 150, seed: 3, resume: true });
   });
   it("becomes an order with kohya's names", () => {
     expect(trainRequest({ ...FIRST_PLAN, output_name: 'tom', sample_every_n_steps: 0 }, set, 'sd15.safetensors [abc]')).toEqual({

@@ -23,6 +23,7 @@ int prompts(const CommandCall& call);
 int bench(const CommandCall& call);
 int model_random(const CommandCall& call);
 int train_base(const CommandCall& call);
+int train_sheet(const CommandCall& call);
 int serve(const CommandCall& call);
 
 // "LowRank 0.2.0": in the metadata of every picture.

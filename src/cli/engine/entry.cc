@@ -53,6 +53,7 @@ constexpr EngineCommand kCommands[] = {
     {"model random", model_random},
     {"train lora", run_train_lora},
     {"train base", train_base},
+    {"train sheet", train_sheet},
     {"serve", serve},
 };
 

@@ -14,6 +14,7 @@
 #include "cli/engine/cli_generator.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/generation_arguments.h"
+#include "cli/engine/series.h"
 #include "image/codec/codec.h"
 #include "library/picture_files.h"
 #include "request/fault_list.h"
@@ -76,9 +77,10 @@ image::Picture sheet_of(const Series& series, std::vector<SavedGeneration>& made
   return request::draw_sheets(*series.grid, pictures).whole;
 }
 
-// Makes and saves all pictures, and a sheet of the first one of each request; prints them.
+}  // namespace
+
 void make_series(const Series& series, const GenerationArguments& arguments, std::string_view folder,
-                 const CommandCall& call, request::FaultList faults = {}) {
+                 const CommandCall& call, request::FaultList faults) {
   const request::GenerationRequest pictures = given_pictures(arguments);
   std::size_t count = 0;
   for (const auto& request : series.requests) count += static_cast<std::size_t>(request.picture_count());
@@ -116,8 +118,6 @@ void make_series(const Series& series, const GenerationArguments& arguments, std
   }
   generator.print(made, file);
 }
-
-}  // namespace
 
 int xyz(const CommandCall& call) {
   const GenerationArguments arguments = series_arguments(call, "xyz");

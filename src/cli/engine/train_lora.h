@@ -6,6 +6,7 @@
 #include <functional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "cli/arguments.h"
 #include "pipeline/session.h"
@@ -17,9 +18,10 @@ struct TrainLoraCommand {
   request::LoraTraining job;
   std::filesystem::path data_dir = ".";
   prompt::PromptLimits prompt_limits = {};
+  std::vector<std::string> notes = {};  // what of a --config-file has no effect, one sentence each
 };
 
-// The options of request/training/lora_table.h, --data-dir and --prompt-limits. Without --output-dir the LoRA goes to
+// A preset first, then --config-file, then the options of request/training/lora_table.h as given, --data-dir and --prompt-limits. Without --output-dir the LoRA goes to
 // models/Lora of the data folder. Throws Error(kBadInput) naming the option.
 TrainLoraCommand read_train_lora(const Arguments& given);
 

@@ -1,7 +1,9 @@
-// How far a training is: a bar that redraws itself on a terminal, a line now and then elsewhere.
+// How far a training is: a bar that redraws itself on a terminal, a line now and then elsewhere. It tells loss, learning
+// rate, speed, time left and memory.
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -28,5 +30,8 @@ class TrainingBar {
   bool is_terminal_, is_open_ = false;
   std::optional<Clock::time_point> shown_;
 };
+
+// One line of it, without the end of a line; `memory` in bytes, 0: not known.
+std::string progress_text(const training::TrainEvent& event, std::int64_t memory);
 
 }  // namespace lowrank::cli

@@ -26,6 +26,7 @@ int lora_missing(const Invocation& invocation);
 int lora_import(const Invocation& invocation);
 int lora_check_updates(const Invocation& invocation);
 int lora_why(const Invocation& invocation);
+int train_presets(const Invocation& invocation);
 int recipe_save(const Invocation& invocation);
 int recipe_list(const Invocation& invocation);
 int recipe_show(const Invocation& invocation);

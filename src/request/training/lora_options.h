@@ -34,6 +34,21 @@ struct DatasetOptions {
 
 enum class SavePrecision { kFloat, kFp16, kBf16 };
 
+// Pictures that are not learned from, on whose loss one sees when the LoRA only memorises the others.
+struct ValidationOptions {
+  double split = 0;                               // share of the pictures held out
+  std::uint64_t seed = 0;                         // which of them, and their noise; 0: the run's
+  std::int64_t every_steps = 0;                   // 0: with every epoch that every_epochs says
+  std::optional<std::int64_t> every_epochs = {};  // unset: 1, unless every_steps is given
+  std::optional<std::int64_t> max_pictures = {};  // of those held out; unset: all
+};
+
+// SAI's model card in the metadata (modelspec.*), as far as a person writes it; empty: nothing, and the title is
+// the file's name.
+struct ModelCard {
+  std::string title, author, description, license, tags, usage_hint, trigger_phrase;
+};
+
 // Defaults are kohya's, except the learning rate, where kohya's 2e-6 is meant for whole models.
 struct LoraTrainOptions {
   DatasetOptions data;
@@ -69,6 +84,7 @@ struct LoraTrainOptions {
   int clip_skip = 1;
   int max_token_length = 75;
   std::uint64_t seed = 42;
+  ValidationOptions validation;
   bool bf16 = false;  // products in bfloat16
   int threads = 0;    // on which the sums depend; 0: as now, and a resumed run takes those it began with
 
@@ -78,10 +94,16 @@ struct LoraTrainOptions {
   std::filesystem::path state_dir;  // of the saved state and kept latents; empty: output_dir
   SavePrecision save_precision = SavePrecision::kFp16;
   std::int64_t save_every_steps = 0, save_every_epochs = 0;  // LoRA files on the way; 0: only at the end
+  // Of these, how many are kept: those of the last N steps, and the last N of epochs. Unset: all.
+  std::optional<std::int64_t> save_last_steps, save_last_epochs;
+  bool delete_state = false;          // when the run has finished
+  std::filesystem::path logging_dir;  // of TensorBoard's event files and CSV; empty: none
+  std::string log_prefix;             // before the time in the name of the run's folder
   bool cache_latents_to_disk = false;
   bool fresh = false;                           // forget a saved state, replace what a finished run left
   std::optional<std::filesystem::path> resume;  // a state elsewhere
   std::string comment;                          // kept in the file's metadata
+  ModelCard card;
 
   std::filesystem::path output_file() const { return output_dir / (output_name + ".safetensors"); }
   std::filesystem::path step_file(std::int64_t step) const;    // of a LoRA saved on the way
@@ -96,13 +118,17 @@ struct LoraTrainOptions {
 
 // A whole training as a user asks for it: checkpoint by name, folder of pictures, options, sample pictures on the way.
 struct LoraTraining {
-  std::string checkpoint = {};                // name or file; empty: the session's choice
-  std::string vae = "Automatic";              // name, Automatic or None
-  LoraTrainOptions options = {};              // resolution 0: the checkpoint's own size
+  std::filesystem::path config_file = {};  // from which options were read
+  std::string preset = {};        // name of one of request/training/lora_presets.h, taken before all else
+  std::string checkpoint = {};    // name or file; empty: the session's choice
+  std::string vae = "Automatic";  // name, Automatic or None
+  LoraTrainOptions options = {};  // resolution 0: the checkpoint's own size
   std::filesystem::path sample_prompts = {};  // a file of them; empty: no sample pictures
   std::string sample_lines = {};              // the prompts themselves, where there is no file
   std::filesystem::path sample_folder = {};   // empty: `sample` of the output folder
   std::int64_t sample_every_steps = 0;        // 0: only at the end
+  std::int64_t sample_every_epochs = 0;       // 0: by steps
+  bool sample_at_first = false;               // before the first step too
   std::int64_t state_every_steps = 50;        // between the states that a stopped or killed run resumes from
 };
 

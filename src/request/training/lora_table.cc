@@ -1,6 +1,7 @@
 #include "request/training/lora_table.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -11,6 +12,7 @@
 #include "base/text/ascii.h"
 #include "base/text/text.h"
 #include "base/text/text_file.h"
+#include "request/training/lora_presets.h"
 #include "request/training/optimisers.h"
 #include "request/training/schedules.h"
 
@@ -168,6 +170,29 @@ constexpr TextField<J> kOptimiser = {
     [](const J& j) { return j.options.optimiser; },
     [](J& j, Text text, Text) { j.options.optimiser = std::string(optimiser(text).name); }};
 
+// Its options are set with it: whoever reads options takes the preset first.
+constexpr TextField<J> kPreset = {[](const J& j) { return j.preset; },
+                                  [](J& j, Text text, Text name) {
+                                    const LoraPreset* preset = find_lora_preset(text);
+                                    if (preset == nullptr)
+                                      throw Error(kBadInput, "{} is '{}', but must be one of {}.", name, text,
+                                                  fmt::join(lora_preset_names(), ", "));
+                                    for (const auto& option : preset->options)
+                                      set_option(*find_lora_option(option.flag), j, option.value,
+                                                 option.flag);
+                                    j.preset = std::string(preset->name);
+                                  }};
+
+// Begins the name of a folder.
+constexpr TextField<J> kLogPrefix = {
+    [](const J& j) { return j.options.log_prefix; },
+    [](J& j, Text text, Text name) {
+      if (text.find('/') != Text::npos || text.starts_with('.') || text.size() > 200 ||
+          std::ranges::any_of(text, [](unsigned char c) { return c < 0x20; }))
+        throw Error(kBadInput, "{} must be the start of a folder's name, without folders.", name);
+      j.options.log_prefix = std::string(text);
+    }};
+
 constexpr TextField<J> kMixedPrecision = {
     [](const J& j) { return std::string(j.options.bf16 ? "bf16" : "no"); },
     [](J& j, Text text, Text name) {
@@ -208,6 +233,10 @@ std::string number_or_none(double value, bool is_set) {
   return is_set ? python_text(value) : "None";
 }
 
+std::string whole_or_none(const std::optional<std::int64_t>& value) {
+  return value ? std::to_string(*value) : "None";
+}
+
 std::string network_args_note(const J& j) {
   if (j.options.conv_rank == 0) return "{}";
   return fmt::format(R"({{"conv_dim":"{}","conv_alpha":"{}"}})", j.options.conv_rank,
@@ -235,6 +264,8 @@ using enum OnResume;
 
 // clang-format off
 constexpr LoraOption kLoraOptions[] = {
+    {.flag = "config-file", .value = "FILE", .help = "read options from this TOML file, with kohya's names; options on the command line override them", .field = FIELD(config_file), .on_resume = kFree, .metadata = kNoMetadata, .place = Place::kFile, .not_in_api = kServersPaths},
+    {.flag = "preset", .value = "NAME", .help = "start from the options of a preset, which others override (see lowrank train presets)", .field = kPreset, .on_resume = kFree, .metadata = kNoMetadata, .choices = lora_preset_names, .only_choices = true, .form = {.first_value = "character"}},
     // What is learned, and on what.
     {.flag = "pretrained-model", .value = "NAME", .help = "checkpoint to train on, by name or file (default: the newest)", .field = FIELD(checkpoint), .on_resume = kByEffect, .metadata = "ss_sd_model_name", .aliases = {"pretrained-model-name-or-path", "model"}, .place = Place::kCheckpoint, .is_noted_by_run = true},
     {.flag = "vae", .value = "NAME", .help = "VAE by name, Automatic or None", .field = FIELD(vae), .on_resume = kByEffect, .metadata = kNoMetadata},
@@ -294,13 +325,34 @@ constexpr LoraOption kLoraOptions[] = {
     {.flag = "save-precision", .value = "TYPE", .help = "precision of the saved LoRA", .field = kSavePrecision, .on_resume = kFree, .metadata = kNoMetadata, .choices = [] { return list("fp16", "bf16", "float"); }, .only_choices = true},
     {.flag = "save-every-n-steps", .value = "N", .help = "also save NAME-stepNNNNNNNN.safetensors every N steps; 0: never", .field = FIELD(options.save_every_steps), .on_resume = kFree, .metadata = kNoMetadata, .min = 0, .max = kMaxSteps},
     {.flag = "save-every-n-epochs", .value = "N", .help = "also save NAME-NNNNNN.safetensors every N epochs; 0: never", .field = FIELD(options.save_every_epochs), .on_resume = kFree, .metadata = kNoMetadata, .min = 0, .max = kMaxSteps},
+    {.flag = "save-last-n-steps", .value = "N", .help = "of the files of --save-every-n-steps keep only those of the last N steps (default: all)", .field = FIELD(options.save_last_steps), .on_resume = kFree, .metadata = kNoMetadata, .min = 1, .max = kMaxSteps},
+    {.flag = "save-last-n-epochs", .value = "N", .help = "of the files of --save-every-n-epochs keep only the last N (default: all)", .field = FIELD(options.save_last_epochs), .on_resume = kFree, .metadata = kNoMetadata, .min = 1, .max = kMaxSteps},
+    {.flag = "delete-state", .help = "delete the saved state when the run has finished; otherwise it is kept, and the same command with a larger --max-train-steps trains further", .field = FIELD(options.delete_state), .on_resume = kFree, .metadata = kNoMetadata},
     {.flag = "state-every-n-steps", .value = "N", .help = "save the state for resuming every N steps", .field = FIELD(state_every_steps), .on_resume = kFree, .metadata = kNoMetadata, .min = 1, .max = kMaxSteps},
     {.flag = "sample-prompts", .value = "FILE", .help = "prompts of sample pictures, one per line", .field = FIELD(sample_prompts), .on_resume = kFree, .metadata = kNoMetadata, .place = Place::kFile},
     {.flag = "sample-every-n-steps", .value = "N", .help = "generate the sample pictures every N steps; 0: only at the end", .field = FIELD(sample_every_steps), .on_resume = kFree, .metadata = kNoMetadata, .min = 0, .max = kMaxSteps},
+    {.flag = "sample-every-n-epochs", .value = "N", .help = "generate the sample pictures every N epochs; 0: by steps", .field = FIELD(sample_every_epochs), .on_resume = kFree, .metadata = kNoMetadata, .min = 0, .max = kMaxSteps},
+    {.flag = "sample-at-first", .help = "generate the sample pictures before the first step too", .field = FIELD(sample_at_first), .on_resume = kFree, .metadata = kNoMetadata},
+    // What is watched.
+    {.flag = "validation-split", .value = "P", .help = "share of the pictures that are not trained on; their loss is measured on the same noise each time", .field = FIELD(options.validation.split), .on_resume = kSame, .metadata = "ss_validation_split", .min = 0, .max = 0.9},
+    {.flag = "validation-seed", .value = "N", .help = "seed of that choice and noise; 0: --seed", .field = FIELD(options.validation.seed), .on_resume = kSame, .metadata = "ss_validation_seed", .min = 0},
+    {.flag = "validate-every-n-steps", .value = "N", .help = "measure the validation loss every N steps; 0: by epochs", .field = FIELD(options.validation.every_steps), .on_resume = kFree, .metadata = "ss_validate_every_n_steps", .min = 0, .max = kMaxSteps},
+    {.flag = "validate-every-n-epochs", .value = "N", .help = "measure the validation loss every N epochs (default: 1, unless it is measured by steps)", .field = FIELD(options.validation.every_epochs), .on_resume = kFree, .metadata = "ss_validate_every_n_epochs", .min = 1, .max = kMaxSteps, .note = [](const J& j) { return whole_or_none(j.options.validation.every_epochs); }},
+    {.flag = "max-validation-steps", .value = "N", .help = "measure the validation loss on at most N pictures (default: all that are held out)", .field = FIELD(options.validation.max_pictures), .on_resume = kSame, .metadata = "ss_max_validation_steps", .min = 1, .max = kMaxSteps, .note = [](const J& j) { return whole_or_none(j.options.validation.max_pictures); }},
+    {.flag = "logging-dir", .value = "DIR", .help = "write TensorBoard event files and CSV to a folder in this one", .field = FIELD(options.logging_dir), .on_resume = kFree, .metadata = kNoMetadata, .place = Place::kFolder, .not_in_api = kServersPaths},
+    {.flag = "log-prefix", .value = "TEXT", .help = "start of that folder's name, before the time", .field = kLogPrefix, .on_resume = kFree, .metadata = kNoMetadata, .not_in_api = kServersPaths},
+    // How it begins.
     {.flag = "resume", .value = "FILE", .help = "resume from this state (default: NAME-state.safetensors of the output folder, if it exists)", .field = FIELD(options.resume), .on_resume = kFree, .metadata = kNoMetadata, .place = Place::kFile, .not_in_api = kServersPaths},
     {.flag = "fresh", .help = "discard a saved state, start over and replace the LoRA of that name", .field = FIELD(options.fresh), .on_resume = kFree, .metadata = kNoMetadata},
     {.flag = "training-comment", .value = "TEXT", .help = "comment to store in the file's metadata", .field = FIELD(options.comment), .on_resume = kFree, .metadata = "ss_training_comment",
      .note = [](const J& j) { return j.options.comment.empty() ? std::string("None") : j.options.comment; }},
+    {.flag = "metadata-title", .value = "TEXT", .help = "title in the file's model card (default: --output-name)", .field = FIELD(options.card.title), .on_resume = kFree, .metadata = "modelspec.title", .is_noted_by_run = true},
+    {.flag = "metadata-author", .value = "TEXT", .help = "author in the file's model card", .field = FIELD(options.card.author), .on_resume = kFree, .metadata = "modelspec.author", .is_noted_by_run = true},
+    {.flag = "metadata-description", .value = "TEXT", .help = "description in the file's model card", .field = FIELD(options.card.description), .on_resume = kFree, .metadata = "modelspec.description", .is_noted_by_run = true},
+    {.flag = "metadata-license", .value = "TEXT", .help = "licence in the file's model card", .field = FIELD(options.card.license), .on_resume = kFree, .metadata = "modelspec.license", .is_noted_by_run = true},
+    {.flag = "metadata-tags", .value = "TEXT", .help = "tags in the file's model card, separated by commas", .field = FIELD(options.card.tags), .on_resume = kFree, .metadata = "modelspec.tags", .is_noted_by_run = true},
+    {.flag = "metadata-usage-hint", .value = "TEXT", .help = "how to use the LoRA, in the file's model card", .field = FIELD(options.card.usage_hint), .on_resume = kFree, .metadata = "modelspec.usage_hint", .is_noted_by_run = true},
+    {.flag = "metadata-trigger-phrase", .value = "TEXT", .help = "trigger phrase in the file's model card (default: the trigger words of the folders)", .field = FIELD(options.card.trigger_phrase), .on_resume = kFree, .metadata = "modelspec.trigger_phrase", .is_noted_by_run = true},
 };
 // clang-format on
 #undef FIELD

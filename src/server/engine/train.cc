@@ -28,7 +28,13 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
   task.job.sample_folder = parts_.trainings.samples_folder(name);
   // A run that replaces what is there goes on like any other once it has begun: when asked to, and after a restart.
   const auto earlier = parts_.trainings.open(name);
-  if (task.resumes || (earlier && earlier->job == job.id)) resume_state(task.job.options);
+  if (task.resumes || (earlier && earlier->job == job.id)) {
+    resume_state(task.job.options);
+  } else if (task.job.options.fresh) {
+    // Before the run is noted as this job's: else a restart would take an earlier run's state for its own.
+    std::error_code ignored;
+    std::filesystem::remove(task.job.options.state_file(), ignored);
+  }
   TrainingRuns::Recorder recorder(parts_.trainings, name, job.id, job.request.body);
   board_.begin(job.id, job.request.task_id, job_kind_name(job.request.kind), 1);
   // Training leaves its marks on the model: it gets one of its own, and memory holds only one at a time.
@@ -42,7 +48,7 @@ std::shared_ptr<Outcome> Engine::train(const RunningJob& job) {
   control.stop = job.control->stop.get_token();
   control.report = [&](const training::TrainEvent& event) {
     // Samples are drawn on the way: step and progress stay those of the training.
-    const bool is_on_the_way = event.phase == "samples";
+    const bool is_on_the_way = event.phase == "samples" || event.phase == "validation";
     board_.learn(event.phase, is_on_the_way ? board_.snapshot().loss : event.loss);
     if (event.phase == "lora") recorder.step(event.step, event.steps, event.step_loss);
     if (!is_on_the_way)

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/text/text.h"
 #include "server/catalog/model_catalog.h"
+#include "training/run/train_state.h"
 
 namespace lowrank::server {
 namespace {
@@ -88,8 +89,12 @@ std::optional<TrainingRun> TrainingRuns::open(const std::string& name) const {
                   .request = about.value("request", Json::object()),
                   .losses = read_losses(folder(name) / "loss.csv"),
                   .samples = read_samples(samples_folder(name), name)};
-  if (fs::is_regular_file(folder(name) / (name + "-state.safetensors"), failure))
-    run.state = run.losses.empty() ? 0 : run.losses.back().step;
+  if (const auto progress = training::state_progress(folder(name) / (name + "-state.safetensors"))) {
+    if (progress->is_finished())
+      run.finished = progress->step;
+    else
+      run.state = run.losses.empty() ? 0 : run.losses.back().step;
+  }
   return run;
 }
 

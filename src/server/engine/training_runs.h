@@ -31,9 +31,11 @@ struct SamplePicture {
 
 struct TrainingRun {
   std::string name, job;
-  double begun = 0;                    // Unix seconds, of its last beginning
-  std::int64_t steps = 0;              // to make; 0: not known yet
-  std::optional<std::int64_t> state;   // step from which it can go on, about; nullopt: it cannot
+  double begun = 0;                   // Unix seconds, of its last beginning
+  std::int64_t steps = 0;             // to make; 0: not known yet
+  std::optional<std::int64_t> state;  // step from which it can go on, about; nullopt: it cannot
+  std::optional<std::int64_t>
+      finished;                        // steps of a finished run whose state is kept: more can go on from it
   Json request = Json::object();       // what was asked for
   std::vector<LossPoint> losses;       // of every finished step
   std::vector<SamplePicture> samples;  // by step

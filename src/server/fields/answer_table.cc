@@ -233,6 +233,7 @@ constexpr MemberRow kTrainingMembers[] = {
     {"step", "integer"}, {"steps", "integer"},
     {"loss", "number?"},
     {"resume_step", "integer?", "step to resume from; null: it cannot be resumed"},
+    {"finished_step", "integer?", "steps of a finished run, which `resume` with a larger `max_train_steps` trains further; null: it has no kept state"},
     {"sample_count", "integer"},
 };
 constexpr MemberRow kTrainingSampleMembers[] = {{"step", "integer"}, {"index", "integer"}, {"url", "string"}};

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
-#include "server/http/base64.h"
+#include "base/text/base64.h"
 
 namespace lowrank::server {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "base/text/base64.h"
 #include "image/codec/codec.h"
 #include "library/picture_settings.h"
-#include "server/http/base64.h"
 #include "server/http/refusal.h"
 
 namespace lowrank::server {

@@ -12,6 +12,7 @@
 #include "server/fields/field_parameter.h"
 #include "server/http/refusal.h"
 #include "training/lora/sample_pictures.h"
+#include "training/run/train_state.h"
 
 namespace lowrank::server {
 namespace {
@@ -99,8 +100,8 @@ Json option_json(const request::LoraOption& row, const training::LoraJob& job) {
 
 Json form_default(const request::LoraOption& row, training::LoraJob job) {
   std::string_view text = row.form.first_value;
-  for (const auto& [flag, value] : request::lora_presets().front().options)
-    if (flag == row.flag) text = value;
+  for (const auto& option : request::lora_presets().front().options)
+    if (option.flag == row.flag) text = option.value;
   if (!text.empty()) request::set_option(row, job, text, row.flag);
   return option_json(row, job);
 }
@@ -109,13 +110,14 @@ Json presets_json() {
   Json list = Json::array();
   for (const request::LoraPreset& preset : request::lora_presets()) {
     training::LoraJob job;
-    Json values = Json::object();
-    for (const auto& [flag, value] : preset.options) {
+    Json values = Json::object(), reasons = Json::array();
+    for (const auto& [flag, value, why] : preset.options) {
       const request::LoraOption& row = *request::find_lora_option(flag);
       request::set_option(row, job, value, flag);
       values[request::field_name(flag)] = option_json(row, job);
+      reasons.push_back({{"option", request::field_name(flag)}, {"value", value}, {"why", why}});
     }
-    list.push_back({{"name", preset.name}, {"help", preset.help}, {"values", values}});
+    list.push_back({{"name", preset.name}, {"help", preset.help}, {"values", values}, {"reasons", reasons}});
   }
   return list;
 }
@@ -131,13 +133,16 @@ TrainingTask read_training(const RequestJson& body, ModelCatalog& catalog, const
     faults.throw_if_any();
   }
   TrainingReader reader(task, catalog);
-  for (const auto& [name, value] : body.items()) {
-    try {
-      reader.read(name, value);
-    } catch (const Error& error) {
-      faults.add("body", name, error.what(), "value_error");
+  // A preset first: the other options override it.
+  for (const bool is_preset : {true, false})
+    for (const auto& [name, value] : body.items()) {
+      if ((name == "preset") != is_preset) continue;
+      try {
+        reader.read(name, value);
+      } catch (const Error& error) {
+        faults.add("body", name, error.what(), "value_error");
+      }
     }
-  }
   auto& options = job.options;
   if (options.data.folder.empty() && !body.contains("train_data_dir"))
     faults.add("body", "train_data_dir", "field required", "value_error.missing");
@@ -201,18 +206,27 @@ void refuse_finished(const TrainingTask& task, const fs::path& run) {
   training::LoraTrainOptions options = task.job.options;
   options.state_dir = run;
   std::error_code failure;
-  const bool is_stopped = fs::exists(options.state_file(), failure);
-  if (task.resumes && !is_stopped)
+  const auto progress = training::state_progress(options.state_file());
+  const bool is_finished = progress && progress->is_finished();
+  const bool is_stopped = fs::exists(options.state_file(), failure) && !is_finished;
+  if (task.resumes && !progress && !is_stopped)
     refuse_field("resume",
-                 fmt::format("no stopped run of '{}' exists; leave this out to train from scratch",
+                 fmt::format("no run of '{}' exists to go on from; leave this out to train from scratch",
                              options.output_name),
                  "value_error");
-  if (options.fresh || is_stopped || !fs::exists(options.output_file(), failure)) return;
-  refuse_field("output_name",
-               fmt::format("a LoRA '{}' exists already and its training has finished; choose another name, "
-                           "or replace it with \"fresh\": true",
-                           options.output_name),
-               "value_error");
+  if (task.resumes && is_finished && !options.max_epochs && options.max_steps <= progress->step)
+    refuse_field("max_train_steps",
+                 fmt::format("the run of '{}' has finished {} steps; ask for more to train it further",
+                             options.output_name, progress->step),
+                 "value_error");
+  if (options.fresh || task.resumes || is_stopped || !fs::exists(options.output_file(), failure)) return;
+  refuse_field(
+      "output_name",
+      fmt::format("a LoRA '{}' exists already and its training has finished; choose another name, " {} or
+                      replace it with \"fresh\": true",
+                  options.output_name,
+                  is_finished ? "train it further with \"resume\": true and more steps, " : ""),
+      "value_error");
 }
 
 }  // namespace lowrank::server

@@ -24,8 +24,10 @@ TrainingTask read_training(const RequestJson& body, ModelCatalog& catalog, const
 // JSON Schema of such a request.
 Json training_schema();
 
-// Throws Refusal 422 when a LoRA of that name is there already, no stopped run of it can go on, and `fresh` is not asked
-// for; and when `resume` finds no stopped run in `run`, where the run of that name is kept. The trainer looks once more when it begins.
+// Throws Refusal 422 when a LoRA of that name is there already, no stopped run of it can go on, and neither `fresh` nor `resume`
+// is asked
+// for; and when `resume` finds no state in `run`, where the run of that name is kept, or one that has all steps already. The
+// trainer looks once more when it begins.
 void refuse_finished(const TrainingTask& task, const std::filesystem::path& run);
 
 }  // namespace lowrank::server

@@ -3,12 +3,12 @@
 
 #include <filesystem>
 
+#include "base/text/base64.h"
 #include "base/text/text.h"
 #include "image/codec/codec.h"
 #include "library/index/metadata_text.h"
 #include "library/lora_folder.h"
 #include "server/catalog/lora_json.h"
-#include "server/http/base64.h"
 #include "server/http/refusal.h"
 #include "server/page/html.h"
 #include "server/routes/lora_query.h"

@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "server/http/base64.h"
+#include "base/text/base64.h"
 #include "server/http/json_body.h"
 #include "server/http/refusal.h"
 #include "server/imports/import_task.h"

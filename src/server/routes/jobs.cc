@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text/base64.h"
 #include "image/codec/codec.h"
-#include "server/http/base64.h"
 #include "server/http/json_body.h"
 #include "server/http/refusal.h"
 #include "server/imports/import_task.h"

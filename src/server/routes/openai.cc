@@ -4,8 +4,8 @@
 #include <charconv>
 #include <chrono>
 
+#include "base/text/base64.h"
 #include "image/codec/codec.h"
-#include "server/http/base64.h"
 #include "server/http/json_body.h"
 #include "server/http/refusal.h"
 #include "server/requests/job_failure.h"

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
+#include "base/text/base64.h"
 #include "image/codec/codec.h"
-#include "server/http/base64.h"
 #include "server/routes/routes.h"
 
 namespace lowrank::server {

@@ -37,6 +37,7 @@ Json run_json(Services& services, const TrainingRun& run) {
           {"steps", run.steps},
           {"loss", run.losses.empty() ? Json() : Json(run.losses.back().loss)},
           {"resume_step", is_over && run.state ? Json(*run.state) : Json()},
+          {"finished_step", is_over && run.finished ? Json(*run.finished) : Json()},
           {"sample_count", run.samples.size()}};
 }
 

@@ -79,6 +79,8 @@ class Dataset {
 
   // The trigger words of all folders, for people: "3dmm style", "fox, hare".
   std::string trigger_phrase() const;
+  // Those of the pictures that are chosen, one flag for each of examples().
+  Dataset part(const std::vector<bool>& chosen) const;
   // What was left out or guessed, one sentence each.
   const std::vector<std::string>& notes() const { return notes_; }
   // What training sees of each picture, by "FOLDER/FILE": content, caption and place, as hashes. Equal when training

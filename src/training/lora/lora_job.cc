@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "prompt/grammar/extra_networks.h"
 #include "prompt/prompt.h"
+#include "training/data/held_out.h"
 #include "training/lora/sample_pictures.h"
 
 namespace lowrank::training {
@@ -18,8 +19,9 @@ std::string plural(std::int64_t count, const char* one, const char* many) {
   return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
-void tell_plan(const pipeline::LoadedModel& model, const Dataset& data, const LoraTrainOptions& o,
+void tell_plan(const pipeline::LoadedModel& model, const DatasetSplit& split, const LoraTrainOptions& o,
                const RunControl& control) {
+  const Dataset& data = split.training;
   control.say(fmt::format("Model: {} ({}, predicts {}{})", model.path.string(), model.family().name,
                           formats::prediction_name(model.prediction),
                           has_zero_terminal_snr(model, o) ? ", zero terminal SNR" : ""));
@@ -33,6 +35,9 @@ void tell_plan(const pipeline::LoadedModel& model, const Dataset& data, const Lo
     buckets += fmt::format("{}{}x{}: {}", buckets.empty() ? "" : ", ", bucket.size.width, bucket.size.height,
                            bucket.examples.size());
   control.say(fmt::format("Bucket sizes (with repeats): {}", buckets));
+  if (split.held_out)
+    control.say(fmt::format("{} held out, whose loss is measured and not trained on",
+                            plural(std::ssize(split.held_out->examples()), "picture is", "pictures are")));
   for (const auto& note : data.notes()) control.say("Note: " + note);
   const auto& size = o.data.buckets.resolution;
   if (4 * size.width * size.height <= std::int64_t{model.native_size} * model.native_size)
@@ -71,6 +76,13 @@ void check_texts(const std::vector<request::GenerationRequest>& samples, const D
   }
 }
 
+bool are_samples_due(const LoraJob& job, const SampleMoment& at) {
+  if (at.done == 0) return job.sample_at_first;
+  if (at.done == at.steps) return true;
+  if (job.sample_every_steps > 0 && at.done % job.sample_every_steps == 0) return true;
+  return job.sample_every_epochs > 0 && at.done % (job.sample_every_epochs * at.steps_per_epoch) == 0;
+}
+
 }  // namespace
 
 pipeline::Resources with_vae(pipeline::Resources resources, const std::string& vae) {
@@ -81,7 +93,7 @@ pipeline::Resources with_vae(pipeline::Resources resources, const std::string& v
   return resources;
 }
 
-LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const RunControl& control) {
+LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const LoraRunControl& control) {
   check_options(job);
   request::GenerationRequest request;
   request.checkpoint = job.checkpoint;
@@ -96,31 +108,41 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
     sample_requests = job.sample_prompts.empty()
                           ? parse_sample_prompts(job.sample_lines, "sample_prompts", resolution)
                           : read_sample_prompts(job.sample_prompts, resolution);
-  const Dataset data = Dataset::open(options.data);
+  // Of several processes each computes its part of every batch.
+  DatasetOptions opened = options.data;
+  if (control.group != nullptr) opened.batch_size *= control.group->processes();
+  const Dataset data = Dataset::open(opened);
   check_texts(sample_requests, data, session.prompt_limits());
   std::optional<SamplePictures> samples;
   if (!sample_requests.empty())
-    samples.emplace(session, std::move(sample_requests),
-                    job.sample_folder.empty() ? options.output_dir / "sample" : job.sample_folder,
-                    options.output_name);
-  tell_plan(model, data, options, control);
+    samples.emplace(
+        session, std::move(sample_requests),
+        SampleOptions{job.sample_folder.empty() ? options.output_dir / "sample" : job.sample_folder,
+                      options.state_file().parent_path(), options.output_name});
+  const DatasetSplit split = split_dataset(data, options.validation, options.seed);
+  tell_plan(model, split, options, control);
 
-  const std::int64_t last = plan_run(options, data).steps;
-  RunControl all = control;
+  LoraRunControl all = control;
   all.save_every = job.state_every_steps;
-  all.after_step = [&](std::int64_t step) {
-    control.after_step(step);
-    const bool is_due = step == last || (job.sample_every_steps > 0 && step % job.sample_every_steps == 0);
-    if (!samples || !is_due) return;
+  std::string thumbnail;
+  all.thumbnail = [&] { return thumbnail; };
+  all.samples = [&](const SampleMoment& moment, const auto& save) {
+    if (!samples || !are_samples_due(job, moment)) return;
     try {
-      const auto begin = [&](std::int64_t done) {
-        control.report({.phase = "samples", .step = done, .steps = samples->count()});
-      };
-      for (const auto& file : samples->draw(step, control.stop, begin))
-        control.say(fmt::format("Step {}: {}", step, file.string()));
+      const auto drawn =
+          samples->draw({.step = moment.done,
+                         .again = moment.again,
+                         .save = save,
+                         .begin =
+                             [&](std::int64_t done) {
+                               control.report({.phase = "samples", .step = done, .steps = samples->count()});
+                             },
+                         .stop = control.stop});
+      for (const auto& each : drawn) control.say(fmt::format("Step {}: {}", moment.done, each.file.string()));
+      if (!drawn.empty()) thumbnail = thumbnail_url(drawn.front().picture);
     } catch (const Error& error) {
-      // A stop in the middle of a picture must not pass by the trainer, which saves its state when it sees
-      // it.
+      // A stop in the middle of a picture must not pass by the trainer, which saves its state when it sees it. The
+      // resumed run draws what is missing.
       if (error.code() != kCancelled) throw;
     }
   };

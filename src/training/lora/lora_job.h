@@ -23,6 +23,6 @@ pipeline::Resources with_vae(pipeline::Resources resources, const std::string& v
 // Throws as train_lora, and Error(kNotFound)
 // for a checkpoint that is not there. The session's model is left as training leaves it: use another session
 // afterwards.
-LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const RunControl& control);
+LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const LoraRunControl& control);
 
 }  // namespace lowrank::training

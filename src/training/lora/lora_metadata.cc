@@ -82,7 +82,7 @@ void add_plan(Metadata& m, const LoraTrainOptions& o, const LoraPlan& plan) {
   m["ss_num_batches_per_epoch"] = std::to_string(plan.batches_per_epoch);
   m["ss_num_epochs"] = std::to_string(plan.epochs);
   m["ss_max_train_steps"] = std::to_string(plan.steps);
-  m["ss_total_batch_size"] = std::to_string(o.data.batch_size * o.gradient_accumulation);
+  m["ss_total_batch_size"] = std::to_string(o.data.batch_size * o.gradient_accumulation * plan.processes);
 }
 
 // What kohya's options of these names would say, which LowRank does not have.
@@ -101,6 +101,16 @@ void add_fixed(Metadata& m) {
   m["ss_caption_dropout_every_n_epochs"] = "0";
   m["ss_color_aug"] = "False";
   m["ss_random_crop"] = "False";
+  for (const char* key : {"ss_multires_noise_iterations", "ss_adaptive_noise_scale", "ss_ip_noise_gamma",
+                          "ss_face_crop_aug_range", "ss_sd_scripts_commit_hash", "ss_resize_interpolation"})
+    m[key] = "None";
+  m["ss_multires_noise_discount"] = "0.3";
+  m["ss_huber_schedule"] = "snr";
+  m["ss_huber_c"] = "0.1";
+  m["ss_huber_scale"] = "1.0";
+  for (const char* key : {"ss_debiased_estimation", "ss_noise_offset_random_strength",
+                          "ss_ip_noise_gamma_random_strength", "ss_fp8_base", "ss_fp8_base_unet"})
+    m[key] = "False";
 }
 
 void add_data(Metadata& m, const Dataset& dataset, const LoraTrainOptions& o) {
@@ -123,7 +133,13 @@ void add_model_spec(Metadata& m, const pipeline::LoadedModel& model, const Datas
   m["modelspec.implementation"] = model.family().kohya_unet == formats::KohyaUnetNames::kCheckpoint
                                       ? "https://github.com/Stability-AI/generative-models"
                                       : "diffusers";
-  m["modelspec.title"] = o.output_name;
+  m["modelspec.title"] = o.card.title.empty() ? o.output_name : o.card.title;
+  for (const auto& [key, text] : {std::pair{"modelspec.author", &o.card.author},
+                                  {"modelspec.description", &o.card.description},
+                                  {"modelspec.license", &o.card.license},
+                                  {"modelspec.tags", &o.card.tags},
+                                  {"modelspec.usage_hint", &o.card.usage_hint}})
+    if (!text->empty()) m[key] = *text;
   m["modelspec.date"] =
       fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(static_cast<std::time_t>(started_at)));
   m["modelspec.resolution"] =
@@ -131,8 +147,9 @@ void add_model_spec(Metadata& m, const pipeline::LoadedModel& model, const Datas
   m["modelspec.prediction_type"] = is_v ? "v" : "epsilon";
   m["modelspec.timestep_range"] = "0,1000";
   if (o.clip_skip > 1) m["modelspec.encoder_layer"] = std::to_string(o.clip_skip);
-  if (const std::string trigger = dataset.trigger_phrase(); !trigger.empty())
-    m["modelspec.trigger_phrase"] = trigger;
+  const std::string trigger =
+      o.card.trigger_phrase.empty() ? dataset.trigger_phrase() : o.card.trigger_phrase;
+  if (!trigger.empty()) m["modelspec.trigger_phrase"] = trigger;
 }
 
 // A file that is gone when this object is.
@@ -167,7 +184,8 @@ bool has_zero_terminal_snr(const pipeline::LoadedModel& model, const LoraTrainOp
 }
 
 Metadata run_metadata(const pipeline::LoadedModel& model, const Dataset& dataset,
-                      const LoraTrainOptions& options, std::int64_t started_at) {
+                      const LoraTrainOptions& options, const LoraPlan& plan, std::int64_t started_at,
+                      const Dataset* held_out) {
   Metadata m;
   m["ss_session_id"] = std::to_string(options.seed);
   m["ss_training_started_at"] = request::python_text(static_cast<double>(started_at));
@@ -175,8 +193,11 @@ Metadata run_metadata(const pipeline::LoadedModel& model, const Dataset& dataset
   m["ss_zero_terminal_snr"] = request::python_text(has_zero_terminal_snr(model, options));
   add_fixed(m);
   add_options(m, options);
-  add_plan(m, options, plan_run(options, dataset));
+  add_plan(m, options, plan);
   add_data(m, dataset, options);
+  m["ss_num_validation_images"] = std::to_string(held_out == nullptr ? 0 : held_out->pictures_per_epoch());
+  if (options.validation.seed == 0) m["ss_validation_seed"] = "None";
+  if (options.validation.every_steps == 0) m["ss_validate_every_n_steps"] = "None";
   add_model_spec(m, model, dataset, options, started_at);
   return m;
 }

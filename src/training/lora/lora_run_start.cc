@@ -2,15 +2,20 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/text/text.h"
 #include "request/training/schedules.h"
+#include "weights/tensor_file.h"
 
 namespace lowrank::training {
 namespace {
@@ -18,7 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char *kCheckpointHash = "checkpoint.hash", *kCheckpointName = "checkpoint.name",
-                     *kPictures = "pictures.seen", *kThreads = "threads";
+                     *kPictures = "pictures.seen", *kThreads = "threads", *kStartedAt = "started_at",
+                     *kProcesses = "number of processes";
 
 // What a resumed run must repeat. A run may be prolonged where the learning rate does not depend on its length.
 StateFacts settings_of(const pipeline::LoadedModel& model, const LoraTrainOptions& o, const LoraPlan& plan) {
@@ -33,6 +39,7 @@ StateFacts settings_of(const pipeline::LoadedModel& model, const LoraTrainOption
   for (const auto& row : request::lora_options())
     if (row.on_resume == request::OnResume::kSame)
       facts.emplace(request::field_name(row.flag), request::option_key(row, job));
+  facts.emplace(kProcesses, std::to_string(plan.processes));
   if (request::schedule(o.scheduler).depends_on_length)
     facts.emplace("max_train_steps", std::to_string(plan.steps));
   return facts;
@@ -41,6 +48,7 @@ StateFacts settings_of(const pipeline::LoadedModel& model, const LoraTrainOption
 // A state of an older version does not know the options that came later: its run had their defaults.
 void add_later_options(TrainState& state) {
   const request::LoraTraining defaults;
+  state.facts.emplace(kProcesses, "1");
   for (const auto& row : request::lora_options())
     if (row.on_resume == request::OnResume::kSame)
       state.facts.emplace(request::field_name(row.flag), request::option_key(row, defaults));
@@ -119,6 +127,26 @@ void restore_thread_count(const fs::path& path, const TrainState& state, const L
   at::set_num_threads(static_cast<int>(*then));
 }
 
+StateFacts facts_of(const pipeline::LoadedModel& model, const Dataset& dataset, StateFacts facts) {
+  facts[kCheckpointName] = model.path.filename().string();
+  facts[kCheckpointHash] =
+      fs::is_regular_file(model.path) ? model.hash->prefix(64) : model.path.filename().string();
+  facts[kPictures] = seen_text(dataset);
+  return facts;
+}
+
+// A file that is gone when this object is.
+struct ScratchFile {
+  explicit ScratchFile(fs::path file) : path(std::move(file)) {}
+  ~ScratchFile() {
+    std::error_code ignored;
+    fs::remove(path, ignored);
+  }
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+  fs::path path;
+};
+
 std::optional<TrainState> saved_state(const LoraRunStart& start, const Dataset& dataset,
                                       const LoraTrainOptions& options, const LoraPlan& plan,
                                       const StateFacts& settings) {
@@ -135,6 +163,14 @@ std::optional<TrainState> saved_state(const LoraRunStart& start, const Dataset& 
                 path.string(), saved->step, plan.steps);
   restore_thread_count(path, *saved, options);
   return saved;
+}
+
+std::int64_t started_at(const RunState& run) {
+  if (run.saved)
+    if (const auto found = run.saved->facts.find(kStartedAt); found != run.saved->facts.end())
+      if (const auto seconds = parse_integer(found->second)) return *seconds;
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 // The run will save its state there, and --fresh removes what is there: only ever a state of this run.
@@ -168,26 +204,53 @@ std::vector<fs::path> files_to_come(const LoraTrainOptions& o, const LoraPlan& p
   return files;
 }
 
-// A run that goes on may meet what it wrote itself between its saved state and its end; otherwise nothing is replaced
-// unasked.
+// Whether the file is a LoRA that this run wrote.
+bool is_of_run(const fs::path& file, std::int64_t started_at) {
+  try {
+    const auto& metadata = weights::TensorFile::open(file)->metadata();
+    const auto found = metadata.find("ss_training_started_at");
+    return found != metadata.end() && found->second == request::python_text(static_cast<double>(started_at));
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// A run that goes on may meet what it wrote itself: between its saved state and its end, and the LoRA of its former
+// end. Otherwise nothing is replaced unasked.
 void check_files(LoraRunStart& start, const LoraTrainOptions& options, const LoraPlan& plan) {
   const RunState& run = start.run;
   const bool goes_on = run.saved && run.origin == run.file;
   const std::int64_t done = run.saved ? run.saved->step : 0;
-  const bool ended = goes_on && done == plan.steps;
   for (const fs::path& file : files_to_come(options, plan, done)) {
     if (!fs::exists(file)) continue;
-    const bool is_own = goes_on && (ended || file != options.output_file());
+    const bool is_own = goes_on && (file != options.output_file() || is_of_run(file, start.started_at));
+    start.is_finished = is_own && done == plan.steps && file == options.output_file();
+    if (start.is_finished) return;
     if (!is_own && !options.fresh)
       throw Error(kConflict,
-                  "{}: exists already, and a finished LoRA is not trained further; choose another "
-                  "--output-name, or start over and replace it with --fresh.",
+                  "{}: exists already, and no saved state says how this run would go on from it; choose "
+                  "another --output-name, or start over and replace it with --fresh.",
                   file.string());
     start.notes.push_back(fmt::format("{} will be replaced.", file.string()));
   }
 }
 
 }  // namespace
+
+std::vector<fs::path> superseded_files(const LoraTrainOptions& o, const LoraPlan& plan, std::int64_t done) {
+  std::vector<fs::path> files;
+  if (o.save_last_steps && o.save_every_steps > 0 && done % o.save_every_steps == 0) {
+    std::int64_t step = done - *o.save_last_steps - 1;
+    step -= step % o.save_every_steps;
+    if (step > 0) files.push_back(o.step_file(step));
+  }
+  const std::int64_t interval = o.save_every_epochs * plan.steps_per_epoch;
+  if (o.save_last_epochs && interval > 0 && done % interval == 0) {
+    const std::int64_t epoch = done / plan.steps_per_epoch - o.save_every_epochs * *o.save_last_epochs;
+    if (epoch > 0) files.push_back(o.epoch_file(epoch));
+  }
+  return files;
+}
 
 LoraRunStart begin_lora_run(const pipeline::LoadedModel& model, const Dataset& dataset,
                             const LoraTrainOptions& options, const LoraPlan& plan) {
@@ -207,11 +270,7 @@ LoraRunStart begin_lora_run(const pipeline::LoadedModel& model, const Dataset& d
   RunState& run = start.run;
   run.file = options.state_file();
   run.origin = options.resume.value_or(run.file);
-  run.facts = settings;
-  run.facts[kCheckpointName] = model.path.filename().string();
-  run.facts[kCheckpointHash] =
-      fs::is_regular_file(model.path) ? model.hash->prefix(64) : model.path.filename().string();
-  run.facts[kPictures] = seen_text(dataset);
+  run.facts = facts_of(model, dataset, settings);
   if (options.resume && !fs::exists(run.origin))
     throw Error(kNotFound, "--resume {}: no such file.", run.origin.string());
   check_state_file(options);
@@ -228,7 +287,48 @@ LoraRunStart begin_lora_run(const pipeline::LoadedModel& model, const Dataset& d
   }
   if (!run.saved && options.threads > 0) at::set_num_threads(options.threads);
   run.facts[kThreads] = std::to_string(at::get_num_threads());
+  run.facts[kStatePlannedSteps] = std::to_string(plan.steps);
+  start.started_at = started_at(run);
+  run.facts[kStartedAt] = std::to_string(start.started_at);
   check_files(start, options, plan);
+  return start;
+}
+
+void announce_lora_run(const LoraRunStart& start, ProcessGroup& group) {
+  const nlohmann::json about = {{"facts", start.run.facts},
+                                {"is_finished", start.is_finished},
+                                {"has_state", start.run.saved.has_value() && !start.is_finished}};
+  group.broadcast(about.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (about["has_state"] == true)
+    group.broadcast(read_file(start.run.origin, std::numeric_limits<std::size_t>::max()));
+}
+
+LoraRunStart join_lora_run(const pipeline::LoadedModel& model, const Dataset& dataset,
+                           const LoraTrainOptions& options, const LoraPlan& plan, ProcessGroup& group) {
+  LoraRunStart start;
+  const StateFacts settings = settings_of(model, options, plan);
+  RunState& run = start.run;
+  run.file = run.origin = options.state_file();
+  const auto about = nlohmann::json::parse(group.broadcast({}));
+  const TrainState writers{0, about["facts"].get<StateFacts>(), {}};
+  const fs::path writer = fmt::format("the process of rank 0, which this one of rank {} joins", group.rank());
+  check_facts(writer, writers, settings);
+  run.facts = facts_of(model, dataset, settings);
+  check_checkpoint(writer, writers, run.facts);
+  check_pictures(writer, writers, dataset);
+  start.is_finished = about["is_finished"];
+  RunState begun;
+  begun.saved = writers;
+  start.started_at = started_at(begun);
+  if (options.threads > 0) at::set_num_threads(options.threads);
+  if (about["has_state"] == false) return start;
+  // The machines need not share a disk.
+  const ScratchFile copy(fs::temp_directory_path() /
+                         fmt::format("lowrank-{}-{}.safetensors", ::getpid(), group.rank()));
+  write_file(copy.path, group.broadcast({}));
+  run.saved = load_train_state(copy.path);
+  LOWRANK_CHECK(run.saved.has_value());
+  for (auto& [name, tensor] : run.saved->tensors) tensor = tensor.clone();
   return start;
 }
 

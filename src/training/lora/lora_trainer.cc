@@ -3,31 +3,35 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <chrono>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include "adapter/trainable.h"
 #include "base/error.h"
 #include "training/data/caption_encoder.h"
+#include "training/data/held_out.h"
 #include "training/data/latent_cache.h"
-#include "training/data/told_size.h"
 #include "training/lora/lora_run_start.h"
+#include "training/lora/run_space.h"
+#include "training/lora/validation.h"
 #include "training/objective/diffusion_loss.h"
 #include "training/objective/lora_loss.h"
 #include "training/optim/optimiser_table.h"
+#include "training/run/log/run_log.h"
 #include "training/run/loss_meter.h"
 #include "training/run/objective.h"
+#include "training/run/parallel/process_group.h"
 #include "training/run/train_state.h"
+#include "weights/tensor_file.h"
 
 namespace lowrank::training {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kStartedAt = "started_at";
 
 // Frozen weights in the type in which they are multiplied, so that no step converts them again. The CPU's
 // kernels take them as they are stored when they form float32 products.
@@ -75,21 +79,32 @@ std::vector<adapter::ModelPart> trained_parts(const pipeline::LoadedModel& model
 class LoraObjective final : public Objective {
  public:
   LoraObjective(pipeline::LoadedModel& model, const Dataset& dataset, const LoraTrainOptions& options,
-                const LoraPlan& plan, std::int64_t started_at, const RunControl& control)
+                const LoraPlan& plan, std::int64_t started_at, const LoraRunControl& control,
+                const std::optional<Dataset>& held_out, std::int64_t done)
       : model_(model),
         dataset_(dataset),
         options_(options),
         plan_(plan),
         control_(control),
+        group_(control.group.get()),
         captions_(model, {options.clip_skip, options.max_token_length, options.train_text_encoder}),
-        latents_(encode_pictures()),
-        compute_(model, compute_type()),
         lora_(model.family(), trained_parts(model, options), network(model, options)),
-        metadata_(run_metadata(model, dataset, options, started_at)),
+        latents_(encode_pictures(dataset, "-latents.safetensors", done)),
+        compute_(model, compute_type()),
+        metadata_(run_metadata(model, dataset, options, plan, started_at, held_out ? &*held_out : nullptr)),
         noise_(noise_schedule(has_zero_terminal_snr(model, options))) {
     for (const adapter::ModelPart& part : model.adaptable().parts) freeze(*part.layers, compute_type());
+    if (held_out && is_writer()) {
+      held_out_latents_.emplace(encode_pictures(*held_out, "-validation-latents.safetensors", done));
+      validation_.emplace(model, *held_out, *held_out_latents_, captions_, options, plan_);
+    }
     tell_what_is_cut();
-    encode_captions();
+    encode_captions(held_out);
+  }
+
+  const std::map<std::int64_t, double>& validation_losses() const {
+    static const std::map<std::int64_t, double> kNone;
+    return validation_ ? validation_->losses() : kNone;
   }
 
   std::int64_t modules() const { return static_cast<std::int64_t>(lora_.modules()); }
@@ -114,7 +129,19 @@ class LoraObjective final : public Objective {
     const NoisedBatch noised =
         draw_batch(batches_of(epoch)[static_cast<std::size_t>(place)],
                    step_generator(options_.seed, epoch * plan_.batches_per_epoch + place));
-    return diffusion_loss(*model_.network, noised, model_.prediction, options_.min_snr_gamma, noise_);
+    // With several processes a batch may have nothing for this one.
+    if (!noised.latents.defined()) return at::zeros({}).requires_grad_();
+    const at::Tensor loss =
+        diffusion_loss(*model_.network, noised, model_.prediction, options_.min_snr_gamma, noise_);
+    return noised.share == 1 ? loss : loss * noised.share;
+  }
+
+  std::string contents(std::int64_t step, std::int64_t batch) override {
+    const std::int64_t epoch = step / plan_.steps_per_epoch, place = first_batch(step) + batch;
+    std::vector<std::string> files;
+    for (const std::size_t i : batches_of(epoch)[static_cast<std::size_t>(place)])
+      files.push_back(dataset_.examples()[i].picture.string());
+    return fmt::format("its pictures: {}", fmt::join(files, ", "));
   }
 
   tensor::StateDict state() const override { return lora_.state(); }
@@ -123,17 +150,32 @@ class LoraObjective final : public Objective {
   // Nothing is saved that was learned on another model.
   void updated(std::int64_t /*step*/) override { model_.require_unchanged(); }
 
-  void save_on_the_way(std::int64_t done) override {
-    if (done == plan_.steps) return;
-    if (options_.save_every_steps > 0 && done % options_.save_every_steps == 0)
-      save(options_.step_file(done), done);
-    if (options_.save_every_epochs > 0 && done % (options_.save_every_epochs * plan_.steps_per_epoch) == 0)
-      save(options_.epoch_file(done / plan_.steps_per_epoch), done);
+  void begin() override {
+    if (is_writer()) draw_samples(0, false);
   }
 
-  void finish(std::int64_t done) override { save(options_.output_file(), done); }
+  // Each file tells the validation loss and shows the last sample picture of its step.
+  void on_the_way(std::int64_t done, bool again) override {
+    if (!is_writer()) return;
+    validate(done);
+    draw_samples(done, again);
+    if (done < plan_.steps) save_between(done);
+  }
+
+  void finish(std::int64_t done) override {
+    if (is_writer()) save(options_.output_file(), done);
+  }
 
  private:
+  bool is_writer() const { return group_ == nullptr || group_->is_writer(); }
+
+  // Which of a batch's pictures are this process's: [first, second).
+  std::pair<std::int64_t, std::int64_t> own_part(std::int64_t pictures) const {
+    if (group_ == nullptr) return {0, pictures};
+    const std::int64_t rank = group_->rank(), processes = group_->processes();
+    return {pictures * rank / processes, pictures * (rank + 1) / processes};
+  }
+
   at::ScalarType compute_type() const { return options_.bf16 ? at::kBFloat16 : at::kFloat; }
 
   static adapter::TrainableOptions network(const pipeline::LoadedModel& model,
@@ -150,16 +192,56 @@ class LoraObjective final : public Objective {
                                                             : options_.unet_rate();
   }
 
-  LatentCache encode_pictures() const {
+  void validate(std::int64_t done) {
+    if (!validation_ || !validation_->is_due(done)) return;
+    const double loss = validation_->loss(noise_);
+    validation_->note(done, loss);
+    control_.report({.phase = "validation", .step = done, .steps = plan_.steps, .step_loss = loss});
+    control_.say(fmt::format("Step {}: validation loss {:.4f}", done, loss));
+  }
+
+  void draw_samples(std::int64_t done, bool again) {
+    control_.samples({done, plan_.steps, plan_.steps_per_epoch, again},
+                     [&](const fs::path& file) { save(file, done); });
+  }
+
+  void save_between(std::int64_t done) const {
+    if (options_.save_every_steps > 0 && done % options_.save_every_steps == 0)
+      save(options_.step_file(done), done);
+    if (options_.save_every_epochs > 0 && done % (options_.save_every_epochs * plan_.steps_per_epoch) == 0)
+      save(options_.epoch_file(done / plan_.steps_per_epoch), done);
+    for (const fs::path& file : superseded_files(options_, plan_, done)) {
+      std::error_code ignored;
+      fs::remove(file, ignored);
+    }
+  }
+
+  std::int64_t parameter_count() const {
+    std::int64_t count = 0;
+    for (const auto& parameter : lora_.parameters()) count += parameter.tensor.numel();
+    return count;
+  }
+
+  // The disk is looked at first.
+  LatentCache encode_pictures(const Dataset& pictures, const char* ending, std::int64_t done) const {
+    std::int64_t numbers = 0;
+    for (const auto& example : pictures.examples()) {
+      const auto& bucket = example.place.bucket;
+      numbers += 4 * (bucket.width / 8) * (bucket.height / 8) * (options_.flip_aug ? 2 : 1);
+    }
+    if (is_writer()) require_space(options_, space_need(options_, plan_, done, parameter_count(), numbers));
     LatentOptions latents{model_.latent_scale, options_.flip_aug, {}};
-    if (options_.cache_latents_to_disk)
-      latents.file = options_.state_file().parent_path() / (options_.output_name + "-latents.safetensors");
+    if (options_.cache_latents_to_disk && is_writer())
+      latents.file = options_.state_file().parent_path() / (options_.output_name + ending);
     LossMeter meter;
-    const auto progress = [&](std::int64_t done, std::int64_t total) {
+    const auto progress = [&](std::int64_t encoded, std::int64_t total) {
       meter.add(0);
-      control_.report({"latents", done, total, 0, 0, meter.steps_per_second()});
+      control_.report({.phase = "latents",
+                       .step = encoded,
+                       .steps = total,
+                       .steps_per_second = meter.steps_per_second()});
     };
-    return LatentCache(*model_.vae, dataset_, latents, progress, control_.stop);
+    return LatentCache(*model_.vae, pictures, latents, progress, control_.stop);
   }
 
   void tell_what_is_cut() {
@@ -172,21 +254,16 @@ class LoraObjective final : public Objective {
   }
 
   // Where captions are always the same, their text encoders are needed no more. Shuffled ones are encoded when they come.
-  void encode_captions() {
+  void encode_captions(const std::optional<Dataset>& held_out) {
     if (!options_.train_text_encoder && !options_.captions.shuffle) {
       std::vector<std::string> captions;
+      if (held_out)
+        for (const auto& example : held_out->examples()) captions.push_back(example.caption);
       for (const auto& example : dataset_.examples()) captions.push_back(example.caption);
       if (options_.captions.dropout_rate > 0) captions.emplace_back();
       captions_.remember(captions, control_.stop);
     }
     model_.make_room_for(pipeline::LoadedModel::Stage::kNetwork);
-  }
-
-  // What SDXL is told of the picture, behind the pooled text; undefined for other families.
-  at::Tensor told_vector(std::size_t example, bool is_mirrored) const {
-    const Example& e = dataset_.examples()[example];
-    const auto size = told_size(e.size, e.place.bucket, is_mirrored ? Mirrored::kYes : Mirrored::kNo);
-    return pipeline::size_vectors(model_.family().size_conditioning, size).prompt;
   }
 
   // All randomness of one batch comes from the generator of its number in the run.
@@ -198,7 +275,7 @@ class LoraObjective final : public Objective {
           options_.flip_aug &&
           at::randint(0, 2, {1}, generator, at::TensorOptions(at::kLong)).item<std::int64_t>() == 1;
       latents.push_back(flip ? latents_.mirrored(i) : latents_.plain(i));
-      sizes.push_back(told_vector(i, flip));
+      sizes.push_back(told_vector(model_, dataset_.examples()[i], flip));
       texts.push_back(draw_caption(dataset_.examples()[i].caption, options_.captions, generator));
     }
     NoisedBatch batch;
@@ -210,6 +287,14 @@ class LoraObjective final : public Objective {
       batch.noise = batch.noise + options_.noise_offset * shift;
     }
     batch.timesteps = at::randint(0, 1000, {batch.latents.size(0)}, generator, at::TensorOptions(at::kLong));
+    // The draws are those of one process that computes all of the batch.
+    const auto [from, to] = own_part(batch.latents.size(0));
+    if (from == to) return {};
+    batch.share = static_cast<double>(to - from) / static_cast<double>(batch.latents.size(0));
+    for (at::Tensor* tensor : {&batch.latents, &batch.noise, &batch.timesteps})
+      *tensor = tensor->slice(0, from, to);
+    texts = std::vector<std::string>(texts.begin() + from, texts.begin() + to);
+    sizes = std::vector<at::Tensor>(sizes.begin() + from, sizes.begin() + to);
     batch.conditioning = captions_.encode(texts);
     at::Tensor& vector = batch.conditioning.vector;
     if (vector.defined()) vector = at::cat({vector, at::stack(sizes)}, 1);
@@ -230,18 +315,27 @@ class LoraObjective final : public Objective {
   }
 
   void save(const fs::path& file, std::int64_t done) const {
-    save_lora(file, lora_.state(), options_.save_precision, metadata_, done, plan_);
+    std::map<std::string, std::string> metadata = metadata_;
+    if (const std::string picture = control_.thumbnail(); !picture.empty())
+      metadata["modelspec.thumbnail"] = picture;
+    const auto& losses = validation_losses();
+    if (const auto found = losses.find(done); found != losses.end())
+      metadata[kValidationLoss] = request::python_text(found->second);
+    save_lora(file, lora_.state(), options_.save_precision, std::move(metadata), done, plan_);
   }
 
   pipeline::LoadedModel& model_;
   const Dataset& dataset_;
   const LoraTrainOptions& options_;
   const LoraPlan plan_;
-  const RunControl& control_;
+  const LoraRunControl& control_;
+  ProcessGroup* group_;      // nullptr: one process
   CaptionEncoder captions_;  // first: its options are checked before a picture is encoded
+  adapter::TrainableLora lora_;
   LatentCache latents_;
   ComputeGuard compute_;
-  adapter::TrainableLora lora_;
+  std::optional<LatentCache> held_out_latents_;
+  std::optional<Validation> validation_;
   std::map<std::string, std::string> metadata_;
   NoiseSchedule noise_;
   std::vector<ExampleBatch> batches_;
@@ -283,40 +377,84 @@ void require_trainable(const pipeline::LoadedModel& model, const LoraTrainOption
                 model.family().name);
 }
 
-// Unix seconds: when the run began, which a resumed run remembers.
-std::int64_t started_at(const RunState& run) {
-  std::int64_t seconds =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count();
-  if (!run.saved) return seconds;
-  if (const auto found = run.saved->facts.find(kStartedAt); found != run.saved->facts.end())
-    std::from_chars(found->second.data(), found->second.data() + found->second.size(), seconds);
-  return seconds;
+// Nothing is left to do, and what lies there stays as it is.
+LoraTrainResult finished_result(const LoraTrainOptions& options, const LoraPlan& plan,
+                                const RunControl& control) {
+  control.say(
+      fmt::format("All {} steps of this run are done already: {} stays as it is. A larger --max-train-steps "
+                  "trains it further, and --fresh starts over.",
+                  plan.steps, options.output_file().string()));
+  LoraTrainResult result;
+  result.file = options.output_file();
+  result.state = options.state_file();
+  result.steps = plan.steps;
+  if (fs::exists(result.file))  // on the writer's machine
+    for (const auto& view : weights::TensorFile::open(result.file)->tensors())
+      if (view.name.ends_with(".alpha")) ++result.modules;
+  return result;
+}
+
+RunLogOptions log_options(const LoraTrainOptions& options, const LoraPlan& plan, std::int64_t started_at,
+                          std::int64_t done) {
+  RunLogOptions log{.folder = log_folder(options.logging_dir, options.log_prefix, started_at),
+                    .done = done,
+                    .steps_per_epoch = plan.steps_per_epoch};
+  if (options.train_text_encoder) log.rates.push_back({"lr/textencoder", options.text_encoder_rate()});
+  if (options.train_text_encoder && options.text_encoder2_learning_rate)
+    log.rates.push_back({"lr/textencoder2", options.text_encoder2_rate()});
+  if (options.train_unet) log.rates.push_back({"lr/unet", options.unet_rate()});
+  return log;
 }
 
 }  // namespace
 
 LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
-                           const LoraTrainOptions& options, const RunControl& control) {
+                           const LoraTrainOptions& options, const LoraRunControl& given) {
   request::check_options({.options = options});
   require_trainable(model, options);
-  const LoraPlan plan = plan_run(options, dataset);
-  LoraRunStart start = begin_lora_run(model, dataset, options, plan);
-  const std::int64_t began = started_at(start.run);
-  start.run.facts[kStartedAt] = std::to_string(began);
-  LoraObjective objective(model, dataset, options, plan, began, control);
+  const DatasetSplit data = split_dataset(dataset, options.validation, options.seed);
+  ProcessGroup* group = given.group.get();
+  LoraPlan plan = plan_run(options, data.training);
+  plan.processes = group == nullptr ? 1 : group->processes();
+  const bool is_writer = group == nullptr || group->is_writer();
+  LoraRunStart start = is_writer ? begin_lora_run(model, dataset, options, plan)
+                                 : join_lora_run(model, dataset, options, plan, *group);
+  if (group != nullptr && is_writer) announce_lora_run(start, *group);
+  if (start.is_finished) return finished_result(options, plan, given);
+  const std::int64_t done = start.run.saved ? start.run.saved->step : 0;
+  LoraRunControl control = given;
+  std::optional<RunLog> log;
+  if (!options.logging_dir.empty() && is_writer) {
+    log.emplace(log_options(options, plan, start.started_at, done));
+    control.report = [&](const TrainEvent& event) {
+      log->note(event);
+      given.report(event);
+    };
+  }
+  LoraObjective objective(model, data.training, options, plan, start.started_at, control, data.held_out,
+                          done);
   for (const auto& note : start.notes) control.say("Note: " + note);
   const auto optimiser =
       make_optimiser(options.optimiser, objective.parameters(), {.weight_decay = options.weight_decay});
+  std::function<double(const std::vector<TrainedParameter>&, double)> exchange;
+  if (group != nullptr)
+    exchange = [group](const auto& parameters, double loss) {
+      return group->sum_gradients(parameters, loss);
+    };
   LoraTrainResult result;
   static_cast<RunResult&>(result) =
       run_training(objective, *optimiser,
                    {.schedule = {options.scheduler, plan.steps, options.warmup_steps},
-                    .max_gradient_norm = options.max_gradient_norm},
+                    .max_gradient_norm = options.max_gradient_norm,
+                    .keeps_state = !options.delete_state,
+                    .exchange = exchange,
+                    .is_writer = is_writer},
                    start.run, control);
   result.file = options.output_file();
   result.steps = plan.steps;
   result.modules = objective.modules();
+  result.validation = objective.validation_losses();
+  if (!options.delete_state) result.state = options.state_file();
   return result;
 }
 

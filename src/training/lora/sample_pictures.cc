@@ -1,12 +1,16 @@
 #include "training/lora/sample_pictures.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <string_view>
 #include <utility>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/text/base64.h"
 #include "base/text/text.h"
 #include "base/text/text_file.h"
 #include "image/codec/codec.h"
@@ -71,6 +75,24 @@ std::filesystem::path save_sample(const std::filesystem::path& file, const std::
   return write_new_file(file, text);
 }
 
+// A folder for as long as this object lives. Its name begins with a dot: no collection looks into it.
+class ScratchFolder {
+ public:
+  explicit ScratchFolder(std::filesystem::path folder) : folder_(std::move(folder)) {
+    std::filesystem::create_directories(folder_);
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
 }  // namespace
 
 std::vector<GenerationRequest> parse_sample_prompts(const std::string& lines, const std::string& place,
@@ -94,28 +116,59 @@ std::vector<GenerationRequest> read_sample_prompts(const std::filesystem::path& 
   return parse_sample_prompts(read_text_file(file, {.max_bytes = 1u << 20}), file.string(), size);
 }
 
-SamplePictures::SamplePictures(pipeline::Session& session, std::vector<GenerationRequest> requests,
-                               std::filesystem::path folder, std::string name)
-    : session_(session), requests_(std::move(requests)), folder_(std::move(folder)), name_(std::move(name)) {}
+SamplePictures::SamplePictures(const pipeline::Session& session,
+                               std::vector<request::GenerationRequest> requests, SampleOptions options)
+    : session_(session), requests_(std::move(requests)), options_(std::move(options)) {}
 
-std::vector<std::filesystem::path> SamplePictures::draw(std::int64_t step, const std::stop_token& stop,
-                                                        const std::function<void(std::int64_t)>& begin) {
-  session_.residents().forget_encodings();
-  std::vector<std::filesystem::path> files;
-  for (std::size_t i = 0; i < requests_.size(); ++i) {
-    begin(static_cast<std::int64_t>(i));
-    const auto result = session_.generate(requests_[i], {}, stop);
-    const auto& picture = result.pictures.front();
-    files.push_back(save_sample(
-        folder_ / fmt::format("{}_{:06d}_{:02d}.png", name_, step, i),
-        image::encode_picture(picture.picture,
-                              {.format = image::PictureFormat::kPng,
-                               .quality = 80,
-                               .parameters = fmt::format("{}, LoRA in training: {}, Training step: {}",
-                                                         picture.metadata, name_, step)})));
+std::vector<SamplePictures::Drawn> SamplePictures::draw(const Drawing& drawing) {
+  const auto file_of = [&](std::size_t i) {
+    return options_.folder / fmt::format("{}_{:06d}_{:02d}.png", options_.name, drawing.step, i);
+  };
+  std::vector<std::size_t> missing;
+  for (std::size_t i = 0; i < requests_.size(); ++i)
+    if (!drawing.again || !std::filesystem::exists(file_of(i))) missing.push_back(i);
+  std::vector<Drawn> drawn;
+  if (missing.empty()) return drawn;
+
+  const ScratchFolder scratch(options_.lora_folder / ("." + options_.name + "-sample"));
+  const std::filesystem::path lora = scratch.folder() / (options_.name + ".safetensors");
+  drawing.save(lora);
+  // A session of its own: the model in training has other weights, precision and adapters. The checkpoint's bytes are
+  // mapped, so that both share them.
+  pipeline::Resources resources = session_.resources();
+  resources.lora = [&, find = resources.lora](const std::string& name) {
+    return name == options_.name ? lora : find(name);
+  };
+  pipeline::SessionOptions settings = session_.options();
+  settings.threads = at::get_num_threads();  // those of the training, on which its sums depend
+  pipeline::Session session(std::move(resources), std::move(settings));
+  for (const std::size_t i : missing) {
+    drawing.begin(static_cast<std::int64_t>(i));
+    request::GenerationRequest request = requests_[i];
+    request.prompt += fmt::format(" <lora:{}:1>", prompt::network_name(options_.name));
+    auto result = session.generate(request, {}, drawing.stop);
+    auto& picture = result.pictures.front();
+    const auto file = save_sample(
+        file_of(i),
+        image::encode_picture(picture.picture, {.format = image::PictureFormat::kPng,
+                                                .quality = 80,
+                                                .parameters = fmt::format("{}, Training step: {}",
+                                                                          picture.metadata, drawing.step)}));
+    drawn.push_back({file, std::move(picture.picture)});
   }
-  session_.residents().forget_encodings();
-  return files;
+  return drawn;
+}
+
+std::string thumbnail_url(const image::Picture& picture) {
+  constexpr int kSide = 256;
+  const double scale = std::min(
+      {1.0, kSide / static_cast<double>(picture.width), kSide / static_cast<double>(picture.height)});
+  const image::Picture small =
+      scale == 1.0 ? picture
+                   : image::resize(picture, std::max(1, static_cast<int>(std::lround(picture.width * scale))),
+                                   std::max(1, static_cast<int>(std::lround(picture.height * scale))));
+  return "data:image/jpeg;base64," +
+         base64(image::encode_picture(small, {.format = image::PictureFormat::kJpeg, .quality = 85}));
 }
 
 }  // namespace lowrank::training

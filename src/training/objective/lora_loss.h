@@ -15,6 +15,7 @@ struct NoisedBatch {
   at::Tensor noise;      // ε, alike
   at::Tensor timesteps;  // int64 [B], 0 … 999
   model::Conditioning conditioning;
+  double share = 1;  // of a batch that several processes compute together
 };
 
 // How noise is added, and how its error is weighed.

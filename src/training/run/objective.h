@@ -29,6 +29,8 @@ class Objective {
   // The loss of one batch, float32 scalar with a graph. Every random draw must follow from (step, batch) alone: a
   // resumed run repeats it.
   virtual at::Tensor loss(std::int64_t step, std::int64_t batch) = 0;
+  // What that batch is made of, for the message when its loss is not finite: "its pictures are a.png and b.png".
+  virtual std::string contents(std::int64_t /*step*/, std::int64_t /*batch*/) { return {}; }
 
   // Before the first step of a run that starts anew.
   virtual void begin() {}
@@ -38,8 +40,10 @@ class Objective {
 
   // After each update of the parameters, before anything is saved; gradients are off.
   virtual void updated(std::int64_t /*step*/) {}
-  // After each step, when its state has been saved: what is written on the way. `done` steps are finished.
-  virtual void save_on_the_way(std::int64_t /*done*/) {}
+  // After each step, when its state has been saved, with gradients off: what is measured, drawn and written on the way.
+  // `done` steps are finished. A resumed run calls it once more for the step of its state, `again`: it may have been
+  // killed before all of it came about.
+  virtual void on_the_way(std::int64_t /*done*/, bool /*again*/) {}
   // After the last step: what the training was for.
   virtual void finish(std::int64_t done) = 0;
 };

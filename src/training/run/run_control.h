@@ -9,13 +9,17 @@
 namespace lowrank::training {
 
 struct TrainEvent {
-  std::string phase;      // "vae", "base", "lora"; "latents" and "samples" count pictures and have no loss
+  // "vae", "base", "lora"; "latents" and "samples" count pictures and have no loss; "validation": step_loss is the loss
+  // of the pictures held out, after that step.
+  std::string phase;
   std::int64_t step = 0;  // finished steps
   std::int64_t steps = 0;
   double loss = 0;  // moving average
   double learning_rate = 0;
   double steps_per_second = 0;
-  double step_loss = 0;  // of this step alone; not finite when the step was skipped
+  double step_loss = 0;    // of this step alone
+  double rate_factor = 1;  // learning_rate as a share of its peak
+  double seconds = 0;      // of this step alone
 };
 
 struct RunControl {

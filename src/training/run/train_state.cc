@@ -99,6 +99,23 @@ std::optional<TrainState> load_train_state(const std::filesystem::path& path) {
   return state;
 }
 
+std::optional<StateProgress> state_progress(const std::filesystem::path& path) {
+  std::error_code failure;
+  if (!std::filesystem::is_regular_file(path, failure)) return std::nullopt;
+  try {
+    const auto file = weights::TensorFile::open(path);
+    const auto number = [&](const char* key) {
+      const auto found = file->metadata().find(key);
+      return found == file->metadata().end() ? std::nullopt : parse_integer(found->second);
+    };
+    const auto step = number(kStateStep);
+    if (!step) return std::nullopt;
+    return StateProgress{*step, number(kStatePlannedSteps).value_or(0)};
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 void check_facts(const std::filesystem::path& path, const TrainState& state, const StateFacts& facts) {
   for (const auto& [key, value] : facts) {
     const auto found = state.facts.find(key);

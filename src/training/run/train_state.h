@@ -34,6 +34,16 @@ bool is_other_than_state(const std::filesystem::path& path);
 // one of an older version, or differs from what was saved.
 std::optional<TrainState> load_train_state(const std::filesystem::path& path);
 
+// Of StateFacts, where a run is of a known length.
+inline constexpr const char* kStatePlannedSteps = "steps";
+
+struct StateProgress {
+  std::int64_t step = 0, steps = 0;  // finished; asked for, 0 where the state does not say
+  bool is_finished() const { return steps > 0 && step >= steps; }
+};
+// How far the run of a state is, from the header alone; nullopt when there is none or it is no state.
+std::optional<StateProgress> state_progress(const std::filesystem::path& path);
+
 // Throws Error(kBadInput) for the first of `facts` in which the state differs, naming both values. A fact that is named
 // like an option ("network_dim") is told as that option.
 void check_facts(const std::filesystem::path& path, const TrainState& state, const StateFacts& facts);

@@ -270,9 +270,17 @@ class Trainings(unittest.TestCase):
         losses = self.training(server)["losses"]
         self.assertEqual([step for step, _ in losses], list(range(1, 21)))
         self.assertEqual(losses[:len(stopped["losses"])], stopped["losses"])
-        # Nothing is there to go on with any more.
-        status, answer = server.post("/v1/jobs", {"kind": "train", "request": {
-            "train_data_dir": "train/set", "output_name": "grey", "resolution": "64", "resume": True}})
+        # It has all its steps; more of them go on from its kept state.
+        base = {"train_data_dir": "train/set", "output_name": "grey", "resolution": "64", "learning_rate": 0.001, "pretrained_model": "sd15-tiny"}
+        status, answer = server.post("/v1/jobs", {"kind": "train", "request": {**base, **request, "resume": True}})
+        self.assertEqual((status, answer["detail"][0]["loc"][-1]), (422, "max_train_steps"), answer)
+        self.assertEqual((self.training(server)["resume_step"], self.training(server)["finished_step"]), (None, 20))
+        job = self.submit(server, max_train_steps=25, fresh=True, resume=True)
+        self.assertEqual(server.wait_for(job)["state"], "completed")
+        self.assertEqual([step for step, _ in self.training(server)["losses"]], list(range(1, 26)))
+        self.assertEqual(self.training(server)["losses"][:20], losses)
+        # Of another name there is nothing to go on with.
+        status, answer = server.post("/v1/jobs", {"kind": "train", "request": {**base, "output_name": "other", "resume": True}})
         self.assertEqual((status, answer["detail"][0]["loc"][-1]), (422, "resume"), answer)
 
     def test_a_killed_server_goes_on_by_itself(self):
@@ -315,7 +323,7 @@ class Trainings(unittest.TestCase):
         schema = server.get("/openapi.json")[1]["components"]["schemas"]["TrainingRequest"]
         fields = schema["properties"]
         options = self.options_of_help()
-        others = {"output-dir", "threads", "data-dir", "prompt-limits", "help"}
+        others = {"output-dir", "threads", "data-dir", "prompt-limits", "help", "config-file", "logging-dir", "log-prefix"}
         self.assertEqual({name.replace("_", "-") for name in fields}, set(options) - others)
         self.assertGreater(len(fields), 40)
         for name, field in fields.items():

@@ -2,10 +2,12 @@ import { useState } from 'preact/hooks';
 import type { Dataset } from '../api/schema';
 import { shortName } from '../lib/collection';
 import { trainingField, trainingPresets } from '../lib/fields';
-import { FIRST_PLAN, planFault, planWords, presetOf, replaceWords, sampleSteps, triggerOf } from '../lib/training';
+import { FIRST_PLAN, isChanged, planFault, planWords, replaceWords, sampleSteps, triggerOf, withPreset } from '../lib/training';
 import type { Earlier, Plan } from '../lib/training';
 import { Check, NumberField, Select } from './fields';
 import { Failed } from './states';
+
+const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 interface Props {
   plan: Plan;
@@ -31,7 +33,7 @@ export function TrainingForm({ plan, onPlan, set, checkpoint, isSmall, earlier, 
   const destroys = replaceWords(name, earlier);
   const replaces = destroys !== '' && replaced === name;
   const presets = trainingPresets();
-  const preset = presetOf(plan);
+  const preset = presets.find((p) => p.name === plan.preset);
   const fault = planFault(plan, set, checkpoint ?? '', earlier, replaces);
   const trigger = set ? triggerOf(set) : '';
   return (
@@ -55,9 +57,23 @@ export function TrainingForm({ plan, onPlan, set, checkpoint, isSmall, earlier, 
         <label for="train-name">LoRA name</label>
         <input id="train-name" type="text" maxLength={100} placeholder={`for example ${set?.name ?? 'my-cat'}`} value={plan.output_name} onInput={(e) => onPlan({ output_name: e.currentTarget.value })} />
       </div>
-      <Select label="Preset" value={preset} choices={[...presets.map((p) => p.name), ...(preset ? [] : [{ value: '', label: 'Custom' }])]}
-        onChange={(name) => onPlan((presets.find((p) => p.name === name)?.values ?? {}) as Partial<Plan>)} />
-      {preset && <p class="hint">{presets.find((p) => p.name === preset)?.help}</p>}
+      <Select label="Preset" value={preset?.name ?? ''}
+        choices={[...presets.map((p) => ({ value: p.name, label: capital(p.name) })), ...(preset ? [] : [{ value: '', label: 'Custom' }])]}
+        onChange={(name) => onPlan(withPreset(name))} />
+      {preset && <p class="hint">{preset.help}{isChanged(plan) && ' You have changed some of its numbers.'}</p>}
+      {preset && (
+        <details>
+          <summary>Why these values</summary>
+          <dl class="reasons">
+            {preset.reasons.map(({ option, value, why }) => (
+              <div key={option}>
+                <dt><code>{option}</code> {value}</dt>
+                <dd class="hint">{why}</dd>
+              </div>
+            ))}
+          </dl>
+        </details>
+      )}
       <div class="pair">
         <NumberField label="Steps" value={plan.max_train_steps} field={trainingField('max_train_steps')} onChange={(max_train_steps) => onPlan({ max_train_steps })} />
         <NumberField label="Resolution" value={plan.resolution} field={trainingField('resolution')} onChange={(resolution) => onPlan({ resolution })} />

@@ -4,7 +4,7 @@ import type { Job, Training, TrainingDetail } from '../api/schema';
 import { loadLoras, loras, ready, sentence } from '../lib/collection';
 import { isUnfinished, send, watchQueue } from '../lib/queue';
 import { useStore } from '../lib/store';
-import { isLive, resumeRequest } from '../lib/training';
+import { furtherRequest, isLive, resumeRequest } from '../lib/training';
 import type { Point } from '../lib/training';
 import { duration, percent } from '../lib/words';
 import { LossCurve } from './loss_curve';
@@ -58,6 +58,9 @@ export function TrainingRun({ training, job, onChanged }: Props) {
       setWrong(sentence(error));
     }
   };
+  const [more, setMore] = useState(0);
+  const finished = training.finished_step ?? 0;
+  const further = () => attempt(() => send('train', furtherRequest(training, finished + (more || Math.max(1, Math.round(finished / 2)))), { prompt: training.name, width: 1, height: 1, label: training.name }));
   const goOn = () => attempt(() => send('train', resumeRequest(training), { prompt: training.name, width: 1, height: 1, label: training.name }));
   const stop = () => {
     setStopping(true);
@@ -99,6 +102,13 @@ export function TrainingRun({ training, job, onChanged }: Props) {
         {!isOn && training.resume_step !== null && (
           <button type="button" class="small primary" onClick={() => void goOn()}>Resume from step {training.resume_step}</button>
         )}
+        {!isOn && finished > 0 && (
+          <>
+            <input type="number" class="small" min={1} aria-label={`More steps for ${training.name}`} placeholder={String(Math.max(1, Math.round(finished / 2)))}
+              onInput={(e) => setMore(Math.max(0, Math.floor(Number(e.currentTarget.value) || 0)))} />
+            <button type="button" class="small" onClick={() => void further()}>Train further<span class="unseen"> {training.name}</span></button>
+          </>
+        )}
         {!isOn && (
           <button
             type="button" class="small quiet"
@@ -121,14 +131,14 @@ function RunProgress({ job }: { job: Job | undefined }) {
   const p = job?.progress;
   const words = !job || job.state === 'queued'
     ? 'Queued'
-    : p?.phase === 'lora' ? `Step ${p.step} of ${p.steps}` : p?.phase === 'samples' ? `Generating samples at step ${p.step} of ${p.steps}` : p?.phase === 'latents' ? `Encoding images, ${p.step} of ${p.steps}` : 'Loading model';
+    : p?.phase === 'lora' ? `Step ${p.step} of ${p.steps}` : p?.phase === 'samples' ? `Generating samples at step ${p.step} of ${p.steps}` : p?.phase === 'validation' ? 'Measuring the validation loss' : p?.phase === 'latents' ? `Encoding images, ${p.step} of ${p.steps}` : 'Loading model';
   return (
     <div class="run-progress">
       <div class="running-words">
         <strong>{words}</strong>
         <span>{p && p.phase === 'lora' && p.eta > 0 ? `about ${duration(p.eta)} left` : ''}</span>
       </div>
-      <progress value={p?.phase === 'lora' || p?.phase === 'samples' ? p.progress : 0} max={1} aria-label="Progress of the training">{percent(p?.progress ?? 0)}</progress>
+      <progress value={p && p.phase !== 'latents' ? p.progress : 0} max={1} aria-label="Progress of the training">{percent(p?.progress ?? 0)}</progress>
     </div>
   );
 }

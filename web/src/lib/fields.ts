@@ -26,6 +26,8 @@ export interface Preset {
   name: string;
   help: string;
   values: Partial<TrainingRequest>;
+  /** Why each value is what it is. */
+  reasons: { option: string; value: string; why: string }[];
 }
 
 /** What a control has to know of a field. */

@@ -6,6 +6,8 @@ const NUMBERS = ['network_dim', 'network_alpha', 'max_train_steps', 'learning_ra
 /** What a person decides about a training. Names are kohya's. */
 export interface Plan extends Record<(typeof NUMBERS)[number], number> {
   output_name: string;
+  /** Where the plan started; '' for one from before there were presets. The numbers of the form override its own. */
+  preset: string;
   resolution: number;
   /** One a line; '' means the trigger words. */
   sample_prompts: string;
@@ -23,16 +25,21 @@ export const FIRST_PLAN: Plan = {
   ...firstValues<TrainingRequest, (typeof NUMBERS)[number]>('TrainingRequest', NUMBERS),
   // Width and height; the form has one side for both.
   resolution: parseInt(String(trainingField('resolution').standard), 10),
-  output_name: '', sample_prompts: '', sample_every_n_steps: 0,
+  preset: String(trainingField('preset').standard), output_name: '', sample_prompts: '', sample_every_n_steps: 0,
 };
 FIRST_PLAN.sample_every_n_steps = sampleSteps(FIRST_PLAN.max_train_steps);
 
 /** Whether pictures are so far below the size that a checkpoint learned (0: not known) that it learns nothing good of them. */
 export const isSmallSize = (resolution: number, native: number) => resolution <= native / 2;
 
-/** The preset that the plan follows, '' when it has values of its own. */
-export const presetOf = (plan: Plan): string =>
-  trainingPresets().find(({ values }) => Object.entries(values).every(([key, value]) => plan[key as keyof Plan] === value))?.name ?? '';
+/** The plan with a preset's numbers in its form; the rest of the preset goes with its name. */
+export function withPreset(name: string): Partial<Plan> {
+  const values = trainingPresets().find((preset) => preset.name === name)?.values ?? {};
+  return { preset: name, ...Object.fromEntries(NUMBERS.flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]]))) };
+}
+
+/** Whether the plan has other numbers than the preset where it started. */
+export const isChanged = (plan: Plan): boolean => Object.entries(withPreset(plan.preset)).some(([key, value]) => plan[key as keyof Plan] !== value);
 
 /** The trigger words of all folders of a set, as the trainer joins them. */
 export const triggerOf = (set: Dataset): string => [...new Set(set.folders.map((f) => f.trigger).filter(Boolean))].join(', ');
@@ -60,10 +67,11 @@ export const replaceWords = (name: string, { hasLora, resumeStep }: Earlier): st
 
 /** The request that /v1/jobs takes, with kohya's option names. `replaces`: what an earlier training of the name left may go. */
 export function trainRequest(plan: Plan, set: Dataset, checkpoint: string, replaces = false): TrainingRequest {
-  const { sample_prompts, sample_every_n_steps, resolution, ...rest } = plan;
+  const { sample_prompts, sample_every_n_steps, resolution, preset, ...rest } = plan;
   const prompts = sample_prompts.trim() || triggerOf(set);
   return {
     ...rest,
+    ...(preset ? { preset } : {}),
     train_data_dir: set.train_data_dir,
     resolution: String(resolution),
     enable_bucket: true,
@@ -75,6 +83,9 @@ export function trainRequest(plan: Plan, set: Dataset, checkpoint: string, repla
 
 /** The request that resumes a stopped run: the same, also where it replaces a finished LoRA. */
 export const resumeRequest = (training: Training): TrainingRequest => ({ ...training.request, ...(training.request.fresh ? { resume: true } : {}) });
+
+/** The request that trains a finished run further: the same with more steps. */
+export const furtherRequest = (training: Training, steps: number): TrainingRequest => ({ ...training.request, max_train_steps: steps, resume: true });
 
 /** What must be put right before the training, as a sentence; null when nothing. */
 export function planFault(plan: Plan, set: Dataset | null, checkpoint: string, earlier: Earlier = { hasLora: false, resumeStep: null }, replaces = false): string | null {

@@ -1,8 +1,8 @@
-#include "server/http/base64.h"
+#include "base/text/base64.h"
 
 #include <array>
 
-namespace lowrank::server {
+namespace lowrank {
 namespace {
 
 constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -61,4 +61,4 @@ std::optional<std::vector<std::uint8_t>> from_base64(std::string_view text) {
   return bytes;
 }
 
-}  // namespace lowrank::server
+}  // namespace lowrank

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lowrank::server {
+namespace lowrank {
 
 std::string base64(std::span<const std::uint8_t> bytes);
 inline std::string base64(std::string_view text) {
@@ -19,4 +19,4 @@ inline std::string base64(std::string_view text) {
 // bytes give.
 std::optional<std::vector<std::uint8_t>> from_base64(std::string_view text);
 
-}  // namespace lowrank::server
+}  // namespace lowrank

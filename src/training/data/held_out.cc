@@ -1,0 +1,73 @@
+#include "training/data/held_out.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/sha256.h"
+
+namespace lowrank::training {
+
+Dataset Dataset::part(const std::vector<bool>& chosen) const {
+  Dataset part = *this;
+  part.examples_.clear();
+  part.buckets_.clear();
+  for (auto& subset : part.subsets_) subset.pictures = 0;
+  std::vector<std::size_t> place(examples_.size());
+  for (std::size_t i = 0; i < examples_.size(); ++i) {
+    if (!chosen[i]) continue;
+    place[i] = part.examples_.size();
+    part.examples_.push_back(examples_[i]);
+    ++part.subsets_[examples_[i].subset].pictures;
+  }
+  for (const Bucket& bucket : buckets_) {
+    Bucket kept{bucket.size, {}};
+    for (const std::size_t i : bucket.examples)
+      if (chosen[i]) kept.examples.push_back(place[i]);
+    if (!kept.examples.empty()) part.buckets_.push_back(std::move(kept));
+  }
+  return part;
+}
+
+DatasetSplit split_dataset(const Dataset& dataset, const request::ValidationOptions& options,
+                           std::uint64_t run_seed) {
+  if (options.split <= 0) return {dataset, std::nullopt};
+  const auto& examples = dataset.examples();
+  const std::uint64_t seed = options.seed != 0 ? options.seed : run_seed;
+  std::vector<std::string> keys;
+  for (const Example& example : examples) {
+    const std::string text = fmt::format("{} {}", seed, example.content);
+    keys.push_back(sha256_hex(std::as_bytes(std::span(text.data(), text.size()))));
+  }
+  std::vector<std::size_t> order(examples.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return keys[i]; });
+
+  std::vector<bool> held(examples.size(), false);
+  std::vector<std::int64_t> left;
+  for (const Subset& subset : dataset.subsets())
+    left.push_back(std::llround(options.split * static_cast<double>(subset.pictures)));
+  for (const std::size_t i : order) {
+    if (left[examples[i].subset] <= 0) continue;
+    held[i] = true;
+    --left[examples[i].subset];
+  }
+  if (std::ranges::find(held, true) == held.end()) held[order.front()] = true;
+  if (std::ranges::find(held, false) == held.end())
+    throw Error(
+        kBadInput,
+        "--validation-split is {}, which leaves nothing of {} to train on; choose a smaller share or add "
+        "pictures.",
+        options.split, examples.size() == 1 ? "1 picture" : fmt::format("{} pictures", examples.size()));
+  std::vector<bool> trained = held;
+  trained.flip();
+  return {dataset.part(trained), dataset.part(held)};
+}
+
+}  // namespace lowrank::training
