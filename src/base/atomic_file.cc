@@ -1,18 +1,25 @@
 #include "base/atomic_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file_identity.h"
+#include "base/left_temporaries.h"
 
 namespace lowrank {
+
+constexpr std::string_view kTemporaryBegin = ".lowrank-", kTemporaryEnd = ".part";
 namespace fs = std::filesystem;
 
 namespace {
@@ -43,12 +50,26 @@ AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
   std::error_code problem;
   if (!folder.empty()) fs::create_directories(folder, problem);
   // The name is short whatever the target's length, so that a 255-byte file name still has a temporary.
-  temporary_ = folder / fmt::format(".lowrank-{}-{}.part", ::getpid(), counter.fetch_add(1));
+  temporary_ =
+      folder / fmt::format("{}{}-{}{}", kTemporaryBegin, ::getpid(), counter.fetch_add(1), kTemporaryEnd);
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) {
     throw Error(kIo, "{}: cannot be written ({}); choose another location or fix the folder's permissions.",
                 target_.string(), std::strerror(errno));
   }
+}
+
+void remove_left_temporaries(const fs::path& folder) {
+  std::error_code failure;
+  std::vector<fs::path> left;
+  for (fs::directory_iterator it(folder.empty() ? "." : folder, failure), end; !failure && it != end;
+       it.increment(failure)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(kTemporaryBegin) || !name.ends_with(kTemporaryEnd)) continue;
+    const int process = std::atoi(name.c_str() + kTemporaryBegin.size());
+    if (process > 0 && ::kill(process, 0) != 0 && errno == ESRCH) left.push_back(it->path());
+  }
+  for (const fs::path& file : left) fs::remove(file, failure);
 }
 
 AtomicFile::~AtomicFile() {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
 #include <set>
 #include <string>
 #include <thread>
@@ -14,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/folder_lock.h"
+#include "base/left_temporaries.h"
 #include "support/temporary_folder.h"
 
 namespace lowrank {
@@ -101,6 +103,22 @@ TEST(FolderLock, OneHolderAtATimeAndNoFileIsLeft) {
   }
   EXPECT_TRUE(FolderLock(place, "a training").is_held());
   EXPECT_TRUE(fs::is_empty(place));
+}
+
+TEST(AtomicFile, WhatKilledProcessesLeftIsRemovedAndNothingElse) {
+  const testing::TemporaryFolder folder;
+  const pid_t dead = ::fork();
+  if (dead == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(dead, nullptr, 0), dead);
+  const auto in = [&](const std::string& name) { return folder.path() / name; };
+  const std::string left = ".lowrank-" + std::to_string(dead) + "-3.part",
+                    alive = ".lowrank-" + std::to_string(::getpid()) + "-3.part";
+  for (const std::string& name : {left, alive, std::string("fox.part"), std::string(".lowrank-x.part")})
+    std::ofstream(in(name)) << "half";
+  remove_left_temporaries(folder.path());
+  EXPECT_FALSE(std::filesystem::exists(in(left)));
+  for (const std::string& name : {alive, std::string("fox.part"), std::string(".lowrank-x.part")})
+    EXPECT_TRUE(std::filesystem::exists(in(name))) << name;
 }
 
 }  // namespace

@@ -97,7 +97,8 @@ class Run(Folder):
         said = self.run_lowrank("train", "lora", "--config-file", "bad.toml", status=2)
         self.assertIn("bad.toml:2: 'network_dimm' is no option. Did you mean network_dim", said)
         self.assertIn("bad.toml:3: 'learning_rte' is no option.", said)
-        self.assertIn("train_data_dir", self.run_lowrank("train", "lora", "--config-file", "/dev/null", status=2))
+        (self.top / "empty.toml").write_text("# nothing\n")
+        self.assertIn("train_data_dir", self.run_lowrank("train", "lora", "--config-file", "empty.toml", status=2))
 
     def test_presets_are_shown_with_their_reasons(self):
         text = self.run_lowrank("train", "presets")
@@ -167,9 +168,9 @@ class Run(Folder):
         self.assertEqual({path.name: pixels(path) for path in (self.top / "killed" / "sample").glob("*.png")}, samples)
         def curve(name):
             [file] = (self.top / f"{name}-logs").glob("*/steps.csv")
-            return [row[:3] for row in csv.reader(file.open())]
+            return [line.split(",")[:3] for line in file.read_text().splitlines()]
         self.assertEqual(curve("killed"), curve("whole"))
-        self.assertEqual([path.name for path in (self.top / "killed").iterdir() if path.name.startswith(".")], [], "nothing half-written is left")
+        self.assertEqual([path.name for path in (self.top / "killed").iterdir() if path.name.startswith(".") and path.name != ".lock"], [], "nothing half-written is left")
 
 
 class Together(Folder):
@@ -191,7 +192,7 @@ class Together(Folder):
 
     def curve(self, logs):
         [file] = logs.glob("*/steps.csv")
-        return [float(row["loss"]) for row in csv.DictReader(file.open())]
+        return [float(row["loss"]) for row in csv.DictReader(file.read_text().splitlines())]
 
     def order(self, name, batch, steps=12):
         return [*self.words, "--max-train-steps", steps, "--train-batch-size", batch, "--output-name", "fox", "--output-dir", name, "--save-precision", "float",

@@ -268,8 +268,10 @@ TEST_F(LoraTrainer, MetadataIsComplete) {
   o.save_precision = SavePrecision::kFp16;
   o.conv_rank = 2;
   o.clip_skip = 2;
-  o.card = {
-      .title = "A style", .author = "me", .description = "", .license = "CC0-1.0", .tags = "disc, flat"};
+  o.card.title = "A style";
+  o.card.author = "me";
+  o.card.license = "CC0-1.0";
+  o.card.tags = "disc, flat";
   const auto result = train(o);
   const auto file = weights::TensorFile::open(result.file);
   const auto& m = file->metadata();

@@ -4,7 +4,7 @@ import { FIRST_PLAN, lossRange, planFault, isChanged, planWords, replaceWords, r
 import { lateCaptions, setFiles } from '../src/lib/set_files';
 import { textOf } from '../src/lib/text_file';
 import { trainingPresets } from '../src/lib/fields';
-import type { Plan, Point } from '../src/lib/training';
+import type { Point } from '../src/lib/training';
 
 const set: Dataset = {
   name: 'cat', train_data_dir: 'train/cat', count: 12, pictures_per_epoch: 120, cover: null, faults: [], is_ready: true, pictures: [], buckets: [],
@@ -32,7 +32,7 @@ describe('a plan', () => {
   });
   it("becomes an order with kohya's names", () => {
     expect(trainRequest({ ...FIRST_PLAN, output_name: 'tom', sample_every_n_steps: 0 }, set, 'sd15.safetensors [abc]')).toEqual({
-      output_name: 'tom', network_dim: 8, network_alpha: 4, max_train_steps: 800, learning_rate: 0.0005, train_batch_size: 1,
+      output_name: 'tom', preset: 'character', network_dim: 16, network_alpha: 8, max_train_steps: 1200, learning_rate: 0.0003, train_batch_size: 1,
       train_data_dir: 'train/cat', resolution: '512', enable_bucket: true, pretrained_model: 'sd15.safetensors [abc]',
     });
   });

@@ -39,7 +39,8 @@ SavedLora read_saved(const fs::path& file) {
     const auto found = metadata.find(key);
     return found == metadata.end() ? std::string() : found->second;
   };
-  SavedLora saved{.name = file.stem().string()};
+  SavedLora saved;
+  saved.name = file.stem().string();
   saved.step = parse_integer(text("ss_steps")).value_or(0);
   saved.epoch = parse_integer(text("ss_epoch")).value_or(0);
   saved.validation = parse_number(text(training::kValidationLoss));

@@ -265,7 +265,7 @@ using enum OnResume;
 // clang-format off
 constexpr LoraOption kLoraOptions[] = {
     {.flag = "config-file", .value = "FILE", .help = "read options from this TOML file, with kohya's names; options on the command line override them", .field = FIELD(config_file), .on_resume = kFree, .metadata = kNoMetadata, .place = Place::kFile, .not_in_api = kServersPaths},
-    {.flag = "preset", .value = "NAME", .help = "start from the options of a preset, which others override (see lowrank train presets)", .field = kPreset, .on_resume = kFree, .metadata = kNoMetadata, .choices = lora_preset_names, .only_choices = true, .form = {.first_value = "character"}},
+    {.flag = "preset", .value = "NAME", .help = "start from the options of a preset, which others override (see lowrank train presets)", .field = kPreset, .on_resume = kByEffect, .metadata = kNoMetadata, .choices = lora_preset_names, .only_choices = true, .form = {.first_value = "character"}},
     // What is learned, and on what.
     {.flag = "pretrained-model", .value = "NAME", .help = "checkpoint to train on, by name or file (default: the newest)", .field = FIELD(checkpoint), .on_resume = kByEffect, .metadata = "ss_sd_model_name", .aliases = {"pretrained-model-name-or-path", "model"}, .place = Place::kCheckpoint, .is_noted_by_run = true},
     {.flag = "vae", .value = "NAME", .help = "VAE by name, Automatic or None", .field = FIELD(vae), .on_resume = kByEffect, .metadata = kNoMetadata},

@@ -86,6 +86,7 @@ std::optional<TrainingRun> TrainingRuns::open(const std::string& name) const {
                   .begun = about.value("begun", 0.0),
                   .steps = about.value("steps", std::int64_t{0}),
                   .state = {},
+                  .finished = {},
                   .request = about.value("request", Json::object()),
                   .losses = read_losses(folder(name) / "loss.csv"),
                   .samples = read_samples(samples_folder(name), name)};

@@ -222,10 +222,10 @@ void refuse_finished(const TrainingTask& task, const fs::path& run) {
   if (options.fresh || task.resumes || is_stopped || !fs::exists(options.output_file(), failure)) return;
   refuse_field(
       "output_name",
-      fmt::format("a LoRA '{}' exists already and its training has finished; choose another name, " {} or
-                      replace it with \"fresh\": true",
-                  options.output_name,
-                  is_finished ? "train it further with \"resume\": true and more steps, " : ""),
+      fmt::format(
+          "a LoRA '{}' exists already and its training has finished; choose another name, {}or replace it "
+          "with \"fresh\": true",
+          options.output_name, is_finished ? "train it further with \"resume\": true and more steps, " : ""),
       "value_error");
 }
 

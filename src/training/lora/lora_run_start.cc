@@ -13,6 +13,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/left_temporaries.h"
 #include "base/text/text.h"
 #include "request/training/schedules.h"
 #include "weights/tensor_file.h"
@@ -168,7 +169,7 @@ std::optional<TrainState> saved_state(const LoraRunStart& start, const Dataset& 
 std::int64_t started_at(const RunState& run) {
   if (run.saved)
     if (const auto found = run.saved->facts.find(kStartedAt); found != run.saved->facts.end())
-      if (const auto seconds = parse_integer(found->second)) return *seconds;
+      if (const auto seconds = parse_number(found->second)) return static_cast<std::int64_t>(*seconds);
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
 }
@@ -207,7 +208,8 @@ std::vector<fs::path> files_to_come(const LoraTrainOptions& o, const LoraPlan& p
 // Whether the file is a LoRA that this run wrote.
 bool is_of_run(const fs::path& file, std::int64_t started_at) {
   try {
-    const auto& metadata = weights::TensorFile::open(file)->metadata();
+    const auto open = weights::TensorFile::open(file);
+    const auto& metadata = open->metadata();
     const auto found = metadata.find("ss_training_started_at");
     return found != metadata.end() && found->second == request::python_text(static_cast<double>(started_at));
   } catch (const Error&) {
@@ -266,6 +268,8 @@ LoraRunStart begin_lora_run(const pipeline::LoadedModel& model, const Dataset& d
       start.notes.push_back(
           "the file system does not support locks: do not run another training in this folder.");
 
+  remove_left_temporaries(options.output_dir);
+  remove_left_temporaries(state_folder);
   const StateFacts settings = settings_of(model, options, plan);
   RunState& run = start.run;
   run.file = options.state_file();

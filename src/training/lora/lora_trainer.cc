@@ -388,9 +388,10 @@ LoraTrainResult finished_result(const LoraTrainOptions& options, const LoraPlan&
   result.file = options.output_file();
   result.state = options.state_file();
   result.steps = plan.steps;
-  if (fs::exists(result.file))  // on the writer's machine
-    for (const auto& view : weights::TensorFile::open(result.file)->tensors())
-      if (view.name.ends_with(".alpha")) ++result.modules;
+  if (!fs::exists(result.file)) return result;  // it lies on the writer's machine
+  const auto file = weights::TensorFile::open(result.file);
+  for (const auto& view : file->tensors())
+    if (view.name.ends_with(".alpha")) ++result.modules;
   return result;
 }
 

@@ -142,8 +142,8 @@ class Loop {
         kBadInput,
         "the loss of step {} is {}, so that nothing more can be learned{}{}. The state after step {} is "
         "kept in {}. {}",
-        step + 1, loss, bad_contents_.empty() ? "" : "; ", bad_contents_, step, state_.file.string(),
-        kRemedy);
+        step + 1, std::isnan(loss) ? "nan" : "infinite", bad_contents_.empty() ? "" : "; ", bad_contents_,
+        step, state_.file.string(), kRemedy);
   }
 
   // An update too large for float32 may follow a finite loss. Then the state on the disk is the last good one.

@@ -257,6 +257,8 @@ export interface ExtrasRequest {
 }
 
 export interface TrainingRequest {
+  /** start from the options of a preset, which others override (see lowrank train presets) */
+  preset?: "character" | "style" | "concept" | "pose" | "clothing" | "object" | "quick test" | null;
   /** checkpoint to train on, by name or file (default: the newest) */
   pretrained_model?: string | null;
   /** VAE by name, Automatic or None */
@@ -345,16 +347,50 @@ export interface TrainingRequest {
   save_every_n_steps?: number | null;
   /** also save NAME-NNNNNN.safetensors every N epochs; 0: never */
   save_every_n_epochs?: number | null;
+  /** of the files of --save-every-n-steps keep only those of the last N steps (default: all) */
+  save_last_n_steps?: number | null;
+  /** of the files of --save-every-n-epochs keep only the last N (default: all) */
+  save_last_n_epochs?: number | null;
+  /** delete the saved state when the run has finished; otherwise it is kept, and the same command with a larger --max-train-steps trains further */
+  delete_state?: boolean | null;
   /** save the state for resuming every N steps */
   state_every_n_steps?: number | null;
   /** prompts of sample pictures, one per line */
   sample_prompts?: string | null;
   /** generate the sample pictures every N steps; 0: only at the end */
   sample_every_n_steps?: number | null;
+  /** generate the sample pictures every N epochs; 0: by steps */
+  sample_every_n_epochs?: number | null;
+  /** generate the sample pictures before the first step too */
+  sample_at_first?: boolean | null;
+  /** share of the pictures that are not trained on; their loss is measured on the same noise each time */
+  validation_split?: number | null;
+  /** seed of that choice and noise; 0: --seed */
+  validation_seed?: number | null;
+  /** measure the validation loss every N steps; 0: by epochs */
+  validate_every_n_steps?: number | null;
+  /** measure the validation loss every N epochs (default: 1, unless it is measured by steps) */
+  validate_every_n_epochs?: number | null;
+  /** measure the validation loss on at most N pictures (default: all that are held out) */
+  max_validation_steps?: number | null;
   /** discard a saved state, start over and replace the LoRA of that name */
   fresh?: boolean | null;
   /** comment to store in the file's metadata */
   training_comment?: string | null;
+  /** title in the file's model card (default: --output-name) */
+  metadata_title?: string | null;
+  /** author in the file's model card */
+  metadata_author?: string | null;
+  /** description in the file's model card */
+  metadata_description?: string | null;
+  /** licence in the file's model card */
+  metadata_license?: string | null;
+  /** tags in the file's model card, separated by commas */
+  metadata_tags?: string | null;
+  /** how to use the LoRA, in the file's model card */
+  metadata_usage_hint?: string | null;
+  /** trigger phrase in the file's model card (default: the trigger words of the folders) */
+  metadata_trigger_phrase?: string | null;
   /** resume the stopped run of this name, even with `fresh` */
   resume?: boolean;
 }
@@ -910,6 +946,8 @@ export interface Training {
   loss: number | null;
   /** step to resume from; null: it cannot be resumed */
   resume_step: number | null;
+  /** steps of a finished run, which `resume` with a larger `max_train_steps` trains further; null: it has no kept state */
+  finished_step: number | null;
   sample_count: number;
 }
 

@@ -7,7 +7,7 @@ const NUMBERS = ['network_dim', 'network_alpha', 'max_train_steps', 'learning_ra
 export interface Plan extends Record<(typeof NUMBERS)[number], number> {
   output_name: string;
   /** Where the plan started; '' for one from before there were presets. The numbers of the form override its own. */
-  preset: string;
+  preset: NonNullable<TrainingRequest['preset']> | '';
   resolution: number;
   /** One a line; '' means the trigger words. */
   sample_prompts: string;
@@ -25,7 +25,7 @@ export const FIRST_PLAN: Plan = {
   ...firstValues<TrainingRequest, (typeof NUMBERS)[number]>('TrainingRequest', NUMBERS),
   // Width and height; the form has one side for both.
   resolution: parseInt(String(trainingField('resolution').standard), 10),
-  preset: String(trainingField('preset').standard), output_name: '', sample_prompts: '', sample_every_n_steps: 0,
+  preset: trainingField('preset').standard as Plan['preset'], output_name: '', sample_prompts: '', sample_every_n_steps: 0,
 };
 FIRST_PLAN.sample_every_n_steps = sampleSteps(FIRST_PLAN.max_train_steps);
 
@@ -35,7 +35,7 @@ export const isSmallSize = (resolution: number, native: number) => resolution <=
 /** The plan with a preset's numbers in its form; the rest of the preset goes with its name. */
 export function withPreset(name: string): Partial<Plan> {
   const values = trainingPresets().find((preset) => preset.name === name)?.values ?? {};
-  return { preset: name, ...Object.fromEntries(NUMBERS.flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]]))) };
+  return { preset: name as Plan['preset'], ...Object.fromEntries(NUMBERS.flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]]))) };
 }
 
 /** Whether the plan has other numbers than the preset where it started. */
