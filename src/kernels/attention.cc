@@ -118,9 +118,9 @@ class PackedKeys {
   const BlockKernel& kernel_;
 };
 
-// `rows` queries, `stride` floats apart, of one head.
-void attend(const float* q, float* result, std::int64_t stride, std::int64_t first, std::int64_t rows,
-            const AttentionShape& shape, const PackedKeys& packed, const std::byte* keys,
+// `rows` queries, `stride` floats apart, of one head. `log_sums` may be null.
+void attend(const float* q, float* result, float* log_sums, std::int64_t stride, std::int64_t first,
+            std::int64_t rows, const AttentionShape& shape, const PackedKeys& packed, const std::byte* keys,
             const BlockKernel& kernel) {
   const std::int64_t depths = (shape.head + kBlockDepth - 1) / kBlockDepth,
                      columns = round_up(shape.head, kPanel);
@@ -177,15 +177,17 @@ void attend(const float* q, float* result, std::int64_t stride, std::int64_t fir
     kernel.multiply(weights, rows, right, columns / kPanel, count, sums, columns, b > 0);
   }
   for (std::int64_t r = 0; r < rows; ++r) {
-    HWY_DYNAMIC_DISPATCH(multiply_row)(sums + r * columns, columns, 1 / total[static_cast<std::size_t>(r)]);
+    const auto i = static_cast<std::size_t>(r);
+    HWY_DYNAMIC_DISPATCH(multiply_row)(sums + r * columns, columns, 1 / total[i]);
     std::copy_n(sums + r * columns, shape.head, result + r * stride);
+    if (log_sums != nullptr) log_sums[r] = maximum[i] * (scale * 1.44269504F) + std::log2(total[i]);
   }
 }
 
 }  // namespace
 
 void attention(const float* q, const float* k, const float* v, const AttentionShape& shape, float* result,
-               int threads, const BlockKernel& kernel) {
+               int threads, const BlockKernel& kernel, float* log_sums) {
   const PackedKeys packed(shape, kernel);
   const std::int64_t stride = shape.heads * shape.head, heads = shape.batch * shape.heads;
   const std::int64_t at_once = std::clamp<std::int64_t>(kPackedBytes / packed.bytes(), 1, heads);
@@ -205,8 +207,9 @@ void attention(const float* q, const float* k, const float* v, const AttentionSh
     parallel_for(count * strips, threads, [&](std::int64_t item) {
       const std::int64_t head = item / strips, row = item % strips * kQueryRows;
       const std::int64_t at = start(from + head, shape.queries) + row * stride;
-      attend(q + at, result + at, stride, row, std::min(kQueryRows, shape.queries - row), shape, packed,
-             keys + head * packed.bytes(), kernel);
+      attend(q + at, result + at,
+             log_sums == nullptr ? nullptr : log_sums + (from + head) * shape.queries + row, stride, row,
+             std::min(kQueryRows, shape.queries - row), shape, packed, keys + head * packed.bytes(), kernel);
     });
   }
 }

@@ -18,7 +18,8 @@ struct AttentionShape {
 
 // q [batch][queries][heads·head], k and v [batch][keys][heads·head] → result as q:
 //   softmax(q·kᵀ / √head)·v for each head. Equal bit for bit on any number of threads. `keys` ≥ 1.
+// `log_sums` [batch][heads][queries], if wanted: log₂ Σ exp(q·kᵀ / √head), for attention_gradient().
 void attention(const float* q, const float* k, const float* v, const AttentionShape& shape, float* result,
-               int threads, const BlockKernel& kernel = block_kernel());
+               int threads, const BlockKernel& kernel = block_kernel(), float* log_sums = nullptr);
 
 }  // namespace lowrank::kernels

@@ -1,6 +1,5 @@
 // The products of layers whose own weights are fixed, differentiable in their input, on our own kernels both
-// ways: what a LoRA's training does most of its time. On the CPU, results in float32; `kernel` forms the products, but
-// for those of attention's gradient, which are float32.
+// ways: what a LoRA's training does most of its time. On the CPU, results in float32; `kernel` forms the products.
 //
 //   linear        y = x · wᵀ + b           dx = dy · w
 //   convolution   y = x ⊛ w + b            dx = dy, spread by the stride, ⊛ turned w,
@@ -8,8 +7,7 @@
 //   attention     P = softmax(s Q Kᵀ)      dV = Pᵀ dY, dS = P ∘ (dY Vᵀ − rows of Σ dY ∘ Y),
 //                 Y = P V                  dQ = s dS K, dK = s dSᵀ Q
 //
-// Attention keeps Y instead of P and forms P again, a strip of queries at a time (Dao et al. 2022,
-// arXiv:2205.14135, algorithm 4).
+// Attention keeps Y instead of P and forms P again, a strip of queries at a time (kernels/attention_gradient.h).
 #pragma once
 
 #include "kernels/product/block_kernel.h"

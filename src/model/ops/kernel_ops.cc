@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "kernels/attention.h"
+#include "kernels/attention_gradient.h"
 #include "kernels/convolution/convolution.h"
 #include "kernels/norm.h"
 #include "kernels/product/product.h"
@@ -283,20 +284,55 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& w, const at::Tensor
   return y;
 }
 
+namespace {
+
+kernels::AttentionShape attention_shape(const Attended& a) {
+  return {.batch = a.q.size(0),
+          .heads = a.heads,
+          .queries = a.q.size(1),
+          .keys = a.k.size(1),
+          .head = a.q.size(2) / a.heads,
+          .mask = a.mask == Mask::kCausal ? kernels::AttentionMask::kCausal : kernels::AttentionMask::kNone};
+}
+
+Attended attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads, Mask mask,
+                const kernels::BlockKernel& kernel, bool wants_sums) {
+  Attended all{as_rows(q), as_rows(k), as_rows(v), {}, {}, heads, mask};
+  all.y = at::empty(all.q.sizes(), at::TensorOptions(at::kFloat));
+  if (wants_sums) all.log_sums = at::empty({q.size(0), heads, q.size(1)}, at::TensorOptions(at::kFloat));
+  kernels::attention(all.q.data_ptr<float>(), all.k.data_ptr<float>(), all.v.data_ptr<float>(),
+                     attention_shape(all), all.y.data_ptr<float>(), at::get_num_threads(), kernel,
+                     wants_sums ? all.log_sums.data_ptr<float>() : nullptr);
+  return all;
+}
+
+}  // namespace
+
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
                      Mask mask, const kernels::BlockKernel& kernel) {
-  const at::Tensor qs = as_rows(q), ks = as_rows(k), vs = as_rows(v);
-  const at::Tensor y = at::empty(qs.sizes(), at::TensorOptions(at::kFloat));
-  kernels::attention(
-      qs.data_ptr<float>(), ks.data_ptr<float>(), vs.data_ptr<float>(),
-      {.batch = qs.size(0),
-       .heads = heads,
-       .queries = qs.size(1),
-       .keys = ks.size(1),
-       .head = qs.size(2) / heads,
-       .mask = mask == Mask::kCausal ? kernels::AttentionMask::kCausal : kernels::AttentionMask::kNone},
-      y.data_ptr<float>(), at::get_num_threads(), kernel);
-  return y;
+  return attend(q, k, v, heads, mask, kernel, false).y;
+}
+
+Attended attention_to_learn(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
+                            Mask mask, const kernels::BlockKernel& kernel) {
+  return attend(q, k, v, heads, mask, kernel, true);
+}
+
+AttentionGradients attention_gradient(const at::Tensor& dy, const Attended& a,
+                                      const kernels::BlockKernel& kernel) {
+  const at::Tensor in = as_rows(dy);
+  const auto like = [](const at::Tensor& t) { return at::empty(t.sizes(), at::TensorOptions(at::kFloat)); };
+  AttentionGradients all{like(a.q), like(a.k), like(a.v)};
+  kernels::attention_gradient({.q = a.q.data_ptr<float>(),
+                               .k = a.k.data_ptr<float>(),
+                               .v = a.v.data_ptr<float>(),
+                               .y = a.y.data_ptr<float>(),
+                               .dy = in.data_ptr<float>(),
+                               .log_sums = a.log_sums.data_ptr<float>()},
+                              attention_shape(a),
+                              {all.q.data_ptr<float>(), all.k.data_ptr<float>(), all.v.data_ptr<float>()},
+                              at::get_num_threads(), kernel);
+  return all;
 }
 
 }  // namespace lowrank::model::kernel_ops

@@ -40,4 +40,19 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& w, const at::Tensor
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
                      ops::Mask mask, const kernels::BlockKernel& kernel);
 
+// Attention that is learned through: what its backward pass needs, and that pass.
+struct Attended {
+  at::Tensor q, k, v, y;  // [B, N, C] and [B, M, C], lying as such
+  at::Tensor log_sums;    // [B, heads, N]
+  std::int64_t heads = 1;
+  ops::Mask mask = ops::Mask::kNone;
+};
+struct AttentionGradients {
+  at::Tensor q, k, v;
+};
+Attended attention_to_learn(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
+                            ops::Mask mask, const kernels::BlockKernel& kernel);
+AttentionGradients attention_gradient(const at::Tensor& dy, const Attended& attended,
+                                      const kernels::BlockKernel& kernel);
+
 }  // namespace lowrank::model::kernel_ops
