@@ -32,6 +32,7 @@ class LoraJobTest : public ::testing::Test {
   std::filesystem::path in(const std::string& name) const { return folder_.path() / name; }
   LoraJob job(const std::string& output) const {
     LoraJob job;
+    job.checkpoint = "tiny";
     job.options.data = {.folder = in("data"), .buckets = {.resolution = {64, 64}}, .batch_size = 2};
     job.options.learning_rate = 2e-3;
     job.options.max_steps = 4;
@@ -41,7 +42,10 @@ class LoraJobTest : public ::testing::Test {
   }
   pipeline::Resources resources() const {
     pipeline::Resources resources;
-    resources.checkpoint = [this](const std::string&) { return in("tiny.safetensors"); };
+    // Without a name it is another one.
+    resources.checkpoint = [this](const std::string& name) {
+      return in(name.empty() ? "newest.safetensors" : "tiny.safetensors");
+    };
     resources.lora = [](const std::string& name) -> std::filesystem::path {
       throw Error(kNotFound, "no {}", name);
     };
@@ -120,6 +124,7 @@ TEST_F(LoraJobTest, SamplePicturesAreThoseThatTheSavedFileDraws) {
       auto requests = read_sample_prompts(in("prompts.txt"), {64, 64});
       for (std::size_t i = 0; i < requests.size(); ++i) {
         requests[i].prompt += " <lora:style:1>";
+        requests[i].checkpoint = "tiny";
         const auto expected = session.generate(requests[i]).pictures.front().picture;
         EXPECT_EQ(image::load_picture(
                       in("sampled/sample/style_" + std::string(step) + "_0" + std::to_string(i) + ".png")),

@@ -71,7 +71,12 @@ class Reader {
   ConfigFile take() {
     std::ranges::stable_sort(found_, {}, &Found::line);
     ConfigFile file;
+    std::map<const LoraOption*, std::uint32_t> lines;
     for (Found& found : found_) {
+      if (found.row != nullptr)
+        if (const auto [first, is_new] = lines.emplace(found.row, found.line); !is_new)
+          throw Error(kBadInput, "{} is set a second time, after line {}; remove one of them.", found.name,
+                      first->second);
       if (found.row != nullptr)
         file.settings.push_back({found.row, std::move(found.text), std::move(found.name)});
       else if (!found.text.empty())
@@ -100,9 +105,6 @@ class Reader {
                         key});
       return;
     }
-    if (const auto [other, is_new] = lines_.emplace(row->flag, line); !is_new)
-      throw Error(kBadInput, "{}: {} is set a second time, after line {}; remove one of them.", place, key,
-                  other->second);
     found_.push_back({line, row, text_of(node, place, key), fmt::format("{}: {}", place, key)});
   }
 
@@ -126,7 +128,6 @@ class Reader {
 
   std::string label_;
   std::vector<Found> found_;
-  std::map<std::string_view, std::uint32_t> lines_;
 };
 
 }  // namespace

@@ -108,6 +108,8 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
     sample_requests = job.sample_prompts.empty()
                           ? parse_sample_prompts(job.sample_lines, "sample_prompts", resolution)
                           : read_sample_prompts(job.sample_prompts, resolution);
+  // Another checkpoint may be the usual one.
+  for (auto& sample : sample_requests) sample.checkpoint = model.path.string();
   // Of several processes each computes its part of every batch.
   DatasetOptions opened = options.data;
   if (control.group != nullptr) opened.batch_size *= control.group->processes();
