@@ -109,7 +109,7 @@ lowrank_room(model    ENGINE USES weights formats tensor kernels)
 lowrank_room(adapter  ENGINE USES weights formats tensor kernels model)
 lowrank_room(sampling ENGINE USES formats request tensor)
 lowrank_room(pipeline ENGINE USES request prompt image formats weights kernels tensor model adapter sampling)
-lowrank_room(edit     ENGINE USES weights formats tensor model adapter)
+lowrank_room(edit     ENGINE USES weights formats tensor model adapter LINKS nlohmann_json::nlohmann_json)
 lowrank_room(training ENGINE USES weights formats request prompt image kernels tensor model adapter sampling pipeline
              LINKS nlohmann_json::nlohmann_json)
 lowrank_room(server   ENGINE USES request prompt image formats weights sqlite library adapter sampling pipeline training

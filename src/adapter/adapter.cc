@@ -7,8 +7,7 @@
 #include <set>
 #include <utility>
 
-#include "adapter/fit.h"
-#include "adapter/kinds/kinds.h"
+#include "adapter/match.h"
 #include "base/error.h"
 #include "formats/lora/lora_family.h"
 #include "formats/lora/lora_fit.h"
@@ -86,33 +85,15 @@ std::shared_ptr<const Adapter> Adapter::match(LoraFile file, const ModelParts& m
   }
   const auto match = formats::match_lora(lora, layers);
   if (match.is_foreign) throw_wrong_base(lora, model, others);
-  std::map<Component, kinds::SharedMatrices> drawn;
-  for (std::size_t i = 0; i < lora.entries.size(); ++i) {
-    const LoraEntry& entry = lora.entries[i];
-    const auto skip = [&](std::string reason) {
-      adapter->skipped_.push_back({entry.module, entry.keys(), std::move(reason)});
-    };
-    if (!match.places[i].acts()) {
-      skip(match.places[i].reason);
+  for (ModuleMatch& module : match_modules(lora, layers, match)) {
+    const LoraEntry& entry = *module.entry;
+    if (const auto* misfit = std::get_if<Misfit>(&module.fit)) {
+      adapter->skipped_.push_back({entry.module, entry.keys(), misfit->reason});
       continue;
     }
-    const Component component = match.places[i].component;
-    const model::Layer& layer = *model.layers(component)->at(match.places[i].path);
-    Module module = as_module(entry, lora.file);
-    if (formats::draws_shared(entry)) {
-      auto& matrices = drawn[component];
-      if (!matrices.a.defined())
-        matrices = kinds::draw_shared(entry.kind, entry.settings, entry.rank, match.spans.at(component));
-      kinds::lend(module, matrices);
-    }
-    Fit result = fit(module, shape_of(layer));
-    if (const auto* misfit = std::get_if<Misfit>(&result)) {
-      skip(misfit->reason);
-      continue;
-    }
-    auto& formula = std::get<Formula>(result);
+    auto& formula = std::get<Formula>(module.fit);
     adapter->notes_.insert(adapter->notes_.end(), formula.notes.begin(), formula.notes.end());
-    adapter->targets_.push_back({component, layer.address().path, layer.weight().sizes().vec(), entry.module,
+    adapter->targets_.push_back({module.layer.component, module.layer.path, module.shape.sizes, entry.module,
                                  entry.kind, entry.alpha, entry.keys(), std::move(formula)});
   }
 

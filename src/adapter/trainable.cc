@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/text/text.h"
-#include "formats/checkpoint/diffusers_names.h"
+#include "formats/lora/kohya_names.h"
 
 namespace lowrank::adapter {
 namespace {
@@ -71,20 +71,7 @@ std::map<std::string, std::string, std::less<>> kohya_names(const formats::Famil
                                                             const model::LayerMap& layers) {
   std::vector<std::string> paths;
   for (const auto& [path, layer] : layers) paths.push_back(path);
-  const auto unet = formats::UnetNames::from_canonical(paths);
-  std::map<std::string, std::string, std::less<>> names;
-  for (const std::string& path : paths) {
-    std::string name;
-    if (const formats::TextEncoderRow* encoder = formats::text_encoder(family, component)) {
-      name = fmt::format("{}text_model.{}", encoder->kohya_prefix, path);
-    } else {
-      const bool is_as_stored = family.kohya_unet == formats::KohyaUnetNames::kCheckpoint;
-      name = "lora_unet_" + (is_as_stored ? path : unet.to_diffusers(path).value_or(path));
-    }
-    std::replace(name.begin(), name.end(), '.', '_');
-    names.emplace(path, std::move(name));
-  }
-  return names;
+  return formats::kohya_names(family, component, paths);
 }
 
 struct TrainableLora::Pair : model::LayerPatch {

@@ -96,6 +96,20 @@ void AtomicFile::write(std::string_view text) {
   write(std::as_bytes(std::span<const char>(text.data(), text.size())));
 }
 
+void AtomicFile::overwrite(std::uint64_t offset, std::string_view text) {
+  LOWRANK_CHECK(descriptor_ >= 0);
+  while (!text.empty()) {
+    const ssize_t done = ::pwrite(descriptor_, text.data(), text.size(), static_cast<off_t>(offset));
+    if (done < 0) {
+      if (errno == EINTR) continue;
+      throw Error(kIo, "{}: writing failed ({}); nothing was changed.", target_.string(),
+                  std::strerror(errno));
+    }
+    text.remove_prefix(static_cast<std::size_t>(done));
+    offset += static_cast<std::uint64_t>(done);
+  }
+}
+
 void AtomicFile::sync_and_close() {
   LOWRANK_CHECK(descriptor_ >= 0);
   const bool synced = ::fsync(descriptor_) == 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -20,6 +21,8 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  // Puts other bytes in place of some that were written: a header that is only known at the end.
+  void overwrite(std::uint64_t offset, std::string_view text);
   void commit();
   // Nothing that exists is replaced: the file gets the first free name of NAME.EXT, NAME-2.EXT, NAME-3.EXT …, also
   // when others write there at the same time. Returns it.

@@ -24,6 +24,27 @@ std::string hex_of(const Digest& digest) {
 
 }  // namespace
 
+struct Sha256::State {
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context{EVP_MD_CTX_new(), EVP_MD_CTX_free};
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {
+  LOWRANK_CHECK(state_->context != nullptr &&
+                EVP_DigestInit_ex(state_->context.get(), EVP_sha256(), nullptr) == 1);
+}
+
+Sha256::~Sha256() = default;
+
+void Sha256::add(std::span<const std::byte> bytes) {
+  LOWRANK_CHECK(EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) == 1);
+}
+
+std::string Sha256::hex() {
+  Digest digest{};
+  LOWRANK_CHECK(EVP_DigestFinal_ex(state_->context.get(), digest.data(), nullptr) == 1);
+  return hex_of(digest);
+}
+
 std::string sha256_hex(std::span<const std::byte> bytes) {
   Digest digest{};
   LOWRANK_CHECK(EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1);
@@ -33,21 +54,18 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 std::string sha256_file_hex(const std::filesystem::path& path, const std::stop_token& stop) {
   const OpenFile file(path);
   const FileIdentity before = identity_of(file.descriptor());
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  LOWRANK_CHECK(context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
+  Sha256 hash;
   std::vector<char> piece(1 << 20);
   for (std::uint64_t at = 0;;) {
     throw_if_stopped(stop);
     const std::size_t done = file.read(piece.data(), piece.size(), at);
     if (done == 0) break;
-    LOWRANK_CHECK(EVP_DigestUpdate(context.get(), piece.data(), done) == 1);
+    hash.add(std::as_bytes(std::span(piece.data(), done)));
     at += done;
   }
   if (identity_of(file.descriptor()) != before)
     throw Error(kConflict, "{}: was modified while it was being read; try again.", path.string());
-  Digest digest{};
-  LOWRANK_CHECK(EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1);
-  return hex_of(digest);
+  return hash.hex();
 }
 
 }  // namespace lowrank

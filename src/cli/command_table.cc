@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "base/text/ascii.h"
+#include "cli/edit_rows.h"
 #include "cli/light/commands.h"
 #include "image/codec/codec.h"
 #include "library/import/importer.h"
@@ -402,7 +403,13 @@ std::vector<CommandRow> make_table() {
 }  // namespace
 
 const std::vector<CommandRow>& command_table() {
-  static const std::vector<CommandRow> table = make_table();
+  static const std::vector<CommandRow> table = [] {
+    std::vector<CommandRow> rows = make_table();
+    const auto behind = std::ranges::find(rows, "recipe save", &CommandRow::name);
+    const std::vector<CommandRow> edits = edit_rows(kDataDir, kThreads, kJson);
+    rows.insert(behind, edits.begin(), edits.end());
+    return rows;
+  }();
   return table;
 }
 

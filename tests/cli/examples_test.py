@@ -83,6 +83,16 @@ class Scratch:
         (self.folder / "here/models").mkdir(parents=True)
         self.here = self.folder / "here"
 
+    @staticmethod
+    def add_tuned_checkpoint(path):
+        """The starter with other numbers in one matrix."""
+        data = bytearray(next(STARTER.glob("*.safetensors")).read_bytes())
+        head = int.from_bytes(data[:8], "little")
+        entry = next(value for name, value in json.loads(data[8:8 + head]).items() if name.endswith("attn1.to_q.weight"))
+        begin, end = (8 + head + offset for offset in entry["data_offsets"])
+        data[begin:end:2] = bytes(byte ^ 0x40 for byte in data[begin:end:2])
+        path.write_bytes(data)
+
     def add_files_of_a_user(self):
         here = self.here
         for name in ("photos", "pictures/10_foxy", "drawings"):
@@ -96,6 +106,7 @@ class Scratch:
         (here / "prompts.txt").write_text("fox, noto style\n--prompt \"star\" --steps 1\n")
         (here / "password.txt").write_text("ann:secret\n")
         shutil.copy(STARTER / "lora/character_zorbo.safetensors", here / "fox.safetensors")
+        self.add_tuned_checkpoint(here / "tuned.safetensors")
         (here / "models/Stable-diffusion").mkdir()
         (here / "models/Stable-diffusion/ponyFox.safetensors").symlink_to(STARTER / "starter.safetensors")
         (here / "models/ESRGAN").mkdir()

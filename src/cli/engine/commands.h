@@ -25,6 +25,13 @@ int model_random(const CommandCall& call);
 int train_base(const CommandCall& call);
 int train_sheet(const CommandCall& call);
 int serve(const CommandCall& call);
+int lora_merge(const CommandCall& call);
+int lora_resize(const CommandCall& call);
+int lora_extract(const CommandCall& call);
+int lora_scale(const CommandCall& call);
+int lora_split(const CommandCall& call);
+int lora_strip(const CommandCall& call);
+int lora_set(const CommandCall& call);
 
 // "LowRank 0.2.0": in the metadata of every picture.
 std::string version_text();

@@ -55,6 +55,13 @@ constexpr EngineCommand kCommands[] = {
     {"train base", train_base},
     {"train sheet", train_sheet},
     {"serve", serve},
+    {"lora merge", lora_merge},
+    {"lora resize", lora_resize},
+    {"lora extract", lora_extract},
+    {"lora scale", lora_scale},
+    {"lora split", lora_split},
+    {"lora strip", lora_strip},
+    {"lora set", lora_set},
 };
 
 // Activations of a step are of a few sizes that come back at once. glibc's defaults give them to the kernel
