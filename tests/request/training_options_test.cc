@@ -114,7 +114,7 @@ TEST(TrainingOptions, BadTextNamesItsOption) {
   EXPECT_THAT(error_of("network-args", "conv_dim=4 conv_alpha=-1"), HasSubstr("conv_alpha must be between"));
   EXPECT_THAT(error_of("mixed-precision", "fp16"), HasSubstr("bf16"));
   EXPECT_THAT(error_of("gradient-checkpointing", ""), HasSubstr("not supported"));
-  EXPECT_THAT(error_of("optimizer-type", "Prodigy"), HasSubstr("AdamW"));
+  EXPECT_THAT(error_of("optimizer-type", "Prodigious"), HasSubstr("AdamW"));
   EXPECT_THAT(error_of("lr-scheduler", "warp"), AllOf(HasSubstr("warp"), HasSubstr("constant_with_warmup")));
   EXPECT_THAT(error_of("enable-bucket", "7"), HasSubstr("takes no value"));
   EXPECT_THAT(error_of("network-train-unet-only", "7"), HasSubstr("takes no value"));
@@ -252,6 +252,7 @@ TYPED_TEST(EveryRow, TellsAValueAsTheTextThatSetsIt) {
     if (row.is_switch()) text = option_text(row, job) == "true" ? "false" : "true";
     if (row.choices != nullptr) text = row.choices().back();
     if (row.flag == "network-args") text = "conv_dim=3 conv_alpha=2";
+    if (row.flag == "optimizer-args") text = "eps=0.001";
     if (row.flag == "resolution") text = "64,32";
     if (row.max < 3) text = fmt::format("{}", row.max / 2);
     if (row.min > 3) text = fmt::format("{}", row.min + 1);

@@ -22,6 +22,7 @@ std::string other_value(const LoraOption& row, const LoraTraining& job) {
   const std::string now = request::option_text(row, job);
   if (row.flag == "network-args") return "conv_dim=3 conv_alpha=2";
   if (row.flag == "text-encoder-lr") return "0.25";
+  if (row.flag == "optimizer-args") return "eps=0.001";
   if (row.flag == "zero-terminal-snr")
     return "";  // this checkpoint predicts epsilon, and cannot be trained with it
   if (row.is_switch()) return now == "true" ? "false" : "true";

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "request/pixel_size.h"
+#include "request/training/schedules.h"
 
 namespace lowrank::request {
 
@@ -64,13 +65,16 @@ struct LoraTrainOptions {
 
   // The optimiser.
   std::string optimiser = "AdamW";  // of request/training/optimiser_rows.inc
+  std::string optimiser_arguments;  // "betas=0.9,0.99 weight_decay=0.1"
   double learning_rate = 1e-4;
   std::optional<double> unet_learning_rate, text_encoder_learning_rate;  // unset: learning_rate
   std::optional<double> text_encoder2_learning_rate;                     // unset: that of the first encoder
   std::string scheduler = "constant";                                    // of request/training/schedules.cc
+  ScheduleShape schedule_shape;                                          // its peak is not set here
   std::int64_t warmup_steps = 0;
-  double weight_decay = 0.01;
-  double max_gradient_norm = 1.0;  // 0: no limit
+  std::optional<double> weight_decay;  // unset: the optimiser's own
+  double max_gradient_norm = 1.0;      // 0: no limit
+  double ema_decay = 0;                // of moving averages, which are what is saved; 0: none
 
   // How long. A step is one update of the weights: gradient_accumulation batches.
   std::int64_t max_steps = 1600;

@@ -169,6 +169,14 @@ constexpr TextField<J> kScheduler = {
 constexpr TextField<J> kOptimiser = {
     [](const J& j) { return j.options.optimiser; },
     [](J& j, Text text, Text) { j.options.optimiser = std::string(optimiser(text).name); }};
+// Whose arguments they are is known when all options are: check_options reads them.
+constexpr TextField<J> kOptimiserArguments = {
+    [](const J& j) { return j.options.optimiser_arguments; },
+    [](J& j, Text text, Text name) {
+      if (text.find('=') == Text::npos)
+        throw Error(kBadInput, "{} is '{}', but must be name=value, such as weight_decay=0.1.", name, text);
+      j.options.optimiser_arguments = std::string(trim(text));
+    }};
 
 // Its options are set with it: whoever reads options takes the preset first.
 constexpr TextField<J> kPreset = {[](const J& j) { return j.preset; },
@@ -250,8 +258,27 @@ std::string text_encoder_rates_note(const J& j) {
   return number_or_none(o.text_encoder_rate(), o.train_text_encoder);
 }
 
+OptimiserArguments arguments_of(const J& j) {
+  const auto& o = j.options;
+  return optimiser_arguments(o.optimiser, o.optimiser_arguments, o.weight_decay);
+}
+
+// "AdamW(weight_decay=0.01,betas=0.9,0.99)": the decay, and what else was chosen.
 std::string optimiser_note(const J& j) {
-  return fmt::format("{}(weight_decay={})", j.options.optimiser, python_text(j.options.weight_decay));
+  const OptimiserArguments arguments = arguments_of(j);
+  std::string all = fmt::format("weight_decay={}", python_text(arguments.number("weight_decay")));
+  for (const auto& [name, value] : arguments.chosen())
+    if (name != "weight_decay") all += fmt::format(",{}={}", name, value);
+  return fmt::format("{}({})", j.options.optimiser, all);
+}
+
+// What was chosen but the weight decay, which has its own row.
+std::string optimiser_arguments_key(const J& j) {
+  const OptimiserArguments arguments = arguments_of(j);
+  std::string all;
+  for (const auto& [name, value] : arguments.chosen())
+    if (name != "weight_decay") all += fmt::format("{}{}={}", all.empty() ? "" : " ", name, value);
+  return all;
 }
 
 // ── the table ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -291,9 +318,16 @@ constexpr LoraOption kLoraOptions[] = {
     {.flag = "text-encoder-lr", .value = "RATE", .help = "learning rate of the text encoder (default: --learning-rate); SDXL has two encoders and takes a rate for each: 5e-5 1e-5", .field = kTextEncoderRates, .on_resume = kSame, .metadata = "ss_text_encoder_lr", .most_words = 2, .key = text_encoder_rates, .note = text_encoder_rates_note},
     {.flag = "lr-scheduler", .value = "NAME", .help = "learning-rate schedule", .field = kScheduler, .on_resume = kSame, .metadata = "ss_lr_scheduler", .choices = lr_schedule_names, .only_choices = true},
     {.flag = "lr-warmup-steps", .value = "N", .help = "warm-up steps of the learning rate", .field = FIELD(options.warmup_steps), .on_resume = kSame, .metadata = "ss_lr_warmup_steps", .min = 0, .max = kMaxSteps},
-    {.flag = "optimizer-type", .value = "NAME", .help = "optimiser", .field = kOptimiser, .on_resume = kSame, .metadata = "ss_optimizer", .choices = optimiser_names, .note = optimiser_note},
-    {.flag = "weight-decay", .value = "D", .help = "weight decay of the optimiser", .field = FIELD(options.weight_decay), .on_resume = kSame, .metadata = "ss_optimizer", .min = 0, .max = 1, .note = optimiser_note},
+    {.flag = "lr-scheduler-num-cycles", .value = "N", .help = "restarts of the schedule cosine_with_restarts", .field = FIELD(options.schedule_shape.cycles), .on_resume = kSame, .metadata = "ss_lr_scheduler_num_cycles", .min = 1, .max = 1e6},
+    {.flag = "lr-scheduler-power", .value = "P", .help = "power of the schedule polynomial", .field = FIELD(options.schedule_shape.power), .on_resume = kSame, .metadata = "ss_lr_scheduler_power", .min = 0, .max = 100, .form = {.step = 0.1}},
+    {.flag = "lr-scheduler-timescale", .value = "N", .help = "steps after which the schedule inverse_sqrt has fallen to 0.71; 0: the warm-up steps, or 10000 without them", .field = FIELD(options.schedule_shape.timescale), .on_resume = kSame, .metadata = "ss_lr_scheduler_timescale", .min = 0, .max = kMaxSteps},
+    {.flag = "lr-scheduler-min-lr-ratio", .value = "X", .help = "where the schedule cosine_with_min_lr ends, of the learning rate", .field = FIELD(options.schedule_shape.least), .on_resume = kSame, .metadata = "ss_lr_scheduler_min_lr_ratio", .min = 0, .max = 1, .form = {.step = 0.01}},
+    {.flag = "optimizer-type", .value = "NAME", .help = "optimiser, by kohya's name or that of its Python class", .field = kOptimiser, .on_resume = kSame, .metadata = "ss_optimizer", .choices = optimiser_names, .note = optimiser_note},
+    {.flag = "optimizer-args", .value = "ARGS", .help = "arguments of the optimiser, as its Python package names them: \"betas=0.9,0.99 weight_decay=0.1\"", .field = kOptimiserArguments, .on_resume = kSame, .metadata = "ss_optimizer", .most_words = 16, .key = optimiser_arguments_key, .note = optimiser_note},
+    {.flag = "weight-decay", .value = "D", .help = "weight decay of the optimiser (default: the optimiser's own, such as 0.01 of AdamW)", .field = FIELD(options.weight_decay), .on_resume = kSame, .metadata = "ss_optimizer", .min = 0, .max = 1,
+     .key = [](const J& j) { return fmt::format("{}", arguments_of(j).number("weight_decay")); }, .note = optimiser_note, .form = {.step = 0.01}},
     {.flag = "max-grad-norm", .value = "N", .help = "clip gradients to this norm; 0: no clipping", .field = FIELD(options.max_gradient_norm), .on_resume = kSame, .metadata = "ss_max_grad_norm", .min = 0, .max = kMaxSteps},
+    {.flag = "ema-decay", .value = "D", .help = "train as ever, but save and draw with the moving average of the weights, whose share of the old is D in a step, such as 0.999; 0: off", .field = FIELD(options.ema_decay), .on_resume = kSame, .metadata = "ss_ema_decay", .min = 0, .max = 0.999999, .form = {.step = 0.001}},
     // The objective.
     {.flag = "min-snr-gamma", .value = "G", .help = "down-weight low-noise steps (min-SNR), usually 5; 0: off", .field = FIELD(options.min_snr_gamma), .on_resume = kSame, .metadata = "ss_min_snr_gamma", .min = 0, .max = 1e6,
      .note = [](const J& j) { return number_or_none(j.options.min_snr_gamma, j.options.min_snr_gamma > 0); }},
@@ -377,6 +411,7 @@ void check_options(const LoraTraining& job) {
   if (!o.train_unet && !o.train_text_encoder)
     throw Error(kBadInput,
                 "--network-train-unet-only and --network-train-text-encoder-only cannot be used together.");
+  arguments_of(job);
   if (o.output_name.empty()) throw Error(kBadInput, "--output-name is empty, but must be a file name.");
 }
 

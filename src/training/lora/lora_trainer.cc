@@ -115,8 +115,14 @@ class LoraObjective final : public Objective {
   }
   std::vector<TrainedParameter> parameters() const override {
     std::vector<TrainedParameter> all;
-    for (const auto& parameter : lora_.parameters())
-      all.push_back({parameter.name, parameter.tensor, rate_of(parameter.component)});
+    // What has a component and a rate in common is one group.
+    std::map<std::pair<formats::Component, double>, std::int64_t> groups;
+    for (const auto& parameter : lora_.parameters()) {
+      const double rate = rate_of(parameter.component);
+      const auto number = static_cast<std::int64_t>(groups.size());
+      const auto group = groups.emplace(std::pair(parameter.component, rate), number).first->second;
+      all.push_back({parameter.name, parameter.tensor, rate, true, group});
+    }
     return all;
   }
 
@@ -435,8 +441,16 @@ LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
   LoraObjective objective(model, data.training, options, plan, start.started_at, control, data.held_out,
                           done);
   for (const auto& note : start.notes) control.say("Note: " + note);
+  if (request::finds_its_rate(request::optimiser(options.optimiser)) && objective.learning_rate() < 0.1)
+    control.say(
+        fmt::format("Note: {} estimates the size of its steps, and multiplies it by the learning rate, now "
+                    "{}; take 1 (--learning-rate 1) if in doubt.",
+                    options.optimiser, objective.learning_rate()));
   const auto optimiser =
-      make_optimiser(options.optimiser, objective.parameters(), {.weight_decay = options.weight_decay});
+      make_optimiser(options.optimiser, objective.parameters(),
+                     {options.weight_decay, options.optimiser_arguments, options.ema_decay});
+  request::ScheduleShape shape = options.schedule_shape;
+  shape.peak = objective.learning_rate();
   std::function<double(const std::vector<TrainedParameter>&, double)> exchange;
   if (group != nullptr)
     exchange = [group](const auto& parameters, double loss) {
@@ -445,7 +459,7 @@ LoraTrainResult train_lora(pipeline::LoadedModel& model, const Dataset& dataset,
   LoraTrainResult result;
   static_cast<RunResult&>(result) =
       run_training(objective, *optimiser,
-                   {.schedule = {options.scheduler, plan.steps, options.warmup_steps},
+                   {.schedule = {options.scheduler, plan.steps, options.warmup_steps, shape},
                     .max_gradient_norm = options.max_gradient_norm,
                     .keeps_state = !options.delete_state,
                     .exchange = exchange,

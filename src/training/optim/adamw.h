@@ -2,8 +2,6 @@
 //
 //   m ← β₁ m + (1−β₁) g      v ← β₂ v + (1−β₂) g²
 //   w ← w − lr · ( m̂ / (√v̂ + ε) + λ w )      m̂ = m / (1−β₁ᵗ), v̂ = v / (1−β₂ᵗ)
-//
-// Weight decay is applied to parameters of two or more dimensions only (not to biases and norms).
 #pragma once
 
 #include "training/optim/optimiser.h"
@@ -12,17 +10,13 @@ namespace lowrank::training {
 
 class AdamW : public Optimiser {
  public:
-  AdamW(std::vector<TrainedParameter> parameters, const OptimiserOptions& options);
-
-  void step(double factor) override;
-  // Moments under "m/NAME" and "v/NAME".
-  tensor::StateDict state() const override;
-  void load(const tensor::StateDict& state, std::int64_t steps) override;
+  AdamW(std::vector<TrainedParameter> parameters, const request::OptimiserArguments& arguments);
 
  private:
+  void update(double factor) override;
+
+  const double beta1_, beta2_, eps_, weight_decay_;
   std::vector<at::Tensor> m_, v_;
-  double weight_decay_;
-  std::int64_t steps_ = 0;
 };
 
 }  // namespace lowrank::training

@@ -48,10 +48,14 @@ class Loop {
       note_loss(step, loss, std::chrono::duration<double>(Clock::now() - began).count());
       const std::int64_t done = step + 1;
       if (done % control_.save_every == 0 || done == steps) save_state(done);
+      const Evaluation evaluation(optimiser_);
       objective_.on_the_way(done, false);
       control_.after_step(done);
     }
-    objective_.finish(steps);
+    {
+      const Evaluation evaluation(optimiser_);
+      objective_.finish(steps);
+    }
     if (!plan_.keeps_state && plan_.is_writer) std::filesystem::remove(state_.file);
     const auto recent = std::min(kRecentSteps, std::ssize(result_.losses));
     if (recent > 0)
@@ -76,6 +80,7 @@ class Loop {
     has_state_ = state_.origin == state_.file;
     control_.say(fmt::format("Resuming after step {} of {} ({}).", saved.step, plan_.schedule.steps(),
                              state_.origin.string()));
+    const Evaluation evaluation(optimiser_);
     objective_.on_the_way(saved.step, true);
     return saved.step;
   }

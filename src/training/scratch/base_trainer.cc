@@ -66,7 +66,8 @@ class BaseObjective final : public Objective {
   double learning_rate() const override { return options_.learning_rate; }
   std::vector<TrainedParameter> parameters() const override {
     std::vector<TrainedParameter> all;
-    for (const auto& [name, tensor] : parameters_) all.push_back({name, tensor, options_.learning_rate});
+    for (const auto& [name, tensor] : parameters_)
+      all.push_back({name, tensor, options_.learning_rate, tensor.dim() >= 2});
     return all;
   }
 

@@ -61,7 +61,8 @@ class VaeObjective final : public Objective {
   double learning_rate() const override { return options_.learning_rate; }
   std::vector<TrainedParameter> parameters() const override {
     std::vector<TrainedParameter> all;
-    for (const auto& [name, tensor] : parameters_) all.push_back({name, tensor, options_.learning_rate});
+    for (const auto& [name, tensor] : parameters_)
+      all.push_back({name, tensor, options_.learning_rate, tensor.dim() >= 2});
     return all;
   }
 
@@ -119,7 +120,7 @@ RunResult train_vae(model::Vae& vae, const at::Tensor& pictures, const VaeTrainO
                                                {"lowrank.seed", std::to_string(options.seed)},
                                                {"the pictures", checksum({{"pictures", pictures}})}});
   VaeObjective objective(vae, pictures, options);
-  const auto optimiser = make_optimiser("AdamW", objective.parameters(), {.weight_decay = 0});
+  const auto optimiser = make_optimiser("AdamW", objective.parameters(), {.weight_decay = 0.0});
   return run_training(
       objective, *optimiser,
       {.schedule = {"cosine", options.steps, options.warmup}, .max_gradient_norm = 1.0, .keeps_state = true},

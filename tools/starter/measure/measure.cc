@@ -25,7 +25,7 @@
 #include "model/layer.h"
 #include "request/training/schedules.h"
 #include "tensor/state_dict.h"
-#include "training/optim/adamw.h"
+#include "training/optim/optimiser_table.h"
 #include "training/run/train_state.h"
 #include "weights/tensor_file.h"
 
@@ -235,8 +235,9 @@ void train(const fs::path& data, const fs::path& file, std::int64_t steps) {
   Judge judge(drawings.words, 1);
   for (auto& p : judge.parameters()) p.tensor.requires_grad_(true);
   std::vector<training::TrainedParameter> trained;
-  for (const auto& [name, tensor] : judge.parameters()) trained.push_back({name, tensor, 1.5e-3});
-  training::AdamW optimiser(std::move(trained), {.weight_decay = 0.02});
+  for (const auto& [name, tensor] : judge.parameters())
+    trained.push_back({name, tensor, 1.5e-3, tensor.dim() >= 2});
+  const auto optimiser = training::make_optimiser("AdamW", std::move(trained), {.weight_decay = 0.02});
   const request::LearningRateSchedule schedule("cosine", steps, 50);
   const std::int64_t plain = (all.lora < 0).sum().item<std::int64_t>(), count = all.lora.size(0), batch = 64;
   double mean = 0;
@@ -253,8 +254,8 @@ void train(const fs::path& data, const fs::path& file, std::int64_t steps) {
                             cross_entropy(heads[2], all.background.index_select(0, rows)) +
                             at::binary_cross_entropy_with_logits(heads[3], lora);
     loss.backward();
-    optimiser.clip_gradients(5.0);
-    optimiser.step(schedule.factor(step));
+    optimiser->clip_gradients(5.0);
+    optimiser->step(schedule.factor(step));
     mean += (loss.item<double>() - mean) * (step < 50 ? 1.0 / static_cast<double>(step + 1) : 0.02);
     if ((step + 1) % 100 == 0) fmt::print(stderr, "judge {}/{} loss {:.3f}\n", step + 1, steps, mean);
   }

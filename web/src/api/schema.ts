@@ -294,15 +294,27 @@ export interface TrainingRequest {
   /** learning rate of the text encoder (default: --learning-rate); SDXL has two encoders and takes a rate for each: 5e-5 1e-5 */
   text_encoder_lr?: string | null;
   /** learning-rate schedule */
-  lr_scheduler?: "constant" | "constant_with_warmup" | "linear" | "cosine" | null;
+  lr_scheduler?: "constant" | "constant_with_warmup" | "linear" | "cosine" | "cosine_with_min_lr" | "cosine_with_restarts" | "polynomial" | "inverse_sqrt" | "one_cycle" | "rex" | null;
   /** warm-up steps of the learning rate */
   lr_warmup_steps?: number | null;
-  /** optimiser */
+  /** restarts of the schedule cosine_with_restarts */
+  lr_scheduler_num_cycles?: number | null;
+  /** power of the schedule polynomial */
+  lr_scheduler_power?: number | null;
+  /** steps after which the schedule inverse_sqrt has fallen to 0.71; 0: the warm-up steps, or 10000 without them */
+  lr_scheduler_timescale?: number | null;
+  /** where the schedule cosine_with_min_lr ends, of the learning rate */
+  lr_scheduler_min_lr_ratio?: number | null;
+  /** optimiser, by kohya's name or that of its Python class */
   optimizer_type?: string | null;
-  /** weight decay of the optimiser */
+  /** arguments of the optimiser, as its Python package names them: "betas=0.9,0.99 weight_decay=0.1" */
+  optimizer_args?: string | null;
+  /** weight decay of the optimiser (default: the optimiser's own, such as 0.01 of AdamW) */
   weight_decay?: number | null;
   /** clip gradients to this norm; 0: no clipping */
   max_grad_norm?: number | null;
+  /** train as ever, but save and draw with the moving average of the weights, whose share of the old is D in a step, such as 0.999; 0: off */
+  ema_decay?: number | null;
   /** down-weight low-noise steps (min-SNR), usually 5; 0: off */
   min_snr_gamma?: number | null;
   /** let the last timestep be noise alone, for v-prediction checkpoints (default: as the checkpoint states) */
