@@ -176,6 +176,13 @@ class Examples(unittest.TestCase):
         for command in commands:
             self.try_command(scratch, command)
 
+    def test_workbench(self):
+        scratch = self.scratch()
+        commands = re.findall(r"^(lowrank .*?)(?: +#.*)?$", (SOURCE / "docs/workbench.md").read_text(), re.M)
+        self.assertGreater(len(commands), 8)
+        for command in commands:
+            self.try_command(scratch, command)
+
     def test_readme(self):
         scratch = self.scratch()
         (scratch.here / "models/starter").symlink_to(STARTER)
