@@ -18,7 +18,8 @@ endif()
 
 file(GLOB_RECURSE engine_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/engine/*.cc)
 if(LOWRANK_ENGINE AND engine_sources)
-  add_library(lowrank_engine SHARED ${engine_sources} ${CMAKE_SOURCE_DIR}/src/cli/arguments.cc ${CMAKE_SOURCE_DIR}/src/cli/stop_signal.cc)
+  add_library(lowrank_engine SHARED ${engine_sources} ${CMAKE_SOURCE_DIR}/src/cli/arguments.cc ${CMAKE_SOURCE_DIR}/src/cli/stop_signal.cc
+    ${CMAKE_SOURCE_DIR}/src/cli/printable.cc ${CMAKE_SOURCE_DIR}/src/cli/light/json_text.cc)
   target_include_directories(lowrank_engine PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
   # docs/versioning.md says what the numbers promise.
   set_target_properties(lowrank_engine PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin
@@ -62,6 +63,8 @@ if(LOWRANK_TESTS AND TARGET lowrank AND TARGET lowrank_engine)
   set_tests_properties(names_tests PROPERTIES LABELS e2e)
   add_test(NAME tensor_files_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/tensor_files_test.py $<TARGET_FILE:lowrank> ${CMAKE_SOURCE_DIR})
   set_tests_properties(tensor_files_tests PROPERTIES LABELS e2e)
+  add_test(NAME training_data_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/training_data_test.py $<TARGET_FILE:lowrank> ${CMAKE_SOURCE_DIR})
+  set_tests_properties(training_data_tests PROPERTIES LABELS e2e)
   add_test(NAME family_training_tests COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/family_training_test.py $<TARGET_FILE:lowrank>
     ${CMAKE_SOURCE_DIR})
   set_tests_properties(family_training_tests PROPERTIES LABELS e2e)

@@ -121,6 +121,7 @@ const std::vector<OptionRow> kPromptsOptions = {
 };
 
 const std::vector<OptionRow> kTrainLora = rows_of(request::lora_options(), {kPromptLimits, kDataDir});
+const std::vector<OptionRow> kTrainCheck = rows_of(request::lora_options(), {kPromptLimits, kDataDir, kJson, {.flag = "no-measure", .help = "do not measure time and memory of a step"}});
 const std::vector<OptionRow> kTrainBase = rows_of(request::base_options(), {});
 
 const std::vector<OptionRow> kServe = rows_of(request::serve_options(), {kPromptLimits, kDataDir, kThreads, kInt8});
@@ -269,7 +270,7 @@ std::vector<CommandRow> make_table() {
        .examples = {{"prompts -f prompts.txt --steps 25 -o outputs/", ""}},
        .more = "Each line is a prompt, or options in A1111's form: --prompt \"a fox\" --negative_prompt \"blurry\" --seed 7 --sampler_name \"Euler a\". Options missing from a line are taken from the command; the command's prompt is appended to each line's."},
       {.name = "train lora", .summary = "train a LoRA on a folder of pictures", .side = Side::kEngine, .options = kTrainLora,
-       .needs = {{{"train-data-dir", "config-file"}, "the folder that contains the N_TRIGGER folders with pictures: --train-data-dir DIR"}},
+       .needs = {{{"train-data-dir", "dataset-config", "config-file"}, "the folder that contains the N_TRIGGER folders with pictures: --train-data-dir DIR"}},
        .examples = {{"train lora --train-data-dir pictures --output-name fox --network-dim 8 --max-train-steps 400", "trains <lora:fox:1> on pictures/10_foxy/*.png and their captions"},
                     {"train lora --preset character --train-data-dir pictures --output-name foxy --max-train-steps 400", "a preset's options, but fewer steps"}},
        .more = "Options have kohya's names, with hyphens or underscores. To resume a stopped run from its last saved state, run the same command again; after a finished one, a larger --max-train-steps trains further. Checkpoints of SD 1.x, SD 2.x and SDXL can be trained on, whether they predict epsilon or v; inpainting, rectified-flow and refiner checkpoints cannot. SDXL learns each picture's original size and crop as kohya's trainer tells them; its resolution is usually 1024, with --max-bucket-reso 2048 where pictures are far from square."},
@@ -281,6 +282,32 @@ std::vector<CommandRow> make_table() {
        .options = generation_options(request::ReadBy::kTxt2img, {{.flag = "weights", .value = "LIST", .help = "weights of the LoRA, separated by commas", .default_value = "0.6, 0.8, 1"}, kNoSheet}),
        .examples = {{"train sheet fox -p \"foxy in the snow\"", "a row for each of fox-000001 … and fox, a column for each weight"}},
        .more = "Each row names the validation loss of its file, where the training measured one (--validation-split), and the file with the lowest is proposed. Without a prompt, the trigger phrase that the file states is drawn."},
+      {.name = "train check", .summary = "look at a training set and measure what training on it would cost", .side = Side::kEngine,
+       .positionals = {{.name = "DIR", .help = "the folder that contains the N_TRIGGER folders, or pictures; otherwise --train-data-dir or --dataset-config", .kind = kFolder, .is_required = false}}, .options = kTrainCheck,
+       .examples = {{"train check pictures --no-measure", "buckets, captions, tags, pictures that look alike, are too small or blurred"},
+                    {"train check pictures --network-dim 16 --max-train-epochs 10 --json", "also trains a few steps to tell time and memory"}},
+       .more = "Takes the options of 'train lora' and trains nothing that lasts. All faults of the set are listed together; there is no training until they are mended, and the exit status is 2. Pictures that look alike differ in at most 6 of 64 bits of a perceptual hash; those that look blurred have a variance of the Laplacian below 100 at training size."},
+      {.name = "train tags", .summary = "count, search and change the tags of a folder's captions", .side = Side::kEngine,
+       .positionals = {{.name = "DIR", .help = "folder of pictures, with those in it", .kind = kFolder}},
+       .options = {{.flag = "search", .value = "TEXT", .help = "list, or with other options change, only captions that contain this"},
+                   {.flag = "replace", .value = "OLD=NEW", .help = "replace a tag by others; repeatable", .is_repeatable = true},
+                   {.flag = "remove", .value = "TAGS", .help = "remove these tags; repeatable", .is_repeatable = true},
+                   {.flag = "prefix", .value = "TAGS", .help = "put these tags to the front of every caption", .is_repeatable = true},
+                   {.flag = "suffix", .value = "TAGS", .help = "add these tags to the end of captions without them", .is_repeatable = true},
+                   {.flag = "drop-repeated", .help = "keep the first of equal tags"},
+                   {.flag = "sort", .help = "sort tags by the alphabet, except those of --prefix"},
+                   {.flag = "from-names", .help = "caption pictures without a caption from their file names"},
+                   {.flag = "caption-command", .value = "COMMAND", .help = "caption pictures without a caption by a program: run with the picture's path, it prints the caption"},
+                   {.flag = "caption-url", .value = "URL", .help = "caption pictures without a caption by a service, such as A1111's /sdapi/v1/interrogate"},
+                   {.flag = "overwrite", .help = "caption pictures that have a caption, too"},
+                   {.flag = "dry-run", .help = "only show what would be written"},
+                   {.flag = "caption-extension", .value = "EXT", .help = "ending of caption files (default: .txt, else .caption)"},
+                   {.flag = "caption-encoding", .value = "NAME", .help = "encoding of captions without a byte order mark", .choices = {"utf-8", "utf-16", "cp1252", "cp932", "gbk"}},
+                   kJson},
+       .examples = {{"train tags pictures", "how many pictures have each tag, and the tags that all captions begin with"},
+                    {"train tags pictures --replace \"grey=gray\" --remove \"signature, watermark\" --prefix \"3dmm style\" --dry-run", "shows each caption before and after"},
+                    {"train tags pictures --from-names", "red-fox_snow_003.png gets the caption: red fox, snow"}},
+       .more = "Tags are separated by commas; upper and lower case count alike. Captions are written as UTF-8, all or none. A caption command is run by the shell, with the picture's path as its last argument. A caption URL is sent a POST request with the JSON object {\"image\": BASE64, \"file_name\": NAME, \"model\": \"clip\"}, and answers with {\"caption\": TEXT} or plain text."},
       {.name = "train base", .summary = "train a small model from scratch", .side = Side::kEngine, .options = kTrainBase,
        .needs = {{{"data"}, "a folder of captioned pictures: --data DIR"}, {{"out"}, "an output file: --out FILE.safetensors"}},
        .examples = {{"train base --data drawings --state work --out starter.safetensors", "VAE, text encoder and U-Net; run the same command to resume"}}},

@@ -27,17 +27,6 @@ std::string cut(const std::string& text, std::size_t width) {
 
 }  // namespace
 
-std::string printable(std::string_view text) {
-  std::string out(text);
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const auto c = static_cast<unsigned char>(out[i]);
-    const bool is_c1 = c == 0xC2 && i + 1 < out.size() && static_cast<unsigned char>(out[i + 1]) < 0xA0;
-    if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7F) out[i] = '?';
-    if (is_c1) out.replace(i, 2, "?");
-  }
-  return out;
-}
-
 std::string text_table(const std::vector<std::string>& head, std::vector<std::vector<std::string>> rows) {
   rows.insert(rows.begin(), head);
   std::vector<std::size_t> widths(head.size(), 0);
@@ -71,14 +60,6 @@ std::string text_table(const std::vector<std::string>& head, std::vector<std::ve
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
   return text;
-}
-
-std::string size_text(std::uint64_t bytes) {
-  if (bytes < 1000) return fmt::format("{} B", bytes);
-  const double number = static_cast<double>(bytes);
-  if (number < 1e6) return fmt::format("{:.1f} kB", number / 1e3);
-  if (number < 1e9) return fmt::format("{:.1f} MB", number / 1e6);
-  return fmt::format("{:.2f} GB", number / 1e9);
 }
 
 }  // namespace lowrank::cli

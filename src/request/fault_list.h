@@ -15,6 +15,7 @@ class FaultList {
   void add_from(const std::function<void()>& work);
 
   bool empty() const { return faults_.empty(); }
+  const std::vector<std::string>& all() const { return faults_; }
   // All as one sentence: what several have behind their first "; " (usually the remedy) is said once.
   std::string sentence() const;
   // Throws Error(kBadInput) when there are any.

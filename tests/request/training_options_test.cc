@@ -141,7 +141,8 @@ TEST(TrainingOptions, BadValuesAreFoundInAWholeJobToo) {
   EXPECT_THAT(message([](auto& o) { o.learning_rate = NAN; }), HasSubstr("--learning-rate"));
   EXPECT_THAT(message([](auto& o) { o.scheduler = "warp"; }), HasSubstr("warp"));
   EXPECT_THAT(message([](auto& o) { o.optimiser = "warp"; }), HasSubstr("warp"));
-  EXPECT_THAT(message([](auto& o) { o.captions.dropout_rate = 2; }), HasSubstr("--caption-dropout-rate"));
+  EXPECT_THAT(message([](auto& o) { o.data.captions.dropout_rate = 2; }),
+              HasSubstr("--caption-dropout-rate"));
   // Hidden files, what stands in no tag, names of the trainer's own files, and names that leave no room for those.
   for (const std::string& name : {std::string(), std::string("a/b"), std::string(".."), std::string(".fox"),
                                   std::string("a\nb"), std::string("a\xff"), std::string("fox.safetensors"),

@@ -216,8 +216,8 @@ TEST_F(LoraRunStartTest, AnotherSettingIsNamedAsItsOption) {
     return refusal(changed);
   };
   EXPECT_THAT(with([](auto& c) { c.seed = 8; }), HasSubstr("--seed 7, but now uses --seed 8"));
-  EXPECT_THAT(with([](auto& c) { c.captions.shuffle = false; }), HasSubstr("--shuffle-caption true"));
-  EXPECT_THAT(with([](auto& c) { c.captions.keep_tokens = 2; }), HasSubstr("--keep-tokens 1"));
+  EXPECT_THAT(with([](auto& c) { c.data.captions.shuffle = false; }), HasSubstr("--shuffle-caption true"));
+  EXPECT_THAT(with([](auto& c) { c.data.captions.keep_tokens = 2; }), HasSubstr("--keep-tokens 1"));
   EXPECT_THAT(with([](auto& c) { c.train_text_encoder = false; }),
               HasSubstr("--network-train-unet-only false"));
   EXPECT_THAT(with([](auto& c) { c.scheduler = "cosine"; }), HasSubstr("--lr-scheduler constant"));

@@ -55,8 +55,8 @@ class LoraRuns : public ::testing::Test {
     o.learning_rate = 2e-3;
     o.max_steps = 10;
     o.seed = 7;
-    o.flip_aug = true;
-    o.captions = {.shuffle = true, .keep_tokens = 1, .dropout_rate = 0.2};
+    o.data.flip_aug = true;
+    o.data.captions = {.dropout_rate = 0.2, .shuffle = true, .keep_tokens = 1};
     o.noise_offset = 0.05;
     o.output_dir = folder_.path() / output;
     o.output_name = "style";

@@ -24,6 +24,8 @@ int bench(const CommandCall& call);
 int model_random(const CommandCall& call);
 int train_base(const CommandCall& call);
 int train_sheet(const CommandCall& call);
+int train_check(const CommandCall& call);
+int train_tags(const CommandCall& call);
 int serve(const CommandCall& call);
 int lora_merge(const CommandCall& call);
 int lora_resize(const CommandCall& call);

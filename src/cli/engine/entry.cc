@@ -54,6 +54,8 @@ constexpr EngineCommand kCommands[] = {
     {"train lora", run_train_lora},
     {"train base", train_base},
     {"train sheet", train_sheet},
+    {"train check", train_check},
+    {"train tags", train_tags},
     {"serve", serve},
     {"lora merge", lora_merge},
     {"lora resize", lora_resize},

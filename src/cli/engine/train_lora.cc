@@ -55,7 +55,8 @@ TrainLoraCommand read_train_lora(const Arguments& given) {
       .data_dir = given.value("data-dir"),
       .prompt_limits = prompt::parse_prompt_limits(given.value("prompt-limits"), "--prompt-limits")};
   command.notes = set_options(command.job, given);
-  if (command.job.options.data.folder.empty())
+  const auto& data = command.job.options.data;
+  if (given.has("config-file") && data.folder.empty() && data.config.empty() && given.positionals.empty())
     throw Error(kBadInput, "{} says no train_data_dir; add it, or give --train-data-dir DIR.",
                 given.value("config-file"));
   auto& folder = command.job.options.output_dir;

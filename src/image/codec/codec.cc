@@ -195,6 +195,15 @@ Mask decode_mask(std::span<const std::byte> bytes, const std::string& name) {
   return meant_by(decode_upright(bytes, name));
 }
 
+Mask decode_opacity(std::span<const std::byte> bytes, const std::string& name) {
+  const Raster raster = decode_upright(bytes, name);
+  Mask mask = mask_of(Raster::blank(raster.width, raster.height, 1));
+  mask.from_alpha = raster.channels == 4;
+  for (std::size_t i = 0; i < mask.grey.size(); ++i)
+    mask.grey[i] = mask.from_alpha ? raster.bytes[4 * i + 3] : 255;
+  return mask;
+}
+
 std::optional<std::string> read_parameters(std::span<const std::byte> bytes, const std::string& name) {
   const Bytes data = unsigned_bytes(bytes);
   const FormatRow& row = recognise_or_throw(data, name);
@@ -228,6 +237,10 @@ Picture load_picture(const std::filesystem::path& path) {
 
 Mask load_mask(const std::filesystem::path& path) {
   return decode_mask(MappedFile::open(path)->bytes(), path.string());
+}
+
+Mask load_opacity(const std::filesystem::path& path) {
+  return decode_opacity(MappedFile::open(path)->bytes(), path.string());
 }
 
 std::optional<std::string> load_parameters(const std::filesystem::path& path) {

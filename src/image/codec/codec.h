@@ -49,6 +49,9 @@ Picture decode_picture(std::span<const std::byte> bytes, const std::string& name
 // Refuses what decode_picture() refuses.
 Mask decode_mask(std::span<const std::byte> bytes, const std::string& name);
 
+// How opaque each pixel is: 255 everywhere in a picture without transparency. Refuses what decode_picture() refuses.
+Mask decode_opacity(std::span<const std::byte> bytes, const std::string& name);
+
 // The parameters text of a picture; nullopt when there is none. EXIF wins over a `parameters` chunk. What other programs
 // write elsewhere is among the texts of picture_texts.h. Pixels are not looked at. Throws Error(kBadInput) when the bytes are no
 // picture at all.
@@ -64,6 +67,7 @@ std::filesystem::path save_new_picture(const std::filesystem::path& path, const 
                                        const EncodeOptions& options);
 Picture load_picture(const std::filesystem::path& path);
 Mask load_mask(const std::filesystem::path& path);
+Mask load_opacity(const std::filesystem::path& path);
 std::optional<std::string> load_parameters(const std::filesystem::path& path);
 
 }  // namespace lowrank::image

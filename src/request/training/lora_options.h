@@ -20,17 +20,40 @@ struct BucketOptions {
   std::optional<std::int64_t> min_side = {}, max_side = {}, step = {};
 };
 
+// What becomes of a caption each time its picture is shown, in this order, which is kohya's: prefix and suffix, dropout,
+// wildcards, shuffling with tag dropout, the secondary separator. See training/data/caption_draw.h.
 struct CaptionOptions {
-  bool shuffle = false;     // the order of the comma-separated tags
-  int keep_tokens = 0;      // that many tags at the front stay where they are
+  std::string prefix = {}, suffix = {};  // with a blank between them and the caption
   double dropout_rate = 0;  // share of pictures shown with an empty caption, for classifier-free guidance
+  std::int64_t dropout_every_n_epochs = 0;  // every n-th epoch shows all of them so; 0: none
+  bool wildcards = false;  // one of the caption's lines, one of each {a|b}; otherwise the first line as it is
+  bool shuffle = false;    // the order of the tags
+  std::string separator = ",";  // of tags
+  int keep_tokens = 0;          // that many tags at the front stay where they are
+  std::string keep_separator =
+      {};  // stands behind the tags that stay, a second one before others that do; "": none
+  double tag_dropout_rate = 0;   // share of the tags that may move and are left out
+  int token_warmup_min = 1;      // that many of them at first, and all after
+  double token_warmup_step = 0;  // that many steps, or below 1 that share of the run; 0: all from the start
+  std::string secondary_separator = {};  // joins tags that stay together; becomes `separator`; "": none
+  friend bool operator==(const CaptionOptions&, const CaptionOptions&) = default;
 };
 
+// What a training set is and how its pictures are shown. With `config` these are the values that the file leaves open.
 struct DatasetOptions {
-  std::filesystem::path folder = {};
-  std::string caption_encoding = {};  // of captions without a byte order mark; "" UTF-8
+  std::filesystem::path folder = {};          // of N_TRIGGER folders, or of pictures
+  std::filesystem::path config = {};          // kohya's dataset configuration, TOML or JSON
+  std::filesystem::path regularisation = {};  // folder of N_CLASS folders
+  std::string caption_encoding = {};          // of captions without a byte order mark; "" UTF-8
+  std::string caption_extension = {};         // ".txt"; "": .txt, else .caption
   BucketOptions buckets = {};
   std::int64_t batch_size = 1;
+  CaptionOptions captions = {};
+  bool flip_aug = false;     // half of the pictures mirrored
+  bool color_aug = false;    // a third of them in slightly other colours
+  bool random_crop = false;  // cut at random, not in the middle
+  bool alpha_mask = false;   // the loss of each part is weighted by how opaque the picture is there
+  bool masked_loss = false;  // and by pictures NAME-masklabel.png
 };
 
 enum class SavePrecision { kFloat, kFp16, kBf16 };
@@ -53,8 +76,6 @@ struct ModelCard {
 // Defaults are kohya's, except the learning rate, where kohya's 2e-6 is meant for whole models.
 struct LoraTrainOptions {
   DatasetOptions data;
-  CaptionOptions captions;
-  bool flip_aug = false;
 
   // The network. Scale = alpha / rank.
   std::int64_t network_rank = 4;

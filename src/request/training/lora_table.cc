@@ -63,6 +63,31 @@ constexpr TextField<J> kCaptionEncoding = {[](const J& j) {
                                              j.options.data.caption_encoding = std::string(text);
                                            }};
 
+constexpr TextField<J> kCaptionExtension = {
+    [](const J& j) { return j.options.data.caption_extension; },
+    [](J& j, Text text, Text name) {
+      if (text.size() < 2 || text.front() != '.' || text.find('/') != Text::npos)
+        throw Error(kBadInput, "{} is '{}', but must be an ending with its dot, such as .txt.", name, text);
+      j.options.data.caption_extension = std::string(text);
+    }};
+
+constexpr TextField<J> kCaptionSeparator = {[](const J& j) { return j.options.data.captions.separator; },
+                                            [](J& j, Text text, Text name) {
+                                              if (text.empty())
+                                                throw Error(kBadInput, "{} must not be empty.", name);
+                                              j.options.data.captions.separator = std::string(text);
+                                            }};
+
+constexpr TextField<J> kFaceCrop = {
+    [](const J&) { return std::string(); },
+    [](J&, Text text, Text name) {
+      if (!text.empty())
+        throw Error(kUnsupported,
+                    "{} is not supported, as it needs a face detector; crop the pictures before, or use "
+                    "--random-crop.",
+                    name);
+    }};
+
 // "conv_dim=4 conv_alpha=1"
 std::string network_args_text(const J& j) {
   return fmt::format("conv_dim={} conv_alpha={}", j.options.conv_rank, j.options.conv_alpha);
@@ -297,6 +322,8 @@ constexpr LoraOption kLoraOptions[] = {
     {.flag = "pretrained-model", .value = "NAME", .help = "checkpoint to train on, by name or file (default: the newest)", .field = FIELD(checkpoint), .on_resume = kByEffect, .metadata = "ss_sd_model_name", .aliases = {"pretrained-model-name-or-path", "model"}, .place = Place::kCheckpoint, .is_noted_by_run = true},
     {.flag = "vae", .value = "NAME", .help = "VAE by name, Automatic or None", .field = FIELD(vae), .on_resume = kByEffect, .metadata = kNoMetadata},
     {.flag = "train-data-dir", .value = "DIR", .help = "folder that contains N_TRIGGER folders with pictures and .txt captions", .field = FIELD(options.data.folder), .on_resume = kByEffect, .metadata = "ss_dataset_dirs", .place = Place::kFolder, .is_noted_by_run = true},
+    {.flag = "dataset-config", .value = "FILE", .help = "training set described by kohya's dataset configuration, TOML or JSON, instead of --train-data-dir; it may hold several sets with own resolutions, captions and masks", .field = FIELD(options.data.config), .on_resume = kByEffect, .metadata = kNoMetadata, .place = Place::kFile, .not_in_api = kServersPaths},
+    {.flag = "reg-data-dir", .value = "DIR", .help = "folder that contains N_CLASS folders with regularisation pictures", .field = FIELD(options.data.regularisation), .on_resume = kByEffect, .metadata = kNoMetadata, .place = Place::kFolder, .not_in_api = kServersPaths},
     {.flag = "output-dir", .value = "DIR", .help = "folder for the LoRA (default: models/Lora of the data folder)", .field = FIELD(options.output_dir), .on_resume = kFree, .metadata = kNoMetadata, .place = Place::kFolder, .not_in_api = kServersPaths},
     {.flag = "output-name", .value = "NAME", .help = "file name without extension, and the name used in prompts", .field = kOutputName, .on_resume = kFree, .metadata = "ss_output_name"},
     {.flag = "resolution", .value = "W[,H]", .help = "training size in pixels (default: the model's native size, such as 512 for SD 1.x and 1024 for SDXL)", .field = kResolution, .on_resume = kByEffect, .metadata = "ss_resolution", .is_noted_by_run = true, .form = {.first_value = "512", .min = 64, .max = 2048, .step = 8}},
@@ -340,11 +367,27 @@ constexpr LoraOption kLoraOptions[] = {
     {.flag = "max-bucket-reso", .value = "N", .help = "largest side of a bucket (default: 1024, less for small resolutions)", .field = FIELD(options.data.buckets.max_side), .on_resume = kByEffect, .metadata = "ss_max_bucket_reso", .min = 8, .max = 65536, .is_noted_by_run = true},
     {.flag = "bucket-reso-steps", .value = "N", .help = "bucket sides are multiples of this (default: 64, less for small resolutions)", .field = FIELD(options.data.buckets.step), .on_resume = kByEffect, .metadata = kNoMetadata, .min = 8, .max = 65536},
     {.flag = "bucket-no-upscale", .help = "do not upscale small pictures", .field = FIELD(options.data.buckets.no_upscale), .on_resume = kByEffect, .metadata = "ss_bucket_no_upscale"},
-    {.flag = "flip-aug", .help = "randomly mirror half of the pictures", .field = FIELD(options.flip_aug), .on_resume = kSame, .metadata = "ss_flip_aug"},
+    {.flag = "flip-aug", .help = "randomly mirror half of the pictures", .field = FIELD(options.data.flip_aug), .on_resume = kSame, .metadata = "ss_flip_aug"},
+    {.flag = "color-aug", .help = "show a third of the pictures in slightly other colours; encodes each picture anew every time", .field = FIELD(options.data.color_aug), .on_resume = kSame, .metadata = "ss_color_aug"},
+    {.flag = "random-crop", .help = "cut pictures at random places instead of the middle; encodes each picture anew every time", .field = FIELD(options.data.random_crop), .on_resume = kSame, .metadata = "ss_random_crop"},
+    {.flag = "face-crop-aug-range", .value = "RANGE", .help = "not supported, as it needs a face detector; the error suggests --random-crop", .field = kFaceCrop, .on_resume = kFree, .metadata = "ss_face_crop_aug_range", .note = [](const J&) { return std::string("None"); }},
+    {.flag = "alpha-mask", .help = "learn each part of a picture as far as it is opaque", .field = FIELD(options.data.alpha_mask), .on_resume = kSame, .metadata = kNoMetadata},
+    {.flag = "masked-loss", .help = "use masks: NAME-masklabel.png beside NAME.png is white where the picture is learned", .field = FIELD(options.data.masked_loss), .on_resume = kByEffect, .metadata = kNoMetadata},
+    {.flag = "caption-extension", .value = "EXT", .help = "ending of caption files, such as .txt or .json (default: .txt, else .caption)", .field = kCaptionExtension, .on_resume = kByEffect, .metadata = kNoMetadata, .choices = [] { return list(".txt", ".caption", ".json"); }},
     {.flag = "caption-encoding", .value = "NAME", .help = "encoding of captions without a byte order mark", .field = kCaptionEncoding, .on_resume = kByEffect, .metadata = kNoMetadata, .choices = [] { return list("utf-8", "utf-16", "cp1252", "cp932", "gbk"); }},
-    {.flag = "shuffle-caption", .help = "shuffle the comma-separated tags of a caption", .field = FIELD(options.captions.shuffle), .on_resume = kSame, .metadata = "ss_shuffle_caption"},
-    {.flag = "keep-tokens", .value = "N", .help = "number of leading tags that are not shuffled", .field = FIELD(options.captions.keep_tokens), .on_resume = kSame, .metadata = "ss_keep_tokens", .min = 0, .max = 1e6},
-    {.flag = "caption-dropout-rate", .value = "P", .help = "share of pictures trained without their caption", .field = FIELD(options.captions.dropout_rate), .on_resume = kSame, .metadata = "ss_caption_dropout_rate", .min = 0, .max = 1},
+    {.flag = "shuffle-caption", .help = "shuffle the comma-separated tags of a caption", .field = FIELD(options.data.captions.shuffle), .on_resume = kSame, .metadata = "ss_shuffle_caption"},
+    {.flag = "keep-tokens", .value = "N", .help = "number of leading tags that are not shuffled", .field = FIELD(options.data.captions.keep_tokens), .on_resume = kSame, .metadata = "ss_keep_tokens", .min = 0, .max = 1e6},
+    {.flag = "caption-dropout-rate", .value = "P", .help = "share of pictures trained without their caption", .field = FIELD(options.data.captions.dropout_rate), .on_resume = kSame, .metadata = "ss_caption_dropout_rate", .min = 0, .max = 1},
+    {.flag = "keep-tokens-separator", .value = "TEXT", .help = "tags before this text in a caption are not shuffled, and tags after a second one neither", .field = FIELD(options.data.captions.keep_separator), .on_resume = kSame, .metadata = kNoMetadata},
+    {.flag = "secondary-separator", .value = "TEXT", .help = "tags joined by this text are shuffled and dropped as one", .field = FIELD(options.data.captions.secondary_separator), .on_resume = kSame, .metadata = kNoMetadata},
+    {.flag = "caption-separator", .value = "TEXT", .help = "text between the tags of a caption", .field = kCaptionSeparator, .on_resume = kSame, .metadata = kNoMetadata},
+    {.flag = "caption-prefix", .value = "TEXT", .help = "text before every caption", .field = FIELD(options.data.captions.prefix), .on_resume = kSame, .metadata = kNoMetadata},
+    {.flag = "caption-suffix", .value = "TEXT", .help = "text after every caption", .field = FIELD(options.data.captions.suffix), .on_resume = kSame, .metadata = kNoMetadata},
+    {.flag = "enable-wildcard", .help = "draw one of a caption's lines, and one of each {red|blue}; write {{ and }} for braces", .field = FIELD(options.data.captions.wildcards), .on_resume = kSame, .metadata = kNoMetadata},
+    {.flag = "caption-dropout-every-n-epochs", .value = "N", .help = "train every N-th epoch without captions; 0: none", .field = FIELD(options.data.captions.dropout_every_n_epochs), .on_resume = kSame, .metadata = "ss_caption_dropout_every_n_epochs", .min = 0, .max = 1e6},
+    {.flag = "caption-tag-dropout-rate", .value = "P", .help = "share of tags left out each time a caption is used", .field = FIELD(options.data.captions.tag_dropout_rate), .on_resume = kSame, .metadata = "ss_caption_tag_dropout_rate", .min = 0, .max = 1},
+    {.flag = "token-warmup-min", .value = "N", .help = "number of tags used at the first step of --token-warmup-step", .field = FIELD(options.data.captions.token_warmup_min), .on_resume = kSame, .metadata = kNoMetadata, .min = 0, .max = 1e6},
+    {.flag = "token-warmup-step", .value = "N", .help = "use all tags only after N steps, or a share of the steps below 1; 0: from the start", .field = FIELD(options.data.captions.token_warmup_step), .on_resume = kSame, .metadata = kNoMetadata, .min = 0, .max = kMaxSteps},
     {.flag = "max-token-length", .value = "N", .help = "maximum caption length in tokens", .field = FIELD(options.max_token_length), .on_resume = kSame, .metadata = "ss_max_token_length", .choices = [] { return list("75", "150", "225"); }, .only_choices = true,
      .note = [](const J& j) { return j.options.max_token_length > 75 ? std::to_string(j.options.max_token_length) : "None"; }},
     {.flag = "clip-skip", .value = "N", .help = "text encoder layer to use, counted from the end; SD 2.x and SDXL always use the last but one", .field = FIELD(options.clip_skip), .on_resume = kSame, .metadata = "ss_clip_skip", .min = 1, .max = 24,

@@ -1,72 +1,55 @@
-// A training set in kohya's form: a folder of folders `N_trigger words`, each with pictures and, beside a
-// picture of the same stem, its caption. N is how often each picture is shown in an epoch; the trigger words
-// caption what has no caption of its own. Nothing is decoded here but the pictures' sizes; everything is
+// A training set: pictures with their captions, masks and buckets, in folders as kohya's, OneTrainer's and Hugging Face's
+// are, or as kohya's dataset configuration lists them. Nothing is decoded here but the pictures' sizes; everything is
 // plain data.
 #pragma once
-
-#include <ATen/core/Generator.h>
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "training/data/buckets.h"
+#include "training/data/caption_draw.h"
+#include "training/data/captions.h"
+#include "training/data/dataset_plan.h"
+#include "training/data/example.h"
 
 namespace lowrank::training {
-
-using request::CaptionOptions;
-using request::DatasetOptions;
-
-struct Subset {
-  std::string folder;  // "10_foxes"
-  std::int64_t repeats = 1;
-  std::string trigger;        // "foxes"; may be empty
-  std::int64_t pictures = 0;  // without repeats
-};
 
 // "10_red foxes" → 10, "red foxes". Throws Error naming the folder when its name has another form.
 Subset parse_subset_name(const std::filesystem::path& folder);
 
-// The caption files beside a picture: PICTURE.txt, PICTURE.caption, and both in capitals. The first is its caption.
-std::vector<std::filesystem::path> caption_files(const std::filesystem::path& picture);
-
-struct Caption {
-  std::string text;       // the first line that holds any, trimmed
-  bool has_more = false;  // the lines behind it are not learned
+// Subsets that share buckets and batches.
+struct ExampleSet {
+  BucketOptions buckets;
+  BucketLimits limits{};
+  std::int64_t batch_size = 1;
+  std::optional<double> validation_split = {};
 };
 
-// The picture's caption, as UTF-8; nullopt when there is none. Throws Error naming the file: and the byte when it is
-// not text in that encoding ("": UTF-8, unless a byte order mark tells another), or what it is instead of a file.
-std::optional<Caption> read_caption(const std::filesystem::path& picture, const std::string& encoding = {});
-
-struct Example {
-  std::filesystem::path picture;
-  std::size_t subset = 0;
-  std::string caption;  // of the caption file, else the trigger words
-  PixelSize size;       // of the picture as it is to be seen
-  BucketChoice place;
-  std::string content = {};  // SHA-256 of the file
-};
-
-// Pictures that are shown together, as indices into examples(): all of one bucket, at most batch_size.
+// Pictures that are shown together, as indices into examples(): all of one bucket, at most batch_size of its set.
 using ExampleBatch = std::vector<std::size_t>;
 
 class Dataset {
  public:
-  // Throws Error naming the file or folder: nothing to train on, a folder without `N_`, an empty folder, a
-  // picture that cannot be decoded, a picture with neither caption nor trigger words.
+  // Throws one Error that names all that is wrong with the set, each fault by its file or folder: nothing to train on, a
+  // folder without `N_`, an empty folder, a picture or mask that cannot be decoded, a picture with neither caption nor
+  // trigger words, a key of the configuration that is not known …
   static Dataset open(const DatasetOptions& options);
+  // The same without an exception: what can be used of the set, and what cannot in `faults`.
+  static Dataset look_at(const DatasetOptions& options, request::FaultList& faults);
 
   const std::vector<Subset>& subsets() const { return subsets_; }
   const std::vector<Example>& examples() const { return examples_; }  // by folder, then file name
-  const BucketLimits& bucket_limits() const { return limits_; }
-  // Of all pictures: buckets in use, by size, with how many pictures (repeats counted) each holds.
+  const std::vector<ExampleSet>& sets() const { return sets_; }       // at least one
+  const Subset& subset_of(std::size_t example) const { return subsets_[examples_[example].subset]; }
+  const BucketLimits& bucket_limits() const { return sets_.front().limits; }
+  // Of all pictures: buckets in use, by set and size, with how many pictures (repeats counted) each holds.
   struct Bucket {
     PixelSize size;
-    std::vector<std::size_t> examples;  // each repeated N times
+    std::vector<std::size_t> examples;  // each as often as it is shown
+    std::int64_t batch_size = 1;
   };
   const std::vector<Bucket>& buckets() const { return buckets_; }
   double mean_aspect_error() const;  // mean |aspect_error|
@@ -77,10 +60,12 @@ class Dataset {
   // and the batches in random order. The same seed and epoch (from 0) give the same list.
   std::vector<ExampleBatch> epoch(std::uint64_t seed, std::int64_t epoch) const;
 
-  // The trigger words of all folders, for people: "3dmm style", "fox, hare".
+  // The trigger words of all folders but those of regularisation pictures, for people: "3dmm style", "fox, hare".
   std::string trigger_phrase() const;
   // Those of the pictures that are chosen, one flag for each of examples().
   Dataset part(const std::vector<bool>& chosen) const;
+  // The same with none of its pictures held out by its configuration.
+  Dataset all_trained() const;
   // What was left out or guessed, one sentence each.
   const std::vector<std::string>& notes() const { return notes_; }
   // What training sees of each picture, by "FOLDER/FILE": content, caption and place, as hashes. Equal when training
@@ -94,18 +79,13 @@ class Dataset {
   std::string fingerprint() const;
 
  private:
+  void make_buckets();
   std::vector<Subset> subsets_;
   std::vector<Example> examples_;
+  std::vector<ExampleSet> sets_;
   std::vector<Bucket> buckets_;
   std::vector<std::string> notes_;
-  BucketLimits limits_{};
-  std::int64_t batch_size_ = 1;
+  bool is_configured_ = false;  // by a file, whose changes a resumed run must notice
 };
-
-// The comma-separated tags of a caption, trimmed, empty ones left out.
-std::vector<std::string> caption_tags(const std::string& caption);
-
-// The caption as one step sees it.
-std::string draw_caption(const std::string& caption, const CaptionOptions& options, at::Generator generator);
 
 }  // namespace lowrank::training

@@ -14,30 +14,15 @@
 
 namespace lowrank::training {
 
-Dataset Dataset::part(const std::vector<bool>& chosen) const {
-  Dataset part = *this;
-  part.examples_.clear();
-  part.buckets_.clear();
-  for (auto& subset : part.subsets_) subset.pictures = 0;
-  std::vector<std::size_t> place(examples_.size());
-  for (std::size_t i = 0; i < examples_.size(); ++i) {
-    if (!chosen[i]) continue;
-    place[i] = part.examples_.size();
-    part.examples_.push_back(examples_[i]);
-    ++part.subsets_[examples_[i].subset].pictures;
-  }
-  for (const Bucket& bucket : buckets_) {
-    Bucket kept{bucket.size, {}};
-    for (const std::size_t i : bucket.examples)
-      if (chosen[i]) kept.examples.push_back(place[i]);
-    if (!kept.examples.empty()) part.buckets_.push_back(std::move(kept));
-  }
-  return part;
-}
-
 DatasetSplit split_dataset(const Dataset& dataset, const request::ValidationOptions& options,
                            std::uint64_t run_seed) {
-  if (options.split <= 0) return {dataset, std::nullopt};
+  const auto share_of = [&](const Subset& subset) {
+    return subset.plan.is_regularisation
+               ? 0.0
+               : dataset.sets()[subset.set].validation_split.value_or(options.split);
+  };
+  if (std::ranges::all_of(dataset.subsets(), [&](const Subset& subset) { return share_of(subset) <= 0; }))
+    return {dataset, std::nullopt};
   const auto& examples = dataset.examples();
   const std::uint64_t seed = options.seed != 0 ? options.seed : run_seed;
   std::vector<std::string> keys;
@@ -52,13 +37,17 @@ DatasetSplit split_dataset(const Dataset& dataset, const request::ValidationOpti
   std::vector<bool> held(examples.size(), false);
   std::vector<std::int64_t> left;
   for (const Subset& subset : dataset.subsets())
-    left.push_back(std::llround(options.split * static_cast<double>(subset.pictures)));
+    left.push_back(std::llround(share_of(subset) * static_cast<double>(subset.pictures)));
   for (const std::size_t i : order) {
     if (left[examples[i].subset] <= 0) continue;
     held[i] = true;
     --left[examples[i].subset];
   }
-  if (std::ranges::find(held, true) == held.end()) held[order.front()] = true;
+  if (std::ranges::find(held, true) == held.end()) {
+    const auto first = std::ranges::find_if(
+        order, [&](std::size_t i) { return share_of(dataset.subset_of(i)) > 0; });
+    if (first != order.end()) held[*first] = true;
+  }
   if (std::ranges::find(held, false) == held.end())
     throw Error(
         kBadInput,

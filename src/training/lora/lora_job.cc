@@ -19,6 +19,14 @@ std::string plural(std::int64_t count, const char* one, const char* many) {
   return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
+void tell_small_resolution(const pipeline::LoadedModel& model, PixelSize size, const RunControl& control) {
+  if (4 * size.width * size.height > std::int64_t{model.native_size} * model.native_size) return;
+  control.say(fmt::format(
+      "Note: the resolution of {}x{} is far below the {}x{} that this checkpoint is made for, where the LoRA "
+      "will draw less well than one trained with --resolution {}.",
+      size.width, size.height, model.native_size, model.native_size, model.native_size));
+}
+
 void tell_plan(const pipeline::LoadedModel& model, const DatasetSplit& split, const LoraTrainOptions& o,
                const RunControl& control) {
   const Dataset& data = split.training;
@@ -26,8 +34,9 @@ void tell_plan(const pipeline::LoadedModel& model, const DatasetSplit& split, co
                           formats::prediction_name(model.prediction),
                           has_zero_terminal_snr(model, o) ? ", zero terminal SNR" : ""));
   for (const auto& subset : data.subsets())
-    control.say(fmt::format("{}: {}, each used {} per epoch, trigger words: {}", subset.folder,
+    control.say(fmt::format("{}: {}{}, each used {} per epoch, trigger words: {}", subset.folder,
                             plural(subset.pictures, "picture", "pictures"),
+                            subset.plan.is_regularisation ? " for regularisation" : "",
                             plural(subset.repeats, "time", "times"),
                             subset.trigger.empty() ? "(none)" : subset.trigger));
   std::string buckets;
@@ -39,13 +48,7 @@ void tell_plan(const pipeline::LoadedModel& model, const DatasetSplit& split, co
     control.say(fmt::format("{} held out, whose loss is measured and not trained on",
                             plural(std::ssize(split.held_out->examples()), "picture is", "pictures are")));
   for (const auto& note : data.notes()) control.say("Note: " + note);
-  const auto& size = o.data.buckets.resolution;
-  if (4 * size.width * size.height <= std::int64_t{model.native_size} * model.native_size)
-    control.say(
-        fmt::format("Note: the resolution of {}x{} is far below the {}x{} that this checkpoint is made for, "
-                    "where the LoRA will draw "
-                    "less well than one trained with --resolution {}.",
-                    size.width, size.height, model.native_size, model.native_size, model.native_size));
+  for (const auto& set : data.sets()) tell_small_resolution(model, set.buckets.resolution, control);
   const LoraPlan plan = plan_run(o, data);
   const std::string encoders = model.text_encoders.size() > 1 ? "text encoders" : "text encoder";
   const std::string parts = !o.train_text_encoder ? "U-Net"

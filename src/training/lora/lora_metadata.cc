@@ -37,10 +37,11 @@ std::string tag_frequency(const Dataset& dataset) {
   return all.dump();
 }
 
-std::string dataset_dirs(const Dataset& dataset) {
+std::string dataset_dirs(const Dataset& dataset, bool is_regularisation) {
   ordered_json all = ordered_json::object();
   for (const auto& subset : dataset.subsets())
-    all[subset.folder] = {{"n_repeats", subset.repeats}, {"img_count", subset.pictures}};
+    if (subset.plan.is_regularisation == is_regularisation)
+      all[subset.folder] = {{"n_repeats", subset.repeats}, {"img_count", subset.pictures}};
   return all.dump();
 }
 
@@ -78,11 +79,12 @@ void add_options(Metadata& m, const LoraTrainOptions& o) {
       m[std::string(row.metadata)] = request::option_note(row, job);
 }
 
-void add_plan(Metadata& m, const LoraTrainOptions& o, const LoraPlan& plan) {
+void add_plan(Metadata& m, const Dataset& dataset, const LoraTrainOptions& o, const LoraPlan& plan) {
   m["ss_num_batches_per_epoch"] = std::to_string(plan.batches_per_epoch);
   m["ss_num_epochs"] = std::to_string(plan.epochs);
   m["ss_max_train_steps"] = std::to_string(plan.steps);
-  m["ss_total_batch_size"] = std::to_string(o.data.batch_size * o.gradient_accumulation * plan.processes);
+  m["ss_total_batch_size"] =
+      std::to_string(dataset.sets().front().batch_size * o.gradient_accumulation * plan.processes);
 }
 
 // What kohya's options of these names would say, which LowRank does not have.
@@ -95,12 +97,6 @@ void add_fixed(Metadata& m) {
   m["ss_full_fp16"] = "False";
   m["ss_lowram"] = "False";
   m["ss_cache_latents"] = "True";
-  m["ss_num_reg_images"] = "0";
-  m["ss_reg_dataset_dirs"] = "{}";
-  m["ss_caption_tag_dropout_rate"] = "0.0";
-  m["ss_caption_dropout_every_n_epochs"] = "0";
-  m["ss_color_aug"] = "False";
-  m["ss_random_crop"] = "False";
   for (const char* key : {"ss_multires_noise_iterations", "ss_adaptive_noise_scale", "ss_ip_noise_gamma",
                           "ss_face_crop_aug_range", "ss_sd_scripts_commit_hash", "ss_resize_interpolation"})
     m[key] = "None";
@@ -113,14 +109,29 @@ void add_fixed(Metadata& m) {
     m[key] = "False";
 }
 
-void add_data(Metadata& m, const Dataset& dataset, const LoraTrainOptions& o) {
-  m["ss_num_train_images"] = std::to_string(dataset.pictures_per_epoch());
-  const auto& resolution = o.data.buckets.resolution;
+// Repeats counted.
+std::int64_t shown_pictures(const Dataset& dataset, bool is_regularisation) {
+  std::int64_t count = 0;
+  for (const auto& example : dataset.examples())
+    if (dataset.subsets()[example.subset].plan.is_regularisation == is_regularisation)
+      count += example.repeats;
+  return count;
+}
+
+void add_data(Metadata& m, const Dataset& dataset) {
+  m["ss_num_train_images"] = std::to_string(shown_pictures(dataset, false));
+  m["ss_num_reg_images"] = std::to_string(shown_pictures(dataset, true));
+  // Of several sets, the first stands in these entries.
+  const ExampleSet& set = dataset.sets().front();
+  m["ss_batch_size_per_device"] = std::to_string(set.batch_size);
+  m["ss_enable_bucket"] = request::python_text(set.buckets.enable);
+  const auto& resolution = set.buckets.resolution;
   m["ss_resolution"] = fmt::format("({}, {})", resolution.width, resolution.height);
-  m["ss_min_bucket_reso"] = o.data.buckets.enable ? std::to_string(dataset.bucket_limits().min_side) : "None";
-  m["ss_max_bucket_reso"] = o.data.buckets.enable ? std::to_string(dataset.bucket_limits().max_side) : "None";
+  m["ss_min_bucket_reso"] = set.buckets.enable ? std::to_string(set.limits.min_side) : "None";
+  m["ss_max_bucket_reso"] = set.buckets.enable ? std::to_string(set.limits.max_side) : "None";
   m["ss_bucket_info"] = bucket_info(dataset);
-  m["ss_dataset_dirs"] = dataset_dirs(dataset);
+  m["ss_dataset_dirs"] = dataset_dirs(dataset, false);
+  m["ss_reg_dataset_dirs"] = dataset_dirs(dataset, true);
   m["ss_tag_frequency"] = tag_frequency(dataset);
 }
 
@@ -142,8 +153,8 @@ void add_model_spec(Metadata& m, const pipeline::LoadedModel& model, const Datas
     if (!text->empty()) m[key] = *text;
   m["modelspec.date"] =
       fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(static_cast<std::time_t>(started_at)));
-  m["modelspec.resolution"] =
-      fmt::format("{}x{}", o.data.buckets.resolution.width, o.data.buckets.resolution.height);
+  const auto& resolution = dataset.sets().front().buckets.resolution;
+  m["modelspec.resolution"] = fmt::format("{}x{}", resolution.width, resolution.height);
   m["modelspec.prediction_type"] = is_v ? "v" : "epsilon";
   m["modelspec.timestep_range"] = "0,1000";
   if (o.clip_skip > 1) m["modelspec.encoder_layer"] = std::to_string(o.clip_skip);
@@ -193,8 +204,8 @@ Metadata run_metadata(const pipeline::LoadedModel& model, const Dataset& dataset
   m["ss_zero_terminal_snr"] = request::python_text(has_zero_terminal_snr(model, options));
   add_fixed(m);
   add_options(m, options);
-  add_plan(m, options, plan);
-  add_data(m, dataset, options);
+  add_plan(m, dataset, options, plan);
+  add_data(m, dataset);
   m["ss_num_validation_images"] = std::to_string(held_out == nullptr ? 0 : held_out->pictures_per_epoch());
   if (options.validation.seed == 0) m["ss_validation_seed"] = "None";
   if (options.validation.every_steps == 0) m["ss_validate_every_n_steps"] = "None";

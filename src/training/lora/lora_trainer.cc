@@ -8,10 +8,12 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "adapter/trainable.h"
 #include "base/error.h"
+#include "training/data/caption_draw.h"
 #include "training/data/caption_encoder.h"
 #include "training/data/held_out.h"
 #include "training/data/latent_cache.h"
@@ -133,7 +135,7 @@ class LoraObjective final : public Objective {
   at::Tensor loss(std::int64_t step, std::int64_t batch) override {
     const std::int64_t epoch = step / plan_.steps_per_epoch, place = first_batch(step) + batch;
     const NoisedBatch noised =
-        draw_batch(batches_of(epoch)[static_cast<std::size_t>(place)],
+        draw_batch(batches_of(epoch)[static_cast<std::size_t>(place)], {epoch, step, plan_.steps},
                    step_generator(options_.seed, epoch * plan_.batches_per_epoch + place));
     // With several processes a batch may have nothing for this one.
     if (!noised.latents.defined()) return at::zeros({}).requires_grad_();
@@ -233,10 +235,10 @@ class LoraObjective final : public Objective {
     std::int64_t numbers = 0;
     for (const auto& example : pictures.examples()) {
       const auto& bucket = example.place.bucket;
-      numbers += 4 * (bucket.width / 8) * (bucket.height / 8) * (options_.flip_aug ? 2 : 1);
+      numbers += 4 * (bucket.width / 8) * (bucket.height / 8) * (pictures.subsets()[example.subset].plan.flip_aug ? 2 : 1);
     }
     if (is_writer()) require_space(options_, space_need(options_, plan_, done, parameter_count(), numbers));
-    LatentOptions latents{model_.latent_scale, options_.flip_aug, {}};
+    LatentOptions latents{model_.latent_scale, {}};
     if (options_.cache_latents_to_disk && is_writer())
       latents.file = options_.state_file().parent_path() / (options_.output_name + ending);
     LossMeter meter;
@@ -251,41 +253,51 @@ class LoraObjective final : public Objective {
   }
 
   void tell_what_is_cut() {
-    for (const auto& example : dataset_.examples())
-      if (const auto cut = captions_.tokens_cut(example.caption); cut > 0)
+    for (std::size_t i = 0; i < dataset_.examples().size(); ++i) {
+      const Example& example = dataset_.examples()[i];
+      const std::string caption = plain_caption(example.caption, dataset_.subset_of(i).plan.captions);
+      if (const auto cut = captions_.tokens_cut(caption); cut > 0)
         control_.say(
             fmt::format("{}: the caption is {} tokens too long and its end is ignored; raise "
                         "--max-token-length (now {}).",
                         example.picture.string(), cut, options_.max_token_length));
+    }
   }
 
-  // Where captions are always the same, their text encoders are needed no more. Shuffled ones are encoded when they come.
+  // Where captions are always the same, their text encoders are needed no more. What is drawn anew each time is encoded
+  // when it comes, and remembered.
   void encode_captions(const std::optional<Dataset>& held_out) {
-    if (!options_.train_text_encoder && !options_.captions.shuffle) {
-      std::vector<std::string> captions;
+    if (!options_.train_text_encoder) {
+      std::set<std::string> captions;
       if (held_out)
-        for (const auto& example : held_out->examples()) captions.push_back(example.caption);
-      for (const auto& example : dataset_.examples()) captions.push_back(example.caption);
-      if (options_.captions.dropout_rate > 0) captions.emplace_back();
-      captions_.remember(captions, control_.stop);
+        for (std::size_t i = 0; i < held_out->examples().size(); ++i)
+          captions.insert(
+              plain_caption(held_out->examples()[i].caption, held_out->subset_of(i).plan.captions));
+      for (std::size_t i = 0; i < dataset_.examples().size(); ++i) {
+        const request::CaptionOptions& drawn = dataset_.subset_of(i).plan.captions;
+        if (is_fixed(drawn)) captions.insert(plain_caption(dataset_.examples()[i].caption, drawn));
+        if (drawn.dropout_rate > 0 || drawn.dropout_every_n_epochs > 0) captions.emplace();
+      }
+      captions_.remember({captions.begin(), captions.end()}, control_.stop);
     }
     model_.make_room_for(pipeline::LoadedModel::Stage::kNetwork);
   }
 
   // All randomness of one batch comes from the generator of its number in the run.
-  NoisedBatch draw_batch(const ExampleBatch& examples, at::Generator generator) {
-    std::vector<at::Tensor> latents, sizes;
+  NoisedBatch draw_batch(const ExampleBatch& examples, const CaptionMoment& moment, at::Generator generator) {
+    std::vector<at::Tensor> latents, sizes, weights;
     std::vector<std::string> texts;
     for (const std::size_t i : examples) {
-      const bool flip =
-          options_.flip_aug &&
-          at::randint(0, 2, {1}, generator, at::TensorOptions(at::kLong)).item<std::int64_t>() == 1;
-      latents.push_back(flip ? latents_.mirrored(i) : latents_.plain(i));
-      sizes.push_back(told_vector(model_, dataset_.examples()[i], flip));
-      texts.push_back(draw_caption(dataset_.examples()[i].caption, options_.captions, generator));
+      const ShownPicture shown = latents_.draw(i, generator);
+      latents.push_back(shown.latents);
+      weights.push_back(shown.weight);
+      sizes.push_back(told_vector(model_, dataset_.examples()[i], shown.is_mirrored));
+      texts.push_back(draw_caption(dataset_.examples()[i].caption, dataset_.subset_of(i).plan.captions,
+                                   generator, moment));
     }
     NoisedBatch batch;
     batch.latents = at::stack(latents);
+    batch.loss_weights = stacked_weights(weights, batch.latents);
     batch.noise = at::empty(batch.latents.sizes()).normal_(0, 1, generator);
     if (options_.noise_offset > 0) {
       const at::Tensor shift =
@@ -299,6 +311,7 @@ class LoraObjective final : public Objective {
     batch.share = static_cast<double>(to - from) / static_cast<double>(batch.latents.size(0));
     for (at::Tensor* tensor : {&batch.latents, &batch.noise, &batch.timesteps})
       *tensor = tensor->slice(0, from, to);
+    if (batch.loss_weights.defined()) batch.loss_weights = batch.loss_weights.slice(0, from, to);
     texts = std::vector<std::string>(texts.begin() + from, texts.begin() + to);
     sizes = std::vector<at::Tensor>(sizes.begin() + from, sizes.begin() + to);
     batch.conditioning = captions_.encode(texts);

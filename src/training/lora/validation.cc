@@ -38,7 +38,8 @@ double Validation::loss(const NoiseSchedule& noise) {
                             static_cast<std::size_t>(options_.max_pictures.value_or(std::int64_t{1} << 40)));
   double sum = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    const std::vector<std::string> caption = {held_out_.examples()[i].caption};
+    const std::vector<std::string> caption = {
+        plain_caption(held_out_.examples()[i].caption, held_out_.subset_of(i).plan.captions)};
     NoisedBatch batch;
     batch.latents = latents_.plain(i).unsqueeze(0);
     batch.conditioning = captions_.encode(caption);

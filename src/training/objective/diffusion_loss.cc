@@ -34,8 +34,11 @@ at::Tensor truncated_snr_weight(const at::Tensor& timesteps, const at::Tensor& a
   return snr.clamp(low, high) / snr;
 }
 
-at::Tensor weighted_mse(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& weight) {
-  return ((prediction - target).square().flatten(1).mean(1) * weight).mean();
+at::Tensor weighted_mse(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& weight,
+                        const at::Tensor& places) {
+  at::Tensor error = (prediction - target).square();
+  if (places.defined()) error = error * places;
+  return (error.flatten(1).mean(1) * weight).mean();
 }
 
 }  // namespace lowrank::training

@@ -25,7 +25,9 @@ at::Tensor add_noise(const at::Tensor& latents, const at::Tensor& noise, const a
 at::Tensor truncated_snr_weight(const at::Tensor& timesteps, const at::Tensor& alphas, double low,
                                 double high);
 
-// Mean over the batch of weight · mean squared error, float32 scalar. weight [B].
-at::Tensor weighted_mse(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& weight);
+// Mean over the batch of weight · mean squared error, float32 scalar. weight [B]. `places`, float32 [B, 1, h, w]: a factor of
+// each place's squared error; undefined: 1.
+at::Tensor weighted_mse(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& weight,
+                        const at::Tensor& places = {});
 
 }  // namespace lowrank::training

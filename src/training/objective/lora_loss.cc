@@ -44,7 +44,7 @@ at::Tensor diffusion_loss(const model::DiffusionModel& network, const NoisedBatc
   const at::Tensor predicted =
       network.forward(noisy, batch.timesteps.to(at::kFloat), batch.conditioning).to(at::kFloat);
   return weighted_mse(predicted, target_of(batch, prediction, schedule.alphas),
-                      weight_of(batch, prediction, min_snr_gamma, schedule.snr));
+                      weight_of(batch, prediction, min_snr_gamma, schedule.snr), batch.loss_weights);
 }
 
 }  // namespace lowrank::training
