@@ -163,7 +163,7 @@ class_tokens = 'x'
         "subset 2: image_dir is missing"})
     EXPECT_THAT(told, HasSubstr(part));
   EXPECT_THAT(error_of(config("[general\n")), AllOf(HasSubstr("set.toml: line 1"), HasSubstr("column")));
-  EXPECT_THAT(error_of(config("general = 1")), HasSubstr("[general] must be a table"));
+  EXPECT_THAT(error_of(config("general = 1")), HasSubstr("[general]: it must be a table"));
   EXPECT_THAT(error_of(config("")), HasSubstr("[[datasets]]"));
   EXPECT_THAT(error_of({.config = in("no.toml")}), HasSubstr("no.toml: no such file"));
 }

@@ -150,7 +150,9 @@ TEST_F(DatasetTest, FaultsNameTheirFile) {
   EXPECT_THAT(error_of(options()), HasSubstr("dumb.png: the picture has no caption"));
   std::filesystem::remove_all(in("4_"));
   write_example(in("loose.png"), 64, 64, 1, "x");
+  write_example(in("4_x/a.png"), 64, 64, 1, "x");
   EXPECT_THAT(error_of(options()), HasSubstr("loose.png"));
+  std::filesystem::remove_all(in("4_x"));
   for (const char* name : {"0_x", "-1_x", "1.5_x", "99999999999_x", "_x"}) {
     std::filesystem::remove_all(in("loose.png"));
     write_example(in(std::string(name) + "/a.png"), 64, 64, 1, "x");

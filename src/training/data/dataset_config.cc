@@ -59,6 +59,7 @@ PixelSize resolution(const Json& value) {
 struct SetRow {
   std::string_view key;
   void (*set)(SetPlan& plan, const Json& value);
+  bool only_in_subsets = false;
 };
 
 constexpr SetRow kSetRows[] = {
@@ -201,11 +202,11 @@ class ConfigReader {
   }
 
   template <class Row, std::size_t count, class Plan>
-  void apply(const Row (&rows)[count], const Json& table, const std::string& where, Plan& plan) {
+  void apply(const Row (&rows)[count], const Json& table, Level level, const std::string& where, Plan& plan) {
     if (!table.is_object()) return;
     for (const Row& row : rows) {
       const auto found = table.find(row.key);
-      if (found == table.end()) continue;
+      if (found == table.end() || (row.only_in_subsets && level != Level::kSubset)) continue;
       try {
         row.set(plan, *found);
       } catch (const Error& error) {
@@ -221,11 +222,11 @@ class ConfigReader {
                 .batch_size = options_.batch_size,
                 .validation_split = {},
                 .subsets = {}};
-    apply(kSetRows, general, "[general]", set);
-    apply(kSetRows, table, where, set);
+    apply(kSetRows, general, Level::kGeneral, "[general]", set);
+    apply(kSetRows, table, Level::kSet, where, set);
     SubsetPlan defaults = subset_of(options_);
-    apply(kSubsetRows, general, "[general]", defaults);
-    apply(kSubsetRows, table, where, defaults);
+    apply(kSubsetRows, general, Level::kGeneral, "[general]", defaults);
+    apply(kSubsetRows, table, Level::kSet, where, defaults);
     const Json subsets = table.value("subsets", Json::array());
     if (!subsets.is_array() || subsets.empty())
       fault(where, "subsets", "must be one or more tables [[datasets.subsets]]");
@@ -237,7 +238,7 @@ class ConfigReader {
   void read_subset(SubsetPlan subset, const Json& table, const std::string& where, SetPlan& set) {
     check(table, Level::kSubset, where);
     if (!table.is_object()) return;
-    apply(kSubsetRows, table, where, subset);
+    apply(kSubsetRows, table, Level::kSubset, where, subset);
     for (fs::path* path : {&subset.folder, &subset.list, &subset.masks}) place(*path);
     if (subset.folder.empty() && subset.list.empty()) {
       if (!table.contains("image_dir")) fault(where, "image_dir", "is missing");

@@ -333,6 +333,18 @@ export interface TrainingRequest {
   bucket_no_upscale?: boolean | null;
   /** randomly mirror half of the pictures */
   flip_aug?: boolean | null;
+  /** show a third of the pictures in slightly other colours; encodes each picture anew every time */
+  color_aug?: boolean | null;
+  /** cut pictures at random places instead of the middle; encodes each picture anew every time */
+  random_crop?: boolean | null;
+  /** not supported, as it needs a face detector; the error suggests --random-crop */
+  face_crop_aug_range?: string | null;
+  /** learn each part of a picture as far as it is opaque */
+  alpha_mask?: boolean | null;
+  /** use masks: NAME-masklabel.png beside NAME.png is white where the picture is learned */
+  masked_loss?: boolean | null;
+  /** ending of caption files, such as .txt or .json (default: .txt, else .caption) */
+  caption_extension?: string | null;
   /** encoding of captions without a byte order mark */
   caption_encoding?: string | null;
   /** shuffle the comma-separated tags of a caption */
@@ -341,6 +353,26 @@ export interface TrainingRequest {
   keep_tokens?: number | null;
   /** share of pictures trained without their caption */
   caption_dropout_rate?: number | null;
+  /** tags before this text in a caption are not shuffled, and tags after a second one neither */
+  keep_tokens_separator?: string | null;
+  /** tags joined by this text are shuffled and dropped as one */
+  secondary_separator?: string | null;
+  /** text between the tags of a caption */
+  caption_separator?: string | null;
+  /** text before every caption */
+  caption_prefix?: string | null;
+  /** text after every caption */
+  caption_suffix?: string | null;
+  /** draw one of a caption's lines, and one of each {red|blue}; write {{ and }} for braces */
+  enable_wildcard?: boolean | null;
+  /** train every N-th epoch without captions; 0: none */
+  caption_dropout_every_n_epochs?: number | null;
+  /** share of tags left out each time a caption is used */
+  caption_tag_dropout_rate?: number | null;
+  /** number of tags used at the first step of --token-warmup-step */
+  token_warmup_min?: number | null;
+  /** use all tags only after N steps, or a share of the steps below 1; 0: from the start */
+  token_warmup_step?: number | null;
   /** maximum caption length in tokens */
   max_token_length?: 75 | 150 | 225 | null;
   /** text encoder layer to use, counted from the end; SD 2.x and SDXL always use the last but one */
