@@ -53,7 +53,7 @@ Dataset Dataset::look_at(const DatasetOptions& options, request::FaultList& faul
   DatasetPlan plan = plan_dataset(options, faults);
   data.is_configured_ = !options.config.empty();
   for (const SetPlan& set : plan.sets) {
-    ExampleSet own{.buckets = set.buckets, .limits = {}, .batch_size = set.batch_size};
+    ExampleSet own{.buckets = set.buckets, .limits = {}, .batch_size = set.batch_size * options.processes};
     own.validation_split = set.validation_split;
     faults.add_from([&] { own.limits = training::bucket_limits(set.buckets); });
     data.sets_.push_back(own);

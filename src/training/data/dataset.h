@@ -24,7 +24,7 @@ Subset parse_subset_name(const std::filesystem::path& folder);
 struct ExampleSet {
   BucketOptions buckets;
   BucketLimits limits{};
-  std::int64_t batch_size = 1;
+  std::int64_t batch_size = 1;  // of all processes together
   std::optional<double> validation_split = {};
 };
 

@@ -115,7 +115,7 @@ LoraJobResult run_lora_job(pipeline::Session& session, const LoraJob& job, const
   for (auto& sample : sample_requests) sample.checkpoint = model.path.string();
   // Of several processes each computes its part of every batch.
   DatasetOptions opened = options.data;
-  if (control.group != nullptr) opened.batch_size *= control.group->processes();
+  if (control.group != nullptr) opened.processes = control.group->processes();
   const Dataset data = Dataset::open(opened);
   check_texts(sample_requests, data, session.prompt_limits());
   std::optional<SamplePictures> samples;

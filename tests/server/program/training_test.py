@@ -323,7 +323,7 @@ class Trainings(unittest.TestCase):
         schema = server.get("/openapi.json")[1]["components"]["schemas"]["TrainingRequest"]
         fields = schema["properties"]
         options = self.options_of_help()
-        others = {"output-dir", "threads", "data-dir", "prompt-limits", "help", "config-file", "logging-dir", "log-prefix"}
+        others = {"output-dir", "threads", "data-dir", "prompt-limits", "help", "config-file", "logging-dir", "log-prefix", "dataset-config", "reg-data-dir"}
         self.assertEqual({name.replace("_", "-") for name in fields}, set(options) - others)
         self.assertGreater(len(fields), 40)
         for name, field in fields.items():
