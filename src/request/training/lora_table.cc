@@ -78,16 +78,6 @@ constexpr TextField<J> kCaptionSeparator = {[](const J& j) { return j.options.da
                                               j.options.data.captions.separator = std::string(text);
                                             }};
 
-constexpr TextField<J> kFaceCrop = {
-    [](const J&) { return std::string(); },
-    [](J&, Text text, Text name) {
-      if (!text.empty())
-        throw Error(kUnsupported,
-                    "{} is not supported, as it needs a face detector; crop the pictures before, or use "
-                    "--random-crop.",
-                    name);
-    }};
-
 // "conv_dim=4 conv_alpha=1"
 std::string network_args_text(const J& j) {
   return fmt::format("conv_dim={} conv_alpha={}", j.options.conv_rank, j.options.conv_alpha);
@@ -370,7 +360,6 @@ constexpr LoraOption kLoraOptions[] = {
     {.flag = "flip-aug", .help = "randomly mirror half of the pictures", .field = FIELD(options.data.flip_aug), .on_resume = kSame, .metadata = "ss_flip_aug"},
     {.flag = "color-aug", .help = "show a third of the pictures in slightly other colours; encodes each picture anew every time", .field = FIELD(options.data.color_aug), .on_resume = kSame, .metadata = "ss_color_aug"},
     {.flag = "random-crop", .help = "cut pictures at random places instead of the middle; encodes each picture anew every time", .field = FIELD(options.data.random_crop), .on_resume = kSame, .metadata = "ss_random_crop"},
-    {.flag = "face-crop-aug-range", .value = "RANGE", .help = "not supported, as it needs a face detector; the error suggests --random-crop", .field = kFaceCrop, .on_resume = kFree, .metadata = "ss_face_crop_aug_range", .note = [](const J&) { return std::string("None"); }},
     {.flag = "alpha-mask", .help = "learn each part of a picture as far as it is opaque", .field = FIELD(options.data.alpha_mask), .on_resume = kSame, .metadata = kNoMetadata},
     {.flag = "masked-loss", .help = "use masks: NAME-masklabel.png beside NAME.png is white where the picture is learned", .field = FIELD(options.data.masked_loss), .on_resume = kByEffect, .metadata = kNoMetadata},
     {.flag = "caption-extension", .value = "EXT", .help = "ending of caption files, such as .txt or .json (default: .txt, else .caption)", .field = kCaptionExtension, .on_resume = kByEffect, .metadata = kNoMetadata, .choices = [] { return list(".txt", ".caption", ".json"); }},

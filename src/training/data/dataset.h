@@ -44,6 +44,8 @@ class Dataset {
   const std::vector<Example>& examples() const { return examples_; }  // by folder, then file name
   const std::vector<ExampleSet>& sets() const { return sets_; }       // at least one
   const Subset& subset_of(std::size_t example) const { return subsets_[examples_[example].subset]; }
+  // By a file, which then says of several sets and their batches what options say of one.
+  bool is_configured() const { return is_configured_; }
   const BucketLimits& bucket_limits() const { return sets_.front().limits; }
   // Of all pictures: buckets in use, by set and size, with how many pictures (repeats counted) each holds.
   struct Bucket {

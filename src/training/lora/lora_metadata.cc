@@ -123,8 +123,10 @@ void add_data(Metadata& m, const Dataset& dataset) {
   m["ss_num_reg_images"] = std::to_string(shown_pictures(dataset, true));
   // Of several sets, the first stands in these entries.
   const ExampleSet& set = dataset.sets().front();
-  m["ss_batch_size_per_device"] = std::to_string(set.batch_size);
-  m["ss_enable_bucket"] = request::python_text(set.buckets.enable);
+  if (dataset.is_configured()) {
+    m["ss_batch_size_per_device"] = std::to_string(set.batch_size);
+    m["ss_enable_bucket"] = request::python_text(set.buckets.enable);
+  }
   const auto& resolution = set.buckets.resolution;
   m["ss_resolution"] = fmt::format("({}, {})", resolution.width, resolution.height);
   m["ss_min_bucket_reso"] = set.buckets.enable ? std::to_string(set.limits.min_side) : "None";

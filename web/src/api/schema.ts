@@ -337,8 +337,6 @@ export interface TrainingRequest {
   color_aug?: boolean | null;
   /** cut pictures at random places instead of the middle; encodes each picture anew every time */
   random_crop?: boolean | null;
-  /** not supported, as it needs a face detector; the error suggests --random-crop */
-  face_crop_aug_range?: string | null;
   /** learn each part of a picture as far as it is opaque */
   alpha_mask?: boolean | null;
   /** use masks: NAME-masklabel.png beside NAME.png is white where the picture is learned */
