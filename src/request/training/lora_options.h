@@ -48,7 +48,8 @@ struct DatasetOptions {
   std::string caption_extension = {};         // ".txt"; "": .txt, else .caption
   BucketOptions buckets = {};
   std::int64_t batch_size = 1;
-  std::int64_t processes = 1;  // that train together, each with batches of that size: a batch is all of theirs
+  std::int64_t processes =
+      1;  // that train together, each with batches of that size: a batch is all of theirs
   CaptionOptions captions = {};
   bool flip_aug = false;     // half of the pictures mirrored
   bool color_aug = false;    // a third of them in slightly other colours

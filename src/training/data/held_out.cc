@@ -44,8 +44,8 @@ DatasetSplit split_dataset(const Dataset& dataset, const request::ValidationOpti
     --left[examples[i].subset];
   }
   if (std::ranges::find(held, true) == held.end()) {
-    const auto first = std::ranges::find_if(
-        order, [&](std::size_t i) { return share_of(dataset.subset_of(i)) > 0; });
+    const auto first =
+        std::ranges::find_if(order, [&](std::size_t i) { return share_of(dataset.subset_of(i)) > 0; });
     if (first != order.end()) held[*first] = true;
   }
   if (std::ranges::find(held, false) == held.end())

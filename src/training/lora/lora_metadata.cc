@@ -83,8 +83,7 @@ void add_plan(Metadata& m, const Dataset& dataset, const LoraTrainOptions& o, co
   m["ss_num_batches_per_epoch"] = std::to_string(plan.batches_per_epoch);
   m["ss_num_epochs"] = std::to_string(plan.epochs);
   m["ss_max_train_steps"] = std::to_string(plan.steps);
-  m["ss_total_batch_size"] =
-      std::to_string(dataset.sets().front().batch_size * o.gradient_accumulation * plan.processes);
+  m["ss_total_batch_size"] = std::to_string(dataset.sets().front().batch_size * o.gradient_accumulation);
 }
 
 // What kohya's options of these names would say, which LowRank does not have.
@@ -118,13 +117,13 @@ std::int64_t shown_pictures(const Dataset& dataset, bool is_regularisation) {
   return count;
 }
 
-void add_data(Metadata& m, const Dataset& dataset) {
+void add_data(Metadata& m, const Dataset& dataset, const LoraPlan& plan) {
   m["ss_num_train_images"] = std::to_string(shown_pictures(dataset, false));
   m["ss_num_reg_images"] = std::to_string(shown_pictures(dataset, true));
   // Of several sets, the first stands in these entries.
   const ExampleSet& set = dataset.sets().front();
   if (dataset.is_configured()) {
-    m["ss_batch_size_per_device"] = std::to_string(set.batch_size);
+    m["ss_batch_size_per_device"] = std::to_string(set.batch_size / plan.processes);
     m["ss_enable_bucket"] = request::python_text(set.buckets.enable);
   }
   const auto& resolution = set.buckets.resolution;
@@ -207,7 +206,7 @@ Metadata run_metadata(const pipeline::LoadedModel& model, const Dataset& dataset
   add_fixed(m);
   add_options(m, options);
   add_plan(m, dataset, options, plan);
-  add_data(m, dataset);
+  add_data(m, dataset, plan);
   m["ss_num_validation_images"] = std::to_string(held_out == nullptr ? 0 : held_out->pictures_per_epoch());
   if (options.validation.seed == 0) m["ss_validation_seed"] = "None";
   if (options.validation.every_steps == 0) m["ss_validate_every_n_steps"] = "None";

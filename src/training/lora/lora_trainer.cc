@@ -235,7 +235,8 @@ class LoraObjective final : public Objective {
     std::int64_t numbers = 0;
     for (const auto& example : pictures.examples()) {
       const auto& bucket = example.place.bucket;
-      numbers += 4 * (bucket.width / 8) * (bucket.height / 8) * (pictures.subsets()[example.subset].plan.flip_aug ? 2 : 1);
+      numbers += 4 * (bucket.width / 8) * (bucket.height / 8) *
+                 (pictures.subsets()[example.subset].plan.flip_aug ? 2 : 1);
     }
     if (is_writer()) require_space(options_, space_need(options_, plan_, done, parameter_count(), numbers));
     LatentOptions latents{model_.latent_scale, {}};

@@ -15,7 +15,7 @@ struct NoisedBatch {
   at::Tensor noise;      // ε, alike
   at::Tensor timesteps;  // int64 [B], 0 … 999
   model::Conditioning conditioning;
-  double share = 1;  // of a batch that several processes compute together
+  double share = 1;              // of a batch that several processes compute together
   at::Tensor loss_weights = {};  // of each place's squared error, float32 [B, 1, h, w]; undefined: 1
 };
 
