@@ -19,18 +19,18 @@ namespace {
 namespace fs = std::filesystem;
 
 // The first also prepares weights and fills memory.
-constexpr std::int64_t kSteps = 3;
+constexpr std::int64_t kMeasuredSteps = 3;
 
-struct ScratchFolder {
+struct MeasureFolder {
   fs::path path;
-  ScratchFolder() {
+  MeasureFolder() {
     std::string name = (fs::temp_directory_path() / "lowrank-check-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr)
       throw Error(kIo, "{}: no folder can be made there; set TMPDIR to one that can be written to.",
                   fs::temp_directory_path().string());
     path = name;
   }
-  ~ScratchFolder() {
+  ~MeasureFolder() {
     std::error_code ignored;
     fs::remove_all(path, ignored);
   }
@@ -57,7 +57,7 @@ request::LoraTrainOptions for_measure(request::LoraTrainOptions options, const f
   options.output_dir = folder;
   options.state_dir.clear();
   options.output_name = "check";
-  options.max_steps = kSteps;
+  options.max_steps = kMeasuredSteps;
   options.max_epochs = std::nullopt;
   options.gradient_accumulation = 1;
   options.save_every_steps = options.save_every_epochs = 0;
@@ -74,7 +74,7 @@ request::LoraTrainOptions for_measure(request::LoraTrainOptions options, const f
 
 StepCost measure_step(pipeline::LoadedModel& model, const Dataset& dataset,
                       const request::LoraTrainOptions& options, const RunControl& control) {
-  const ScratchFolder scratch;
+  const MeasureFolder scratch;
   const Dataset batch = largest_batch(dataset);
   using Clock = std::chrono::steady_clock;
   StepCost cost;
