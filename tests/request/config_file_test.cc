@@ -52,7 +52,7 @@ seed = 1_000
   EXPECT_EQ(o.data.folder, "C:\\pictures");
   EXPECT_EQ(o.data.buckets.resolution, (PixelSize{768, 512}));
   EXPECT_TRUE(o.data.buckets.enable);
-  EXPECT_FALSE(o.captions.shuffle);
+  EXPECT_FALSE(o.data.captions.shuffle);
   EXPECT_EQ(o.network_rank, 32);
   EXPECT_EQ(o.conv_rank, 8);
   EXPECT_EQ(o.conv_alpha, 4);
