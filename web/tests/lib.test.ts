@@ -107,7 +107,7 @@ describe('the form', () => {
       .toEqual({
         prompt: 'a fox', steps: 20, sampler_name: 'Euler a', cfg_scale: 7.5, seed: 42, width: 512, height: 768, enable_hr: true, hr_scale: 2,
         // What A1111 writes only when it was on.
-        tiling: false, subseed_strength: 0, styles: [], refiner_checkpoint: '',
+        tiling: false, subseed_strength: 0, styles: [], refiner_checkpoint: '', precision: 'float32',
       });
   });
   it('hands over to the refiner that an infotext names', () => {

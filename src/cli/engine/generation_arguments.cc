@@ -111,6 +111,10 @@ GenerationArguments read_generation(const Arguments& given, std::string_view com
   for (const FieldRow& row : request::field_table())
     for (const std::string& value : given.values(row.flag))
       request::set_field(arguments.request, row, value, fmt::format("--{}", row.flag));
+  // A refiner that is named is meant to act: as on the page, it does from A1111's usual place on.
+  const FieldRow& switch_at = *request::field_by_api("refiner_switch_at");
+  if (given.has("refiner") && !given.has(switch_at.flag) && arguments.request.refiner_switch_at.value == 0)
+    request::set_field(arguments.request, switch_at, switch_at.traits.form.first_value, "--refiner");
   return arguments;
 }
 

@@ -100,10 +100,13 @@ request::GenerationRequest second_request(const request::GenerationRequest& requ
   return second;
 }
 
+bool names_file(std::string_view name) {
+  return !name.empty() && name != "None" && name != "none";
+}
+
 bool has_refiner(const request::GenerationRequest& request) {
-  const std::string& name = request.refiner_checkpoint;
   const double at = request.refiner_switch_at.value;
-  return !name.empty() && name != "None" && name != "none" && at > 0 && at < 1;
+  return names_file(request.refiner_checkpoint) && at > 0 && at < 1;
 }
 
 }  // namespace lowrank::pipeline

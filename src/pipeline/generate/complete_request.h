@@ -24,6 +24,8 @@ std::string unknown_style(const std::string& name, const std::filesystem::path& 
 // The second pass of hires fix as a request of its own: sampler, schedule and steps.
 request::GenerationRequest second_request(const request::GenerationRequest& request);
 
+// Whether a request's text names a file: "", "None" and "none" do not.
+bool names_file(std::string_view name);
 bool has_refiner(const request::GenerationRequest& request);
 
 }  // namespace lowrank::pipeline

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "formats/vae_family.h"
+#include "pipeline/generate/complete_request.h"
 
 namespace lowrank::pipeline {
 namespace {
@@ -36,6 +37,16 @@ std::string refiner_alone(const LoadedModel& model, const request::GenerationReq
       model.name(), model.family().article, model.family().name);
 }
 
+// A refiner that is named and never acts.
+std::string refiner_idle(const request::GenerationRequest& request) {
+  const std::string& name = request.refiner_checkpoint;
+  if (!names_file(name) || has_refiner(request)) return "";
+  return fmt::format(
+      "the refiner {} is not used, as refiner_switch_at is {}; give the fraction of sampling at which to "
+      "switch to it, such as 0.8.",
+      name, request.refiner_switch_at.text());
+}
+
 }  // namespace
 
 void warn_of_models(const PassModels& models, const request::GenerationRequest& request,
@@ -47,6 +58,7 @@ void warn_of_models(const PassModels& models, const request::GenerationRequest& 
   for (const ResidentModel* used : {models.first, models.second, models.first_refiner, models.second_refiner})
     if (used != nullptr) add(vae_misfit(used->loaded));
   add(refiner_alone(models.first->loaded, request));
+  add(refiner_idle(request));
 }
 
 }  // namespace lowrank::pipeline

@@ -73,8 +73,7 @@ class RequestCheck {
   void check_models(const request::GenerationRequest& request) {
     std::vector<std::string> names = {request.checkpoint};
     const auto add = [&](const std::string& name) {
-      if (!name.empty() && name != "None" && name != "none" && name != "Use same checkpoint")
-        names.push_back(name);
+      if (names_file(name) && name != "Use same checkpoint") names.push_back(name);
     };
     if (request.enable_hr) add(request.hr_checkpoint);
     add(request.refiner_checkpoint);

@@ -325,7 +325,7 @@ constexpr LoraOption kLoraOptions[] = {
     {.flag = "network-dim", .value = "N", .help = "rank of the LoRA", .field = FIELD(options.network_rank), .on_resume = kSame, .metadata = "ss_network_dim", .min = 1, .max = 4096, .aliases = {"network-rank"}},
     {.flag = "network-alpha", .value = "A", .help = "alpha of the LoRA; its change is scaled by alpha / rank", .field = FIELD(options.network_alpha), .on_resume = kSame, .metadata = "ss_network_alpha", .min = 1e-6, .max = 65504, .form = {.step = 0.1}},
     {.flag = "network-args", .value = "ARGS", .help = "\"conv_dim=N conv_alpha=A\": train convolutions too", .field = kNetworkArgs, .on_resume = kSame, .metadata = "ss_network_args", .key = network_args_text, .note = network_args_note},
-    {.flag = "network-train-unet-only", .help = "do not train the text encoder; of SDXL, neither of the two", .field = kUnetOnly, .on_resume = kSame, .metadata = kNoMetadata},
+    {.flag = "network-train-unet-only", .help = "train the U-Net only, not the text encoder (of SDXL: neither of its two)", .field = kUnetOnly, .on_resume = kSame, .metadata = kNoMetadata},
     {.flag = "network-train-text-encoder-only", .help = "do not train the U-Net", .field = kTextEncoderOnly, .on_resume = kSame, .metadata = kNoMetadata},
     // The optimiser.
     {.flag = "learning-rate", .value = "RATE", .help = "learning rate", .field = FIELD(options.learning_rate), .on_resume = kByEffect, .metadata = "ss_learning_rate", .min = 0, .max = 10, .form = {.step = 0.0001}},

@@ -171,7 +171,9 @@ class Families(unittest.TestCase):
         model, prompt = "sdxl-tiny", "a fox <lora:xl:1>"
         alone = self.draw(model, prompt, steps=4)
         for never in (1, 0):
-            self.same(alone, self.draw(model, prompt, steps=4, refiner_checkpoint=REFINER, refiner_switch_at=never))
+            images, info = self.ask(model, prompt, steps=4, refiner_checkpoint=REFINER, refiner_switch_at=never)
+            self.same(alone, images[0])
+            self.assertTrue(any(f"the refiner {REFINER} is not used, as refiner_switch_at is {never}" in w for w in info["lowrank"]["warnings"]), info)
         images, info = self.ask(model, prompt, steps=4, refiner_checkpoint=REFINER, refiner_switch_at=0.5)
         self.differ(alone, images[0])
         self.assertIn(f"Refiner: {REFINER}", info["infotexts"][0])
@@ -181,6 +183,10 @@ class Families(unittest.TestCase):
         self.assertEqual(info["lowrank"]["missing_loras"], [])
         self.assertIn(f"<lora:xl> acts on the base alone: it does not fit the refiner {REFINER}.", info["lowrank"]["warnings"])
         self.alike(images[0], self.command(model, "--refiner-checkpoint", REFINER, "--refiner-switch-at", "0.5", prompt=prompt, steps=4))
+        # On the command line a refiner that is named acts, from where A1111's page has it.
+        usual = self.draw(model, prompt, steps=8, refiner_checkpoint=REFINER, refiner_switch_at=0.8)
+        self.differ(usual, self.draw(model, prompt, steps=8))
+        self.alike(usual, self.command(model, "--refiner", REFINER, prompt=prompt, steps=8))
 
     def test_an_axis_of_checkpoints_over_the_families(self):
         names = ", ".join(FAMILIES)
