@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""One picture's parts with diffusers in PyTorch, float32, on the CPU: what bench/run.sh prints beside LowRank.
+"""One picture's parts with diffusers in PyTorch on the CPU: what bench/run.sh prints beside LowRank.
 
-  pytorch.py SIZE STEPS THREADS [eager|channels-last|compile|openvino] [sd15|sdxl]
+  pytorch.py SIZE STEPS THREADS [eager|channels-last|compile|openvino] [sd15|sdxl] [float32|bf16]
 
+With bf16 the U-Net is PyTorch's in bfloat16, and OpenVINO infers it in bfloat16; the VAE stays float32, as LowRank's does.
 The shapes are those of Stable Diffusion 1.5 or SDXL; only time and memory are of interest, so the weights are random.
 OpenVINO runs SDXL as its users do: converted first, by a process of its own, into a file of 16-bit weights in
 $TMPDIR, which is read for the measurement. A part that needs more memory than there is is said not to fit.
@@ -21,6 +22,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 size, steps, threads = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 mode = sys.argv[4] if len(sys.argv) > 4 else "eager"
 like = sys.argv[5] if len(sys.argv) > 5 else "sd15"
+precision = sys.argv[6] if len(sys.argv) > 6 else "float32"
 torch.set_num_threads(threads)
 torch.manual_seed(0)
 
@@ -98,7 +100,7 @@ def convert(part, file):
 def openvino_program(part, example):
     import openvino
     core = openvino.Core()
-    core.set_property("CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
+    core.set_property("CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "bf16" if is_bf16(part) else "f32"})
     if like != "sdxl":
         model = openvino.convert_model(PARTS[part][0](), example_input=example)
     else:
@@ -111,6 +113,10 @@ def openvino_program(part, example):
     return lambda *inputs: compiled([x.numpy() for x in inputs])
 
 
+def is_bf16(part):
+    return precision == "bf16" and part == "unet"
+
+
 def prepared(part, example):
     """The part as `mode` runs it, called once."""
     if mode == "openvino":
@@ -118,6 +124,8 @@ def prepared(part, example):
         run(*example)
         return run
     module = PARTS[part][0]()
+    if is_bf16(part):
+        module = module.to(torch.bfloat16)
     if mode in ("channels-last", "compile"):
         module = module.to(memory_format=torch.channels_last)
     if mode == "compile":
@@ -129,6 +137,8 @@ def prepared(part, example):
 def measured(part, repetitions):
     """Fastest and mean, and the processor time of both of the last call."""
     example = PARTS[part][1](size // 8)
+    if is_bf16(part) and mode != "openvino":  # but the timestep, which counts
+        example = tuple(x if x.dtype == torch.int64 else x.to(torch.bfloat16) for x in example)
     run = prepared(part, example)
     times = []
     for _ in range(repetitions):
@@ -153,7 +163,7 @@ if mode.startswith("convert:"):
         convert(*mode.split(":", 2)[1:])
     sys.exit(0)
 
-print(f"torch             {torch.__version__}, {mode}, {like}, {threads} threads", flush=True)
+print(f"torch             {torch.__version__}, {mode}, {like}, {precision}, {threads} threads", flush=True)
 # What does not fit fails by itself, before the system ends other programs.
 limit = int(available() - 0.7e9)
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

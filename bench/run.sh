@@ -2,16 +2,17 @@
 # Time and memory of one picture on a full-size Stable Diffusion with random weights, and of each kind of layer, beside
 # other programs, in one run on this machine.
 #
-#   LIKE=sd15|sdxl SIZE=512 SD_CPP=.../sd-cli PYTHON=.../python  bench/run.sh [STEPS] [THREADS]
+#   LIKE=sd15|sdxl SIZE=512 PRECISION=float32|bf16 SD_CPP=.../sd-cli PYTHON=.../python  bench/run.sh [STEPS] [THREADS]
 #
-# LIKE: the model's dimensions (sd15); SIZE: of the picture (512, of SDXL 1024). PARTS: which to run, of "kernels lowrank int8
+# LIKE: the model's dimensions (sd15); SIZE: of the picture (512, of SDXL 1024). PRECISION: of LowRank's,
+# PyTorch's and OpenVINO's U-Net. PARTS: which to run, of "kernels lowrank int8
 # lora sd.cpp eager channels-last compile openvino" (all; without compile for SDXL, whose compilation takes longer than all
 # the others). SD_CPP: the command line of stable-diffusion.cpp; SD_CPP_FLAGS: only these of its flags, one set a line.
 # PYTHON: a Python that has torch and diffusers, and openvino if that is to be compared. Absent ones are said to be absent.
 # For SDXL a step of SD 1.5 at 512x512 is measured beside, and needs its random checkpoint too (2 GB beside 7 GB).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-like=${LIKE:-sd15} steps=${1:-3} threads=${2:-$(nproc)} build=${BUILD:-build/release}
+like=${LIKE:-sd15} precision=${PRECISION:-float32} steps=${1:-3} threads=${2:-$(nproc)} build=${BUILD:-build/release}
 [ "$like" = sdxl ] && size=${SIZE:-1024} compile="" || size=${SIZE:-512} compile=compile
 parts=" ${PARTS:-kernels lowrank int8 lora sd.cpp eager channels-last $compile openvino} "
 lowrank=$build/bin/lowrank
@@ -29,7 +30,7 @@ random_model() {
 lowrank_bench() {  # LIKE SIZE OPTIONS…
   load
   "$lowrank" bench --data-dir "$work" --model "$work/models/Stable-diffusion/random-$1.safetensors" --size "${2}x$2" \
-    --steps "$steps" --threads "$threads" --quiet "${@:3}"
+    --steps "$steps" --threads "$threads" --precision "$precision" --quiet "${@:3}"
 }
 sd_cpp() {  # FLAGS
   echo "flags             ${1:-none}"
@@ -51,10 +52,10 @@ if wanted kernels && [ -x "$build/bin/kernel_bench" ]; then
   "$build/bin/kernel_bench" "$threads" 3
 fi
 if wanted lowrank; then
-  echo "== LowRank, float32"
+  echo "== LowRank, $precision"
   lowrank_bench "$like" "$size"
   if [ "$like" != sd15 ]; then
-    echo "== LowRank, float32, SD 1.5 at 512x512"
+    echo "== LowRank, $precision, SD 1.5 at 512x512"
     lowrank_bench sd15 512
   fi
 fi
@@ -90,11 +91,11 @@ if wanted sd.cpp; then
 fi
 for mode in eager channels-last compile openvino; do
   wanted "$mode" || continue
-  echo "== PyTorch, $mode, float32"
+  echo "== PyTorch, $mode, $precision"
   load
   if [ -z "${PYTHON:-}" ]; then
     echo "absent (PYTHON names no interpreter with torch and diffusers)"
   else
-    "$PYTHON" bench/pytorch.py "$size" "$steps" "$threads" "$mode" "$like" || echo "failed"
+    "$PYTHON" bench/pytorch.py "$size" "$steps" "$threads" "$mode" "$like" "$precision" || echo "failed"
   fi
 done
