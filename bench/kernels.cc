@@ -138,7 +138,10 @@ void bench_layers(const Run& run) {
     const std::int64_t columns = layer.gated ? layer.outputs / 2 : layer.outputs;
     std::vector<float> result(static_cast<std::size_t>(rows * columns));
     const std::array<Term, 1> terms = {{{&left, &packed}}};
-    for (const BlockKernel* kernel : block_kernels()) {
+    std::vector<const BlockKernel*> kernels = block_kernels();
+    if (packed.number() == Number::kInt8 && vnni_block_kernel() != nullptr)
+      kernels.push_back(vnni_block_kernel());
+    for (const BlockKernel* kernel : kernels) {
       const double seconds = fastest_seconds(run, [&] {
         product(terms, rows, result.data(), columns,
                 {.activation = layer.gated ? Activation::kGated : Activation::kNone}, run.threads, *kernel);

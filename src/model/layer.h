@@ -31,10 +31,9 @@ struct LayerPatch {
   virtual const ops::LowRank* low_rank() const { return nullptr; }
 };
 
-// How a model computes, shared by all its layers: products in float32, or in bfloat16 for mixed-precision
-// training; and what a user wants otherwise than the checkpoint was trained.
+// How a model computes, shared by all its layers, and what a user wants otherwise than the checkpoint was trained.
 struct ComputePolicy {
-  at::ScalarType compute = at::kFloat;
+  at::ScalarType compute = at::kFloat;  // of products; as ops.h says
   bool wraps_around = false;  // convolutions continue at the opposite edge instead of with zeros ("tiling")
   double merged_tokens = 0;   // share of the tokens merged in the finest self-attentions (token_merging.h)
 };

@@ -32,7 +32,7 @@ constexpr double kMaxSeed = static_cast<double>(prompt::kLargestSeed);
 constexpr std::string_view kEmphasis[] = {"Original", "No norm", "Ignore", "None"};
 constexpr std::string_view kNoiseSources[] = {"GPU", "NV", "CPU"};
 constexpr std::string_view kNoiseSchedules[] = {"Default", "Zero Terminal SNR"};
-constexpr std::string_view kPrecisions[] = {"float32", "bf16"};
+constexpr std::string_view kPrecisions[] = {"float32", "bf16", "int8"};
 constexpr std::string_view kPredictions[] = {"Automatic", "epsilon", "v", "flow"};
 constexpr std::string_view kRefinerPasses[] = {"first pass", "second pass", "both passes"};
 constexpr std::string_view kVaeMethods[] = {"Full", "TAESD"};
@@ -96,7 +96,7 @@ constexpr FieldRow kFields[] = {
     {"token_merging_ratio", "token-merging", "Token merging ratio", &R::token_merging_ratio, 0, 1, "speed-up: share of tokens to merge in the highest-resolution self-attention layers"},
     {"token_merging_ratio_hr", "hires-token-merging", "Token merging ratio hr", &R::token_merging_ratio_hr, 0, 1, "the same for hires fix; 0: as in the first pass"},
     {"step_cache", "step-cache", "Step cache", &R::step_cache, 1, 10, "speed-up: run the whole U-Net only every N steps (DeepCache)"},
-    {"precision", "precision", "Precision", &R::precision, {}, {}, "speed-up: bf16 multiplies bfloat16 in the U-Net's linear layers and attention, where the processor can", {}, {.choices = [] { return Names(kPrecisions); }, .only_choices = true}},
+    {"precision", "precision", "Precision", &R::precision, {}, {}, "speed-up, where the processor can: bf16 multiplies bfloat16 in the U-Net's linear layers and attention, int8 multiplies the 8-bit weights of --int8 with 8-bit inputs", {}, {.choices = [] { return Names(kPrecisions); }, .only_choices = true}},
     {"tiling", "tiling", "Tiling", &R::tiling, {}, {}, "make a seamless picture that can be tiled"},
     {"refiner_checkpoint", "refiner", "Refiner", &R::refiner_checkpoint, {}, {}, "checkpoint that finishes the picture from --refiner-switch-at on, such as SDXL's refiner", {}, kCheckpointName},
     {"refiner_switch_at", "refiner-switch-at", "Refiner switch at", &R::refiner_switch_at, 0, 1, "fraction of sampling at which to switch to the refiner; 0 or 1: never (the command line: 0.8 where a refiner is given)", {}, {.form = {.first_value = "0.8", .step = 0.05}}},

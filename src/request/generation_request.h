@@ -76,7 +76,7 @@ struct GenerationRequest {
   Decimal token_merging_ratio = 0;     // share of the tokens merged in the finest self-attentions, 0 … 1
   Decimal token_merging_ratio_hr = 0;  // the same in hires fix; 0: as the first pass
   int step_cache = 1;                  // only every so many calls run the whole U-Net
-  std::string precision = "float32";   // of the U-Net's products: float32 or bf16
+  std::string precision = "float32";   // of the U-Net's products: float32, bf16 or int8
 
   bool tiling = false;  // the picture's edges fit together: convolutions wrap around
 

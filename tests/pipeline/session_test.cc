@@ -162,6 +162,25 @@ TEST(Session, Bfloat16ChangesLittleAndOnlyWhereItIsAsked) {
   EXPECT_EQ(only_picture(session, request), exact);
 }
 
+TEST(Session, EightBitProductsChangeLittleAndNeedWeightsOfEightBits) {
+  if (!model::ops::multiplies_int8()) GTEST_SKIP() << "no 8-bit products here";
+  Session held = tiny_session(1, {}, true);
+  request::GenerationRequest request = tiny_request();
+  request.prompt = "a fox <lora:lora_attn:1>";
+  const image::Picture exact = only_picture(held, request);
+  request.precision = "int8";
+  const GenerationResult rounded = held.generate(request);
+  EXPECT_THAT(rounded.pictures[0].metadata,
+              AllOf(HasSubstr("Precision: int8"), HasSubstr("U-Net weights: int8")));
+  const auto& pixels = rounded.pictures[0].picture.rgb;
+  double sum = 0;
+  for (std::size_t i = 0; i < pixels.size(); ++i) sum += std::abs(int{pixels[i]} - int{exact.rgb[i]});
+  EXPECT_GT(sum, 0);
+  EXPECT_LT(sum / static_cast<double>(pixels.size()), 8);  // of 255 levels, with random weights
+  Session plain = tiny_session();
+  EXPECT_THAT(error_of(plain, request), AllOf(HasSubstr("--precision int8"), HasSubstr("add --int8")));
+}
+
 // The features that a step left belong to its text and its LoRAs: where these change, the next step is a whole one. In the
 // first three a change comes at the third call (A1111's editing counts so), at which a cache of every second is whole anyway.
 TEST(Session, AStepIsNotReusedForAnotherTextOrOtherLoras) {

@@ -8,7 +8,8 @@
 //   result        float32 rows of panels · kPanel numbers
 //
 // A number takes four bytes in either format, a float or two bfloat16 (Note [split numbers] in block_amx.cc), or two
-// bytes, one bfloat16 (Note [bfloat16 products] in block_bf16.cc). Depth past the end must hold zeros: finish_depth.
+// bytes, one bfloat16 (Note [bfloat16 products] in block_bf16.cc) or a byte and its share of the scales (Note [8-bit
+// products] in block_int8.cc). Depth past the end must hold zeros: finish_depth.
 #pragma once
 
 #include <cstddef>
@@ -55,8 +56,8 @@ constexpr std::int64_t bytes_of(Number number, std::int64_t depth) {
   return 0;
 }
 
-// What numbers are multiplied as; sums are float32 in either.
-enum class Precision { kFloat32, kBfloat16 };
+// What numbers are multiplied as; sums are float32 in each.
+enum class Precision { kFloat32, kBfloat16, kInt8 };
 
 struct BlockKernel {
   std::string_view name;
@@ -81,6 +82,7 @@ struct BlockKernel {
   void (*pack_panel)(const void* source, Number number, std::int64_t depth, void* panel);
   // The same from rows of floats, `stride` apart, of which only the first `columns` ≤ kPanel count; the rest
   // is zero.
+  // Null in kInt8, which multiplies stored weights only.
   void (*pack_columns)(const float* source, std::int64_t stride, std::int64_t depth, std::int64_t columns,
                        void* panel);
   // The same, transposed: column c of the panel is the row source + c · stride of `depth` floats.
@@ -96,10 +98,10 @@ struct BlockKernel {
 // The fastest one this processor has, in float32.
 const BlockKernel& block_kernel();
 
-// The fastest one in that precision; nullptr for kBfloat16 where the processor multiplies no bfloat16.
+// The fastest one in that precision; nullptr where the processor multiplies no bfloat16, or no bytes.
 const BlockKernel* block_kernel(Precision precision);
 
-// All that run here, portable SIMD first: for tests and benchmarks.
+// All of floats and bfloat16 that run here, portable SIMD first: for tests and benchmarks.
 std::vector<const BlockKernel*> block_kernels();
 
 // Portable SIMD on the best instruction set at hand; null when the processor or the system lacks the matrix unit.
@@ -112,5 +114,9 @@ const BlockKernel* amx_block_kernel();
 const BlockKernel* bf16_block_kernel();
 const BlockKernel* amx_bf16_block_kernel();
 const BlockKernel& emulated_bf16_block_kernel();
+
+// 8-bit products: on AVX-512's VNNI (null where there is none), and on portable SIMD with numbers rounded the same way.
+const BlockKernel* vnni_block_kernel();
+const BlockKernel& emulated_int8_block_kernel();
 
 }  // namespace lowrank::kernels

@@ -27,18 +27,25 @@ bool is_plain(const at::Tensor& x) {
   return x.device().is_cpu() && !at::GradMode::is_enabled() && !x.is_inference() && x.numel() > 0;
 }
 
-// Who forms products of that type; null: no kernel here.
-const kernels::BlockKernel* products_in(at::ScalarType compute) {
-  if (compute == at::kFloat) return kernels::block_kernel(kernels::Precision::kFloat32);
-  if (compute == at::kBFloat16) return kernels::block_kernel(kernels::Precision::kBfloat16);
-  return nullptr;
+// Who forms products of that type; null: no kernel here. In 8 bits only the weights that are held so are multiplied,
+// anything else in bfloat16 or, where there is none, in float32.
+const kernels::BlockKernel* products_in(at::ScalarType compute, bool in_int8 = false) {
+  const kernels::BlockKernel* kernel = nullptr;
+  if (compute == at::kChar && in_int8) kernel = kernels::block_kernel(kernels::Precision::kInt8);
+  if (kernel == nullptr && (compute == at::kBFloat16 || compute == at::kChar))
+    kernel = kernels::block_kernel(kernels::Precision::kBfloat16);
+  if (kernel == nullptr && (compute == at::kFloat || compute == at::kChar))
+    kernel = kernels::block_kernel(kernels::Precision::kFloat32);
+  return kernel;
 }
 
 // Who forms the products of this layer without gradients; null: libtorch does.
 const kernels::BlockKernel* kernel_for(const at::Tensor& x, const Weight& w,
                                        std::span<const LowRank* const> low_rank, at::ScalarType compute) {
   const auto fixed = [](const LowRank* part) { return is_fixed(part->down) && is_fixed(part->up); };
-  return is_plain(x) && is_fixed(w) && std::ranges::all_of(low_rank, fixed) ? products_in(compute) : nullptr;
+  return is_plain(x) && is_fixed(w) && std::ranges::all_of(low_rank, fixed)
+             ? products_in(compute, w.is_held_in_int8())
+             : nullptr;
 }
 
 // The filter of a convolution, packed.
@@ -57,10 +64,15 @@ const kernels::BlockKernel* gradient_kernel_for(const at::Tensor& x, const Weigh
 
 // ── libtorch's side ─────────────────────────────────────────────────────────────────────────────────────
 
+at::ScalarType libtorch_type(at::ScalarType compute) {
+  return compute == at::kChar ? at::kFloat : compute;
+}
+
 at::Tensor slow_conv2d(const at::Tensor& x, const Weight& w, const at::Tensor& b,
                        const ConvGeometry& geometry, at::ScalarType compute) {
   const at::Tensor in = geometry.far_side_only ? at::constant_pad_nd(x, {0, 1, 0, 1}) : x;
-  return at::conv2d(in_type(in, compute), in_type(w.numbers(), compute), in_type(b, compute), geometry.stride,
+  const at::ScalarType type = libtorch_type(compute);
+  return at::conv2d(in_type(in, type), in_type(w.numbers(), type), in_type(b, type), geometry.stride,
                     geometry.near());
 }
 
@@ -102,6 +114,10 @@ at::Tensor slow_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
 }
 
 }  // namespace
+
+bool multiplies_int8() {
+  return kernels::block_kernel(kernels::Precision::kInt8) != nullptr;
+}
 
 bool multiplies_bfloat16() {
   return kernels::block_kernel(kernels::Precision::kBfloat16) != nullptr;
@@ -152,11 +168,11 @@ at::Tensor linear(const at::Tensor& x, const Weight& w, const at::Tensor& b,
   }
   if (const auto* kernel = gradient_kernel_for(x, w, b, low_rank, compute))
     return finish(gradient_ops::linear(x, w, b, *kernel), fused);
-  const at::Tensor in = in_type(x, compute);
-  at::Tensor y = at::linear(in, in_type(w.numbers(), compute), in_type(b, compute));
+  const at::ScalarType type = libtorch_type(compute);
+  const at::Tensor in = in_type(x, type);
+  at::Tensor y = at::linear(in, in_type(w.numbers(), type), in_type(b, type));
   for (const LowRank* part : low_rank)
-    y = y +
-        at::linear(at::linear(in, in_type(part->down.tensor, compute)), in_type(part->up.tensor, compute));
+    y = y + at::linear(at::linear(in, in_type(part->down.tensor, type)), in_type(part->up.tensor, type));
   return finish(y, fused);
 }
 

@@ -1,6 +1,7 @@
 // The tensor operations of the model, in one place: the only file that chooses between libtorch and our own
 // kernels. All take and return tensors in NCHW or [B, N, C] order. `compute` is the type in which products
-// are formed, float32 or bfloat16; their sums, norms and softmax are float32. Differentiable when gradients are on.
+// are formed: float32, bfloat16, or kChar, which multiplies the weights that are held in 8 bits with inputs rounded to 8
+// bits and forms other products in bfloat16. Sums, norms and softmax are float32. Differentiable when gradients are on.
 //
 // Note [channels last]: without gradients and on the CPU the kernels run where they can form products of that type (all
 // can in float32; multiplies_bfloat16()). Maps then lie in
@@ -23,6 +24,8 @@ void prepare(const Weight& weight, bool gated);
 
 // Whether this processor multiplies bfloat16 faster than float32: else libtorch forms such products, more slowly.
 bool multiplies_bfloat16();
+// The same of 8 bits.
+bool multiplies_int8();
 
 // x [.., in] · wᵀ + b. Result in float32 from the kernels, in `compute` from libtorch.
 at::Tensor linear(const at::Tensor& x, const Weight& w, const at::Tensor& b,

@@ -106,7 +106,7 @@ void ActivePass::prepare(ResidentModel& model, PromptConditioning& prompts, OnMi
   const request::GenerationRequest& request = generation_.request;
   model.loaded.set_tiling(request.tiling);
   model.loaded.network->policy()->merged_tokens = pass_.merged_tokens;
-  model.loaded.network->policy()->compute = compute_type(request);
+  model.loaded.network->policy()->compute = compute_type(request, model.loaded.network->layers());
   auto parsed = parse(model);
   check_prompt_memory(parsed, *model.loaded.network, memory_request(generation_, pass_), generation_.limits);
   const bool had_bundled = !model.loras.embeddings().empty();

@@ -44,7 +44,7 @@ std::string refiner_idle(const request::GenerationRequest& request) {
   return fmt::format(
       "the refiner {} is not used, as refiner_switch_at is {}; give the fraction of sampling at which to "
       "switch to it, such as 0.8.",
-      name, request.refiner_switch_at.text());
+      std::filesystem::path(name).stem().string(), request.refiner_switch_at.text());
 }
 
 }  // namespace

@@ -173,7 +173,7 @@ class Families(unittest.TestCase):
         for never in (1, 0):
             images, info = self.ask(model, prompt, steps=4, refiner_checkpoint=REFINER, refiner_switch_at=never)
             self.same(alone, images[0])
-            self.assertTrue(any(f"the refiner {REFINER} is not used, as refiner_switch_at is {never}" in w for w in info["lowrank"]["warnings"]), info)
+            self.assertTrue(any(f"the refiner {REFINER} is not used, as refiner_switch_at is {never}.0;" in w for w in info["lowrank"]["warnings"]), info)
         images, info = self.ask(model, prompt, steps=4, refiner_checkpoint=REFINER, refiner_switch_at=0.5)
         self.differ(alone, images[0])
         self.assertIn(f"Refiner: {REFINER}", info["infotexts"][0])
