@@ -2,6 +2,9 @@
 """One picture's parts with diffusers in PyTorch on the CPU: what bench/run.sh prints beside LowRank.
 
   pytorch.py SIZE STEPS THREADS [eager|channels-last|compile|openvino] [sd15|sdxl] [float32|bf16]
+  pytorch.py SIZE STEPS THREADS train[-bf16][-checkpointing] [sd15|sdxl]
+
+The second measures steps of a LoRA's training with PEFT (bench/train.sh).
 
 With bf16 the U-Net is PyTorch's in bfloat16, and OpenVINO infers it in bfloat16; the VAE stays float32, as LowRank's does.
 The shapes are those of Stable Diffusion 1.5 or SDXL; only time and memory are of interest, so the weights are random.
@@ -149,6 +152,31 @@ def measured(part, repetitions):
     return min(times), sum(times) / len(times), processor
 
 
+def train():
+    """Steps of a LoRA of rank 16 on attention and feed-forward, batch 1: mean wall and processor time after a first one."""
+    import peft
+    net = filled(lambda: UNet2DConditionModel(**(SDXL if like == "sdxl" else SD15))).requires_grad_(False)
+    net = peft.inject_adapter_in_model(peft.LoraConfig(
+        r=16, lora_alpha=16, target_modules=["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2"]), net).train()
+    if mode.endswith("checkpointing"):
+        net.enable_gradient_checkpointing()
+    noise = Noise(net)
+    learned = [p for p in net.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(learned, lr=1e-4)
+    inputs = [t if i == 1 else t[:1] for i, t in enumerate(unet_inputs(size // 8))]
+    target = torch.randn(1, 4, size // 8, size // 8)
+    for step in range(steps + 1):
+        if step == 1:
+            start, start_cpu = time.perf_counter(), time.process_time()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled="bf16" in mode):
+            predicted = noise(*inputs)
+        torch.nn.functional.mse_loss(predicted.float(), target).backward()
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+    return (time.perf_counter() - start) / steps, (time.process_time() - start_cpu) / steps
+
+
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
@@ -161,6 +189,12 @@ def available():
 if mode.startswith("convert:"):
     with torch.no_grad():
         convert(*mode.split(":", 2)[1:])
+    sys.exit(0)
+
+if mode.startswith("train"):
+    wall, processor = train()
+    label = f"PyTorch {torch.__version__}, PEFT, {mode[6:] or 'float32'}, {size}x{size}"
+    print(f"{label:42}{wall:8.2f} s a step, {processor:.2f} s of processor time; peak {peak():.2f} GB", flush=True)
     sys.exit(0)
 
 print(f"torch             {torch.__version__}, {mode}, {like}, {precision}, {threads} threads", flush=True)
