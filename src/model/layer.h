@@ -25,7 +25,8 @@ class Layer;
 struct LayerPatch {
   virtual ~LayerPatch() = default;
   // Returns y with the patch's contribution for input x added. y [.., out] or [B, out, H', W'] is the base
-  // layer's output for x; y's storage may be reused when gradients are off. Must not touch the base weight.
+  // layer's output for x; y's storage may be reused when gradients are off. Must not touch the base weight. Gives the same
+  // for the same x until a backward pass is done: blocks may be run twice.
   virtual at::Tensor add_to(at::Tensor y, const at::Tensor& x) const = 0;
   // The same as factors, where the patch is nothing else: then the layer's own product takes them along.
   virtual const ops::LowRank* low_rank() const { return nullptr; }
@@ -35,7 +36,8 @@ struct LayerPatch {
 struct ComputePolicy {
   at::ScalarType compute = at::kFloat;  // of products; as ops.h says
   bool wraps_around = false;  // convolutions continue at the opposite edge instead of with zeros ("tiling")
-  double merged_tokens = 0;   // share of the tokens merged in the finest self-attentions (token_merging.h)
+  bool recomputes_blocks = false;  // in training: see recomputed_block.h
+  double merged_tokens = 0;  // share of the tokens merged in the finest self-attentions (token_merging.h)
 };
 
 // Geometry of a convolution, and of a group norm.

@@ -1,6 +1,7 @@
 #include "model/unet.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <functional>
 #include <string>
@@ -9,6 +10,7 @@
 #include "base/error.h"
 #include "formats/family.h"
 #include "model/ops/ops.h"
+#include "model/recomputed_block.h"
 #include "model/timestep_embedding.h"
 #include "model/token_merging.h"
 
@@ -16,9 +18,9 @@ namespace lowrank::model {
 namespace {
 
 struct Inputs {
-  const at::Tensor& embedding;  // SiLU of the time embedding, [B, 4·channels]
-  const at::Tensor& context;    // [B, M, width]
-  PromptMemory* prompt;         // of the context, or null
+  at::Tensor embedding;  // SiLU of the time embedding, [B, 4·channels]
+  at::Tensor context;    // [B, M, width]
+  PromptMemory* prompt;  // of the context, or null
   double merged_tokens;
   mutable std::int64_t finest = 0;  // places of the first attention of this pass, which no other one exceeds
 };
@@ -34,6 +36,21 @@ struct UNet::Part {
 struct UNet::Stage {
   std::string name;
   std::vector<std::unique_ptr<Part>> parts;
+
+  at::Tensor forward(at::Tensor h, const Inputs& in, at::IntArrayRef size) const {
+    for (const auto& part : parts) h = part->forward(h, in, size);
+    return h;
+  }
+  // With gradients: of h and, if that is defined, `skip` behind it.
+  at::Tensor learn(const at::Tensor& h, const at::Tensor& skip, const Inputs& in,
+                   const std::vector<std::int64_t>& size, Recompute recompute) const {
+    const auto body = [this, in, size](const std::vector<at::Tensor>& from) {
+      Inputs now = in;
+      now.embedding = from[2], now.context = from[3];
+      return forward(from[1].defined() ? at::cat({from[0], from[1]}, 1) : from[0], now, size);
+    };
+    return run_block(body, {h, skip, in.embedding, in.context}, recompute);
+  }
 };
 
 namespace {
@@ -262,20 +279,26 @@ at::Tensor UNet::run(const at::Tensor& x, const at::Tensor& timesteps, const Con
   const Inputs in{added, conditioning.text, prompt, policy_->merged_tokens};
   std::vector<at::Tensor> skips;
   at::Tensor h = x.to(at::kFloat);
-  const auto pass = [&](const Stage& stage, at::IntArrayRef size) {
-    for (const auto& part : stage.parts) h = part->forward(h, in, size);
+  const auto recompute = policy_->recomputes_blocks ? Recompute::kYes : Recompute::kNo;
+  const auto pass = [&](const Stage& stage, at::Tensor skip, const std::vector<std::int64_t>& size) {
+    if (at::GradMode::is_enabled()) {
+      h = stage.learn(h, skip, in, size, recompute);
+    } else {
+      if (skip.defined()) h = at::cat({h, std::exchange(skip, {})}, 1);
+      h = stage.forward(std::move(h), in, size);
+    }
     if (observer) observer(stage.name, h);
   };
   const auto descend = [&](const Stage& stage) {
-    pass(stage, {});
+    pass(stage, {}, {});
     skips.push_back(h);
   };
   const auto ascend = [&](const Stage& stage) {
-    h = at::cat({h, skips.back()}, 1);
+    at::Tensor skip = std::move(skips.back());
     skips.pop_back();
     std::vector<std::int64_t> size;
     if (!skips.empty()) size = {skips.back().size(2), skips.back().size(3)};
-    pass(stage, size);
+    pass(stage, std::move(skip), size);
   };
   const at::Tensor remembered = cache == nullptr ? at::Tensor() : cache->features_for_call(revision());
   descend(input_.front());
@@ -283,7 +306,7 @@ at::Tensor UNet::run(const at::Tensor& x, const at::Tensor& timesteps, const Con
     h = remembered;
   } else {
     for (std::size_t i = 1; i < input_.size(); ++i) descend(input_[i]);
-    for (const Stage& stage : middle_) pass(stage, {});
+    for (const Stage& stage : middle_) pass(stage, {}, {});
     for (std::size_t i = 0; i + 1 < output_.size(); ++i) ascend(output_[i]);
     if (cache != nullptr) cache->keep(h);
   }

@@ -113,7 +113,6 @@ TEST(TrainingOptions, BadTextNamesItsOption) {
   EXPECT_THAT(error_of("network-args", "conv_dim=1.5"), HasSubstr("conv_dim"));
   EXPECT_THAT(error_of("network-args", "conv_dim=4 conv_alpha=-1"), HasSubstr("conv_alpha must be between"));
   EXPECT_THAT(error_of("mixed-precision", "fp16"), HasSubstr("bf16"));
-  EXPECT_THAT(error_of("gradient-checkpointing", ""), HasSubstr("not supported"));
   EXPECT_THAT(error_of("optimizer-type", "Prodigious"), HasSubstr("AdamW"));
   EXPECT_THAT(error_of("lr-scheduler", "warp"), AllOf(HasSubstr("warp"), HasSubstr("constant_with_warmup")));
   EXPECT_THAT(error_of("enable-bucket", "7"), HasSubstr("takes no value"));
@@ -247,7 +246,6 @@ TYPED_TEST(EveryRow, TakesItsOwnDefaultAndItsLimitsAndNothingBeyond) {
 // A value that was set is told again as the text that sets it: resume key, metadata and help depend on it.
 TYPED_TEST(EveryRow, TellsAValueAsTheTextThatSetsIt) {
   for (const auto& row : TestFixture::rows()) {
-    if (row.flag == "gradient-checkpointing") continue;  // refuses to be set
     TypeParam job;
     std::string text = "3";
     if (row.is_switch()) text = option_text(row, job) == "true" ? "false" : "true";

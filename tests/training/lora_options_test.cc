@@ -86,7 +86,7 @@ TEST_F(LoraOptionsTest, AnotherValueIsRefusedOnResumeWhereTheRowSaysSoAndOnlyThe
   LoraTraining job{.options = o};
   for (const auto& row : request::lora_options())
     if (row.on_resume == OnResume::kFree && row.place == request::Place::kNone && row.flag != "output-name" &&
-        row.flag != "fresh" && row.flag != "gradient-checkpointing")
+        row.flag != "fresh")
       request::set_option(row, job, other_value(row, job), row.flag);
   EXPECT_EQ(train_lora(model, data, job.options, {}).losses.size(), 9u);
 }
@@ -119,7 +119,7 @@ TEST_F(LoraOptionsTest, TheMetadataTellEveryOptionThatNamesAKey) {
     if (key.starts_with("modelspec.")) continue;
     EXPECT_THAT(key, ::testing::StartsWith("ss_")) << row.flag;
     ASSERT_TRUE(metadata.contains(key)) << row.flag << " names " << key;
-    if (row.is_noted_by_run || row.flag == "gradient-checkpointing") continue;
+    if (row.is_noted_by_run) continue;
     if (other_value(row, {.options = o}).empty()) continue;
     const auto other = changed(row, o).options;
     const auto then = run_metadata(model, data, other, plan_run(other, data), 0);

@@ -112,8 +112,9 @@ struct LoraTrainOptions {
   int max_token_length = 75;
   std::uint64_t seed = 42;
   ValidationOptions validation;
-  bool bf16 = false;  // products in bfloat16
-  int threads = 0;    // on which the sums depend; 0: as now, and a resumed run takes those it began with
+  bool bf16 = false;                    // products in bfloat16
+  bool gradient_checkpointing = false;  // blocks of the U-Net are computed twice instead of kept
+  int threads = 0;  // on which the sums depend; 0: as now, and a resumed run takes those it began with
 
   // Files.
   std::filesystem::path output_dir;

@@ -239,17 +239,6 @@ constexpr TextField<J> kSavePrecision = {[](const J& j) {
                                              if (known == text) j.options.save_precision = precision;
                                          }};
 
-constexpr TextField<J> kGradientCheckpointing = {
-    [](const J&) { return std::string("false"); },
-    [](J&, Text text, Text name) {
-      if (text != "false")
-        throw Error(
-            kUnsupported,
-            "{} is not supported yet; to save memory use a smaller resolution, a batch size of 1 with "
-            "gradient accumulation, or bf16 as mixed precision.",
-            name);
-    }};
-
 // ── what the metadata say, where it is not the value ───────────────────────────────────────────────────────
 
 std::string number_or_none(double value, bool is_set) {
@@ -384,7 +373,7 @@ constexpr LoraOption kLoraOptions[] = {
     {.flag = "seed", .value = "N", .help = "random seed", .field = FIELD(options.seed), .on_resume = kSame, .metadata = "ss_seed", .min = 0},
     // How it is computed.
     {.flag = "mixed-precision", .value = "TYPE", .help = "precision of matrix products", .field = kMixedPrecision, .on_resume = kSame, .metadata = "ss_mixed_precision", .choices = [] { return list("no", "bf16"); }},
-    {.flag = "gradient-checkpointing", .help = "not supported yet; the error suggests other ways to save memory", .field = kGradientCheckpointing, .on_resume = kFree, .metadata = "ss_gradient_checkpointing", .note = [](const J&) { return python_text(false); }},
+    {.flag = "gradient-checkpointing", .help = "compute the U-Net's blocks twice instead of keeping what they made: the same LoRA with less memory, in more time", .field = FIELD(options.gradient_checkpointing), .on_resume = kFree, .metadata = "ss_gradient_checkpointing"},
     {.flag = "cache-latents-to-disk", .help = "keep the encoded pictures for the next run", .field = FIELD(options.cache_latents_to_disk), .on_resume = kFree, .metadata = kNoMetadata},
     {.flag = "threads", .value = "N", .help = "number of threads; 0: all cores, or the number that the resumed run began with", .field = FIELD(options.threads), .on_resume = kByEffect, .metadata = kNoMetadata, .min = 0, .max = 1024, .not_in_api = "set the number of threads on the server: lowrank serve --threads N"},
     // What is saved.

@@ -48,24 +48,26 @@ void freeze(model::LayerMap& layers, at::ScalarType compute) {
   }
 }
 
-// Restores the compute type of the models when training ends, however it ends.
+// Restores how the models compute when training ends, however it ends.
 class ComputeGuard {
  public:
-  ComputeGuard(pipeline::LoadedModel& model, at::ScalarType compute) {
+  ComputeGuard(pipeline::LoadedModel& model, at::ScalarType compute, bool recomputes_blocks) {
     guard(*model.network->policy(), compute);
     for (const auto& encoder : model.text_encoders) guard(*encoder->policy(), compute);
+    model.network->policy()->recomputes_blocks = recomputes_blocks;
   }
   ~ComputeGuard() {
-    for (const auto& [policy, before] : guarded_) policy->compute = before;
+    for (const auto& [policy, before] : guarded_) *policy = before;
   }
   ComputeGuard(const ComputeGuard&) = delete;
   ComputeGuard& operator=(const ComputeGuard&) = delete;
 
  private:
   void guard(model::ComputePolicy& policy, at::ScalarType compute) {
-    guarded_.emplace_back(&policy, std::exchange(policy.compute, compute));
+    guarded_.emplace_back(&policy, policy);
+    policy.compute = compute;
   }
-  std::vector<std::pair<model::ComputePolicy*, at::ScalarType>> guarded_;
+  std::vector<std::pair<model::ComputePolicy*, model::ComputePolicy>> guarded_;
 };
 
 // Text encoders first.
@@ -92,7 +94,7 @@ class LoraObjective final : public Objective {
         captions_(model, {options.clip_skip, options.max_token_length, options.train_text_encoder}),
         lora_(model.family(), trained_parts(model, options), network(model, options)),
         latents_(encode_pictures(dataset, "-latents.safetensors", done)),
-        compute_(model, compute_type()),
+        compute_(model, compute_type(), options.gradient_checkpointing),
         metadata_(run_metadata(model, dataset, options, plan, started_at, held_out ? &*held_out : nullptr)),
         noise_(noise_schedule(has_zero_terminal_snr(model, options))) {
     for (const adapter::ModelPart& part : model.adaptable().parts) freeze(*part.layers, compute_type());

@@ -379,7 +379,7 @@ export interface TrainingRequest {
   seed?: number | null;
   /** precision of matrix products */
   mixed_precision?: string | null;
-  /** not supported yet; the error suggests other ways to save memory */
+  /** compute the U-Net's blocks twice instead of keeping what they made: the same LoRA with less memory, in more time */
   gradient_checkpointing?: boolean | null;
   /** keep the encoded pictures for the next run */
   cache_latents_to_disk?: boolean | null;
