@@ -16,9 +16,9 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/text/base64.h"
 #include "base/text/text.h"
 #include "base/text/utf8.h"
-#include "server/http/base64.h"
 #include "training/data/captions.h"
 
 namespace lowrank::cli {
@@ -121,7 +121,7 @@ std::string caption_by_url(const std::string& url, const fs::path& picture) {
   httplib::Client client(address.site);
   client.set_connection_timeout(10);
   client.set_read_timeout(600);
-  const nlohmann::json body = {{"image", server::base64(read_file(picture))},
+  const nlohmann::json body = {{"image", base64(read_file(picture))},
                                {"file_name", well_formed(picture.filename().string())},
                                {"model", "clip"}};
   const auto reply = client.Post(address.path, body.dump(), "application/json");

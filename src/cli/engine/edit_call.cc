@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log_line.h"
 #include "cli/engine/resources.h"
+#include "cli/light/json_text.h"
 #include "edit/output.h"
 #include "prompt/grammar/extra_networks.h"
 
@@ -159,10 +160,6 @@ int print_report(const CommandCall& call, EditCall& edit, const edit::Report& re
              edit::size_text(report.bytes), report.layers, report.joined, report.reduced, report.whole,
              report.norms);
   return 0;
-}
-
-void print_json(const nlohmann::ordered_json& json) {
-  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
 }  // namespace lowrank::cli

@@ -43,6 +43,5 @@ edit::Precision precision_of(const std::string& name);  // "auto", "fp32", "fp16
 // Lines, or with --json the object alone.
 int print_report(const CommandCall& call, EditCall& edit, const edit::Report& report);  // returns 0
 void print_notes(const std::vector<std::string>& notes);
-void print_json(const nlohmann::ordered_json& json);
 
 }  // namespace lowrank::cli

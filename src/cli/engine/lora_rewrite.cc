@@ -4,6 +4,7 @@
 #include "base/log_line.h"
 #include "cli/engine/commands.h"
 #include "cli/engine/edit_call.h"
+#include "cli/light/json_text.h"
 #include "edit/output.h"
 #include "edit/rewrite.h"
 
