@@ -56,9 +56,9 @@ export interface Txt2imgRequest {
   /** options for this request only */
   override_settings?: Record<string, unknown> | null;
   override_settings_restore_afterwards?: boolean | null;
-  /** checkpoint to switch to at --refiner-switch-at */
+  /** checkpoint that finishes the picture from --refiner-switch-at on, such as SDXL's refiner */
   refiner_checkpoint?: string | null;
-  /** fraction of sampling at which to switch to the refiner; 0 or 1: never */
+  /** fraction of sampling at which to switch to the refiner; 0 or 1: never (the command line: 0.8 where a refiner is given) */
   refiner_switch_at?: number | null;
   /** ignore <lora:...> tags */
   disable_extra_networks?: boolean | null;
@@ -169,9 +169,9 @@ export interface Img2imgRequest {
   /** options for this request only */
   override_settings?: Record<string, unknown> | null;
   override_settings_restore_afterwards?: boolean | null;
-  /** checkpoint to switch to at --refiner-switch-at */
+  /** checkpoint that finishes the picture from --refiner-switch-at on, such as SDXL's refiner */
   refiner_checkpoint?: string | null;
-  /** fraction of sampling at which to switch to the refiner; 0 or 1: never */
+  /** fraction of sampling at which to switch to the refiner; 0 or 1: never (the command line: 0.8 where a refiner is given) */
   refiner_switch_at?: number | null;
   /** ignore <lora:...> tags */
   disable_extra_networks?: boolean | null;
@@ -283,7 +283,7 @@ export interface TrainingRequest {
   network_alpha?: number | null;
   /** "conv_dim=N conv_alpha=A": train convolutions too */
   network_args?: string | null;
-  /** do not train the text encoder; of SDXL, neither of the two */
+  /** train the U-Net only, not the text encoder (of SDXL: neither of its two) */
   network_train_unet_only?: boolean | null;
   /** do not train the U-Net */
   network_train_text_encoder_only?: boolean | null;
@@ -1130,9 +1130,9 @@ export interface Routes {
       /** options for this request only */
       override_settings?: Record<string, unknown> | null;
       override_settings_restore_afterwards?: boolean | null;
-      /** checkpoint to switch to at --refiner-switch-at */
+      /** checkpoint that finishes the picture from --refiner-switch-at on, such as SDXL's refiner */
       refiner_checkpoint?: string | null;
-      /** fraction of sampling at which to switch to the refiner; 0 or 1: never */
+      /** fraction of sampling at which to switch to the refiner; 0 or 1: never (the command line: 0.8 where a refiner is given) */
       refiner_switch_at?: number | null;
       /** ignore <lora:...> tags */
       disable_extra_networks?: boolean | null;
@@ -1246,9 +1246,9 @@ export interface Routes {
       /** options for this request only */
       override_settings?: Record<string, unknown> | null;
       override_settings_restore_afterwards?: boolean | null;
-      /** checkpoint to switch to at --refiner-switch-at */
+      /** checkpoint that finishes the picture from --refiner-switch-at on, such as SDXL's refiner */
       refiner_checkpoint?: string | null;
-      /** fraction of sampling at which to switch to the refiner; 0 or 1: never */
+      /** fraction of sampling at which to switch to the refiner; 0 or 1: never (the command line: 0.8 where a refiner is given) */
       refiner_switch_at?: number | null;
       /** ignore <lora:...> tags */
       disable_extra_networks?: boolean | null;
@@ -1565,7 +1565,7 @@ export interface Routes {
       token_merging_ratio_hr?: number | null;
       /** speed-up: run the whole U-Net only every N steps (DeepCache) */
       step_cache?: number | null;
-      /** speed-up: bf16 multiplies bfloat16 in the U-Net's linear layers and attention, where the processor can */
+      /** speed-up, where the processor can: bf16 multiplies bfloat16 in the U-Net's linear layers and attention, int8 multiplies the 8-bit weights of --int8 with 8-bit inputs */
       precision?: string | null;
       fp8_storage?: string | null;
       cache_fp16_weight?: boolean | null;
