@@ -95,7 +95,7 @@ class FamilyTraining(unittest.TestCase):
 
     def stop_and_resume(self, model, *words):
         """Stops a long run behind its second step and lets it go on for two more; gives the LoRA of as many steps in one."""
-        running = subprocess.Popen([LOWRANK, *self.command(model, "parts", 100000, *words)], cwd=self.top, env=self.environment,
+        running = subprocess.Popen([LOWRANK, *self.command(model, "parts", 2000, *words)], cwd=self.top, env=self.environment,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.addCleanup(running.stdout.close)
         while not self.lora("parts-step00000002").exists() and running.poll() is None and time.monotonic() < UNTIL:
