@@ -107,7 +107,7 @@ class Fields(unittest.TestCase):
         """What an option is without being given stands where it is read: in the struct whose row it is, in a constant of the
         room that uses it. Only what the command alone reads is a literal there."""
         table = (SOURCE / "src/cli/command_table.cc").read_text()
-        self.assertEqual(sorted(re.findall(r'\.default_value = ("[^"]*")', table)), ['"0"', '"0"', '"4"', '"contact-sheet.png"', '"cpu"', '"sd15"'])
+        self.assertEqual(sorted(re.findall(r'\.default_value = ("[^"]*")', table)), ['"0"', '"0"', '"0.6, 0.8, 1"', '"4"', '"contact-sheet.png"', '"cpu"', '"sd15"'])
         download = (SOURCE / "src/library/import/download.h").read_text()
         gigabytes = int(re.search(r"kUsualMaxGb = (\d+)", download).group(1))
         shown = subprocess.run([LOWRANK, "lora", "import", "--help"], capture_output=True, text=True, check=True).stdout

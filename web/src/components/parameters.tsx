@@ -180,9 +180,9 @@ export function Parameters({ form, onPlot }: { form: Form; onPlot: (x: Axis, y: 
           <NumberField label="Variation strength" value={form.subseed_strength} field={textField('subseed_strength')}
             onChange={(subseed_strength) => change({ subseed_strength })} />
         </div>
-        <Select label="Precision" value={form.precision} choices={[{ value: 'float32', label: 'float32 (exact)' }, { value: 'bf16', label: 'bf16 (faster, where the processor can)' },
+        <Select label="Precision" value={form.precision ?? ''} choices={[{ value: '', label: 'As set on the server' }, { value: 'float32', label: 'float32 (exact)' }, { value: 'bf16', label: 'bf16 (faster, where the processor can)' },
           { value: 'int8', label: 'int8 (fastest; the server needs --int8)' }]}
-          onChange={(precision) => change({ precision })} />
+          onChange={(precision) => change({ precision: precision || undefined })} />
         <Check label="Tiling (seamless edges)" value={form.tiling} onChange={(tiling) => change({ tiling })} />
       </details>
       <PlotPanel onPlot={onPlot} />

@@ -19,14 +19,13 @@ export interface Form
   mode: 'txt2img' | 'img2img' | 'inpaint' | 'extras';
   inpainting_mask_invert: boolean;
   compare: boolean;
-  /** Of the U-Net's products; not float32 goes into override_settings. */
-  precision: string;
+  /** Of the U-Net's products, in override_settings; none: what the server's options say. */
+  precision?: string;
 }
 
 export const DEFAULTS: Form = {
   mode: 'txt2img',
   compare: false,
-  precision: 'float32',
   ...firstValues<Txt2imgRequest, (typeof OF_TEXT)[number]>('Txt2imgRequest', OF_TEXT),
   ...firstValues<Img2imgRequest, (typeof OF_IMAGE)[number]>('Img2imgRequest', OF_IMAGE),
   ...firstValues<ExtrasRequest, (typeof OF_EXTRAS)[number]>('ExtrasRequest', OF_EXTRAS),
@@ -113,7 +112,7 @@ export function requestOf(f: Form, from: Source): Order {
     save_images: true,
     send_images: true,
     ...(f.refiner_checkpoint ? { refiner_checkpoint: f.refiner_checkpoint, refiner_switch_at: f.refiner_switch_at } : {}),
-    ...(f.precision === DEFAULTS.precision ? {} : { override_settings: { precision: f.precision } }),
+    ...(f.precision ? { override_settings: { precision: f.precision } } : {}),
   };
   const varied = f.subseed_strength > 0 ? { subseed: f.subseed, subseed_strength: f.subseed_strength } : {};
   if (f.mode === 'txt2img') {
@@ -207,7 +206,7 @@ export function fromInfotext(parameters: Record<string, string>): Partial<Form> 
   // "folder/name.safetensors [hash]", or a name alone.
   part.refiner_checkpoint = (text('Refiner') ?? '').replace(/( \[\w+\])?$/, '').replace(/\.(safetensors|ckpt|pt)$/, '').replaceAll('/', '_');
   put('refiner_switch_at', value('Refiner switch at'));
-  part.precision = text('Precision') ?? DEFAULTS.precision;
+  part.precision = text('Precision') ?? 'float32';
   part.tiling = text('Tiling') === 'True';
   part.subseed_strength ??= 0;
   // Styles are in the prompt as it was used.
