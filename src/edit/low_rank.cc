@@ -114,12 +114,10 @@ std::pair<at::Tensor, at::Tensor> thin_qr(const at::Tensor& matrix) {
   return {q, r};
 }
 
-// float32, and numbers: a decomposition of others never ends well.
+// float32, and numbers.
 at::Tensor wide(const at::Tensor& tensor) {
   at::Tensor values = tensor.to(at::kFloat).contiguous();
-  if (!values.isfinite().all().item<bool>())
-    throw Error(kBadInput,
-                "its values are not finite (NaN or infinity); the file is damaged, see lowrank lora verify.");
+  require_finite(values);
   return values;
 }
 
@@ -128,6 +126,11 @@ double squared(const at::Tensor& tensor) {
 }
 
 }  // namespace
+
+void require_finite(const at::Tensor& values) {
+  if (!values.isfinite().all().item<bool>())
+    throw Error(kBadInput, "its values are not finite (NaN or infinity); the file is damaged, get it again.");
+}
 
 std::optional<LowRankForm> low_rank_form(const SourceModule& module, const std::shared_ptr<const void>& owner,
                                          adapter::Dyn dyn) {

@@ -31,6 +31,9 @@ struct LowRankForm {
 std::optional<LowRankForm> low_rank_form(const SourceModule& module, const std::shared_ptr<const void>& owner,
                                          adapter::Dyn dyn);
 
+// Throws Error(kBadInput) where values are no numbers: a decomposition of such never ends well.
+void require_finite(const at::Tensor& values);
+
 // Singular values and vectors of up·down, from the small matrix between the factors' QR decompositions: exact, and for thin
 // factors hundreds of times cheaper than those of the product. All float32.
 struct Decomposed {

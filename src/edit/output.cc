@@ -56,8 +56,8 @@ at::Tensor finished(at::Tensor tensor, const PlannedTensor& planned) {
                 planned.name, weights::dtype_name(planned.dtype));
   throw Error(
       kBadInput,
-      "the values of '{}' are not finite (NaN or infinity); the file that it comes from is damaged, see "
-      "lowrank lora verify.",
+      "the values of '{}' are not finite (NaN or infinity); the file that it comes from is damaged, get it "
+      "again.",
       planned.name);
 }
 

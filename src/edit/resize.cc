@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "edit/low_rank.h"
 #include "edit/metadata.h"
 #include "edit/plan.h"
 
@@ -37,9 +38,7 @@ at::Tensor spectrum(const LayerChange& change) {
   if (change.product && change.product->rank < full)
     return (singular_values(change.product->make()) * change.product->scale).contiguous();
   const at::Tensor whole = change.weight().reshape({change.shape.out(), -1});
-  if (!whole.isfinite().all().item<bool>())
-    throw Error(kBadInput,
-                "its values are not finite (NaN or infinity); the file is damaged, see lowrank lora verify.");
+  require_finite(whole);
   return at::linalg_svdvals(whole).to(at::kDouble).contiguous();
 }
 

@@ -202,7 +202,7 @@ void refuse_settings_beside(const Source& source) {
       throw Error(
           kBadInput,
           "{}: its settings stand in adapter_config.json or belong to several layers at once; bring it "
-          "to one file first: lowrank lora convert NAME --to kohya.",
+          "to one file first: lowrank lora merge NAME:1 -o FILE.",
           source.file.path.string());
 }
 
